@@ -1,0 +1,434 @@
+"""What the two estimators share: the fit template, the trunk of all queries, tags, routing."""
+
+from __future__ import annotations
+
+import copy
+import warnings
+from abc import abstractmethod
+from numbers import Integral, Real
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.base import MetaEstimatorMixin
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.utils import check_random_state
+from sklearn.utils.metadata_routing import (
+    MetadataRouter,
+    MethodMapping,
+    process_routing,
+)
+
+from ._em import EMResult, EMRule, run_em
+from ._experts import Template, predict_bank
+from ._initialization import Race, prepared_starts, race, start_kinds
+from ._mixture import FittedMixture, MixtureModel, Recipe
+from ._numeric import Array, log_normalize
+from ._parallel import Workers, open_workers
+from ._progress import Reporter
+from ._training import Training, make_training, specialisation_thresholds
+from ._validation import (
+    BaseComposition,
+    HasMethods,
+    Interval,
+    StrOptions,
+    VisualBlock,
+    check_experts,
+    check_is_fitted,
+    check_responsibilities,
+    check_table,
+    check_weight,
+    get_tags,
+    routed_params,
+    take_rows,
+)
+from ._verdict import Baseline, Verdict, fit_baseline, judge
+from ._weighting import weight_mode
+from .families import Family
+from .gates import resolve_gate
+from .starts import STARTS, StartContext, numeric_features, numeric_target
+
+
+class BaseMixtureOfExperts(MetaEstimatorMixin, BaseComposition):
+    """Base of the two estimators; not for use."""
+
+    _parameter_constraints = {
+        "experts": [HasMethods(["fit", "predict"]), list, None],
+        "n_experts": [Interval(Integral, 1, None, closed="left")],
+        "gate": [HasMethods(["fit"]), None],
+        "cv": ["cv_object", None],
+        "init": [StrOptions({"auto", *STARTS}), "array-like", callable],
+        "n_init": [Interval(Integral, 1, None, closed="left")],
+        "min_responsibility": [Interval(Real, 0, 1, closed="left"), StrOptions({"auto"})],
+        "max_iter": [Interval(Integral, 1, None, closed="left")],
+        "tol": [Interval(Real, 0, None, closed="left")],
+        "warm_start": ["boolean"],
+        "n_jobs": [Integral, None],
+        "random_state": ["random_state"],
+        "verbose": ["verbose"],
+    }
+
+    # What the two estimators decide for themselves.
+
+    @abstractmethod
+    def _default_expert(self) -> Any:
+        """The estimator that `experts=None` stands for."""
+
+    @abstractmethod
+    def _check_target(self, X: Any, y: Any, weight: Array) -> tuple[NDArray, NDArray, Any]:
+        """Checked target, its form in the formulas, and the class labels (None for regression)."""
+
+    @abstractmethod
+    def _fit_family(self, training: Training) -> Family:
+        """The noise law, with what it takes from the training target."""
+
+    @abstractmethod
+    def _target_attributes(self, training: Training) -> dict[str, Any]:
+        """Fitted attributes that describe the target."""
+
+    @abstractmethod
+    def _encode_target(self, y: Any) -> NDArray:
+        """Targets of a query in the form that the formulas take."""
+
+    @property
+    @abstractmethod
+    def _family(self) -> Family:
+        """The noise law of the fitted estimator."""
+
+    # The fit, as a table of contents.
+
+    def _fit(self, X: Any, y: Any, sample_weight: Any, fit_params: dict) -> Any:
+        # Checks that record feature names do so on a copy: a failed fit leaves `self` as it was.
+        shape = copy.copy(self)
+        training = self._validate_training(shape, X, y, sample_weight, fit_params)
+        reporter, begun = Reporter(type(self).__name__, self.verbose), perf_counter()
+        with open_workers(self.n_jobs) as workers:
+            recipe = self._make_recipe(training, workers)
+            model = recipe.build(training.data, training.splits)
+            baseline = fit_baseline(recipe, training.data, training.splits)
+            heat = self._best_start(model, recipe, training, baseline, X, y, reporter)
+            result = run_em(model, heat.winner, self._rule(training), reporter.iteration)
+            mixture = model.finish(result)
+            verdict = judge(recipe, training, baseline, result, heat)
+        reporter.end(result, perf_counter() - begun)
+        self._store(shape, training, recipe, heat, result, mixture, verdict)
+        self._warn(result, mixture, recipe)
+        return self
+
+    def _validate_training(
+        self, shape: Any, X: Any, y: Any, sample_weight: Any, fit_params: dict
+    ) -> Training:
+        check_experts(self)
+        params = routed_params(self, fit_params, process_routing)
+        X = check_table(shape, X, reset=True)
+        weight = check_weight(sample_weight, X)
+        y, target, classes = self._check_target(X, y, weight)
+        return make_training(X, y, target, weight, classes, self.cv, params)
+
+    def _make_recipe(self, training: Training, workers: Workers) -> Recipe:
+        named = self._named_experts()
+        n_rows = len(training.data.distinct)
+        if len(named) > n_rows:
+            raise ValueError(
+                f"n_samples={n_rows} (distinct, of positive weight) should be >= n_experts="
+                f"{len(named)}. Use fewer experts."
+            )
+        limit = np.iinfo(np.int32).max
+        seeds = check_random_state(self.random_state).randint(limit, size=len(named) + 1)
+        templates = [
+            Template(name, expert, int(seed), training.params.get(name, {}))
+            for (name, expert), seed in zip(named, seeds[1:], strict=True)
+        ]
+        thresholds = specialisation_thresholds(
+            self.min_responsibility, training.data, templates, training.splits
+        )
+        gate_params = training.params.get("gate", {})
+        family = self._fit_family(training)
+        gate = resolve_gate(self.gate)
+        return Recipe(templates, thresholds, family, gate, gate_params, int(seeds[0]), workers)
+
+    def _rule(self, training: Training) -> EMRule:
+        return EMRule(self.max_iter, self.tol, monotone=training.splits is None)
+
+    def _best_start(
+        self,
+        model: MixtureModel,
+        recipe: Recipe,
+        training: Training,
+        baseline: Baseline,
+        X: Any,
+        y: Any,
+        reporter: Reporter,
+    ) -> Race:
+        rule, n_experts = self._rule(training), len(recipe.templates)
+        given = self._given_responsibilities(X, y, n_experts, recipe.seed)
+        if given is not None:
+            name, resp = given
+            starts = iter([(name, model.expect(take_rows(resp, training.kept)))])
+        else:
+            context = start_context(recipe, training, baseline)
+            starts = prepared_starts(context, start_kinds(self.init, self.n_init), model)
+        return race(model, starts, rule, reporter.start)
+
+    def _given_responsibilities(
+        self, X: Any, y: Any, n_experts: int, seed: int
+    ) -> tuple[str, Array] | None:
+        """Responsibilities for the rows as the user gave them, if they need no start of ours."""
+        n_samples = len(y)
+        if n_experts == 1:
+            return "single", np.ones((n_samples, 1))
+        if self.warm_start and len(getattr(self, "experts_", ())) == n_experts:
+            return "warm", self.responsibilities(X, y)
+        if isinstance(self.init, str):
+            return None
+        if callable(self.init):
+            resp = self.init(X, y, n_experts, seed)
+            return "callable", check_responsibilities(resp, n_samples, n_experts)
+        return "array", check_responsibilities(self.init, n_samples, n_experts)
+
+    def _store(
+        self,
+        shape: Any,
+        training: Training,
+        recipe: Recipe,
+        heat: Race,
+        result: EMResult,
+        mixture: FittedMixture,
+        verdict: Verdict,
+    ) -> None:
+        """Set all fitted attributes together, now that nothing can fail."""
+        templates = [recipe.templates[member] for member in mixture.members]
+        self.__dict__.pop("feature_names_in_", None)
+        fitted = {
+            **{name: value for name, value in vars(shape).items() if name.endswith("_in_")},
+            **self._target_attributes(training),
+            "experts_": mixture.experts,
+            "expert_names_": [template.name for template in templates],
+            "weight_modes_": [weight_mode(template.estimator) for template in templates],
+            "gate_": mixture.gate,
+            "dispersions_": np.squeeze(
+                mixture.dispersion, axis=tuple(range(1, mixture.dispersion.ndim))
+            )
+            if mixture.dispersion[0].size == 1
+            else mixture.dispersion,
+            "n_experts_": len(mixture.experts),
+            "expert_mass_": mixture.expert_mass,
+            "n_iter_": result.n_iter,
+            "converged_": result.converged,
+            "stop_reason_": result.reason,
+            "lower_bound_": result.lower_bound,
+            "lower_bounds_": list(result.lower_bounds),
+            "start_bounds_": heat.bounds,
+            "gain_": verdict.gain,
+            "gain_stderr_": verdict.stderr,
+        }
+        vars(self).update(fitted)
+
+    def _warn(self, result: EMResult, mixture: FittedMixture, recipe: Recipe) -> None:
+        lost = [t.name for k, t in enumerate(recipe.templates) if k not in mixture.members]
+        if lost:
+            warnings.warn(
+                f"Experts {lost} lost their rows twice and were removed: n_experts_="
+                f"{len(mixture.members)} of {len(recipe.templates)}.",
+                ConvergenceWarning,
+                stacklevel=4,
+            )
+        if not result.converged and result.reason != "callback":
+            warnings.warn(failure_text(result, self.tol), ConvergenceWarning, stacklevel=4)
+
+    # Queries: one trunk, and what hangs on it.
+
+    def _parts_at(self, X: Any) -> tuple[Array, Array]:
+        """Log gate probabilities (n, K) and what the experts say, (n, K, q) or (n, K, C)."""
+        check_is_fitted(self)
+        X = check_table(self, X, reset=False)
+        classes = getattr(self, "classes_", None)
+        return self.gate_.predict_log_proba(X), predict_bank(self.experts_, X, classes)
+
+    def _log_joint(self, X: Any, y: Any) -> Array:
+        log_gate, mean = self._parts_at(X)
+        dispersion = self.dispersions_
+        if dispersion.ndim == 1 and "classes_" not in vars(self):
+            dispersion = dispersion[:, None]
+        return log_gate + self._family.log_prob(self._encode_target(y), mean, dispersion)
+
+    def gate_proba(self, X: Any) -> Array:
+        """Probability that each expert acts on each row.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix, frame} of shape (n_samples, n_features)
+            Rows to divide.
+
+        Returns
+        -------
+        proba : ndarray of shape (n_samples, n_experts_)
+            Gate probabilities; each row sums to one.
+        """
+        check_is_fitted(self)
+        return np.exp(self.gate_.predict_log_proba(check_table(self, X, reset=False)))
+
+    def apply(self, X: Any) -> NDArray[np.intp]:
+        """Index of the leading expert of each row.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix, frame} of shape (n_samples, n_features)
+            Rows to divide.
+
+        Returns
+        -------
+        index : ndarray of shape (n_samples,)
+            Position in `experts_` of the expert with the highest gate probability.
+        """
+        check_is_fitted(self)
+        return self.gate_proba(X).argmax(axis=1)
+
+    def responsibilities(self, X: Any, y: Any) -> Array:
+        """Probability that each expert produced each target: the E-step on given rows.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix, frame} of shape (n_samples, n_features)
+            Rows.
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+            Their targets.
+
+        Returns
+        -------
+        resp : ndarray of shape (n_samples, n_experts_)
+            Responsibilities; each row sums to one.
+        """
+        return np.exp(log_normalize(self._log_joint(X, y))[0])
+
+    def log_prob(self, X: Any, y: Any) -> Array:
+        """Log density (log probability, for labels) of each target under the mixture.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix, frame} of shape (n_samples, n_features)
+            Rows.
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+            Their targets.
+
+        Returns
+        -------
+        log_prob : ndarray of shape (n_samples,)
+            Natural logarithm of p(y given x).
+        """
+        return log_normalize(self._log_joint(X, y))[1]
+
+    # Composition, routing, tags, display.
+
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
+        """Parameters of the estimator and, if `deep`, of its experts and gate.
+
+        Parameters
+        ----------
+        deep : bool, default=True
+            Whether to look into the parts. The parts of a list of experts go by their names.
+
+        Returns
+        -------
+        params : dict
+            Parameter names and values.
+        """
+        if isinstance(self.experts, list):
+            return self._get_params("experts", deep=deep)
+        return super().get_params(deep=deep)
+
+    def set_params(self, **params: Any) -> Any:
+        """Set parameters, also of the experts and the gate.
+
+        Parameters
+        ----------
+        **params : dict
+            Names as `get_params` gives them: `experts__alpha` for one cloned expert,
+            `name__alpha` for an expert of a list, `gate__alpha`.
+
+        Returns
+        -------
+        self : estimator
+            The same estimator.
+        """
+        return self._set_params("experts", **params)
+
+    def _named_experts(self) -> list[tuple[str, Any]]:
+        """Names and templates of the experts, whichever way they were given."""
+        if isinstance(self.experts, list):
+            return [(name, expert) for name, expert in self.experts if expert != "drop"]
+        expert = self._default_expert() if self.experts is None else self.experts
+        return [(f"expert{k}", expert) for k in range(self.n_experts)]
+
+    def get_metadata_routing(self) -> MetadataRouter:
+        """Which metadata goes where; `sample_weight` is consumed here.
+
+        Returns
+        -------
+        routing : MetadataRouter
+            Routing to the experts by name, to `gate` and to `splitter`.
+        """
+        fit_only = MethodMapping().add(caller="fit", callee="fit")
+        router = MetadataRouter(owner=self).add_self_request(self)
+        for name, expert in self._named_experts():
+            router.add(**{name: expert}, method_mapping=fit_only)
+        if self.gate is not None:
+            router.add(gate=self.gate, method_mapping=fit_only)
+        if hasattr(self.cv, "split"):
+            split = MethodMapping().add(caller="fit", callee="split")
+            router.add(splitter=self.cv, method_mapping=split)
+        return router
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        try:
+            parts = [get_tags(expert) for _, expert in self._named_experts()]
+            inputs = [part.input_tags for part in [*parts, get_tags(resolve_gate(self.gate))]]
+        except (TypeError, ValueError, AttributeError):
+            return tags  # a parameter is not an estimator; fit says so
+        tags.input_tags.sparse = all(part.sparse for part in inputs)
+        tags.input_tags.allow_nan = all(part.allow_nan for part in inputs)
+        tags.input_tags.categorical = any(part.categorical for part in inputs[:-1])
+        tags.input_tags.positive_only = any(part.positive_only for part in inputs)
+        tags.target_tags.positive_only = any(part.target_tags.positive_only for part in parts)
+        tags.target_tags.multi_output = tags.target_tags.multi_output and all(
+            part.target_tags.multi_output for part in parts
+        )
+        return tags
+
+    def _sk_visual_block_(self) -> Any:
+        names, experts = zip(*self._named_experts(), strict=True)
+        gate = VisualBlock(
+            "parallel", [resolve_gate(self.gate)], names=["gate"], dash_wrapped=False
+        )
+        bank = VisualBlock("parallel", list(experts), names=list(names), dash_wrapped=False)
+        return VisualBlock("serial", [gate, bank], dash_wrapped=False)
+
+
+def start_context(recipe: Recipe, training: Training, baseline: Baseline) -> StartContext:
+    """What the starts may look at."""
+    data = training.data
+    return StartContext(
+        Z=numeric_features(data),
+        T=numeric_target(data),
+        data=data,
+        surprise=-baseline.log_prob,
+        n_experts=len(recipe.templates),
+        seed=recipe.seed,
+    )
+
+
+def failure_text(result: EMResult, tol: float) -> str:
+    """Why a run did not converge, and what can be done."""
+    if result.reason == "patience":
+        return (
+            f"In-sample EM stopped rising after iteration {result.best_iter} of {result.n_iter} "
+            f"and moved by more than tol={tol}: the experts do not maximise a likelihood. The best "
+            "state is kept. Use cross-fitting (cv=5) for experts of this kind."
+        )
+    return (
+        f"EM did not settle within max_iter={result.n_iter} iterations: the last change of the "
+        f"bound was not below tol={tol} per unit of weight. The state with the best bound, of "
+        f"iteration {result.best_iter}, is kept. Raise max_iter or tol."
+    )

@@ -1,0 +1,76 @@
+"""What a row holds, as a number: identity and order of rows that do not depend on the table's.
+
+Two rows have the same identity if their entries are the same. Identities follow from each column's
+position between its extremes, so they survive a change of units, of row order, and the repetition
+or deletion of other copies. Folds, random labels and systematic samples are functions of them,
+which is what makes a weight of three the same as three rows.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+from numpy.typing import NDArray
+
+from ._design import as_text, table_columns
+
+# Not a fraction with a small denominator, so that evenly spaced values do not fall on the edges of
+# the rounding grid.
+GRID = 1e6 * np.pi
+Hash = NDArray[np.uint64]
+
+
+def row_hashes(X: Any, y: np.ndarray) -> Hash:
+    """A 64-bit hash of each row of the table `X` with its target `y`."""
+    features = _sparse_hash(X) if sp.issparse(X) else _dense_hash(table_columns(X))
+    return _mix(features + _mix(_dense_hash(list(y.reshape(len(y), -1).T)) + np.uint64(1)))
+
+
+def content_ids(hashes: Hash) -> NDArray[np.intp]:
+    """Dense integers, equal for equal rows, in an order that is arbitrary but fixed by content."""
+    return np.unique(hashes, return_inverse=True)[1]
+
+
+def uniform_by_content(hashes: Hash, seed: int) -> NDArray[np.float64]:
+    """A number in [0, 1) for each row, the same for equal rows, fixed by `seed`."""
+    salted = _mix(hashes ^ _mix(np.full(1, seed, dtype=np.uint64)))
+    return salted.astype(np.float64) / 2.0**64
+
+
+def _mix(values: Hash) -> Hash:
+    """Finaliser of SplitMix64 (Steele, Lea and Flood, 2014)."""
+    values = values + np.uint64(0x9E3779B97F4A7C15)
+    values = (values ^ (values >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    values = (values ^ (values >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return values ^ (values >> np.uint64(31))
+
+
+def _dense_hash(columns: list[np.ndarray]) -> Hash:
+    total = np.zeros(len(columns[0]), dtype=np.uint64)
+    for position, values in enumerate(columns):
+        total += _mix(_codes(values) + _mix(np.full(1, position, dtype=np.uint64)))
+    return total
+
+
+def _sparse_hash(X: Any) -> Hash:
+    entries = sp.coo_matrix(X)
+    largest = np.maximum(abs(X).max(axis=0).toarray().ravel(), np.finfo(float).tiny)
+    position = np.rint(entries.data / largest[entries.col] * GRID).astype(np.int64)
+    stored = _mix(position.view(np.uint64) + _mix(entries.col.astype(np.uint64)))
+    stored[entries.data == 0] = 0
+    total = np.zeros(X.shape[0], dtype=np.uint64)
+    np.add.at(total, entries.row, stored)
+    return total
+
+
+def _codes(values: np.ndarray) -> Hash:
+    if values.dtype.kind not in "fiub":
+        names = np.unique(as_text(values))
+        return np.searchsorted(names, as_text(values)).astype(np.uint64)
+    values = values.astype(np.float64)
+    low, high = np.nanmin(values, initial=np.inf), np.nanmax(values, initial=-np.inf)
+    span = high - low if high > low else 1.0
+    position = np.where(np.isnan(values), -1.0, (values - low) / span)
+    return np.rint(position * GRID).astype(np.int64).view(np.uint64)

@@ -1,0 +1,151 @@
+"""A table as a standardised numeric matrix: what the default gate and the starts look at.
+
+Numeric columns are centred and scaled by weighted moments, with missing values put at the mean and
+marked by an indicator; text, boolean and categorical columns become one indicator per frequent
+category. Sparse input stays sparse (scaled, not centred).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+from sklearn.base import BaseEstimator
+
+from ._numeric import Array, weighted_moments
+from ._validation import column_names, is_frame
+
+MAX_CATEGORIES = 30
+
+
+class TabularEncoder(BaseEstimator):
+    """Encode a table as a standardised float64 matrix; all statistics are weighted.
+
+    Attributes
+    ----------
+    columns_ : list of dict
+        How each input column is encoded (dense input only).
+    scale_ : ndarray
+        Weighted standard deviation of each column (sparse input only).
+    n_outputs_ : int
+        Number of columns of the encoded matrix.
+    """
+
+    def fit(self, X: Any, sample_weight: Array) -> TabularEncoder:
+        """Learn moments and categories of `X` (n, p) under `sample_weight` (n,)."""
+        if sp.issparse(X):
+            self.columns_ = None
+            self.scale_ = _sparse_scale(X, sample_weight)
+            self.n_outputs_ = X.shape[1]
+            return self
+        self.columns_ = [_describe(values, sample_weight) for values in table_columns(X)]
+        self.n_outputs_ = sum(_width(column) for column in self.columns_)
+        return self
+
+    def transform(self, X: Any) -> Any:
+        """Return the encoded matrix (n, n_outputs_), dense or CSR as `X` is."""
+        if sp.issparse(X):
+            check_finite(X.data, allow_nan=False)
+            scale = self.scale_ if self.columns_ is None else np.ones(X.shape[1])
+            return sp.csr_matrix(X, dtype=np.float64) @ sp.diags(1.0 / scale)
+        if self.columns_ is None:
+            return np.asarray(X, dtype=np.float64) / self.scale_
+        encoded = np.zeros((len(X), self.n_outputs_))
+        start = 0
+        for column, values in zip(self.columns_, table_columns(X), strict=True):
+            stop = start + _width(column)
+            _encode(column, values, encoded[:, start:stop])
+            start = stop
+        return encoded
+
+
+def table_columns(X: Any) -> list[np.ndarray]:
+    """The columns of a dense table as 1-D arrays: float64 where numeric, else object."""
+    if is_frame(X):
+        return [_as_column(X[name]) for name in column_names(X)]
+    X = np.asarray(X)
+    if X.dtype.kind in "fiub":
+        return list(X.T)
+    return [_as_column(X[:, j]) for j in range(X.shape[1])]
+
+
+def check_finite(values: np.ndarray, allow_nan: bool = True) -> None:
+    """Raise if the numeric `values` hold an infinity (or NaN where it has no meaning)."""
+    if np.isinf(values).any():
+        raise ValueError(
+            "Input X contains infinity or a value too large for dtype('float64'). "
+            "Replace such entries, by NaN where the experts take missing values."
+        )
+    if not allow_nan and np.isnan(values).any():
+        raise ValueError("Input X contains NaN. Sparse input cannot hold missing values here.")
+
+
+def _as_column(column: Any) -> np.ndarray:
+    values = np.asarray(column)
+    if values.dtype.kind == "c":
+        raise ValueError("Complex data not supported: pass real columns in X.")
+    if values.dtype.kind in "fiub":
+        return values
+    try:
+        return values.astype(np.float64) if values.dtype.kind == "O" else values.astype(object)
+    except (TypeError, ValueError):
+        return values.astype(object)
+
+
+def _describe(values: np.ndarray, weight: Array) -> dict:
+    """Mean, scale and missing-value flag of a numeric column, or the categories of another."""
+    if values.dtype == object:
+        return {"categories": frequent_categories(values, weight)}
+    values = values.astype(np.float64, copy=False)
+    check_finite(values)
+    seen = ~np.isnan(values)
+    if not seen.any():
+        return {"mean": 0.0, "scale": 1.0, "missing": False}
+    mean, variance = weighted_moments(values[seen], weight[seen])
+    # A constant column has a variance of rounding noise, which must not be blown up to one.
+    spread = np.sqrt(variance) if variance > (1e-12 * mean) ** 2 else 1.0
+    return {"mean": float(mean), "scale": float(spread or 1.0), "missing": bool(not seen.all())}
+
+
+def frequent_categories(values: np.ndarray, weight: Array) -> np.ndarray:
+    """The heaviest categories of a text column, at most MAX_CATEGORIES, in sorted order."""
+    names, codes = np.unique(as_text(values), return_inverse=True)
+    mass = np.bincount(codes, weights=weight)
+    heaviest = np.lexsort((names, -np.round(mass, 9)))[:MAX_CATEGORIES]
+    return np.sort(names[heaviest])
+
+
+def as_text(values: np.ndarray) -> np.ndarray:
+    """Categories as strings, so that any mixture of types can be sorted."""
+    return values.astype(str)
+
+
+def _width(column: dict) -> int:
+    if "categories" in column:
+        return len(column["categories"])
+    return 1 + column["missing"]
+
+
+def _encode(column: dict, values: np.ndarray, out: Array) -> None:
+    if "categories" in column:
+        names = column["categories"]
+        out[:] = as_text(values.astype(object))[:, None] == names
+        return
+    values = values.astype(np.float64)
+    check_finite(values)
+    np.divide(values - column["mean"], column["scale"], out=out[:, 0])
+    missing = np.isnan(out[:, 0])
+    out[missing, 0] = 0.0
+    if column["missing"]:
+        out[:, 1] = missing
+
+
+def _sparse_scale(X: Any, weight: Array) -> Array:
+    check_finite(X.data, allow_nan=False)
+    X = sp.csr_matrix(X, dtype=np.float64)
+    total = weight.sum()
+    mean = (X.T @ weight) / total
+    variance = (X.multiply(X).T @ weight) / total - mean**2
+    spread = np.sqrt(np.maximum(variance, 0.0))
+    return np.where(spread > 1e-12 * np.abs(mean), spread, 1.0)

@@ -1,0 +1,102 @@
+"""The engine: iterate M-step and E-step until the bound settles, and keep the best state.
+
+It knows verbs and no statistics. A run that rises steadily stops when one more iteration changes
+the bound by less than `tol`; a run that wanders (tree experts do not maximise a likelihood) stops
+when `patience` iterations in a row have not raised the best bound by `tol`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
+
+
+class Expectation(Protocol):
+    """What an E-step returns, as far as the engine looks into it."""
+
+    @property
+    def lower_bound(self) -> float: ...
+
+
+class Model(Protocol):
+    """All that the engine sees of a model."""
+
+    def m_step(self, expectation: Any) -> Any: ...
+    def e_step(self, state: Any) -> Any: ...
+
+
+@dataclass(frozen=True)
+class EMRule:
+    """When to stop. `tol` is in nats per unit of sample weight."""
+
+    max_iter: int
+    tol: float
+    patience: int = 5
+    monotone: bool = False
+
+
+@dataclass(frozen=True)
+class EMResult:
+    """The best state of a run, its expectation, and how the run went."""
+
+    state: Any
+    expectation: Any
+    last: Any
+    lower_bounds: tuple[float, ...] = ()
+    best_iter: int = 0
+    converged: bool = False
+    reason: str = "max_iter"
+
+    @property
+    def lower_bound(self) -> float:
+        return self.expectation.lower_bound
+
+    @property
+    def n_iter(self) -> int:
+        return len(self.lower_bounds)
+
+
+def run_em(
+    model: Model,
+    start: Any,
+    rule: EMRule,
+    on_iteration: Callable[[EMResult], bool | None] = lambda result: None,
+) -> EMResult:
+    """Run EM from the expectation `start` (or go on from an `EMResult`) under `rule`.
+
+    `on_iteration` is called after each iteration; a true answer ends the run.
+    """
+    result = start if isinstance(start, EMResult) else EMResult(None, None, last=start)
+    while result.n_iter < rule.max_iter:
+        state = model.m_step(result.last)
+        result = _judge(_append(result, state, model.e_step(state)), rule)
+        if on_iteration(result) and result.reason == "max_iter":
+            result = replace(result, reason="callback")
+        if result.reason != "max_iter":
+            break
+    return result
+
+
+def _append(result: EMResult, state: Any, expectation: Any) -> EMResult:
+    bounds = (*result.lower_bounds, expectation.lower_bound)
+    if result.expectation is None or expectation.lower_bound > result.lower_bound:
+        return replace(
+            result,
+            state=state,
+            expectation=expectation,
+            last=expectation,
+            lower_bounds=bounds,
+            best_iter=len(bounds),
+        )
+    return replace(result, last=expectation, lower_bounds=bounds)
+
+
+def _judge(result: EMResult, rule: EMRule) -> EMResult:
+    bounds = result.lower_bounds
+    if len(bounds) > 1 and abs(bounds[-1] - bounds[-2]) < rule.tol:
+        return replace(result, converged=True, reason="tol")
+    early, late = bounds[: -rule.patience], bounds[-rule.patience :]
+    if early and max(late) < max(early) + rule.tol:
+        return replace(result, converged=not rule.monotone, reason="patience")
+    return result

@@ -1,0 +1,191 @@
+"""A bank of experts: fit all of them, in and out of fold, and collect what they predict.
+
+One job fits one expert on one fold's training rows and predicts its test rows. The template may be
+any scikit-learn estimator; what it needs to be weighted, seeded, aligned to the classes and named
+in errors is done here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.base import clone
+from sklearn.dummy import DummyClassifier
+
+from ._folds import Splits
+from ._numeric import Array
+from ._parallel import Workers
+from ._validation import n_rows, take_params, take_rows
+from ._weighting import fit_weighted
+
+
+@dataclass(frozen=True)
+class Template:
+    """One expert to be cloned: its name, the estimator, its random seed, its metadata."""
+
+    name: str
+    estimator: Any
+    seed: int
+    params: dict
+
+    def take(self, rows: NDArray[np.intp], n_samples: int) -> Template:
+        """The template for some rows of a table of `n_samples`: its metadata cut to them."""
+        return replace(self, params=take_params(self.params, n_samples, rows))
+
+
+@dataclass(frozen=True)
+class Data:
+    """The training table of a fit; every row has a positive weight.
+
+    `target` is what the formulas use, (n, q) floats or (n,) class codes; `y` is what the experts
+    are given. `rank` orders rows by content, `clusters` says which rows are dependent.
+    """
+
+    X: Any
+    y: NDArray
+    target: NDArray
+    sample_weight: Array
+    hashes: NDArray[np.uint64]
+    rank: NDArray[np.intp]
+    clusters: NDArray[np.intp]
+    classes: NDArray | None = None
+
+    @property
+    def n_samples(self) -> int:
+        return len(self.sample_weight)
+
+    @cached_property
+    def distinct(self) -> NDArray[np.intp]:
+        """One row of each content: what is counted where rows, not weights, must be counted."""
+        return np.unique(self.rank, return_index=True)[1]
+
+    def take(self, rows: NDArray[np.intp]) -> Data:
+        """The table of the given rows."""
+        parts = (self.X, self.y, self.target, self.sample_weight)
+        X, y, target, weight = (take_rows(part, rows) for part in parts)
+        content = (self.hashes[rows], self.rank[rows], self.clusters[rows])
+        return Data(X, y, target, weight, *content, self.classes)
+
+
+def fit_predict(
+    data: Data,
+    templates: Sequence[Template],
+    expert_weights: Array,
+    splits: Splits | None,
+    workers: Workers,
+) -> tuple[list[Any] | None, Array]:
+    """Fit each template under its column of `expert_weights` and predict the table.
+
+    Returns the fitted experts, or None if they were fitted by fold, and what they predict: (n, K, q)
+    or (n, K, C), out of fold if there are `splits`.
+    """
+    pairs = [(None, None)] if splits is None else splits
+    jobs = [
+        (fit_one, (data, template, expert_weights[:, k], train, test))
+        for k, template in enumerate(templates)
+        for train, test in pairs
+    ]
+    done = workers.run(jobs)
+    width = done[0][1].shape[1]
+    mean = np.empty((data.n_samples, len(templates), width))
+    for number, (_, predicted) in enumerate(done):
+        k, fold = divmod(number, len(pairs))
+        test = pairs[fold][1]
+        mean[slice(None) if test is None else test, k] = predicted
+    return ([expert for expert, _ in done] if splits is None else None), mean
+
+
+def fit_all_rows(
+    data: Data, templates: Sequence[Template], expert_weights: Array, workers: Workers
+) -> list[Any]:
+    """Experts fitted to all rows under the columns of `expert_weights`."""
+    jobs = [
+        (fit_expert, (data, template, expert_weights[:, k], None))
+        for k, template in enumerate(templates)
+    ]
+    return workers.run(jobs)
+
+
+def fit_one(data: Data, template: Template, weight: Array, train: Any, test: Any) -> tuple:
+    """One job: the expert fitted to the rows `train`, and its predictions for the rows `test`."""
+    expert = fit_expert(data, template, weight, train)
+    predicted = predict_expert(expert, take_rows(data.X, test), data.classes, template.name)
+    return (expert if test is None else None), predicted
+
+
+def fit_expert(data: Data, template: Template, weight: Array, train: Any) -> Any:
+    """A clone of the template fitted to the rows `train` (all, if None) under `weight` (n,)."""
+    rows = _rows_with_weight(weight, train)
+    X, y, rank = (take_rows(part, rows) for part in (data.X, data.y, data.rank))
+    weight = take_rows(weight, rows)
+    if not weight.any():
+        # All of the expert's rows lie in the fold left out; an even fit stands in for it there.
+        weight = np.ones_like(weight)
+    expert = seeded_clone(template.estimator, template.seed)
+    if data.classes is not None and (y == y[0]).all():
+        return DummyClassifier().fit(np.zeros((len(y), 1)), y)
+    params = take_params(template.params, data.n_samples, rows)
+    try:
+        return fit_weighted(expert, X, y, weight, rank, params)
+    except Exception as error:
+        raise ValueError(
+            f"Expert {template.name!r} ({type(expert).__name__}) failed to fit on {n_rows(X)} rows "
+            f"of total weight {weight.sum():.6g}: {error} If its region is too small for it, use "
+            "fewer experts, fewer folds or a simpler expert."
+        ) from error
+
+
+def _rows_with_weight(weight: Array, train: Any) -> NDArray[np.intp] | None:
+    if train is None:
+        return None if (weight > 0).all() else np.flatnonzero(weight)
+    kept = train[weight[train] > 0]
+    return kept if len(kept) else train
+
+
+def seeded_clone(estimator: Any, seed: int) -> Any:
+    """A clone whose unset random states, at any depth, are fixed by `seed`.
+
+    A random state that the user has set is kept, so that one expert alone is the user's estimator.
+    """
+    expert = clone(estimator)
+    generator = np.random.RandomState(seed)
+    unset = {
+        name: int(generator.randint(np.iinfo(np.int32).max))
+        for name, value in sorted(expert.get_params(deep=True).items(), key=lambda item: item[0])
+        if value is None and (name == "random_state" or name.endswith("__random_state"))
+    }
+    return expert.set_params(**unset) if unset else expert
+
+
+def predict_expert(expert: Any, X: Any, classes: NDArray | None, name: str = "") -> Array:
+    """What a fitted expert says of each row: outputs (n, q), or class probabilities (n, C)."""
+    if classes is None:
+        predicted = np.asarray(expert.predict(X), dtype=np.float64).reshape(n_rows(X), -1)
+    else:
+        predicted = _class_probabilities(expert, X, classes)
+    if not np.isfinite(predicted).all():
+        raise ValueError(
+            f"Expert {name!r} ({type(expert).__name__}) predicted NaN or infinity. Scale its inputs "
+            "or regularise it, for instance in a pipeline."
+        )
+    return predicted
+
+
+def _class_probabilities(expert: Any, X: Any, classes: NDArray) -> Array:
+    """Probabilities (n, C), zero for classes unseen; a hard vote where there are none."""
+    proba = np.zeros((n_rows(X), len(classes)))
+    if hasattr(expert, "predict_proba"):
+        proba[:, np.searchsorted(classes, expert.classes_)] = expert.predict_proba(X)
+    else:
+        proba[np.arange(len(proba)), np.searchsorted(classes, expert.predict(X))] = 1.0
+    return proba
+
+
+def predict_bank(experts: Sequence[Any], X: Any, classes: NDArray | None) -> Array:
+    """Predictions of all experts for all rows: (n, K, q) or (n, K, C)."""
+    return np.stack([predict_expert(expert, X, classes) for expert in experts], axis=1)

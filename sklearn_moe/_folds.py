@@ -1,0 +1,75 @@
+"""The one split of a fit: which rows stand out of which fold."""
+
+from __future__ import annotations
+
+from numbers import Integral
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.model_selection import check_cv
+
+from ._validation import n_rows
+
+Rows = NDArray[np.intp]
+Splits = list[tuple[Rows, Rows]]
+
+
+def content_folds(n_folds: int, ids: Rows, labels: NDArray | None = None) -> Splits:
+    """Split rows into `n_folds` by content: copies share a fold, and row order does not matter.
+
+    With `labels` the classes are spread evenly over the folds.
+    """
+    distinct, first = np.unique(ids, return_index=True)
+    order = np.arange(len(distinct)) if labels is None else np.argsort(labels[first], kind="stable")
+    fold_of = np.empty(len(distinct), dtype=np.intp)
+    fold_of[order] = np.arange(len(distinct)) % min(n_folds, len(distinct))
+    return fold_splits(fold_of[np.searchsorted(distinct, ids)])
+
+
+def fold_splits(fold: Rows) -> Splits:
+    """(train, test) row numbers of each fold, given the fold of each row."""
+    return [
+        (np.flatnonzero(fold != number), np.flatnonzero(fold == number))
+        for number in np.unique(fold)
+    ]
+
+
+def user_splits(cv: Any, X: Any, y: NDArray, is_classifier: bool, params: dict) -> Splits:
+    """Splits of a scikit-learn splitter or an iterable, checked to be a partition of the rows.
+
+    Raises
+    ------
+    ValueError
+        If some row is never, or more than once, in a test fold.
+    """
+    splitter = check_cv(cv, y, classifier=is_classifier)
+    splits = [(np.asarray(a), np.asarray(b)) for a, b in splitter.split(X, y, **params)]
+    splits = [tuple(map(_as_rows, pair)) for pair in splits]
+    tested = np.bincount(np.concatenate([test for _, test in splits]), minlength=n_rows(X))
+    if (tested != 1).any() or len(tested) != n_rows(X):
+        raise ValueError(
+            f"cv={cv!r} puts {int((tested == 0).sum())} rows in no test fold and "
+            f"{int((tested > 1).sum())} in several. Cross-fitted EM needs an out-of-fold "
+            "prediction for every row: pass an integer, or a splitter that tests each row once "
+            "(KFold, StratifiedKFold, GroupKFold). TimeSeriesSplit never tests its first rows; "
+            "for ordered data use KFold(shuffle=False), whose folds are blocks."
+        )
+    return splits
+
+
+def is_fold_count(cv: Any) -> bool:
+    """Whether `cv` is a plain number of folds."""
+    return isinstance(cv, Integral)
+
+
+def keep_rows(splits: Splits, kept: Rows, n_samples: int) -> Splits:
+    """Splits renumbered for the table of the `kept` rows only; empty test folds vanish."""
+    new = np.full(n_samples, -1)
+    new[kept] = np.arange(len(kept))
+    renumbered = [tuple(new[side][new[side] >= 0] for side in pair) for pair in splits]
+    return [(train, test) for train, test in renumbered if len(test)]
+
+
+def _as_rows(side: NDArray) -> Rows:
+    return np.flatnonzero(side) if side.dtype == bool else side.astype(np.intp)

@@ -1,0 +1,202 @@
+"""Where gate, experts and family meet: the M-step and the E-step of the mixture."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+from ._content import uniform_by_content
+from ._em import EMResult
+from ._experts import Data, Template, fit_all_rows, fit_predict
+from ._folds import Splits
+from ._gate_bank import GateBank, gate_penalty
+from ._numeric import Array, log_normalize, safe_log
+from ._parallel import Workers
+from ._validation import take_params
+from .families import Family
+
+# An expert is lost when its share of the weight falls below this part of an equal share.
+LOST_SHARE = 0.02
+
+
+@dataclass(frozen=True)
+class MixtureExpectation:
+    """Result of an E-step. Columns belong to `members`, positions in the list of templates."""
+
+    log_resp: Array
+    members: tuple[int, ...]
+    lower_bound: float = -np.inf
+    log_evidence: Array | None = None
+    gates: Sequence[Any] | None = None
+    reseeded: frozenset[int] = frozenset()
+
+
+@dataclass(frozen=True)
+class MixtureState:
+    """Result of an M-step; `mean` and `log_gate` are out of fold where the fit is cross-fitted."""
+
+    members: tuple[int, ...]
+    resp: Array
+    experts: list[Any] | None
+    mean: Array
+    dispersion: Array
+    gates: list[Any]
+    log_gate: Array
+    reseeded: frozenset[int]
+
+
+@dataclass(frozen=True)
+class FittedMixture:
+    """The mixture fitted to all rows."""
+
+    experts: list[Any]
+    gate: Any
+    dispersion: Array
+    members: tuple[int, ...]
+    expert_mass: Array
+
+
+@dataclass(frozen=True)
+class MixtureModel:
+    """The statistical model of one fit, as the engine sees it.
+
+    `thresholds` (K,) are the responsibilities below which a row leaves an expert's fit.
+    """
+
+    data: Data
+    templates: Sequence[Template]
+    thresholds: Array
+    family: Family
+    gate_bank: GateBank
+    splits: Splits | None
+    workers: Workers = field(repr=False)
+
+    def expect(self, resp: Array) -> MixtureExpectation:
+        """Starting responsibilities (n, K) as the expectation that EM begins from."""
+        return MixtureExpectation(safe_log(resp), tuple(range(len(self.templates))))
+
+    def m_step(self, expectation: MixtureExpectation) -> MixtureState:
+        """Fit experts, dispersions and gate to the responsibilities."""
+        expectation = self._keep_alive(expectation)
+        members, resp = expectation.members, np.exp(expectation.log_resp)
+        weights = resp * self.data.sample_weight[:, None]
+        experts, mean = fit_predict(
+            self.data,
+            self._templates(members),
+            self._specialised(resp, members),
+            self.splits,
+            self.workers,
+        )
+        dispersion = self.family.fit_dispersion(self.data.target, mean, weights)
+        gates, log_gate = self.gate_bank.fit_predict(weights, expectation.gates, self.workers)
+        return MixtureState(
+            members, resp, experts, mean, dispersion, gates, log_gate, expectation.reseeded
+        )
+
+    def e_step(self, state: MixtureState) -> MixtureExpectation:
+        """Responsibilities and bound of a state; in sample the bound is the penalised one."""
+        log_prob = self.family.log_prob(self.data.target, state.mean, state.dispersion)
+        log_resp, log_evidence = log_normalize(state.log_gate + log_prob)
+        weight = self.data.sample_weight
+        bound = float(weight @ log_evidence) / weight.sum()
+        if self.splits is None:
+            bound -= gate_penalty(state.gates[0]) / weight.sum()
+        return MixtureExpectation(
+            log_resp, state.members, bound, log_evidence, state.gates, state.reseeded
+        )
+
+    def finish(self, result: EMResult) -> FittedMixture:
+        """The best state of a run, fitted to all rows: what the bound of the run speaks of."""
+        state: MixtureState = result.state
+        weights = state.resp * self.data.sample_weight[:, None]
+        experts, gate = state.experts, state.gates[0]
+        if experts is None:
+            specialised = self._specialised(state.resp, state.members)
+            templates = self._templates(state.members)
+            experts = fit_all_rows(self.data, templates, specialised, self.workers)
+            gate = self.gate_bank.fit(weights, earlier=gate)
+        return FittedMixture(experts, gate, state.dispersion, state.members, weights.sum(axis=0))
+
+    def _templates(self, members: tuple[int, ...]) -> list[Template]:
+        return [self.templates[member] for member in members]
+
+    def _specialised(self, resp: Array, members: tuple[int, ...]) -> Array:
+        """Weights (n, K) of the experts' fits, without the rows of small responsibility."""
+        kept = resp >= self.thresholds[list(members)]
+        return np.where(kept, resp * self.data.sample_weight[:, None], 0.0)
+
+    def _keep_alive(self, expectation: MixtureExpectation) -> MixtureExpectation:
+        """Give a lost expert the worst-explained rows, once; remove it the second time."""
+        lost = self._lost(expectation)
+        while lost.size and len(expectation.members) > 1:
+            position = int(lost[0])
+            if expectation.members[position] in expectation.reseeded:
+                expectation = _remove(expectation, position)
+            else:
+                expectation = self._reseed(expectation, position)
+            lost = self._lost(expectation)
+        return expectation
+
+    def _lost(self, expectation: MixtureExpectation) -> Array:
+        """Positions of experts with too little weight, or too few rows, for a fit."""
+        members = expectation.members
+        specialised = self._specialised(np.exp(expectation.log_resp), members)
+        n_experts, distinct = len(members), self.data.distinct
+        share = specialised.sum(axis=0) / self.data.sample_weight.sum()
+        enough = 0.1 * self.data.sample_weight[distinct, None] / n_experts
+        rows = (specialised[distinct] > enough).sum(axis=0)
+        fewest = np.clip(0.1 * len(distinct) / n_experts, 1, 10)
+        return np.flatnonzero((share < LOST_SHARE / n_experts) | (rows < fewest))
+
+    def _reseed(self, expectation: MixtureExpectation, position: int) -> MixtureExpectation:
+        evidence = expectation.log_evidence
+        if evidence is None:
+            evidence = uniform_by_content(self.data.hashes, seed=position)
+        order = np.lexsort((self.data.rank, evidence))
+        share = np.cumsum(self.data.sample_weight[order]) / self.data.sample_weight.sum()
+        n_experts = len(expectation.members)
+        worst = order[: max(1, np.searchsorted(share, 1.0 / n_experts))]
+        resp = np.exp(expectation.log_resp)
+        resp[worst] *= 0.1
+        resp[worst, position] += 0.9
+        member = expectation.members[position]
+        return replace(
+            expectation,
+            log_resp=log_normalize(safe_log(resp))[0],
+            reseeded=expectation.reseeded | {member},
+        )
+
+
+def _remove(expectation: MixtureExpectation, position: int) -> MixtureExpectation:
+    members = expectation.members[:position] + expectation.members[position + 1 :]
+    remaining = np.delete(expectation.log_resp, position, axis=1)
+    return replace(expectation, log_resp=log_normalize(remaining)[0], members=members, gates=None)
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """All that makes a mixture but the table: the parts, seeded and named."""
+
+    templates: Sequence[Template]
+    thresholds: Array
+    family: Family
+    gate: Any
+    gate_params: dict
+    seed: int
+    workers: Workers = field(repr=False)
+
+    def build(self, data: Data, splits: Splits | None) -> MixtureModel:
+        """The mixture of these parts for the table `data`, cross-fitted over `splits`."""
+        bank = GateBank(self.gate, data, splits, self.seed, self.gate_params)
+        return MixtureModel(
+            data, self.templates, self.thresholds, self.family, bank, splits, self.workers
+        )
+
+    def take(self, rows: Any, n_samples: int) -> Recipe:
+        """The recipe for some rows of a table of `n_samples`: row-shaped metadata is cut."""
+        templates = [template.take(rows, n_samples) for template in self.templates]
+        gate_params = take_params(self.gate_params, n_samples, rows)
+        return replace(self, templates=templates, gate_params=gate_params)

@@ -1,0 +1,66 @@
+"""Log-space and weighted arithmetic: free functions of arrays that know no model."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+
+
+def log_normalize(log_joint: Array) -> tuple[Array, Array]:
+    """Normalise each row of `log_joint` (n, K) in log space.
+
+    Returns the normalised rows (n, K) and the log of what they summed to (n,).
+    """
+    highest = log_joint.max(axis=1, keepdims=True)
+    shifted = log_joint - highest
+    log_total = np.log(np.exp(shifted).sum(axis=1, keepdims=True))
+    shifted -= log_total
+    return shifted, (highest + log_total)[:, 0]
+
+
+def log_softmax(scores: Array) -> Array:
+    """Row-wise log softmax of `scores` (n, K)."""
+    return log_normalize(scores)[0]
+
+
+def soften(labels: NDArray[np.intp], n_experts: int, confidence: float = 0.9) -> Array:
+    """Responsibilities (n, K) that put `confidence` on each row's label and spread the rest."""
+    resp = np.full((len(labels), n_experts), (1.0 - confidence) / n_experts)
+    resp[np.arange(len(labels)), labels] += confidence
+    return resp
+
+
+def safe_log(probability: Array) -> Array:
+    """Logarithm with 0 mapped to the log of the smallest positive float, never to -inf."""
+    return np.log(np.maximum(probability, np.finfo(np.float64).tiny))
+
+
+def weighted_mean(values: Array, weight: Array) -> Array:
+    """Mean over rows of `values` (n, ...) under `weight` (n,)."""
+    return np.tensordot(weight, values, axes=(0, 0)) / weight.sum()
+
+
+def weighted_moments(values: Array, weight: Array) -> tuple[Array, Array]:
+    """Mean and variance over rows of `values` (n, ...) under `weight` (n,)."""
+    mean = weighted_mean(values, weight)
+    return mean, weighted_mean((values - mean) ** 2, weight)
+
+
+def quantile_groups(score: Array, weight: Array, n_groups: int) -> NDArray[np.intp]:
+    """Cut rows into `n_groups` of equal weight along `score`; equal scores stay together."""
+    order = np.argsort(score, kind="stable")
+    ordered = score[order]
+    share = np.cumsum(weight[order]) / weight.sum()
+    ranks = np.searchsorted(share, np.arange(1, n_groups) / n_groups - 1e-9)
+    edges = ordered[np.minimum(ranks, len(score) - 1)]
+    # The shift keeps copies of a row, whose scores may differ by rounding, on one side of an edge.
+    slack = 1e-9 * (ordered[-1] - ordered[0])
+    return np.searchsorted(edges, score - slack, side="right")
+
+
+def clustered_stderr(deviation: Array, weight: Array, clusters: NDArray[np.intp]) -> float:
+    """Standard error of a weighted mean whose rows are independent only between `clusters`."""
+    totals = np.bincount(clusters, weights=weight * deviation)
+    return float(np.sqrt((totals**2).sum()) / weight.sum())

@@ -1,0 +1,33 @@
+"""What a long fit says while it runs."""
+
+from __future__ import annotations
+
+from ._em import EMResult
+
+
+class Reporter:
+    """Prints one line for each start (`verbose` 1 or more) and each iteration (2 or more)."""
+
+    def __init__(self, owner: str, verbose: int) -> None:
+        self.owner = owner
+        self.verbose = verbose
+
+    def start(self, name: str, result: EMResult) -> None:
+        """Report the bound that a start has reached in the race."""
+        if self.verbose >= 1:
+            print(f"[{self.owner}] start {name}: bound {result.lower_bound:.5f}", flush=True)
+
+    def iteration(self, result: EMResult) -> None:
+        """Report the bound of the latest iteration."""
+        if self.verbose >= 2:
+            bound = result.lower_bounds[-1]
+            print(f"[{self.owner}] iteration {result.n_iter}: bound {bound:.5f}", flush=True)
+
+    def end(self, result: EMResult, seconds: float) -> None:
+        """Report how the run ended."""
+        if self.verbose >= 1:
+            print(
+                f"[{self.owner}] {result.n_iter} iterations, best bound {result.lower_bound:.5f} at "
+                f"iteration {result.best_iter}, stopped by {result.reason}, {seconds:.1f} s",
+                flush=True,
+            )

@@ -1,0 +1,110 @@
+"""From what the user passes to `fit` to the table, folds and recipe that the model works on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ._content import content_ids, row_hashes
+from ._experts import Data, Template, fit_expert
+from ._folds import Splits, content_folds, is_fold_count, keep_rows, user_splits
+from ._numeric import Array
+from ._validation import n_rows, take_params, take_rows
+
+# A row whose responsibility is below this part of an equal share leaves an expert's fit.
+DROP_SHARE = 0.2
+
+
+@dataclass(frozen=True)
+class Training:
+    """The table without its rows of zero weight, its folds, and metadata cut to the same rows."""
+
+    data: Data
+    splits: Splits | None
+    kept: NDArray[np.intp] | None
+    params: dict[str, dict]
+
+
+def make_training(
+    X: Any,
+    y: NDArray,
+    target: NDArray,
+    sample_weight: Array,
+    classes: NDArray | None,
+    cv: Any,
+    params: dict[str, dict],
+) -> Training:
+    """Split the rows into folds, then drop those that weigh nothing.
+
+    A number of folds is dealt by content. A splitter or an iterable speaks of the rows as the user
+    gave them.
+    """
+    n_samples = n_rows(X)
+    kept = None if sample_weight.all() else np.flatnonzero(sample_weight)
+    given = (
+        None
+        if cv is None or is_fold_count(cv)
+        else user_splits(cv, X, y, classes is not None, params.get("splitter", {}))
+    )
+    groups = take_rows(params.get("splitter", {}).get("groups"), kept)
+    X, y, target, weight = (take_rows(part, kept) for part in (X, y, target, sample_weight))
+    hashes = row_hashes(X, target)
+    rank = content_ids(hashes)
+    clusters = rank if groups is None else np.unique(groups, return_inverse=True)[1]
+    data = Data(X, y, target, weight, hashes, rank, clusters, classes)
+    if is_fold_count(cv):
+        given = _dealt_folds(cv, data)
+    elif given is not None and kept is not None:
+        given = keep_rows(given, kept, n_samples)
+    cut = {name: take_params(values, n_samples, kept) for name, values in params.items()}
+    return Training(data, given, kept, cut)
+
+
+def _dealt_folds(cv: int, data: Data) -> Splits:
+    if len(data.distinct) < 2:
+        raise ValueError(
+            f"cv={cv} needs at least 2 distinct rows of positive weight; got n_samples="
+            f"{data.n_samples}, {len(data.distinct)} of them distinct. Use cv=None."
+        )
+    labels = None if data.classes is None else data.target
+    return content_folds(cv, data.rank, labels)
+
+
+def specialisation_thresholds(
+    min_responsibility: float | str, data: Data, templates: list[Template], splits: Splits | None
+) -> Array:
+    """Responsibilities (K,) below which a row leaves an expert's fit.
+
+    A linear expert (one that has `coef_` once fitted) specialises by weights alone, and the
+    in-sample bound is monotone only if every row keeps its weight. All others would remember the
+    rows that they are meant to leave to others, however small their weights.
+    """
+    n_experts = len(templates)
+    if min_responsibility != "auto":
+        _check_threshold(min_responsibility, n_experts)
+        return np.full(n_experts, float(min_responsibility))
+    if splits is None or n_experts == 1:
+        return np.zeros(n_experts)
+    linear = {
+        id(template.estimator): is_linear(template, data, splits[0][0]) for template in templates
+    }
+    return np.array([0.0 if linear[id(t.estimator)] else DROP_SHARE / n_experts for t in templates])
+
+
+def is_linear(template: Template, data: Data, rows: NDArray[np.intp]) -> bool:
+    """Whether the expert, or the last step of its pipeline, has coefficients once fitted."""
+    expert = fit_expert(data, template, data.sample_weight, rows)
+    while hasattr(expert, "steps"):
+        expert = expert.steps[-1][1]
+    return hasattr(expert, "coef_")
+
+
+def _check_threshold(min_responsibility: float, n_experts: int) -> None:
+    if n_experts > 1 and min_responsibility >= 1.0 / n_experts:
+        raise ValueError(
+            f"min_responsibility={min_responsibility} must be below 1 / n_experts = "
+            f"{1.0 / n_experts:.3g}, or rows could be lost to all experts."
+        )

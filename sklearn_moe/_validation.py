@@ -1,0 +1,215 @@
+"""Checks of what users pass in. The only file that imports private names of scikit-learn."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+from sklearn import get_config
+from sklearn.exceptions import NotFittedError
+from sklearn.utils import _safe_indexing, check_array, get_tags
+from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
+from sklearn.utils.metaestimators import _BaseComposition
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.parallel import _get_threadpool_controller
+from sklearn.utils.validation import (
+    _check_sample_weight,
+    check_consistent_length,
+    check_is_fitted,
+    column_or_1d,
+    validate_data,
+)
+
+try:
+    from sklearn.base import _fit_context
+except ImportError:  # pragma: no cover - moved in a later scikit-learn
+    from sklearn.utils._param_validation import _fit_context
+
+try:
+    from sklearn.utils._repr_html.estimator import _VisualBlock
+except ImportError:  # scikit-learn 1.6
+    from sklearn.utils._estimator_html_repr import _VisualBlock
+
+from ._numeric import Array
+
+__all__ = [
+    "BaseComposition",
+    "HasMethods",
+    "Interval",
+    "NotFittedError",
+    "StrOptions",
+    "VisualBlock",
+    "check_is_fitted",
+    "fit_context",
+    "get_tags",
+    "threadpool_controller",
+]
+
+BaseComposition = _BaseComposition
+VisualBlock = _VisualBlock
+fit_context = _fit_context
+threadpool_controller = _get_threadpool_controller
+
+
+def is_frame(X: Any) -> bool:
+    """Whether `X` is a table with named columns (pandas, polars, ...)."""
+    return hasattr(X, "columns") and hasattr(X, "__getitem__") and not sp.issparse(X)
+
+
+def column_names(X: Any) -> list:
+    """Names of the columns of a frame, in order."""
+    return list(X.columns)
+
+
+def take_rows(X: Any, rows: Any) -> Any:
+    """Rows of an array, sparse matrix or frame, given as integers or as a slice of all."""
+    return X if rows is None else _safe_indexing(X, rows)
+
+
+def take_params(params: dict, n_samples: int, rows: Any) -> dict:
+    """Values of `params` that hold `n_samples` rows restricted to `rows`; others as they are."""
+    return {name: _take_if_rows(value, n_samples, rows) for name, value in params.items()}
+
+
+def _take_if_rows(value: Any, n_samples: int, rows: Any) -> Any:
+    is_rowwise = sp.issparse(value) or (hasattr(value, "__len__") and not isinstance(value, dict))
+    if rows is None or not is_rowwise or isinstance(value, str):
+        return value
+    length = value.shape[0] if hasattr(value, "shape") else len(value)
+    return take_rows(value, rows) if length == n_samples else value
+
+
+def n_rows(X: Any) -> int:
+    """Number of rows of a table."""
+    return X.shape[0]
+
+
+def check_table(estimator: Any, X: Any, *, reset: bool) -> Any:
+    """Check names and shape of `X`, and hand it on as it came (lists become arrays).
+
+    Sparse input becomes CSR, the one sparse form whose rows can be taken cheaply. Values are
+    judged where they are used: by the gate's encoder and by the experts.
+    """
+    if not is_frame(X):
+        X = check_array(
+            X,
+            dtype=None,
+            accept_sparse="csr" if get_tags(estimator).input_tags.sparse else False,
+            ensure_all_finite=False,
+            ensure_min_samples=1,
+            estimator=estimator,
+            input_name="X",
+        )
+    elif X.shape[0] == 0 or X.shape[1] == 0:
+        raise ValueError(
+            f"Found array with {X.shape[0]} sample(s) and {X.shape[1]} feature(s) "
+            f"(shape={X.shape}) while a minimum of 1 is required by {type(estimator).__name__}."
+        )
+    validate_data(estimator, X, reset=reset, skip_check_array=True)
+    return X
+
+
+def check_weight(sample_weight: Any, X: Any) -> Array:
+    """Sample weights as float64 (n,): ones if None, never negative, never all zero."""
+    rows = np.empty((n_rows(X), 1))
+    weight = _check_sample_weight(sample_weight, rows, dtype=np.float64, ensure_non_negative=True)
+    if not weight.any():
+        raise ValueError(
+            "Sample weights must contain at least one non-zero number; sample_weight is all zero."
+        )
+    return weight
+
+
+def check_real_target(estimator: Any, X: Any, y: Any) -> np.ndarray:
+    """A finite numeric target, (n,) or (n, n_outputs), of the length of `X`."""
+    _require_target(estimator, y)
+    y = check_array(y, ensure_2d=False, dtype="numeric", input_name="y", estimator=estimator)
+    if y.ndim == 2 and y.shape[1] == 1 and not get_tags(estimator).target_tags.multi_output:
+        y = column_or_1d(y, warn=True)
+    check_consistent_length(X, y)
+    return y.astype(np.float64) if y.dtype.kind not in "f" else y
+
+
+def check_label_target(estimator: Any, X: Any, y: Any) -> np.ndarray:
+    """Class labels (n,) of the length of `X`."""
+    _require_target(estimator, y)
+    y = column_or_1d(y, warn=True)
+    check_classification_targets(y)
+    if y.dtype.kind == "f" and not np.isfinite(y).all():
+        raise ValueError("Input y contains NaN or infinity; every row needs a class label.")
+    check_consistent_length(X, y)
+    return y
+
+
+def _require_target(estimator: Any, y: Any) -> None:
+    if y is None:
+        raise ValueError(
+            f"{type(estimator).__name__} requires y to be passed, but the target y is None."
+        )
+
+
+def check_responsibilities(resp: Any, n_samples: int, n_experts: int) -> Array:
+    """User-given responsibilities as a row-normalised float64 array (n, K)."""
+    resp = check_array(resp, dtype=np.float64, input_name="init")
+    if resp.shape != (n_samples, n_experts):
+        raise ValueError(
+            f"init must have shape (n_samples, n_experts) = ({n_samples}, {n_experts}); "
+            f"got {resp.shape}."
+        )
+    totals = resp.sum(axis=1, keepdims=True)
+    if (resp < 0).any() or (totals <= 0).any():
+        raise ValueError(
+            "init must hold responsibilities: no negative entry and a positive sum in each row."
+        )
+    return resp / totals
+
+
+def check_experts(estimator: Any) -> None:
+    """Check the parameter `experts`: one estimator, or uniquely named ones."""
+    experts = estimator.experts
+    if isinstance(experts, list):
+        _check_named(estimator, experts)
+        experts = [expert for _, expert in experts if expert != "drop"]
+    else:
+        experts = [] if experts is None else [experts]
+    for expert in experts:
+        if isinstance(expert, type) or not (hasattr(expert, "fit") and hasattr(expert, "predict")):
+            raise TypeError(
+                f"experts={expert!r} is not an estimator with fit and predict. Pass an instance, "
+                "such as Ridge(), or a list of (name, instance)."
+            )
+
+
+def _check_named(estimator: Any, experts: list) -> None:
+    pairs = all(isinstance(e, tuple) and len(e) == 2 and isinstance(e[0], str) for e in experts)
+    if not pairs or all(expert == "drop" for _, expert in experts):
+        raise ValueError(
+            f"experts={experts!r} must be one estimator or a list of (name, estimator) with at "
+            "least one that is not 'drop'."
+        )
+    names = [name for name, _ in experts]
+    if {"gate", "splitter"} & set(names):
+        raise ValueError(f"experts must not be named 'gate' or 'splitter'; got {names}.")
+    estimator._validate_names(names)
+
+
+def routed_params(estimator: Any, params: dict, process_routing: Any) -> dict[str, dict]:
+    """Metadata of `fit` for each part: by routing, or `groups` to the splitter without it."""
+    if get_config()["enable_metadata_routing"]:
+        routed = process_routing(estimator, "fit", **params)
+        named = {name: dict(routed[name]["fit"]) for name in _fit_parts(estimator, routed)}
+        split = dict(routed["splitter"]["split"]) if "splitter" in routed else {}
+        return {**named, "splitter": split}
+    unknown = set(params) - {"groups"}
+    if unknown:
+        raise TypeError(
+            f"fit got {sorted(unknown)}: metadata other than sample_weight and groups needs "
+            "sklearn.set_config(enable_metadata_routing=True) and set_fit_request on the parts."
+        )
+    return {"splitter": {"groups": params["groups"]} if params.get("groups") is not None else {}}
+
+
+def _fit_parts(estimator: Any, routed: Any) -> list[str]:
+    names = [name for name, _ in estimator._named_experts()]
+    return [name for name in [*names, "gate"] if name in routed]

@@ -1,0 +1,28 @@
+"""What every noise law promises."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import Any
+
+from .._numeric import Array
+
+
+class Family(ABC):
+    """Law of the target around an expert's output. Stateless: the dispersion is passed, not kept.
+
+    Shapes: `y` is (n, q) for real targets and (n,) for class codes; `mean` is (n, K, q) or
+    (n, K, C); `dispersion` has K rows.
+    """
+
+    @abstractmethod
+    def log_prob(self, y: Array, mean: Array, dispersion: Array) -> Array:
+        """Log density (n, K) of each target under each expert."""
+
+    @abstractmethod
+    def fit_dispersion(self, y: Array, mean: Array, expert_weights: Array) -> Array:
+        """Dispersions of the experts under weights (n, K), floored so that none is degenerate."""
+
+    def adjust(self, mean: Array, dispersion: Array) -> Any:
+        """What each expert says once its dispersion is known; the mean itself by default."""
+        return mean

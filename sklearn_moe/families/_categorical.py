@@ -1,0 +1,54 @@
+"""Class labels: an expert's probabilities, smoothed toward the class rates."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from .._numeric import Array, safe_log
+from ._base import Family
+
+N_STEPS = 30
+
+
+@dataclass(frozen=True)
+class Categorical(Family):
+    """Categorical law of class codes.
+
+    The dispersion (K,) of an expert is the share of its probability that is moved to the global
+    class rates `class_prior` (C,). It is the share under which the given predictions are most
+    likely, so an expert that is sure and wrong (deep trees, hard votes) pays what its own
+    out-of-fold record says it must, and no probability is zero.
+    """
+
+    class_prior: Array
+
+    def log_prob(self, y: Array, mean: Array, dispersion: Array) -> Array:
+        """Log probability (n, K) of each label under each smoothed expert."""
+        own = mean[np.arange(len(y)), :, y]
+        return safe_log((1 - dispersion) * own + dispersion * self.class_prior[y][:, None])
+
+    def fit_dispersion(self, y: Array, mean: Array, expert_weights: Array) -> Array:
+        """Most likely smoothing shares (K,), kept above zero.
+
+        The log-likelihood is concave in the share; the bisection of its slope is vectorised over
+        experts.
+        """
+        mass = expert_weights.sum(axis=0)
+        own = mean[np.arange(len(y)), :, y]
+        prior = self.class_prior[y][:, None]
+        # An expert never wrong in n rows may still err once in about n tables of n rows.
+        lowest = (1.0 + mass) ** -2.0
+        low, high = lowest.copy(), np.ones_like(mass)
+        for _ in range(N_STEPS):
+            share = 0.5 * (low + high)
+            slope = expert_weights * (prior - own) / ((1 - share) * own + share * prior)
+            rising = slope.sum(axis=0) > 0
+            low, high = np.where(rising, share, low), np.where(rising, high, share)
+        return np.maximum(0.5 * (low + high), lowest)
+
+    def adjust(self, mean: Array, dispersion: Array) -> Array:
+        """Smoothed class probabilities (n, K, C)."""
+        share = dispersion[:, None]
+        return (1 - share) * mean + share * self.class_prior

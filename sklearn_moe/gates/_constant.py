@@ -1,0 +1,37 @@
+"""A gate that does not look: the mixture of regressions."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from .._numeric import Array, safe_log
+from .._validation import n_rows
+from ._base import Gate
+
+
+class ConstantGate(Gate):
+    """The same mixing proportions for every row, estimated by the mean responsibilities.
+
+    Attributes
+    ----------
+    mixing_proportions_ : ndarray of shape (n_experts,)
+        Proportion of each expert; they sum to one.
+    """
+
+    def fit(self, X: Any, expert_weights: Array) -> ConstantGate:
+        """Fit the proportions to `expert_weights` (n, K)."""
+        mass = np.asarray(expert_weights, dtype=np.float64).sum(axis=0)
+        self.mixing_proportions_ = mass / mass.sum()
+        return self
+
+    def predict_log_proba(self, X: Any) -> Array:
+        """Log proportions, repeated for each row of `X`: (n, K)."""
+        return np.tile(safe_log(self.mixing_proportions_), (n_rows(X), 1))
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        tags.input_tags.allow_nan = True
+        return tags

@@ -1,0 +1,166 @@
+"""The default gate: multinomial logit on soft targets."""
+
+from __future__ import annotations
+
+from numbers import Integral, Real
+from typing import Any
+
+import numpy as np
+
+from .._design import TabularEncoder
+from .._numeric import Array, log_softmax
+from .._validation import Interval, check_is_fitted, fit_context
+from ._base import Gate
+from ._newton import SoftLogit, decision, solve, sum_zero_basis
+
+
+class SoftmaxGate(Gate):
+    """Linear softmax gate: a multinomial logit fitted to responsibilities.
+
+    Minimises the cross-entropy between the responsibilities and the gate probabilities plus an L2
+    penalty on the coefficients of the standardised features. The intercepts are not penalised.
+    Missing values are put at the mean and marked by an indicator; text and categorical columns are
+    one-hot encoded (the 30 heaviest categories of each); sparse input stays sparse.
+
+    Parameters
+    ----------
+    alpha : float, default=1.0
+        Strength of the L2 penalty, at least 0, on the scale of summed sample weights: the inverse
+        of `C` in scikit-learn's ``LogisticRegression``. With 0 the gate is the maximum likelihood
+        one, which does not exist where a hyperplane separates the regions.
+    max_iter : int, default=100
+        Largest number of Newton steps (or tenth of the number of L-BFGS steps) in one fit.
+    tol : float, default=1e-8
+        A fit ends when no entry of the gradient exceeds `tol`, per unit of sample weight.
+
+    Attributes
+    ----------
+    coef_ : ndarray of shape (n_experts, n_encoded_features)
+        Coefficients of the standardised, encoded features; each column sums to zero.
+    intercept_ : ndarray of shape (n_experts,)
+        Intercepts; they sum to zero.
+    encoder_ : TabularEncoder
+        How the features are standardised and encoded.
+    n_iter_ : int
+        Steps taken by the solver.
+
+    References
+    ----------
+    M. I. Jordan and R. A. Jacobs, "Hierarchical mixtures of experts and the EM algorithm", Neural
+    Computation 6(2), 1994. K. Chen, L. Xu and H. Chi, "Improved learning algorithms for mixture of
+    experts in multiclass classification", Neural Networks 12(9), 1999 (why the Hessian must be the
+    exact one).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_moe import SoftmaxGate
+    >>> X = np.array([[-2.0], [-1.0], [1.0], [2.0]])
+    >>> responsibilities = np.array([[0.9, 0.1], [0.8, 0.2], [0.2, 0.8], [0.1, 0.9]])
+    >>> gate = SoftmaxGate(alpha=0.0).fit(X, responsibilities)
+    >>> gate.predict_proba(X).round(2)
+    array([[0.91, 0.09],
+           [0.77, 0.23],
+           [0.23, 0.77],
+           [0.09, 0.91]])
+    """
+
+    _parameter_constraints = {
+        "alpha": [Interval(Real, 0, None, closed="left")],
+        "max_iter": [Interval(Integral, 1, None, closed="left")],
+        "tol": [Interval(Real, 0, None, closed="left")],
+    }
+
+    def __init__(self, alpha: float = 1.0, *, max_iter: int = 100, tol: float = 1e-8) -> None:
+        self.alpha = alpha
+        self.max_iter = max_iter
+        self.tol = tol
+
+    @fit_context(prefer_skip_nested_validation=True)
+    def fit(self, X: Any, expert_weights: Array) -> SoftmaxGate:
+        """Fit to soft targets.
+
+        Parameters
+        ----------
+        X : array-like, sparse matrix or frame of shape (n_samples, n_features)
+            Features.
+        expert_weights : array-like of shape (n_samples, n_experts)
+            Responsibilities times sample weights, none negative.
+
+        Returns
+        -------
+        self : SoftmaxGate
+            The fitted gate.
+
+        Raises
+        ------
+        ValueError
+            If `X` holds an infinity or `expert_weights` is not a table of weights.
+        """
+        expert_weights = np.asarray(expert_weights, dtype=np.float64)
+        if expert_weights.ndim != 2 or (expert_weights < 0).any():
+            raise ValueError(
+                "expert_weights must be an array (n_samples, n_experts) without negative entries; "
+                f"got shape {expert_weights.shape}. Pass responsibilities times sample weights."
+            )
+        encoder = self.make_encoder(X, expert_weights.sum(axis=1))
+        return self.fit_encoded(encoder, encoder.transform(X), expert_weights)
+
+    def make_encoder(self, X: Any, sample_weight: Array) -> TabularEncoder:
+        """What can be computed once for all fits on the rows of `X`."""
+        return TabularEncoder().fit(X, sample_weight)
+
+    def fit_encoded(
+        self,
+        encoder: TabularEncoder,
+        Z: Any,
+        expert_weights: Array,
+        previous: SoftmaxGate | None = None,
+    ) -> SoftmaxGate:
+        """Fit to an encoded matrix `Z`, starting from the coefficients of `previous`."""
+        problem = SoftLogit(Z, expert_weights, float(self.alpha))
+        start = None if previous is None else previous._theta()
+        theta, n_iter = solve(problem, start, self.max_iter, self.tol)
+        basis = sum_zero_basis(expert_weights.shape[1])
+        self.encoder_ = encoder
+        self.coef_ = basis @ theta[:, :-1]
+        self.intercept_ = basis @ theta[:, -1]
+        self.n_iter_ = n_iter
+        return self
+
+    def predict_log_proba(self, X: Any) -> Array:
+        """Log probabilities of the experts.
+
+        Parameters
+        ----------
+        X : array-like, sparse matrix or frame of shape (n_samples, n_features)
+            Rows to divide among the experts.
+
+        Returns
+        -------
+        log_proba : ndarray of shape (n_samples, n_experts)
+            Log probabilities; the exponentials of each row sum to one.
+        """
+        check_is_fitted(self, "coef_")
+        return self.predict_log_proba_encoded(self.encoder_.transform(X))
+
+    def predict_log_proba_encoded(self, Z: Any) -> Array:
+        """Log probabilities (n, K) for rows already encoded."""
+        return log_softmax(decision(Z, self._theta()))
+
+    def penalty(self) -> float:
+        """What the objective subtracts from the summed log-likelihood at the fitted coefficients."""
+        return 0.5 * self.alpha * float((self.coef_**2).sum())
+
+    def _theta(self) -> Array:
+        basis = sum_zero_basis(len(self.intercept_))
+        return basis.T @ np.column_stack([self.coef_, self.intercept_])
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        tags.input_tags.allow_nan = True
+        tags.input_tags.categorical = True
+        tags.input_tags.string = True
+        tags.target_tags.required = True
+        return tags

@@ -1,0 +1,22 @@
+"""Starts: each returns first responsibilities (n, K) from a `StartContext`.
+
+All are functions of the weighted data and a seed: neither the order of the rows, nor their
+repetition in place of a weight, nor the units of the columns change them.
+"""
+
+from ._base import StartContext, numeric_features, numeric_target
+from ._ladder import ladder
+from ._local import local_coefficients
+from ._simple import kmeans_x, kmeans_xy, principal, random_labels, residual, tree_leaves
+
+STARTS = {
+    "ladder": ladder,
+    "residual": residual,
+    "kmeans_xy": kmeans_xy,
+    "tree": tree_leaves,
+    "random": random_labels,
+    "local": local_coefficients,
+    "kmeans_x": kmeans_x,
+    "principal": principal,
+}
+__all__ = ["STARTS", "StartContext", "numeric_features", "numeric_target"]

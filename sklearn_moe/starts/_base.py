@@ -1,0 +1,68 @@
+"""What a start may look at."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import scipy.sparse as sp
+from numpy.typing import NDArray
+from sklearn.cluster import KMeans
+
+from .._content import uniform_by_content
+from .._design import TabularEncoder
+from .._experts import Data
+from .._numeric import Array, weighted_moments
+
+MAX_WIDTH = 50
+
+
+@dataclass(frozen=True)
+class StartContext:
+    """The table as numbers: standardised features `Z` (n, d), standardised targets `T` (n, q).
+
+    `surprise` (n,) is how badly the one-expert model explains each row out of fold.
+    """
+
+    Z: Array
+    T: Array
+    data: Data
+    surprise: Array
+    n_experts: int
+    seed: int
+
+    @property
+    def weight(self) -> Array:
+        return self.data.sample_weight
+
+    def salted(self, salt: int = 0) -> Array:
+        """Numbers in [0, 1), one for each row, equal for equal rows, new for each seed and salt."""
+        return uniform_by_content(self.data.hashes, self.seed + 1000003 * salt)
+
+
+def numeric_features(data: Data) -> Array:
+    """The encoded features, projected at random to fifty dimensions if there are more."""
+    encoder = TabularEncoder().fit(data.X, data.sample_weight)
+    Z = encoder.transform(data.X)
+    if Z.shape[1] > MAX_WIDTH:
+        directions = np.random.RandomState(0).standard_normal((Z.shape[1], MAX_WIDTH))
+        return np.asarray(Z @ (directions / np.sqrt(MAX_WIDTH)))
+    return Z.toarray() if sp.issparse(Z) else Z
+
+
+def numeric_target(data: Data) -> Array:
+    """The standardised target, or standardised class indicators."""
+    target = data.target
+    if data.classes is not None:
+        target = np.eye(len(data.classes))[target]
+    mean, variance = weighted_moments(target, data.sample_weight)
+    return (target - mean) / np.where(variance > 0, np.sqrt(variance), 1.0)
+
+
+def cluster(points: Array, weight: Array, priority: Array, n_clusters: int) -> NDArray[np.intp]:
+    """Labels (n,) of weighted k-means that begins at the distinct points of lowest `priority`."""
+    distinct = np.unique(priority, return_index=True)[1]
+    if len(distinct) <= n_clusters:
+        return np.searchsorted(priority[distinct], priority)
+    kmeans = KMeans(n_clusters, init=points[distinct[:n_clusters]], n_init=1, max_iter=50)
+    return kmeans.fit(points, sample_weight=weight).labels_.astype(np.intp)

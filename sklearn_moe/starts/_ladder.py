@@ -1,0 +1,52 @@
+"""The ladder: EM with linear experts, whose responsibilities are handed to the real ones.
+
+Linear experts are cheap and find linear regimes from almost any start; flexible experts fit any
+split that they are given and find none by themselves.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+from sklearn.linear_model import Ridge
+
+from .._em import EMResult, EMRule, run_em
+from .._experts import Template
+from .._gate_bank import GateBank
+from .._mixture import MixtureModel
+from .._numeric import Array
+from .._parallel import Workers
+from ..families import gaussian_for
+from ..gates import SoftmaxGate
+from ._base import StartContext
+from ._local import local_coefficients
+from ._simple import kmeans_xy, random_labels
+
+RUNGS = (random_labels, kmeans_xy, local_coefficients)
+RULE = EMRule(max_iter=20, tol=1e-3)
+
+
+def ladder(context: StartContext) -> Array:
+    """Responsibilities of the best of a few EM runs with ridge experts on the encoded table."""
+    model = _linear_model(context)
+    runs = [run_em(model, model.expect(rung(context)), RULE) for rung in RUNGS]
+    best: EMResult = max(runs, key=lambda run: run.lower_bound)
+    resp = np.full((context.data.n_samples, context.n_experts), 1e-3)
+    resp[:, list(best.expectation.members)] += np.exp(best.expectation.log_resp)
+    return resp / resp.sum(axis=1, keepdims=True)
+
+
+def _linear_model(context: StartContext) -> MixtureModel:
+    """A mixture of ridge experts for the standardised target (class indicators are regressed)."""
+    data = replace(context.data, X=context.Z, y=context.T, target=context.T, classes=None)
+    templates = [Template(f"ridge{k}", Ridge(), 0, {}) for k in range(context.n_experts)]
+    return MixtureModel(
+        data=data,
+        templates=templates,
+        thresholds=np.zeros(context.n_experts),
+        family=gaussian_for(context.T, context.weight),
+        gate_bank=GateBank(SoftmaxGate(), data, None, context.seed, {}),
+        splits=None,
+        workers=Workers(None),
+    )

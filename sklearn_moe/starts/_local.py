@@ -1,0 +1,44 @@
+"""Start from local slopes: rows whose neighbourhoods follow the same linear law go together."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.spatial.distance import cdist
+
+from .._numeric import Array, soften
+from ._base import StartContext, cluster
+
+N_ANCHORS = 200
+
+
+def local_coefficients(context: StartContext) -> Array:
+    """Cluster the coefficients of ridge regressions around anchor rows.
+
+    Distinct rows are counted once, whatever they weigh, so that neighbourhoods do not depend on
+    how often a row is repeated.
+    """
+    rows = context.data.distinct
+    order = rows[np.argsort(context.salted()[rows], kind="stable")]
+    anchors = order[:N_ANCHORS]
+    coefficients = _local_ridge(context, anchors, rows)
+    priority = context.salted(salt=1)[anchors]
+    groups = cluster(coefficients, np.ones(len(anchors)), priority, context.n_experts)
+    nearest = _nearest_anchor(context.Z, context.Z[anchors])
+    return soften(groups[nearest], context.n_experts)
+
+
+def _local_ridge(context: StartContext, anchors: Array, rows: Array) -> Array:
+    """Coefficients (m, (d + 1) q) of a small ridge regression around each anchor."""
+    width = context.Z.shape[1] + 1
+    size = min(len(rows), max(3 * width, 20))
+    distance = cdist(context.Z[anchors], context.Z[rows], "sqeuclidean")
+    near = rows[np.argpartition(distance, size - 1, axis=1)[:, :size]]
+    design = np.concatenate([context.Z[near], np.ones((*near.shape, 1))], axis=2)
+    gram = np.einsum("msu,msv->muv", design, design, optimize=True) + np.eye(width)
+    moment = np.einsum("msu,msq->muq", design, context.T[near], optimize=True)
+    return np.linalg.solve(gram, moment).reshape(len(anchors), -1)
+
+
+def _nearest_anchor(Z: Array, anchors: Array) -> Array:
+    """Position of the nearest anchor of each row, without the (n, m) table of differences."""
+    return np.argmin((anchors**2).sum(axis=1) - 2.0 * Z @ anchors.T, axis=1)

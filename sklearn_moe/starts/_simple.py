@@ -1,0 +1,57 @@
+"""Starts that look at the geometry of the table or at the size of one expert's errors."""
+
+from __future__ import annotations
+
+import numpy as np
+from sklearn.tree import DecisionTreeRegressor
+
+from .._numeric import Array, quantile_groups, soften
+from ._base import StartContext, cluster
+
+
+def random_labels(context: StartContext) -> Array:
+    """Random labels, the same for equal rows."""
+    labels = (context.salted() * context.n_experts).astype(np.intp)
+    return soften(labels, context.n_experts)
+
+
+def kmeans_x(context: StartContext) -> Array:
+    """Weighted k-means on the features."""
+    labels = cluster(context.Z, context.weight, context.salted(), context.n_experts)
+    return soften(labels, context.n_experts)
+
+
+def kmeans_xy(context: StartContext) -> Array:
+    """Weighted k-means on features and target, each with the same total variance."""
+    scale = np.sqrt(context.Z.shape[1] / context.T.shape[1])
+    points = np.hstack([context.Z, scale * context.T])
+    labels = cluster(points, context.weight, context.salted(), context.n_experts)
+    return soften(labels, context.n_experts)
+
+
+def principal(context: StartContext) -> Array:
+    """Quantiles along the first principal direction of features and target."""
+    points = np.hstack([context.Z, context.T])
+    gram = (points * context.weight[:, None]).T @ points
+    direction = np.linalg.eigh(gram)[1][:, -1]
+    direction *= np.sign(direction[np.abs(direction).argmax()])
+    labels = quantile_groups(points @ direction, context.weight, context.n_experts)
+    return soften(labels, context.n_experts)
+
+
+def tree_leaves(context: StartContext) -> Array:
+    """Leaves of a regression tree with as many leaves as experts."""
+    tree = DecisionTreeRegressor(
+        max_leaf_nodes=max(2, context.n_experts),
+        min_weight_fraction_leaf=0.25 / context.n_experts,
+        random_state=context.seed,
+    )
+    leaves = tree.fit(context.Z, context.T, sample_weight=context.weight).apply(context.Z)
+    labels = np.unique(leaves, return_inverse=True)[1]
+    return soften(labels, context.n_experts)
+
+
+def residual(context: StartContext) -> Array:
+    """Quantiles of how badly one expert alone explains each row out of fold."""
+    labels = quantile_groups(context.surprise, context.weight, context.n_experts)
+    return soften(labels, context.n_experts)
