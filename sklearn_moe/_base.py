@@ -162,7 +162,7 @@ class BaseMixtureOfExperts(MetaEstimatorMixin, BaseComposition):
         reporter: Reporter,
     ) -> Race:
         rule, n_experts = self._rule(training), len(recipe.templates)
-        given = self._given_responsibilities(X, y, n_experts, recipe.seed)
+        given = self._given_responsibilities(X, y, training.n_given, n_experts, recipe.seed)
         if given is not None:
             name, resp = given
             starts = iter([(name, model.expect(take_rows(resp, training.kept)))])
@@ -172,10 +172,9 @@ class BaseMixtureOfExperts(MetaEstimatorMixin, BaseComposition):
         return race(model, starts, rule, reporter.start)
 
     def _given_responsibilities(
-        self, X: Any, y: Any, n_experts: int, seed: int
+        self, X: Any, y: Any, n_samples: int, n_experts: int, seed: int
     ) -> tuple[str, Array] | None:
         """Responsibilities for the rows as the user gave them, if they need no start of ours."""
-        n_samples = len(y)
         if n_experts == 1:
             return "single", np.ones((n_samples, 1))
         if self.warm_start and len(getattr(self, "experts_", ())) == n_experts:

@@ -14,7 +14,7 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from ._design import as_text, table_columns
+from ._design import as_text, check_finite, table_columns
 
 # Not a fraction with a small denominator, so that evenly spaced values do not fall on the edges of
 # the rounding grid.
@@ -70,6 +70,7 @@ def _codes(values: np.ndarray) -> Hash:
         names = np.unique(as_text(values))
         return np.searchsorted(names, as_text(values)).astype(np.uint64)
     values = values.astype(np.float64)
+    check_finite(values)
     low, high = np.nanmin(values, initial=np.inf), np.nanmax(values, initial=-np.inf)
     span = high - low if high > low else 1.0
     position = np.where(np.isnan(values), -1.0, (values - low) / span)

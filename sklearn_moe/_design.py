@@ -118,6 +118,11 @@ def frequent_categories(values: np.ndarray, weight: Array) -> np.ndarray:
 
 def as_text(values: np.ndarray) -> np.ndarray:
     """Categories as strings, so that any mixture of types can be sorted."""
+    if any(issubclass(kind, dict | list | set | tuple) for kind in set(map(type, values))):
+        raise TypeError(
+            "X holds containers: each argument must be a string or a real number. Spread them over "
+            "columns."
+        )
     return values.astype(str)
 
 

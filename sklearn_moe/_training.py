@@ -25,6 +25,7 @@ class Training:
     data: Data
     splits: Splits | None
     kept: NDArray[np.intp] | None
+    n_given: int
     params: dict[str, dict]
 
 
@@ -60,7 +61,7 @@ def make_training(
     elif given is not None and kept is not None:
         given = keep_rows(given, kept, n_samples)
     cut = {name: take_params(values, n_samples, kept) for name, values in params.items()}
-    return Training(data, given, kept, cut)
+    return Training(data, given, kept, n_samples, cut)
 
 
 def _dealt_folds(cv: int, data: Data) -> Splits:

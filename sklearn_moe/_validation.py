@@ -8,7 +8,7 @@ import numpy as np
 import scipy.sparse as sp
 from sklearn import get_config
 from sklearn.exceptions import NotFittedError
-from sklearn.utils import _safe_indexing, check_array, get_tags
+from sklearn.utils import _safe_indexing, assert_all_finite, check_array, get_tags
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.metaestimators import _BaseComposition
 from sklearn.utils.multiclass import check_classification_targets
@@ -63,8 +63,8 @@ def column_names(X: Any) -> list:
 
 
 def take_rows(X: Any, rows: Any) -> Any:
-    """Rows of an array, sparse matrix or frame, given as integers or as a slice of all."""
-    return X if rows is None else _safe_indexing(X, rows)
+    """Rows `rows` (all, if None) of an array, sparse matrix or frame."""
+    return X if rows is None or X is None else _safe_indexing(X, rows)
 
 
 def take_params(params: dict, n_samples: int, rows: Any) -> dict:
@@ -96,7 +96,7 @@ def check_table(estimator: Any, X: Any, *, reset: bool) -> Any:
             X,
             dtype=None,
             accept_sparse="csr" if get_tags(estimator).input_tags.sparse else False,
-            ensure_all_finite=False,
+            ensure_all_finite="allow-nan",
             ensure_min_samples=1,
             estimator=estimator,
             input_name="X",
@@ -135,9 +135,8 @@ def check_label_target(estimator: Any, X: Any, y: Any) -> np.ndarray:
     """Class labels (n,) of the length of `X`."""
     _require_target(estimator, y)
     y = column_or_1d(y, warn=True)
+    assert_all_finite(y, input_name="y", estimator_name=type(estimator).__name__)
     check_classification_targets(y)
-    if y.dtype.kind == "f" and not np.isfinite(y).all():
-        raise ValueError("Input y contains NaN or infinity; every row needs a class label.")
     check_consistent_length(X, y)
     return y
 

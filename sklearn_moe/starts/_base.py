@@ -12,7 +12,7 @@ from sklearn.cluster import KMeans
 from .._content import uniform_by_content
 from .._design import TabularEncoder
 from .._experts import Data
-from .._numeric import Array, weighted_moments
+from .._numeric import Array, quantile_groups, weighted_moments
 
 MAX_WIDTH = 50
 
@@ -60,9 +60,14 @@ def numeric_target(data: Data) -> Array:
 
 
 def cluster(points: Array, weight: Array, priority: Array, n_clusters: int) -> NDArray[np.intp]:
-    """Labels (n,) of weighted k-means that begins at the distinct points of lowest `priority`."""
-    distinct = np.unique(priority, return_index=True)[1]
-    if len(distinct) <= n_clusters:
-        return np.searchsorted(priority[distinct], priority)
-    kmeans = KMeans(n_clusters, init=points[distinct[:n_clusters]], n_init=1, max_iter=50)
+    """Labels (n,) of weighted k-means that begins at the distinct points of lowest `priority`.
+
+    Where there are too few distinct points the labels are arbitrary ones of equal size.
+    """
+    first = np.unique(priority, return_index=True)[1][: 20 * n_clusters]
+    differs = np.unique(points[first].round(9), axis=0, return_index=True)[1]
+    if len(differs) < n_clusters:
+        return quantile_groups(priority, weight, n_clusters)
+    centers = points[first[np.sort(differs)[:n_clusters]]]
+    kmeans = KMeans(n_clusters, init=centers, n_init=1, max_iter=50)
     return kmeans.fit(points, sample_weight=weight).labels_.astype(np.intp)

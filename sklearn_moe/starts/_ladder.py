@@ -13,6 +13,7 @@ from sklearn.linear_model import Ridge
 
 from .._em import EMResult, EMRule, run_em
 from .._experts import Template
+from .._folds import Splits, content_folds
 from .._gate_bank import GateBank
 from .._mixture import MixtureModel
 from .._numeric import Array
@@ -40,13 +41,22 @@ def ladder(context: StartContext) -> Array:
 def _linear_model(context: StartContext) -> MixtureModel:
     """A mixture of ridge experts for the standardised target (class indicators are regressed)."""
     data = replace(context.data, X=context.Z, y=context.T, target=context.T, classes=None)
+    splits = _splits(context)
     templates = [Template(f"ridge{k}", Ridge(), 0, {}) for k in range(context.n_experts)]
     return MixtureModel(
         data=data,
         templates=templates,
         thresholds=np.zeros(context.n_experts),
         family=gaussian_for(context.T, context.weight),
-        gate_bank=GateBank(SoftmaxGate(), data, None, context.seed, {}),
-        splits=None,
+        gate_bank=GateBank(SoftmaxGate(), data, splits, context.seed, {}),
+        splits=splits,
         workers=Workers(None),
     )
+
+
+def _splits(context: StartContext) -> Splits | None:
+    """Folds where ridge experts could learn their rows by heart; else none, which is cheaper."""
+    n_coefficients = context.n_experts * (context.Z.shape[1] + 1)
+    if len(context.data.distinct) >= 10 * n_coefficients:
+        return None
+    return content_folds(5, context.data.rank)

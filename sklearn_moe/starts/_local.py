@@ -30,7 +30,8 @@ def local_coefficients(context: StartContext) -> Array:
 def _local_ridge(context: StartContext, anchors: Array, rows: Array) -> Array:
     """Coefficients (m, (d + 1) q) of a small ridge regression around each anchor."""
     width = context.Z.shape[1] + 1
-    size = min(len(rows), max(3 * width, 20))
+    # A neighbourhood of most of the table would give every anchor the same coefficients.
+    size = max(min(len(rows) // 4, max(3 * width, 20)), 1)
     distance = cdist(context.Z[anchors], context.Z[rows], "sqeuclidean")
     near = rows[np.argpartition(distance, size - 1, axis=1)[:, :size]]
     design = np.concatenate([context.Z[near], np.ones((*near.shape, 1))], axis=2)
