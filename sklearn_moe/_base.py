@@ -5,8 +5,8 @@ from __future__ import annotations
 import copy
 import warnings
 from abc import abstractmethod
+from dataclasses import dataclass
 from numbers import Integral, Real
-from time import perf_counter
 from typing import Any
 
 import numpy as np
@@ -20,10 +20,11 @@ from sklearn.utils.metadata_routing import (
     process_routing,
 )
 
+from ._baseline import fit_baseline
 from ._em import EMResult, EMRule, run_em
 from ._experts import Template, predict_bank
-from ._initialization import Race, prepared_starts, race, start_kinds
-from ._mixture import FittedMixture, MixtureModel, Recipe
+from ._initialization import Race, Start, named_starts, race
+from ._mixture import FittedMixture, Recipe
 from ._numeric import Array, log_normalize
 from ._parallel import Workers, open_workers
 from ._progress import Reporter
@@ -43,11 +44,23 @@ from ._validation import (
     routed_params,
     take_rows,
 )
-from ._verdict import Baseline, Verdict, fit_baseline, judge
+from ._verdict import Verdict, judge
 from ._weighting import weight_mode
 from .families import Family
 from .gates import resolve_gate
-from .starts import STARTS, StartContext, numeric_features, numeric_target
+from .starts import STARTS
+
+
+@dataclass(frozen=True)
+class Fit:
+    """All that a fit has come to, before anything is written to the estimator."""
+
+    training: Training
+    recipe: Recipe
+    heat: Race
+    result: EMResult
+    mixture: FittedMixture
+    verdict: Verdict
 
 
 class BaseMixtureOfExperts(MetaEstimatorMixin, BaseComposition):
@@ -96,25 +109,38 @@ class BaseMixtureOfExperts(MetaEstimatorMixin, BaseComposition):
     def _family(self) -> Family:
         """The noise law of the fitted estimator."""
 
+    @property
+    def _dispersion(self) -> Array:
+        """Dispersions in the shape that the family takes."""
+        return self.dispersions_
+
     # The fit, as a table of contents.
 
     def _fit(self, X: Any, y: Any, sample_weight: Any, fit_params: dict) -> Any:
         # Checks that record feature names do so on a copy: a failed fit leaves `self` as it was.
         shape = copy.copy(self)
         training = self._validate_training(shape, X, y, sample_weight, fit_params)
-        reporter, begun = Reporter(type(self).__name__, self.verbose), perf_counter()
         with open_workers(self.n_jobs) as workers:
             recipe = self._make_recipe(training, workers)
-            model = recipe.build(training.data, training.splits)
-            baseline = fit_baseline(recipe, training.data, training.splits)
-            heat = self._best_start(model, recipe, training, baseline, X, y, reporter)
-            result = run_em(model, heat.winner, self._rule(training), reporter.iteration)
-            mixture = model.finish(result)
-            verdict = judge(recipe, training, baseline, result, heat)
-        reporter.end(result, perf_counter() - begun)
-        self._store(shape, training, recipe, heat, result, mixture, verdict)
-        self._warn(result, mixture, recipe)
+            starts = self._starts(X, y, training, recipe)
+            fit = self._run(training, recipe, starts)
+        self._store(shape, fit)
+        self._warn(fit)
         return self
+
+    def _run(self, training: Training, recipe: Recipe, starts: list[Start]) -> Fit:
+        """From the recipe to the fitted mixture and the verdict on it."""
+        data, splits = training.data, training.splits
+        rule = EMRule(self.max_iter, self.tol, monotone=splits is None)
+        reporter = Reporter(type(self).__name__, self.verbose)
+        model = recipe.build(data, splits)
+        baseline = fit_baseline(recipe, data, splits)
+        heat = race(model, recipe, starts, lambda: -baseline.log_prob, rule, reporter.start)
+        result = run_em(model, heat.winner, rule, reporter.iteration)
+        mixture = model.finish(result)
+        reporter.end(result)
+        verdict = judge(recipe, data, splits, baseline, result, heat.start)
+        return Fit(training, recipe, heat, result, mixture, verdict)
 
     def _validate_training(
         self, shape: Any, X: Any, y: Any, sample_weight: Any, fit_params: dict
@@ -151,30 +177,18 @@ class BaseMixtureOfExperts(MetaEstimatorMixin, BaseComposition):
     def _rule(self, training: Training) -> EMRule:
         return EMRule(self.max_iter, self.tol, monotone=training.splits is None)
 
-    def _best_start(
-        self,
-        model: MixtureModel,
-        recipe: Recipe,
-        training: Training,
-        baseline: Baseline,
-        X: Any,
-        y: Any,
-        reporter: Reporter,
-    ) -> Race:
-        rule, n_experts = self._rule(training), len(recipe.templates)
-        given = self._given_responsibilities(X, y, training.n_given, n_experts, recipe.seed)
-        if given is not None:
-            name, resp = given
-            starts = iter([(name, model.expect(take_rows(resp, training.kept)))])
-        else:
-            context = start_context(recipe, training, baseline)
-            starts = prepared_starts(context, start_kinds(self.init, self.n_init), model)
-        return race(model, starts, rule, reporter.start)
+    def _starts(self, X: Any, y: Any, training: Training, recipe: Recipe) -> list[Start]:
+        given = self._given_responsibilities(X, y, training.n_given, recipe)
+        if given is None:
+            return named_starts(self.init, self.n_init)
+        name, resp = given
+        return [Start(name, given=take_rows(resp, training.kept))]
 
     def _given_responsibilities(
-        self, X: Any, y: Any, n_samples: int, n_experts: int, seed: int
+        self, X: Any, y: Any, n_samples: int, recipe: Recipe
     ) -> tuple[str, Array] | None:
         """Responsibilities for the rows as the user gave them, if they need no start of ours."""
+        n_experts = len(recipe.templates)
         if n_experts == 1:
             return "single", np.ones((n_samples, 1))
         if self.warm_start and len(getattr(self, "experts_", ())) == n_experts:
@@ -182,59 +196,28 @@ class BaseMixtureOfExperts(MetaEstimatorMixin, BaseComposition):
         if isinstance(self.init, str):
             return None
         if callable(self.init):
-            resp = self.init(X, y, n_experts, seed)
+            resp = self.init(X, y, n_experts, recipe.seed)
             return "callable", check_responsibilities(resp, n_samples, n_experts)
         return "array", check_responsibilities(self.init, n_samples, n_experts)
 
-    def _store(
-        self,
-        shape: Any,
-        training: Training,
-        recipe: Recipe,
-        heat: Race,
-        result: EMResult,
-        mixture: FittedMixture,
-        verdict: Verdict,
-    ) -> None:
+    def _store(self, shape: Any, fit: Fit) -> None:
         """Set all fitted attributes together, now that nothing can fail."""
-        templates = [recipe.templates[member] for member in mixture.members]
-        self.__dict__.pop("feature_names_in_", None)
-        fitted = {
-            **{name: value for name, value in vars(shape).items() if name.endswith("_in_")},
-            **self._target_attributes(training),
-            "experts_": mixture.experts,
-            "expert_names_": [template.name for template in templates],
-            "weight_modes_": [weight_mode(template.estimator) for template in templates],
-            "gate_": mixture.gate,
-            "dispersions_": np.squeeze(
-                mixture.dispersion, axis=tuple(range(1, mixture.dispersion.ndim))
-            )
-            if mixture.dispersion[0].size == 1
-            else mixture.dispersion,
-            "n_experts_": len(mixture.experts),
-            "expert_mass_": mixture.expert_mass,
-            "n_iter_": result.n_iter,
-            "converged_": result.converged,
-            "stop_reason_": result.reason,
-            "lower_bound_": result.lower_bound,
-            "lower_bounds_": list(result.lower_bounds),
-            "start_bounds_": heat.bounds,
-            "gain_": verdict.gain,
-            "gain_stderr_": verdict.stderr,
-        }
-        vars(self).update(fitted)
+        vars(self).pop("feature_names_in_", None)
+        seen = {name: value for name, value in vars(shape).items() if name.endswith("_in_")}
+        vars(self).update(seen | self._target_attributes(fit.training) | fitted_attributes(fit))
 
-    def _warn(self, result: EMResult, mixture: FittedMixture, recipe: Recipe) -> None:
-        lost = [t.name for k, t in enumerate(recipe.templates) if k not in mixture.members]
+    def _warn(self, fit: Fit) -> None:
+        templates, kept = fit.recipe.templates, fit.mixture.members
+        lost = [template.name for k, template in enumerate(templates) if k not in kept]
         if lost:
-            warnings.warn(
-                f"Experts {lost} lost their rows twice and were removed: n_experts_="
-                f"{len(mixture.members)} of {len(recipe.templates)}.",
-                ConvergenceWarning,
-                stacklevel=4,
+            message = (
+                f"Experts {lost} lost their rows twice and were removed: n_experts_={len(kept)} of "
+                f"{len(templates)}. Use fewer experts, or another init."
             )
-        if not result.converged and result.reason != "callback":
-            warnings.warn(failure_text(result, self.tol), ConvergenceWarning, stacklevel=4)
+            warnings.warn(message, ConvergenceWarning, stacklevel=4)
+        if not fit.result.converged and fit.result.reason != "callback":
+            message = failure_text(fit.result, self.tol)
+            warnings.warn(message, ConvergenceWarning, stacklevel=4)
 
     # Queries: one trunk, and what hangs on it.
 
@@ -247,10 +230,7 @@ class BaseMixtureOfExperts(MetaEstimatorMixin, BaseComposition):
 
     def _log_joint(self, X: Any, y: Any) -> Array:
         log_gate, mean = self._parts_at(X)
-        dispersion = self.dispersions_
-        if dispersion.ndim == 1 and "classes_" not in vars(self):
-            dispersion = dispersion[:, None]
-        return log_gate + self._family.log_prob(self._encode_target(y), mean, dispersion)
+        return log_gate + self._family.log_prob(self._encode_target(y), mean, self._dispersion)
 
     def gate_proba(self, X: Any) -> Array:
         """Probability that each expert acts on each row.
@@ -405,17 +385,32 @@ class BaseMixtureOfExperts(MetaEstimatorMixin, BaseComposition):
         return VisualBlock("serial", [gate, bank], dash_wrapped=False)
 
 
-def start_context(recipe: Recipe, training: Training, baseline: Baseline) -> StartContext:
-    """What the starts may look at."""
-    data = training.data
-    return StartContext(
-        Z=numeric_features(data),
-        T=numeric_target(data),
-        data=data,
-        surprise=-baseline.log_prob,
-        n_experts=len(recipe.templates),
-        seed=recipe.seed,
-    )
+def fitted_attributes(fit: Fit) -> dict[str, Any]:
+    """Fitted attributes that describe the mixture and how it was found."""
+    mixture, result = fit.mixture, fit.result
+    templates = [fit.recipe.templates[member] for member in mixture.members]
+    return {
+        "experts_": mixture.experts,
+        "expert_names_": [template.name for template in templates],
+        "weight_modes_": [weight_mode(template.estimator) for template in templates],
+        "gate_": mixture.gate,
+        "dispersions_": squeeze_outputs(mixture.dispersion),
+        "n_experts_": len(mixture.experts),
+        "expert_mass_": mixture.expert_mass,
+        "n_iter_": result.n_iter,
+        "converged_": result.converged,
+        "lower_bound_": result.lower_bound,
+        "lower_bounds_": list(result.lower_bounds),
+        "start_bounds_": fit.heat.bounds,
+        "heldout_log_prob_": fit.verdict.log_prob,
+        "gain_": fit.verdict.gain,
+        "gain_stderr_": fit.verdict.stderr,
+    }
+
+
+def squeeze_outputs(dispersion: Array) -> Array:
+    """Dispersions (K,) where there is one output, (K, n_outputs) where there are several."""
+    return dispersion[:, 0] if dispersion.shape[1:] == (1,) else dispersion
 
 
 def failure_text(result: EMResult, tol: float) -> str:

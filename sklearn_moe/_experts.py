@@ -15,7 +15,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import clone
-from sklearn.dummy import DummyClassifier
 
 from ._folds import Splits
 from ._numeric import Array
@@ -81,8 +80,8 @@ def fit_predict(
 ) -> tuple[list[Any] | None, Array]:
     """Fit each template under its column of `expert_weights` and predict the table.
 
-    Returns the fitted experts, or None if they were fitted by fold, and what they predict: (n, K, q)
-    or (n, K, C), out of fold if there are `splits`.
+    Returns the fitted experts, or None if they were fitted by fold, and what they predict:
+    (n, K, q) or (n, K, C), out of fold if there are `splits`.
     """
     pairs = [(None, None)] if splits is None else splits
     jobs = [
@@ -114,7 +113,13 @@ def fit_all_rows(
 def fit_one(data: Data, template: Template, weight: Array, train: Any, test: Any) -> tuple:
     """One job: the expert fitted to the rows `train`, and its predictions for the rows `test`."""
     expert = fit_expert(data, template, weight, train)
-    predicted = predict_expert(expert, take_rows(data.X, test), data.classes, template.name)
+    try:
+        predicted = predict_expert(expert, take_rows(data.X, test), data.classes)
+    except Exception as error:
+        raise ValueError(
+            f"Expert {template.name!r} ({type(expert).__name__}) was fitted, but failed to predict "
+            f"the rows left out: {error}"
+        ) from error
     return (expert if test is None else None), predicted
 
 
@@ -127,11 +132,10 @@ def fit_expert(data: Data, template: Template, weight: Array, train: Any) -> Any
         # All of the expert's rows lie in the fold left out; an even fit stands in for it there.
         weight = np.ones_like(weight)
     expert = seeded_clone(template.estimator, template.seed)
-    if data.classes is not None and (y == y[0]).all():
-        return DummyClassifier().fit(np.zeros((len(y), 1)), y)
     params = take_params(template.params, data.n_samples, rows)
     try:
-        return fit_weighted(expert, X, y, weight, rank, params)
+        labelled = data.classes is not None
+        return fit_weighted(expert, X, y, weight, rank, params, labelled=labelled)
     except Exception as error:
         raise ValueError(
             f"Expert {template.name!r} ({type(expert).__name__}) failed to fit on {n_rows(X)} rows "
@@ -162,7 +166,7 @@ def seeded_clone(estimator: Any, seed: int) -> Any:
     return expert.set_params(**unset) if unset else expert
 
 
-def predict_expert(expert: Any, X: Any, classes: NDArray | None, name: str = "") -> Array:
+def predict_expert(expert: Any, X: Any, classes: NDArray | None) -> Array:
     """What a fitted expert says of each row: outputs (n, q), or class probabilities (n, C)."""
     if classes is None:
         predicted = np.asarray(expert.predict(X), dtype=np.float64).reshape(n_rows(X), -1)
@@ -170,8 +174,8 @@ def predict_expert(expert: Any, X: Any, classes: NDArray | None, name: str = "")
         predicted = _class_probabilities(expert, X, classes)
     if not np.isfinite(predicted).all():
         raise ValueError(
-            f"Expert {name!r} ({type(expert).__name__}) predicted NaN or infinity. Scale its inputs "
-            "or regularise it, for instance in a pipeline."
+            f"{type(expert).__name__} predicted NaN or infinity. Scale its inputs or regularise "
+            "it, for instance in a pipeline."
         )
     return predicted
 

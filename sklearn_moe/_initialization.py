@@ -2,59 +2,100 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
+from ._baseline import fit_baseline
 from ._em import EMResult, EMRule, run_em
-from ._mixture import MixtureExpectation, MixtureModel
-from .starts import STARTS, StartContext
+from ._experts import Data
+from ._folds import Splits
+from ._mixture import MixtureModel, Recipe
+from ._numeric import Array
+from .starts import STARTS, StartContext, numeric_features, numeric_target
 
 RACE_LENGTH = 3
-# Chosen by benchmarks/starts.py; see docs/user_guide/starts.md.
+# Chosen by `python -m benchmarks starts`; the figures are in docs/user_guide/starts.md.
 PORTFOLIO = ("ladder", "residual", "kmeans_xy", "tree")
 
 OnStart = Callable[[str, EMResult], Any]
 
 
+@dataclass(frozen=True, eq=False)
+class Start:
+    """Where EM may begin: a kind of start with the number of its round, or given responsibilities.
+
+    It can be made again for a part of the table, by the same rule and without a look at the rest.
+    """
+
+    name: str
+    again: int = 0
+    given: Array | None = None
+
+    def responsibilities(
+        self,
+        recipe: Recipe,
+        data: Data,
+        surprise: Callable[[], Array],
+        rows: NDArray[np.intp] | None = None,
+    ) -> Array:
+        """First responsibilities (n, K) for `data`, which holds the `rows` of the fit's table."""
+        if self.given is not None:
+            return self.given if rows is None else self.given[rows]
+        context = StartContext(
+            Z=numeric_features(data),
+            T=numeric_target(data),
+            data=data,
+            surprise=surprise,
+            n_experts=len(recipe.templates),
+            seed=recipe.seed + self.again,
+        )
+        return STARTS[self.name](context)
+
+
 @dataclass(frozen=True)
 class Race:
-    """The winning run, the name of its start, and the bound that each start reached."""
+    """The winning run, its start, and the bound that each start reached."""
 
     winner: EMResult
-    name: str
+    start: Start
     bounds: dict[str, float]
 
 
-def start_kinds(init: str, n_init: int) -> list[tuple[str, int]]:
-    """(kind, round) of each start: the portfolio in turn, or `n_init` rounds of one kind."""
+def named_starts(init: str, n_init: int) -> list[Start]:
+    """The portfolio in turn, or `n_init` rounds of one kind."""
     kinds = PORTFOLIO if init == "auto" else (init,)
-    return [(kinds[i % len(kinds)], i // len(kinds)) for i in range(n_init)]
-
-
-def prepared_starts(
-    context: StartContext, kinds: list[tuple[str, int]], model: MixtureModel
-) -> Iterator[tuple[str, MixtureExpectation]]:
-    """Named starting expectations, each computed when its turn comes."""
-    for kind, again in kinds:
-        name = kind if again == 0 else f"{kind}-{again + 1}"
-        resp = STARTS[kind](replace(context, seed=context.seed + again))
-        yield name, model.expect(resp)
+    return [Start(kinds[i % len(kinds)], again=i // len(kinds)) for i in range(n_init)]
 
 
 def race(
     model: MixtureModel,
-    starts: Iterator[tuple[str, MixtureExpectation]],
+    recipe: Recipe,
+    starts: list[Start],
+    surprise: Callable[[], Array],
     rule: EMRule,
     on_start: OnStart = lambda name, result: None,
 ) -> Race:
     """Run each start for a few iterations; the one with the highest bound wins."""
     short = replace(rule, max_iter=min(RACE_LENGTH, rule.max_iter))
-    winner, winning_name, bounds = None, "", {}
-    for name, start in starts:
-        result = run_em(model, start, short)
-        bounds[name] = result.lower_bound
-        on_start(name, result)
-        if winner is None or result.lower_bound > winner.lower_bound:
-            winner, winning_name = result, name
-    return Race(winner, winning_name, bounds)
+    runs = {}
+    for start in starts:
+        resp = start.responsibilities(recipe, model.data, surprise)
+        runs[start] = run_em(model, model.expect(resp), short)
+        on_start(start_name(start), runs[start])
+    winner = max(runs, key=lambda start: runs[start].lower_bound)
+    bounds = {start_name(start): run.lower_bound for start, run in runs.items()}
+    return Race(runs[winner], winner, bounds)
+
+
+def start_name(start: Start) -> str:
+    """The kind of the start and, after its first round, the number of the round."""
+    return f"{start.name}-{start.again + 1}" if start.again else start.name
+
+
+def surprise_of(recipe: Recipe, data: Data, splits: Splits | None) -> Callable[[], Array]:
+    """How badly one expert explains each row of `data`, fitted when it is asked for."""
+    return lambda: -fit_baseline(recipe, data, splits).log_prob

@@ -20,6 +20,7 @@ from .families import Family
 
 # An expert is lost when its share of the weight falls below this part of an equal share.
 LOST_SHARE = 0.02
+WEIGHT_GRID = 2.0**24
 
 
 @dataclass(frozen=True)
@@ -124,9 +125,15 @@ class MixtureModel:
         return [self.templates[member] for member in members]
 
     def _specialised(self, resp: Array, members: tuple[int, ...]) -> Array:
-        """Weights (n, K) of the experts' fits, without the rows of small responsibility."""
-        kept = resp >= self.thresholds[list(members)]
-        return np.where(kept, resp * self.data.sample_weight[:, None], 0.0)
+        """Weights (n, K) of the experts' fits, without the rows of small responsibility.
+
+        Where rows are dropped, the rest is rounded to a grid on which sums are exact: trees break
+        ties by the last digit, and rounding noise must not decide how they grow.
+        """
+        threshold = self.thresholds[list(members)]
+        rounded = np.rint(resp * WEIGHT_GRID) / WEIGHT_GRID
+        kept = np.where(rounded >= threshold, np.where(threshold > 0, rounded, resp), 0.0)
+        return kept * self.data.sample_weight[:, None]
 
     def _keep_alive(self, expectation: MixtureExpectation) -> MixtureExpectation:
         """Give a lost expert the worst-explained rows, once; remove it the second time."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from time import perf_counter
+
 from ._em import EMResult
 
 
@@ -11,6 +13,7 @@ class Reporter:
     def __init__(self, owner: str, verbose: int) -> None:
         self.owner = owner
         self.verbose = verbose
+        self.begun = perf_counter()
 
     def start(self, name: str, result: EMResult) -> None:
         """Report the bound that a start has reached in the race."""
@@ -23,11 +26,11 @@ class Reporter:
             bound = result.lower_bounds[-1]
             print(f"[{self.owner}] iteration {result.n_iter}: bound {bound:.5f}", flush=True)
 
-    def end(self, result: EMResult, seconds: float) -> None:
+    def end(self, result: EMResult) -> None:
         """Report how the run ended."""
         if self.verbose >= 1:
             print(
                 f"[{self.owner}] {result.n_iter} iterations, best bound {result.lower_bound:.5f} at "
-                f"iteration {result.best_iter}, stopped by {result.reason}, {seconds:.1f} s",
+                f"iteration {result.best_iter}, stopped by {result.reason}, {perf_counter() - self.begun:.1f} s",
                 flush=True,
             )

@@ -89,6 +89,10 @@ class MixtureOfExpertsRegressor(RegressorMixin, BaseMixtureOfExperts):
     def _target_attributes(self, training: Training) -> dict[str, Any]:
         return {"target_shape_": training.data.y.shape[1:]}
 
+    @property
+    def _dispersion(self) -> Array:
+        return self.dispersions_.reshape(self.n_experts_, -1)
+
     def _encode_target(self, y: Any) -> NDArray:
         y = np.asarray(y, dtype=np.float64)
         return y.reshape(len(y), -1)

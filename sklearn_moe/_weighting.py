@@ -10,11 +10,16 @@ three is the same as three rows.
 
 from __future__ import annotations
 
+import copy
+from inspect import signature
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from sklearn import config_context
+from sklearn.base import is_classifier, is_regressor
+from sklearn.dummy import DummyClassifier
+from sklearn.metrics import get_scorer
 from sklearn.pipeline import Pipeline
 from sklearn.utils.metadata_routing import get_routing_for_object
 from sklearn.utils.validation import has_fit_parameter
@@ -38,23 +43,32 @@ def fit_weighted(
     weight: Array,
     rank: NDArray[np.intp],
     params: dict[str, Any] | None = None,
+    *,
+    labelled: bool = False,
 ) -> Any:
     """Fit `estimator`, a clone of our own, to rows that count `weight` (n,) each; return it.
 
     `rank` (n,) orders the rows by content. Rows of zero weight are never seen; weights that are
-    all one are not passed at all, so that the fit is the one the user would have made.
+    all one are not passed at all, so that the fit is the one the user would have made. If `y` is
+    `labelled` and the rows seen are of one class, a constant takes the place of the estimator.
     """
-    params = params or {}
-    if weight_mode(estimator) == RESAMPLED:
-        rows = None if (weight == 1.0).all() else systematic_sample(weight, rank)
-        params = take_params(params, len(weight), rows)
-        return estimator.fit(take_rows(X, rows), take_rows(y, rows), **params)
-    rows = None if (weight > 0).all() else np.flatnonzero(weight)
-    params = take_params(params, len(weight), rows)
-    X, y, weight = (take_rows(part, rows) for part in (X, y, weight))
+    rows, weight = _rows_seen(estimator, weight, rank)
+    params = take_params(params or {}, len(rank), rows)
+    X, y = take_rows(X, rows), take_rows(y, rows)
+    if labelled and (y == y[0]).all():
+        return DummyClassifier().fit(np.zeros((len(y), 1)), y)
     if (weight == 1.0).all():
         return estimator.fit(X, y, **params)
     return _fit_with_weights(estimator, X, y, weight, params)
+
+
+def _rows_seen(estimator: Any, weight: Array, rank: NDArray[np.intp]) -> tuple[Any, Array]:
+    """Row indices (None: all) that `estimator` is to see, and the weights it is to give them."""
+    if weight_mode(estimator) == RESAMPLED and (weight != 1.0).any():
+        rows = systematic_sample(weight, rank)
+        return rows, np.ones(len(rows))
+    rows = None if (weight > 0).all() else np.flatnonzero(weight)
+    return rows, take_rows(weight, rows)
 
 
 def systematic_sample(weight: Array, rank: NDArray[np.intp]) -> NDArray[np.intp]:
@@ -72,43 +86,71 @@ def systematic_sample(weight: Array, rank: NDArray[np.intp]) -> NDArray[np.intp]
 def _takes_weights(estimator: Any) -> bool:
     if isinstance(estimator, Pipeline):
         return _takes_weights(estimator.steps[-1][1])
-    if _own_request(estimator) is False:
+    if _own_request(estimator) not in (None, True):
         return False
     predictors = _inner_predictors(estimator)
     if has_fit_parameter(estimator, "sample_weight"):
         return all(map(_takes_weights, predictors))
-    return _routes(estimator) and bool(predictors) and all(map(_takes_weights, predictors))
+    return bool(predictors) and _routes(estimator) and all(map(_takes_weights, predictors))
 
 
 def _own_request(estimator: Any) -> Any:
-    """What the user asked of `estimator` about sample weights: True, False or None (nothing)."""
+    """What the user asked of `estimator` about sample weights: True, False, a name or None."""
     request = getattr(estimator, "_metadata_request", None)
     return request.fit.requests.get("sample_weight") if request is not None else None
 
 
 def _inner_predictors(estimator: Any) -> list[Any]:
     """The estimators one level inside `estimator` that predict."""
-    values = [v for v in vars(estimator).values() if not isinstance(v, type)]
-    members = [v for v in values if isinstance(v, list)]
-    named = [m[1] for group in members for m in group if isinstance(m, tuple) and len(m) == 2]
-    return [v for v in [*values, *named] if hasattr(v, "predict") and hasattr(v, "fit")]
+    values = list(estimator.get_params(deep=False).values())
+    groups = [value for value in values if isinstance(value, list)]
+    named = [m[1] for group in groups for m in group if isinstance(m, tuple) and len(m) == 2]
+    return [value for value in [*values, *named] if _is_predictor(value)]
+
+
+def _is_predictor(value: Any) -> bool:
+    if isinstance(value, type) or not hasattr(value, "fit"):
+        return False
+    # Some that delegate (StackingRegressor) have no `predict` before they are fitted.
+    tagged = hasattr(value, "__sklearn_tags__") and (is_regressor(value) or is_classifier(value))
+    return tagged or hasattr(value, "predict")
 
 
 def _routes(estimator: Any) -> bool:
     """Whether `estimator` forwards metadata to what it holds (and says so)."""
     try:
-        routing = get_routing_for_object(estimator)
-    except NotImplementedError:
+        # Some (RidgeCV) can only answer where routing is on.
+        with config_context(enable_metadata_routing=True):
+            routing = get_routing_for_object(estimator)
+    except (NotImplementedError, ValueError):
+        # ValueError: MultiTaskLasso and MultiTaskElasticNet cannot answer in scikit-learn 1.9.
         return False
     return hasattr(routing, "route_params")
 
 
 def _fit_with_weights(estimator: Any, X: Any, y: Any, weight: Array, params: dict) -> Any:
-    if not (isinstance(estimator, Pipeline) or _routes(estimator)):
-        return estimator.fit(X, y, sample_weight=weight, **params)
-    with config_context(enable_metadata_routing=True):
-        request_weights(estimator)
-        return estimator.fit(X, y, sample_weight=weight, **params)
+    if _routes(estimator):
+        with config_context(enable_metadata_routing=True):
+            request_weights(estimator)
+            if _consumes_weights(_last_step(estimator)[1]):
+                return estimator.fit(X, y, sample_weight=weight, **params)
+    # Not routable (AdaBoost, RANSAC without an estimator): the weights go to the last step alone.
+    name = _last_step(estimator)[0] + "sample_weight"
+    with config_context(enable_metadata_routing=False):
+        return estimator.fit(X, y, **{name: weight}, **params)
+
+
+def _last_step(estimator: Any) -> tuple[str, Any]:
+    """Prefix of the parameters of, and the last step of nested pipelines; or itself."""
+    prefix = ""
+    while isinstance(estimator, Pipeline):
+        name, estimator = estimator.steps[-1]
+        prefix += f"{name}__"
+    return prefix, estimator
+
+
+def _consumes_weights(estimator: Any) -> bool:
+    return bool(get_routing_for_object(estimator).consumes("fit", ["sample_weight"]))
 
 
 def request_weights(estimator: Any) -> None:
@@ -116,16 +158,35 @@ def request_weights(estimator: Any) -> None:
     nested = estimator.get_params(deep=True).values()
     for part in [estimator, *(v for v in nested if hasattr(v, "fit") and not isinstance(v, type))]:
         for method in ("fit", "score"):
-            setter = getattr(part, f"set_{method}_request", None)
-            if setter is None:
-                continue
-            request = getattr(part._get_metadata_request(), method).requests
-            if request.get("sample_weight", False) is None:
-                setter(sample_weight=True)
+            _request(part, method, True)
+        _weigh_scores(part)
+
+
+def _request(part: Any, method: str, answer: bool) -> None:
+    """Set the request of `part` for sample weights in `method`, if it has one that is unset."""
+    setter = getattr(part, f"set_{method}_request", None)
+    if setter is not None:
+        request = getattr(part._get_metadata_request(), method).requests
+        if request.get("sample_weight", False) is None:
+            setter(sample_weight=answer)
+
+
+def _weigh_scores(part: Any) -> None:
+    """Let model selection inside `part` weigh its scores, if its metric can be weighted."""
+    scoring = getattr(part, "scoring", None)
+    if scoring in (None, "warn") and hasattr(part, "_get_scorer"):
+        scorer = part._get_scorer()
+    else:
+        scorer = get_scorer(scoring) if isinstance(scoring, str) else copy.deepcopy(scoring)
+    if getattr(scorer, "_score_func", None) is not None:
+        unset = scorer._get_metadata_request().score.requests.get("sample_weight") is None
+        if unset:
+            takes = "sample_weight" in signature(scorer._score_func).parameters
+            part.set_params(scoring=scorer.set_score_request(sample_weight=takes))
 
 
 def gate_with_weighted_steps(gate: Pipeline, X: Any, expert_weights: Array, params: dict) -> Any:
-    """Fit a pipeline that ends in a gate; the steps before it see the sample weights if they can."""
+    """Fit a pipeline that ends in a gate; the steps before it see sample weights if they can."""
     with config_context(enable_metadata_routing=True):
         request_weights(gate)
         weighable = get_routing_for_object(gate).consumes("fit", ["sample_weight"])

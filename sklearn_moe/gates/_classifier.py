@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from sklearn.base import clone
 
+from .._content import content_ids, row_hashes
 from .._numeric import Array, safe_log
 from .._validation import check_is_fitted, get_tags, n_rows, take_rows
 from .._weighting import fit_weighted
@@ -44,9 +45,19 @@ class ClassifierGate(Gate):
         rows, labels, weight = _expand(np.asarray(expert_weights, dtype=np.float64))
         self.n_experts_ = np.shape(expert_weights)[1]
         self.floor_ = 1.0 / (1.0 + weight.sum())
-        rank = rows * self.n_experts_ + labels
-        classifier = clone(self.classifier)
-        self.classifier_ = fit_weighted(classifier, take_rows(X, rows), labels, weight, rank)
+        # Sampled label by label: row by row, the likelier label of each row would always win.
+        content = content_ids(row_hashes(X, np.zeros(n_rows(X))))
+        rank = labels * n_rows(X) + content[rows]
+        expanded = take_rows(X, rows)
+        try:
+            self.classifier_ = fit_weighted(
+                clone(self.classifier), expanded, labels, weight, rank, labelled=True
+            )
+        except Exception as error:
+            raise ValueError(
+                f"gate={self.classifier!r} failed to fit on {len(rows)} rows labelled with "
+                f"experts: {error}"
+            ) from error
         return self
 
     def predict_log_proba(self, X: Any) -> Array:

@@ -24,7 +24,7 @@ class SoftmaxGate(Gate):
 
     Parameters
     ----------
-    alpha : float, default=1.0
+    alpha : float, default=0.1
         Strength of the L2 penalty, at least 0, on the scale of summed sample weights: the inverse
         of `C` in scikit-learn's ``LogisticRegression``. With 0 the gate is the maximum likelihood
         one, which does not exist where a hyperplane separates the regions.
@@ -71,7 +71,7 @@ class SoftmaxGate(Gate):
         "tol": [Interval(Real, 0, None, closed="left")],
     }
 
-    def __init__(self, alpha: float = 1.0, *, max_iter: int = 100, tol: float = 1e-8) -> None:
+    def __init__(self, alpha: float = 0.1, *, max_iter: int = 100, tol: float = 1e-8) -> None:
         self.alpha = alpha
         self.max_iter = max_iter
         self.tol = tol

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,13 +22,13 @@ MAX_WIDTH = 50
 class StartContext:
     """The table as numbers: standardised features `Z` (n, d), standardised targets `T` (n, q).
 
-    `surprise` (n,) is how badly the one-expert model explains each row out of fold.
+    `surprise()` (n,) is how badly the one-expert model explains each row out of fold.
     """
 
     Z: Array
     T: Array
     data: Data
-    surprise: Array
+    surprise: Callable[[], Array]
     n_experts: int
     seed: int
 

@@ -53,5 +53,5 @@ def tree_leaves(context: StartContext) -> Array:
 
 def residual(context: StartContext) -> Array:
     """Quantiles of how badly one expert alone explains each row out of fold."""
-    labels = quantile_groups(context.surprise, context.weight, context.n_experts)
+    labels = quantile_groups(context.surprise(), context.weight, context.n_experts)
     return soften(labels, context.n_experts)

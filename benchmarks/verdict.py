@@ -1,0 +1,117 @@
+"""How often the verdict is wrong: `gain_` on simulated tables without regimes.
+
+Each table follows one law that one expert can learn: linear for ridge, a few steps for a tree, a
+smooth additive surface for boosting. "The gate helps" is said when `gain_` exceeds two standard
+errors. It is said wrongly when the fitted mixture is in truth no better than one expert, as judged
+by the mean log density of 20,000 fresh rows. Also shown: the mean gain by the verdict, by the
+bound of the fit itself (which the verdict corrects), and in truth.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from sklearn.ensemble import HistGradientBoostingRegressor
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.linear_model import Ridge
+from sklearn.tree import DecisionTreeRegressor
+
+from sklearn_moe import MixtureOfExpertsRegressor
+
+N_TEST = 20_000
+
+
+def linear(X: np.ndarray) -> np.ndarray:
+    """A plane."""
+    return X @ np.linspace(1.0, -1.0, X.shape[1])
+
+
+def steps(X: np.ndarray) -> np.ndarray:
+    """Six boxes."""
+    return 2.0 * (X[:, 0] > 0) + (X[:, 1] > 0.5) - 1.5 * (X[:, 2] > -0.3) * (X[:, 0] > 0)
+
+
+def smooth(X: np.ndarray) -> np.ndarray:
+    """A smooth additive surface."""
+    return np.sin(2 * X[:, 0]) + 0.5 * X[:, 1] ** 2 + X[:, 2]
+
+
+CASES: dict[str, tuple[Callable, Any]] = {
+    "ridge": (linear, Ridge()),
+    "tree": (steps, DecisionTreeRegressor(max_depth=6, min_samples_leaf=5)),
+    "boosting": (smooth, HistGradientBoostingRegressor(max_iter=40)),
+    "ridge_noise": (lambda X: np.zeros(len(X)), Ridge()),
+    "tree_noise": (lambda X: np.zeros(len(X)), DecisionTreeRegressor(max_depth=6)),
+}
+
+
+def simulate(law: Callable, n: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Rows of five standard normal features and a target with unit noise."""
+    rng = np.random.default_rng(seed)
+    X = rng.standard_normal((n, 5))
+    return X, law(X) + rng.standard_normal(n)
+
+
+def trial(case: str, n: int, n_experts: int, seed: int) -> dict[str, Any]:
+    """One table: the verdict and the truth."""
+    law, expert = CASES[case]
+    X, y = simulate(law, n, seed)
+    X_test, y_test = simulate(law, N_TEST, seed + 10**6)
+    mixture = MixtureOfExpertsRegressor(expert, n_experts, random_state=seed).fit(X, y)
+    single = MixtureOfExpertsRegressor(expert, 1, random_state=seed).fit(X, y)
+    truth = (mixture.log_prob(X_test, y_test) - single.log_prob(X_test, y_test)).mean()
+    return {
+        "case": case,
+        "seed": seed,
+        "gain": mixture.gain_,
+        "stderr": mixture.gain_stderr_,
+        "bound_gain": mixture.lower_bound_ - single.lower_bound_,
+        "truth": truth,
+        "heldout": mixture.heldout_log_prob_,
+        "test": mixture.log_prob(X_test, y_test).mean(),
+    }
+
+
+def summary(rows: list[dict[str, Any]]) -> str:
+    """One line for the trials of a case."""
+    gain, stderr, bound, truth = (
+        np.array([row[name] for row in rows]) for name in ("gain", "stderr", "bound_gain", "truth")
+    )
+    said, naive = gain > 2 * stderr, bound > 2 * stderr
+    return (
+        f"{rows[0]['case']:12s} n={len(rows)}  said {said.mean():.2f}, wrongly "
+        f"{(said & (truth <= 0)).mean():.2f} (by the bound alone {(naive & (truth <= 0)).mean():.2f})"
+        f"; mean gain {gain.mean():+.4f}, by the bound {bound.mean():+.4f}, true {truth.mean():+.4f}"
+        f"; mean stderr {stderr.mean():.4f}, spread of gain - truth {(gain - truth).std():.4f}"
+    )
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the simulation and print one line for each case."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks verdict", description=__doc__)
+    parser.add_argument("--cases", nargs="+", default=list(CASES), choices=list(CASES))
+    parser.add_argument("--repeats", type=int, default=100)
+    parser.add_argument("--rows", type=int, default=500)
+    parser.add_argument("--n-experts", type=int, default=2)
+    parser.add_argument("--output", help="CSV file for the trials")
+    options = parser.parse_args(arguments)
+    warnings.simplefilter("ignore", ConvergenceWarning)
+    trials = []
+    for case in options.cases:
+        rows = [trial(case, options.rows, options.n_experts, s) for s in range(options.repeats)]
+        print(summary(rows), flush=True)
+        trials += rows
+    if options.output:
+        with open(options.output, "w", newline="") as file:
+            writer = csv.DictWriter(file, fieldnames=list(trials[0]))
+            writer.writeheader()
+            writer.writerows(trials)
+
+
+if __name__ == "__main__":
+    main()

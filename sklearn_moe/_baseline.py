@@ -1,0 +1,37 @@
+"""The one-expert model: what the mixture must beat."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ._experts import Data, Template, fit_predict
+from ._folds import Splits
+from ._mixture import Recipe
+from ._numeric import Array
+
+
+@dataclass(frozen=True)
+class Baseline:
+    """The best single expert: the log density (n,) it gives each row, out of fold if split."""
+
+    name: str
+    log_prob: Array
+
+
+def fit_baseline(recipe: Recipe, data: Data, splits: Splits | None) -> Baseline:
+    """The best single expert among those of the recipe."""
+    candidates = [_single(recipe, template, data, splits) for template in distinct(recipe)]
+    return max(candidates, key=lambda c: float(c.log_prob @ data.sample_weight))
+
+
+def distinct(recipe: Recipe) -> list[Template]:
+    """One template of each kind: copies of one estimator are fitted once."""
+    kinds = {id(template.estimator): template for template in reversed(recipe.templates)}
+    return list(reversed(kinds.values()))
+
+
+def _single(recipe: Recipe, template: Template, data: Data, splits: Splits | None) -> Baseline:
+    weight = data.sample_weight[:, None]
+    _, mean = fit_predict(data, [template], weight, splits, recipe.workers)
+    dispersion = recipe.family.fit_dispersion(data.target, mean, weight)
+    return Baseline(template.name, recipe.family.log_prob(data.target, mean, dispersion)[:, 0])
