@@ -94,7 +94,7 @@ class MixtureOfExpertsClassifier(ClassifierMixin, BaseMixtureOfExperts):
         return y, codes, classes
 
     def _fit_family(self, training: Training) -> Family:
-        return Categorical(self._class_prior(training))
+        return Categorical(self._class_prior(training), in_sample=training.splits is None)
 
     def _class_prior(self, training: Training) -> Array:
         data = training.data

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Any, Protocol
 
 
@@ -97,6 +98,14 @@ def _judge(result: EMResult, rule: EMRule) -> EMResult:
     if len(bounds) > 1 and abs(bounds[-1] - bounds[-2]) < rule.tol:
         return replace(result, converged=True, reason="tol")
     early, late = bounds[: -rule.patience], bounds[-rule.patience :]
-    if early and max(late) < max(early) + rule.tol:
-        return replace(result, converged=not rule.monotone, reason="patience")
-    return result
+    if not early or max(late) >= max(early) + rule.tol:
+        return result
+    if rule.monotone and _settles(bounds[-rule.patience - 1 :]):
+        return result
+    return replace(result, converged=not rule.monotone, reason="patience")
+
+
+def _settles(bounds: tuple[float, ...]) -> bool:
+    """Whether the changes shrink: penalised experts slide past the peak to their fixed point."""
+    changes = [abs(late - early) for early, late in pairwise(bounds)]
+    return changes[-1] < 0.5 * max(changes)

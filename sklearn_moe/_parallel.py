@@ -52,7 +52,6 @@ def open_workers(n_jobs: int | None) -> Iterator[Workers]:
         if n_workers == 1:
             yield Workers(None)
             return
-        openmp = max(1, cpu_count() // n_workers)
-        with controller.limit(limits=openmp, user_api="openmp"):
-            with Parallel(n_jobs=n_jobs, prefer="threads") as parallel:
-                yield Workers(parallel)
+        openmp = controller.limit(limits=max(1, cpu_count() // n_workers), user_api="openmp")
+        with openmp, Parallel(n_jobs=n_jobs, prefer="threads") as parallel:
+            yield Workers(parallel)

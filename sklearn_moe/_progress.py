@@ -30,7 +30,8 @@ class Reporter:
         """Report how the run ended."""
         if self.verbose >= 1:
             print(
-                f"[{self.owner}] {result.n_iter} iterations, best bound {result.lower_bound:.5f} at "
-                f"iteration {result.best_iter}, stopped by {result.reason}, {perf_counter() - self.begun:.1f} s",
+                f"[{self.owner}] {result.n_iter} iterations, {perf_counter() - self.begun:.1f} s, "
+                f"stopped by {result.reason}, best bound {result.lower_bound:.5f} at iteration "
+                f"{result.best_iter}",
                 flush=True,
             )

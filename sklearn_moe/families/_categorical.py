@@ -19,10 +19,12 @@ class Categorical(Family):
     The dispersion (K,) of an expert is the share of its probability that is moved to the global
     class rates `class_prior` (C,). It is the share under which the given predictions are most
     likely, so an expert that is sure and wrong (deep trees, hard votes) pays what its own
-    out-of-fold record says it must, and no probability is zero.
+    out-of-fold record says it must, and no probability is zero. Predictions for the very rows of
+    the fit tell nothing of the kind: in sample the share stays at its floor.
     """
 
     class_prior: Array
+    in_sample: bool = False
 
     def log_prob(self, y: Array, mean: Array, dispersion: Array) -> Array:
         """Log probability (n, K) of each label under each smoothed expert."""
@@ -40,6 +42,8 @@ class Categorical(Family):
         prior = self.class_prior[y][:, None]
         # An expert never wrong in n rows may still err once in about n tables of n rows.
         lowest = (1.0 + mass) ** -2.0
+        if self.in_sample:
+            return lowest
         low, high = lowest.copy(), np.ones_like(mass)
         for _ in range(N_STEPS):
             share = 0.5 * (low + high)

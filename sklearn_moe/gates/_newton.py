@@ -149,7 +149,7 @@ def _lbfgs(problem: SoftLogit, theta: Array, max_iter: int, tol: float) -> tuple
         value, gradient, _ = problem.evaluate(flat.reshape(theta.shape))
         return value / total, gradient.ravel() / total
 
-    options = {"maxiter": 10 * max_iter, "gtol": max(tol, 1e-7), "ftol": 1e-14}
+    options = {"maxiter": 10 * max_iter, "gtol": tol, "ftol": 0.0}
     found = scipy.optimize.minimize(
         objective, theta.ravel(), jac=True, method="L-BFGS-B", options=options
     )

@@ -149,7 +149,7 @@ class SoftmaxGate(Gate):
         return log_softmax(decision(Z, self._theta()))
 
     def penalty(self) -> float:
-        """What the objective subtracts from the summed log-likelihood at the fitted coefficients."""
+        """What the objective subtracts from the summed log-likelihood, at the fitted `coef_`."""
         return 0.5 * self.alpha * float((self.coef_**2).sum())
 
     def _theta(self) -> Array:
