@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import warnings
 from abc import abstractmethod
-from dataclasses import dataclass
 from numbers import Integral, Real
 from typing import Any
 
@@ -20,11 +19,11 @@ from sklearn.utils.metadata_routing import (
     process_routing,
 )
 
-from ._baseline import fit_baseline
-from ._em import EMResult, EMRule, run_em
+from ._em import EMRule
 from ._experts import Template, predict_bank
-from ._initialization import Race, Start, named_starts, race
-from ._mixture import FittedMixture, Recipe
+from ._fitting import Fit, failure_text, fitted_attributes, run_fit
+from ._initialization import Start, named_starts
+from ._mixture import Recipe
 from ._numeric import Array, log_normalize
 from ._parallel import Workers, open_workers
 from ._progress import Reporter
@@ -44,23 +43,9 @@ from ._validation import (
     routed_params,
     take_rows,
 )
-from ._verdict import Verdict, judge
-from ._weighting import weight_mode
 from .families import Family
 from .gates import resolve_gate
 from .starts import STARTS
-
-
-@dataclass(frozen=True)
-class Fit:
-    """All that a fit has come to, before anything is written to the estimator."""
-
-    training: Training
-    recipe: Recipe
-    heat: Race
-    result: EMResult
-    mixture: FittedMixture
-    verdict: Verdict
 
 
 class BaseMixtureOfExperts(MetaEstimatorMixin, BaseComposition):
@@ -76,11 +61,14 @@ class BaseMixtureOfExperts(MetaEstimatorMixin, BaseComposition):
         "min_responsibility": [Interval(Real, 0, 1, closed="left"), StrOptions({"auto"})],
         "max_iter": [Interval(Integral, 1, None, closed="left")],
         "tol": [Interval(Real, 0, None, closed="left")],
+        "verdict": ["boolean"],
         "warm_start": ["boolean"],
         "n_jobs": [Integral, None],
         "random_state": ["random_state"],
         "verbose": ["verbose"],
     }
+
+    _several_outputs = False
 
     # What the two estimators decide for themselves.
 
@@ -123,24 +111,12 @@ class BaseMixtureOfExperts(MetaEstimatorMixin, BaseComposition):
         with open_workers(self.n_jobs) as workers:
             recipe = self._make_recipe(training, workers)
             starts = self._starts(X, y, training, recipe)
-            fit = self._run(training, recipe, starts)
+            rule = EMRule(self.max_iter, self.tol, monotone=training.splits is None)
+            reporter = Reporter(type(self).__name__, self.verbose)
+            fit = run_fit(training, recipe, starts, rule, reporter, self.verdict)
         self._store(shape, fit)
         self._warn(fit)
         return self
-
-    def _run(self, training: Training, recipe: Recipe, starts: list[Start]) -> Fit:
-        """From the recipe to the fitted mixture and the verdict on it."""
-        data, splits = training.data, training.splits
-        rule = EMRule(self.max_iter, self.tol, monotone=splits is None)
-        reporter = Reporter(type(self).__name__, self.verbose)
-        model = recipe.build(data, splits)
-        baseline = fit_baseline(recipe, data, splits)
-        heat = race(model, recipe, starts, lambda: -baseline.log_prob, rule, reporter.start)
-        result = run_em(model, heat.winner, rule, reporter.iteration)
-        mixture = model.finish(result)
-        reporter.end(result)
-        verdict = judge(recipe, data, splits, baseline, result, heat.start)
-        return Fit(training, recipe, heat, result, mixture, verdict)
 
     def _validate_training(
         self, shape: Any, X: Any, y: Any, sample_weight: Any, fit_params: dict
@@ -371,9 +347,8 @@ class BaseMixtureOfExperts(MetaEstimatorMixin, BaseComposition):
         tags.input_tags.categorical = any(part.categorical for part in inputs[:-1])
         tags.input_tags.positive_only = any(part.positive_only for part in inputs)
         tags.target_tags.positive_only = any(part.target_tags.positive_only for part in parts)
-        tags.target_tags.multi_output = tags.target_tags.multi_output and all(
-            part.target_tags.multi_output for part in parts
-        )
+        outputs = [part.target_tags.multi_output for part in parts]
+        tags.target_tags.multi_output = self._several_outputs and all(outputs)
         return tags
 
     def _sk_visual_block_(self) -> Any:
@@ -383,46 +358,3 @@ class BaseMixtureOfExperts(MetaEstimatorMixin, BaseComposition):
         )
         bank = VisualBlock("parallel", list(experts), names=list(names), dash_wrapped=False)
         return VisualBlock("serial", [gate, bank], dash_wrapped=False)
-
-
-def fitted_attributes(fit: Fit) -> dict[str, Any]:
-    """Fitted attributes that describe the mixture and how it was found."""
-    mixture, result = fit.mixture, fit.result
-    templates = [fit.recipe.templates[member] for member in mixture.members]
-    return {
-        "experts_": mixture.experts,
-        "expert_names_": [template.name for template in templates],
-        "weight_modes_": [weight_mode(template.estimator) for template in templates],
-        "gate_": mixture.gate,
-        "dispersions_": squeeze_outputs(mixture.dispersion),
-        "n_experts_": len(mixture.experts),
-        "expert_mass_": mixture.expert_mass,
-        "n_iter_": result.n_iter,
-        "converged_": result.converged,
-        "lower_bound_": result.lower_bound,
-        "lower_bounds_": list(result.lower_bounds),
-        "start_bounds_": fit.heat.bounds,
-        "heldout_log_prob_": fit.verdict.log_prob,
-        "gain_": fit.verdict.gain,
-        "gain_stderr_": fit.verdict.stderr,
-    }
-
-
-def squeeze_outputs(dispersion: Array) -> Array:
-    """Dispersions (K,) where there is one output, (K, n_outputs) where there are several."""
-    return dispersion[:, 0] if dispersion.shape[1:] == (1,) else dispersion
-
-
-def failure_text(result: EMResult, tol: float) -> str:
-    """Why a run did not converge, and what can be done."""
-    if result.reason == "patience":
-        return (
-            f"In-sample EM stopped rising after iteration {result.best_iter} of {result.n_iter} "
-            f"and moved by more than tol={tol}: the experts do not maximise a likelihood. The best "
-            "state is kept. Use cross-fitting (cv=5) for experts of this kind."
-        )
-    return (
-        f"EM did not settle within max_iter={result.n_iter} iterations: the last change of the "
-        f"bound was not below tol={tol} per unit of weight. The state with the best bound, of "
-        f"iteration {result.best_iter}, is kept. Raise max_iter or tol."
-    )

@@ -17,7 +17,142 @@ from .families import Categorical, Family
 
 
 class MixtureOfExpertsClassifier(ClassifierMixin, BaseMixtureOfExperts):
-    """placeholder"""
+    """Mixture of experts for class labels, fitted by cross-fitted EM.
+
+    A gate divides the input space softly among experts, each of which learns its region. The model
+    is ``p(c | x) = sum_k gate_k(x) expert_k(c | x)``, where each expert's probabilities are
+    smoothed toward the class rates as far as its out-of-fold record demands.
+
+    Parameters
+    ----------
+    experts : estimator or list of (str, estimator), default=None
+        One estimator, cloned `n_experts` times, or a list of named ones, which may differ in kind
+        (`"drop"` leaves one out). Any scikit-learn classifier will do: pipelines, searches,
+        ensembles, another mixture. None stands for
+        ``LogisticRegression(solver="newton-cholesky")``.
+    n_experts : int, default=2
+        Number of experts where one estimator is cloned; ignored for a list. 1 is legal: the
+        mixture then is the expert alone.
+    gate : gate, classifier or Pipeline, default=None
+        What gives the probabilities of the experts: None for ``SoftmaxGate()``, another gate, any
+        classifier with `predict_proba` (fitted by weighted row expansion), or a pipeline that ends
+        in either, so that gate and experts may see different columns.
+    voting : {"soft", "hard"}, default="soft"
+        Whether experts give their probabilities or, weighted by the gate, one vote each. It
+        concerns `predict` and `predict_proba`, not the fit.
+    cv : int, splitter, iterable or None, default=5
+        Cross-fitting. An integer is a number of folds, dealt by the content of the rows: copies of
+        a row share a fold and the order of the table does not matter (classes are spread evenly).
+        A splitter or an iterable of (train, test) must test every row exactly once; `groups`
+        passed to `fit` reach it. None is textbook EM in sample, for experts with few parameters.
+    init : str, array-like of shape (n_samples, n_experts) or callable, default="auto"
+        Where EM begins. `"auto"` races starts of different kinds; a name races `n_init` rounds of
+        one kind: `"ladder"`, `"residual"`, `"kmeans_xy"`, `"tree"`, `"random"`, `"local"`,
+        `"kmeans_x"` or `"principal"`. An array holds responsibilities, from which the first M-step
+        is taken; a callable ``init(X, y, n_experts, seed)`` returns such an array.
+    n_init : int, default=4
+        Number of starts raced.
+    min_responsibility : float or "auto", default="auto"
+        Rows of smaller responsibility leave an expert's fit. `"auto"` is 0 in sample and for
+        experts that have `coef_` once fitted, else a fifth of an equal share: trees and
+        neighbours remember rows however little they weigh.
+    max_iter : int, default=100
+        Largest number of EM iterations.
+    tol : float, default=1e-4
+        EM has converged when an iteration changes the bound by less than `tol`: the relative
+        change of the likelihood per unit of sample weight, whatever the units of the target.
+        Cross-fitted EM also ends when five iterations have not raised the best bound by `tol`.
+    verdict : bool, default=True
+        Whether to estimate `heldout_log_prob_` and `gain_` by chains of EM that never saw the rows
+        they are scored on. With five folds this costs about three times the iterations up to the
+        best state; searches that only need predictions can do without.
+    warm_start : bool, default=False
+        Whether to begin from the responsibilities of the mixture fitted before, if it has as many
+        experts, in place of `init`.
+    n_jobs : int, default=None
+        Number of jobs that fit experts and gates, over experts and folds. None is 1, or what
+        ``joblib.parallel_config`` says. The result does not depend on it.
+    random_state : int, RandomState instance or None, default=None
+        Seeds the starts, and the random states that experts and gate leave unset.
+    verbose : int, default=0
+        1 reports the starts and the end of EM, 2 every iteration.
+
+    Attributes
+    ----------
+    experts_ : list of estimators
+        The experts, fitted to all rows.
+    expert_names_ : list of str
+        Their names.
+    weight_modes_ : list of str
+        How weights reached each expert: `"sample_weight"`, or `"resample"` for experts that take
+        none and saw a systematic sample of the rows instead.
+    gate_ : estimator
+        The gate, fitted to all rows.
+    dispersions_ : ndarray of shape (n_experts_,)
+        Share of each expert's probability that is moved to the class rates: the most likely share
+        given its out-of-fold predictions. In sample it stays next to zero.
+    n_experts_ : int
+        Number of experts left; an expert that loses its rows twice is removed.
+    expert_mass_ : ndarray of shape (n_experts_,)
+        Responsibilities times sample weights, summed over the training rows.
+    n_iter_ : int
+        Number of EM iterations run.
+    converged_ : bool
+        Whether EM settled (see `tol`).
+    lower_bound_ : float
+        Best bound, that of `experts_`, `gate_` and `dispersions_`: the mean log-likelihood per
+        unit of sample weight, out of fold if cross-fitted, else minus the gate's penalty.
+    lower_bounds_ : list of float
+        The bound of each iteration.
+    start_bounds_ : dict of str to float
+        The bound that each start reached in the race.
+    heldout_log_prob_ : float
+        Mean log-likelihood of rows that no step of EM had seen; NaN if `cv` is None or `verdict`
+        is False. The bound is somewhat higher where experts are flexible.
+    gain_ : float
+        `heldout_log_prob_` minus that of one expert on the same folds, in nats. The gate helps if
+        it is above two standard errors.
+    gain_stderr_ : float
+        Standard error of `gain_`, paired by row; equal rows, and rows of one group, count as one.
+    classes_ : ndarray of shape (n_classes,)
+        Class labels, sorted.
+    class_prior_ : ndarray of shape (n_classes,)
+        Weighted class rates of the training rows.
+    n_features_in_ : int
+        Number of features seen in fit.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Names of the features, if `X` had names that are strings.
+
+    See Also
+    --------
+    MixtureOfExpertsRegressor : The same for real targets.
+    SoftmaxGate : The default gate.
+
+    Notes
+    -----
+    An expert without `predict_proba` gives its label probability one before smoothing. An expert
+    whose rows hold one class becomes a constant. With one expert, `predict_proba` is that of the
+    expert alone, unsmoothed.
+
+    References
+    ----------
+    R. A. Jacobs, M. I. Jordan, S. J. Nowlan and G. E. Hinton, "Adaptive mixtures of local experts",
+    Neural Computation 3(1), 1991. M. I. Jordan and R. A. Jacobs, "Hierarchical mixtures of experts
+    and the EM algorithm", Neural Computation 6(2), 1994. A. S. Weigend, M. Mangeas and
+    A. N. Srivastava, "Nonlinear gated experts for time series", International Journal of Neural
+    Systems 6(4), 1995 (a noise width for each expert).
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from sklearn_moe import MixtureOfExpertsClassifier
+    >>> X, y = load_iris(return_X_y=True)
+    >>> mixture = MixtureOfExpertsClassifier(n_experts=2, random_state=0).fit(X, y)
+    >>> mixture.predict(X[[0, 60, 120]])
+    array([0, 1, 2])
+    >>> mixture.predict_proba(X).shape
+    (150, 3)
+    """
 
     _parameter_constraints = {
         **BaseMixtureOfExperts._parameter_constraints,
@@ -37,6 +172,7 @@ class MixtureOfExpertsClassifier(ClassifierMixin, BaseMixtureOfExperts):
         min_responsibility: float | str = "auto",
         max_iter: int = 100,
         tol: float = 1e-4,
+        verdict: bool = True,
         warm_start: bool = False,
         n_jobs: int | None = None,
         random_state: Any = None,
@@ -52,6 +188,7 @@ class MixtureOfExpertsClassifier(ClassifierMixin, BaseMixtureOfExperts):
         self.min_responsibility = min_responsibility
         self.max_iter = max_iter
         self.tol = tol
+        self.verdict = verdict
         self.warm_start = warm_start
         self.n_jobs = n_jobs
         self.random_state = random_state
@@ -59,27 +196,85 @@ class MixtureOfExpertsClassifier(ClassifierMixin, BaseMixtureOfExperts):
 
     @fit_context(prefer_skip_nested_validation=False)
     def fit(self, X: Any, y: Any, sample_weight: Any = None, **fit_params: Any) -> Any:
-        """Fit."""
+        """Fit the mixture.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix, frame} of shape (n_samples, n_features)
+            Features, handed to experts and gate as they come.
+        y : array-like of shape (n_samples,)
+            Class labels of any type.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights of the rows, none negative. A weight of three is the same as three rows.
+        **fit_params : dict
+            Metadata: `groups` for the splitter `cv`, and with metadata routing enabled whatever
+            experts and gate request. Sample weights need no request.
+
+        Returns
+        -------
+        self : MixtureOfExpertsClassifier
+            The fitted estimator.
+
+        Raises
+        ------
+        ValueError
+            If the input is not a table with a finite target, a parameter does not fit it, or an
+            expert cannot be fitted; the estimator is then left as it was.
+        TypeError
+            If `experts` or `gate` is not an estimator of the kind that is needed.
+        """
         return self._fit(X, y, sample_weight, fit_params)
 
     def predict(self, X: Any) -> NDArray:
-        """Predict."""
+        """Most probable class; with hard voting, the class of most gate-weighted votes.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix, frame} of shape (n_samples, n_features)
+            Rows to predict.
+
+        Returns
+        -------
+        y : ndarray of shape (n_samples,)
+            Predicted labels.
+        """
         check_is_fitted(self)
         return self.classes_[self.predict_proba(X).argmax(axis=1)]
 
     def predict_proba(self, X: Any) -> Array:
-        """Probabilities."""
+        """Class probabilities of the mixture; with hard voting, shares of the vote.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix, frame} of shape (n_samples, n_features)
+            Rows to predict.
+
+        Returns
+        -------
+        proba : ndarray of shape (n_samples, n_classes)
+            Probabilities in the order of `classes_`; each row sums to one.
+        """
         check_is_fitted(self)
         log_gate, said = self._parts_at(X)
         if self.voting == "hard":
             said = np.eye(len(self.classes_))[said.argmax(axis=2)]
         elif self.n_experts_ > 1:
             said = self._family.adjust(said, self.dispersions_)
-        proba = np.einsum("nk,nkc->nc", np.exp(log_gate), said)
-        return proba
+        return np.einsum("nk,nkc->nc", np.exp(log_gate), said)
 
     def predict_experts(self, X: Any) -> Array:
-        """Class probabilities of each expert on its own."""
+        """Class probabilities of each expert on its own, before smoothing.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix, frame} of shape (n_samples, n_features)
+            Rows to predict.
+
+        Returns
+        -------
+        proba : ndarray of shape (n_samples, n_experts_, n_classes)
+            Probabilities, zero for classes that an expert has not seen.
+        """
         check_is_fitted(self)
         return self._parts_at(X)[1]
 

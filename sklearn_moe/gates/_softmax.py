@@ -59,10 +59,10 @@ class SoftmaxGate(Gate):
     >>> responsibilities = np.array([[0.9, 0.1], [0.8, 0.2], [0.2, 0.8], [0.1, 0.9]])
     >>> gate = SoftmaxGate(alpha=0.0).fit(X, responsibilities)
     >>> gate.predict_proba(X).round(2)
-    array([[0.91, 0.09],
+    array([[0.92, 0.08],
            [0.77, 0.23],
            [0.23, 0.77],
-           [0.09, 0.91]])
+           [0.08, 0.92]])
     """
 
     _parameter_constraints = {

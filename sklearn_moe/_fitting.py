@@ -1,0 +1,93 @@
+"""From a recipe and starts to a fitted mixture, and what the estimator keeps of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from ._baseline import fit_baseline
+from ._em import EMResult, EMRule, run_em
+from ._initialization import Race, Start, race
+from ._mixture import FittedMixture, Recipe
+from ._numeric import Array
+from ._progress import Reporter
+from ._training import Training
+from ._verdict import UNKNOWN, Verdict, judge
+from ._weighting import weight_mode
+
+
+@dataclass(frozen=True)
+class Fit:
+    """All that a fit has come to, before anything is written to the estimator."""
+
+    training: Training
+    recipe: Recipe
+    heat: Race
+    result: EMResult
+    mixture: FittedMixture
+    verdict: Verdict
+
+
+def run_fit(
+    training: Training,
+    recipe: Recipe,
+    starts: list[Start],
+    rule: EMRule,
+    reporter: Reporter,
+    verdict: bool,
+) -> Fit:
+    """Race the starts, finish the best one, fit it to all rows and, if asked, judge it."""
+    data, splits = training.data, training.splits
+    model = recipe.build(data, splits)
+    baseline = fit_baseline(recipe, data, splits)
+    heat = race(model, recipe, starts, lambda: -baseline.log_prob, rule, reporter.start)
+    result = run_em(model, heat.winner, rule, reporter.iteration)
+    mixture = model.finish(result)
+    reporter.end(result)
+    if not verdict:
+        return Fit(training, recipe, heat, result, mixture, UNKNOWN)
+    judgement = judge(recipe, data, splits, baseline, result, heat.start)
+    return Fit(training, recipe, heat, result, mixture, judgement)
+
+
+def fitted_attributes(fit: Fit) -> dict[str, Any]:
+    """Fitted attributes that describe the mixture and how it was found."""
+    mixture, result = fit.mixture, fit.result
+    templates = [fit.recipe.templates[member] for member in mixture.members]
+    return {
+        "experts_": mixture.experts,
+        "expert_names_": [template.name for template in templates],
+        "weight_modes_": [weight_mode(template.estimator) for template in templates],
+        "gate_": mixture.gate,
+        "dispersions_": squeeze_outputs(mixture.dispersion),
+        "n_experts_": len(mixture.experts),
+        "expert_mass_": mixture.expert_mass,
+        "n_iter_": result.n_iter,
+        "converged_": result.converged,
+        "lower_bound_": result.lower_bound,
+        "lower_bounds_": list(result.lower_bounds),
+        "start_bounds_": fit.heat.bounds,
+        "heldout_log_prob_": fit.verdict.log_prob,
+        "gain_": fit.verdict.gain,
+        "gain_stderr_": fit.verdict.stderr,
+    }
+
+
+def squeeze_outputs(dispersion: Array) -> Array:
+    """Dispersions (K,) where there is one output, (K, n_outputs) where there are several."""
+    return dispersion[:, 0] if dispersion.shape[1:] == (1,) else dispersion
+
+
+def failure_text(result: EMResult, tol: float) -> str:
+    """Why a run did not converge, and what can be done."""
+    if result.reason == "patience":
+        return (
+            f"In-sample EM stopped rising after iteration {result.best_iter} of {result.n_iter} "
+            f"and moved by more than tol={tol}: the experts do not maximise a likelihood. The best "
+            "state is kept. Use cross-fitting (cv=5) for experts of this kind."
+        )
+    return (
+        f"EM did not settle within max_iter={result.n_iter} iterations: the last change of the "
+        f"bound was not below tol={tol} per unit of weight. The state with the best bound, of "
+        f"iteration {result.best_iter}, is kept. Raise max_iter or tol."
+    )
