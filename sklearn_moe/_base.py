@@ -20,7 +20,7 @@ from sklearn.utils.metadata_routing import (
 )
 
 from ._em import EMRule
-from ._experts import Template, predict_bank
+from ._experts import Template, predict_bank, seeded_clone
 from ._fitting import Fit, failure_text, fitted_attributes, run_fit
 from ._initialization import Start, named_starts
 from ._mixture import Recipe
@@ -139,7 +139,7 @@ class BaseMixtureOfExperts(MetaEstimatorMixin, BaseComposition):
         limit = np.iinfo(np.int32).max
         seeds = check_random_state(self.random_state).randint(limit, size=len(named) + 1)
         templates = [
-            Template(name, expert, int(seed), training.params.get(name, {}))
+            Template(name, seeded_clone(expert, seed), id(expert), training.params.get(name, {}))
             for (name, expert), seed in zip(named, seeds[1:], strict=True)
         ]
         thresholds = specialisation_thresholds(
@@ -178,9 +178,9 @@ class BaseMixtureOfExperts(MetaEstimatorMixin, BaseComposition):
 
     def _store(self, shape: Any, fit: Fit) -> None:
         """Set all fitted attributes together, now that nothing can fail."""
-        vars(self).pop("feature_names_in_", None)
+        self.__dict__.pop("feature_names_in_", None)
         seen = {name: value for name, value in vars(shape).items() if name.endswith("_in_")}
-        vars(self).update(seen | self._target_attributes(fit.training) | fitted_attributes(fit))
+        self.__dict__.update(seen | self._target_attributes(fit.training) | fitted_attributes(fit))
 
     def _warn(self, fit: Fit) -> None:
         templates, kept = fit.recipe.templates, fit.mixture.members

@@ -26,7 +26,7 @@ def fit_baseline(recipe: Recipe, data: Data, splits: Splits | None) -> Baseline:
 
 def distinct(recipe: Recipe) -> list[Template]:
     """One template of each kind: copies of one estimator are fitted once."""
-    kinds = {id(template.estimator): template for template in reversed(recipe.templates)}
+    kinds = {template.kind: template for template in reversed(recipe.templates)}
     return list(reversed(kinds.values()))
 
 

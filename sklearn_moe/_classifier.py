@@ -292,8 +292,7 @@ class MixtureOfExpertsClassifier(ClassifierMixin, BaseMixtureOfExperts):
         return Categorical(self._class_prior(training), in_sample=training.splits is None)
 
     def _class_prior(self, training: Training) -> Array:
-        data = training.data
-        mass = np.bincount(data.target, data.sample_weight, len(data.classes))
+        mass = np.bincount(training.data.target, training.data.sample_weight)
         return mass / mass.sum()
 
     def _target_attributes(self, training: Training) -> dict[str, Any]:

@@ -25,11 +25,14 @@ from ._weighting import fit_weighted
 
 @dataclass(frozen=True)
 class Template:
-    """One expert to be cloned: its name, the estimator, its random seed, its metadata."""
+    """One expert to be cloned: its name, the seeded estimator, its metadata.
+
+    `kind` is the same number for copies of one estimator.
+    """
 
     name: str
     estimator: Any
-    seed: int
+    kind: int
     params: dict
 
     def take(self, rows: NDArray[np.intp], n_samples: int) -> Template:
@@ -131,7 +134,7 @@ def fit_expert(data: Data, template: Template, weight: Array, train: Any) -> Any
     if not weight.any():
         # All of the expert's rows lie in the fold left out; an even fit stands in for it there.
         weight = np.ones_like(weight)
-    expert = seeded_clone(template.estimator, template.seed)
+    expert = clone(template.estimator)
     params = take_params(template.params, data.n_samples, rows)
     try:
         labelled = data.classes is not None

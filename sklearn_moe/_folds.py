@@ -44,8 +44,8 @@ def user_splits(cv: Any, X: Any, y: NDArray, is_classifier: bool, params: dict) 
         If some row is never, or more than once, in a test fold.
     """
     splitter = check_cv(cv, y, classifier=is_classifier)
-    splits = [(np.asarray(a), np.asarray(b)) for a, b in splitter.split(X, y, **params)]
-    splits = [tuple(map(_as_rows, pair)) for pair in splits]
+    pairs = splitter.split(X, y, **params)
+    splits = [(_as_rows(train), _as_rows(test)) for train, test in pairs]
     tested = np.bincount(np.concatenate([test for _, test in splits]), minlength=n_rows(X))
     if (tested != 1).any() or len(tested) != n_rows(X):
         raise ValueError(
@@ -67,9 +67,14 @@ def keep_rows(splits: Splits, kept: Rows, n_samples: int) -> Splits:
     """Splits renumbered for the table of the `kept` rows only; empty test folds vanish."""
     new = np.full(n_samples, -1)
     new[kept] = np.arange(len(kept))
-    renumbered = [tuple(new[side][new[side] >= 0] for side in pair) for pair in splits]
+
+    def renumber(side: Rows) -> Rows:
+        return new[side][new[side] >= 0]
+
+    renumbered = [(renumber(train), renumber(test)) for train, test in splits]
     return [(train, test) for train, test in renumbered if len(test)]
 
 
-def _as_rows(side: NDArray) -> Rows:
+def _as_rows(side: Any) -> Rows:
+    side = np.asarray(side)
     return np.flatnonzero(side) if side.dtype == bool else side.astype(np.intp)

@@ -11,7 +11,7 @@ import numpy as np
 from ._content import uniform_by_content
 from ._em import EMResult
 from ._experts import Data, Template, fit_all_rows, fit_predict
-from ._folds import Splits
+from ._folds import Rows, Splits
 from ._gate_bank import GateBank, gate_penalty
 from ._numeric import Array, log_normalize, safe_log
 from ._parallel import Workers
@@ -147,7 +147,7 @@ class MixtureModel:
             lost = self._lost(expectation)
         return expectation
 
-    def _lost(self, expectation: MixtureExpectation) -> Array:
+    def _lost(self, expectation: MixtureExpectation) -> Rows:
         """Positions of experts with too little weight, or too few rows, for a fit."""
         members = expectation.members
         specialised = self._specialised(np.exp(expectation.log_resp), members)

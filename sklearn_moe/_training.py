@@ -84,15 +84,15 @@ def specialisation_thresholds(
     rows that they are meant to leave to others, however small their weights.
     """
     n_experts = len(templates)
-    if min_responsibility != "auto":
+    if not isinstance(min_responsibility, str):
         _check_threshold(min_responsibility, n_experts)
         return np.full(n_experts, float(min_responsibility))
     if splits is None or n_experts == 1:
         return np.zeros(n_experts)
     linear = {
-        id(template.estimator): is_linear(template, data, splits[0][0]) for template in templates
+        template.kind: is_linear(template, data, splits[0][0]) for template in templates
     }
-    return np.array([0.0 if linear[id(t.estimator)] else DROP_SHARE / n_experts for t in templates])
+    return np.array([0.0 if linear[t.kind] else DROP_SHARE / n_experts for t in templates])
 
 
 def is_linear(template: Template, data: Data, rows: NDArray[np.intp]) -> bool:

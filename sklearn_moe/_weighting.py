@@ -52,7 +52,7 @@ def fit_weighted(
     all one are not passed at all, so that the fit is the one the user would have made. If `y` is
     `labelled` and the rows seen are of one class, a constant takes the place of the estimator.
     """
-    rows, weight = _rows_seen(estimator, weight, rank)
+    rows, weight = _rows_seen(estimator, np.ascontiguousarray(weight), rank)
     params = take_params(params or {}, len(rank), rows)
     X, y = take_rows(X, rows), take_rows(y, rows)
     if labelled and (y == y[0]).all():
@@ -65,8 +65,8 @@ def fit_weighted(
 def _rows_seen(estimator: Any, weight: Array, rank: NDArray[np.intp]) -> tuple[Any, Array]:
     """Row indices (None: all) that `estimator` is to see, and the weights it is to give them."""
     if weight_mode(estimator) == RESAMPLED and (weight != 1.0).any():
-        rows = systematic_sample(weight, rank)
-        return rows, np.ones(len(rows))
+        sampled = systematic_sample(weight, rank)
+        return sampled, np.ones(len(sampled))
     rows = None if (weight > 0).all() else np.flatnonzero(weight)
     return rows, take_rows(weight, rows)
 

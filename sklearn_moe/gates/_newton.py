@@ -9,6 +9,7 @@ steps with backtracking, many by L-BFGS.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -71,6 +72,7 @@ class SoftLogit:
         return hessian
 
 
+@lru_cache
 def sum_zero_basis(n_experts: int) -> Array:
     """Orthonormal columns (K, K - 1) that span the vectors of sum zero."""
     return scipy.linalg.helmert(n_experts).T

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from scipy.spatial.distance import cdist
 
+from .._folds import Rows
 from .._numeric import Array, soften
 from ._base import StartContext, cluster
 
@@ -27,7 +28,7 @@ def local_coefficients(context: StartContext) -> Array:
     return soften(groups[nearest], context.n_experts)
 
 
-def _local_ridge(context: StartContext, anchors: Array, rows: Array) -> Array:
+def _local_ridge(context: StartContext, anchors: Rows, rows: Rows) -> Array:
     """Coefficients (m, (d + 1) q) of a small ridge regression around each anchor."""
     width = context.Z.shape[1] + 1
     # A neighbourhood of most of the table would give every anchor the same coefficients.
@@ -40,6 +41,6 @@ def _local_ridge(context: StartContext, anchors: Array, rows: Array) -> Array:
     return np.linalg.solve(gram, moment).reshape(len(anchors), -1)
 
 
-def _nearest_anchor(Z: Array, anchors: Array) -> Array:
+def _nearest_anchor(Z: Array, anchors: Array) -> Rows:
     """Position of the nearest anchor of each row, without the (n, m) table of differences."""
     return np.argmin((anchors**2).sum(axis=1) - 2.0 * Z @ anchors.T, axis=1)
