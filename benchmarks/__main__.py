@@ -1,0 +1,34 @@
+"""Dispatch `python -m benchmarks NAME [options]` to the module that measures NAME.
+
+A command is a module of this package with a function `main(argv)`; name it in `COMMANDS`.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+
+COMMANDS = {
+    "first_look": "the mixture against one expert and against an average of as many experts",
+    "starts": "which kinds of start to race, on real tables",
+    "verdict": "how often `gain_` is wrong, on simulated tables without regimes",
+}
+
+
+def usage() -> str:
+    """The list of commands."""
+    lines = [f"  {name:12} {purpose}" for name, purpose in COMMANDS.items()]
+    return "\n".join(["usage: python -m benchmarks NAME [--help] [options]", *lines])
+
+
+def main(argv: Sequence[str]) -> int:
+    """Run the command that `argv` names first; return the exit code."""
+    if not argv or argv[0] not in COMMANDS:
+        print(usage())
+        return 0 if argv and argv[0] in ("-h", "--help") else 2
+    return import_module(f"benchmarks.{argv[0]}").main(argv[1:]) or 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,102 @@
+"""The benchmark commands still run: a tiny `first_look` on synthetic tables."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+N_ROWS = 80
+
+
+def write_tables(folder):
+    """One table of each task, with a category and a missing value."""
+    rng = np.random.RandomState(0)
+    frame = pd.DataFrame({"x": rng.randn(N_ROWS), "g": rng.choice(["a", "b", "c"], N_ROWS)})
+    slope = np.where(frame["g"] == "a", 2.0, -2.0)
+    score = slope * frame["x"] + 0.3 * rng.randn(N_ROWS)
+    frame.loc[3, "x"], frame.loc[4, "g"] = np.nan, None
+    score = score.fillna(0.0)
+    labels = np.where(score > 1, "high", np.where(score > -1, "middle", "low"))
+    for task, target in (("regression", score), ("classification", labels)):
+        (folder / task).mkdir()
+        frame.assign(target=target).to_csv(folder / task / f"toy_{task}.csv.gz", index=False)
+
+
+def run(*arguments):
+    command = [sys.executable, "-m", "benchmarks", *map(str, arguments)]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+
+
+@pytest.fixture(scope="module")
+def first_look(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("tables")
+    write_tables(folder)
+    tables = ["toy_regression", "toy_classification"]
+    options = ["--seeds", 1, "--n-experts", 2, "--max-iter", 1, "--experts", "linear"]
+    output = folder / "out" / "rows.csv"
+    done = run("first_look", "--data", folder, "--tables", *tables, *options, "--output", output)
+    assert done.returncode == 0, done.stderr
+    return done.stdout, output
+
+
+def test_first_look_scores_every_cell(first_look):
+    rows = pd.read_csv(first_look[1])
+    assert rows["error"].isna().all(), rows["error"].tolist()
+    assert sorted(rows["table"]) == ["toy_classification", "toy_regression"]
+    figures = rows.filter(regex="_(loss|nll|seconds|gain)$|^(bound|gain|gain_stderr)$")
+    assert np.isfinite(figures.to_numpy(float)).all()
+    np.testing.assert_allclose(rows["true_gain"], rows["single_nll"] - rows["mixture_nll"])
+
+
+def test_first_look_finds_the_regimes(first_look):
+    rows = pd.read_csv(first_look[1]).set_index(["table", "expert"])
+    row = rows.loc[("toy_regression", "linear")]
+    assert row["mixture_loss"] < 0.7 * min(row["single_loss"], row["average_loss"])
+
+
+def test_first_look_reports_losses_before_the_summary(first_look):
+    text = first_look[0]
+    assert "[2/2, 0:00:00 left]" in text
+    assert 0 < text.index("Where the mixture loses") < text.index("Summary")
+
+
+def test_first_look_writes_the_facts_of_the_run(first_look):
+    (facts,) = json.loads(first_look[1].with_suffix(".json").read_text())
+    assert {"commit", "versions", "cores", "options"} <= set(facts)
+
+
+@pytest.mark.parametrize("task", ["regression", "classification"])
+@pytest.mark.parametrize("expert", ["linear", "tree", "boosting"])
+def test_experts_take_the_raw_frame(expert, task, tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(str(ROOT))
+    from benchmarks.data import load
+    from benchmarks.models import EXPERTS, Average
+
+    write_tables(tmp_path)
+    table = load(f"toy_{task}", tmp_path)
+    train, test = table.capped(60).split(seed=0)
+    assert (table.task, len(train.y), len(test.y)) == (task, 45, 15)
+    model = Average(EXPERTS[expert](task), n_experts=2, seed=0).fit(train.X, train.y)
+    said = model.predict(test.X) if task == "regression" else model.predict_proba(test.X)
+    assert np.isfinite(said).all()
+
+
+@pytest.mark.parametrize("command", ["first_look", "starts", "verdict"])
+def test_every_command_is_there(command, monkeypatch):
+    monkeypatch.syspath_prepend(str(ROOT))
+    from benchmarks.__main__ import COMMANDS, main
+
+    assert command in COMMANDS
+    with pytest.raises(SystemExit, match="0"):
+        main([command, "--help"])
+
+
+def test_unknown_commands_are_refused_with_a_list():
+    done = run("no_such_thing")
+    assert done.returncode == 2
+    assert "first_look" in done.stdout
