@@ -1,0 +1,186 @@
+"""What is wrong is refused with a reason and a remedy, and leaves the estimator as it was."""
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+from sklearn.exceptions import NotFittedError
+from sklearn.linear_model import LogisticRegression, Ridge
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.svm import LinearSVC
+
+from sklearn_moe import (
+    MixtureOfExpertsClassifier,
+    MixtureOfExpertsRegressor,
+    SoftmaxGate,
+)
+
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:EM did not settle:sklearn.exceptions.ConvergenceWarning"  # few iterations will do
+)
+FEW = {"max_iter": 3, "n_init": 1, "cv": 3, "init": "principal", "verdict": False}
+FEW["random_state"] = 0
+RNG = np.random.default_rng(0)
+X = RNG.normal(size=(60, 3))
+Y = np.where(X[:, 0] > 0, 2.0, -2.0) * X[:, 1] + 0.1 * RNG.normal(size=60)
+LABELS = np.where(Y > 0, "yes", "no")
+HALVES = np.column_stack([X[:, 0] > 0, X[:, 0] <= 0]).astype(float)
+
+
+def regressor(experts=None, **params):
+    return MixtureOfExpertsRegressor(experts, **{**FEW, **params})
+
+
+def classifier(experts=None, **params):
+    return MixtureOfExpertsClassifier(experts, **{**FEW, **params})
+
+
+def altered(table, value, dtype=float):
+    """A copy of a table with one entry replaced."""
+    table = np.array(table, dtype=dtype)
+    table.flat[7] = value
+    return table
+
+
+# Parameters.
+
+WRONG = [
+    *[("experts", value) for value in (3, "ridge", Ridge, StandardScaler(), [], [Ridge()])],
+    *[("experts", value) for value in ([("a", 3)], [("a", Ridge)])],
+    ("experts", [("gate", Ridge()), ("b", Ridge())]),
+    ("n_experts", 0),
+    ("n_experts", 1.5),
+    ("n_experts", "many"),
+    ("n_experts", None),
+    *[("gate", value) for value in (3, "softmax", LinearSVC(), Ridge(), LogisticRegression)],
+    ("gate", make_pipeline(StandardScaler(), LinearSVC())),
+    *[("cv", value) for value in (0, 1, -3, "five", 2.5)],
+    *[("init", value) for value in ("kmeans", 3, np.ones((60, 3)), np.ones(60), -HALVES)],
+    ("init", 0 * HALVES),
+    ("init", altered(HALVES, np.nan)),
+    ("init", lambda X, y, n_experts, seed: np.ones((3, n_experts))),
+    ("n_init", 0),
+    *[("min_responsibility", value) for value in (-0.1, 0.5, 0.9, 1.0, "low")],
+    ("max_iter", 0),
+    ("max_iter", 2.5),
+    ("tol", -1.0),
+    ("tol", "small"),
+    ("verdict", "yes"),
+    ("warm_start", "yes"),
+    ("n_jobs", 1.5),
+    ("random_state", "seed"),
+    ("verbose", -1),
+]
+
+
+@pytest.mark.parametrize(("name", "value"), WRONG, ids=lambda value: str(value)[:30])
+@pytest.mark.parametrize("make", [regressor, classifier])
+def test_wrong_parameter_is_named(make, name, value):
+    moe = make(**{name: value})
+    with pytest.raises((ValueError, TypeError), match=name):
+        moe.fit(X, Y if make is regressor else LABELS)
+
+
+def test_wrong_parameter_of_one_estimator_only():
+    with pytest.raises(ValueError, match="family"):
+        regressor(family="no such law").fit(X, Y)
+    with pytest.raises(ValueError, match="voting"):
+        classifier(voting="loud").fit(X, LABELS)
+
+
+@pytest.mark.parametrize(
+    ("part", "message"),
+    [
+        ({"gate": SoftmaxGate(alpha=-1.0)}, "alpha"),
+        ({"gate": SoftmaxGate(max_iter=0)}, "max_iter"),
+        ({"gate": LogisticRegression(C=-1.0)}, r"(?s)gate.*C"),
+        ({"experts": Ridge(alpha=-1.0)}, r"(?s)expert0.*alpha"),
+    ],
+    ids=str,
+)
+def test_wrong_parameter_of_a_part_is_named(part, message):
+    with pytest.raises(ValueError, match=message):
+        regressor(**part).fit(X, Y)
+
+
+@pytest.mark.parametrize("names", [("a", "a"), ("a__b", "c"), ("n_experts", "b")])
+def test_bad_name_of_an_expert_is_told(names):
+    with pytest.raises(ValueError, match=names[0]):
+        regressor([(name, Ridge()) for name in names]).fit(X, Y)
+
+
+# Data.
+
+BAD_DATA = {
+    "no rows": (X[:0], Y[:0], "0 sample"),
+    "no columns": (X[:, :0], Y, "0 feature"),
+    "one dimension": (X[:, 0], Y, "[Rr]eshape"),
+    "three dimensions": (X[:, :, None], Y, "dim"),
+    "one sample": (X[:1], Y[:1], "(?s)(1 sample|n_samples=1)"),
+    "fewer samples than experts": (X[:2], Y[:2], "(?s)n_samples=2.*n_experts=3.*fewer experts"),
+    "other length": (X, Y[:50], r"inconsistent.*60, 50"),
+    "NaN in y": (X, altered(Y, np.nan), "y contains NaN"),
+    "infinity in y": (X, altered(Y, np.inf), "y contains infinity"),
+    "infinity in X": (altered(X, np.inf), Y, "infinity"),
+    "infinity in sparse X": (sp.csr_array(altered(X, np.inf)), Y, "infinity"),
+    "NaN in X": (altered(X, np.nan), Y, "NaN"),
+    "NaN in sparse X": (sp.csr_array(altered(X, np.nan)), Y, "NaN"),
+    "words in X": (altered(X, "word", dtype=object), Y, "word"),
+    "words in y": (X, LABELS, "numeric|convert"),
+    "complex X": (X * 1j, Y, "Complex"),
+    "no y": (X, None, "requires y"),
+}
+
+
+@pytest.mark.parametrize("kind", BAD_DATA)
+def test_bad_data_is_refused(kind):
+    table, target, message = BAD_DATA[kind]
+    with pytest.raises(ValueError, match=message):
+        regressor(n_experts=3).fit(table, target)
+
+
+WEIGHTS = {
+    "zero": (np.zeros(60), "zero"),
+    "negative": (altered(np.ones(60), -1.0), "[Nn]egative"),
+    "NaN": (altered(np.ones(60), np.nan), "NaN"),
+    "infinite": (altered(np.ones(60), np.inf), "infinity"),
+    "short": (np.ones(50), "sample_weight"),
+    "table": (np.ones((60, 2)), "1D|2D"),
+}
+
+
+@pytest.mark.parametrize("kind", WEIGHTS)
+def test_bad_weights_are_refused(kind):
+    weight, message = WEIGHTS[kind]
+    with pytest.raises(ValueError, match=message):
+        regressor().fit(X, Y, sample_weight=weight)
+
+
+@pytest.mark.parametrize("y", [Y, altered(LABELS, None, dtype=object)], ids=["reals", "None"])
+def test_bad_labels_are_refused(y):
+    with pytest.raises((ValueError, TypeError), match=r"continuous|NaN|label|None"):
+        classifier().fit(X, y)
+
+
+@pytest.mark.parametrize("cv", [3, None])
+def test_one_class_is_predicted(cv):
+    moe = classifier(cv=cv, verdict=True).fit(X, ["only"] * 60)
+    assert set(moe.predict(X)) == {"only"}
+    np.testing.assert_allclose(moe.predict_proba(X), 1)
+
+
+@pytest.mark.parametrize("cv", [3, None])
+@pytest.mark.parametrize("value", [0.0, 7.0, 1e12])
+def test_constant_target_is_predicted(value, cv):
+    moe = regressor(cv=cv, verdict=True).fit(X, np.full(60, value))
+    np.testing.assert_allclose(moe.predict(X), value, rtol=1e-9, atol=1e-12)
+    assert np.isfinite(moe.log_prob(X, np.full(60, value))).all()
+
+
+def test_queries_before_fit():
+    for moe in (regressor(), classifier()):
+        for query in (moe.predict, moe.gate_proba, moe.apply, moe.predict_experts):
+            with pytest.raises(NotFittedError):
+                query(X)
+        with pytest.raises(NotFittedError):
+            moe.log_prob(X, Y)

@@ -1,0 +1,213 @@
+"""A mixture among scikit-learn's tools: parameters, searches, display, splitters, metadata."""
+
+import numpy as np
+import pytest
+from sklearn import config_context
+from sklearn.base import clone
+from sklearn.linear_model import LogisticRegression, Ridge
+from sklearn.model_selection import (
+    GridSearchCV,
+    GroupKFold,
+    KFold,
+    LeaveOneGroupOut,
+    RepeatedKFold,
+    ShuffleSplit,
+    TimeSeriesSplit,
+    cross_val_predict,
+    cross_val_score,
+)
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.tree import DecisionTreeRegressor
+from sklearn.utils import estimator_html_repr
+
+from sklearn_moe import MixtureOfExpertsClassifier, MixtureOfExpertsRegressor, SoftmaxGate
+
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:EM did not settle:sklearn.exceptions.ConvergenceWarning"  # few iterations will do
+)
+FEW = {"max_iter": 3, "n_init": 1, "cv": 3, "init": "principal", "verdict": False}
+FEW["random_state"] = 0
+RNG = np.random.default_rng(0)
+X = RNG.normal(size=(120, 4))
+Y = np.where(X[:, 0] > 0, 2.0, -2.0) * X[:, 1] + 0.1 * RNG.normal(size=120)
+GROUPS = np.arange(120) // 20
+PAIR = [("line", Ridge()), ("tree", DecisionTreeRegressor(max_depth=2, random_state=0))]
+
+
+def regressor(experts=None, **params):
+    return MixtureOfExpertsRegressor(experts, **{**FEW, **params})
+
+
+# Parameters.
+
+
+def test_parameters_of_a_cloned_expert():
+    moe = regressor(Ridge(), gate=SoftmaxGate())
+    moe.set_params(experts__alpha=5.0, gate__alpha=2.0, n_experts=3).fit(X, Y)
+    assert moe.get_params()["experts__alpha"] == 5.0
+    assert [expert.alpha for expert in moe.experts_] == [5.0] * 3
+    assert moe.gate_.alpha == 2.0
+
+
+def test_parameters_of_named_experts():
+    moe = regressor(clone_pair())
+    moe.set_params(line__alpha=5.0, tree=Ridge(3.0)).fit(X, Y)
+    assert [expert.alpha for expert in moe.experts_] == [5.0, 3.0]
+    assert moe.expert_names_ == ["line", "tree"]
+    assert moe.get_params()["tree__alpha"] == 3.0
+    assert "line__alpha" not in moe.get_params(deep=False)
+
+
+def test_dropped_expert_is_left_out():
+    moe = regressor(clone_pair()).set_params(tree="drop").fit(X, Y)
+    assert moe.n_experts_ == 1
+    np.testing.assert_allclose(moe.predict(X), Ridge().fit(X, Y).predict(X))
+    with pytest.raises(ValueError, match="'drop'"):
+        moe.set_params(line="drop").fit(X, Y)
+
+
+def test_unknown_parameter_is_named():
+    with pytest.raises(ValueError, match="n_expert"):
+        regressor().set_params(n_expert=3)
+
+
+def test_clone_and_fit_leave_parameters_alone():
+    moe = regressor(clone_pair(), gate=LogisticRegression())
+    copy = clone(moe)
+    assert copy.experts[0][1] is not moe.experts[0][1]
+    before = str(moe.get_params())
+    moe.fit(X, Y)
+    assert str(moe.get_params()) == before
+    assert not hasattr(moe.experts[0][1], "coef_")
+
+
+def clone_pair():
+    return [(name, clone(expert)) for name, expert in PAIR]
+
+
+# Searches, pipelines, display.
+
+
+def test_grid_search():
+    grid = {"moe__n_experts": [1, 2], "moe__experts__alpha": [0.1, 10.0], "moe__gate__alpha": [1.0]}
+    pipe = make_pipeline(StandardScaler(), regressor(Ridge(), gate=SoftmaxGate(), tol=1e-2))
+    pipe.steps[1] = ("moe", pipe.steps[1][1])
+    search = GridSearchCV(pipe, grid, cv=2).fit(X, Y)
+    assert search.best_params_["moe__n_experts"] == 2
+    assert search.best_estimator_["moe"].n_experts_ == 2
+
+
+def test_cross_validation():
+    pipe = make_pipeline(StandardScaler(), regressor(max_iter=50, init="kmeans_x"))
+    assert cross_val_score(pipe, X, Y, cv=3).mean() > 0.6
+    labels = np.where(Y > 0, "yes", "no")
+    moe = MixtureOfExpertsClassifier(**FEW)
+    proba = cross_val_predict(moe, X, labels, cv=3, method="predict_proba")
+    assert proba.shape == (120, 2)
+
+
+def test_frames_of_a_pipeline_reach_the_mixture():
+    pipe = make_pipeline(StandardScaler(), regressor()).set_output(transform="pandas").fit(X, Y)
+    assert list(pipe[-1].feature_names_in_) == ["x0", "x1", "x2", "x3"]
+    np.testing.assert_allclose(pipe.predict(X), make_pipeline(*pipe).fit(X, Y).predict(X))
+
+
+def test_diagram_shows_gate_and_experts():
+    moe = regressor(PAIR, gate=LogisticRegression())
+    for state in (moe, clone(moe).fit(X, Y)):
+        html = estimator_html_repr(state)
+        for part in (
+            "line",
+            "tree",
+            "gate",
+            "Ridge",
+            "DecisionTreeRegressor",
+            "LogisticRegression",
+        ):
+            assert part in html
+
+
+# Splitters and metadata.
+
+SPLITTERS = {
+    "splitter": KFold(4, shuffle=True, random_state=0),
+    "splits": list(KFold(4).split(X)),
+    "masks": [(k != GROUPS, k == GROUPS) for k in range(6)],
+}
+
+
+@pytest.mark.parametrize("kind", SPLITTERS)
+def test_splitters(kind):
+    moe = regressor(cv=SPLITTERS[kind], verdict=True).fit(X, Y)
+    assert np.isfinite([moe.lower_bound_, moe.gain_, moe.gain_stderr_]).all()
+
+
+@pytest.mark.parametrize("splitter", [GroupKFold(3), LeaveOneGroupOut()], ids=str)
+@pytest.mark.parametrize("routing", [False, True])
+def test_groups_reach_the_splitter(splitter, routing):
+    with config_context(enable_metadata_routing=routing):
+        moe = regressor(cv=splitter, verdict=True).fit(X, Y, groups=GROUPS)
+    explicit = regressor(cv=list(splitter.split(X, groups=GROUPS))).fit(X, Y)
+    assert moe.lower_bounds_ == explicit.lower_bounds_
+    assert moe.gain_stderr_ > 0
+
+
+@pytest.mark.parametrize(
+    ("splitter", "reason"),
+    [
+        (TimeSeriesSplit(3), "30 rows in no test fold"),
+        (RepeatedKFold(n_splits=3, n_repeats=2), "120 in several"),
+        (ShuffleSplit(3, random_state=0), "every row"),
+        ([(np.arange(60), np.arange(60, 120))], "60 rows in no test fold"),
+    ],
+    ids=["time series", "repeated", "shuffle", "one split"],
+)
+def test_splits_that_do_not_test_each_row_once_are_refused(splitter, reason):
+    with pytest.raises(ValueError, match=rf"(?s)cv=.*{reason}"):
+        regressor(cv=splitter).fit(X, Y)
+
+
+class Listener(Ridge):
+    """Notes the metadata that its last `fit` was given, in full."""
+
+    def fit(self, X, y, sample_weight=None, shade=None):
+        self.shade_, self.rows_ = shade, X.shape[0]
+        return super().fit(X, y, sample_weight=sample_weight)
+
+
+class ListeningGate(SoftmaxGate):
+    """A gate that takes metadata; it must see the rows itself."""
+
+    make_encoder = property()
+
+    def fit(self, X, expert_weights, shade=None):
+        self.shade_ = shade
+        self.proportions_ = expert_weights.sum(axis=0) / expert_weights.sum()
+        return self
+
+    def predict_log_proba(self, X):
+        return np.tile(np.log(self.proportions_), (X.shape[0], 1))
+
+    def penalty(self):
+        return 0.0
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_metadata_reaches_the_parts_that_ask(weighted):
+    weight = np.where(np.arange(120) < 10, 0.0, 1.0) if weighted else None
+    with config_context(enable_metadata_routing=True):
+        asks = Listener().set_fit_request(shade=True, sample_weight=True)
+        silent = Listener().set_fit_request(shade=False, sample_weight=True)
+        gate = ListeningGate().set_fit_request(shade=True)
+        moe = regressor([("asks", asks), ("silent", silent)], gate=gate)
+        moe.fit(X, Y, sample_weight=weight, shade=np.arange(120))
+    seen = np.arange(10 if weighted else 0, 120)
+    np.testing.assert_array_equal(moe.experts_[0].shade_, seen)
+    np.testing.assert_array_equal(moe.gate_.shade_, seen)
+    assert moe.experts_[1].shade_ is None
+
+
+def test_metadata_without_routing_is_refused():
+    with pytest.raises(TypeError, match=r"shade.*enable_metadata_routing"):
+        regressor(Listener()).fit(X, Y, shade=np.arange(120))

@@ -1,0 +1,114 @@
+"""Experts that fail are named and leave no trace; lost ones are removed and reported."""
+
+import numpy as np
+import pytest
+from sklearn.base import BaseEstimator, RegressorMixin
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.linear_model import LinearRegression, Ridge
+
+from sklearn_moe import ConstantGate, MixtureOfExpertsRegressor
+
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:EM did not settle:sklearn.exceptions.ConvergenceWarning"  # few iterations will do
+)
+FEW = {"max_iter": 3, "n_init": 1, "cv": 3, "init": "principal", "verdict": False}
+FEW["random_state"] = 0
+RNG = np.random.default_rng(0)
+X = RNG.normal(size=(60, 3))
+Y = np.where(X[:, 0] > 0, 2.0, -2.0) * X[:, 1] + 0.1 * RNG.normal(size=60)
+HALVES = np.column_stack([X[:, 0] > 0, X[:, 0] <= 0]).astype(float)
+
+
+def regressor(experts=None, **params):
+    return MixtureOfExpertsRegressor(experts, **{**FEW, **params})
+
+
+def altered(table, value, dtype=float):
+    """A copy of a table with one entry replaced."""
+    table = np.array(table, dtype=dtype)
+    table.flat[7] = value
+    return table
+
+
+class Fussy(RegressorMixin, BaseEstimator):
+    """A ridge regression that fails, or answers NaN, if most of its rows have x0 below zero."""
+
+    def __init__(self, fault="raise"):
+        self.fault = fault
+
+    def fit(self, X, y, sample_weight=None):
+        weight = np.ones(len(X)) if sample_weight is None else sample_weight
+        self.offended_ = np.average(X[:, 0] < 0, weights=weight) > 0.7
+        if self.offended_ and self.fault == "raise":
+            raise RuntimeError("not on this side")
+        self.ridge_ = Ridge().fit(X, y, sample_weight)
+        return self
+
+    def predict(self, X):
+        if self.offended_ and self.fault == "predict":
+            raise RuntimeError("not on this side")
+        return np.full(len(X), np.nan) if self.offended_ else self.ridge_.predict(X)
+
+
+FAULTS = {"raise": "not on this side", "predict": "not on this side", "nan": "predicted NaN"}
+
+
+@pytest.mark.parametrize("cv", [3, None])
+@pytest.mark.parametrize("fault", FAULTS)
+def test_failing_expert_is_named(fault, cv):
+    moe = regressor([("good", Ridge()), ("bad", Fussy(fault))], init=HALVES, cv=cv)
+    with pytest.raises(ValueError, match=rf"(?s)'bad' \(Fussy\).*{FAULTS[fault]}") as caught:
+        moe.fit(X, Y)
+    assert caught.value.__cause__ is not None
+    assert "fewer experts" in str(caught.value) or "pipeline" in str(caught.value)
+
+
+@pytest.mark.parametrize("fitted_before", [False, True])
+@pytest.mark.parametrize("fault", ["expert", "target", "weights", "init"])
+def test_failed_fit_leaves_no_trace(fitted_before, fault):
+    moe = regressor([("good", Ridge()), ("bad", Fussy())], init=HALVES[:, ::-1])
+    if fitted_before:
+        moe.fit(X, Y)
+    table = np.column_stack([X, X]) * (-1.0 if fault == "expert" else 1.0)
+    target = altered(Y, np.nan) if fault == "target" else Y
+    weight = np.zeros(60) if fault == "weights" else None
+    moe.set_params(init=HALVES[:9] if fault == "init" else HALVES[:, ::-1])
+    before = dict(vars(moe))
+    with pytest.raises(ValueError, match=r".+"):
+        moe.fit(table, target, sample_weight=weight)
+    assert vars(moe).keys() == before.keys()
+    assert all(vars(moe)[name] is before[name] for name in before)
+
+
+# Collapse.
+
+
+class Flat(RegressorMixin, BaseEstimator):
+    """Predicts a value far from every target."""
+
+    def fit(self, X, y, sample_weight=None):
+        self.value_ = 1e3
+        return self
+
+    def predict(self, X):
+        return np.full(len(X), self.value_)
+
+
+@pytest.mark.parametrize("cv", [3, None])
+def test_lost_expert_is_removed_and_reported(cv):
+    moe = regressor([("good", LinearRegression()), ("hopeless", Flat())], cv=cv, max_iter=50)
+    moe.set_params(gate=ConstantGate(), init=HALVES)
+    with pytest.warns(ConvergenceWarning, match=r"\['hopeless'\].*n_experts_=1 of 2"):
+        moe.fit(X, Y)
+    assert moe.n_experts_ == 1
+    assert moe.expert_names_ == ["good"]
+    np.testing.assert_allclose(moe.predict(X), LinearRegression().fit(X, Y).predict(X))
+    assert moe.gate_proba(X).tolist() == [[1.0]] * 60
+
+
+def test_expert_without_rows_at_the_start_is_seeded():
+    """A start that gives the second expert nothing does not lose it."""
+    nothing = np.column_stack([np.ones(60), np.zeros(60)])
+    moe = regressor(init=nothing, cv=None, max_iter=100).fit(X, Y)
+    assert moe.n_experts_ == 2
+    assert moe.expert_mass_.min() > 5

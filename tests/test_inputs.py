@@ -1,0 +1,220 @@
+"""Tables of every kind reach the experts as they came, and give one answer."""
+
+import numpy as np
+import pandas as pd
+import polars as pl
+import pytest
+import scipy.sparse as sp
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from sklearn.base import BaseEstimator, RegressorMixin
+from sklearn.compose import make_column_transformer
+from sklearn.ensemble import HistGradientBoostingRegressor
+from sklearn.impute import SimpleImputer
+from sklearn.linear_model import Ridge
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import OneHotEncoder, StandardScaler
+from sklearn.tree import DecisionTreeClassifier
+
+from sklearn_moe import MixtureOfExpertsRegressor
+
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:EM did not settle:sklearn.exceptions.ConvergenceWarning"  # few iterations will do
+)
+FEW = {"max_iter": 3, "n_init": 1, "cv": 3, "init": "principal", "verdict": False}
+FEW["random_state"] = 0
+RNG = np.random.default_rng(0)
+X = RNG.normal(size=(120, 4))
+Y = np.where(X[:, 0] > 0, 2.0, -2.0) * X[:, 1] + 0.1 * RNG.normal(size=120)
+NAMES = ["a", "b", "c", "d"]
+BOOSTING = HistGradientBoostingRegressor(max_iter=5, categorical_features="from_dtype")
+HOLES = np.where(RNG.random(X.shape) < 0.1, np.nan, X)
+MIXED = pd.DataFrame(X, columns=NAMES).assign(
+    town=pd.Categorical(np.where(X[:, 0] > 0, "Ulm", "Bonn")), half=X[:, 1] > 0
+)
+
+
+def regressor(experts=None, **params):
+    return MixtureOfExpertsRegressor(experts, **{**FEW, **params})
+
+
+class Witness(RegressorMixin, BaseEstimator):
+    """Predicts zero, and keeps what its `fit` was given, and the last `predict`, for all to see."""
+
+    seen = []
+
+    def fit(self, X, y, sample_weight=None):
+        self.fitted_ = True
+        Witness.seen.append((X, y))
+        return self
+
+    def predict(self, X):
+        Witness.seen.append((X, None))
+        return np.zeros(X.shape[0])
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = tags.input_tags.allow_nan = tags.input_tags.categorical = True
+        return tags
+
+
+@pytest.fixture
+def witnessed():
+    """Tables that the witnesses of this test have seen."""
+    Witness.seen.clear()
+    return Witness.seen
+
+
+def frozen(table):
+    """A read-only copy."""
+    table = table.copy()
+    table.flags.writeable = False
+    return table
+
+
+DENSE = {
+    "list": X.tolist(),
+    "Fortran": np.asfortranarray(X),
+    "read-only": frozen(X),
+    "strided": np.repeat(X, 2, axis=1)[:, ::2],
+    "object": X.astype(object),
+    "pandas": pd.DataFrame(X, columns=NAMES),
+    "pandas nullable": pd.DataFrame(X, columns=NAMES).convert_dtypes(),
+    "pandas shuffled index": pd.DataFrame(X, columns=NAMES, index=RNG.permutation(120)),
+    "polars": pl.DataFrame(X, schema=NAMES),
+}
+
+
+@pytest.mark.parametrize("kind", DENSE)
+def test_dense_tables_give_the_same_fit(kind):
+    expected = regressor().fit(X, Y).predict(X)
+    y = frozen(Y) if kind == "read-only" else Y
+    predicted = regressor().fit(DENSE[kind], y).predict(DENSE[kind])
+    np.testing.assert_allclose(predicted, expected, rtol=1e-8)
+
+
+@pytest.mark.parametrize("kind", ["list", "series", "shuffled series", "column frame", "polars"])
+def test_targets_of_every_kind(kind):
+    order = RNG.permutation(120)
+    kinds = {"list": list(Y), "series": pd.Series(Y), "shuffled series": pd.Series(Y, index=order)}
+    kinds |= {"column frame": pd.DataFrame({"y": Y}), "polars": pl.Series("y", Y)}
+    expected, moe = regressor().fit(X, Y), regressor().fit(X, kinds[kind])
+    np.testing.assert_allclose(moe.predict(X).ravel(), expected.predict(X), rtol=1e-8)
+    np.testing.assert_allclose(moe.log_prob(X, kinds[kind]), expected.log_prob(X, Y), rtol=1e-6)
+
+
+@pytest.mark.parametrize("form", ["csr", "csc", "coo", "lil", "dok", "bsr"])
+@pytest.mark.parametrize("container", ["matrix", "array"])
+def test_sparse_tables_give_one_fit(form, container):
+    sparse = np.where(np.abs(X) > 0.5, X, 0)
+    table = getattr(sp, f"{form}_{container}")(sparse)
+    expected = regressor().fit(sp.csr_array(sparse), Y).predict(sp.csr_array(sparse))
+    np.testing.assert_allclose(regressor().fit(table, Y).predict(table), expected, rtol=1e-8)
+
+
+def test_sparse_and_dense_tables_give_nearly_one_fit():
+    """Folds are dealt by content, whose hash differs; in sample nothing else does."""
+    sparse = np.where(np.abs(X) > 0.5, X, 0)
+    start = np.column_stack([X[:, 0] > 0, X[:, 0] <= 0]).astype(float)
+    moe = regressor(Ridge(solver="lsqr", tol=1e-12), cv=None, init=start)
+    dense = moe.fit(sparse, Y).predict(sparse)
+    other = moe.fit(sp.csr_array(sparse), Y).predict(sp.csr_array(sparse))
+    np.testing.assert_allclose(dense, other, rtol=1e-4, atol=1e-4)
+
+
+def test_sparse_table_is_refused_where_an_expert_cannot_take_it():
+    with pytest.raises(TypeError, match=r"[Ss]parse"):
+        regressor(BOOSTING).fit(sp.csr_array(X), Y)
+
+
+@pytest.mark.parametrize(
+    "gate", [None, DecisionTreeClassifier(max_depth=2)], ids=["softmax", "tree"]
+)
+def test_categories_and_missing_values_reach_boosting(gate):
+    gate = gate and make_pipeline(make_column_transformer(("passthrough", NAMES)), gate)
+    frame = MIXED.copy()
+    frame.loc[::7, "b"] = np.nan
+    moe = regressor(BOOSTING, gate=gate).fit(frame, Y)
+    assert np.isfinite(moe.predict(frame)).all()
+    assert moe.experts_[0].is_categorical_.tolist() == [False] * 4 + [True, False]
+    assert list(moe.feature_names_in_) == list(frame.columns)
+
+
+def test_unseen_category_is_predicted():
+    moe = regressor(BOOSTING).fit(MIXED, Y)
+    other = MIXED.assign(town=pd.Categorical(["Rom"] * len(MIXED)))
+    assert np.isfinite(moe.predict(other)).all()
+    np.testing.assert_allclose(moe.gate_proba(other).sum(axis=1), 1)
+
+
+@pytest.mark.parametrize("make", [np.asarray, pd.DataFrame], ids=["array", "frame"])
+def test_missing_values(make):
+    holes = make(HOLES)
+    boosted = regressor(BOOSTING).fit(holes, Y)
+    imputed = regressor(make_pipeline(SimpleImputer(), Ridge())).fit(holes, Y)
+    assert np.isfinite(boosted.log_prob(holes, Y)).all()
+    assert np.isfinite(imputed.log_prob(holes, Y)).all()
+    with pytest.raises(ValueError, match=r"(?s)expert0.*NaN"):
+        regressor().fit(holes, Y)
+
+
+def test_strings_through_a_pipeline():
+    words = np.array([["low", "x"], ["high", "y"], ["low", "z"]] * 40, dtype=object)
+    target = (words[:, 0] == "high") * 3.0 + 0.1 * Y
+    moe = regressor(make_pipeline(OneHotEncoder(handle_unknown="ignore"), Ridge()))
+    assert moe.fit(words, target).score(words, target) > 0.5
+    assert np.isfinite(moe.predict(np.array([["new", "x"]], dtype=object))).all()
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.int32, bool])
+def test_dtype_reaches_the_expert(witnessed, dtype):
+    regressor(Witness()).fit((10 * X).astype(dtype), Y).predict((10 * X).astype(dtype))
+    assert len(witnessed) > 4
+    assert {table.dtype for table, _ in witnessed} == {np.dtype(dtype)}
+
+
+@pytest.mark.parametrize("name", ["pandas", "polars", "csr"])
+def test_container_reaches_the_expert(witnessed, name):
+    table = sp.csr_array(X) if name == "csr" else DENSE[name]
+    regressor(Witness()).fit(table, Y).predict(table)
+    assert {type(seen) for seen, _ in witnessed} == {type(table)}
+
+
+def test_table_is_left_as_it_was():
+    before, frame = X.copy(), MIXED.copy()
+    regressor().fit(before, Y).predict(before)
+    regressor(BOOSTING).fit(frame, Y).predict(frame)
+    np.testing.assert_array_equal(before, X)
+    pd.testing.assert_frame_equal(frame, MIXED)
+
+
+def test_feature_names_are_checked():
+    moe = regressor().fit(DENSE["pandas"], Y)
+    assert list(moe.feature_names_in_) == NAMES
+    for query in (moe.predict, moe.gate_proba, moe.apply, moe.predict_experts):
+        with pytest.raises(ValueError, match="feature names should match"):
+            query(DENSE["pandas"][NAMES[::-1]])
+    with pytest.warns(UserWarning, match="valid feature names"):
+        moe.predict(X)
+    assert not hasattr(moe.fit(X, Y), "feature_names_in_")
+    with pytest.raises(ValueError, match="3 features"):
+        moe.predict(X[:, :3])
+
+
+@settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
+@given(
+    shape=st.tuples(st.integers(8, 40), st.integers(1, 4), st.integers(0, 3)),
+    n_experts=st.integers(1, 4),
+    cv=st.sampled_from([None, 2, 5]),
+)
+def test_shapes(shape, n_experts, cv):
+    n_samples, n_features, n_outputs = shape
+    rng = np.random.default_rng(n_samples)
+    table = rng.normal(size=(n_samples, n_features))
+    y = rng.normal(size=(n_samples, n_outputs) if n_outputs else n_samples)
+    scaled = make_pipeline(StandardScaler(), Ridge())
+    moe = regressor(scaled, n_experts=n_experts, cv=cv, tol=1e9).fit(table, y)
+    assert moe.predict(table).shape == y.shape
+    assert moe.predict_experts(table).shape == (n_samples, moe.n_experts_, *y.shape[1:])
+    assert moe.gate_proba(table).shape == (n_samples, moe.n_experts_)
+    assert np.isfinite(moe.log_prob(table, y)).all()
