@@ -20,7 +20,7 @@ from sklearn.utils.metadata_routing import (
 )
 
 from ._em import EMRule
-from ._experts import Template, predict_bank, seeded_clone
+from ._experts import make_template, predict_bank
 from ._fitting import Fit, failure_text, fitted_attributes, run_fit
 from ._initialization import Start, named_starts
 from ._mixture import Recipe
@@ -52,7 +52,7 @@ class BaseMixtureOfExperts(MetaEstimatorMixin, BaseComposition):
     """Base of the two estimators; not for use."""
 
     _parameter_constraints = {
-        "experts": [HasMethods(["fit", "predict"]), list, None],
+        "experts": [HasMethods(["fit"]), list, None],
         "n_experts": [Interval(Integral, 1, None, closed="left")],
         "gate": [HasMethods(["fit"]), None],
         "cv": ["cv_object", None],
@@ -69,6 +69,7 @@ class BaseMixtureOfExperts(MetaEstimatorMixin, BaseComposition):
     }
 
     _several_outputs = False
+    _weighs_its_experts = True
 
     # What the two estimators decide for themselves.
 
@@ -139,7 +140,7 @@ class BaseMixtureOfExperts(MetaEstimatorMixin, BaseComposition):
         limit = np.iinfo(np.int32).max
         seeds = check_random_state(self.random_state).randint(limit, size=len(named) + 1)
         templates = [
-            Template(name, seeded_clone(expert, seed), id(expert), training.params.get(name, {}))
+            make_template(name, expert, seed, training.params.get(name, {}))
             for (name, expert), seed in zip(named, seeds[1:], strict=True)
         ]
         thresholds = specialisation_thresholds(

@@ -20,7 +20,7 @@ from ._folds import Splits
 from ._numeric import Array
 from ._parallel import Workers
 from ._validation import n_rows, take_params, take_rows
-from ._weighting import fit_weighted
+from ._weighting import WeightPlan, fit_weighted, plan_weights
 
 
 @dataclass(frozen=True)
@@ -34,10 +34,17 @@ class Template:
     estimator: Any
     kind: int
     params: dict
+    plan: WeightPlan
 
     def take(self, rows: NDArray[np.intp], n_samples: int) -> Template:
         """The template for some rows of a table of `n_samples`: its metadata cut to them."""
         return replace(self, params=take_params(self.params, n_samples, rows))
+
+
+def make_template(name: str, estimator: Any, seed: int, params: dict) -> Template:
+    """The template of a user's estimator: its own clone, seeded, with its plan for weights."""
+    expert = seeded_clone(estimator, seed)
+    return Template(name, expert, id(estimator), params, plan_weights(expert))
 
 
 @dataclass(frozen=True)
@@ -138,7 +145,9 @@ def fit_expert(data: Data, template: Template, weight: Array, train: Any) -> Any
     params = take_params(template.params, data.n_samples, rows)
     try:
         labelled = data.classes is not None
-        return fit_weighted(expert, X, y, weight, rank, params, labelled=labelled)
+        return fit_weighted(
+            expert, X, y, weight, rank, params, plan=template.plan, labelled=labelled
+        )
     except Exception as error:
         raise ValueError(
             f"Expert {template.name!r} ({type(expert).__name__}) failed to fit on {n_rows(X)} rows "

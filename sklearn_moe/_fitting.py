@@ -15,7 +15,6 @@ from ._numeric import Array
 from ._progress import Reporter
 from ._training import Training
 from ._verdict import UNKNOWN, Verdict, judge
-from ._weighting import weight_mode
 
 
 @dataclass(frozen=True)
@@ -50,7 +49,7 @@ def run_fit(
         reporter.end(result)
         if not verdict:
             return Fit(training, recipe, heat, result, mixture, UNKNOWN)
-        judgement = judge(recipe, data, splits, baseline, result, heat.start)
+        judgement = judge(recipe, data, splits, baseline, result, heat.start, rule.tol)
     return Fit(training, recipe, heat, result, mixture, judgement)
 
 
@@ -61,7 +60,7 @@ def fitted_attributes(fit: Fit) -> dict[str, Any]:
     return {
         "experts_": mixture.experts,
         "expert_names_": [template.name for template in templates],
-        "weight_modes_": [weight_mode(template.estimator) for template in templates],
+        "weight_modes_": [template.plan.mode for template in templates],
         "gate_": mixture.gate,
         "dispersions_": squeeze_outputs(mixture.dispersion),
         "n_experts_": len(mixture.experts),

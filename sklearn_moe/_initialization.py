@@ -79,14 +79,18 @@ def race(
     rule: EMRule,
     on_start: OnStart = lambda name, result: None,
 ) -> Race:
-    """Run each start for a few iterations; the one with the highest bound wins."""
-    short = replace(rule, max_iter=min(RACE_LENGTH, rule.max_iter))
-    runs = {}
+    """Run all starts for one iteration, the better half for a few more; the best of them wins."""
+    runs: dict[Start, EMResult] = {}
     for start in starts:
         resp = start.responsibilities(recipe, model.data, surprise)
-        runs[start] = run_em(model, model.expect(resp), short)
-        on_start(start_name(start), runs[start])
-    winner = max(runs, key=lambda start: runs[start].lower_bound)
+        runs[start] = run_em(model, model.expect(resp), replace(rule, max_iter=1))
+    leaders = sorted(starts, key=lambda start: -runs[start].lower_bound)
+    short = replace(rule, max_iter=min(RACE_LENGTH, rule.max_iter))
+    for start in leaders[: (len(starts) + 1) // 2]:
+        runs[start] = run_em(model, runs[start], short)
+    for start, run in runs.items():
+        on_start(start_name(start), run)
+    winner = max(starts, key=lambda start: runs[start].lower_bound)
     bounds = {start_name(start): run.lower_bound for start, run in runs.items()}
     return Race(runs[winner], winner, bounds)
 

@@ -89,9 +89,7 @@ def specialisation_thresholds(
         return np.full(n_experts, float(min_responsibility))
     if splits is None or n_experts == 1:
         return np.zeros(n_experts)
-    linear = {
-        template.kind: is_linear(template, data, splits[0][0]) for template in templates
-    }
+    linear = {template.kind: is_linear(template, data, splits[0][0]) for template in templates}
     return np.array([0.0 if linear[t.kind] else DROP_SHARE / n_experts for t in templates])
 
 

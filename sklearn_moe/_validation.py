@@ -82,7 +82,7 @@ def _take_if_rows(value: Any, n_samples: int, rows: Any) -> Any:
 
 def n_rows(X: Any) -> int:
     """Number of rows of a table."""
-    return X.shape[0]
+    return X.shape[0] if hasattr(X, "shape") else len(X)
 
 
 def check_table(estimator: Any, X: Any, *, reset: bool) -> Any:
@@ -173,7 +173,9 @@ def check_experts(estimator: Any) -> None:
     else:
         experts = [] if experts is None else [experts]
     for expert in experts:
-        if isinstance(expert, type) or not (hasattr(expert, "fit") and hasattr(expert, "predict")):
+        # Some that delegate (StackingRegressor) have no `predict` before they are fitted.
+        predicts = hasattr(expert, "predict") or hasattr(expert, "estimators")
+        if isinstance(expert, type) or not (hasattr(expert, "fit") and predicts):
             raise TypeError(
                 f"experts={expert!r} is not an estimator with fit and predict. Pass an instance, "
                 "such as Ridge(), or a list of (name, instance)."
@@ -195,6 +197,8 @@ def _check_named(estimator: Any, experts: list) -> None:
 
 def routed_params(estimator: Any, params: dict, process_routing: Any) -> dict[str, dict]:
     """Metadata of `fit` for each part: by routing, or `groups` to the splitter without it."""
+    if not params:
+        return {"splitter": {}}
     if get_config()["enable_metadata_routing"]:
         routed = process_routing(estimator, "fit", **params)
         named = {name: dict(routed[name]["fit"]) for name in _fit_parts(estimator, routed)}

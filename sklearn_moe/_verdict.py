@@ -4,12 +4,14 @@ The bound of cross-fitted EM is a little optimistic: the responsibilities that t
 one fold were computed, an iteration earlier, by experts that had seen that fold. The verdict
 therefore rests on chains of EM that never saw the rows they are scored on. The chain of a fold
 begins from the same kind of start as the fit, made anew from the other folds alone, runs
-cross-fitted EM over those for as many iterations as the fit's best state took, and scores the rows
-of the fold. With five folds the chains cost about three times the iterations up to the best state.
+cross-fitted EM over those for at most as many iterations as the fit's best state took, and scores
+the rows of the fold. With five folds the chains cost about three times the iterations up to the
+best state.
 """
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 
 import numpy as np
@@ -46,6 +48,7 @@ def judge(
     baseline: Baseline,
     result: EMResult,
     start: Start,
+    tol: float,
 ) -> Verdict:
     """The verdict on a finished fit; unknown where nothing was held out."""
     if splits is None:
@@ -53,14 +56,25 @@ def judge(
     weight = data.sample_weight
     if len(recipe.templates) == 1:
         return Verdict(float(baseline.log_prob @ weight) / weight.sum(), 0.0, 0.0)
-    rule = EMRule(max_iter=result.best_iter, tol=0.0)
-    held_out = np.empty(data.n_samples)
-    for fold in range(len(splits)):
-        held_out[splits[fold][1]] = _chain(recipe, data, splits, fold, start, rule)
+    rule = EMRule(max_iter=result.best_iter, tol=tol)
+    try:
+        held_out = _held_out(recipe, data, splits, start, rule)
+    except ValueError as error:
+        # The fit itself is sound; only its judge, who works on fewer rows, has failed.
+        warnings.warn(f"No verdict: {error}", UserWarning, stacklevel=6)
+        return UNKNOWN
     delta = held_out - baseline.log_prob
     gain = float(delta @ weight) / weight.sum()
     stderr = clustered_stderr(delta - gain, weight, data.clusters)
     return Verdict(float(held_out @ weight) / weight.sum(), gain, stderr)
+
+
+def _held_out(recipe: Recipe, data: Data, splits: Splits, start: Start, rule: EMRule) -> Array:
+    """Log density (n,) of each row under the chain that never saw it."""
+    log_prob = np.empty(data.n_samples)
+    for fold, (_, test) in enumerate(splits):
+        log_prob[test] = _chain(recipe, data, splits, fold, start, rule)
+    return log_prob
 
 
 def _chain(

@@ -11,6 +11,7 @@ three is the same as three rows.
 from __future__ import annotations
 
 import copy
+from dataclasses import dataclass
 from inspect import signature
 from typing import Any
 
@@ -36,6 +37,42 @@ def weight_mode(estimator: Any) -> str:
     return WEIGHTED if _takes_weights(estimator) else RESAMPLED
 
 
+@dataclass(frozen=True)
+class WeightPlan:
+    """How weights reach an estimator: found out once, used at every fit.
+
+    `names` are the parameters of `fit` that carry the weights, or None if they are routed.
+    """
+
+    mode: str
+    names: tuple[str, ...] | None = None
+
+
+def plan_weights(estimator: Any) -> WeightPlan:
+    """The plan for `estimator`, a clone of our own, in which requests are set if it needs them."""
+    if weight_mode(estimator) == RESAMPLED:
+        return WeightPlan(RESAMPLED)
+    if _is_mixture(estimator):
+        return WeightPlan(WEIGHTED, ("sample_weight",))
+    if isinstance(estimator, Pipeline) and _is_plain(estimator):
+        steps = [(name, step) for name, step in estimator.steps if hasattr(step, "fit")]
+        takers = [name for name, step in steps if has_fit_parameter(step, "sample_weight")]
+        return WeightPlan(WEIGHTED, tuple(f"{name}__sample_weight" for name in takers))
+    if _routes(estimator):
+        with config_context(enable_metadata_routing=True):
+            request_weights(estimator)
+            if _consumes_weights(_last_step(estimator)[1]):
+                return WeightPlan(WEIGHTED)
+    # Not routable (AdaBoost, RANSAC without an estimator): the weights go to the last step alone.
+    return WeightPlan(WEIGHTED, (_last_step(estimator)[0] + "sample_weight",))
+
+
+def _is_plain(pipeline: Pipeline) -> bool:
+    """Whether no step holds others or has a request, so that each can be given its weights."""
+    steps = [step for _, step in pipeline.steps if hasattr(step, "fit")]
+    return all(_own_request(step) is None and not _routes(step) for step in steps)
+
+
 def fit_weighted(
     estimator: Any,
     X: Any,
@@ -44,6 +81,7 @@ def fit_weighted(
     rank: NDArray[np.intp],
     params: dict[str, Any] | None = None,
     *,
+    plan: WeightPlan | None = None,
     labelled: bool = False,
 ) -> Any:
     """Fit `estimator`, a clone of our own, to rows that count `weight` (n,) each; return it.
@@ -52,19 +90,24 @@ def fit_weighted(
     all one are not passed at all, so that the fit is the one the user would have made. If `y` is
     `labelled` and the rows seen are of one class, a constant takes the place of the estimator.
     """
-    rows, weight = _rows_seen(estimator, np.ascontiguousarray(weight), rank)
+    plan = plan or plan_weights(estimator)
+    rows, weight = _rows_seen(plan, np.ascontiguousarray(weight), rank)
     params = take_params(params or {}, len(rank), rows)
     X, y = take_rows(X, rows), take_rows(y, rows)
     if labelled and (y == y[0]).all():
         return DummyClassifier().fit(np.zeros((len(y), 1)), y)
     if (weight == 1.0).all():
         return estimator.fit(X, y, **params)
-    return _fit_with_weights(estimator, X, y, weight, params)
+    if plan.names is None:
+        with config_context(enable_metadata_routing=True):
+            return estimator.fit(X, y, sample_weight=weight, **params)
+    with config_context(enable_metadata_routing=False):
+        return estimator.fit(X, y, **dict.fromkeys(plan.names, weight), **params)
 
 
-def _rows_seen(estimator: Any, weight: Array, rank: NDArray[np.intp]) -> tuple[Any, Array]:
-    """Row indices (None: all) that `estimator` is to see, and the weights it is to give them."""
-    if weight_mode(estimator) == RESAMPLED and (weight != 1.0).any():
+def _rows_seen(plan: WeightPlan, weight: Array, rank: NDArray[np.intp]) -> tuple[Any, Array]:
+    """Row indices (None: all) that the estimator is to see, and the weights to give them."""
+    if plan.mode == RESAMPLED and (weight != 1.0).any():
         sampled = systematic_sample(weight, rank)
         return sampled, np.ones(len(sampled))
     rows = None if (weight > 0).all() else np.flatnonzero(weight)
@@ -84,6 +127,8 @@ def systematic_sample(weight: Array, rank: NDArray[np.intp]) -> NDArray[np.intp]
 
 
 def _takes_weights(estimator: Any) -> bool:
+    if _is_mixture(estimator):
+        return True
     if isinstance(estimator, Pipeline):
         return _takes_weights(estimator.steps[-1][1])
     if _own_request(estimator) not in (None, True):
@@ -92,6 +137,11 @@ def _takes_weights(estimator: Any) -> bool:
     if has_fit_parameter(estimator, "sample_weight"):
         return all(map(_takes_weights, predictors))
     return bool(predictors) and _routes(estimator) and all(map(_takes_weights, predictors))
+
+
+def _is_mixture(estimator: Any) -> bool:
+    """Whether `estimator` is a mixture, which sees to the weights of its experts by itself."""
+    return getattr(estimator, "_weighs_its_experts", False)
 
 
 def _own_request(estimator: Any) -> Any:
@@ -126,18 +176,6 @@ def _routes(estimator: Any) -> bool:
         # ValueError: MultiTaskLasso and MultiTaskElasticNet cannot answer in scikit-learn 1.9.
         return False
     return hasattr(routing, "route_params")
-
-
-def _fit_with_weights(estimator: Any, X: Any, y: Any, weight: Array, params: dict) -> Any:
-    if _routes(estimator):
-        with config_context(enable_metadata_routing=True):
-            request_weights(estimator)
-            if _consumes_weights(_last_step(estimator)[1]):
-                return estimator.fit(X, y, sample_weight=weight, **params)
-    # Not routable (AdaBoost, RANSAC without an estimator): the weights go to the last step alone.
-    name = _last_step(estimator)[0] + "sample_weight"
-    with config_context(enable_metadata_routing=False):
-        return estimator.fit(X, y, **{name: weight}, **params)
 
 
 def _last_step(estimator: Any) -> tuple[str, Any]:

@@ -12,7 +12,7 @@ import numpy as np
 from sklearn.linear_model import Ridge
 
 from .._em import EMResult, EMRule, run_em
-from .._experts import Template
+from .._experts import make_template
 from .._folds import Splits, content_folds
 from .._gate_bank import GateBank
 from .._mixture import MixtureModel
@@ -43,7 +43,7 @@ def _linear_model(context: StartContext) -> MixtureModel:
     """A mixture of ridge experts for the standardised target (class indicators are regressed)."""
     data = replace(context.data, X=context.Z, y=context.T, target=context.T, classes=None)
     splits = _splits(context)
-    templates = [Template(f"ridge{k}", Ridge(), 0, {}) for k in range(context.n_experts)]
+    templates = [make_template(f"ridge{k}", Ridge(), 0, {}) for k in range(context.n_experts)]
     return MixtureModel(
         data=data,
         templates=templates,
