@@ -28,8 +28,8 @@ from sklearn_moe import MixtureOfExpertsClassifier, MixtureOfExpertsRegressor
 from sklearn_moe.starts import STARTS
 
 TABLES = [
-    "california_housing", "bike_sharing", "concrete", "kin8nm", "medical_cost", "abalone",
-    "phoneme", "electricity", "spambase", "segment",
+    "california_housing", "bike_sharing", "concrete", "kin8nm", "medical_cost", "phoneme",
+    "electricity", "vehicle",
 ]  # fmt: skip
 
 
@@ -40,12 +40,12 @@ def experts(is_classifier: bool) -> dict[str, Any]:
         return {
             "linear": make_pipeline(StandardScaler(), logistic),
             "tree": DecisionTreeClassifier(max_depth=6, min_samples_leaf=5),
-            "boosting": HistGradientBoostingClassifier(max_iter=40),
+            "boosting": HistGradientBoostingClassifier(max_iter=20),
         }
     return {
         "linear": make_pipeline(StandardScaler(), Ridge()),
         "tree": DecisionTreeRegressor(max_depth=6, min_samples_leaf=5),
-        "boosting": HistGradientBoostingRegressor(max_iter=40),
+        "boosting": HistGradientBoostingRegressor(max_iter=20),
     }
 
 
@@ -102,7 +102,7 @@ def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks starts", description=__doc__)
     parser.add_argument("--data", help="folder with the tables")
     parser.add_argument("--tables", nargs="+", default=TABLES)
-    parser.add_argument("--rows", type=int, default=1500, help="rows to train on")
+    parser.add_argument("--rows", type=int, default=800, help="rows to train on")
     parser.add_argument("--n-experts", type=int, default=3)
     parser.add_argument("--output", default="starts.csv")
     options = parser.parse_args(argv)

@@ -151,9 +151,6 @@ class BaseMixtureOfExperts(MetaEstimatorMixin, BaseComposition):
         gate = resolve_gate(self.gate)
         return Recipe(templates, thresholds, family, gate, gate_params, int(seeds[0]), workers)
 
-    def _rule(self, training: Training) -> EMRule:
-        return EMRule(self.max_iter, self.tol, monotone=training.splits is None)
-
     def _starts(self, X: Any, y: Any, training: Training, recipe: Recipe) -> list[Start]:
         given = self._given_responsibilities(X, y, training.n_given, recipe)
         if given is None:

@@ -64,7 +64,9 @@ def column_names(X: Any) -> list:
 
 def take_rows(X: Any, rows: Any) -> Any:
     """Rows `rows` (all, if None) of an array, sparse matrix or frame."""
-    return X if rows is None or X is None else _safe_indexing(X, rows)
+    if rows is None or X is None:
+        return X
+    return X[rows] if isinstance(X, np.ndarray) else _safe_indexing(X, rows)
 
 
 def take_params(params: dict, n_samples: int, rows: Any) -> dict:

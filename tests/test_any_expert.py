@@ -70,9 +70,6 @@ pytestmark = [
     ),
 ]
 
-HANGS = pytest.mark.xfail(
-    run=False, reason="a fit with metadata routing on, and no metadata given, does not return"
-)
 REFUSED = {
     "ClassifierChain": "several targets only",
     "MultiOutputClassifier": "several targets only",
@@ -389,13 +386,12 @@ RECORDED = {
 }
 
 
-@HANGS
 def test_weights_arrive_in_a_hierarchy():
     test_weights_arrive_and_are_shared_out("hierarchy", False)
 
 
 @pytest.mark.parametrize("name", [name for name in RECORDED if name != "hierarchy"])
-@pytest.mark.parametrize("routing", [False, pytest.param(True, marks=HANGS)])
+@pytest.mark.parametrize("routing", [False, True])
 def test_weights_arrive_and_are_shared_out(name, routing):
     expert, recorder = RECORDED[name]
     X, y, _ = table()
@@ -516,7 +512,6 @@ def test_two_targets():
         assert check_whole_life(regressor(expert), X, Y).predict(X).shape == Y.shape
 
 
-@HANGS
 def test_hierarchy():
     X, y, labels = table()
     assert check_whole_life(regressor(regressor(Ridge())), X, y).score(X, y) > 0.8
