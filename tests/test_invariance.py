@@ -93,6 +93,17 @@ def test_weights_equal_repeats_from_every_start(init, cv):
     assert_weights_equal_repeats(moe, X, y, weight)
 
 
+def test_weights_equal_repeats_where_an_expert_is_seeded_anew():
+    """The start gives the second expert nothing; it gets whole rows, with all their copies."""
+    X, y = table("ridge")
+    weight = np.random.default_rng(1).integers(0, 4, size=len(X))
+    rows = np.repeat(np.arange(len(X)), weight)
+    start = np.column_stack([np.ones(400), np.zeros(400)])
+    weighted = build("ridge", cv=None, init=start).fit(X, y, sample_weight=weight)
+    repeated = build("ridge", cv=None, init=start[rows]).fit(X[rows], y[rows])
+    assert_same_fit(weighted, repeated, X, 1e-6)
+
+
 def test_weights_equal_repeats_for_classifier_gate_and_constant_gate():
     X, y = table("ridge")
     weight = np.random.default_rng(1).integers(0, 4, size=len(X))
