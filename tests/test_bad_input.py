@@ -73,7 +73,9 @@ WRONG = [
 ]
 
 
-@pytest.mark.parametrize(("name", "value"), WRONG, ids=lambda value: str(value)[:30])
+@pytest.mark.parametrize(
+    ("name", "value"), WRONG, ids=lambda value: str(value).split(" at 0x")[0][:30]
+)
 @pytest.mark.parametrize("make", [regressor, classifier])
 def test_wrong_parameter_is_named(make, name, value):
     moe = make(**{name: value})
