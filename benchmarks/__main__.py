@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from importlib import import_module
 
 COMMANDS = {
+    "demo": "what a mixture does on two tables that come with scikit-learn",
     "first_look": "the mixture against one expert and against an average of as many experts",
     "starts": "which kinds of start to race, on real tables",
     "verdict": "how often `gain_` is wrong, on simulated tables without regimes",
