@@ -56,6 +56,7 @@ def _dense_hash(columns: list[np.ndarray]) -> Hash:
 
 def _sparse_hash(X: Any) -> Hash:
     entries = sp.coo_matrix(X)
+    check_finite(entries.data, allow_nan=False)
     largest = np.maximum(abs(X).max(axis=0).toarray().ravel(), np.finfo(float).tiny)
     position = np.rint(entries.data / largest[entries.col] * GRID).astype(np.int64)
     stored = _mix(position.view(np.uint64) + _mix(entries.col.astype(np.uint64)))

@@ -22,6 +22,11 @@ from ._parallel import Workers
 from ._validation import n_rows, take_params, take_rows
 from ._weighting import WeightPlan, fit_weighted, plan_weights
 
+REMEDY = (
+    "If its region is too small for it, use fewer experts, fewer folds or a simpler expert; if its "
+    "inputs do not suit it, put it in a pipeline."
+)
+
 
 @dataclass(frozen=True)
 class Template:
@@ -127,8 +132,8 @@ def fit_one(data: Data, template: Template, weight: Array, train: Any, test: Any
         predicted = predict_expert(expert, take_rows(data.X, test), data.classes)
     except Exception as error:
         raise ValueError(
-            f"Expert {template.name!r} ({type(expert).__name__}) was fitted, but failed to predict "
-            f"the rows left out: {error}"
+            f"Expert {template.name!r} ({type(expert).__name__}) was fitted, but failed to "
+            f"predict: {error} {REMEDY}"
         ) from error
     return (expert if test is None else None), predicted
 
@@ -151,8 +156,7 @@ def fit_expert(data: Data, template: Template, weight: Array, train: Any) -> Any
     except Exception as error:
         raise ValueError(
             f"Expert {template.name!r} ({type(expert).__name__}) failed to fit on {n_rows(X)} rows "
-            f"of total weight {weight.sum():.6g}: {error} If its region is too small for it, use "
-            "fewer experts, fewer folds or a simpler expert."
+            f"of total weight {weight.sum():.6g}: {error} {REMEDY}"
         ) from error
 
 

@@ -32,6 +32,7 @@ class GateBank:
         self.splits = splits
         self.params = params
         self.template = seeded_clone(template, seed)
+        self.template._validate_params()
         self.encoder = None
         if hasattr(self.template, "make_encoder"):
             self.encoder = self.template.make_encoder(data.X, data.sample_weight)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ._content import uniform_by_content
 from ._em import EMResult
@@ -162,10 +163,7 @@ class MixtureModel:
         evidence = expectation.log_evidence
         if evidence is None:
             evidence = uniform_by_content(self.data.hashes, seed=position)
-        order = np.lexsort((self.data.rank, evidence))
-        share = np.cumsum(self.data.sample_weight[order]) / self.data.sample_weight.sum()
-        n_experts = len(expectation.members)
-        worst = order[: max(1, np.searchsorted(share, 1.0 / n_experts))]
+        worst = self._lowest(evidence, 1.0 / len(expectation.members))
         resp = np.exp(expectation.log_resp)
         resp[worst] *= 0.1
         resp[worst, position] += 0.9
@@ -175,6 +173,18 @@ class MixtureModel:
             log_resp=log_normalize(safe_log(resp))[0],
             reseeded=expectation.reseeded | {member},
         )
+
+    def _lowest(self, evidence: Array, share: float) -> NDArray[np.bool_]:
+        """The rows (a mask) of lowest evidence that make up a share of the weight.
+
+        Copies of a row go together, so that repeats stay the same as weights.
+        """
+        data = self.data
+        content = np.unique(data.rank, return_inverse=True)[1]
+        order = np.argsort(evidence[data.distinct], kind="stable")
+        mass = np.bincount(content, data.sample_weight)[order]
+        cut = np.searchsorted(np.cumsum(mass) / mass.sum(), share - 1e-9)
+        return np.isin(content, order[: max(1, cut)])
 
 
 def _remove(expectation: MixtureExpectation, position: int) -> MixtureExpectation:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from ._content import content_ids, row_hashes
 from ._experts import Data, Template, fit_expert
 from ._folds import Splits, content_folds, is_fold_count, keep_rows, user_splits
+from ._mixture import WEIGHT_GRID
 from ._numeric import Array
 from ._validation import n_rows, take_params, take_rows
 
@@ -87,13 +88,16 @@ def specialisation_thresholds(
     if not isinstance(min_responsibility, str):
         _check_threshold(min_responsibility, n_experts)
         return np.full(n_experts, float(min_responsibility))
-    if splits is None or n_experts == 1:
-        return np.zeros(n_experts)
-    linear = {template.kind: is_linear(template, data, splits[0][0]) for template in templates}
-    return np.array([0.0 if linear[t.kind] else DROP_SHARE / n_experts for t in templates])
+    if n_experts == 1:
+        return np.zeros(1)
+    rows = None if splits is None else splits[0][0]
+    linear = {template.kind: is_linear(template, data, rows) for template in templates}
+    # In sample no row is dropped, but the weights are put on the grid where sums are exact.
+    threshold = 1.0 / WEIGHT_GRID if splits is None else DROP_SHARE / n_experts
+    return np.array([0.0 if linear[t.kind] else threshold for t in templates])
 
 
-def is_linear(template: Template, data: Data, rows: NDArray[np.intp]) -> bool:
+def is_linear(template: Template, data: Data, rows: NDArray[np.intp] | None) -> bool:
     """Whether the expert, or the last step of its pipeline, has coefficients once fitted."""
     expert = fit_expert(data, template, data.sample_weight, rows)
     while hasattr(expert, "steps"):

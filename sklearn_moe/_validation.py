@@ -152,7 +152,7 @@ def _require_target(estimator: Any, y: Any) -> None:
 
 def check_responsibilities(resp: Any, n_samples: int, n_experts: int) -> Array:
     """User-given responsibilities as a row-normalised float64 array (n, K)."""
-    resp = check_array(resp, dtype=np.float64, input_name="init")
+    resp = check_array(resp, dtype=np.float64, ensure_2d=False, input_name="init")
     if resp.shape != (n_samples, n_experts):
         raise ValueError(
             f"init must have shape (n_samples, n_experts) = ({n_samples}, {n_experts}); "

@@ -211,7 +211,12 @@ def gaussian_mixture(y, resp, n_updates):
 def mixture_of_constants(y, resp, n_updates, sample_weight=None):
     # Our first M-step finds the moments that the Gaussian mixture is told.
     moe = MixtureOfExpertsRegressor(
-        DummyRegressor(), resp.shape[1], gate=ConstantGate(), cv=None, init=resp
+        DummyRegressor(),
+        resp.shape[1],
+        gate=ConstantGate(),
+        cv=None,
+        init=resp,
+        min_responsibility=0.0,
     )
     moe.set_params(tol=0, max_iter=1 + n_updates)
     with pytest.warns(ConvergenceWarning):

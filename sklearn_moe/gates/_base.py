@@ -18,6 +18,8 @@ class Gate(BaseEstimator):
     gate needs no second weight and works as the last step of a pipeline.
     """
 
+    _parameter_constraints: dict = {}
+
     @abstractmethod
     def fit(self, X: Any, expert_weights: Array) -> Gate:
         """Fit to `X` (n, p) and `expert_weights` (n, K); return self."""

@@ -70,5 +70,5 @@ def cluster(points: Array, weight: Array, priority: Array, n_clusters: int) -> N
     if len(differs) < n_clusters:
         return quantile_groups(priority, weight, n_clusters)
     centers = points[first[np.sort(differs)[:n_clusters]]]
-    kmeans = KMeans(n_clusters, init=centers, n_init=1, max_iter=50)
+    kmeans = KMeans(n_clusters, init=centers, n_init=1, max_iter=50, tol=0.0)
     return kmeans.fit(points, sample_weight=weight).labels_.astype(np.intp)

@@ -25,15 +25,15 @@ from ._local import local_coefficients
 from ._simple import kmeans_xy, random_labels
 
 RUNGS = (random_labels, kmeans_xy, local_coefficients)
-SHORT = EMRule(max_iter=4, tol=1e-3)
-LONG = EMRule(max_iter=20, tol=1e-3)
+RULE = EMRule(max_iter=20, tol=1e-3)
 
 
 def ladder(context: StartContext) -> Array:
     """Responsibilities of the best of a few EM runs with ridge experts on the encoded table."""
     model = _linear_model(context)
-    runs = [run_em(model, model.expect(rung(context)), SHORT) for rung in RUNGS]
-    best: EMResult = run_em(model, max(runs, key=lambda run: run.lower_bound), LONG)
+    # To the end: after a few iterations the rung that will win is often not yet ahead.
+    runs = [run_em(model, model.expect(rung(context)), RULE) for rung in RUNGS]
+    best: EMResult = max(runs, key=lambda run: run.lower_bound)
     resp = np.full((context.data.n_samples, context.n_experts), 1e-3)
     resp[:, list(best.expectation.members)] += np.exp(best.expectation.log_resp)
     return resp / resp.sum(axis=1, keepdims=True)
