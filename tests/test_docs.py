@@ -1,0 +1,146 @@
+"""What is written is true: examples run, links lead somewhere, docstrings say what numpydoc asks.
+
+In the pages, a fenced `python` block with `>>>` is a doctest, and all such blocks of a page share
+one namespace; other `python` blocks must parse.
+"""
+
+import ast
+import doctest
+import inspect
+import os
+import re
+import resource
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpydoc.docscrape import NumpyDocString
+from numpydoc.validate import validate
+
+import sklearn_moe
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").rglob("*.md"))]
+GALLERY = sorted((ROOT / "docs" / "examples").glob("*.py"))
+MOST_SECONDS = 30
+FLAGS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
+
+# Missing docstrings and summaries; parameters missing, unknown, out of order, untyped, undescribed;
+# returns and yields missing or undescribed; sections out of order.
+CODES = {
+    *("GL07", "GL08", "SS01", "SS03"),
+    *("PR01", "PR02", "PR03", "PR04", "PR07", "PR10"),
+    *("RT01", "RT03", "YD01"),
+}
+NO_SHAPE = {"get_params", "set_params", "get_metadata_routing", "fit"}
+
+
+def relative(path):
+    return str(path.relative_to(ROOT))
+
+
+# Pages.
+
+
+def python_blocks(page):
+    """Line number and text of each fenced block of Python."""
+    text = page.read_text(encoding="utf-8")
+    for match in re.finditer(r"^```python\n(.*?)^```", text, flags=re.M | re.S):
+        yield text[: match.start(1)].count("\n"), match.group(1)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=relative)
+def test_examples_of_pages_do_what_they_say(page):
+    parser, runner, names = doctest.DocTestParser(), doctest.DocTestRunner(optionflags=FLAGS), {}
+    said = []
+    for line, block in python_blocks(page):
+        if ">>>" not in block:
+            ast.parse(block)
+            continue
+        example = parser.get_doctest(block, names, relative(page), str(page), line)
+        runner.run(example, out=said.append, clear_globs=False)
+        names.update(example.globs)
+    assert not runner.failures, "".join(said)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=relative)
+def test_links_of_pages_lead_to_files(page):
+    targets = re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8"))
+    files = [target for target in targets if "://" not in target]
+    assert not [target for target in files if not (page.parent / target).exists()]
+
+
+def test_every_page_can_be_reached():
+    linked, waiting = set(), [ROOT / "README.md"]
+    while waiting:
+        page = waiting.pop()
+        linked.add(page)
+        targets = re.findall(r"\]\(([^)#\s]+\.md)", page.read_text(encoding="utf-8"))
+        found = {(page.parent / target).resolve() for target in targets if "://" not in target}
+        waiting.extend(found - linked - set(waiting))
+    assert not [relative(page) for page in PAGES if page not in linked]
+
+
+@pytest.mark.parametrize("script", GALLERY, ids=relative)
+def test_gallery_runs(script, tmp_path):
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    command = [sys.executable, "-W", "error", script, tmp_path / "picture.png"]
+    settings = {**os.environ, "MPLBACKEND": "Agg"}
+    done = subprocess.run(command, cwd=tmp_path, env=settings, capture_output=True, text=True)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "picture.png").stat().st_size > 10_000
+    assert after.ru_utime - before.ru_utime < MOST_SECONDS
+
+
+def test_pictures_are_small():
+    pictures = list((ROOT / "docs").rglob("*.png"))
+    assert pictures
+    assert not [relative(path) for path in pictures if path.stat().st_size > 150_000]
+
+
+# Docstrings.
+
+
+def public_objects():
+    """The classes handed out, and the public methods that this package defines for them."""
+    for name in sklearn_moe.__all__:
+        yield name
+        for method, value in inspect.getmembers(getattr(sklearn_moe, name), inspect.isfunction):
+            if not method.startswith("_") and value.__module__.startswith("sklearn_moe"):
+                yield f"{name}.{method}"
+
+
+PUBLIC = list(public_objects())
+
+
+@pytest.mark.parametrize("name", PUBLIC)
+def test_docstrings_are_whole(name):
+    errors = validate(f"sklearn_moe.{name}")["errors"]
+    assert not [f"{code} {text}" for code, text in errors if code in CODES]
+
+
+@pytest.mark.parametrize("name", [name for name in PUBLIC if "." in name])
+def test_docstrings_tell_shapes(name):
+    value = sklearn_moe
+    for part in name.split("."):
+        value = getattr(value, part)
+    text = NumpyDocString(inspect.getdoc(value))
+    for parameter in text["Parameters"]:
+        if parameter.name in ("X", "y", "sample_weight", "expert_weights"):
+            assert "of shape (n_samples" in parameter.type, parameter
+    if name.split(".")[1] not in NO_SHAPE:
+        returned = [item for item in text["Returns"] if "array" in item.type]
+        assert all("of shape (" in item.type for item in returned)
+
+
+@pytest.mark.parametrize("name", [n for n in sklearn_moe.__all__ if n.startswith("Mixture")])
+def test_fitted_attributes_are_those_documented(name):
+    X = np.random.default_rng(0).normal(size=(60, 2))
+    mixture = getattr(sklearn_moe, name)(n_init=1, verdict=False, tol=0.1)
+    mixture.fit(X, (X[:, 0] > 0).astype(int))
+    fitted = {key for key in vars(mixture) if key.endswith("_")}
+    documented = {item.name for item in NumpyDocString(inspect.getdoc(mixture))["Attributes"]}
+    assert fitted | {"feature_names_in_"} == documented
