@@ -40,12 +40,12 @@ def experts(is_classifier: bool) -> dict[str, Any]:
         return {
             "linear": make_pipeline(StandardScaler(), logistic),
             "tree": DecisionTreeClassifier(max_depth=6, min_samples_leaf=5),
-            "boosting": HistGradientBoostingClassifier(max_iter=20),
+            "boosting": HistGradientBoostingClassifier(max_iter=20, max_bins=31),
         }
     return {
         "linear": make_pipeline(StandardScaler(), Ridge()),
         "tree": DecisionTreeRegressor(max_depth=6, min_samples_leaf=5),
-        "boosting": HistGradientBoostingRegressor(max_iter=20),
+        "boosting": HistGradientBoostingRegressor(max_iter=20, max_bins=31),
     }
 
 

@@ -44,7 +44,7 @@ def smooth(X: np.ndarray) -> np.ndarray:
 CASES: dict[str, tuple[Callable, Any]] = {
     "ridge": (linear, Ridge()),
     "tree": (steps, DecisionTreeRegressor(max_depth=6, min_samples_leaf=5)),
-    "boosting": (smooth, HistGradientBoostingRegressor(max_iter=40)),
+    "boosting": (smooth, HistGradientBoostingRegressor(max_iter=30, max_bins=31)),
     "ridge_noise": (lambda X: np.zeros(len(X)), Ridge()),
     "tree_noise": (lambda X: np.zeros(len(X)), DecisionTreeRegressor(max_depth=6)),
 }
