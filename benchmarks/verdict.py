@@ -83,11 +83,12 @@ def summary(rows: list[dict[str, Any]]) -> str:
         np.array([row[name] for row in rows]) for name in ("gain", "stderr", "bound_gain", "truth")
     )
     said, naive = gain > 2 * stderr, bound > 2 * stderr
+    wrong, naive_wrong = (said & (truth <= 0)).mean(), (naive & (truth <= 0)).mean()
     return (
-        f"{rows[0]['case']:12s} n={len(rows)}  said {said.mean():.2f}, wrongly "
-        f"{(said & (truth <= 0)).mean():.2f} (by the bound alone {(naive & (truth <= 0)).mean():.2f})"
-        f"; mean gain {gain.mean():+.4f}, by the bound {bound.mean():+.4f}, true {truth.mean():+.4f}"
-        f"; mean stderr {stderr.mean():.4f}, spread of gain - truth {(gain - truth).std():.4f}"
+        f"{rows[0]['case']:12s} n={len(rows)}  said {said.mean():.2f}, wrongly {wrong:.2f} (by the "
+        f"bound alone {naive_wrong:.2f}); mean gain {gain.mean():+.4f}, by the bound "
+        f"{bound.mean():+.4f}, true {truth.mean():+.4f}; mean stderr {stderr.mean():.4f}, "
+        f"spread of gain - truth {(gain - truth).std():.4f}"
     )
 
 

@@ -52,8 +52,8 @@ class MixtureOfExpertsRegressor(RegressorMixin, BaseMixtureOfExperts):
     n_init : int, default=4
         Number of starts raced.
     min_responsibility : float or "auto", default="auto"
-        Rows of smaller responsibility leave an expert's fit. `"auto"` is 0 in sample and for
-        experts that have `coef_` once fitted, else a fifth of an equal share: trees and
+        Rows of smaller responsibility leave an expert's fit. `"auto"` is 0 for experts that have
+        `coef_` once fitted, next to 0 (6e-8) in sample, else a fifth of an equal share: trees and
         neighbours remember rows however little they weigh.
     max_iter : int, default=100
         Largest number of EM iterations.

@@ -44,5 +44,11 @@ class Gate(BaseEstimator):
         return np.exp(self.predict_log_proba(X))
 
     def penalty(self) -> float:
-        """What the gate's own objective subtracts from the summed log-likelihood (0 by default)."""
+        """What the gate's own objective subtracts from the summed log-likelihood.
+
+        Returns
+        -------
+        penalty : float
+            The penalty at the fitted parameters; 0 for gates without one.
+        """
         return 0.0

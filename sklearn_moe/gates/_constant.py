@@ -21,13 +21,37 @@ class ConstantGate(Gate):
     """
 
     def fit(self, X: Any, expert_weights: Array) -> ConstantGate:
-        """Fit the proportions to `expert_weights` (n, K)."""
+        """Fit the proportions.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix, frame} of shape (n_samples, n_features)
+            Features, which are not looked at.
+        expert_weights : array-like of shape (n_samples, n_experts)
+            Responsibilities times sample weights.
+
+        Returns
+        -------
+        self : ConstantGate
+            The fitted gate.
+        """
         mass = np.asarray(expert_weights, dtype=np.float64).sum(axis=0)
         self.mixing_proportions_ = mass / mass.sum()
         return self
 
     def predict_log_proba(self, X: Any) -> Array:
-        """Log proportions, repeated for each row of `X`: (n, K)."""
+        """Log proportions, repeated for each row.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix, frame} of shape (n_samples, n_features)
+            Rows, which are only counted.
+
+        Returns
+        -------
+        log_proba : ndarray of shape (n_samples, n_experts)
+            Log proportions.
+        """
         return np.tile(safe_log(self.mixing_proportions_), (n_rows(X), 1))
 
     def __sklearn_tags__(self) -> Any:

@@ -107,7 +107,20 @@ class SoftmaxGate(Gate):
         return self.fit_encoded(encoder, encoder.transform(X), expert_weights)
 
     def make_encoder(self, X: Any, sample_weight: Array) -> TabularEncoder:
-        """What can be computed once for all fits on the rows of `X`."""
+        """Learn what can be computed once for all fits on the same rows.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix, frame} of shape (n_samples, n_features)
+            Features.
+        sample_weight : ndarray of shape (n_samples,)
+            Weights of the rows.
+
+        Returns
+        -------
+        encoder : TabularEncoder
+            The encoder, whose `transform` gives `Z` for `fit_encoded`.
+        """
         return TabularEncoder().fit(X, sample_weight)
 
     def fit_encoded(
@@ -117,7 +130,24 @@ class SoftmaxGate(Gate):
         expert_weights: Array,
         previous: SoftmaxGate | None = None,
     ) -> SoftmaxGate:
-        """Fit to an encoded matrix `Z`, starting from the coefficients of `previous`."""
+        """Fit to an encoded matrix, starting from the coefficients of an earlier fit.
+
+        Parameters
+        ----------
+        encoder : TabularEncoder
+            The encoder that made `Z`; it is kept for queries.
+        Z : {ndarray, sparse matrix} of shape (n_samples, n_encoded_features)
+            Encoded features.
+        expert_weights : ndarray of shape (n_samples, n_experts)
+            Responsibilities times sample weights.
+        previous : SoftmaxGate, default=None
+            A fitted gate with as many experts to start from.
+
+        Returns
+        -------
+        self : SoftmaxGate
+            The fitted gate.
+        """
         problem = SoftLogit(Z, expert_weights, float(self.alpha))
         start = None if previous is None else previous._theta()
         theta, n_iter = solve(problem, start, self.max_iter, self.tol)
@@ -145,11 +175,28 @@ class SoftmaxGate(Gate):
         return self.predict_log_proba_encoded(self.encoder_.transform(X))
 
     def predict_log_proba_encoded(self, Z: Any) -> Array:
-        """Log probabilities (n, K) for rows already encoded."""
+        """Log probabilities for rows already encoded.
+
+        Parameters
+        ----------
+        Z : {ndarray, sparse matrix} of shape (n_samples, n_encoded_features)
+            Encoded features.
+
+        Returns
+        -------
+        log_proba : ndarray of shape (n_samples, n_experts)
+            Log probabilities.
+        """
         return log_softmax(decision(Z, self._theta()))
 
     def penalty(self) -> float:
-        """What the objective subtracts from the summed log-likelihood, at the fitted `coef_`."""
+        """What the objective subtracts from the summed log-likelihood.
+
+        Returns
+        -------
+        penalty : float
+            Half of `alpha` times the sum of the squared `coef_`.
+        """
         return 0.5 * self.alpha * float((self.coef_**2).sum())
 
     def _theta(self) -> Array:
