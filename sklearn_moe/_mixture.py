@@ -14,14 +14,13 @@ from ._em import EMResult
 from ._experts import Data, Template, fit_all_rows, fit_predict
 from ._folds import Rows, Splits
 from ._gate_bank import GateBank, gate_penalty
-from ._numeric import Array, log_normalize, safe_log
+from ._numeric import WEIGHT_GRID, Array, log_normalize, safe_log
 from ._parallel import Workers
 from ._validation import take_params
 from .families import Family
 
 # An expert is lost when its share of the weight falls below this part of an equal share.
 LOST_SHARE = 0.02
-WEIGHT_GRID = 2.0**24
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
+# Weights that are multiples of 1 / WEIGHT_GRID sum without rounding, in any order.
+WEIGHT_GRID = 2.0**24
 
 
 def log_normalize(log_joint: Array) -> tuple[Array, Array]:

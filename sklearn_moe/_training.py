@@ -11,8 +11,7 @@ from numpy.typing import NDArray
 from ._content import content_ids, row_hashes
 from ._experts import Data, Template, fit_expert
 from ._folds import Splits, content_folds, is_fold_count, keep_rows, user_splits
-from ._mixture import WEIGHT_GRID
-from ._numeric import Array
+from ._numeric import WEIGHT_GRID, Array
 from ._validation import n_rows, take_params, take_rows
 
 # A row whose responsibility is below this part of an equal share leaves an expert's fit.
