@@ -2,7 +2,7 @@
 
 Numeric columns are centred and scaled by weighted moments, with missing values put at the mean and
 marked by an indicator; text, boolean and categorical columns become one indicator per frequent
-category. Sparse input stays sparse (scaled, not centred).
+category. Sparse input is scaled, not centred, and stays sparse unless it is small.
 """
 
 from __future__ import annotations
@@ -17,6 +17,8 @@ from ._numeric import Array, weighted_moments
 from ._validation import column_names, is_frame
 
 MAX_CATEGORIES = 30
+# Entries below which a sparse table is cheaper as a dense one.
+SMALL = 2**17
 
 
 class TabularEncoder(BaseEstimator):
@@ -48,7 +50,8 @@ class TabularEncoder(BaseEstimator):
         if sp.issparse(X):
             check_finite(X.data, allow_nan=False)
             scale = self.scale_ if self.columns_ is None else np.ones(X.shape[1])
-            return sp.csr_matrix(X, dtype=np.float64) @ sp.diags(1.0 / scale)
+            scaled = sp.csr_matrix(X, dtype=np.float64) @ sp.diags(1.0 / scale)
+            return scaled.toarray() if np.prod(X.shape) <= SMALL else scaled
         if self.columns_ is None:
             return np.asarray(X, dtype=np.float64) / self.scale_
         encoded = np.zeros((len(X), self.n_outputs_))
