@@ -556,7 +556,7 @@ BAD_EXPERTS = [
     (MultiTaskLasso(), "'expert0' \\(MultiTaskLasso\\) failed to fit .* mono-task"),
     (MultiOutputRegressor(Ridge()), "'expert0' \\(MultiOutputRegressor\\) failed to fit"),
     (IsotonicRegression(), "'expert0' .* 1 feature"),
-    (RadiusNeighborsRegressor(radius=1e-9), "'expert0' .* failed to predict .* NaN"),
+    (RadiusNeighborsRegressor(radius=1e-9), "'expert0' .* failed to predict: .* NaN"),
 ]
 
 
