@@ -210,7 +210,12 @@ def _request(part: Any, method: str, answer: bool) -> None:
 
 
 def _weigh_scores(part: Any) -> None:
-    """Let model selection inside `part` weigh its scores, if its metric can be weighted."""
+    """Let model selection inside `part` weigh its scores, if its metric can be weighted.
+
+    What does not route (boosting that stops early) scores by itself, with names of its own.
+    """
+    if not _routes(part):
+        return
     scoring = getattr(part, "scoring", None)
     if scoring in (None, "warn") and hasattr(part, "_get_scorer"):
         scorer = part._get_scorer()

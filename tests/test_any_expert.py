@@ -19,6 +19,7 @@ from sklearn.ensemble import (
     AdaBoostRegressor,
     BaggingRegressor,
     HistGradientBoostingClassifier,
+    HistGradientBoostingRegressor,
     StackingRegressor,
     VotingRegressor,
 )
@@ -450,11 +451,13 @@ def with_request(estimator, answer):
 
 
 KNN, SCALER = KNeighborsRegressor(2), StandardScaler()
+COLUMNS = ColumnTransformer([("scaled", SCALER, [0, 1])])
 MODES = [
     (make_pipeline(SCALER, Ridge()), "sample_weight"),
     (make_pipeline(SCALER, KNN), "resample"),
     (make_pipeline(SCALER, make_pipeline(SCALER, KNN)), "resample"),
     (make_pipeline(SCALER, AdaBoostRegressor(n_estimators=3)), "sample_weight"),
+    (make_pipeline(COLUMNS, HistGradientBoostingRegressor(max_iter=3)), "sample_weight"),
     (make_pipeline(SCALER, RANSACRegressor()), "sample_weight"),
     (make_pipeline(SCALER, RidgeCV(cv=2)), "sample_weight"),
     (VotingRegressor([("a", Ridge()), ("b", KNN)]), "resample"),
