@@ -27,8 +27,7 @@ from ._mixture import Recipe
 from ._numeric import Array, log_normalize
 from ._parallel import Workers, open_workers
 from ._progress import Reporter
-from ._specialisation import specialisation_thresholds
-from ._training import Training, make_training
+from ._training import Training, make_training, specialisation_thresholds
 from ._validation import (
     BaseComposition,
     HasMethods,
@@ -145,7 +144,7 @@ class BaseMixtureOfExperts(MetaEstimatorMixin, BaseComposition):
             for (name, expert), seed in zip(named, seeds[1:], strict=True)
         ]
         thresholds = specialisation_thresholds(
-            self.min_responsibility, training.data, templates, training.splits is not None
+            self.min_responsibility, training.data, templates, training.splits
         )
         gate_params = training.params.get("gate", {})
         family = self._fit_family(training)

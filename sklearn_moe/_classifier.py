@@ -54,8 +54,8 @@ class MixtureOfExpertsClassifier(ClassifierMixin, BaseMixtureOfExperts):
         Number of starts raced.
     min_responsibility : float or "auto", default="auto"
         Rows of smaller responsibility leave an expert's fit. `"auto"` is 0 for experts that have
-        `coef_` once fitted; `0.05 / n_experts`, under cross-fitting, for experts that a trial shows
-        to remember rows however little they weigh, as fully grown trees do; else next to 0 (6e-8).
+        `coef_` once fitted, next to 0 (6e-8) in sample, else a twentieth of an equal share: trees
+        and neighbours remember rows however little they weigh.
     max_iter : int, default=100
         Largest number of EM iterations.
     tol : float, default=1e-4

@@ -9,10 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ._content import content_ids, row_hashes
-from ._experts import Data
+from ._experts import Data, Template, fit_expert
 from ._folds import Splits, content_folds, is_fold_count, keep_rows, user_splits
-from ._numeric import Array
+from ._numeric import WEIGHT_GRID, Array
 from ._validation import n_rows, take_params, take_rows
+
+# A row whose responsibility is below this part of an equal share leaves an expert's fit.
+DROP_SHARE = 0.05
 
 
 @dataclass(frozen=True)
@@ -69,3 +72,41 @@ def _dealt_folds(cv: int, data: Data) -> Splits:
         )
     labels = None if data.classes is None else data.target
     return content_folds(cv, data.rank, labels)
+
+
+def specialisation_thresholds(
+    min_responsibility: float | str, data: Data, templates: list[Template], splits: Splits | None
+) -> Array:
+    """Responsibilities (K,) below which a row leaves an expert's fit.
+
+    A linear expert (one that has `coef_` once fitted) specialises by weights alone, and the
+    in-sample bound is monotone only if every row keeps its weight. All others would remember the
+    rows that they are meant to leave to others, however small their weights.
+    """
+    n_experts = len(templates)
+    if not isinstance(min_responsibility, str):
+        _check_threshold(min_responsibility, n_experts)
+        return np.full(n_experts, float(min_responsibility))
+    if n_experts == 1:
+        return np.zeros(1)
+    rows = None if splits is None else splits[0][0]
+    linear = {template.kind: is_linear(template, data, rows) for template in templates}
+    # In sample no row is dropped, but the weights are put on the grid where sums are exact.
+    threshold = 1.0 / WEIGHT_GRID if splits is None else DROP_SHARE / n_experts
+    return np.array([0.0 if linear[t.kind] else threshold for t in templates])
+
+
+def is_linear(template: Template, data: Data, rows: NDArray[np.intp] | None) -> bool:
+    """Whether the expert, or the last step of its pipeline, has coefficients once fitted."""
+    expert = fit_expert(data, template, data.sample_weight, rows)
+    while hasattr(expert, "steps"):
+        expert = expert.steps[-1][1]
+    return hasattr(expert, "coef_")
+
+
+def _check_threshold(min_responsibility: float, n_experts: int) -> None:
+    if n_experts > 1 and min_responsibility >= 1.0 / n_experts:
+        raise ValueError(
+            f"min_responsibility={min_responsibility} must be below 1 / n_experts = "
+            f"{1.0 / n_experts:.3g}, or rows could be lost to all experts."
+        )
