@@ -1,10 +1,11 @@
 """How often the verdict is wrong: `gain_` on simulated tables without regimes.
 
 Each table follows one law that one expert can learn: linear for ridge, a few steps for a tree, a
-smooth additive surface for boosting. "The gate helps" is said when `gain_` exceeds two standard
-errors. It is said wrongly when the fitted mixture is in truth no better than one expert, as judged
-by the mean log density of 20,000 fresh rows. Also shown: the mean gain by the verdict, by the
-bound of the fit itself (which the verdict corrects), and in truth.
+smooth additive surface for boosting; a target of two classes follows it in its log-odds. "The gate
+helps" is said when `gain_` exceeds two standard errors. It is said wrongly when the fitted mixture
+is in truth no better than one expert, as judged by the mean log density of 20,000 fresh rows. Also
+shown: the mean gain by the verdict, by the bound of the fit itself (which the verdict corrects),
+and in truth.
 """
 
 from __future__ import annotations
@@ -16,12 +17,14 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from sklearn.ensemble import HistGradientBoostingRegressor
+from joblib import Parallel, delayed
+from sklearn.base import is_classifier
+from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.linear_model import Ridge
-from sklearn.tree import DecisionTreeRegressor
+from sklearn.linear_model import LogisticRegression, Ridge
+from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
-from sklearn_moe import MixtureOfExpertsRegressor
+from sklearn_moe import MixtureOfExpertsClassifier, MixtureOfExpertsRegressor
 
 N_TEST = 20_000
 
@@ -41,29 +44,42 @@ def smooth(X: np.ndarray) -> np.ndarray:
     return np.sin(2 * X[:, 0]) + 0.5 * X[:, 1] ** 2 + X[:, 2]
 
 
+def flat(X: np.ndarray) -> np.ndarray:
+    """Nothing but noise."""
+    return np.zeros(len(X))
+
+
 CASES: dict[str, tuple[Callable, Any]] = {
     "ridge": (linear, Ridge()),
     "tree": (steps, DecisionTreeRegressor(max_depth=6, min_samples_leaf=5)),
     "boosting": (smooth, HistGradientBoostingRegressor(max_iter=30, max_bins=31)),
-    "ridge_noise": (lambda X: np.zeros(len(X)), Ridge()),
-    "tree_noise": (lambda X: np.zeros(len(X)), DecisionTreeRegressor(max_depth=6)),
+    "ridge_noise": (flat, Ridge()),
+    "tree_noise": (flat, DecisionTreeRegressor(max_depth=6)),
+    "logistic": (linear, LogisticRegression()),
+    "tree_classes": (steps, DecisionTreeClassifier(max_depth=6, min_samples_leaf=5)),
+    "boosting_classes": (smooth, HistGradientBoostingClassifier(max_iter=30, max_bins=31)),
 }
 
 
-def simulate(law: Callable, n: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Rows of five standard normal features and a target with unit noise."""
+def simulate(law: Callable, n: int, seed: int, classes: bool) -> tuple[np.ndarray, np.ndarray]:
+    """Rows of five standard normal features; a target with unit noise, or of two classes."""
     rng = np.random.default_rng(seed)
     X = rng.standard_normal((n, 5))
-    return X, law(X) + rng.standard_normal(n)
+    noise = rng.logistic(size=n) if classes else rng.standard_normal(n)
+    y = law(X) + noise
+    return X, (y > 0).astype(int) if classes else y
 
 
 def trial(case: str, n: int, n_experts: int, seed: int) -> dict[str, Any]:
     """One table: the verdict and the truth."""
+    warnings.simplefilter("ignore", ConvergenceWarning)
     law, expert = CASES[case]
-    X, y = simulate(law, n, seed)
-    X_test, y_test = simulate(law, N_TEST, seed + 10**6)
-    mixture = MixtureOfExpertsRegressor(expert, n_experts, random_state=seed).fit(X, y)
-    single = MixtureOfExpertsRegressor(expert, 1, random_state=seed).fit(X, y)
+    classes = is_classifier(expert)
+    kind = MixtureOfExpertsClassifier if classes else MixtureOfExpertsRegressor
+    X, y = simulate(law, n, seed, classes)
+    X_test, y_test = simulate(law, N_TEST, seed + 10**6, classes)
+    mixture = kind(expert, n_experts, random_state=seed).fit(X, y)
+    single = kind(expert, 1, random_state=seed).fit(X, y)
     truth = (mixture.log_prob(X_test, y_test) - single.log_prob(X_test, y_test)).mean()
     return {
         "case": case,
@@ -100,11 +116,14 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--rows", type=int, default=500)
     parser.add_argument("--n-experts", type=int, default=2)
     parser.add_argument("--output", help="CSV file for the trials")
+    parser.add_argument("--jobs", type=int, default=1, help="tables at a time")
     options = parser.parse_args(arguments)
-    warnings.simplefilter("ignore", ConvergenceWarning)
     trials = []
     for case in options.cases:
-        rows = [trial(case, options.rows, options.n_experts, s) for s in range(options.repeats)]
+        rows = Parallel(n_jobs=options.jobs)(
+            delayed(trial)(case, options.rows, options.n_experts, seed)
+            for seed in range(options.repeats)
+        )
         print(summary(rows), flush=True)
         trials += rows
     if options.output:
