@@ -9,7 +9,7 @@ steps with backtracking, many by L-BFGS.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any
 
 import numpy as np
@@ -17,7 +17,7 @@ import scipy.linalg
 import scipy.optimize
 import scipy.sparse as sp
 
-from .._numeric import Array, log_normalize
+from .._numeric import Array, row_max, row_sum, weighted_grams
 
 NEWTON_LIMIT = 250
 
@@ -29,6 +29,11 @@ class SoftLogit:
     Z: Any
     targets: Array
     alpha: float
+
+    @cached_property
+    def total(self) -> Array:
+        """What the targets of each row sum to (n,)."""
+        return row_sum(self.targets)
 
     @property
     def basis(self) -> Array:
@@ -44,31 +49,35 @@ class SoftLogit:
     def evaluate(self, theta: Array) -> tuple[float, Array, Array]:
         """Objective, gradient (K - 1, d + 1) and gate probabilities (n, K) at `theta`."""
         scores = decision(self.Z, theta)
-        log_proba, _ = log_normalize(scores)
-        value = -float(np.vdot(self.targets, log_proba)) + self.penalty(theta)
-        proba = np.exp(log_proba)
-        residual = proba * self.targets.sum(axis=1, keepdims=True) - self.targets
-        residual = residual @ self.basis
+        scores -= row_max(scores)[:, None]
+        proba = np.exp(scores)
+        normaliser = row_sum(proba)
+        proba /= normaliser[:, None]
+        loss = float(self.total @ np.log(normaliser)) - float(np.vdot(self.targets, scores))
+        residual = (proba * self.total[:, None] - self.targets) @ self.basis
         gradient = np.empty_like(theta)
         gradient[:, :-1] = (self.Z.T @ residual).T + self.alpha * theta[:, :-1]
         gradient[:, -1] = residual.sum(axis=0)
-        return value, gradient, proba
+        return loss + self.penalty(theta), gradient, proba
 
     def hessian(self, proba: Array) -> Array:
-        """Exact Hessian, a square matrix over the flattened coefficients."""
-        n_experts, width = proba.shape[1], self.Z.shape[1] + 1
-        total = self.targets.sum(axis=1)
-        blocks = np.empty((n_experts, n_experts, width, width))
-        for k in range(n_experts):
-            for j in range(k + 1):
-                curvature = total * proba[:, k] * ((j == k) - proba[:, j])
-                blocks[k, j] = blocks[j, k] = weighted_gram(self.Z, curvature)
-        basis = self.basis
-        reduced = np.einsum("ka,kjuv,jb->aubv", basis, blocks, basis, optimize=True)
-        hessian = reduced.reshape((n_experts - 1) * width, -1)
-        ridge = np.full((n_experts - 1, width), self.alpha)
+        """Exact Hessian, a square matrix over the flattened coefficients.
+
+        The curvature of a pair of experts is minus the product of their probabilities; that of an
+        expert with itself is what makes its row sum to zero.
+        """
+        first, second = np.triu_indices(proba.shape[1], 1)
+        grams = weighted_design_grams(
+            self.Z, proba[:, first] * proba[:, second] * self.total[:, None]
+        )
+        difference = self.basis[first] - self.basis[second]
+        products = difference[:, :, None] * difference[:, None, :]
+        n_free, width = self.shape
+        blocks = np.tensordot(products, grams, axes=(0, 0))
+        hessian = blocks.swapaxes(1, 2).reshape(n_free * width, -1)
+        ridge = np.full(self.shape, self.alpha)
         ridge[:, -1] = 0.0
-        hessian[np.diag_indices_from(hessian)] += ridge.ravel()
+        hessian.flat[:: len(hessian) + 1] += ridge.ravel()
         return hessian
 
 
@@ -84,16 +93,18 @@ def decision(Z: Any, theta: Array) -> Array:
     return Z @ (theta[:, :-1].T @ basis.T) + theta[:, -1] @ basis.T
 
 
-def weighted_gram(Z: Any, weight: Array) -> Array:
-    """Gram matrix of `Z` with a column of ones appended, rows weighted by `weight`."""
+def weighted_design_grams(Z: Any, weights: Array) -> Array:
+    """Gram matrices (m, d + 1, d + 1) of `Z` with a column of ones appended, rows weighted by each
+    column of `weights` (n, m)."""
     width = Z.shape[1] + 1
-    gram = np.empty((width, width))
-    weighted = sp.diags(weight) @ Z if sp.issparse(Z) else Z * weight[:, None]
-    inner = Z.T @ weighted
-    gram[:-1, :-1] = inner.toarray() if sp.issparse(inner) else inner
-    gram[-1, :-1] = gram[:-1, -1] = np.asarray(weighted.sum(axis=0)).ravel()
-    gram[-1, -1] = weight.sum()
-    return gram
+    grams = np.empty((weights.shape[1], width, width))
+    if sp.issparse(Z):
+        grams[:, :-1, :-1] = [(Z.T @ (sp.diags(weight) @ Z)).toarray() for weight in weights.T]
+    else:
+        grams[:, :-1, :-1] = weighted_grams(Z, weights)
+    grams[:, -1, :-1] = grams[:, :-1, -1] = (Z.T @ weights).T
+    grams[:, -1, -1] = weights.sum(axis=0)
+    return grams
 
 
 def solve(problem: SoftLogit, start: Array | None, max_iter: int, tol: float) -> tuple[Array, int]:
@@ -121,10 +132,9 @@ def _newton(problem: SoftLogit, theta: Array, max_iter: int, tol: float) -> tupl
 def _newton_step(hessian: Array, gradient: Array) -> Array:
     # Separable regions without a penalty flatten the objective; the jitter keeps it solvable.
     jitter = 1e-12 * np.trace(hessian) / len(hessian) + np.finfo(float).tiny
-    hessian[np.diag_indices_from(hessian)] += jitter
-    try:
-        step = scipy.linalg.solve(hessian, gradient.ravel(), assume_a="pos")
-    except np.linalg.LinAlgError:
+    hessian.flat[:: len(hessian) + 1] += jitter
+    step, failure = scipy.linalg.lapack.dposv(hessian, gradient.ravel())[1:]
+    if failure:
         step = scipy.linalg.lstsq(hessian, gradient.ravel())[0]
     return step.reshape(gradient.shape)
 

@@ -129,6 +129,7 @@ class SoftmaxGate(Gate):
         Z: Any,
         expert_weights: Array,
         previous: SoftmaxGate | None = None,
+        max_iter: int | None = None,
     ) -> SoftmaxGate:
         """Fit to an encoded matrix, starting from the coefficients of an earlier fit.
 
@@ -142,6 +143,8 @@ class SoftmaxGate(Gate):
             Responsibilities times sample weights.
         previous : SoftmaxGate, default=None
             A fitted gate with as many experts to start from.
+        max_iter : int, default=None
+            Takes the place of the parameter for this fit, if given.
 
         Returns
         -------
@@ -150,7 +153,7 @@ class SoftmaxGate(Gate):
         """
         problem = SoftLogit(Z, expert_weights, float(self.alpha))
         start = None if previous is None else previous._theta()
-        theta, n_iter = solve(problem, start, self.max_iter, self.tol)
+        theta, n_iter = solve(problem, start, max_iter or self.max_iter, self.tol)
         basis = sum_zero_basis(expert_weights.shape[1])
         self.encoder_ = encoder
         self.coef_ = basis @ theta[:, :-1]
