@@ -1,8 +1,8 @@
 """A bank of experts: fit all of them, in and out of fold, and collect what they predict.
 
-One job fits one expert on one fold's training rows and predicts its test rows. The template may be
-any scikit-learn estimator; what it needs to be weighted, seeded, aligned to the classes and named
-in errors is done here.
+One job fits one expert on one fold's training rows and predicts its test rows; plain least squares
+do all folds at once, without jobs. The template may be any scikit-learn estimator; what it needs to
+be weighted, seeded, aligned to the classes and named in errors is done here.
 """
 
 from __future__ import annotations
@@ -16,7 +16,15 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import clone
 
-from ._folds import Splits
+from ._folds import Splits, leave_out_folds
+from ._least_squares import (
+    LeastSquares,
+    Table,
+    is_worth_it,
+    make_table,
+    predict_left_out,
+    recognise,
+)
 from ._numeric import Array
 from ._parallel import Workers
 from ._validation import n_rows, take_params, take_rows
@@ -32,7 +40,8 @@ REMEDY = (
 class Template:
     """One expert to be cloned: its name, the seeded estimator, its metadata.
 
-    `kind` is the same number for copies of one estimator.
+    `kind` is the same number for copies of one estimator. `problem` is set if it is plain least
+    squares.
     """
 
     name: str
@@ -40,6 +49,7 @@ class Template:
     kind: int
     params: dict
     plan: WeightPlan
+    problem: LeastSquares | None = None
 
     def take(self, rows: NDArray[np.intp], n_samples: int) -> Template:
         """The template for some rows of a table of `n_samples`: its metadata cut to them."""
@@ -49,7 +59,9 @@ class Template:
 def make_template(name: str, estimator: Any, seed: int, params: dict) -> Template:
     """The template of a user's estimator: its own clone, seeded, with its plan for weights."""
     expert = seeded_clone(estimator, seed)
-    return Template(name, expert, id(estimator), params, plan_weights(expert))
+    plan = plan_weights(expert)
+    problem = None if params or not plan.reaches_all_steps(expert) else recognise(expert)
+    return Template(name, expert, id(estimator), params, plan, problem)
 
 
 @dataclass(frozen=True)
@@ -78,6 +90,11 @@ class Data:
         """One row of each content: what is counted where rows, not weights, must be counted."""
         return np.unique(self.rank, return_index=True)[1]
 
+    @cached_property
+    def least_squares_table(self) -> Table | None:
+        """Features and outputs as finite numbers, or None where there is more to them."""
+        return make_table(self.X, self.target) if self.classes is None else None
+
     def take(self, rows: NDArray[np.intp]) -> Data:
         """The table of the given rows."""
         parts = (self.X, self.y, self.target, self.sample_weight)
@@ -95,23 +112,42 @@ def fit_predict(
 ) -> tuple[list[Any] | None, Array]:
     """Fit each template under its column of `expert_weights` and predict the table.
 
-    Returns the fitted experts, or None if they were fitted by fold, and what they predict:
-    (n, K, q) or (n, K, C), out of fold if there are `splits`.
+    Returns what they predict, (n, K, q) or (n, K, C), out of fold if there are `splits`; and the
+    experts, unless they were fitted by fold or were only solved for their predictions.
     """
     pairs = [(None, None)] if splits is None else splits
+    mean, solved = _solve_left_out(data, templates, expert_weights, splits)
+    cells = [(k, f) for k in range(len(templates)) for f in range(len(pairs)) if not solved[f, k]]
     jobs = [
-        (fit_one, (data, template, expert_weights[:, k], train, test))
-        for k, template in enumerate(templates)
-        for train, test in pairs
+        (fit_one, (data, templates[k], expert_weights[:, k], *pairs[fold])) for k, fold in cells
     ]
     done = workers.run(jobs)
-    width = done[0][1].shape[1]
-    mean = np.empty((data.n_samples, len(templates), width))
-    for number, (_, predicted) in enumerate(done):
-        k, fold = divmod(number, len(pairs))
+    if mean is None:
+        mean = np.empty((data.n_samples, len(templates), done[0][1].shape[1]))
+    for (k, fold), (_, predicted) in zip(cells, done, strict=True):
         test = pairs[fold][1]
         mean[slice(None) if test is None else test, k] = predicted
-    return ([expert for expert, _ in done] if splits is None else None), mean
+    whole = splits is None and not solved.any()
+    return ([expert for expert, _ in done] if whole else None), mean
+
+
+def _solve_left_out(
+    data: Data, templates: Sequence[Template], expert_weights: Array, splits: Splits | None
+) -> tuple[Array | None, NDArray[np.bool_]]:
+    """Predictions (n, K, q) of the experts that are least squares, and which (folds, K) hold."""
+    solved = np.zeros((1 if splits is None else len(splits), len(templates)), dtype=bool)
+    problems = {k: t.problem for k, t in enumerate(templates) if t.problem is not None}
+    table = data.least_squares_table if problems else None
+    if table is None or not is_worth_it(len(solved), len(problems), table.width):
+        return None, solved
+    if splits is not None and not leave_out_folds(splits, data.n_samples):
+        return None, solved
+    columns, folds = list(problems), None if splits is None else [test for _, test in splits]
+    mean = np.empty((data.n_samples, len(templates), table.y.shape[1]))
+    mean[:, columns], solved[:, columns] = predict_left_out(
+        list(problems.values()), table, expert_weights[:, columns], folds
+    )
+    return mean, solved
 
 
 def fit_all_rows(

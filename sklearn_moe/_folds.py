@@ -58,6 +58,15 @@ def user_splits(cv: Any, X: Any, y: NDArray, is_classifier: bool, params: dict) 
     return splits
 
 
+def leave_out_folds(splits: Splits, n_samples: int) -> bool:
+    """Whether each training side is all that its test side leaves, no row less and none twice."""
+    if len(splits) < 2 or any(len(train) + len(test) != n_samples for train, test in splits):
+        return False
+    times = np.bincount(np.concatenate([train for train, _ in splits]), minlength=n_samples)
+    tested = all(np.bincount(train, minlength=n_samples)[test].max() == 0 for train, test in splits)
+    return tested and bool((times == len(splits) - 1).all())
+
+
 def is_fold_count(cv: Any) -> bool:
     """Whether `cv` is a plain number of folds."""
     return isinstance(cv, Integral)

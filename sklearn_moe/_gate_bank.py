@@ -17,6 +17,10 @@ from ._validation import take_params, take_rows
 from ._weighting import gate_with_weighted_steps
 from .gates import ConstantGate
 
+# Newton steps of a fold's gate that goes on from the one before: EM needs an ascent, not the best.
+# The one gate of an in-sample fit is part of the result, and exact.
+STEPS = 2
+
 
 class GateBank:
     """Fits clones of a gate template to responsibilities, in or out of fold.
@@ -54,14 +58,21 @@ class GateBank:
             log_gate[slice(None) if test is None else test] = predicted
         return [gate for gate, _ in done], log_gate
 
-    def fit(self, expert_weights: Array, train: Any = None, earlier: Any = None) -> Any:
-        """The gate fitted to the rows `train` (all, if None)."""
+    def fit(
+        self,
+        expert_weights: Array,
+        train: Any = None,
+        earlier: Any = None,
+        max_iter: int | None = None,
+    ) -> Any:
+        """The gate fitted to the rows `train` (all, if None), from an `earlier` one if it can."""
         weights = take_rows(expert_weights, train)
         if expert_weights.shape[1] == 1:
             return ConstantGate().fit(self.data.X, weights)
         gate = clone(self.template)
         if self.encoder is not None:
-            return gate.fit_encoded(self.encoder, take_rows(self.design, train), weights, earlier)
+            Z = take_rows(self.design, train)
+            return gate.fit_encoded(self.encoder, Z, weights, earlier, max_iter)
         X = take_rows(self.data.X, train)
         params = take_params(self.params, self.data.n_samples, train)
         if isinstance(gate, Pipeline):
@@ -69,7 +80,9 @@ class GateBank:
         return gate.fit(X, weights, **params)
 
     def _fit_predict_fold(self, expert_weights: Array, train: Any, test: Any, earlier: Any) -> Any:
-        gate = self.fit(expert_weights, train, earlier)
+        gate = self.fit(
+            expert_weights, train, earlier, STEPS if earlier and train is not None else None
+        )
         if self.encoder is not None and expert_weights.shape[1] > 1:
             return gate, gate.predict_log_proba_encoded(take_rows(self.design, test))
         return gate, gate.predict_log_proba(take_rows(self.data.X, test))

@@ -47,6 +47,11 @@ class WeightPlan:
     mode: str
     names: tuple[str, ...] | None = None
 
+    def reaches_all_steps(self, estimator: Any) -> bool:
+        """Whether the estimator, or each step of a flat pipeline, is given the weights."""
+        n_steps = len(estimator.steps) if isinstance(estimator, Pipeline) else 1
+        return self.mode == WEIGHTED and self.names is not None and len(self.names) == n_steps
+
 
 def plan_weights(estimator: Any) -> WeightPlan:
     """The plan for `estimator`, a clone of our own, in which requests are set if it needs them."""

@@ -1,0 +1,205 @@
+"""Ridge and least squares for many weightings and folds at once, from weighted Gram matrices.
+
+One pass over the rows gives, for each expert and fold, the Gram matrix of intercept, features and
+outputs. The rows outside a fold have the sum of the other folds' matrices, so a row is read once
+however many folds leave it in. The predictions are those of scikit-learn's own estimator; where a
+system is too badly conditioned for that to hold, it is left to the estimator.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+from numpy.typing import NDArray
+from sklearn.linear_model import LinearRegression, Ridge
+from sklearn.pipeline import Pipeline
+from sklearn.preprocessing import StandardScaler
+
+from ._numeric import BLOCK_ELEMENTS, Array, weighted_grams
+
+Rows = NDArray[np.intp]
+
+# Elements of all Gram matrices together: 128 MB.
+LARGEST_BANK = 2**24
+# What cancellation and elimination must leave of a diagonal element: 1e-16 over it is below 1e-8.
+SMALLEST_PIVOT = 1e-7
+
+
+@dataclass(frozen=True)
+class LeastSquares:
+    """The problem that a plain `Ridge` or `LinearRegression` solves: its penalty `alpha`.
+
+    If `scaled`, the features are first standardised under the same weights.
+    """
+
+    alpha: float
+    scaled: bool
+
+
+def recognise(estimator: Any) -> LeastSquares | None:
+    """The problem that `estimator` solves, or None if it does anything else."""
+    scaled = type(estimator) is Pipeline
+    if scaled:
+        if len(estimator.steps) != 2 or estimator.memory is not None:
+            return None
+        (_, scaler), (_, estimator) = estimator.steps
+        if type(scaler) is not StandardScaler or not (scaler.with_mean and scaler.with_std):
+            return None
+    if not _is_plain(estimator):
+        return None
+    return LeastSquares(float(getattr(estimator, "alpha", 0.0)), scaled)
+
+
+def _is_plain(estimator: Any) -> bool:
+    if type(estimator) is Ridge:
+        if estimator.solver not in ("auto", "cholesky", "svd") or np.ndim(estimator.alpha):
+            return False
+    elif type(estimator) is not LinearRegression:
+        return False
+    return estimator.fit_intercept and not estimator.positive
+
+
+def is_worth_it(n_folds: int, n_experts: int, width: int) -> bool:
+    """Whether the matrices of all folds and experts fit into memory that nobody misses."""
+    return n_folds * n_experts * width**2 <= LARGEST_BANK
+
+
+@dataclass(frozen=True)
+class Table:
+    """Features (n, p) and outputs (n, q), centred block by block and never copied whole."""
+
+    X: NDArray
+    y: Array
+    x_center: Array
+    y_center: Array
+
+    @property
+    def n_features(self) -> int:
+        return self.X.shape[1]
+
+    @property
+    def width(self) -> int:
+        return 1 + self.n_features + self.y.shape[1]
+
+    def blocks(self, rows: Rows) -> Iterator[tuple[Rows, Array]]:
+        """The rows in pieces, each with its intercept, features and outputs (B, 1 + p + q)."""
+        size = max(64, BLOCK_ELEMENTS // self.width)
+        for first in range(0, len(rows), size):
+            piece = rows[first : first + size]
+            block = np.ones((len(piece), self.width))
+            np.subtract(self.X[piece], self.x_center, out=block[:, 1 : 1 + self.n_features])
+            np.subtract(self.y[piece], self.y_center, out=block[:, 1 + self.n_features :])
+            yield piece, block
+
+
+def make_table(X: Any, y: Array) -> Table | None:
+    """The table around its means, or None if there is more in `X` than finite dense numbers.
+
+    A constant column becomes exactly zero.
+    """
+    if sp.issparse(X):
+        return None
+    numbers = np.asarray(X)
+    if numbers.dtype.kind not in "fiub" or not np.isfinite(numbers).all():
+        return None
+    means = numbers.mean(axis=0, dtype=np.float64)
+    constant = numbers.min(axis=0) == numbers.max(axis=0)
+    return Table(numbers, y, np.where(constant, numbers[0], means), y.mean(axis=0))
+
+
+def predict_left_out(
+    problems: Sequence[LeastSquares], table: Table, weights: Array, folds: Sequence[Rows] | None
+) -> tuple[Array, NDArray[np.bool_]]:
+    """Predictions (n, K, q) of each problem under its column of `weights` (n, K).
+
+    Each fold is predicted from all other rows; without folds, all rows from all rows. Also returned
+    is which systems (folds, K) were solved; the predictions of the others are not to be used.
+    """
+    parts = [np.arange(len(weights))] if folds is None else folds
+    grams = np.stack([_weighted_grams(table, weights, rows) for rows in parts])
+    if folds is not None:
+        grams = _sums_of_others(grams)
+    coef, solved = _solve(problems, grams, table.n_features)
+    predicted = np.empty((len(weights), len(problems), table.y.shape[1]))
+    for fold_coef, rows in zip(coef, parts, strict=True):
+        stacked = np.moveaxis(fold_coef, 0, 1).reshape(len(fold_coef[0]), -1)
+        for piece, block in table.blocks(rows):
+            flat = block[:, : 1 + table.n_features] @ stacked
+            predicted[piece] = flat.reshape(len(piece), *predicted.shape[1:])
+    predicted += table.y_center
+    return predicted, solved
+
+
+def _sums_of_others(parts: Array) -> Array:
+    """For each part the sum of all others.
+
+    Not the total less the part: an expert may have nearly all of its weight in one fold.
+    """
+    sums = np.zeros_like(parts)
+    np.cumsum(parts[:-1], axis=0, out=sums[1:])
+    sums[:-1] += np.cumsum(parts[:0:-1], axis=0)[::-1]
+    return sums
+
+
+def _weighted_grams(table: Table, weights: Array, rows: Rows) -> Array:
+    """Gram matrices (K, 1 + p + q, 1 + p + q) of the rows under each column of `weights`."""
+    grams = np.zeros((weights.shape[1], table.width, table.width))
+    for piece, block in table.blocks(rows):
+        grams += weighted_grams(block, weights[piece])
+    return grams
+
+
+def _solve(
+    problems: Sequence[LeastSquares], grams: Array, n_features: int
+) -> tuple[Array, NDArray[np.bool_]]:
+    """Intercepts and coefficients (F, K, 1 + p, q), and whether each system could be solved."""
+    features, outputs = slice(1, 1 + n_features), slice(1 + n_features, None)
+    total = grams[..., :1, 0]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        means = grams[..., 0, :] / total
+        centred = grams - grams[..., :, :1] * means[..., None, :]
+        system, diagonal, trusted = _penalised(problems, grams, centred, total, features)
+        trusted &= (total > 0).all(axis=-1)
+    scale = 1.0 / np.sqrt(np.where(trusted[..., None], diagonal, 1.0))
+    system *= scale[..., :, None] * scale[..., None, :]
+    system[~trusted] = np.eye(n_features)
+    solved = trusted & _well_conditioned(system)
+    system[~solved] = np.eye(n_features)
+    right = scale[..., None] * np.where(solved[..., None, None], centred[..., features, outputs], 0)
+    coef = scale[..., None] * np.linalg.solve(system, right)
+    intercept = means[..., None, outputs] - means[..., None, features] @ coef
+    return np.concatenate([intercept, coef], axis=-2), solved
+
+
+def _penalised(
+    problems: Sequence[LeastSquares], grams: Array, centred: Array, total: Array, features: slice
+) -> tuple[Array, Array, NDArray[np.bool_]]:
+    """Normal equations (F, K, p, p), their diagonals, and whether rounding left enough of these."""
+    alpha, scaled = (np.array([getattr(p, name) for p in problems]) for name in ("alpha", "scaled"))
+    system = centred[..., features, features].copy()
+    moment = np.einsum("...jj->...j", grams[..., features, features])
+    diagonal = np.einsum("...jj->...j", system)
+    spread = np.where(scaled[:, None], diagonal, np.inf)
+    diagonal += alpha[:, None] * np.where(scaled[:, None], diagonal / total, 1.0)
+    # A column that is constant in the whole table is zero here, and gets no coefficient.
+    diagonal[moment == 0] = 1.0
+    kept = (np.minimum(diagonal, spread) >= SMALLEST_PIVOT * moment).all(axis=-1)
+    return system, diagonal.copy(), kept
+
+
+def _well_conditioned(systems: Array) -> NDArray[np.bool_]:
+    """Whether the pivots of symmetric matrices (F, K, p, p) of unit diagonal are large enough."""
+    pivots = np.zeros(systems.shape[:-1])
+    try:
+        pivots = np.einsum("...jj->...j", np.linalg.cholesky(systems))
+    except np.linalg.LinAlgError:
+        for where in np.ndindex(systems.shape[:2]):
+            try:
+                pivots[where] = np.diag(np.linalg.cholesky(systems[where]))
+            except np.linalg.LinAlgError:
+                continue
+    return np.all(pivots**2 >= SMALLEST_PIVOT, axis=-1)

@@ -1,0 +1,237 @@
+"""Least squares for all experts and folds at once: the predictions of scikit-learn's own fits."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy.sparse import csr_array
+from sklearn import config_context
+from sklearn.base import clone
+from sklearn.compose import TransformedTargetRegressor
+from sklearn.linear_model import ElasticNet, LinearRegression, Ridge
+from sklearn.model_selection import KFold, LeaveOneOut
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import MinMaxScaler, StandardScaler
+
+from sklearn_moe import MixtureOfExpertsRegressor, _experts
+from sklearn_moe._least_squares import make_table, predict_left_out, recognise
+
+ESTIMATORS = {
+    "ridge": Ridge(),
+    "weak": Ridge(1e-3, solver="svd"),
+    "strong": Ridge(1e3),
+    "least squares": LinearRegression(),
+    "scaled ridge": make_pipeline(StandardScaler(), Ridge(2.0)),
+    "scaled least squares": make_pipeline(StandardScaler(), LinearRegression()),
+}
+
+
+def regimes(n_samples=300, n_features=4, n_outputs=1, seed=0):
+    rng = np.random.default_rng(seed)
+    X = rng.normal(size=(n_samples, n_features)) * 10.0 ** np.arange(n_features) + 50.0
+    y = X @ rng.normal(size=(n_features, n_outputs)) + rng.normal(size=(n_samples, n_outputs))
+    return X, y, rng.dirichlet([0.2, 0.2, 0.2], n_samples)
+
+
+def fit_weighted(estimator, X, y, weight):
+    steps = estimator.steps if hasattr(estimator, "steps") else [("", estimator)]
+    names = [f"{name}__sample_weight" if name else "sample_weight" for name, _ in steps]
+    return clone(estimator).fit(X, y, **dict.fromkeys(names, weight))
+
+
+def by_estimator(estimator, X, y, weights, folds):
+    """What `predict_left_out` is to return, by scikit-learn."""
+    predicted = np.empty((len(X), weights.shape[1], y.shape[1]))
+    for test in [np.arange(len(X))] if folds is None else folds:
+        train = np.arange(len(X)) if folds is None else np.setdiff1d(np.arange(len(X)), test)
+        for k, weight in enumerate(weights.T):
+            fitted = fit_weighted(estimator, X[train], y[train], weight[train])
+            predicted[test, k] = fitted.predict(X[test]).reshape(len(test), -1)
+    return predicted
+
+
+def by_grams(estimator, X, y, weights, folds):
+    problems = [recognise(estimator)] * weights.shape[1]
+    return predict_left_out(problems, make_table(X, y), weights, folds)
+
+
+@pytest.mark.parametrize("n_folds", [None, 2, 5])
+@pytest.mark.parametrize("n_outputs", [1, 3])
+@pytest.mark.parametrize("name", ESTIMATORS)
+def test_equals_the_estimator(name, n_outputs, n_folds):
+    X, y, weights = regimes(n_outputs=n_outputs)
+    folds = n_folds and np.array_split(np.random.default_rng(1).permutation(len(X)), n_folds)
+    predicted, solved = by_grams(ESTIMATORS[name], X, y, weights, folds)
+    assert solved.all()
+    expected = by_estimator(ESTIMATORS[name], X, y, weights, folds)
+    np.testing.assert_allclose(predicted, expected, rtol=1e-8, atol=1e-8 * y.std())
+
+
+def test_many_blocks_equal_one():
+    X, y, weights = regimes(20_000)
+    predicted, _ = by_grams(Ridge(), X, y, weights, np.array_split(np.arange(len(X)), 3))
+    expected = by_estimator(Ridge(), X, y, weights, np.array_split(np.arange(len(X)), 3))
+    np.testing.assert_allclose(predicted, expected, rtol=1e-8, atol=1e-8 * y.std())
+
+
+@pytest.mark.parametrize("name", ESTIMATORS)
+def test_constant_column_changes_nothing(name):
+    X, y, weights = regimes()
+    wider = np.column_stack([X, np.full(len(X), 0.1)])
+    predicted, solved = by_grams(ESTIMATORS[name], wider, y, weights, None)
+    assert solved.all()
+    without = by_grams(ESTIMATORS[name], X, y, weights, None)[0]
+    np.testing.assert_allclose(predicted, without, rtol=1e-12)
+
+
+@pytest.mark.parametrize(
+    "estimator",
+    [LinearRegression(), Ridge(1e-9), make_pipeline(StandardScaler(), LinearRegression())],
+    ids=str,
+)
+def test_ill_conditioned_systems_are_not_solved(estimator):
+    X, y, weights = regimes()
+    X[:, 1] = X[:, 0] + 1e-9 * X[:, 1]
+    assert not by_grams(estimator, X, y, weights, None)[1].any()
+
+
+def test_expert_without_rows_outside_the_fold_is_not_solved():
+    X, y, weights = regimes()
+    folds = np.array_split(np.arange(len(X)), 3)
+    weights[:, 0] = 0.0
+    weights[folds[1], 0] = 1.0
+    solved = by_grams(Ridge(), X, y, weights, folds)[1]
+    np.testing.assert_array_equal(solved[:, 0], [True, False, True])
+    assert solved[:, 1:].all()
+
+
+def test_weight_in_one_fold_costs_no_digits():
+    X, y, weights = regimes()
+    folds = np.array_split(np.arange(len(X)), 3)
+    weights[folds[0]] *= 1e12
+    predicted, solved = by_grams(Ridge(1e-3), X, y, weights, folds)
+    expected = by_estimator(Ridge(1e-3), X, y, weights, folds)
+    assert solved.all()
+    np.testing.assert_allclose(predicted, expected, rtol=1e-8, atol=1e-8 * y.std())
+
+
+@pytest.mark.parametrize(
+    "estimator",
+    [
+        Ridge(positive=True),
+        Ridge(solver="sag"),
+        Ridge(alpha=np.array([1.0, 2.0])),
+        Ridge(fit_intercept=False),
+        LinearRegression(positive=True),
+        LinearRegression(fit_intercept=False),
+        ElasticNet(),
+        TransformedTargetRegressor(Ridge()),
+        make_pipeline(MinMaxScaler(), Ridge()),
+        make_pipeline(StandardScaler(with_mean=False), Ridge()),
+        make_pipeline(StandardScaler(), StandardScaler(), Ridge()),
+        type("MyRidge", (Ridge,), {})(),
+    ],
+    ids=str,
+)
+def test_anything_else_is_left_to_the_estimator(estimator):
+    assert recognise(estimator) is None
+
+
+@pytest.mark.parametrize(
+    "X",
+    [
+        csr_array(np.eye(3)),
+        np.array([[1.0, np.nan]]),
+        np.array([["1", "2"]]),
+        np.array([[1.0, "a"]], dtype=object),
+        pd.DataFrame({"a": [1.0], "b": pd.Categorical(["x"])}),
+    ],
+    ids=["sparse", "missing", "text", "object", "category"],
+)
+def test_tables_that_are_more_than_numbers_are_left_to_the_estimator(X):
+    assert make_table(X, np.ones((X.shape[0], 1))) is None
+
+
+# Whole fits: with and without the short cut.
+
+
+@pytest.fixture
+def both_ways(monkeypatch):
+    """Fit a mixture as it comes, then with every expert fitted by scikit-learn."""
+
+    def fit(*arguments, X, y, fit_params=None, **parameters):
+        defaults = {"random_state": 0, "n_init": 2, "max_iter": 20}
+        mixtures = []
+        for _ in range(2):
+            mixture = MixtureOfExpertsRegressor(*arguments, **{**defaults, **parameters})
+            mixtures.append(mixture.fit(X, y, **(fit_params or {})))
+            monkeypatch.setattr(_experts, "recognise", lambda estimator: None)
+        return mixtures
+
+    return fit
+
+
+def assert_same_fit(fast, slow, X):
+    np.testing.assert_allclose(fast.lower_bounds_, slow.lower_bounds_, rtol=1e-8, atol=1e-8)
+    np.testing.assert_allclose(fast.predict(X), slow.predict(X), rtol=1e-8)
+    np.testing.assert_allclose(fast.dispersions_, slow.dispersions_, rtol=1e-8)
+
+
+TABLES = {
+    "plain": lambda X: X,
+    "frame": lambda X: pd.DataFrame(X, columns=[*"abcd"]),
+    "integers": lambda X: np.rint(X).astype(int),
+    "columns first": np.asfortranarray,
+}
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")  # 20 iterations
+@pytest.mark.parametrize("kind", TABLES)
+@pytest.mark.parametrize("cv", [5, KFold(3), None], ids=str)
+def test_whole_fit_is_the_same(both_ways, kind, cv):
+    X, y, _ = regimes(120)
+    X = TABLES[kind](X)
+    y = y[:, 0] * np.where(np.asarray(X)[:, 0] > 50, 1.0, -1.0)
+    weight = np.random.default_rng(2).integers(0, 3, len(y))
+    params = {"sample_weight": weight}
+    fast, slow = both_ways(Ridge(), 2, X=X, y=y, cv=cv, fit_params=params)
+    assert_same_fit(fast, slow, X)
+    np.testing.assert_allclose(fast.gain_, slow.gain_, rtol=1e-7, atol=1e-8)
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")  # 20 iterations
+def test_whole_fit_of_several_kinds_and_outputs_is_the_same(both_ways):
+    X, y, _ = regimes(150, n_outputs=2)
+    experts = [
+        ("plain", LinearRegression()),
+        ("scaled", make_pipeline(StandardScaler(), Ridge())),
+        ("other", ElasticNet(1e-3)),
+    ]
+    fast, slow = both_ways(experts, X=X, y=y)
+    assert_same_fit(fast, slow, X)
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")  # 20 iterations
+def test_leave_one_out(both_ways):
+    X, y, _ = regimes(40, 2)
+    fast, slow = both_ways(Ridge(), 2, X=X, y=y[:, 0], cv=LeaveOneOut(), verdict=False)
+    assert_same_fit(fast, slow, X)
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")  # 20 iterations
+def test_folds_that_leave_rows_out_are_respected(both_ways):
+    """Training sides that are less than the rest of the table: no sum of the other folds."""
+    X, y, _ = regimes(120)
+    splits = [(train[::2], test) for train, test in KFold(3).split(X)]
+    fast, slow = both_ways(Ridge(), 2, X=X, y=y[:, 0], cv=splits, verdict=False)
+    assert_same_fit(fast, slow, X)
+    whole = both_ways(Ridge(), 2, X=X, y=y[:, 0], cv=KFold(3), verdict=False)[0]
+    assert not np.allclose(fast.lower_bound_, whole.lower_bound_)
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")  # 20 iterations
+def test_request_of_the_user_about_weights_is_respected(both_ways):
+    X, y, _ = regimes(120)
+    with config_context(enable_metadata_routing=True):
+        scaler = StandardScaler().set_fit_request(sample_weight=False)
+    fast, slow = both_ways(make_pipeline(scaler, Ridge(100.0)), 2, X=X, y=y[:, 0])
+    assert_same_fit(fast, slow, X)
