@@ -105,7 +105,7 @@ def compare(case: Case, n_splits: int) -> Outcome:
     begun, scores, mixtures = perf_counter(), [], []
     for seed in range(n_splits):
         X, X_test, y, y_test = case.split(seed)
-        models = [*case.rivals(seed), case.mixture(seed, verdict=seed == 0)]
+        models = [*case.rivals(seed), case.mixture(seed)]
         scores.append([model.fit(X, y).score(X_test, y_test) for model in models])
         mixtures.append(models[-1])
     X_test = case.split(0)[1]

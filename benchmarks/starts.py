@@ -65,7 +65,7 @@ def run(name: str, data: str | None, rows: int, n_experts: int) -> list[dict[str
     mixture = MixtureOfExpertsClassifier if is_classifier else MixtureOfExpertsRegressor
     records = []
     for (label, expert), kind in itertools.product(experts(is_classifier).items(), STARTS):
-        model = mixture(expert, n_experts, init=kind, n_init=1, verdict=False, random_state=0)
+        model = mixture(expert, n_experts, init=kind, n_init=1, random_state=0)
         model.fit(X[:half], y[:half])
         nll = -model.log_prob(X[half:], y[half:]).mean()
         bounds = {"race": model.start_bounds_[kind], "bound": model.lower_bound_}

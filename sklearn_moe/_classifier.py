@@ -59,13 +59,15 @@ class MixtureOfExpertsClassifier(ClassifierMixin, BaseMixtureOfExperts):
     max_iter : int, default=100
         Largest number of EM iterations.
     tol : float, default=1e-4
-        EM has converged when an iteration changes the bound by less than `tol`: the relative
-        change of the likelihood per unit of sample weight, whatever the units of the target.
-        Cross-fitted EM also ends when five iterations have not raised the best bound by `tol`.
+        EM has converged when an iteration changes its score by less than `tol`: the relative
+        change of the likelihood per unit of sample weight, whatever the units of the target. It
+        also ends when the best score is not raised by `tol` within three iterations with
+        witnesses (see `verdict`), five without.
     verdict : bool, default=True
-        Whether to estimate `heldout_log_prob_` and `gain_` by chains of EM that never saw the rows
-        they are scored on. With five folds this costs about three times the iterations up to the
-        best state; searches that only need predictions can do without.
+        Whether EM is led by witnesses: one EM for each fold that never sees it, run in step with
+        the fit, whose mean log density of their folds is the score. It decides which iteration is
+        kept, and gives `gain_`. An iteration then costs about five times as much, with five folds.
+        If False, the score is the bound, which experts of many parameters overfit.
     warm_start : bool, default=False
         Whether to begin from the responsibilities of the mixture fitted before, if it has as many
         experts, in place of `init`.
@@ -100,15 +102,17 @@ class MixtureOfExpertsClassifier(ClassifierMixin, BaseMixtureOfExperts):
     converged_ : bool
         Whether EM settled (see `tol`).
     lower_bound_ : float
-        Best bound, that of `experts_`, `gate_` and `dispersions_`: the mean log-likelihood per
-        unit of sample weight, out of fold if cross-fitted, else minus the gate's penalty.
+        Bound of `experts_`, `gate_` and `dispersions_`: the mean log-likelihood per unit of sample
+        weight, out of fold if cross-fitted, else minus the gate's penalty.
     lower_bounds_ : list of float
         The bound of each iteration.
     start_bounds_ : dict of str to float
         The bound that each start reached in the race.
     heldout_log_prob_ : float
-        Mean log-likelihood of rows that no step of EM had seen; NaN if `cv` is None or `verdict`
-        is False. The bound is somewhat higher where experts are flexible.
+        Mean log-likelihood of rows by the witnesses that had not seen them; NaN if `cv` is None or
+        `verdict` is False. The bound is higher where experts are flexible.
+    heldout_log_probs_ : list of float
+        The same for each iteration; empty if there were no witnesses.
     gain_ : float
         `heldout_log_prob_` minus that of one expert on the same folds, in nats. The gate helps if
         it is above two standard errors.

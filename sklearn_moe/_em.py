@@ -1,8 +1,9 @@
-"""The engine: iterate M-step and E-step until the bound settles, and keep the best state.
+"""The engine: iterate M-step and E-step until the score settles, and keep the best state.
 
-It knows verbs and no statistics. A run that rises steadily stops when one more iteration changes
-the bound by less than `tol`; a run that wanders (tree experts do not maximise a likelihood) stops
-when `patience` iterations in a row have not raised the best bound by `tol`.
+It knows verbs and no statistics. What is raised is the score of an expectation: the bound, or what
+witnesses say. A run that rises steadily stops when one more iteration changes the score by less
+than `tol`; a run that wanders (tree experts do not maximise a likelihood), or that has learnt too
+much, stops when `patience` iterations in a row have not raised the best score by `tol`.
 """
 
 from __future__ import annotations
@@ -18,6 +19,9 @@ class Expectation(Protocol):
 
     @property
     def lower_bound(self) -> float: ...
+
+    @property
+    def score(self) -> float: ...
 
 
 class Model(Protocol):
@@ -45,6 +49,7 @@ class EMResult:
     expectation: Any
     last: Any
     lower_bounds: tuple[float, ...] = ()
+    scores: tuple[float, ...] = ()
     best_iter: int = 0
     converged: bool = False
     reason: str = "max_iter"
@@ -80,32 +85,31 @@ def run_em(
 
 
 def _append(result: EMResult, state: Any, expectation: Any) -> EMResult:
-    bounds = (*result.lower_bounds, expectation.lower_bound)
-    if result.expectation is None or expectation.lower_bound > result.lower_bound:
-        return replace(
-            result,
-            state=state,
-            expectation=expectation,
-            last=expectation,
-            lower_bounds=bounds,
-            best_iter=len(bounds),
-        )
-    return replace(result, last=expectation, lower_bounds=bounds)
+    best = result.expectation
+    longer = replace(
+        result,
+        last=expectation,
+        lower_bounds=(*result.lower_bounds, expectation.lower_bound),
+        scores=(*result.scores, expectation.score),
+    )
+    if best is None or expectation.score > best.score:
+        return replace(longer, state=state, expectation=expectation, best_iter=longer.n_iter)
+    return longer
 
 
 def _judge(result: EMResult, rule: EMRule) -> EMResult:
-    bounds = result.lower_bounds
-    if len(bounds) > 1 and abs(bounds[-1] - bounds[-2]) < rule.tol:
+    scores = result.scores
+    if len(scores) > 1 and abs(scores[-1] - scores[-2]) < rule.tol:
         return replace(result, converged=True, reason="tol")
-    early, late = bounds[: -rule.patience], bounds[-rule.patience :]
+    early, late = scores[: -rule.patience], scores[-rule.patience :]
     if not early or max(late) >= max(early) + rule.tol:
         return result
-    if rule.monotone and _settles(bounds[-rule.patience - 1 :]):
+    if rule.monotone and _settles(scores[-rule.patience - 1 :]):
         return result
     return replace(result, converged=not rule.monotone, reason="patience")
 
 
-def _settles(bounds: tuple[float, ...]) -> bool:
+def _settles(scores: tuple[float, ...]) -> bool:
     """Whether the changes shrink: penalised experts slide past the peak to their fixed point."""
-    changes = [abs(late - early) for early, late in pairwise(bounds)]
+    changes = [abs(late - early) for early, late in pairwise(scores)]
     return changes[-1] < 0.5 * max(changes)

@@ -14,7 +14,7 @@ from ._mixture import FittedMixture, Recipe
 from ._numeric import Array
 from ._progress import Reporter
 from ._training import Training
-from ._verdict import UNKNOWN, Verdict, judge
+from ._verdict import UNKNOWN, Verdict, judge, run_witnessed
 
 
 @dataclass(frozen=True)
@@ -44,12 +44,13 @@ def run_fit(
     # The baseline has shown the experts' parameters to be valid; the next hundred fits trust them.
     with config_context(skip_parameter_validation=True):
         heat = race(model, recipe, starts, lambda: -baseline.log_prob, rule, reporter.start)
-        result = run_em(model, heat.winner, rule, reporter.iteration)
-        mixture = model.finish(result)
-        reporter.end(result)
-        if not verdict:
-            return Fit(training, recipe, heat, result, mixture, UNKNOWN)
-        judgement = judge(recipe, data, splits, baseline, result, heat.start, rule.tol)
+        if verdict:
+            result = run_witnessed(model, recipe, heat, rule, reporter.iteration)
+        else:
+            result = run_em(model, heat.winner, rule, reporter.iteration)
+        mixture = model.finish(result.state)
+    reporter.end(result)
+    judgement = judge(baseline, result, data) if verdict else UNKNOWN
     return Fit(training, recipe, heat, result, mixture, judgement)
 
 
@@ -71,6 +72,7 @@ def fitted_attributes(fit: Fit) -> dict[str, Any]:
         "lower_bounds_": list(result.lower_bounds),
         "start_bounds_": fit.heat.bounds,
         "heldout_log_prob_": fit.verdict.log_prob,
+        "heldout_log_probs_": ([] if result.expectation.held_out is None else list(result.scores)),
         "gain_": fit.verdict.gain,
         "gain_stderr_": fit.verdict.stderr,
     }
@@ -90,7 +92,7 @@ def failure_text(result: EMResult, tol: float) -> str:
             "state is kept. Use cross-fitting (cv=5) for experts of this kind."
         )
     return (
-        f"EM did not settle within max_iter={result.n_iter} iterations: the last change of the "
-        f"bound was not below tol={tol} per unit of weight. The state with the best bound, of "
-        f"iteration {result.best_iter}, is kept. Raise max_iter or tol."
+        f"EM did not settle within max_iter={result.n_iter} iterations: the last change of its "
+        f"score was not below tol={tol} per unit of weight. The best state, of iteration "
+        f"{result.best_iter}, is kept. Raise max_iter or tol."
     )

@@ -58,10 +58,11 @@ class Start:
 
 @dataclass(frozen=True)
 class Race:
-    """The winning run, its start, and the bound that each start reached."""
+    """The winning run, its start and first responsibilities, and the bound of each start."""
 
     winner: EMResult
     start: Start
+    resp: Array
     bounds: dict[str, float]
 
 
@@ -80,10 +81,9 @@ def race(
     on_start: OnStart = lambda name, result: None,
 ) -> Race:
     """Run all starts for one iteration, the better half for a few more; the best of them wins."""
-    runs: dict[Start, EMResult] = {}
-    for start in starts:
-        resp = start.responsibilities(recipe, model.data, surprise)
-        runs[start] = run_em(model, model.expect(resp), replace(rule, max_iter=1))
+    first = {start: start.responsibilities(recipe, model.data, surprise) for start in starts}
+    once = replace(rule, max_iter=1)
+    runs = {start: run_em(model, model.expect(resp), once) for start, resp in first.items()}
     leaders = sorted(starts, key=lambda start: -runs[start].lower_bound)
     short = replace(rule, max_iter=min(RACE_LENGTH, rule.max_iter))
     for start in leaders[: (len(starts) + 1) // 2]:
@@ -92,7 +92,7 @@ def race(
         on_start(start_name(start), run)
     winner = max(starts, key=lambda start: runs[start].lower_bound)
     bounds = {start_name(start): run.lower_bound for start, run in runs.items()}
-    return Race(runs[winner], winner, bounds)
+    return Race(runs[winner], winner, first[winner], bounds)
 
 
 def start_name(start: Start) -> str:

@@ -19,7 +19,7 @@ from sklearn.linear_model import LinearRegression, Ridge
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
 
-from ._numeric import BLOCK_ELEMENTS, Array, weighted_grams
+from ._numeric import BLOCK_ELEMENTS, Array, sums_of_others, weighted_grams
 
 Rows = NDArray[np.intp]
 
@@ -122,7 +122,7 @@ def predict_left_out(
     parts = [np.arange(len(weights))] if folds is None else folds
     grams = np.stack([_weighted_grams(table, weights, rows) for rows in parts])
     if folds is not None:
-        grams = _sums_of_others(grams)
+        grams = sums_of_others(grams)
     coef, solved = _solve(problems, grams, table.n_features)
     predicted = np.empty((len(weights), len(problems), table.y.shape[1]))
     for fold_coef, rows in zip(coef, parts, strict=True):
@@ -132,17 +132,6 @@ def predict_left_out(
             predicted[piece] = flat.reshape(len(piece), *predicted.shape[1:])
     predicted += table.y_center
     return predicted, solved
-
-
-def _sums_of_others(parts: Array) -> Array:
-    """For each part the sum of all others.
-
-    Not the total less the part: an expert may have nearly all of its weight in one fold.
-    """
-    sums = np.zeros_like(parts)
-    np.cumsum(parts[:-1], axis=0, out=sums[1:])
-    sums[:-1] += np.cumsum(parts[:0:-1], axis=0)[::-1]
-    return sums
 
 
 def _weighted_grams(table: Table, weights: Array, rows: Rows) -> Array:

@@ -10,10 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ._content import uniform_by_content
-from ._em import EMResult
 from ._experts import Data, Template, fit_all_rows, fit_predict
 from ._folds import Rows, Splits
-from ._gate_bank import GateBank, gate_penalty
+from ._gate_bank import GateBank, SoftmaxBank, make_gate_bank
 from ._numeric import WEIGHT_GRID, Array, log_normalize, safe_log
 from ._parallel import Workers
 from ._validation import take_params
@@ -25,14 +24,19 @@ LOST_SHARE = 0.02
 
 @dataclass(frozen=True)
 class MixtureExpectation:
-    """Result of an E-step. Columns belong to `members`, positions in the list of templates."""
+    """Result of an E-step. Columns belong to `members`, positions in the list of templates.
+
+    The score is the bound or, where rows are held out, their mean log density.
+    """
 
     log_resp: Array
     members: tuple[int, ...]
     lower_bound: float = -np.inf
     log_evidence: Array | None = None
-    gates: Sequence[Any] | None = None
+    gates: Any = None
     reseeded: frozenset[int] = frozenset()
+    score: float = -np.inf
+    held_out: Array | None = None
 
 
 @dataclass(frozen=True)
@@ -44,7 +48,7 @@ class MixtureState:
     experts: list[Any] | None
     mean: Array
     dispersion: Array
-    gates: list[Any]
+    gates: Any
     log_gate: Array
     reseeded: frozenset[int]
 
@@ -71,7 +75,7 @@ class MixtureModel:
     templates: Sequence[Template]
     thresholds: Array
     family: Family
-    gate_bank: GateBank
+    gate_bank: GateBank | SoftmaxBank
     splits: Splits | None
     workers: Workers = field(repr=False)
 
@@ -104,21 +108,20 @@ class MixtureModel:
         weight = self.data.sample_weight
         bound = float(weight @ log_evidence) / weight.sum()
         if self.splits is None:
-            bound -= gate_penalty(state.gates[0]) / weight.sum()
+            bound -= self.gate_bank.penalty(state.gates) / weight.sum()
         return MixtureExpectation(
-            log_resp, state.members, bound, log_evidence, state.gates, state.reseeded
+            log_resp, state.members, bound, log_evidence, state.gates, state.reseeded, bound
         )
 
-    def finish(self, result: EMResult) -> FittedMixture:
-        """The best state of a run, fitted to all rows: what the bound of the run speaks of."""
-        state: MixtureState = result.state
+    def finish(self, state: MixtureState) -> FittedMixture:
+        """A state fitted to all rows: what its bound speaks of."""
         weights = state.resp * self.data.sample_weight[:, None]
-        experts, gate = state.experts, state.gates[0]
+        experts = state.experts
         if experts is None:
             specialised = self._specialised(state.resp, state.members)
             templates = self._templates(state.members)
             experts = fit_all_rows(self.data, templates, specialised, self.workers)
-            gate = self.gate_bank.fit(weights, earlier=gate)
+        gate = self.gate_bank.finish(state.gates, weights)
         return FittedMixture(experts, gate, state.dispersion, state.members, weights.sum(axis=0))
 
     def _templates(self, members: tuple[int, ...]) -> list[Template]:
@@ -206,7 +209,7 @@ class Recipe:
 
     def build(self, data: Data, splits: Splits | None) -> MixtureModel:
         """The mixture of these parts for the table `data`, cross-fitted over `splits`."""
-        bank = GateBank(self.gate, data, splits, self.seed, self.gate_params)
+        bank = make_gate_bank(self.gate, data, splits, self.seed, self.gate_params)
         return MixtureModel(
             data, self.templates, self.thresholds, self.family, bank, splits, self.workers
         )

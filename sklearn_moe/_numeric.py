@@ -58,6 +58,17 @@ def weighted_grams(Z: Array, weights: Array) -> Array:
     return grams
 
 
+def sums_of_others(parts: Array) -> Array:
+    """For each part the sum of all others.
+
+    Not the total less the part: an expert may have nearly all of its weight in one fold.
+    """
+    sums = np.zeros_like(parts)
+    np.cumsum(parts[:-1], axis=0, out=sums[1:])
+    sums[:-1] += np.cumsum(parts[:0:-1], axis=0)[::-1]
+    return sums
+
+
 def log_softmax(scores: Array) -> Array:
     """Row-wise log softmax of `scores` (n, K)."""
     return log_normalize(scores)[0]

@@ -8,6 +8,7 @@ steps with backtracking, many by L-BFGS.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import Any
@@ -17,7 +18,7 @@ import scipy.linalg
 import scipy.optimize
 import scipy.sparse as sp
 
-from .._numeric import Array, row_max, row_sum, weighted_grams
+from .._numeric import BLOCK_ELEMENTS, Array, row_sum, weighted_grams
 
 NEWTON_LIMIT = 250
 
@@ -48,49 +49,97 @@ class SoftLogit:
 
     def evaluate(self, theta: Array) -> tuple[float, Array, Array]:
         """Objective, gradient (K - 1, d + 1) and gate probabilities (n, K) at `theta`."""
-        scores = decision(self.Z, theta)
-        scores -= row_max(scores)[:, None]
-        proba = np.exp(scores)
-        normaliser = row_sum(proba)
-        proba /= normaliser[:, None]
-        loss = float(self.total @ np.log(normaliser)) - float(np.vdot(self.targets, scores))
-        residual = (proba * self.total[:, None] - self.targets) @ self.basis
-        gradient = np.empty_like(theta)
-        gradient[:, :-1] = (self.Z.T @ residual).T + self.alpha * theta[:, :-1]
-        gradient[:, -1] = residual.sum(axis=0)
+        loss, gradient = 0.0, np.zeros((self.targets.shape[1], theta.shape[1]))
+        proba = np.empty(self.targets.shape, order="F")
+        for rows in row_blocks(self.Z, self.targets.shape[1]):
+            Z, target, total = self.Z[rows], self.targets[rows].T, self.total[rows]
+            scores, share, log_sum = softmax_columns(scores_of(Z, self.basis @ theta))
+            loss += float(total @ log_sum) - float(np.vdot(target, scores))
+            gradient += design_sums(Z, share * total - target)
+            proba[rows] = share.T
+        gradient = self.basis.T @ gradient
+        gradient[:, :-1] += self.alpha * theta[:, :-1]
         return loss + self.penalty(theta), gradient, proba
 
     def hessian(self, proba: Array) -> Array:
-        """Exact Hessian, a square matrix over the flattened coefficients.
+        """Exact Hessian, a square matrix over the flattened coefficients."""
+        grams = pair_grams(self.Z, proba.T, self.total)
+        return assemble_hessian(grams, self.targets.shape[1], self.alpha)
 
-        The curvature of a pair of experts is minus the product of their probabilities; that of an
-        expert with itself is what makes its row sum to zero.
-        """
-        first, second = np.triu_indices(proba.shape[1], 1)
-        grams = weighted_design_grams(
-            self.Z, proba[:, first] * proba[:, second] * self.total[:, None]
-        )
-        difference = self.basis[first] - self.basis[second]
-        products = difference[:, :, None] * difference[:, None, :]
-        n_free, width = self.shape
-        blocks = np.tensordot(products, grams, axes=(0, 0))
-        hessian = blocks.swapaxes(1, 2).reshape(n_free * width, -1)
-        ridge = np.full(self.shape, self.alpha)
-        ridge[:, -1] = 0.0
-        hessian.flat[:: len(hessian) + 1] += ridge.ravel()
-        return hessian
+
+def row_blocks(Z: Any, n_columns: int) -> Iterator[slice]:
+    """Slices of rows of `Z` for which a table of `n_columns` stays in a core's cache.
+
+    Sparse rows are costly to cut, and come in one piece.
+    """
+    n_samples, width = Z.shape
+    size = n_samples if sp.issparse(Z) else max(64, BLOCK_ELEMENTS // max(width, n_columns))
+    for first in range(0, n_samples, size):
+        yield slice(first, first + size)
+
+
+def scores_of(Z: Any, weights: Array) -> Array:
+    """Scores (..., B) of `B` rows under `weights` (..., d + 1), whose last column is the intercept.
+
+    Experts come before rows: numpy is fast along the last axis, and there are few experts.
+    """
+    flat = weights.reshape(-1, weights.shape[-1])
+    scores = (Z @ flat[:, :-1].T).T if sp.issparse(Z) else flat[:, :-1] @ Z.T
+    scores += flat[:, -1:]
+    return scores.reshape(*weights.shape[:-1], -1)
+
+
+def softmax_columns(scores: Array) -> tuple[Array, Array, Array]:
+    """Softmax over the experts of `scores` (..., K, B), which are overwritten.
+
+    Returns the scores less their maximum, the probabilities, and the log of the normaliser.
+    """
+    scores -= scores.max(axis=-2, keepdims=True)
+    proba = np.exp(scores)
+    normaliser = proba.sum(axis=-2, keepdims=True)
+    proba /= normaliser
+    return scores, proba, np.log(normaliser[..., 0, :])
+
+
+def design_sums(Z: Any, values: Array) -> Array:
+    """Sums (..., d + 1) over rows of `values` (..., B) times the rows of `Z`, and alone."""
+    flat = values.reshape(-1, values.shape[-1])
+    sums = np.empty((len(flat), Z.shape[1] + 1))
+    sums[:, :-1] = (Z.T @ flat.T).T if sp.issparse(Z) else flat @ Z
+    sums[:, -1] = flat.sum(axis=1)
+    return sums.reshape(*values.shape[:-1], -1)
+
+
+def pair_grams(Z: Any, proba: Array, total: Array) -> Array:
+    """Gram matrices (pairs, d + 1, d + 1) of the rows, weighted by the product of two experts'
+    probabilities `proba` (K, n) and by `total` (n,)."""
+    first, second = np.triu_indices(len(proba), 1)
+    return weighted_design_grams(Z, (proba[first] * proba[second] * total).T)
+
+
+def assemble_hessian(grams: Array, n_experts: int, alpha: float) -> Array:
+    """Hessian over the flattened coefficients from the Grams of all pairs of experts.
+
+    The curvature of a pair is minus its Gram; that of an expert with itself is what makes its row
+    of blocks sum to zero.
+    """
+    first, second = np.triu_indices(n_experts, 1)
+    basis = sum_zero_basis(n_experts)
+    difference = basis[first] - basis[second]
+    products = difference[:, :, None] * difference[:, None, :]
+    blocks = np.tensordot(products, grams, axes=(0, 0))
+    width = grams.shape[-1]
+    hessian = blocks.swapaxes(1, 2).reshape((n_experts - 1) * width, -1)
+    ridge = np.full((n_experts - 1, width), alpha)
+    ridge[:, -1] = 0.0
+    hessian.flat[:: len(hessian) + 1] += ridge.ravel()
+    return hessian
 
 
 @lru_cache
 def sum_zero_basis(n_experts: int) -> Array:
     """Orthonormal columns (K, K - 1) that span the vectors of sum zero."""
     return scipy.linalg.helmert(n_experts).T
-
-
-def decision(Z: Any, theta: Array) -> Array:
-    """Scores (n, K) of the experts, one row-wise constant short of unique."""
-    basis = sum_zero_basis(theta.shape[0] + 1)
-    return Z @ (theta[:, :-1].T @ basis.T) + theta[:, -1] @ basis.T
 
 
 def weighted_design_grams(Z: Any, weights: Array) -> Array:
@@ -121,7 +170,7 @@ def _newton(problem: SoftLogit, theta: Array, max_iter: int, tol: float) -> tupl
     for iteration in range(max_iter):
         if np.abs(gradient).max() <= target:
             return theta, iteration
-        step = _newton_step(problem.hessian(proba), gradient)
+        step = newton_step(problem.hessian(proba), gradient)
         moved = _backtrack(problem, theta, step, value, gradient)
         if moved is None:
             return theta, iteration
@@ -129,7 +178,8 @@ def _newton(problem: SoftLogit, theta: Array, max_iter: int, tol: float) -> tupl
     return theta, max_iter
 
 
-def _newton_step(hessian: Array, gradient: Array) -> Array:
+def newton_step(hessian: Array, gradient: Array) -> Array:
+    """Solve for the step; the Hessian is overwritten."""
     # Separable regions without a penalty flatten the objective; the jitter keeps it solvable.
     jitter = 1e-12 * np.trace(hessian) / len(hessian) + np.finfo(float).tiny
     hessian.flat[:: len(hessian) + 1] += jitter

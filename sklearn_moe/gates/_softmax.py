@@ -11,7 +11,7 @@ from .._design import TabularEncoder
 from .._numeric import Array, log_softmax
 from .._validation import Interval, check_is_fitted, fit_context
 from ._base import Gate
-from ._newton import SoftLogit, decision, solve, sum_zero_basis
+from ._newton import SoftLogit, scores_of, solve, sum_zero_basis
 
 
 class SoftmaxGate(Gate):
@@ -104,7 +104,8 @@ class SoftmaxGate(Gate):
                 f"got shape {expert_weights.shape}. Pass responsibilities times sample weights."
             )
         encoder = self.make_encoder(X, expert_weights.sum(axis=1))
-        return self.fit_encoded(encoder, encoder.transform(X), expert_weights)
+        problem = SoftLogit(encoder.transform(X), expert_weights, float(self.alpha))
+        return self.set_solution(encoder, *solve(problem, None, self.max_iter, self.tol))
 
     def make_encoder(self, X: Any, sample_weight: Array) -> TabularEncoder:
         """Learn what can be computed once for all fits on the same rows.
@@ -123,38 +124,24 @@ class SoftmaxGate(Gate):
         """
         return TabularEncoder().fit(X, sample_weight)
 
-    def fit_encoded(
-        self,
-        encoder: TabularEncoder,
-        Z: Any,
-        expert_weights: Array,
-        previous: SoftmaxGate | None = None,
-        max_iter: int | None = None,
-    ) -> SoftmaxGate:
-        """Fit to an encoded matrix, starting from the coefficients of an earlier fit.
+    def set_solution(self, encoder: TabularEncoder, theta: Array, n_iter: int) -> SoftmaxGate:
+        """Take coefficients that were found elsewhere.
 
         Parameters
         ----------
         encoder : TabularEncoder
-            The encoder that made `Z`; it is kept for queries.
-        Z : {ndarray, sparse matrix} of shape (n_samples, n_encoded_features)
-            Encoded features.
-        expert_weights : ndarray of shape (n_samples, n_experts)
-            Responsibilities times sample weights.
-        previous : SoftmaxGate, default=None
-            A fitted gate with as many experts to start from.
-        max_iter : int, default=None
-            Takes the place of the parameter for this fit, if given.
+            The encoder of the table that they belong to.
+        theta : ndarray of shape (n_experts - 1, n_encoded_features + 1)
+            Coefficients in the basis of the solver, the intercepts last.
+        n_iter : int
+            Iterations that finding them took.
 
         Returns
         -------
         self : SoftmaxGate
             The fitted gate.
         """
-        problem = SoftLogit(Z, expert_weights, float(self.alpha))
-        start = None if previous is None else previous._theta()
-        theta, n_iter = solve(problem, start, max_iter or self.max_iter, self.tol)
-        basis = sum_zero_basis(expert_weights.shape[1])
+        basis = sum_zero_basis(len(theta) + 1)
         self.encoder_ = encoder
         self.coef_ = basis @ theta[:, :-1]
         self.intercept_ = basis @ theta[:, -1]
@@ -175,22 +162,8 @@ class SoftmaxGate(Gate):
             Log probabilities; the exponentials of each row sum to one.
         """
         check_is_fitted(self, "coef_")
-        return self.predict_log_proba_encoded(self.encoder_.transform(X))
-
-    def predict_log_proba_encoded(self, Z: Any) -> Array:
-        """Log probabilities for rows already encoded.
-
-        Parameters
-        ----------
-        Z : {ndarray, sparse matrix} of shape (n_samples, n_encoded_features)
-            Encoded features.
-
-        Returns
-        -------
-        log_proba : ndarray of shape (n_samples, n_experts)
-            Log probabilities.
-        """
-        return log_softmax(decision(Z, self._theta()))
+        weights = np.column_stack([self.coef_, self.intercept_])
+        return log_softmax(scores_of(self.encoder_.transform(X), weights).T)
 
     def penalty(self) -> float:
         """What the objective subtracts from the summed log-likelihood.
@@ -201,10 +174,6 @@ class SoftmaxGate(Gate):
             Half of `alpha` times the sum of the squared `coef_`.
         """
         return 0.5 * self.alpha * float((self.coef_**2).sum())
-
-    def _theta(self) -> Array:
-        basis = sum_zero_basis(len(self.intercept_))
-        return basis.T @ np.column_stack([self.coef_, self.intercept_])
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

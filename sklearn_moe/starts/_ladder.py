@@ -14,7 +14,7 @@ from sklearn.linear_model import Ridge
 from .._em import EMResult, EMRule, run_em
 from .._experts import make_template
 from .._folds import Splits, content_folds
-from .._gate_bank import GateBank
+from .._gate_bank import make_gate_bank
 from .._mixture import MixtureModel
 from .._numeric import Array
 from .._parallel import Workers
@@ -49,7 +49,7 @@ def _linear_model(context: StartContext) -> MixtureModel:
         templates=templates,
         thresholds=np.zeros(context.n_experts),
         family=gaussian_for(context.T, context.weight),
-        gate_bank=GateBank(SoftmaxGate(), data, splits, context.seed, {}),
+        gate_bank=make_gate_bank(SoftmaxGate(), data, splits, context.seed, {}),
         splits=splits,
         workers=Workers(None),
     )

@@ -1,0 +1,108 @@
+"""Witnesses: they never see the rows they score, and the iteration they praise is the one kept."""
+
+import numpy as np
+import pytest
+from sklearn.linear_model import LogisticRegression, Ridge
+from sklearn.model_selection import KFold
+from sklearn.tree import DecisionTreeRegressor
+
+from sklearn_moe import MixtureOfExpertsClassifier, MixtureOfExpertsRegressor
+from sklearn_moe._initialization import Start
+from sklearn_moe._verdict import PATIENCE, Witness
+
+RNG = np.random.default_rng(0)
+X = RNG.normal(size=(300, 3))
+Y = np.where(X[:, 0] > 0, 3, -3) * X[:, 1] + 0.3 * RNG.normal(size=300)
+FOLDS = KFold(3, shuffle=True, random_state=0)
+
+
+def witness_of_first_fold(y, expert, start, monkeypatch):
+    """The witness that a fit to `y` would give its first fold."""
+    caught = {}
+
+    def keep(training, recipe, *rest):
+        caught.update(training=training, recipe=recipe)
+        raise InterruptedError
+
+    monkeypatch.setattr("sklearn_moe._base.run_fit", keep)
+    with pytest.raises(InterruptedError):
+        MixtureOfExpertsRegressor(expert, n_experts=2, cv=FOLDS, random_state=0).fit(X, y)
+    training = caught["training"]
+    return Witness(caught["recipe"], training.data, training.splits, 0, Start(start))
+
+
+@pytest.mark.parametrize("start", ["ladder", "residual", "kmeans_xy", "tree", "random"])
+@pytest.mark.parametrize("expert", [Ridge(), DecisionTreeRegressor(max_depth=4)], ids=str)
+def test_witness_never_saw_the_rows_it_scores(expert, start, monkeypatch):
+    unseen = next(FOLDS.split(X))[1]
+    changed = Y.copy()
+    changed[unseen] = RNG.permutation(Y[unseen])
+    said = []
+    for y in (Y, changed):
+        witness = witness_of_first_fold(y, expert, start, monkeypatch)
+        witness.target = Y[unseen][:, None]
+        said.append([witness.advance() for _ in range(3)])
+    np.testing.assert_array_equal(*said)
+
+
+@pytest.mark.parametrize("expert", [Ridge(), DecisionTreeRegressor(max_depth=4)], ids=str)
+def test_kept_iteration_is_the_one_that_the_witnesses_praise(expert):
+    moe = MixtureOfExpertsRegressor(expert, random_state=0).fit(X, Y)
+    assert len(moe.heldout_log_probs_) == len(moe.lower_bounds_) == moe.n_iter_
+    best = int(np.argmax(moe.heldout_log_probs_))
+    assert moe.heldout_log_prob_ == pytest.approx(moe.heldout_log_probs_[best], rel=1e-12)
+    assert moe.lower_bound_ == moe.lower_bounds_[best]
+    assert moe.n_iter_ <= best + 1 + PATIENCE
+
+
+def many_columns(n_samples, seed):
+    """Labels by one linear rule in the first of sixty columns."""
+    rng = np.random.default_rng(seed)
+    X = rng.normal(size=(n_samples, 60))
+    return X, (X[:, 0] + X[:, 1] + rng.logistic(size=n_samples) > 0).astype(int)
+
+
+def test_witnesses_end_em_before_it_learns_by_heart():
+    train, test = many_columns(300, 0), many_columns(5000, 1)
+    moes = [
+        MixtureOfExpertsClassifier(LogisticRegression(), random_state=0, verdict=verdict).fit(
+            *train
+        )
+        for verdict in (True, False)
+    ]
+    led, by_bound = (moe.log_prob(*test).mean() for moe in moes)
+    assert moes[0].n_iter_ < moes[1].n_iter_
+    assert led > by_bound + 0.1
+    assert moes[0].gain_ < 2 * moes[0].gain_stderr_
+
+
+def test_one_expert_needs_no_witnesses():
+    moe = MixtureOfExpertsRegressor(n_experts=1).fit(X, Y)
+    assert (moe.gain_, moe.gain_stderr_, moe.heldout_log_probs_) == (0.0, 0.0, [])
+    assert moe.heldout_log_prob_ == pytest.approx(moe.lower_bound_, rel=1e-12)
+
+
+@pytest.mark.parametrize("options", [{"verdict": False}, {"cv": None}], ids=str)
+def test_without_witnesses_there_is_no_verdict(options):
+    moe = MixtureOfExpertsRegressor(random_state=0, **options).fit(X, Y)
+    assert np.isnan([moe.gain_, moe.gain_stderr_, moe.heldout_log_prob_]).all()
+    assert moe.heldout_log_probs_ == []
+    assert moe.lower_bound_ == max(moe.lower_bounds_)
+
+
+class Choosy(Ridge):
+    """Wants 180 rows, as many as a fold of the fit leaves and more than one of a witness does."""
+
+    def fit(self, X, y, sample_weight=None):
+        if len(X) < 180:
+            raise ValueError(f"{len(X)} rows are too few.")
+        return super().fit(X, y, sample_weight)
+
+
+def test_fit_follows_the_bound_where_a_witness_fails():
+    params = {"cv": FOLDS, "init": "kmeans_xy", "random_state": 0}
+    with pytest.warns(UserWarning, match="No verdict.*too few"):
+        moe = MixtureOfExpertsRegressor(Choosy(), **params).fit(X, Y)
+    assert np.isnan(moe.gain_)
+    bare = MixtureOfExpertsRegressor(Choosy(), verdict=False, **params).fit(X, Y)
+    np.testing.assert_array_equal(moe.predict(X), bare.predict(X))
