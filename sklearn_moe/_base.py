@@ -21,7 +21,7 @@ from sklearn.utils.metadata_routing import (
 
 from ._em import EMRule
 from ._experts import make_template, predict_bank
-from ._fitting import Fit, failure_text, fitted_attributes, run_fit
+from ._fitting import Fit, failure_text, fitted_attributes, run_fit, verdict_text
 from ._initialization import Start, named_starts
 from ._mixture import Recipe
 from ._numeric import Array, log_normalize
@@ -182,6 +182,9 @@ class BaseMixtureOfExperts(MetaEstimatorMixin, BaseComposition):
 
     def _warn(self, fit: Fit) -> None:
         templates, kept = fit.recipe.templates, fit.mixture.members
+        if fit.verdict.is_against:
+            warnings.warn(verdict_text(fit.verdict, len(templates)), UserWarning, stacklevel=4)
+            return
         lost = [template.name for k, template in enumerate(templates) if k not in kept]
         if lost:
             message = (

@@ -32,6 +32,6 @@ def distinct(recipe: Recipe) -> list[Template]:
 
 def _single(recipe: Recipe, template: Template, data: Data, splits: Splits | None) -> Baseline:
     weight = data.sample_weight[:, None]
-    _, mean = fit_predict(data, [template], weight, splits, recipe.workers)
+    mean = fit_predict(data, [template], weight, splits, recipe.workers).mean
     dispersion = recipe.family.fit_dispersion(data.target, mean, weight)
     return Baseline(template.name, recipe.family.log_prob(data.target, mean, dispersion)[:, 0])

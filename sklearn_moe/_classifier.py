@@ -59,14 +59,14 @@ class MixtureOfExpertsClassifier(ClassifierMixin, BaseMixtureOfExperts):
     max_iter : int, default=100
         Largest number of EM iterations.
     tol : float, default=1e-4
-        EM has converged when an iteration changes its score by less than `tol`: the relative
+        EM has converged when an iteration changes score and bound by less than `tol`: the relative
         change of the likelihood per unit of sample weight, whatever the units of the target. It
-        also ends when the best score is not raised by `tol` within three iterations with
-        witnesses (see `verdict`), five without.
+        also ends when the best score is not raised by `tol` within five iterations.
     verdict : bool, default=True
         Whether EM is led by witnesses: one EM for each fold that never sees it, run in step with
         the fit, whose mean log density of their folds is the score. It decides which iteration is
-        kept, and gives `gain_`. An iteration then costs about five times as much, with five folds.
+        kept, and gives `gain_`; where that is below minus two standard errors, the best expert
+        alone is kept, with a warning. An iteration costs about five times as much, with five folds.
         If False, the score is the bound, which experts of many parameters overfit.
     warm_start : bool, default=False
         Whether to begin from the responsibilities of the mixture fitted before, if it has as many
@@ -94,7 +94,8 @@ class MixtureOfExpertsClassifier(ClassifierMixin, BaseMixtureOfExperts):
         Share of each expert's probability that is moved to the class rates: the most likely share
         given its out-of-fold predictions. In sample it stays next to zero.
     n_experts_ : int
-        Number of experts left; an expert that loses its rows twice is removed.
+        Number of experts left; an expert that loses its rows twice is removed. 1 if one expert
+        alone was found to be better (see `verdict`).
     expert_mass_ : ndarray of shape (n_experts_,)
         Responsibilities times sample weights, summed over the training rows.
     n_iter_ : int

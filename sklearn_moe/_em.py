@@ -1,9 +1,9 @@
 """The engine: iterate M-step and E-step until the score settles, and keep the best state.
 
 It knows verbs and no statistics. What is raised is the score of an expectation: the bound, or what
-witnesses say. A run that rises steadily stops when one more iteration changes the score by less
-than `tol`; a run that wanders (tree experts do not maximise a likelihood), or that has learnt too
-much, stops when `patience` iterations in a row have not raised the best score by `tol`.
+witnesses say. A run that rises steadily stops when one more iteration changes score and bound by
+less than `tol`; a run that wanders (tree experts do not maximise a likelihood), or that has learnt
+too much, stops when `patience` iterations in a row have not raised the best score by `tol`.
 """
 
 from __future__ import annotations
@@ -99,7 +99,7 @@ def _append(result: EMResult, state: Any, expectation: Any) -> EMResult:
 
 def _judge(result: EMResult, rule: EMRule) -> EMResult:
     scores = result.scores
-    if len(scores) > 1 and abs(scores[-1] - scores[-2]) < rule.tol:
+    if all(_is_still(values, rule.tol) for values in (scores, result.lower_bounds)):
         return replace(result, converged=True, reason="tol")
     early, late = scores[: -rule.patience], scores[-rule.patience :]
     if not early or max(late) >= max(early) + rule.tol:
@@ -107,6 +107,10 @@ def _judge(result: EMResult, rule: EMRule) -> EMResult:
     if rule.monotone and _settles(scores[-rule.patience - 1 :]):
         return result
     return replace(result, converged=not rule.monotone, reason="patience")
+
+
+def _is_still(values: tuple[float, ...], tol: float) -> bool:
+    return len(values) > 1 and abs(values[-1] - values[-2]) < tol
 
 
 def _settles(scores: tuple[float, ...]) -> bool:

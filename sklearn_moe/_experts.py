@@ -1,8 +1,8 @@
 """A bank of experts: fit all of them, in and out of fold, and collect what they predict.
 
-One job fits one expert on one fold's training rows and predicts its test rows; plain least squares
-do all folds at once, without jobs. The template may be any scikit-learn estimator; what it needs to
-be weighted, seeded, aligned to the classes and named in errors is done here.
+One job fits one expert on one fold's training rows and predicts its test rows; plain linear experts
+are solved for in all folds at once, without jobs. The template may be any scikit-learn estimator;
+what it needs to be weighted, seeded, aligned to the classes and named in errors is done here.
 """
 
 from __future__ import annotations
@@ -16,17 +16,13 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import clone
 
-from ._folds import Splits, leave_out_folds
-from ._least_squares import (
-    LeastSquares,
-    Table,
-    is_worth_it,
-    make_table,
-    predict_left_out,
-    recognise,
-)
+from . import _least_squares, _logistic
+from ._folds import Splits
+from ._least_squares import LeastSquares, Table
+from ._logistic import LabelledTable, Logistic
 from ._numeric import Array
 from ._parallel import Workers
+from ._plain import finite_numbers
 from ._validation import n_rows, take_params, take_rows
 from ._weighting import WeightPlan, fit_weighted, plan_weights
 
@@ -40,8 +36,8 @@ REMEDY = (
 class Template:
     """One expert to be cloned: its name, the seeded estimator, its metadata.
 
-    `kind` is the same number for copies of one estimator. `problem` is set if it is plain least
-    squares.
+    `kind` is the same number for copies of one estimator. `problem` is what a plain linear one
+    solves.
     """
 
     name: str
@@ -49,7 +45,7 @@ class Template:
     kind: int
     params: dict
     plan: WeightPlan
-    problem: LeastSquares | None = None
+    problem: LeastSquares | Logistic | None = None
 
     def take(self, rows: NDArray[np.intp], n_samples: int) -> Template:
         """The template for some rows of a table of `n_samples`: its metadata cut to them."""
@@ -60,7 +56,9 @@ def make_template(name: str, estimator: Any, seed: int, params: dict) -> Templat
     """The template of a user's estimator: its own clone, seeded, with its plan for weights."""
     expert = seeded_clone(estimator, seed)
     plan = plan_weights(expert)
-    problem = None if params or not plan.reaches_all_steps(expert) else recognise(expert)
+    problem: LeastSquares | Logistic | None = None
+    if not params and plan.reaches_all_steps(expert):
+        problem = _least_squares.recognise(expert) or _logistic.recognise(expert)
     return Template(name, expert, id(estimator), params, plan, problem)
 
 
@@ -91,9 +89,11 @@ class Data:
         return np.unique(self.rank, return_index=True)[1]
 
     @cached_property
-    def least_squares_table(self) -> Table | None:
-        """Features and outputs as finite numbers, or None where there is more to them."""
-        return make_table(self.X, self.target) if self.classes is None else None
+    def linear_table(self) -> Table | LabelledTable | None:
+        """The table as plain linear experts see it, or None if that is not all there is to it."""
+        if self.classes is None:
+            return _least_squares.make_table(self.X, self.target)
+        return _logistic.make_labelled_table(self.X, self.target, len(self.classes))
 
     def take(self, rows: NDArray[np.intp]) -> Data:
         """The table of the given rows."""
@@ -103,62 +103,124 @@ class Data:
         return Data(X, y, target, weight, *content, self.classes)
 
 
+@dataclass(frozen=True)
+class BankFit:
+    """What experts predict, (n, K, q) or (n, K, C), out of fold if there were splits.
+
+    `experts` are kept if each was fitted once and to all rows. `state` is where solvers go on from.
+    """
+
+    mean: Array
+    experts: list[Any] | None
+    state: Array | None
+
+
 def fit_predict(
     data: Data,
     templates: Sequence[Template],
     expert_weights: Array,
     splits: Splits | None,
     workers: Workers,
-) -> tuple[list[Any] | None, Array]:
-    """Fit each template under its column of `expert_weights` and predict the table.
-
-    Returns what they predict, (n, K, q) or (n, K, C), out of fold if there are `splits`; and the
-    experts, unless they were fitted by fold or were only solved for their predictions.
-    """
+    state: Array | None = None,
+) -> BankFit:
+    """Fit each template under its column of `expert_weights` and predict the table."""
     pairs = [(None, None)] if splits is None else splits
-    mean, solved = _solve_left_out(data, templates, expert_weights, splits)
+    columns, solution = _solve(data, templates, expert_weights, splits, state)
+    solved = np.zeros((len(pairs), len(templates)), dtype=bool)
+    if solution is not None:
+        solved[:, columns] = solution.solved
     cells = [(k, f) for k in range(len(templates)) for f in range(len(pairs)) if not solved[f, k]]
     jobs = [
         (fit_one, (data, templates[k], expert_weights[:, k], *pairs[fold])) for k, fold in cells
     ]
     done = workers.run(jobs)
-    if mean is None:
-        mean = np.empty((data.n_samples, len(templates), done[0][1].shape[1]))
+    n_values = done[0][1].shape[1] if solution is None else solution.mean.shape[2]
+    mean = np.empty((data.n_samples, len(templates), n_values))
+    if solution is not None:
+        mean[:, columns] = solution.mean
     for (k, fold), (_, predicted) in zip(cells, done, strict=True):
         test = pairs[fold][1]
         mean[slice(None) if test is None else test, k] = predicted
     whole = splits is None and not solved.any()
-    return ([expert for expert, _ in done] if whole else None), mean
+    experts = [expert for expert, _ in done] if whole else None
+    return BankFit(mean, experts, None if solution is None else solution.state)
 
 
-def _solve_left_out(
-    data: Data, templates: Sequence[Template], expert_weights: Array, splits: Splits | None
-) -> tuple[Array | None, NDArray[np.bool_]]:
-    """Predictions (n, K, q) of the experts that are least squares, and which (folds, K) hold."""
-    solved = np.zeros((1 if splits is None else len(splits), len(templates)), dtype=bool)
-    problems = {k: t.problem for k, t in enumerate(templates) if t.problem is not None}
-    table = data.least_squares_table if problems else None
-    if table is None or not is_worth_it(len(solved), len(problems), table.width):
-        return None, solved
-    if splits is not None and not leave_out_folds(splits, data.n_samples):
-        return None, solved
-    columns, folds = list(problems), None if splits is None else [test for _, test in splits]
-    mean = np.empty((data.n_samples, len(templates), table.y.shape[1]))
-    mean[:, columns], solved[:, columns] = predict_left_out(
-        list(problems.values()), table, expert_weights[:, columns], folds
-    )
-    return mean, solved
+def fit_predict_new(
+    data: Data,
+    templates: Sequence[Template],
+    expert_weights: Array,
+    X: Any,
+    workers: Workers,
+    state: Array | None = None,
+) -> Array:
+    """Predictions for new rows `X` of experts fitted to all rows under `expert_weights`."""
+    numbers = finite_numbers(X)
+    solution = _solve(data, templates, expert_weights, None, state)[1]
+    if numbers is None or solution is None or solution.solved.sum() < len(templates):
+        experts = fit_all_rows(data, templates, expert_weights, workers, state)
+        return predict_bank(experts, X, data.classes)
+    return solution.predict_new(numbers)
+
+
+def _solve(
+    data: Data,
+    templates: Sequence[Template],
+    expert_weights: Array,
+    splits: Splits | None,
+    state: Array | None,
+) -> tuple[list[int], _least_squares.Solution | _logistic.Solution | None]:
+    """Which templates are plain linear experts, and their solution if the table suits it."""
+    kind = LeastSquares if data.classes is None else Logistic
+    columns = [k for k, template in enumerate(templates) if isinstance(template.problem, kind)]
+    table = data.linear_table if columns and (splits is None or splits.leave_out) else None
+    if table is None:
+        return columns, None
+    problems: list[Any] = [templates[k].problem for k in columns]
+    weights = expert_weights[:, columns]
+    folds = None if splits is None else [test for _, test in splits]
+    if isinstance(table, LabelledTable):
+        if state is not None and splits is None:
+            state = state.mean(axis=0, keepdims=True)
+        exact = splits is None
+        return columns, _logistic.solve_left_out(problems, table, weights, folds, state, exact)
+    if not _least_squares.is_worth_it(len(splits or [None]), len(columns), table.width):
+        return columns, None
+    return columns, _least_squares.solve_left_out(problems, table, weights, folds)
 
 
 def fit_all_rows(
-    data: Data, templates: Sequence[Template], expert_weights: Array, workers: Workers
+    data: Data,
+    templates: Sequence[Template],
+    expert_weights: Array,
+    workers: Workers,
+    state: Array | None = None,
 ) -> list[Any]:
     """Experts fitted to all rows under the columns of `expert_weights`."""
     jobs = [
         (fit_expert, (data, template, expert_weights[:, k], None))
         for k, template in enumerate(templates)
     ]
-    return workers.run(jobs)
+    experts = workers.run(jobs)
+    # One expert alone is the estimator itself, to the last digit.
+    if len(templates) > 1 and any(isinstance(t.problem, Logistic) for t in templates):
+        _polish(experts, data, templates, expert_weights, state)
+    return experts
+
+
+def _polish(
+    experts: list[Any],
+    data: Data,
+    templates: Sequence[Template],
+    expert_weights: Array,
+    state: Array | None,
+) -> None:
+    """Make plain logistic experts exact, as they were while EM ran."""
+    columns, solution = _solve(data, templates, expert_weights, None, state)
+    if isinstance(solution, _logistic.Solution):
+        for i, k in enumerate(columns):
+            if solution.solved[0, i]:
+                _logistic.polished(experts[k], *solution.coefficients(i))
 
 
 def fit_one(data: Data, template: Template, weight: Array, train: Any, test: Any) -> tuple:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
 from sklearn import config_context
 
-from ._baseline import fit_baseline
+from ._baseline import Baseline, fit_baseline
 from ._em import EMResult, EMRule, run_em
 from ._initialization import Race, Start, race
 from ._mixture import FittedMixture, Recipe
@@ -26,6 +27,7 @@ class Fit:
     heat: Race
     result: EMResult
     mixture: FittedMixture
+    lower_bound: float
     verdict: Verdict
 
 
@@ -37,7 +39,7 @@ def run_fit(
     reporter: Reporter,
     verdict: bool,
 ) -> Fit:
-    """Race the starts, finish the best one, fit it to all rows and, if asked, judge it."""
+    """Race the starts, finish the best one, judge it if asked; fit what is kept to all rows."""
     data, splits = training.data, training.splits
     model = recipe.build(data, splits)
     baseline = fit_baseline(recipe, data, splits)
@@ -48,10 +50,26 @@ def run_fit(
             result = run_witnessed(model, recipe, heat, rule, reporter.iteration)
         else:
             result = run_em(model, heat.winner, rule, reporter.iteration)
-        mixture = model.finish(result.state)
+        judgement = judge(baseline, result, data) if verdict else UNKNOWN
+        if judgement.is_against:
+            mixture, bound = _one_expert(recipe, training, baseline)
+        else:
+            mixture, bound = model.finish(result.state), result.lower_bound
     reporter.end(result)
-    judgement = judge(baseline, result, data) if verdict else UNKNOWN
-    return Fit(training, recipe, heat, result, mixture, judgement)
+    return Fit(training, recipe, heat, result, mixture, bound, judgement)
+
+
+def _one_expert(
+    recipe: Recipe, training: Training, baseline: Baseline
+) -> tuple[FittedMixture, float]:
+    """The mixture of the best expert alone, and its bound."""
+    (member,) = [k for k, t in enumerate(recipe.templates) if t.name == baseline.name]
+    template, threshold = recipe.templates[member], np.zeros(1)
+    alone = replace(recipe, templates=[template], thresholds=threshold)
+    model = alone.build(training.data, training.splits)
+    state = model.m_step(model.expect(np.ones((training.data.n_samples, 1))))
+    mixture = replace(model.finish(state), members=(member,))
+    return mixture, model.e_step(state).lower_bound
 
 
 def fitted_attributes(fit: Fit) -> dict[str, Any]:
@@ -68,7 +86,7 @@ def fitted_attributes(fit: Fit) -> dict[str, Any]:
         "expert_mass_": mixture.expert_mass,
         "n_iter_": result.n_iter,
         "converged_": result.converged,
-        "lower_bound_": result.lower_bound,
+        "lower_bound_": fit.lower_bound,
         "lower_bounds_": list(result.lower_bounds),
         "start_bounds_": fit.heat.bounds,
         "heldout_log_prob_": fit.verdict.log_prob,
@@ -95,4 +113,13 @@ def failure_text(result: EMResult, tol: float) -> str:
         f"EM did not settle within max_iter={result.n_iter} iterations: the last change of its "
         f"score was not below tol={tol} per unit of weight. The best state, of iteration "
         f"{result.best_iter}, is kept. Raise max_iter or tol."
+    )
+
+
+def verdict_text(verdict: Verdict, n_experts: int) -> str:
+    """Why one expert was kept in place of the mixture."""
+    return (
+        f"One expert explains unseen rows better than the mixture of {n_experts} does (gain_="
+        f"{verdict.gain:.3g}, gain_stderr_={verdict.stderr:.2g}), and is kept alone: n_experts_=1. "
+        "Use fewer or simpler experts, or more rows; verdict=False keeps the mixture."
     )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from functools import cached_property
 from numbers import Integral
 from typing import Any
 
@@ -12,7 +14,20 @@ from sklearn.model_selection import check_cv
 from ._validation import n_rows
 
 Rows = NDArray[np.intp]
-Splits = list[tuple[Rows, Rows]]
+
+
+class Splits(list[tuple[Rows, Rows]]):
+    """(train, test) row numbers of each fold; each row is tested once."""
+
+    @cached_property
+    def leave_out(self) -> bool:
+        """Whether each training side is all that its test side leaves, none less and none twice."""
+        n_samples = sum(len(test) for _, test in self)
+        if len(self) < 2 or any(len(train) + len(test) != n_samples for train, test in self):
+            return False
+        times = np.bincount(np.concatenate([train for train, _ in self]), minlength=n_samples)
+        apart = all(not np.isin(test, train).any() for train, test in self)
+        return apart and bool((times == len(self) - 1).all())
 
 
 def content_folds(n_folds: int, ids: Rows, labels: NDArray | None = None) -> Splits:
@@ -29,10 +44,10 @@ def content_folds(n_folds: int, ids: Rows, labels: NDArray | None = None) -> Spl
 
 def fold_splits(fold: Rows) -> Splits:
     """(train, test) row numbers of each fold, given the fold of each row."""
-    return [
+    return Splits(
         (np.flatnonzero(fold != number), np.flatnonzero(fold == number))
         for number in np.unique(fold)
-    ]
+    )
 
 
 def user_splits(cv: Any, X: Any, y: NDArray, is_classifier: bool, params: dict) -> Splits:
@@ -45,7 +60,7 @@ def user_splits(cv: Any, X: Any, y: NDArray, is_classifier: bool, params: dict) 
     """
     splitter = check_cv(cv, y, classifier=is_classifier)
     pairs = splitter.split(X, y, **params)
-    splits = [(_as_rows(train), _as_rows(test)) for train, test in pairs]
+    splits = Splits((_as_rows(train), _as_rows(test)) for train, test in pairs)
     tested = np.bincount(np.concatenate([test for _, test in splits]), minlength=n_rows(X))
     if (tested != 1).any() or len(tested) != n_rows(X):
         raise ValueError(
@@ -58,21 +73,12 @@ def user_splits(cv: Any, X: Any, y: NDArray, is_classifier: bool, params: dict) 
     return splits
 
 
-def leave_out_folds(splits: Splits, n_samples: int) -> bool:
-    """Whether each training side is all that its test side leaves, no row less and none twice."""
-    if len(splits) < 2 or any(len(train) + len(test) != n_samples for train, test in splits):
-        return False
-    times = np.bincount(np.concatenate([train for train, _ in splits]), minlength=n_samples)
-    tested = all(np.bincount(train, minlength=n_samples)[test].max() == 0 for train, test in splits)
-    return tested and bool((times == len(splits) - 1).all())
-
-
 def is_fold_count(cv: Any) -> bool:
     """Whether `cv` is a plain number of folds."""
     return isinstance(cv, Integral)
 
 
-def keep_rows(splits: Splits, kept: Rows, n_samples: int) -> Splits:
+def keep_rows(splits: Iterable[tuple[Rows, Rows]], kept: Rows, n_samples: int) -> Splits:
     """Splits renumbered for the table of the `kept` rows only; empty test folds vanish."""
     new = np.full(n_samples, -1)
     new[kept] = np.arange(len(kept))
@@ -81,7 +87,7 @@ def keep_rows(splits: Splits, kept: Rows, n_samples: int) -> Splits:
         return new[side][new[side] >= 0]
 
     renumbered = [(renumber(train), renumber(test)) for train, test in splits]
-    return [(train, test) for train, test in renumbered if len(test)]
+    return Splits((train, test) for train, test in renumbered if len(test))
 
 
 def _as_rows(side: Any) -> Rows:

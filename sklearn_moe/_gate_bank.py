@@ -9,7 +9,7 @@ from sklearn.base import clone
 from sklearn.pipeline import Pipeline
 
 from ._experts import Data, seeded_clone
-from ._folds import Splits, leave_out_folds
+from ._folds import Splits
 from ._numeric import Array
 from ._parallel import Workers
 from ._softmax_bank import SoftmaxBank
@@ -24,7 +24,7 @@ def make_gate_bank(
     """The bank for clones of a gate template; the default gate's knows how to do all folds."""
     gate = seeded_clone(template, seed)
     gate._validate_params()
-    whole = splits is None or leave_out_folds(splits, data.n_samples)
+    whole = splits is None or splits.leave_out
     if type(gate) is SoftmaxGate and whole:
         return SoftmaxBank(gate, data, splits)
     return GateBank(gate, data, splits, params)

@@ -13,13 +13,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import scipy.sparse as sp
 from numpy.typing import NDArray
 from sklearn.linear_model import LinearRegression, Ridge
-from sklearn.pipeline import Pipeline
-from sklearn.preprocessing import StandardScaler
 
 from ._numeric import BLOCK_ELEMENTS, Array, sums_of_others, weighted_grams
+from ._plain import finite_numbers, without_scaler
 
 Rows = NDArray[np.intp]
 
@@ -42,13 +40,7 @@ class LeastSquares:
 
 def recognise(estimator: Any) -> LeastSquares | None:
     """The problem that `estimator` solves, or None if it does anything else."""
-    scaled = type(estimator) is Pipeline
-    if scaled:
-        if len(estimator.steps) != 2 or estimator.memory is not None:
-            return None
-        (_, scaler), (_, estimator) = estimator.steps
-        if type(scaler) is not StandardScaler or not (scaler.with_mean and scaler.with_std):
-            return None
+    estimator, scaled = without_scaler(estimator)
     if not _is_plain(estimator):
         return None
     return LeastSquares(float(getattr(estimator, "alpha", 0.0)), scaled)
@@ -101,37 +93,55 @@ def make_table(X: Any, y: Array) -> Table | None:
 
     A constant column becomes exactly zero.
     """
-    if sp.issparse(X):
-        return None
-    numbers = np.asarray(X)
-    if numbers.dtype.kind not in "fiub" or not np.isfinite(numbers).all():
+    numbers = finite_numbers(X)
+    if numbers is None:
         return None
     means = numbers.mean(axis=0, dtype=np.float64)
     constant = numbers.min(axis=0) == numbers.max(axis=0)
     return Table(numbers, y, np.where(constant, numbers[0], means), y.mean(axis=0))
 
 
-def predict_left_out(
-    problems: Sequence[LeastSquares], table: Table, weights: Array, folds: Sequence[Rows] | None
-) -> tuple[Array, NDArray[np.bool_]]:
-    """Predictions (n, K, q) of each problem under its column of `weights` (n, K).
+@dataclass(frozen=True)
+class Solution:
+    """Coefficients (F, K, 1 + p, q), predictions (n, K, q) out of fold, what holds (F, K)."""
 
-    Each fold is predicted from all other rows; without folds, all rows from all rows. Also returned
-    is which systems (folds, K) were solved; the predictions of the others are not to be used.
+    table: Table
+    coef: Array
+    mean: Array
+    solved: NDArray[np.bool_]
+    state: None = None
+
+    def predict_new(self, X: NDArray) -> Array:
+        """Predictions (m, K, q) of new rows under the coefficients of the first fold."""
+        design = np.column_stack([np.ones(len(X)), X - self.table.x_center])
+        return _predict(design, self.coef[0]) + self.table.y_center
+
+
+def solve_left_out(
+    problems: Sequence[LeastSquares], table: Table, weights: Array, folds: Sequence[Rows] | None
+) -> Solution:
+    """Each problem under its column of `weights` (n, K), left out of each fold if there are folds.
+
+    Each fold is predicted from all other rows; without folds, all rows from all rows. Where a
+    system was not solved, its coefficients and predictions are not to be used.
     """
     parts = [np.arange(len(weights))] if folds is None else folds
     grams = np.stack([_weighted_grams(table, weights, rows) for rows in parts])
     if folds is not None:
         grams = sums_of_others(grams)
     coef, solved = _solve(problems, grams, table.n_features)
-    predicted = np.empty((len(weights), len(problems), table.y.shape[1]))
+    mean = np.empty((len(weights), len(problems), table.y.shape[1]))
     for fold_coef, rows in zip(coef, parts, strict=True):
-        stacked = np.moveaxis(fold_coef, 0, 1).reshape(len(fold_coef[0]), -1)
         for piece, block in table.blocks(rows):
-            flat = block[:, : 1 + table.n_features] @ stacked
-            predicted[piece] = flat.reshape(len(piece), *predicted.shape[1:])
-    predicted += table.y_center
-    return predicted, solved
+            mean[piece] = _predict(block[:, : 1 + table.n_features], fold_coef)
+    mean += table.y_center
+    return Solution(table, coef, mean, solved)
+
+
+def _predict(design: Array, coef: Array) -> Array:
+    n_problems, width, n_outputs = coef.shape
+    stacked = np.moveaxis(coef, 0, 1).reshape(width, -1)
+    return (design @ stacked).reshape(len(design), n_problems, n_outputs)
 
 
 def _weighted_grams(table: Table, weights: Array, rows: Rows) -> Array:

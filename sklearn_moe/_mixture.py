@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ._content import uniform_by_content
-from ._experts import Data, Template, fit_all_rows, fit_predict
+from ._experts import BankFit, Data, Template, fit_all_rows, fit_predict, fit_predict_new
 from ._folds import Rows, Splits
 from ._gate_bank import GateBank, SoftmaxBank, make_gate_bank
 from ._numeric import WEIGHT_GRID, Array, log_normalize, safe_log
@@ -34,6 +34,7 @@ class MixtureExpectation:
     lower_bound: float = -np.inf
     log_evidence: Array | None = None
     gates: Any = None
+    solver_state: Array | None = None
     reseeded: frozenset[int] = frozenset()
     score: float = -np.inf
     held_out: Array | None = None
@@ -41,12 +42,11 @@ class MixtureExpectation:
 
 @dataclass(frozen=True)
 class MixtureState:
-    """Result of an M-step; `mean` and `log_gate` are out of fold where the fit is cross-fitted."""
+    """Result of an M-step; `bank.mean` and `log_gate` are out of fold if it is cross-fitted."""
 
     members: tuple[int, ...]
     resp: Array
-    experts: list[Any] | None
-    mean: Array
+    bank: BankFit
     dispersion: Array
     gates: Any
     log_gate: Array
@@ -88,41 +88,59 @@ class MixtureModel:
         expectation = self._keep_alive(expectation)
         members, resp = expectation.members, np.exp(expectation.log_resp)
         weights = resp * self.data.sample_weight[:, None]
-        experts, mean = fit_predict(
+        bank = fit_predict(
             self.data,
             self._templates(members),
             self._specialised(resp, members),
             self.splits,
             self.workers,
+            expectation.solver_state,
         )
-        dispersion = self.family.fit_dispersion(self.data.target, mean, weights)
+        dispersion = self.family.fit_dispersion(self.data.target, bank.mean, weights)
         gates, log_gate = self.gate_bank.fit_predict(weights, expectation.gates, self.workers)
-        return MixtureState(
-            members, resp, experts, mean, dispersion, gates, log_gate, expectation.reseeded
-        )
+        return MixtureState(members, resp, bank, dispersion, gates, log_gate, expectation.reseeded)
 
     def e_step(self, state: MixtureState) -> MixtureExpectation:
         """Responsibilities and bound of a state; in sample the bound is the penalised one."""
-        log_prob = self.family.log_prob(self.data.target, state.mean, state.dispersion)
+        log_prob = self.family.log_prob(self.data.target, state.bank.mean, state.dispersion)
         log_resp, log_evidence = log_normalize(state.log_gate + log_prob)
         weight = self.data.sample_weight
         bound = float(weight @ log_evidence) / weight.sum()
         if self.splits is None:
             bound -= self.gate_bank.penalty(state.gates) / weight.sum()
         return MixtureExpectation(
-            log_resp, state.members, bound, log_evidence, state.gates, state.reseeded, bound
+            log_resp,
+            state.members,
+            bound,
+            log_evidence,
+            state.gates,
+            state.bank.state,
+            state.reseeded,
+            score=bound,
         )
 
     def finish(self, state: MixtureState) -> FittedMixture:
         """A state fitted to all rows: what its bound speaks of."""
         weights = state.resp * self.data.sample_weight[:, None]
-        experts = state.experts
+        experts = state.bank.experts
         if experts is None:
             specialised = self._specialised(state.resp, state.members)
             templates = self._templates(state.members)
-            experts = fit_all_rows(self.data, templates, specialised, self.workers)
+            experts = fit_all_rows(
+                self.data, templates, specialised, self.workers, state.bank.state
+            )
         gate = self.gate_bank.finish(state.gates, weights)
         return FittedMixture(experts, gate, state.dispersion, state.members, weights.sum(axis=0))
+
+    def predict_new(self, state: MixtureState, X: Any) -> tuple[Array, Array]:
+        """Log gate probabilities (m, K) and predictions of a state fitted to all rows, at `X`."""
+        weights = state.resp * self.data.sample_weight[:, None]
+        templates, specialised = (
+            self._templates(state.members),
+            self._specialised(state.resp, state.members),
+        )
+        mean = fit_predict_new(self.data, templates, specialised, X, self.workers, state.bank.state)
+        return self.gate_bank.finish(state.gates, weights).predict_log_proba(X), mean
 
     def _templates(self, members: tuple[int, ...]) -> list[Template]:
         return [self.templates[member] for member in members]
@@ -192,7 +210,13 @@ class MixtureModel:
 def _remove(expectation: MixtureExpectation, position: int) -> MixtureExpectation:
     members = expectation.members[:position] + expectation.members[position + 1 :]
     remaining = np.delete(expectation.log_resp, position, axis=1)
-    return replace(expectation, log_resp=log_normalize(remaining)[0], members=members, gates=None)
+    return replace(
+        expectation,
+        log_resp=log_normalize(remaining)[0],
+        members=members,
+        gates=None,
+        solver_state=None,
+    )
 
 
 @dataclass(frozen=True)

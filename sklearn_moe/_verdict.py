@@ -22,15 +22,12 @@ import numpy as np
 
 from ._baseline import Baseline
 from ._em import EMResult, EMRule, run_em
-from ._experts import Data, predict_bank
-from ._folds import Rows, Splits, keep_rows
+from ._experts import Data
+from ._folds import Splits, keep_rows
 from ._initialization import Race, Start, surprise_of
 from ._mixture import MixtureExpectation, MixtureModel, MixtureState, Recipe
 from ._numeric import Array, clustered_stderr, log_normalize
 from ._validation import take_rows
-
-# Iterations without a better score: witnesses are dear, and their curve is smoother than a bound.
-PATIENCE = 3
 
 
 @dataclass(frozen=True)
@@ -43,6 +40,11 @@ class Verdict:
     log_prob: float
     gain: float
     stderr: float
+
+    @property
+    def is_against(self) -> bool:
+        """Whether one expert is better, beyond two standard errors."""
+        return self.gain < -2 * self.stderr
 
 
 UNKNOWN = Verdict(np.nan, np.nan, np.nan)
@@ -59,8 +61,7 @@ def run_witnessed(
     if model.splits is not None and len(recipe.templates) > 1:
         try:
             witnessed = WitnessedModel(model, recipe, model.splits, heat.start)
-            patient = replace(rule, patience=PATIENCE)
-            return run_em(witnessed, model.expect(heat.resp), patient, on_iteration)
+            return run_em(witnessed, model.expect(heat.resp), rule, on_iteration)
         except WitnessError as error:
             # The fit itself is sound; only a witness, who works on fewer rows, has failed.
             warnings.warn(f"No verdict: {error}", UserWarning, stacklevel=6)
@@ -70,7 +71,7 @@ def run_witnessed(
 def judge(baseline: Baseline, result: EMResult, data: Data) -> Verdict:
     """The verdict on a finished run; unknown where nothing was held out."""
     weight, held_out = data.sample_weight, result.expectation.held_out
-    if result.state.mean.shape[1] == 1 and held_out is None:
+    if len(result.state.members) == 1 and held_out is None:
         return Verdict(float(baseline.log_prob @ weight) / weight.sum(), 0.0, 0.0)
     if held_out is None:
         return UNKNOWN
@@ -123,10 +124,9 @@ class Witness:
         """Log density of the fold's rows after one more iteration."""
         state = self.model.m_step(self.expectation)
         self.expectation = self.model.e_step(state)
-        mixture = self.model.finish(state)
-        mean = predict_bank(mixture.experts, self.X, self.model.data.classes)
-        log_prob = self.recipe.family.log_prob(self.target, mean, mixture.dispersion)
-        return log_normalize(mixture.gate.predict_log_proba(self.X) + log_prob)[1]
+        log_gate, mean = self.model.predict_new(state, self.X)
+        log_prob = self.recipe.family.log_prob(self.target, mean, state.dispersion)
+        return log_normalize(log_gate + log_prob)[1]
 
 
 class WitnessError(ValueError):
@@ -143,6 +143,6 @@ def _as_witness_error() -> Iterator[None]:
 
 def _inner_splits(splits: Splits, fold: int, n_samples: int) -> Splits | None:
     """The other folds, as a split of the fold's training rows; none if only one is left."""
-    others: list[tuple[Rows, Rows]] = [pair for number, pair in enumerate(splits) if number != fold]
+    others = (pair for number, pair in enumerate(splits) if number != fold)
     inner = keep_rows(others, splits[fold][0], n_samples)
     return inner if all(len(train) for train, _ in inner) else None

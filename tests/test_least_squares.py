@@ -13,7 +13,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import MinMaxScaler, StandardScaler
 
 from sklearn_moe import MixtureOfExpertsRegressor, _experts
-from sklearn_moe._least_squares import make_table, predict_left_out, recognise
+from sklearn_moe._least_squares import make_table, recognise, solve_left_out
 
 ESTIMATORS = {
     "ridge": Ridge(),
@@ -51,7 +51,8 @@ def by_estimator(estimator, X, y, weights, folds):
 
 def by_grams(estimator, X, y, weights, folds):
     problems = [recognise(estimator)] * weights.shape[1]
-    return predict_left_out(problems, make_table(X, y), weights, folds)
+    solution = solve_left_out(problems, make_table(X, y), weights, folds)
+    return solution.mean, solution.solved
 
 
 @pytest.mark.parametrize("n_folds", [None, 2, 5])
@@ -164,7 +165,7 @@ def both_ways(monkeypatch):
         for _ in range(2):
             mixture = MixtureOfExpertsRegressor(*arguments, **{**defaults, **parameters})
             mixtures.append(mixture.fit(X, y, **(fit_params or {})))
-            monkeypatch.setattr(_experts, "recognise", lambda estimator: None)
+            monkeypatch.setattr(_experts._least_squares, "recognise", lambda estimator: None)
         return mixtures
 
     return fit

@@ -50,8 +50,7 @@ from sklearn_moe import (
     MixtureOfExpertsRegressor,
     SoftmaxGate,
 )
-from sklearn_moe.gates import _newton
-from sklearn_moe.gates._newton import SoftLogit
+from sklearn_moe.logit import SoftLogit, _problem, sum_zero_basis
 
 # flexmix: in-sample EM of linear experts.
 
@@ -343,7 +342,7 @@ def test_gate_derivatives_are_those_of_its_objective(n_experts, sparse):
 def test_gate_objective_is_the_penalised_cross_entropy():
     problem = soft_problem(3)
     theta = np.random.default_rng(0).standard_normal(problem.shape)
-    coef = _newton.sum_zero_basis(3) @ theta
+    coef = sum_zero_basis(3) @ theta
     log_proba = log_softmax(problem.Z @ coef[:, :-1].T + coef[:, -1], axis=1)
     penalty = 0.35 * (coef[:, :-1] ** 2).sum()
     expected = -(problem.targets * log_proba).sum() + penalty
@@ -356,8 +355,8 @@ def test_newton_and_lbfgs_agree(n_experts, alpha, monkeypatch):
     X, labels = labelled(n_experts)
     targets = 0.8 * np.eye(n_experts)[labels] + 0.2 / n_experts
     by_newton = SoftmaxGate(alpha).fit(X, targets).predict_proba(X)
-    monkeypatch.setattr(_newton, "NEWTON_LIMIT", 0)
-    monkeypatch.setattr(_newton, "_newton", None)  # proof that the other path was taken
+    monkeypatch.setattr(_problem, "NEWTON_LIMIT", 0)
+    monkeypatch.setattr(_problem, "_newton", None)  # proof that the other path was taken
     by_lbfgs = SoftmaxGate(alpha).fit(X, targets).predict_proba(X)
     np.testing.assert_allclose(by_newton, by_lbfgs, atol=1e-6)
 

@@ -10,8 +10,8 @@ import numpy as np
 from .._design import TabularEncoder
 from .._numeric import Array, log_softmax
 from .._validation import Interval, check_is_fitted, fit_context
+from ..logit import SoftLogit, scores_of, solve, sum_zero_basis
 from ._base import Gate
-from ._newton import SoftLogit, scores_of, solve, sum_zero_basis
 
 
 class SoftmaxGate(Gate):

@@ -17,6 +17,7 @@ import numpy as np
 import scipy.linalg
 import scipy.optimize
 import scipy.sparse as sp
+from numpy.typing import NDArray
 
 from .._numeric import BLOCK_ELEMENTS, Array, row_sum, weighted_grams
 
@@ -64,7 +65,9 @@ class SoftLogit:
     def hessian(self, proba: Array) -> Array:
         """Exact Hessian, a square matrix over the flattened coefficients."""
         grams = pair_grams(self.Z, proba.T, self.total)
-        return assemble_hessian(grams, self.targets.shape[1], self.alpha)
+        ridge = np.full(self.shape[1], self.alpha)
+        ridge[-1] = 0.0
+        return assemble_hessian(grams, self.targets.shape[1], ridge)
 
 
 def row_blocks(Z: Any, n_columns: int) -> Iterator[slice]:
@@ -113,27 +116,30 @@ def design_sums(Z: Any, values: Array) -> Array:
 def pair_grams(Z: Any, proba: Array, total: Array) -> Array:
     """Gram matrices (pairs, d + 1, d + 1) of the rows, weighted by the product of two experts'
     probabilities `proba` (K, n) and by `total` (n,)."""
-    first, second = np.triu_indices(len(proba), 1)
+    first, second, _ = expert_pairs(len(proba))
     return weighted_design_grams(Z, (proba[first] * proba[second] * total).T)
 
 
-def assemble_hessian(grams: Array, n_experts: int, alpha: float) -> Array:
+def assemble_hessian(grams: Array, n_experts: int, ridge: Array) -> Array:
     """Hessian over the flattened coefficients from the Grams of all pairs of experts.
 
     The curvature of a pair is minus its Gram; that of an expert with itself is what makes its row
-    of blocks sum to zero.
+    of blocks sum to zero. `ridge` (d + 1,) is the penalty of each column.
     """
+    blocks = np.tensordot(expert_pairs(n_experts)[2], grams, axes=(0, 0))
+    hessian = blocks.swapaxes(1, 2).reshape((n_experts - 1) * len(ridge), -1)
+    hessian.flat[:: len(hessian) + 1] += np.tile(ridge, n_experts - 1)
+    return hessian
+
+
+@lru_cache
+def expert_pairs(n_experts: int) -> tuple[NDArray[np.intp], NDArray[np.intp], Array]:
+    """First and second of each pair of experts, and what its Gram adds to each block (pairs, K - 1,
+    K - 1) of a Hessian."""
     first, second = np.triu_indices(n_experts, 1)
     basis = sum_zero_basis(n_experts)
     difference = basis[first] - basis[second]
-    products = difference[:, :, None] * difference[:, None, :]
-    blocks = np.tensordot(products, grams, axes=(0, 0))
-    width = grams.shape[-1]
-    hessian = blocks.swapaxes(1, 2).reshape((n_experts - 1) * width, -1)
-    ridge = np.full((n_experts - 1, width), alpha)
-    ridge[:, -1] = 0.0
-    hessian.flat[:: len(hessian) + 1] += ridge.ravel()
-    return hessian
+    return first, second, difference[:, :, None] * difference[:, None, :]
 
 
 @lru_cache

@@ -1,0 +1,233 @@
+"""Logistic regression for many weightings and folds at once, from where the last solution was.
+
+Newton steps for all experts and folds share their passes over the rows (`logit.FoldedLogits`).
+While EM runs across folds, a few for each iteration are enough: the responsibilities will change.
+An exact solution is that of scikit-learn's own estimator at a tight tolerance. Where a class is
+missing outside a fold, or the steps do not end, the estimator is asked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.linear_model import LogisticRegression
+
+from ._numeric import BLOCK_ELEMENTS, Array, sums_of_others
+from ._plain import finite_numbers, without_scaler
+from .logit import (
+    FIRST_STEPS,
+    NEWTON_LIMIT,
+    SETTLED,
+    STEPS,
+    FoldedLogits,
+    scores_of,
+    softmax_columns,
+    sum_zero_basis,
+)
+
+Rows = NDArray[np.intp]
+
+# An exact solution has so many steps, of which the last changes no score by more than this.
+EXACT_STEPS, EXACT = 50, 1e-7
+# Of the variance of a column in the whole table; less is rounding.
+SMALLEST_VARIANCE = 1e-10
+
+
+@dataclass(frozen=True)
+class Logistic:
+    """The problem that a plain `LogisticRegression` solves: its inverse penalty `C`.
+
+    If `scaled`, the features are first standardised under the same weights.
+    """
+
+    C: float
+    scaled: bool
+
+
+def recognise(estimator: Any) -> Logistic | None:
+    """The problem that `estimator` solves, or None if it does anything else."""
+    estimator, scaled = without_scaler(estimator)
+    if type(estimator) is not LogisticRegression:
+        return None
+    usual = {
+        "penalty": ("l2", "deprecated"),
+        "l1_ratio": (None, 0.0),
+        "dual": (False,),
+        "fit_intercept": (True,),
+        "class_weight": (None,),
+        "solver": ("lbfgs", "newton-cg", "newton-cholesky"),
+        "multi_class": ("auto", "deprecated", "multinomial"),
+        "warm_start": (False,),
+    }
+    params = estimator.get_params()
+    plain = all(params.get(name, values[0]) in values for name, values in usual.items())
+    return Logistic(float(estimator.C), scaled) if plain and np.isfinite(estimator.C) else None
+
+
+@dataclass(frozen=True)
+class LabelledTable:
+    """Features (n, p) and class codes (n,); rows are standardised as they are read."""
+
+    X: NDArray
+    codes: Rows
+    n_classes: int
+    center: Array
+    scale: Array
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        return self.X.shape[0], self.X.shape[1]
+
+    def __getitem__(self, rows: Any) -> Array:
+        return self.standardised(self.X[rows])
+
+    def standardised(self, X: NDArray) -> Array:
+        """The features of any rows in the units of the table."""
+        Z = np.subtract(X, self.center, dtype=np.float64)
+        Z /= self.scale
+        return Z
+
+    def indicators(self, rows: Any) -> Array:
+        """Which class each row has (C, B)."""
+        return (np.arange(self.n_classes)[:, None] == self.codes[rows]).astype(float)
+
+
+def make_labelled_table(X: Any, codes: Rows, n_classes: int) -> LabelledTable | None:
+    """The table, or None if it does not suit a solution by Hessians."""
+    numbers = finite_numbers(X)
+    if numbers is None or n_classes < 2:
+        return None
+    if (n_classes - 1) * (numbers.shape[1] + 1) > NEWTON_LIMIT:
+        return None
+    center, spread = numbers.mean(axis=0, dtype=np.float64), numbers.std(axis=0, dtype=np.float64)
+    constant = numbers.min(axis=0) == numbers.max(axis=0)
+    spread = np.where(constant | (spread == 0), 1.0, spread)
+    return LabelledTable(numbers, codes, n_classes, np.where(constant, numbers[0], center), spread)
+
+
+@dataclass(frozen=True)
+class Solution:
+    """Coefficients (F, K, C - 1, p + 1), out-of-fold probabilities (n, K, C), what holds (F, K)."""
+
+    table: LabelledTable
+    theta: Array
+    mean: Array
+    solved: NDArray[np.bool_]
+
+    @property
+    def state(self) -> Array:
+        """What the next solution may begin from."""
+        return self.theta
+
+    def predict_new(self, X: NDArray) -> Array:
+        """Class probabilities (m, K, C) of new rows under the coefficients of the first fold."""
+        weights = sum_zero_basis(self.table.n_classes) @ self.theta[0]
+        proba = softmax_columns(scores_of(self.table.standardised(X), weights))[1]
+        return proba.transpose(2, 0, 1)
+
+    def coefficients(self, problem: int) -> tuple[Array, Array]:
+        """`coef_` and `intercept_` of one problem of the first fold, in units of the features."""
+        weights = sum_zero_basis(self.table.n_classes) @ self.theta[0, problem]
+        if self.table.n_classes == 2:
+            weights = weights[1:] - weights[:1]
+        coef = weights[:, :-1] / self.table.scale
+        return coef, weights[:, -1] - coef @ self.table.center
+
+
+def polished(estimator: Any, coef: Array, intercept: Array) -> Any:
+    """The fitted `estimator`, with its coefficients (its tolerance is loose) made exact."""
+    last, scaled = without_scaler(estimator)
+    if scaled:
+        scaler = estimator.steps[0][1]
+        intercept, coef = intercept + coef @ scaler.mean_, coef * scaler.scale_
+    if last.coef_.shape == coef.shape:
+        last.coef_[:], last.intercept_[:] = coef, intercept
+    return estimator
+
+
+def solve_left_out(
+    problems: Sequence[Logistic],
+    table: LabelledTable,
+    weights: Array,
+    folds: Sequence[Rows] | None,
+    previous: Array | None = None,
+    exact: bool = True,
+) -> Solution:
+    """Each problem under its column of `weights` (n, K), left out of each fold if there are folds.
+
+    `previous` are coefficients to begin from. If not `exact`, a few steps from there are enough.
+    """
+    present = np.all(_class_mass(table, weights, folds) > 0, axis=-1)
+    theta = np.zeros((*present.shape, table.n_classes - 1, table.shape[1] + 1))
+    n_steps, last = (EXACT_STEPS, EXACT) if exact else (FIRST_STEPS, SETTLED)
+    if previous is not None and previous.shape == theta.shape:
+        theta, n_steps = previous, EXACT_STEPS if exact else STEPS
+    ridge = _ridge(problems, table, weights, folds)
+    logits = FoldedLogits(table, None if folds is None else list(folds), ridge)
+
+    def targets(rows: Any) -> tuple[Array, Array]:
+        total = weights[rows].T
+        return total[:, None] * table.indicators(rows), total
+
+    for _ in range(n_steps):
+        theta, log_proba, moved = logits.step(theta, targets)
+        if moved[present].max(initial=0.0) < last:
+            break
+    solved: NDArray[np.bool_] = present & (moved < last) if exact else present
+    theta = np.where(solved[..., None, None], theta, 0.0)
+    return Solution(table, theta, np.exp(log_proba).transpose(2, 0, 1), solved)
+
+
+def _class_mass(table: LabelledTable, weights: Array, folds: Sequence[Rows] | None) -> Array:
+    """Weight (F, K, C) of each class for each problem, outside each fold."""
+    parts = [slice(None)] if folds is None else folds
+    inside = np.stack([(table.indicators(rows) @ weights[rows]).T for rows in parts])
+    return inside if folds is None else sums_of_others(inside)
+
+
+def _ridge(
+    problems: Sequence[Logistic], table: LabelledTable, weights: Array, folds: Sequence[Rows] | None
+) -> Array:
+    """Penalties (F, K, p + 1) in the units of the table; none for the intercept.
+
+    With two classes scikit-learn penalises the one vector of differences, which counts double.
+    """
+    n_folds, twice = len(folds or [None]), 2.0 if table.n_classes == 2 else 1.0
+    ridge = np.zeros((n_folds, len(problems), table.shape[1] + 1))
+    for k, problem in enumerate(problems):
+        ridge[:, k, :-1] = twice / problem.C / table.scale**2
+    scaled = [k for k, problem in enumerate(problems) if problem.scaled]
+    if scaled:
+        variance = _variances(table, weights[:, scaled], folds)
+        # What is constant in a region gets no coefficient under any penalty.
+        units = np.where(variance > SMALLEST_VARIANCE, variance, 1.0)
+        ridge[:, scaled, :-1] *= units * table.scale**2
+    return ridge
+
+
+def _variances(table: LabelledTable, weights: Array, folds: Sequence[Rows] | None) -> Array:
+    """Weighted variances (F, K, p) of the columns outside each fold, in the units of the table."""
+    parts: Sequence[Rows | None] = [None] if folds is None else folds
+    inside = np.array([_moments(table, weights, rows) for rows in parts])
+    moments = inside if folds is None else sums_of_others(inside)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        total, first, second = np.moveaxis(moments, 1, 0)
+        return np.nan_to_num(second / total - (first / total) ** 2)
+
+
+def _moments(table: LabelledTable, weights: Array, rows: Rows | None) -> Array:
+    """Weighted sums of ones, values and squares (3, K, p) of some rows (all, if None)."""
+    sums = np.zeros((3, weights.shape[1], table.shape[1]))
+    size = max(64, BLOCK_ELEMENTS // table.shape[1])
+    for first in range(0, table.shape[0] if rows is None else len(rows), size):
+        piece: Any = slice(first, first + size)
+        piece = piece if rows is None else rows[piece]
+        Z, weight = table[piece], weights[piece].T
+        sums[0] += weight.sum(axis=1)[:, None]
+        sums[1] += weight @ Z
+        sums[2] += weight @ Z**2
+    return sums

@@ -1,0 +1,24 @@
+"""Multinomial logits on soft targets: one alone, or many over the same rows and folds."""
+
+from ._folds import FIRST_STEPS, SETTLED, STEPS, FoldedLogits
+from ._problem import (
+    NEWTON_LIMIT,
+    SoftLogit,
+    scores_of,
+    softmax_columns,
+    solve,
+    sum_zero_basis,
+)
+
+__all__ = [
+    "FIRST_STEPS",
+    "NEWTON_LIMIT",
+    "SETTLED",
+    "STEPS",
+    "FoldedLogits",
+    "SoftLogit",
+    "scores_of",
+    "softmax_columns",
+    "solve",
+    "sum_zero_basis",
+]

@@ -1,0 +1,121 @@
+"""Newton directions for many logits left out of folds, from one curvature for each row.
+
+Few coefficients are solved for by the Hessians themselves, many by conjugate gradients, which need
+only products with them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from .._numeric import Array, sums_of_others
+from ._problem import (
+    NEWTON_LIMIT,
+    assemble_hessian,
+    design_sums,
+    newton_step,
+    pair_grams,
+    scores_of,
+    sum_zero_basis,
+)
+
+Shape = tuple[int, int, int, int]
+
+# Elements of the Gram matrices of all folds and pairs together: 128 MB.
+LARGEST_GRAMS = 2**24
+# Conjugate gradients stop when this part of the gradient is left, or after so many products.
+FORCING = 0.1
+MAX_PRODUCTS = 12
+
+
+def make_curvature(shape: Shape, left_out: bool, design: Any) -> Curvature:
+    """The cheaper curvature for coefficients of `shape` (F, M, C, d + 1)."""
+    n_folds, n_problems, n_classes, width = shape
+    n_pairs = n_classes * (n_classes - 1) // 2
+    few = (n_classes - 1) * width <= NEWTON_LIMIT
+    if few and n_folds * n_problems * n_pairs * width**2 <= LARGEST_GRAMS:
+        return GramCurvature(shape, left_out)
+    return ProductCurvature(shape, left_out, design)
+
+
+class GramCurvature:
+    """Hessians of all logits from the Gram matrices of each fold's rows."""
+
+    def __init__(self, shape: Shape, left_out: bool) -> None:
+        n_folds, n_problems, self.n_classes, width = shape
+        n_pairs = self.n_classes * (self.n_classes - 1) // 2
+        self.left_out = left_out
+        self.grams = np.zeros((n_folds, n_problems, n_pairs, width, width))
+
+    def add(self, fold: int, rows: Any, Z: Any, proba: Array, total: Array) -> None:
+        """Rows of a fold with their probabilities (M, C, B) and weights (M, B)."""
+        for gram, share, weight in zip(self.grams[fold], proba, total, strict=True):
+            gram += pair_grams(Z, share, weight)
+
+    def solve(self, gradient: Array, ridge: Array) -> Array:
+        """Hessian of each logit into its gradient (F, M, C - 1, d + 1)."""
+        grams = sums_of_others(self.grams) if self.left_out else self.grams
+        direction = np.empty_like(gradient)
+        for cell in np.ndindex(gradient.shape[:2]):
+            hessian = assemble_hessian(grams[cell], self.n_classes, ridge[cell])
+            direction[cell] = newton_step(hessian, gradient[cell])
+        return direction
+
+
+class ProductCurvature:
+    """The same without a Hessian: products with it, block of rows by block."""
+
+    def __init__(self, shape: Shape, left_out: bool, design: Any) -> None:
+        self.shape, self.left_out, self.design = shape, left_out, design
+        self.pieces: list[tuple[int, Any, Array, Array]] = []
+
+    def add(self, fold: int, rows: Any, Z: Any, proba: Array, total: Array) -> None:
+        """Rows of a fold with their probabilities (M, C, B) and weights (M, B)."""
+        self.pieces.append((fold, rows, proba.copy(), total[:, None, :]))
+
+    def solve(self, gradient: Array, ridge: Array) -> Array:
+        """Hessian of each logit into its gradient (F, M, C - 1, d + 1), nearly."""
+        penalty = ridge[:, :, None, :]
+        return conjugate_gradients(lambda at: self._product(at) + penalty * at, gradient)
+
+    def _product(self, at: Array) -> Array:
+        basis = sum_zero_basis(self.shape[2])
+        product = np.zeros(self.shape)
+        for fold, rows, proba, total in self.pieces:
+            Z = self.design[rows]
+            change = scores_of(Z, basis @ at)
+            change -= (proba * change).sum(axis=2, keepdims=True)
+            change *= proba * total
+            if self.left_out:
+                change[fold] = 0.0
+            product += design_sums(Z, change)
+        return basis.T @ product
+
+
+Curvature = GramCurvature | ProductCurvature
+
+
+def conjugate_gradients(multiply: Callable[[Array], Array], right: Array) -> Array:
+    """Solve one system for each leading pair of indices of `right` (F, M, ...), all together."""
+
+    def dot(a: Array, b: Array) -> Array:
+        return (a * b).sum(axis=(2, 3), keepdims=True)
+
+    tiny = np.finfo(float).tiny
+    solution, residual = np.zeros_like(right), right.copy()
+    search, square = residual.copy(), dot(right, right)
+    enough = FORCING**2 * square
+    for _ in range(MAX_PRODUCTS):
+        product = multiply(search)
+        size = square / np.maximum(dot(search, product), tiny)
+        size[square <= enough] = 0.0
+        solution += size * search
+        residual -= size * product
+        square, before = dot(residual, residual), square
+        if (square <= enough).all():
+            break
+        search = residual + square / np.maximum(before, tiny) * search
+    return solution

@@ -1,0 +1,229 @@
+"""Logits for all experts and folds at once: the solutions of one fit for each."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy.sparse import csr_array
+from sklearn.base import clone
+from sklearn.linear_model import LogisticRegression, LogisticRegressionCV
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import MinMaxScaler, StandardScaler
+
+from sklearn_moe import MixtureOfExpertsClassifier, _experts
+from sklearn_moe._logistic import make_labelled_table, polished, recognise, solve_left_out
+from sklearn_moe.logit import FoldedLogits, SoftLogit, _curvature, solve, sum_zero_basis
+
+TIGHT = {"solver": "newton-cholesky", "tol": 1e-12, "max_iter": 1000}
+ESTIMATORS = {
+    "plain": LogisticRegression(**TIGHT),
+    "weak": LogisticRegression(C=2.0, **TIGHT),
+    "scaled": make_pipeline(StandardScaler(), LogisticRegression(C=0.5, **TIGHT)),
+}
+
+
+def labelled(n_classes, n_samples=300, n_features=3, seed=0):
+    rng = np.random.default_rng(seed)
+    X = rng.normal(size=(n_samples, n_features)) * [1.0, 3.0, 0.2] + [0.0, 5.0, 0.0]
+    scores = 0.5 * X @ rng.normal(size=(n_features, n_classes))
+    codes = (scores + rng.gumbel(size=scores.shape)).argmax(axis=1)
+    return X, codes, rng.dirichlet([0.4, 0.4], n_samples)
+
+
+def fit_weighted(estimator, X, y, weight):
+    steps = estimator.steps if hasattr(estimator, "steps") else [("", estimator)]
+    names = [f"{name}__sample_weight" if name else "sample_weight" for name, _ in steps]
+    return clone(estimator).fit(X, y, **dict.fromkeys(names, weight))
+
+
+def random_folds(n_samples, n_folds):
+    return np.array_split(np.random.default_rng(1).permutation(n_samples), n_folds)
+
+
+@pytest.mark.parametrize("n_folds", [None, 2, 5])
+@pytest.mark.parametrize("n_classes", [2, 4])
+@pytest.mark.parametrize("name", ESTIMATORS)
+def test_equals_the_estimator(name, n_classes, n_folds):
+    X, codes, weights = labelled(n_classes)
+    estimator, folds = ESTIMATORS[name], n_folds and random_folds(len(X), n_folds)
+    table = make_labelled_table(X, codes, n_classes)
+    solution = solve_left_out([recognise(estimator)] * 2, table, weights, folds)
+    assert solution.solved.all()
+    for test in [np.arange(len(X))] if folds is None else folds:
+        train = np.arange(len(X)) if folds is None else np.setdiff1d(np.arange(len(X)), test)
+        for k, weight in enumerate(weights.T):
+            fitted = fit_weighted(estimator, X[train], codes[train], weight[train])
+            expected = fitted.predict_proba(X[test])
+            np.testing.assert_allclose(solution.mean[test, k], expected, atol=2e-7)
+
+
+@pytest.mark.parametrize("n_classes", [2, 4])
+@pytest.mark.parametrize("name", ESTIMATORS)
+def test_polished_estimator_has_the_solution(name, n_classes):
+    X, codes, weights = labelled(n_classes)
+    table = make_labelled_table(X, codes, n_classes)
+    solution = solve_left_out([recognise(ESTIMATORS[name])] * 2, table, weights, None)
+    loose = clone(ESTIMATORS[name])
+    loose.set_params(**{key: 0.1 for key in loose.get_params() if key.endswith("tol")})
+    fitted = fit_weighted(loose, X, codes, weights[:, 1])
+    assert not np.allclose(fitted.predict_proba(X), solution.mean[:, 1], atol=1e-6)
+    polished(fitted, *solution.coefficients(1))
+    np.testing.assert_allclose(fitted.predict_proba(X), solution.mean[:, 1], atol=1e-12)
+    np.testing.assert_allclose(solution.predict_new(X[:9])[:, 1], solution.mean[:9, 1], atol=1e-12)
+
+
+def test_goes_on_from_an_earlier_solution():
+    X, codes, weights = labelled(3)
+    table, folds = make_labelled_table(X, codes, 3), random_folds(len(X), 3)
+    problems = [recognise(LogisticRegression())] * 2
+    exact = solve_left_out(problems, table, weights, folds)
+    near = solve_left_out(problems, table, weights, folds, exact.state + 1e-4, exact=False)
+    np.testing.assert_allclose(near.mean, exact.mean, atol=1e-5)
+
+
+def test_class_missing_outside_a_fold_is_left_to_the_estimator():
+    X, codes, weights = labelled(3)
+    folds = [np.flatnonzero(codes == 2), np.flatnonzero(codes != 2)]
+    table = make_labelled_table(X, codes, 3)
+    solved = solve_left_out([recognise(LogisticRegression())] * 2, table, weights, folds).solved
+    np.testing.assert_array_equal(solved, [[False, False], [False, False]])
+    whole = solve_left_out([recognise(LogisticRegression())] * 2, table, weights, None).solved
+    assert whole.all()
+
+
+def test_column_that_is_constant_in_a_region_has_no_say():
+    X, codes, weights = labelled(2)
+    X[:, 2] = np.where(weights[:, 0] > 0.5, 0.0, X[:, 2])
+    weights[X[:, 2] != 0.0, 0] = 0.0
+    table = make_labelled_table(X, codes, 2)
+    solution = solve_left_out([recognise(ESTIMATORS["scaled"])] * 2, table, weights, None)
+    rows = weights[:, 0] > 0
+    fitted = fit_weighted(ESTIMATORS["scaled"], X[rows], codes[rows], weights[rows, 0])
+    np.testing.assert_allclose(solution.mean[:, 0], fitted.predict_proba(X), atol=2e-7)
+
+
+@pytest.mark.parametrize(
+    "estimator",
+    [
+        LogisticRegression(class_weight="balanced"),
+        LogisticRegression(fit_intercept=False),
+        LogisticRegression(solver="saga"),
+        LogisticRegression(C=np.inf),
+        LogisticRegression(l1_ratio=0.5, solver="saga"),
+        LogisticRegressionCV(),
+        make_pipeline(MinMaxScaler(), LogisticRegression()),
+        make_pipeline(StandardScaler(with_mean=False), LogisticRegression()),
+    ],
+    ids=str,
+)
+def test_others_are_not_taken_for_plain(estimator):
+    assert recognise(estimator) is None
+
+
+@pytest.mark.parametrize("table", ["sparse", "missing", "text", "wide"])
+def test_tables_that_do_not_suit(table):
+    X, codes, _ = labelled(2)
+    tables = {
+        "sparse": csr_array(X),
+        "missing": np.where(X > 6, np.nan, X),
+        "text": pd.DataFrame({"a": ["x", "y"] * 150}),
+        "wide": np.ones((300, 300)),
+    }
+    assert make_labelled_table(tables[table], codes, 2) is None
+
+
+@pytest.mark.parametrize("kind", ["plain", "scaled", "frame", "weights"])
+def test_whole_fit_ends_where_single_fits_end(kind, monkeypatch):
+    X, codes, _ = labelled(2, seed=3)
+    codes = np.where(X[:, 0] > 0, codes, 1 - codes)
+    params, fit_params = {"cv": 3, "init": "kmeans_x", "tol": 1e-7, "verdict": False}, {}
+    X = {"float32": X.astype(np.float32), "frame": pd.DataFrame(X, columns=list("abc"))}.get(
+        kind, X
+    )
+    if kind == "weights":
+        fit_params = {"sample_weight": np.random.default_rng(0).integers(1, 4, len(X))}
+    expert = LogisticRegression(tol=1e-5, max_iter=1000)
+    expert = make_pipeline(StandardScaler(), expert) if kind == "scaled" else expert
+    moes = []
+    for solver in (recognise, lambda estimator: None):
+        monkeypatch.setattr(_experts._logistic, "recognise", solver)
+        moe = MixtureOfExpertsClassifier(expert, 2, random_state=0, max_iter=500, **params)
+        moes.append(moe.fit(X, codes, **fit_params))
+    fast, slow = moes
+    np.testing.assert_allclose(fast.lower_bound_, slow.lower_bound_, atol=1e-4)
+    np.testing.assert_allclose(fast.predict_proba(X), slow.predict_proba(X), atol=5e-3)
+
+
+def test_float32_is_as_good_as_its_numbers():
+    X, codes, _ = labelled(2)
+    X = X.astype(np.float32)
+    moe = MixtureOfExpertsClassifier(n_experts=2, init="kmeans_x", verdict=False, random_state=0)
+    narrow = moe.fit(X, codes).lower_bounds_
+    np.testing.assert_allclose(narrow, moe.fit(X.astype(float), codes).lower_bounds_, atol=1e-6)
+
+
+# The steps that all folds take together.
+
+
+def folded(n_classes, sparse=False, n_problems=2, n_folds=3):
+    rng = np.random.default_rng(0)
+    Z = rng.standard_normal((200, 4)) * (rng.random((200, 4)) < 0.6)
+    targets = rng.gamma(0.5, size=(200, n_problems, n_classes))
+    folds = None if n_folds is None else random_folds(200, n_folds)
+    ridge = np.full((n_folds or 1, n_problems, 5), 0.7)
+    ridge[..., -1] = 0.0
+    return FoldedLogits(csr_array(Z) if sparse else Z, folds, ridge), targets
+
+
+@pytest.mark.parametrize("by", ["grams", "products"])
+@pytest.mark.parametrize("n_folds", [None, 3])
+@pytest.mark.parametrize("sparse", [False, True])
+@pytest.mark.parametrize("n_classes", [2, 4])
+def test_steps_lead_to_the_solution_of_each_fold(n_classes, sparse, n_folds, by, monkeypatch):
+    if by == "products":
+        monkeypatch.setattr(_curvature, "LARGEST_GRAMS", 0)
+    logits, targets = folded(n_classes, sparse, n_folds=n_folds)
+
+    def some(rows):
+        target = np.moveaxis(targets[rows], 0, 2)
+        return target, target.sum(axis=1)
+
+    theta = np.zeros((n_folds or 1, 2, n_classes - 1, 5))
+    for _ in range(60):
+        theta, log_proba, moved = logits.step(theta, some)
+    assert moved.max() < 1e-9
+    np.testing.assert_allclose(np.exp(log_proba).sum(axis=1), 1.0)
+    for fold, (problem, rows) in enumerate((m, r) for r in logits.folds or [[]] for m in (0, 1)):
+        kept = np.setdiff1d(np.arange(200), rows)
+        alone = SoftLogit(logits.design[kept], targets[kept, problem], 0.7)
+        expected = solve(alone, None, 100, 1e-12)[0]
+        np.testing.assert_allclose(theta[fold // 2, problem], expected, atol=1e-8)
+
+
+@pytest.mark.parametrize("n_folds", [None, 3])
+def test_every_step_is_a_descent(n_folds):
+    logits, targets = folded(3, n_problems=1, n_folds=n_folds)
+    targets = np.eye(3)[targets.argmax(axis=2)] * 50.0  # sharp
+
+    def some(rows):
+        target = np.moveaxis(targets[rows], 0, 2)
+        return target, target.sum(axis=1)
+
+    theta = np.zeros((n_folds or 1, 1, 2, 5))
+    losses = []
+    for _ in range(12):
+        losses.append([loss(logits, targets, theta[f, 0], f) for f in range(n_folds or 1)])
+        theta = logits.step(theta, some)[0]
+    assert np.diff(losses, axis=0).max() <= 1e-9
+
+
+def loss(logits, targets, theta, fold):
+    rows = [] if logits.folds is None else logits.folds[fold]
+    kept = np.setdiff1d(np.arange(200), rows)
+    return SoftLogit(logits.design[kept], targets[kept, 0], 0.7).evaluate(theta)[0]
+
+
+def test_basis_penalises_two_classes_as_one_vector_of_differences():
+    theta = np.array([[1.0, 2.0, 0.0]])
+    weights = sum_zero_basis(2) @ theta
+    difference = weights[1] - weights[0]
+    assert (difference**2).sum() == pytest.approx(2 * (theta**2).sum())
