@@ -12,6 +12,7 @@ from importlib import import_module
 COMMANDS = {
     "demo": "what a mixture does on two tables that come with scikit-learn",
     "first_look": "the mixture against one expert and against an average of as many experts",
+    "speed": "what a fit costs, beside the least it could cost and beside its rivals",
     "starts": "which kinds of start to race, on real tables",
     "verdict": "how often `gain_` is wrong, on simulated tables without regimes",
 }

@@ -16,15 +16,20 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import clone
 
-from . import _least_squares, _logistic
 from ._folds import Splits
-from ._least_squares import LeastSquares, Table
-from ._logistic import LabelledTable, Logistic
 from ._numeric import Array
 from ._parallel import Workers
-from ._plain import finite_numbers
 from ._validation import n_rows, take_params, take_rows
 from ._weighting import WeightPlan, fit_weighted, plan_weights
+from .linear import (
+    Problem,
+    Solution,
+    Table,
+    finite_numbers,
+    make_table,
+    recognise,
+    solve_left_out,
+)
 
 REMEDY = (
     "If its region is too small for it, use fewer experts, fewer folds or a simpler expert; if its "
@@ -45,7 +50,7 @@ class Template:
     kind: int
     params: dict
     plan: WeightPlan
-    problem: LeastSquares | Logistic | None = None
+    problem: Problem | None = None
 
     def take(self, rows: NDArray[np.intp], n_samples: int) -> Template:
         """The template for some rows of a table of `n_samples`: its metadata cut to them."""
@@ -56,9 +61,9 @@ def make_template(name: str, estimator: Any, seed: int, params: dict) -> Templat
     """The template of a user's estimator: its own clone, seeded, with its plan for weights."""
     expert = seeded_clone(estimator, seed)
     plan = plan_weights(expert)
-    problem: LeastSquares | Logistic | None = None
+    problem = None
     if not params and plan.reaches_all_steps(expert):
-        problem = _least_squares.recognise(expert) or _logistic.recognise(expert)
+        problem = recognise(expert)
     return Template(name, expert, id(estimator), params, plan, problem)
 
 
@@ -89,11 +94,9 @@ class Data:
         return np.unique(self.rank, return_index=True)[1]
 
     @cached_property
-    def linear_table(self) -> Table | LabelledTable | None:
+    def linear_table(self) -> Table | None:
         """The table as plain linear experts see it, or None if that is not all there is to it."""
-        if self.classes is None:
-            return _least_squares.make_table(self.X, self.target)
-        return _logistic.make_labelled_table(self.X, self.target, len(self.classes))
+        return make_table(self.X, self.target, None if self.classes is None else len(self.classes))
 
     def take(self, rows: NDArray[np.intp]) -> Data:
         """The table of the given rows."""
@@ -169,24 +172,16 @@ def _solve(
     expert_weights: Array,
     splits: Splits | None,
     state: Array | None,
-) -> tuple[list[int], _least_squares.Solution | _logistic.Solution | None]:
-    """Which templates are plain linear experts, and their solution if the table suits it."""
-    kind = LeastSquares if data.classes is None else Logistic
-    columns = [k for k, template in enumerate(templates) if isinstance(template.problem, kind)]
-    table = data.linear_table if columns and (splits is None or splits.leave_out) else None
+) -> tuple[list[int], Solution | None]:
+    """Which templates are plain linear experts that suit the table, and their solution."""
+    plain = any(template.problem is not None for template in templates)
+    table = data.linear_table if plain and (splits is None or splits.leave_out) else None
     if table is None:
-        return columns, None
-    problems: list[Any] = [templates[k].problem for k in columns]
-    weights = expert_weights[:, columns]
+        return [], None
+    columns = [k for k, t in enumerate(templates) if isinstance(t.problem, table.suits)]
     folds = None if splits is None else [test for _, test in splits]
-    if isinstance(table, LabelledTable):
-        if state is not None and splits is None:
-            state = state.mean(axis=0, keepdims=True)
-        exact = splits is None
-        return columns, _logistic.solve_left_out(problems, table, weights, folds, state, exact)
-    if not _least_squares.is_worth_it(len(splits or [None]), len(columns), table.width):
-        return columns, None
-    return columns, _least_squares.solve_left_out(problems, table, weights, folds)
+    problems = [templates[k].problem for k in columns]
+    return columns, solve_left_out(problems, table, expert_weights[:, columns], folds, state)
 
 
 def fit_all_rows(
@@ -203,7 +198,7 @@ def fit_all_rows(
     ]
     experts = workers.run(jobs)
     # One expert alone is the estimator itself, to the last digit.
-    if len(templates) > 1 and any(isinstance(t.problem, Logistic) for t in templates):
+    if len(templates) > 1 and any(t.problem is not None and t.problem.is_loose for t in templates):
         _polish(experts, data, templates, expert_weights, state)
     return experts
 
@@ -215,12 +210,11 @@ def _polish(
     expert_weights: Array,
     state: Array | None,
 ) -> None:
-    """Make plain logistic experts exact, as they were while EM ran."""
+    """Make plain experts of loose tolerance exact, as they were while EM ran."""
     columns, solution = _solve(data, templates, expert_weights, None, state)
-    if isinstance(solution, _logistic.Solution):
-        for i, k in enumerate(columns):
-            if solution.solved[0, i]:
-                _logistic.polished(experts[k], *solution.coefficients(i))
+    for position, k in enumerate(columns):
+        if solution is not None and solution.solved[0, position]:
+            solution.polish(experts[k], position)
 
 
 def fit_one(data: Data, template: Template, weight: Array, train: Any, test: Any) -> tuple:

@@ -86,7 +86,7 @@ def test_experts_take_the_raw_frame(expert, task, tmp_path, monkeypatch):
     assert np.isfinite(said).all()
 
 
-@pytest.mark.parametrize("command", ["first_look", "starts", "verdict"])
+@pytest.mark.parametrize("command", ["first_look", "speed", "starts", "verdict"])
 def test_every_command_is_there(command, monkeypatch):
     monkeypatch.syspath_prepend(str(ROOT))
     from benchmarks.__main__ import COMMANDS, main
@@ -94,6 +94,32 @@ def test_every_command_is_there(command, monkeypatch):
     assert command in COMMANDS
     with pytest.raises(SystemExit, match="0"):
         main([command, "--help"])
+
+
+def test_speed_prints_and_keeps_every_part(tmp_path):
+    output, parts = tmp_path / "speed.csv", ["iterations", "predict", "memory"]
+    options = ["--max-rows", 1000, "--repeats", 1, "--output", output]
+    done = run("speed", *options, "--parts", *parts)
+    assert done.returncode == 0, done.stderr
+    rows = pd.read_csv(output)
+    assert set(rows["part"]) == set(parts)
+    assert (rows["ratio"] > 0).all()
+    assert {"floor", "in sample", "cross-fitted"} <= set(rows["what"])
+    assert len(done.stdout.splitlines()) == len(rows)
+
+
+def test_floor_rises_to_where_the_package_ends(monkeypatch):
+    monkeypatch.syspath_prepend(str(ROOT))
+    from sklearn.linear_model import Ridge
+
+    from benchmarks.speed import plain_em, simulate
+    from sklearn_moe import MixtureOfExpertsRegressor, SoftmaxGate
+
+    X, y, resp = simulate(2000, 3, 3)
+    gate = SoftmaxGate(alpha=1e-6)
+    moe = MixtureOfExpertsRegressor(Ridge(1e-6), 3, gate=gate, cv=None, init=resp, tol=1e-9)
+    total = moe.fit(X, y).log_prob(X, y).sum()
+    assert total == pytest.approx(plain_em(X, y, resp), abs=0.1)
 
 
 def test_unknown_commands_are_refused_with_a_list():

@@ -10,7 +10,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import MinMaxScaler, StandardScaler
 
 from sklearn_moe import MixtureOfExpertsClassifier, _experts
-from sklearn_moe._logistic import make_labelled_table, polished, recognise, solve_left_out
+from sklearn_moe.linear._logistic import make_labelled_table, recognise, solve_left_out
 from sklearn_moe.logit import FoldedLogits, SoftLogit, _curvature, solve, sum_zero_basis
 
 TIGHT = {"solver": "newton-cholesky", "tol": 1e-12, "max_iter": 1000}
@@ -66,7 +66,7 @@ def test_polished_estimator_has_the_solution(name, n_classes):
     loose.set_params(**{key: 0.1 for key in loose.get_params() if key.endswith("tol")})
     fitted = fit_weighted(loose, X, codes, weights[:, 1])
     assert not np.allclose(fitted.predict_proba(X), solution.mean[:, 1], atol=1e-6)
-    polished(fitted, *solution.coefficients(1))
+    solution.polish(fitted, 1)
     np.testing.assert_allclose(fitted.predict_proba(X), solution.mean[:, 1], atol=1e-12)
     np.testing.assert_allclose(solution.predict_new(X[:9])[:, 1], solution.mean[:9, 1], atol=1e-12)
 
@@ -145,7 +145,7 @@ def test_whole_fit_ends_where_single_fits_end(kind, monkeypatch):
     expert = make_pipeline(StandardScaler(), expert) if kind == "scaled" else expert
     moes = []
     for solver in (recognise, lambda estimator: None):
-        monkeypatch.setattr(_experts._logistic, "recognise", solver)
+        monkeypatch.setattr(_experts, "recognise", solver)
         moe = MixtureOfExpertsClassifier(expert, 2, random_state=0, max_iter=500, **params)
         moes.append(moe.fit(X, codes, **fit_params))
     fast, slow = moes

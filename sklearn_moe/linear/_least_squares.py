@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.linear_model import LinearRegression, Ridge
 
-from ._numeric import BLOCK_ELEMENTS, Array, sums_of_others, weighted_grams
+from .._numeric import BLOCK_ELEMENTS, Array, sums_of_others, weighted_grams
 from ._plain import finite_numbers, without_scaler
 
 Rows = NDArray[np.intp]
@@ -36,6 +36,7 @@ class LeastSquares:
 
     alpha: float
     scaled: bool
+    is_loose = False
 
 
 def recognise(estimator: Any) -> LeastSquares | None:
@@ -61,13 +62,15 @@ def is_worth_it(n_folds: int, n_experts: int, width: int) -> bool:
 
 
 @dataclass(frozen=True)
-class Table:
+class OutputTable:
     """Features (n, p) and outputs (n, q), centred block by block and never copied whole."""
 
     X: NDArray
     y: Array
     x_center: Array
     y_center: Array
+
+    suits = LeastSquares
 
     @property
     def n_features(self) -> int:
@@ -88,7 +91,7 @@ class Table:
             yield piece, block
 
 
-def make_table(X: Any, y: Array) -> Table | None:
+def make_table(X: Any, y: Array) -> OutputTable | None:
     """The table around its means, or None if there is more in `X` than finite dense numbers.
 
     A constant column becomes exactly zero.
@@ -98,18 +101,25 @@ def make_table(X: Any, y: Array) -> Table | None:
         return None
     means = numbers.mean(axis=0, dtype=np.float64)
     constant = numbers.min(axis=0) == numbers.max(axis=0)
-    return Table(numbers, y, np.where(constant, numbers[0], means), y.mean(axis=0))
+    return OutputTable(numbers, y, np.where(constant, numbers[0], means), y.mean(axis=0))
 
 
 @dataclass(frozen=True)
-class Solution:
+class LeastSquaresSolution:
     """Coefficients (F, K, 1 + p, q), predictions (n, K, q) out of fold, what holds (F, K)."""
 
-    table: Table
+    table: OutputTable
     coef: Array
     mean: Array
     solved: NDArray[np.bool_]
-    state: None = None
+
+    @property
+    def state(self) -> None:
+        """Nothing: the next solution begins from scratch."""
+        return None
+
+    def polish(self, estimator: Any, problem: int) -> None:
+        """Nothing: the fitted `estimator` is exact."""
 
     def predict_new(self, X: NDArray) -> Array:
         """Predictions (m, K, q) of new rows under the coefficients of the first fold."""
@@ -118,8 +128,11 @@ class Solution:
 
 
 def solve_left_out(
-    problems: Sequence[LeastSquares], table: Table, weights: Array, folds: Sequence[Rows] | None
-) -> Solution:
+    problems: Sequence[LeastSquares],
+    table: OutputTable,
+    weights: Array,
+    folds: Sequence[Rows] | None,
+) -> LeastSquaresSolution:
     """Each problem under its column of `weights` (n, K), left out of each fold if there are folds.
 
     Each fold is predicted from all other rows; without folds, all rows from all rows. Where a
@@ -135,7 +148,7 @@ def solve_left_out(
         for piece, block in table.blocks(rows):
             mean[piece] = _predict(block[:, : 1 + table.n_features], fold_coef)
     mean += table.y_center
-    return Solution(table, coef, mean, solved)
+    return LeastSquaresSolution(table, coef, mean, solved)
 
 
 def _predict(design: Array, coef: Array) -> Array:
@@ -144,7 +157,7 @@ def _predict(design: Array, coef: Array) -> Array:
     return (design @ stacked).reshape(len(design), n_problems, n_outputs)
 
 
-def _weighted_grams(table: Table, weights: Array, rows: Rows) -> Array:
+def _weighted_grams(table: OutputTable, weights: Array, rows: Rows) -> Array:
     """Gram matrices (K, 1 + p + q, 1 + p + q) of the rows under each column of `weights`."""
     grams = np.zeros((weights.shape[1], table.width, table.width))
     for piece, block in table.blocks(rows):

@@ -16,9 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 
-from ._numeric import BLOCK_ELEMENTS, Array, sums_of_others
-from ._plain import finite_numbers, without_scaler
-from .logit import (
+from .._numeric import BLOCK_ELEMENTS, Array, sums_of_others
+from ..logit import (
     FIRST_STEPS,
     NEWTON_LIMIT,
     SETTLED,
@@ -28,6 +27,7 @@ from .logit import (
     softmax_columns,
     sum_zero_basis,
 )
+from ._plain import finite_numbers, without_scaler
 
 Rows = NDArray[np.intp]
 
@@ -46,6 +46,7 @@ class Logistic:
 
     C: float
     scaled: bool
+    is_loose = True
 
 
 def recognise(estimator: Any) -> Logistic | None:
@@ -77,6 +78,8 @@ class LabelledTable:
     n_classes: int
     center: Array
     scale: Array
+
+    suits = Logistic
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -110,7 +113,7 @@ def make_labelled_table(X: Any, codes: Rows, n_classes: int) -> LabelledTable | 
 
 
 @dataclass(frozen=True)
-class Solution:
+class LogisticSolution:
     """Coefficients (F, K, C - 1, p + 1), out-of-fold probabilities (n, K, C), what holds (F, K)."""
 
     table: LabelledTable
@@ -129,24 +132,22 @@ class Solution:
         proba = softmax_columns(scores_of(self.table.standardised(X), weights))[1]
         return proba.transpose(2, 0, 1)
 
-    def coefficients(self, problem: int) -> tuple[Array, Array]:
+    def polish(self, estimator: Any, problem: int) -> None:
+        """Make the coefficients of the fitted `estimator`, whose tolerance is loose, exact."""
+        coef, intercept = self._coefficients(problem)
+        last, scaled = without_scaler(estimator)
+        if scaled:
+            scaler = estimator.steps[0][1]
+            intercept, coef = intercept + coef @ scaler.mean_, coef * scaler.scale_
+        last.coef_[:], last.intercept_[:] = coef, intercept
+
+    def _coefficients(self, problem: int) -> tuple[Array, Array]:
         """`coef_` and `intercept_` of one problem of the first fold, in units of the features."""
         weights = sum_zero_basis(self.table.n_classes) @ self.theta[0, problem]
         if self.table.n_classes == 2:
             weights = weights[1:] - weights[:1]
         coef = weights[:, :-1] / self.table.scale
         return coef, weights[:, -1] - coef @ self.table.center
-
-
-def polished(estimator: Any, coef: Array, intercept: Array) -> Any:
-    """The fitted `estimator`, with its coefficients (its tolerance is loose) made exact."""
-    last, scaled = without_scaler(estimator)
-    if scaled:
-        scaler = estimator.steps[0][1]
-        intercept, coef = intercept + coef @ scaler.mean_, coef * scaler.scale_
-    if last.coef_.shape == coef.shape:
-        last.coef_[:], last.intercept_[:] = coef, intercept
-    return estimator
 
 
 def solve_left_out(
@@ -156,7 +157,7 @@ def solve_left_out(
     folds: Sequence[Rows] | None,
     previous: Array | None = None,
     exact: bool = True,
-) -> Solution:
+) -> LogisticSolution:
     """Each problem under its column of `weights` (n, K), left out of each fold if there are folds.
 
     `previous` are coefficients to begin from. If not `exact`, a few steps from there are enough.
@@ -164,7 +165,8 @@ def solve_left_out(
     present = np.all(_class_mass(table, weights, folds) > 0, axis=-1)
     theta = np.zeros((*present.shape, table.n_classes - 1, table.shape[1] + 1))
     n_steps, last = (EXACT_STEPS, EXACT) if exact else (FIRST_STEPS, SETTLED)
-    if previous is not None and previous.shape == theta.shape:
+    if previous is not None:
+        previous = previous if len(previous) == len(theta) else previous.mean(axis=0)[None]
         theta, n_steps = previous, EXACT_STEPS if exact else STEPS
     ridge = _ridge(problems, table, weights, folds)
     logits = FoldedLogits(table, None if folds is None else list(folds), ridge)
@@ -179,7 +181,7 @@ def solve_left_out(
             break
     solved: NDArray[np.bool_] = present & (moved < last) if exact else present
     theta = np.where(solved[..., None, None], theta, 0.0)
-    return Solution(table, theta, np.exp(log_proba).transpose(2, 0, 1), solved)
+    return LogisticSolution(table, theta, np.exp(log_proba).transpose(2, 0, 1), solved)
 
 
 def _class_mass(table: LabelledTable, weights: Array, folds: Sequence[Rows] | None) -> Array:

@@ -1,0 +1,298 @@
+"""What a fit costs, beside the least it could cost and beside what does the same.
+
+Each part prints medians of repeated runs, made in turn in one process, and their ratios:
+
+- `iterations`: linear experts, per EM iteration, in sample and cross-fitted, against the floor in
+  plain numpy (`floor.py`) and against whole fits of ridge, `GaussianMixture` and boosting;
+- `peers`: the whole in-sample fit from the same responsibilities, with the log-likelihood reached;
+- `fits`: whole default fits of linear, tree and boosting experts as K grows, in bare fits of one
+  expert, and what share of the time is spent inside the experts;
+- `predict`: prediction against the sum of the experts' own;
+- `memory`: seconds and peak memory of a large cross-fitted fit, in sizes of X.
+"""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import tempfile
+import tracemalloc
+import warnings
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+from joblib import parallel_config
+from sklearn.base import clone
+from sklearn.ensemble import HistGradientBoostingRegressor
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.linear_model import Ridge
+from sklearn.mixture import GaussianMixture
+from sklearn.tree import DecisionTreeRegressor
+
+from benchmarks import floor
+from benchmarks.records import append_row, commit, machine_facts, write_facts
+from sklearn_moe import MixtureOfExpertsRegressor
+
+Row = dict[str, Any]
+SHAPES = [
+    (1_000, 10, 4), (10_000, 2, 2), (10_000, 10, 4), (10_000, 50, 8), (10_000, 50, 32),
+    (100_000, 2, 4), (100_000, 10, 4), (100_000, 10, 8), (100_000, 50, 8), (1_000_000, 10, 4),
+]  # fmt: skip
+BOOSTING = HistGradientBoostingRegressor(max_iter=20, max_bins=63, early_stopping=False)
+EXPERTS = {"ridge": Ridge(), "tree": DecisionTreeRegressor(max_depth=6), "boosting": BOOSTING}
+
+
+def simulate(n: int, p: int, n_experts: int, seed: int = 0) -> tuple[np.ndarray, ...]:
+    """Linear experts under overlapping softmax regions; features, target, blurred memberships."""
+    rng = np.random.default_rng(seed)
+    X = rng.standard_normal((n, p))
+    gate = 2.0 * rng.standard_normal((n_experts, p)) / np.sqrt(p)
+    coef = rng.standard_normal((n_experts, p + 1))
+    expert = (X @ gate.T + rng.gumbel(size=(n, n_experts))).argmax(axis=1)
+    noise = rng.uniform(0.1, 0.5, n_experts)[expert] * rng.standard_normal(n)
+    y = (floor.with_intercept(X) * coef[expert]).sum(axis=1) + noise
+    resp = np.full((n, n_experts), 0.3 / n_experts)
+    resp[np.arange(n), expert] += 0.7
+    return X, y, resp
+
+
+def median_seconds(functions: dict[str, Callable[[], Any]], repeats: int) -> dict[str, float]:
+    """Median seconds of each function, all of them called in turn `repeats` times."""
+    times: dict[str, list[float]] = {name: [] for name in functions}
+    for _ in range(repeats):
+        for name, function in functions.items():
+            begun = perf_counter()
+            function()
+            times[name].append(perf_counter() - begun)
+    return {name: float(np.median(found)) for name, found in times.items()}
+
+
+def fitter(X: np.ndarray, y: np.ndarray, expert: Any, n_experts: int, **params: Any) -> Callable:
+    """A fit of a mixture, to be called."""
+    params = {"random_state": 0, **params}
+    return lambda: MixtureOfExpertsRegressor(clone(expert), n_experts, **params).fit(X, y)
+
+
+# Parts: each yields rows of figures.
+
+
+def iterations(repeats: int, shapes: list[tuple[int, int, int]]) -> Iterator[Row]:
+    """Seconds of one EM iteration: those of ten less those of four, over six."""
+    for n, p, n_experts in shapes:
+        X, y, resp = simulate(n, p, n_experts)
+        runs: dict[str, Callable] = {}
+        for name, cv in (("in sample", None), ("cross-fitted", 5)):
+            for length in (4, 10):
+                options = {"cv": cv, "init": resp, "max_iter": length, "tol": 0, "verdict": False}
+                runs[f"{name}, {length}"] = fitter(X, y, Ridge(), n_experts, **options)
+        runs |= floor_runs(X, y, resp) | whole_fits(X, y, n_experts)
+        seconds = median_seconds(runs, repeats if n < 10**6 else 1)
+        for name in ("in sample", "cross-fitted"):
+            long, short = seconds.pop(f"{name}, 10"), seconds.pop(f"{name}, 4")
+            seconds[name] = (long - short) / 6
+            seconds[f"{name}, all but the iterations"] = long - 10 * seconds[name]
+        for what, found in seconds.items():
+            yield row("iterations", "ridge", (n, p, n_experts), what, found, seconds["floor"])
+
+
+def floor_runs(X: np.ndarray, y: np.ndarray, resp: np.ndarray) -> dict[str, Callable]:
+    """One iteration of the floor, with an exact Newton step of the gate and with a bounded one."""
+    A = floor.with_intercept(X)
+    factor = floor.bound_factor(A, resp.shape[1])
+    gate = np.zeros((resp.shape[1], A.shape[1]))
+    first, gate, _ = floor.iterate(A, y, resp, gate, factor)
+    return {
+        "floor": lambda: floor.iterate(A, y, first, gate),
+        "floor, bounded gate": lambda: floor.iterate(A, y, first, gate, factor),
+    }
+
+
+def whole_fits(X: np.ndarray, y: np.ndarray, n_experts: int) -> dict[str, Callable]:
+    """Whole fits of other models to the same table."""
+    joint = np.column_stack([X, y])
+    return {
+        "Ridge, whole fit": lambda: Ridge().fit(X, y),
+        "GaussianMixture, 10 iterations": lambda: GaussianMixture(
+            n_experts, max_iter=10, tol=0.0, init_params="random", random_state=0
+        ).fit(joint),
+        "HistGradientBoosting, whole fit": lambda: HistGradientBoostingRegressor().fit(X, y),
+    }
+
+
+def peers(repeats: int, shape: tuple[int, int, int] = (20_000, 10, 4)) -> Iterator[Row]:
+    """The whole in-sample fit from the same responsibilities, to a relative change of 1e-6."""
+    X, y, resp = simulate(*shape)
+    # The bound is per row, the rivals' tolerance relative to the total, here about -0.5 per row.
+    options = {"cv": None, "init": resp, "tol": 5e-7, "max_iter": 200}
+    ours = fitter(X, y, Ridge(1e-6), shape[2], **options)
+    seconds = median_seconds({"ours": ours, "plain numpy": lambda: plain_em(X, y, resp)}, repeats)
+    reached = {"ours": ours().log_prob(X, y).sum(), "plain numpy": plain_em(X, y, resp)}
+    for name, rival in (("flexmix", flexmix), ("cgmm", conditional_mixture)):
+        found = rival(X, y, resp)
+        if found is not None:
+            seconds[name], reached[name] = found
+    for name, found in seconds.items():
+        note = f"log-likelihood {reached[name]:.2f}"
+        yield row("peers", "ridge", shape, name, found, seconds["ours"], note)
+
+
+def plain_em(X: np.ndarray, y: np.ndarray, resp: np.ndarray) -> float:
+    """EM in plain numpy; the log-likelihood it reaches."""
+    A = floor.with_intercept(X)
+    gate, before = np.zeros((resp.shape[1], A.shape[1])), -np.inf
+    for _ in range(200):
+        resp, gate, total = floor.iterate(A, y, resp, gate)
+        if abs(total - before) < 1e-6 * abs(total):
+            break
+        before = total
+    return total
+
+
+def flexmix(X: np.ndarray, y: np.ndarray, resp: np.ndarray) -> tuple[float, float] | None:
+    """Seconds and log-likelihood of R's flexmix, where it is installed."""
+    script = Path(__file__).with_name("flexmix.R")
+    with tempfile.TemporaryDirectory() as folder:
+        np.savetxt(f"{folder}/table.csv", np.column_stack([y, X]), delimiter=",")
+        np.savetxt(f"{folder}/resp.csv", resp, delimiter=",")
+        command = ["Rscript", str(script), folder]
+        try:
+            done = subprocess.run(command, capture_output=True, text=True, check=True)
+        except (OSError, subprocess.CalledProcessError) as error:
+            print(f"flexmix is not here: {type(error).__name__}")
+            return None
+    seconds, total = map(float, done.stdout.split()[-2:])
+    return seconds, total
+
+
+def conditional_mixture(
+    X: np.ndarray, y: np.ndarray, resp: np.ndarray
+) -> tuple[float, float] | None:
+    """Seconds and log-likelihood of cgmm's mixture of experts, where it is installed."""
+    try:
+        from cgmm import MixtureOfExpertsRegressor as Rival
+    except ImportError as error:
+        print(f"cgmm is not here: {type(error).__name__}")
+        return None
+    # Twenty iterations, from its own start: two hundred would take a quarter of an hour.
+    model = Rival(n_components=resp.shape[1], max_iter=20, tol=1e-6, random_state=0)
+    begun = perf_counter()
+    model.fit(X, y)
+    seconds = perf_counter() - begun
+    return seconds, float(np.sum(model.log_prob(X, y)))
+
+
+def fits(repeats: int, n: int, numbers: list[int]) -> Iterator[Row]:
+    """Whole default fits in bare fits of one expert, as the number of experts grows."""
+    for name, expert in EXPERTS.items():
+        for n_experts in numbers:
+            X, y, _ = simulate(n, 10, 4)
+            for label, verdict in (("default fit", True), ("without witnesses", False)):
+                fit = fitter(X, y, expert, n_experts, verdict=verdict)
+                runs = {label: fit, "bare": lambda: clone(expert).fit(X, y)}  # noqa: B023
+                seconds = median_seconds(runs, repeats)
+                n_iter = fit().n_iter_
+                share = expert_share(X, y, expert, n_experts, verdict)
+                note = f"{n_iter} iterations, {5 * n_iter} bare fits; in experts {share:.0%}"
+                shape = (n, 10, n_experts)
+                yield row("fits", name, shape, label, seconds[label], seconds["bare"], note)
+
+
+def expert_share(X: np.ndarray, y: np.ndarray, expert: Any, n_experts: int, verdict: bool) -> float:
+    """Share of a fit's seconds that passes inside the experts' own fit and predict."""
+    spent = [0.0]
+
+    def timed(method: Callable) -> Callable:
+        def call(*args: Any, **kwargs: Any) -> Any:
+            begun = perf_counter()
+            try:
+                return method(*args, **kwargs)
+            finally:
+                spent[0] += perf_counter() - begun
+
+        return call
+
+    kind = type(expert)
+    saved = kind.fit, kind.predict
+    kind.fit, kind.predict = timed(saved[0]), timed(saved[1])
+    try:
+        begun = perf_counter()
+        fitter(X, y, expert, n_experts, verdict=verdict)()
+        return spent[0] / (perf_counter() - begun)
+    finally:
+        kind.fit, kind.predict = saved
+
+
+def predict(repeats: int, n: int) -> Iterator[Row]:
+    """Prediction of a mixture against the sum of its experts' predictions."""
+    X, y, resp = simulate(n, 10, 4)
+    for name, expert in EXPERTS.items():
+        fit = fitter(X[:5000], y[:5000], expert, 4, init=resp[:5000], max_iter=2, verdict=False)
+        mixture = fit()
+        runs = {
+            "mixture": lambda: mixture.predict(X),  # noqa: B023
+            "experts": lambda: [e.predict(X) for e in mixture.experts_],  # noqa: B023
+        }
+        seconds = median_seconds(runs, 3 * repeats)
+        for what, found in seconds.items():
+            yield row("predict", name, (n, 10, 4), what, found, seconds["experts"])
+
+
+def memory(shape: tuple[int, int, int]) -> Iterator[Row]:
+    """One cross-fitted fit of ridge experts to its end: seconds, and peak memory beyond X."""
+    X, y, resp = simulate(*shape)
+    for label, cv in (("in sample", None), ("cross-fitted", 5)):
+        tracemalloc.start()
+        begun = perf_counter()
+        mixture = fitter(X, y, Ridge(), shape[2], cv=cv, init=resp, verdict=False)()
+        seconds, peak = perf_counter() - begun, tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        note = f"{mixture.n_iter_} iterations, peak beyond X {peak / X.nbytes:.1f} sizes of X"
+        yield row("memory", "ridge", shape, label, seconds, seconds, note)
+
+
+def row(
+    part: str, expert: str, shape: tuple, what: str, seconds: float, unit: float, note: str = ""
+) -> Row:
+    """One figure; `ratio` is in units of the part's yardstick."""
+    n, p, n_experts = shape
+    return {
+        "commit": commit(), "part": part, "expert": expert, "n": n, "p": p, "K": n_experts,
+        "what": what, "ms": round(1e3 * seconds, 3),
+        "ratio": round(seconds / unit, 3), "note": note,
+    }  # fmt: skip
+
+
+def parts(options: argparse.Namespace) -> Iterator[Row]:
+    """The rows of all parts asked for."""
+    small = [shape for shape in SHAPES if shape[0] <= options.max_rows]
+    available: dict[str, Callable[[], Iterator[Row]]] = {
+        "iterations": lambda: iterations(options.repeats, small),
+        "peers": lambda: peers(options.repeats),
+        "fits": lambda: fits(options.repeats, min(2000, options.max_rows), [2, 4, 8, 16, 32]),
+        "predict": lambda: predict(options.repeats, min(100_000, options.max_rows)),
+        "memory": lambda: memory((options.max_rows, 20, 8)),
+    }
+    for name in options.parts or available:
+        yield from available[name]()
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Run the parts, print and keep each row."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks speed", description=__doc__)
+    names = ["iterations", "peers", "fits", "predict", "memory"]
+    parser.add_argument("--parts", nargs="+", choices=names, help="default: all")
+    parser.add_argument("--max-rows", type=int, default=10**6, help="largest table")
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--output", type=Path, default=Path("results/speed.csv"))
+    options = parser.parse_args(argv)
+    warnings.simplefilter("ignore", ConvergenceWarning)
+    options.output.parent.mkdir(parents=True, exist_ok=True)
+    write_facts(options.output, machine_facts(vars(options)))
+    with parallel_config(n_jobs=1):
+        for found in parts(options):
+            append_row(options.output, found)
+            print("{part:10} {expert:8} n={n} p={p} K={K:<3} {what:32} {ms:>11} ms "
+                  "{ratio:>8} {note}".format(**found), flush=True)  # fmt: skip

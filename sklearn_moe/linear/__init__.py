@@ -1,0 +1,18 @@
+"""Plain linear experts, solved for in all weightings and folds at once.
+
+`LeastSquares` and `Logistic` are what such experts solve. Each has a table that suits it and a
+solution; both kinds look the same from outside.
+"""
+
+from ._bank import Problem, Solution, Table, make_table, recognise, solve_left_out
+from ._plain import finite_numbers
+
+__all__ = [
+    "Problem",
+    "Solution",
+    "Table",
+    "finite_numbers",
+    "make_table",
+    "recognise",
+    "solve_left_out",
+]

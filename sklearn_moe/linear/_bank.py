@@ -1,0 +1,55 @@
+"""One face for both kinds of linear experts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .._numeric import Array
+from ._least_squares import LeastSquares, LeastSquaresSolution, OutputTable
+from ._least_squares import is_worth_it as grams_are_worth_it
+from ._least_squares import make_table as make_output_table
+from ._least_squares import recognise as recognise_least_squares
+from ._least_squares import solve_left_out as solve_least_squares
+from ._logistic import LabelledTable, Logistic, LogisticSolution, make_labelled_table
+from ._logistic import recognise as recognise_logistic
+from ._logistic import solve_left_out as solve_logistic
+
+Problem = LeastSquares | Logistic
+Table = OutputTable | LabelledTable
+Solution = LeastSquaresSolution | LogisticSolution
+Rows = NDArray[np.intp]
+
+
+def recognise(estimator: Any) -> Problem | None:
+    """The problem that `estimator` solves, or None if it does anything else."""
+    return recognise_least_squares(estimator) or recognise_logistic(estimator)
+
+
+def make_table(X: Any, target: NDArray, n_classes: int | None) -> Table | None:
+    """The table for outputs (n, q), or class codes (n,), or None if it does not suit."""
+    if n_classes is None:
+        return make_output_table(X, target)
+    return make_labelled_table(X, target, n_classes)
+
+
+def solve_left_out(
+    problems: Sequence[Any],
+    table: Table,
+    weights: Array,
+    folds: Sequence[Rows] | None,
+    state: Array | None,
+) -> Solution | None:
+    """Each problem under its column of `weights` (n, K), left out of each fold if there are folds.
+
+    `state` is that of an earlier solution. None if there are too many folds for the memory.
+    """
+    if isinstance(table, LabelledTable):
+        return solve_logistic(problems, table, weights, folds, state, folds is None)
+    n_folds = 1 if folds is None else len(folds)
+    if not grams_are_worth_it(n_folds, len(problems), table.width):
+        return None
+    return solve_least_squares(problems, table, weights, folds)
