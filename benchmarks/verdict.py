@@ -73,6 +73,7 @@ def simulate(law: Callable, n: int, seed: int, classes: bool) -> tuple[np.ndarra
 def trial(case: str, n: int, n_experts: int, seed: int) -> dict[str, Any]:
     """One table: the verdict and the truth."""
     warnings.simplefilter("ignore", ConvergenceWarning)
+    warnings.filterwarnings("ignore", "One expert explains", UserWarning)
     law, expert = CASES[case]
     classes = is_classifier(expert)
     kind = MixtureOfExpertsClassifier if classes else MixtureOfExpertsRegressor

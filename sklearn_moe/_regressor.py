@@ -60,7 +60,8 @@ class MixtureOfExpertsRegressor(RegressorMixin, BaseMixtureOfExperts):
     tol : float, default=1e-4
         EM has converged when an iteration changes score and bound by less than `tol`: the relative
         change of the likelihood per unit of sample weight, whatever the units of the target. It
-        also ends when the best score is not raised by `tol` within five iterations.
+        also ends when the best score is not raised by `tol` within three iterations with
+        witnesses (see `verdict`), five without.
     verdict : bool, default=True
         Whether EM is led by witnesses: one EM for each fold that never sees it, run in step with
         the fit, whose mean log density of their folds is the score. It decides which iteration is

@@ -29,6 +29,10 @@ from ._mixture import MixtureExpectation, MixtureModel, MixtureState, Recipe
 from ._numeric import Array, clustered_stderr, log_normalize
 from ._validation import take_rows
 
+# Iterations without a better score. Witnesses are dear, and the more iterations there are to choose
+# from, the more luck is in the best score.
+PATIENCE = 3
+
 
 @dataclass(frozen=True)
 class Verdict:
@@ -61,7 +65,8 @@ def run_witnessed(
     if model.splits is not None and len(recipe.templates) > 1:
         try:
             witnessed = WitnessedModel(model, recipe, model.splits, heat.start)
-            return run_em(witnessed, model.expect(heat.resp), rule, on_iteration)
+            patient = replace(rule, patience=PATIENCE)
+            return run_em(witnessed, model.expect(heat.resp), patient, on_iteration)
         except WitnessError as error:
             # The fit itself is sound; only a witness, who works on fewer rows, has failed.
             warnings.warn(f"No verdict: {error}", UserWarning, stacklevel=6)
