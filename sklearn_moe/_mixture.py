@@ -42,10 +42,14 @@ class MixtureExpectation:
 
 @dataclass(frozen=True)
 class MixtureState:
-    """Result of an M-step; `bank.mean` and `log_gate` are out of fold if it is cross-fitted."""
+    """Result of an M-step; `bank.mean` and `log_gate` are out of fold if it is cross-fitted.
+
+    `weights` (n, K) are those of the gate, `specialised` those of the experts.
+    """
 
     members: tuple[int, ...]
-    resp: Array
+    weights: Array
+    specialised: Array
     bank: BankFit
     dispersion: Array
     gates: Any
@@ -85,20 +89,28 @@ class MixtureModel:
 
     def m_step(self, expectation: MixtureExpectation) -> MixtureState:
         """Fit experts, dispersions and gate to the responsibilities."""
-        expectation = self._keep_alive(expectation)
-        members, resp = expectation.members, np.exp(expectation.log_resp)
-        weights = resp * self.data.sample_weight[:, None]
+        expectation, resp, specialised = self._keep_alive(expectation)
+        members, weights = expectation.members, resp * self.data.sample_weight[:, None]
         bank = fit_predict(
             self.data,
             self._templates(members),
-            self._specialised(resp, members),
+            specialised,
             self.splits,
             self.workers,
             expectation.solver_state,
         )
         dispersion = self.family.fit_dispersion(self.data.target, bank.mean, weights)
         gates, log_gate = self.gate_bank.fit_predict(weights, expectation.gates, self.workers)
-        return MixtureState(members, resp, bank, dispersion, gates, log_gate, expectation.reseeded)
+        return MixtureState(
+            members,
+            weights,
+            specialised,
+            bank,
+            dispersion,
+            gates,
+            log_gate,
+            expectation.reseeded,
+        )
 
     def e_step(self, state: MixtureState) -> MixtureExpectation:
         """Responsibilities and bound of a state; in sample the bound is the penalised one."""
@@ -121,26 +133,21 @@ class MixtureModel:
 
     def finish(self, state: MixtureState) -> FittedMixture:
         """A state fitted to all rows: what its bound speaks of."""
-        weights = state.resp * self.data.sample_weight[:, None]
-        experts = state.bank.experts
-        if experts is None:
-            specialised = self._specialised(state.resp, state.members)
-            templates = self._templates(state.members)
-            experts = fit_all_rows(
-                self.data, templates, specialised, self.workers, state.bank.state
-            )
-        gate = self.gate_bank.finish(state.gates, weights)
-        return FittedMixture(experts, gate, state.dispersion, state.members, weights.sum(axis=0))
+        bank, templates = state.bank, self._templates(state.members)
+        experts = bank.experts or fit_all_rows(
+            self.data, templates, state.specialised, self.workers, bank.state
+        )
+        gate, mass = self.gate_bank.finish(state.gates, state.weights), state.weights.sum(axis=0)
+        return FittedMixture(experts, gate, state.dispersion, state.members, mass)
 
     def predict_new(self, state: MixtureState, X: Any) -> tuple[Array, Array]:
         """Log gate probabilities (m, K) and predictions of a state fitted to all rows, at `X`."""
-        weights = state.resp * self.data.sample_weight[:, None]
-        templates, specialised = (
-            self._templates(state.members),
-            self._specialised(state.resp, state.members),
+        templates = self._templates(state.members)
+        mean = fit_predict_new(
+            self.data, templates, state.specialised, X, self.workers, state.bank.state
         )
-        mean = fit_predict_new(self.data, templates, specialised, X, self.workers, state.bank.state)
-        return self.gate_bank.finish(state.gates, weights).predict_log_proba(X), mean
+        gate = self.gate_bank.finish(state.gates, state.weights)
+        return gate.predict_log_proba(X), mean
 
     def _templates(self, members: tuple[int, ...]) -> list[Template]:
         return [self.templates[member] for member in members]
@@ -152,30 +159,37 @@ class MixtureModel:
         ties by the last digit, and rounding noise must not decide how they grow.
         """
         threshold = self.thresholds[list(members)]
+        if not threshold.any():
+            return resp * self.data.sample_weight[:, None]
         rounded = np.rint(resp * WEIGHT_GRID) / WEIGHT_GRID
         kept = np.where(rounded >= threshold, np.where(threshold > 0, rounded, resp), 0.0)
         return kept * self.data.sample_weight[:, None]
 
-    def _keep_alive(self, expectation: MixtureExpectation) -> MixtureExpectation:
-        """Give a lost expert the worst-explained rows, once; remove it the second time."""
-        lost = self._lost(expectation)
-        while lost.size and len(expectation.members) > 1:
+    def _keep_alive(
+        self, expectation: MixtureExpectation
+    ) -> tuple[MixtureExpectation, Array, Array]:
+        """Give a lost expert the worst-explained rows, once; remove it the second time.
+
+        Returns the expectation, its responsibilities, and the weights of the experts' fits.
+        """
+        while True:
+            resp = np.exp(expectation.log_resp)
+            specialised = self._specialised(resp, expectation.members)
+            lost = self._lost(specialised)
+            if not lost.size or len(expectation.members) == 1:
+                return expectation, resp, specialised
             position = int(lost[0])
             if expectation.members[position] in expectation.reseeded:
                 expectation = _remove(expectation, position)
             else:
                 expectation = self._reseed(expectation, position)
-            lost = self._lost(expectation)
-        return expectation
 
-    def _lost(self, expectation: MixtureExpectation) -> Rows:
+    def _lost(self, specialised: Array) -> Rows:
         """Positions of experts with too little weight, or too few rows, for a fit."""
-        members = expectation.members
-        specialised = self._specialised(np.exp(expectation.log_resp), members)
-        n_experts, distinct = len(members), self.data.distinct
+        n_experts, distinct = specialised.shape[1], self.data.distinct
         share = specialised.sum(axis=0) / self.data.sample_weight.sum()
-        enough = 0.1 * self.data.sample_weight[distinct, None] / n_experts
-        rows = (specialised[distinct] > enough).sum(axis=0)
+        holds = specialised > 0.1 * self.data.sample_weight[:, None] / n_experts
+        rows = np.count_nonzero(holds[distinct], axis=0)
         fewest = np.clip(0.1 * len(distinct) / n_experts, 1, 10)
         return np.flatnonzero((share < LOST_SHARE / n_experts) | (rows < fewest))
 
