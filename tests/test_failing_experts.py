@@ -5,6 +5,8 @@ import pytest
 from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LinearRegression, Ridge
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 
 from sklearn_moe import ConstantGate, MixtureOfExpertsRegressor
 
@@ -112,3 +114,14 @@ def test_expert_without_rows_at_the_start_is_seeded():
     moe = regressor(init=nothing, cv=None, max_iter=100).fit(X, Y)
     assert moe.n_experts_ == 2
     assert moe.expert_mass_.min() > 5
+
+
+@pytest.mark.parametrize("cv", [3, None])
+def test_column_that_only_vanishing_rows_vary_is_constant(cv):
+    """Else the scaler divides by a spread of 1e-15, which iterative solvers do not survive."""
+    flag = np.arange(60) % 6 == 0
+    share = np.where(flag, 1e-30, HALVES[:, 0])
+    moe = regressor(make_pipeline(StandardScaler(), Ridge()), cv=cv, max_iter=1)
+    moe.set_params(init=np.column_stack([share, 1 - share])).fit(np.column_stack([X, flag]), Y)
+    assert moe.experts_[0][0].scale_[-1] == 1.0
+    assert moe.experts_[0][1].coef_[-1] == 0.0
