@@ -20,13 +20,14 @@ from sklearn.utils.metadata_routing import (
 )
 
 from ._em import EMRule
-from ._experts import make_template, predict_bank
+from ._experts import predict_bank
 from ._fitting import Fit, failure_text, fitted_attributes, run_fit, verdict_text
 from ._initialization import Start, named_starts
 from ._mixture import Recipe
 from ._numeric import Array, log_normalize
 from ._parallel import Workers, open_workers
 from ._progress import Reporter
+from ._templates import make_templates
 from ._training import Training, make_training, specialisation_thresholds
 from ._validation import (
     BaseComposition,
@@ -55,7 +56,7 @@ class BaseMixtureOfExperts(MetaEstimatorMixin, BaseComposition):
         "experts": [HasMethods(["fit"]), list, None],
         "n_experts": [Interval(Integral, 1, None, closed="left")],
         "gate": [HasMethods(["fit"]), None],
-        "cv": ["cv_object", None],
+        "cv": ["cv_object", StrOptions({"oob", "loo"}), None],
         "init": [StrOptions({"auto", *STARTS}), "array-like", callable],
         "n_init": [Interval(Integral, 1, None, closed="left")],
         "min_responsibility": [Interval(Real, 0, 1, closed="left"), StrOptions({"auto"})],
@@ -139,10 +140,7 @@ class BaseMixtureOfExperts(MetaEstimatorMixin, BaseComposition):
             )
         limit = np.iinfo(np.int32).max
         seeds = check_random_state(self.random_state).randint(limit, size=len(named) + 1)
-        templates = [
-            make_template(name, expert, seed, training.params.get(name, {}))
-            for (name, expert), seed in zip(named, seeds[1:], strict=True)
-        ]
+        templates = make_templates(named, seeds[1:], training.params, self.cv)
         thresholds = specialisation_thresholds(
             self.min_responsibility, training.data, templates, training.splits
         )
@@ -331,7 +329,7 @@ class BaseMixtureOfExperts(MetaEstimatorMixin, BaseComposition):
             router.add(**{name: expert}, method_mapping=fit_only)
         if self.gate is not None:
             router.add(gate=self.gate, method_mapping=fit_only)
-        if hasattr(self.cv, "split"):
+        if hasattr(self.cv, "split") and not isinstance(self.cv, str):
             split = MethodMapping().add(caller="fit", callee="split")
             router.add(splitter=self.cv, method_mapping=split)
         return router

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ._experts import Data, Template, fit_predict
+from ._experts import Data, fit_predict
 from ._folds import Splits
 from ._mixture import Recipe
 from ._numeric import Array
+from ._templates import Template
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,7 @@ def distinct(recipe: Recipe) -> list[Template]:
 
 def _single(recipe: Recipe, template: Template, data: Data, splits: Splits | None) -> Baseline:
     weight = data.sample_weight[:, None]
-    mean = fit_predict(data, [template], weight, splits, recipe.workers).mean
+    # Witnesses, with whom it is compared, have seen as much as a fold leaves.
+    mean = fit_predict(data, [template.in_folds()], weight, splits, recipe.workers).mean
     dispersion = recipe.family.fit_dispersion(data.target, mean, weight)
     return Baseline(template.name, recipe.family.log_prob(data.target, mean, dispersion)[:, 0])

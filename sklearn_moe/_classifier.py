@@ -40,11 +40,12 @@ class MixtureOfExpertsClassifier(ClassifierMixin, BaseMixtureOfExperts):
     voting : {"soft", "hard"}, default="soft"
         Whether experts give their probabilities or, weighted by the gate, one vote each. It
         concerns `predict` and `predict_proba`, not the fit.
-    cv : int, splitter, iterable or None, default=5
+    cv : int, splitter, iterable, "oob" or None, default=5
         Cross-fitting. An integer is a number of folds, dealt by the content of the rows: copies of
         a row share a fold and the order of the table does not matter (classes are spread evenly).
         A splitter or an iterable of (train, test) must test every row exactly once; `groups`
-        passed to `fit` reach it. None is textbook EM in sample, for experts with few parameters.
+        passed to `fit` reach it. `"oob"` takes the out-of-bag predictions of forests and bagging in
+        place of folds. None is textbook EM in sample, for experts with few parameters.
     init : str, array-like of shape (n_samples, n_experts) or callable, default="auto"
         Where EM begins. `"auto"` races starts of different kinds; a name races `n_init` rounds of
         one kind: `"ladder"`, `"residual"`, `"kmeans_xy"`, `"tree"`, `"random"`, `"local"`,

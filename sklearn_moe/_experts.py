@@ -18,53 +18,24 @@ from sklearn.base import clone
 
 from ._folds import Splits
 from ._numeric import Array
-from ._parallel import Workers
+from ._out_of_bag import out_of_bag, with_out_of_bag
+from ._parallel import Job, Workers
+from ._templates import Template
 from ._validation import n_rows, take_params, take_rows
-from ._weighting import WeightPlan, fit_weighted, plan_weights
+from ._weighting import fit_weighted
 from .linear import (
-    Problem,
     Solution,
     Table,
     finite_numbers,
     make_table,
-    recognise,
     solve_left_out,
+    solve_one_out,
 )
 
 REMEDY = (
     "If its region is too small for it, use fewer experts, fewer folds or a simpler expert; if its "
     "inputs do not suit it, put it in a pipeline."
 )
-
-
-@dataclass(frozen=True)
-class Template:
-    """One expert to be cloned: its name, the seeded estimator, its metadata.
-
-    `kind` is the same number for copies of one estimator. `problem` is what a plain linear one
-    solves.
-    """
-
-    name: str
-    estimator: Any
-    kind: int
-    params: dict
-    plan: WeightPlan
-    problem: Problem | None = None
-
-    def take(self, rows: NDArray[np.intp], n_samples: int) -> Template:
-        """The template for some rows of a table of `n_samples`: its metadata cut to them."""
-        return replace(self, params=take_params(self.params, n_samples, rows))
-
-
-def make_template(name: str, estimator: Any, seed: int, params: dict) -> Template:
-    """The template of a user's estimator: its own clone, seeded, with its plan for weights."""
-    expert = seeded_clone(estimator, seed)
-    plan = plan_weights(expert)
-    problem = None
-    if not params and plan.reaches_all_steps(expert):
-        problem = recognise(expert)
-    return Template(name, expert, id(estimator), params, plan, problem)
 
 
 @dataclass(frozen=True)
@@ -132,21 +103,40 @@ def fit_predict(
     solved = np.zeros((len(pairs), len(templates)), dtype=bool)
     if solution is not None:
         solved[:, columns] = solution.solved
-    cells = [(k, f) for k in range(len(templates)) for f in range(len(pairs)) if not solved[f, k]]
-    jobs = [
-        (fit_one, (data, templates[k], expert_weights[:, k], *pairs[fold])) for k, fold in cells
-    ]
+    places, jobs = _unsolved(data, templates, expert_weights, pairs, solved)
     done = workers.run(jobs)
     n_values = done[0][1].shape[1] if solution is None else solution.mean.shape[2]
     mean = np.empty((data.n_samples, len(templates), n_values))
     if solution is not None:
         mean[:, columns] = solution.mean
-    for (k, fold), (_, predicted) in zip(cells, done, strict=True):
-        test = pairs[fold][1]
-        mean[slice(None) if test is None else test, k] = predicted
+    for place, (_, predicted) in zip(places, done, strict=True):
+        mean[place] = predicted
     whole = splits is None and not solved.any()
     experts = [expert for expert, _ in done] if whole else None
     return BankFit(mean, experts, None if solution is None else solution.state)
+
+
+def _unsolved(
+    data: Data,
+    templates: Sequence[Template],
+    expert_weights: Array,
+    pairs: Sequence[tuple[Any, Any]],
+    solved: NDArray[np.bool_],
+) -> tuple[list[tuple[Any, int]], list[Job]]:
+    """The jobs for what is not `solved` (F, K), and where in the predictions each one's go."""
+    places: list[tuple[Any, int]] = []
+    jobs: list[Job] = []
+    for k, template in enumerate(templates):
+        task = (data, template, expert_weights[:, k])
+        if template.bagged and pairs[0][1] is not None:
+            places.append((slice(None), k))
+            jobs.append((fit_bagged, (*task, pairs)))
+            continue
+        for (train, test), done in zip(pairs, solved[:, k], strict=True):
+            if not done:
+                places.append((slice(None) if test is None else test, k))
+                jobs.append((fit_one, (*task, train, test)))
+    return places, jobs
 
 
 def fit_predict_new(
@@ -179,9 +169,13 @@ def _solve(
     if table is None:
         return [], None
     columns = [k for k, t in enumerate(templates) if isinstance(t.problem, table.suits)]
+    if not columns:
+        return [], None
+    problems, weights = [templates[k].problem for k in columns], expert_weights[:, columns]
+    if splits is not None and all(templates[k].one_out for k in columns):
+        return columns, solve_one_out(problems, table, weights, data.rank)
     folds = None if splits is None else [test for _, test in splits]
-    problems = [templates[k].problem for k in columns]
-    return columns, solve_left_out(problems, table, expert_weights[:, columns], folds, state)
+    return columns, solve_left_out(problems, table, weights, folds, state)
 
 
 def fit_all_rows(
@@ -230,6 +224,30 @@ def fit_one(data: Data, template: Template, weight: Array, train: Any, test: Any
     return (expert if test is None else None), predicted
 
 
+def fit_bagged(data: Data, template: Template, weight: Array, splits: Splits) -> tuple:
+    """One job: the expert fitted to all rows, and its out-of-bag predictions for them.
+
+    Rows that are in every bag are predicted by the folds.
+    """
+    keeper = replace(template, estimator=with_out_of_bag(template.estimator, weight))
+    expert = fit_expert(data, keeper, weight, None)
+    if type(expert) is not type(keeper.estimator):  # a constant, for rows of one class
+        return None, predict_expert(expert, data.X, data.classes)
+    seen, unseen = np.flatnonzero(weight), np.flatnonzero(weight == 0)
+    found, answered = out_of_bag(expert, len(seen))
+    if data.classes is not None:
+        found = align_classes(found, expert.classes_, data.classes)
+    predicted = np.empty((data.n_samples, found.shape[1]))
+    predicted[seen] = found
+    if unseen.size:
+        predicted[unseen] = predict_expert(expert, take_rows(data.X, unseen), data.classes)
+    for train, test in splits:
+        left = np.intersect1d(seen[~answered], test)
+        if left.size:
+            predicted[left] = fit_one(data, template, weight, train, left)[1]
+    return None, predicted
+
+
 def fit_expert(data: Data, template: Template, weight: Array, train: Any) -> Any:
     """A clone of the template fitted to the rows `train` (all, if None) under `weight` (n,)."""
     rows = _rows_with_weight(weight, train)
@@ -259,21 +277,6 @@ def _rows_with_weight(weight: Array, train: Any) -> NDArray[np.intp] | None:
     return kept if len(kept) else train
 
 
-def seeded_clone(estimator: Any, seed: int) -> Any:
-    """A clone whose unset random states, at any depth, are fixed by `seed`.
-
-    A random state that the user has set is kept, so that one expert alone is the user's estimator.
-    """
-    expert = clone(estimator)
-    generator = np.random.RandomState(seed)
-    unset = {
-        name: int(generator.randint(np.iinfo(np.int32).max))
-        for name, value in sorted(expert.get_params(deep=True).items(), key=lambda item: item[0])
-        if value is None and (name == "random_state" or name.endswith("__random_state"))
-    }
-    return expert.set_params(**unset) if unset else expert
-
-
 def predict_expert(expert: Any, X: Any, classes: NDArray | None) -> Array:
     """What a fitted expert says of each row: outputs (n, q), or class probabilities (n, C)."""
     if classes is None:
@@ -290,12 +293,16 @@ def predict_expert(expert: Any, X: Any, classes: NDArray | None) -> Array:
 
 def _class_probabilities(expert: Any, X: Any, classes: NDArray) -> Array:
     """Probabilities (n, C), zero for classes unseen; a hard vote where there are none."""
-    proba = np.zeros((n_rows(X), len(classes)))
     if hasattr(expert, "predict_proba"):
-        proba[:, np.searchsorted(classes, expert.classes_)] = expert.predict_proba(X)
-    else:
-        proba[np.arange(len(proba)), np.searchsorted(classes, expert.predict(X))] = 1.0
-    return proba
+        return align_classes(expert.predict_proba(X), expert.classes_, classes)
+    return np.eye(len(classes))[np.searchsorted(classes, expert.predict(X))]
+
+
+def align_classes(proba: Array, seen: NDArray, classes: NDArray) -> Array:
+    """Probabilities (n, C) of all `classes`, from those of the classes `seen`."""
+    aligned = np.zeros((len(proba), len(classes)))
+    aligned[:, np.searchsorted(classes, seen)] = proba
+    return aligned
 
 
 def predict_bank(experts: Sequence[Any], X: Any, classes: NDArray | None) -> Array:

@@ -15,6 +15,8 @@ from ._validation import n_rows
 
 Rows = NDArray[np.intp]
 
+USUAL_FOLDS = 5
+
 
 class Splits(list[tuple[Rows, Rows]]):
     """(train, test) row numbers of each fold; each row is tested once."""
@@ -73,9 +75,14 @@ def user_splits(cv: Any, X: Any, y: NDArray, is_classifier: bool, params: dict) 
     return splits
 
 
-def is_fold_count(cv: Any) -> bool:
-    """Whether `cv` is a plain number of folds."""
-    return isinstance(cv, Integral)
+def fold_count(cv: Any) -> int | None:
+    """The number of folds that `cv` asks for; None if it names none, or does it by a splitter.
+
+    Experts that need no folds (`"oob"`, `"loo"`) do not free the gate and the witnesses from them.
+    """
+    if isinstance(cv, str):
+        return USUAL_FOLDS
+    return int(cv) if isinstance(cv, Integral) else None
 
 
 def keep_rows(splits: Iterable[tuple[Rows, Rows]], kept: Rows, n_samples: int) -> Splits:

@@ -8,11 +8,12 @@ import numpy as np
 from sklearn.base import clone
 from sklearn.pipeline import Pipeline
 
-from ._experts import Data, seeded_clone
+from ._experts import Data
 from ._folds import Splits
 from ._numeric import Array
 from ._parallel import Workers
 from ._softmax_bank import SoftmaxBank
+from ._templates import seeded_clone
 from ._validation import take_params, take_rows
 from ._weighting import gate_with_weighted_steps
 from .gates import ConstantGate, SoftmaxGate

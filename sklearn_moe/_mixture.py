@@ -10,11 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ._content import uniform_by_content
-from ._experts import BankFit, Data, Template, fit_all_rows, fit_predict, fit_predict_new
+from ._experts import BankFit, Data, fit_all_rows, fit_predict, fit_predict_new
 from ._folds import Rows, Splits
 from ._gate_bank import GateBank, SoftmaxBank, make_gate_bank
 from ._numeric import WEIGHT_GRID, Array, log_normalize, safe_log
 from ._parallel import Workers
+from ._templates import Template
 from ._validation import take_params
 from .families import Family
 

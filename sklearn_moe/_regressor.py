@@ -39,11 +39,13 @@ class MixtureOfExpertsRegressor(RegressorMixin, BaseMixtureOfExperts):
         in either, so that gate and experts may see different columns.
     family : {"gaussian"}, default="gaussian"
         Noise law: Gaussian with one variance for each expert (and output).
-    cv : int, splitter, iterable or None, default=5
+    cv : int, splitter, iterable, "oob", "loo" or None, default=5
         Cross-fitting. An integer is a number of folds, dealt by the content of the rows: copies of
         a row share a fold and the order of the table does not matter (classes are spread evenly).
         A splitter or an iterable of (train, test) must test every row exactly once; `groups`
-        passed to `fit` reach it. None is textbook EM in sample, for experts with few parameters.
+        passed to `fit` reach it. `"oob"` takes the out-of-bag predictions of forests and bagging,
+        `"loo"` those of plain ridge and least squares without each row, in place of folds. None is
+        textbook EM in sample, for experts with few parameters.
     init : str, array-like of shape (n_samples, n_experts) or callable, default="auto"
         Where EM begins. `"auto"` races starts of different kinds; a name races `n_init` rounds of
         one kind: `"ladder"`, `"residual"`, `"kmeans_xy"`, `"tree"`, `"random"`, `"local"`,

@@ -9,9 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ._content import content_ids, row_hashes
-from ._experts import Data, Template, fit_expert
-from ._folds import Splits, content_folds, is_fold_count, keep_rows, user_splits
+from ._experts import Data, fit_expert
+from ._folds import Splits, content_folds, fold_count, keep_rows, user_splits
 from ._numeric import WEIGHT_GRID, Array
+from ._templates import Template
 from ._validation import n_rows, take_params, take_rows
 
 # A row whose responsibility is below this part of an equal share leaves an expert's fit.
@@ -43,11 +44,11 @@ def make_training(
     A number of folds is dealt by content. A splitter or an iterable speaks of the rows as the user
     gave them.
     """
-    n_samples = n_rows(X)
+    n_samples, n_folds = n_rows(X), fold_count(cv)
     kept = None if sample_weight.all() else np.flatnonzero(sample_weight)
     given = (
         None
-        if cv is None or is_fold_count(cv)
+        if cv is None or n_folds is not None
         else user_splits(cv, X, y, classes is not None, params.get("splitter", {}))
     )
     groups = take_rows(params.get("splitter", {}).get("groups"), kept)
@@ -56,22 +57,22 @@ def make_training(
     rank = content_ids(hashes)
     clusters = rank if groups is None else np.unique(groups, return_inverse=True)[1]
     data = Data(X, y, target, weight, hashes, rank, clusters, classes)
-    if is_fold_count(cv):
-        given = _dealt_folds(cv, data)
+    if n_folds is not None:
+        given = _dealt_folds(n_folds, data)
     elif given is not None and kept is not None:
         given = keep_rows(given, kept, n_samples)
     cut = {name: take_params(values, n_samples, kept) for name, values in params.items()}
     return Training(data, given, kept, n_samples, cut)
 
 
-def _dealt_folds(cv: int, data: Data) -> Splits:
+def _dealt_folds(n_folds: int, data: Data) -> Splits:
     if len(data.distinct) < 2:
         raise ValueError(
-            f"cv={cv} needs at least 2 distinct rows of positive weight; got n_samples="
+            f"cv={n_folds} needs at least 2 distinct rows of positive weight; got n_samples="
             f"{data.n_samples}, {len(data.distinct)} of them distinct. Use cv=None."
         )
     labels = None if data.classes is None else data.target
-    return content_folds(cv, data.rank, labels)
+    return content_folds(n_folds, data.rank, labels)
 
 
 def specialisation_thresholds(

@@ -52,7 +52,7 @@ from sklearn.utils import all_estimators
 from sklearn.utils.validation import has_fit_parameter
 
 from sklearn_moe import MixtureOfExpertsClassifier, MixtureOfExpertsRegressor, SoftmaxGate
-from sklearn_moe._experts import seeded_clone
+from sklearn_moe._templates import seeded_clone
 from sklearn_moe._weighting import fit_weighted, systematic_sample
 from sklearn_moe.gates import ClassifierGate
 

@@ -4,7 +4,16 @@
 solution; both kinds look the same from outside.
 """
 
-from ._bank import Problem, Solution, Table, make_table, recognise, solve_left_out
+from ._bank import (
+    Problem,
+    Solution,
+    Table,
+    leaves_one_out,
+    make_table,
+    recognise,
+    solve_left_out,
+    solve_one_out,
+)
 from ._plain import finite_numbers
 
 __all__ = [
@@ -12,7 +21,9 @@ __all__ = [
     "Solution",
     "Table",
     "finite_numbers",
+    "leaves_one_out",
     "make_table",
     "recognise",
     "solve_left_out",
+    "solve_one_out",
 ]

@@ -14,6 +14,7 @@ from ._least_squares import is_worth_it as grams_are_worth_it
 from ._least_squares import make_table as make_output_table
 from ._least_squares import recognise as recognise_least_squares
 from ._least_squares import solve_left_out as solve_least_squares
+from ._least_squares import solve_one_out as solve_least_squares_one_out
 from ._logistic import LabelledTable, Logistic, LogisticSolution, make_labelled_table
 from ._logistic import recognise as recognise_logistic
 from ._logistic import solve_left_out as solve_logistic
@@ -53,3 +54,23 @@ def solve_left_out(
     if not grams_are_worth_it(n_folds, len(problems), table.width):
         return None
     return solve_least_squares(problems, table, weights, folds)
+
+
+def leaves_one_out(problem: Problem | None) -> bool:
+    """Whether a problem's predictions without one row at a time have a closed form.
+
+    A standardised one's have not: the scale that the penalty refers to changes with each row.
+    """
+    return isinstance(problem, LeastSquares) and not problem.scaled
+
+
+def solve_one_out(
+    problems: Sequence[Any], table: Table, weights: Array, rank: Rows
+) -> Solution | None:
+    """Each problem under its column of `weights` (n, K), each row predicted from all others.
+
+    Rows of equal `rank` are copies, and left out together.
+    """
+    if not isinstance(table, OutputTable) or not grams_are_worth_it(1, len(problems), table.width):
+        return None
+    return solve_least_squares_one_out(problems, table, weights, rank)

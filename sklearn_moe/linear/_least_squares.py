@@ -142,13 +142,55 @@ def solve_left_out(
     grams = np.stack([_weighted_grams(table, weights, rows) for rows in parts])
     if folds is not None:
         grams = sums_of_others(grams)
-    coef, solved = _solve(problems, grams, table.n_features)
-    mean = np.empty((len(weights), len(problems), table.y.shape[1]))
-    for fold_coef, rows in zip(coef, parts, strict=True):
+    systems = _normal_equations(problems, grams, table.n_features)
+    coef = systems.solve()
+    return LeastSquaresSolution(table, coef, _predict_parts(table, coef, parts), systems.solvable)
+
+
+def solve_one_out(
+    problems: Sequence[LeastSquares], table: OutputTable, weights: Array, rank: Rows
+) -> LeastSquaresSolution:
+    """Each problem under its column of `weights` (n, K), each row predicted from all others.
+
+    Rows of equal `rank` are copies, and left out together. A row has leverage h, so without it the
+    residual is that of all rows over 1 - h; where nothing is left of that, it is not solved.
+    """
+    rows = np.arange(len(weights))
+    grams = _weighted_grams(table, weights, rows)[None]
+    systems = _normal_equations(problems, grams, table.n_features)
+    coef = systems.solve()
+    left = 1.0 - _total_of_copies(weights, rank) * _leverages(table, systems)
+    enough = (left >= SMALLEST_PIVOT).all(axis=0)
+    residual = table.y[:, None] - _predict_parts(table, coef, [rows])
+    mean = table.y[:, None] - residual / np.where(enough, left, 1.0)[..., None]
+    return LeastSquaresSolution(table, coef, mean, systems.solvable & enough)
+
+
+def _predict_parts(table: OutputTable, coef: Array, parts: Sequence[Rows]) -> Array:
+    """Predictions (n, K, q): those of each part of the rows under its own coefficients."""
+    mean = np.empty((len(table.y), coef.shape[1], coef.shape[3]))
+    for part_coef, rows in zip(coef, parts, strict=True):
         for piece, block in table.blocks(rows):
-            mean[piece] = _predict(block[:, : 1 + table.n_features], fold_coef)
+            mean[piece] = _predict(block[:, : 1 + table.n_features], part_coef)
     mean += table.y_center
-    return LeastSquaresSolution(table, coef, mean, solved)
+    return mean
+
+
+def _leverages(table: OutputTable, systems: NormalEquations) -> Array:
+    """Leverages (n, K) of rows of weight one."""
+    root = np.linalg.inv(np.linalg.cholesky(systems.matrix[0])) * systems.scale[0, :, None]
+    leverages = np.empty((len(table.y), len(root)))
+    for piece, block in table.blocks(np.arange(len(table.y))):
+        for k, (center, total) in enumerate(zip(systems.means[0], systems.total[0], strict=True)):
+            around = (block - center)[:, 1 : 1 + table.n_features] @ root[k].T
+            leverages[piece, k] = 1.0 / total + np.einsum("np,np->n", around, around)
+    return leverages
+
+
+def _total_of_copies(weights: Array, rank: Rows) -> Array:
+    """Weights (n, K), each row's with those of its copies."""
+    content = np.unique(rank, return_inverse=True)[1]
+    return np.column_stack([np.bincount(content, column)[content] for column in weights.T])
 
 
 def _predict(design: Array, coef: Array) -> Array:
@@ -165,10 +207,34 @@ def _weighted_grams(table: OutputTable, weights: Array, rows: Rows) -> Array:
     return grams
 
 
-def _solve(
+@dataclass(frozen=True)
+class NormalEquations:
+    """Normal equations of centred features for folds and problems, scaled to a unit diagonal.
+
+    `matrix` (F, K, p, p) is the identity where a system is not `solvable` (F, K). `right`
+    (F, K, p, q) is scaled, and `scale` (F, K, p) takes a solution back. `means` (F, K, 1 + p + q)
+    are weighted; `total` (F, K) is the weight.
+    """
+
+    matrix: Array
+    right: Array
+    scale: Array
+    means: Array
+    total: Array
+    solvable: NDArray[np.bool_]
+
+    def solve(self) -> Array:
+        """Intercepts and coefficients (F, K, 1 + p, q)."""
+        coef = self.scale[..., None] * np.linalg.solve(self.matrix, self.right)
+        first_output = 1 + self.scale.shape[-1]
+        center, level = self.means[..., None, 1:first_output], self.means[..., None, first_output:]
+        return np.concatenate([level - center @ coef, coef], axis=-2)
+
+
+def _normal_equations(
     problems: Sequence[LeastSquares], grams: Array, n_features: int
-) -> tuple[Array, NDArray[np.bool_]]:
-    """Intercepts and coefficients (F, K, 1 + p, q), and whether each system could be solved."""
+) -> NormalEquations:
+    """The systems that give each problem's coefficients, from Gram matrices (F, K, ...)."""
     features, outputs = slice(1, 1 + n_features), slice(1 + n_features, None)
     total = grams[..., :1, 0]
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -182,9 +248,7 @@ def _solve(
     solved = trusted & _well_conditioned(system)
     system[~solved] = np.eye(n_features)
     right = scale[..., None] * np.where(solved[..., None, None], centred[..., features, outputs], 0)
-    coef = scale[..., None] * np.linalg.solve(system, right)
-    intercept = means[..., None, outputs] - means[..., None, features] @ coef
-    return np.concatenate([intercept, coef], axis=-2), solved
+    return NormalEquations(system, right, scale, means, total[..., 0], solved)
 
 
 def _penalised(

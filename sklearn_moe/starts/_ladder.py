@@ -12,12 +12,12 @@ import numpy as np
 from sklearn.linear_model import Ridge
 
 from .._em import EMResult, EMRule, run_em
-from .._experts import make_template
 from .._folds import Splits, content_folds
 from .._gate_bank import make_gate_bank
 from .._mixture import MixtureModel
 from .._numeric import Array
 from .._parallel import Workers
+from .._templates import make_template
 from ..families import gaussian_for
 from ..gates import SoftmaxGate
 from ._base import StartContext

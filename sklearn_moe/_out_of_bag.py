@@ -1,0 +1,69 @@
+"""Out-of-bag predictions: an ensemble over bootstrap samples predicts the rows it learns from.
+
+Each row is predicted by the members whose sample did not draw it, so one fit serves where folds
+need one each.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.base import clone
+from sklearn.pipeline import Pipeline
+
+from ._numeric import Array
+
+
+def offers_out_of_bag(estimator: Any) -> bool:
+    """Whether an estimator, or the last step of a pipeline, can predict its own rows out of bag.
+
+    Forests and bagging can, over bootstrap samples.
+    """
+    params = _last_step(estimator).get_params(deep=False)
+    return "oob_score" in params and params["bootstrap"] and not params["warm_start"]
+
+
+def with_out_of_bag(estimator: Any, weight: Array) -> Any:
+    """A clone that keeps its out-of-bag predictions when it is fitted under `weight` (n,).
+
+    Heavy rows are drawn first, so samples of n rows would leave few of them out. Unless the user
+    has set the size, a sample is as large as the weights are worth (Kish, 1965).
+    """
+    keeper = clone(estimator)
+    last = _last_step(keeper).set_params(oob_score=True)
+    if last.max_samples is None:
+        last.set_params(max_samples=max(1, round(weight.sum() ** 2 / (weight**2).sum())))
+    return keeper
+
+
+def out_of_bag(estimator: Any, n_rows: int) -> tuple[Array, NDArray[np.bool_]]:
+    """What a fitted ensemble says of the rows it was fitted to: outputs (n, q), or (n, C).
+
+    Also, of which rows it says something: those (a mask) that are not in every bag.
+    """
+    last = _last_step(estimator)
+    if hasattr(last, "oob_decision_function_"):
+        found = np.asarray(last.oob_decision_function_, dtype=np.float64)
+        return found, np.asarray(found.sum(axis=1) > 0)  # false where it is NaN
+    found = np.asarray(last.oob_prediction_, dtype=np.float64).reshape(n_rows, -1)
+    answered = np.asarray(np.isfinite(found).all(axis=1))
+    # Zero is also scikit-learn's answer where there is no member to ask.
+    if (found == 0.0).all(axis=1).any():
+        answered &= _times_out(last, n_rows) > 0
+    return found, answered
+
+
+def _times_out(ensemble: Any, n_rows: int) -> Array:
+    """The number of members (n,) whose sample did not draw a row."""
+    out = np.zeros(n_rows)
+    for rows in ensemble.estimators_samples_:
+        out += np.bincount(rows, minlength=n_rows) == 0
+    return out
+
+
+def _last_step(estimator: Any) -> Any:
+    while isinstance(estimator, Pipeline):
+        estimator = estimator.steps[-1][1]
+    return estimator

@@ -1,0 +1,100 @@
+"""Experts before they are fitted: what the user gave, seeded, and what is known of its kind."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.base import clone
+
+from ._out_of_bag import offers_out_of_bag
+from ._validation import take_params
+from ._weighting import WEIGHTED, WeightPlan, plan_weights
+from .linear import Problem, leaves_one_out, recognise
+
+SHORT_CUTS = {
+    "oob": "weighted experts with out-of-bag predictions (forests and bagging with bootstrap=True)",
+    "loo": "plain Ridge or LinearRegression experts on tables of finite numbers",
+}
+
+
+@dataclass(frozen=True)
+class Template:
+    """One expert to be cloned: its name, the seeded estimator, its metadata.
+
+    `kind` is the same number for copies of one estimator. `problem` is what a plain linear one
+    solves. If it is `bagged`, its out-of-bag predictions stand in for those of folds; if it goes
+    `one_out`, the problem is solved without one row at a time.
+    """
+
+    name: str
+    estimator: Any
+    kind: int
+    params: dict
+    plan: WeightPlan
+    problem: Problem | None = None
+    bagged: bool = False
+    one_out: bool = False
+
+    def cut_short(self, cv: Any) -> Template:
+        """The template that does without folds, if `cv` is the name of a way and it can go it."""
+        way = cv if isinstance(cv, str) else None
+        bagged = self.plan.mode == WEIGHTED and offers_out_of_bag(self.estimator)
+        one_out = leaves_one_out(self.problem)
+        return replace(self, bagged=way == "oob" and bagged, one_out=way == "loo" and one_out)
+
+    def in_folds(self) -> Template:
+        """The template that predicts its own rows by folds and nothing else."""
+        return replace(self, bagged=False, one_out=False)
+
+    def take(self, rows: NDArray[np.intp], n_samples: int) -> Template:
+        """The template for some rows of a table of `n_samples`: its metadata cut to them."""
+        return replace(self, params=take_params(self.params, n_samples, rows))
+
+
+def make_templates(
+    named: Sequence[tuple[str, Any]], seeds: Sequence[int], params: dict[str, dict], cv: Any
+) -> list[Template]:
+    """Templates of the user's estimators; `cv` may be `"oob"` or `"loo"`, else has no say here.
+
+    Raises
+    ------
+    ValueError
+        If no expert can do what `cv` says.
+    """
+    templates = [
+        make_template(name, expert, seed, params.get(name, {})).cut_short(cv)
+        for (name, expert), seed in zip(named, seeds, strict=True)
+    ]
+    if isinstance(cv, str) and not any(t.bagged or t.one_out for t in templates):
+        kinds = sorted({type(t.estimator).__name__ for t in templates})
+        raise ValueError(f"cv={cv!r} is for {SHORT_CUTS[cv]}; got experts {kinds}. Use cv=5.")
+    return templates
+
+
+def make_template(name: str, estimator: Any, seed: int, params: dict) -> Template:
+    """The template of a user's estimator: its own clone, seeded, with its plan for weights."""
+    expert = seeded_clone(estimator, seed)
+    plan = plan_weights(expert)
+    problem = None
+    if not params and plan.reaches_all_steps(expert):
+        problem = recognise(expert)
+    return Template(name, expert, id(estimator), params, plan, problem)
+
+
+def seeded_clone(estimator: Any, seed: int) -> Any:
+    """A clone whose unset random states, at any depth, are fixed by `seed`.
+
+    A random state that the user has set is kept, so that one expert alone is the user's estimator.
+    """
+    expert = clone(estimator)
+    generator = np.random.RandomState(seed)
+    unset = {
+        name: int(generator.randint(np.iinfo(np.int32).max))
+        for name, value in sorted(expert.get_params(deep=True).items(), key=lambda item: item[0])
+        if value is None and (name == "random_state" or name.endswith("__random_state"))
+    }
+    return expert.set_params(**unset) if unset else expert
