@@ -91,7 +91,8 @@ def specialisation_thresholds(
     if n_experts == 1:
         return np.zeros(1)
     rows = None if splits is None else splits[0][0]
-    linear = {template.kind: is_linear(template, data, rows) for template in templates}
+    kinds = {template.kind: template for template in templates}
+    linear = {kind: is_linear(template, data, rows) for kind, template in kinds.items()}
     # In sample no row is dropped, but the weights are put on the grid where sums are exact.
     threshold = 1.0 / WEIGHT_GRID if splits is None else DROP_SHARE / n_experts
     return np.array([0.0 if linear[t.kind] else threshold for t in templates])
@@ -99,6 +100,8 @@ def specialisation_thresholds(
 
 def is_linear(template: Template, data: Data, rows: NDArray[np.intp] | None) -> bool:
     """Whether the expert, or the last step of its pipeline, has coefficients once fitted."""
+    if template.problem is not None:
+        return True
     expert = fit_expert(data, template, data.sample_weight, rows)
     while hasattr(expert, "steps"):
         expert = expert.steps[-1][1]
