@@ -47,10 +47,11 @@ def run_fit(
     with config_context(skip_parameter_validation=True):
         heat = race(model, recipe, starts, lambda: -baseline.log_prob, rule, reporter.start)
         if verdict:
-            result = run_witnessed(model, recipe, heat, rule, reporter.iteration)
+            result, said = run_witnessed(model, recipe, heat, rule, reporter.iteration)
+            judgement = judge(baseline, result, said, data)
         else:
             result = run_em(model, heat.winner, rule, reporter.iteration)
-        judgement = judge(baseline, result, data) if verdict else UNKNOWN
+            judgement = UNKNOWN
         if judgement.is_against:
             mixture, bound = _one_expert(recipe, training, baseline)
         else:

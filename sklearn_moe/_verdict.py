@@ -6,8 +6,9 @@ parameters, iteration after iteration can raise the bound by this echo alone.
 
 So each fold has a witness: EM that runs in step with the fit, on the other folds only, from the
 same kind of start made anew from them, and scores the rows of its fold after each iteration. Their
-mean log density is what the fit raises in place of the bound. It says which iteration to keep, and
-what the mixture gains over one expert on the same folds. With five folds, an iteration with
+mean log density is what the fit raises in place of the bound. It says which iteration to keep and,
+where no fold has a say in the choice of its own iteration, what the mixture gains over one expert
+on the same folds. With five folds, an iteration with
 witnesses costs about five times one without.
 """
 
@@ -60,30 +61,45 @@ def run_witnessed(
     heat: Race,
     rule: EMRule,
     on_iteration: Callable[[EMResult], bool | None],
-) -> EMResult:
-    """Run EM from the winning start, led by witnesses where rows can be held out."""
+) -> tuple[EMResult, Array | None]:
+    """Run EM from the winning start, led by witnesses where rows can be held out.
+
+    Also returns what the witnesses said: the log density of each fold's rows (n_iter, F), summed.
+    """
     if model.splits is not None and len(recipe.templates) > 1:
         try:
             witnessed = WitnessedModel(model, recipe, model.splits, heat.start)
             patient = replace(rule, patience=PATIENCE)
-            return run_em(witnessed, model.expect(heat.resp), patient, on_iteration)
+            result = run_em(witnessed, model.expect(heat.resp), patient, on_iteration)
+            return result, np.array(witnessed.said)
         except WitnessError as error:
             # The fit itself is sound; only a witness, who works on fewer rows, has failed.
             warnings.warn(f"No verdict: {error}", UserWarning, stacklevel=6)
-    return run_em(model, heat.winner, rule, on_iteration)
+    return run_em(model, heat.winner, rule, on_iteration), None
 
 
-def judge(baseline: Baseline, result: EMResult, data: Data) -> Verdict:
+def judge(baseline: Baseline, result: EMResult, said: Array | None, data: Data) -> Verdict:
     """The verdict on a finished run; unknown where nothing was held out."""
     weight, held_out = data.sample_weight, result.expectation.held_out
+    alone = float(baseline.log_prob @ weight) / weight.sum()
     if len(result.state.members) == 1 and held_out is None:
-        return Verdict(float(baseline.log_prob @ weight) / weight.sum(), 0.0, 0.0)
-    if held_out is None:
+        return Verdict(alone, 0.0, 0.0)
+    if held_out is None or said is None:
         return UNKNOWN
     delta = held_out - baseline.log_prob
-    gain = float(delta @ weight) / weight.sum()
-    stderr = clustered_stderr(delta - gain, weight, data.clusters)
-    return Verdict(float(held_out @ weight) / weight.sum(), gain, stderr)
+    centred = delta - float(delta @ weight) / weight.sum()
+    log_prob = unseen_best(said) / weight.sum()
+    return Verdict(log_prob, log_prob - alone, clustered_stderr(centred, weight, data.clusters))
+
+
+def unseen_best(said: Array) -> float:
+    """Total of `said` (n_iter, F) in which each fold's iteration is chosen by the other folds.
+
+    The best of several iterations owes something to luck; of a choice in which it has no part, a
+    fold speaks without.
+    """
+    chosen = (said.sum(axis=1, keepdims=True) - said).argmax(axis=0)
+    return float(said[chosen, np.arange(said.shape[1])].sum())
 
 
 class WitnessedModel:
@@ -91,6 +107,7 @@ class WitnessedModel:
 
     def __init__(self, model: MixtureModel, recipe: Recipe, splits: Splits, start: Start) -> None:
         self.model = model
+        self.said: list[list[float]] = []
         with _as_witness_error():
             self.witnesses = [
                 Witness(recipe, model.data, splits, fold, start) for fold in range(len(splits))
@@ -107,6 +124,7 @@ class WitnessedModel:
         with _as_witness_error():
             for witness in self.witnesses:
                 held_out[witness.test] = witness.advance()
+        self.said.append([float(held_out[w.test] @ weight[w.test]) for w in self.witnesses])
         score = float(held_out @ weight) / weight.sum()
         return replace(self.model.e_step(state), score=score, held_out=held_out)
 
