@@ -103,7 +103,8 @@ def test_speed_prints_and_keeps_every_part(tmp_path):
     assert done.returncode == 0, done.stderr
     rows = pd.read_csv(output)
     assert set(rows["part"]) == set(parts)
-    assert (rows["ratio"] > 0).all()
+    measured = rows[~rows["what"].str.contains("sample|cross-fitted|iterations")]
+    assert (measured["ratio"] > 0).all()  # the others are differences, at the mercy of noise
     assert {"floor", "in sample", "cross-fitted"} <= set(rows["what"])
     assert len(done.stdout.splitlines()) == len(rows)
 
