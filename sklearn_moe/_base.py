@@ -28,7 +28,7 @@ from ._numeric import Array, log_normalize
 from ._parallel import Workers, open_workers
 from ._progress import Reporter
 from ._templates import make_templates
-from ._training import Training, make_training, specialisation_thresholds
+from ._training import Training, make_training, pooling_trial, specialisation_thresholds
 from ._validation import (
     BaseComposition,
     HasMethods,
@@ -60,6 +60,7 @@ class BaseMixtureOfExperts(MetaEstimatorMixin, BaseComposition):
         "init": [StrOptions({"auto", *STARTS}), "array-like", callable],
         "n_init": [Interval(Integral, 1, None, closed="left")],
         "min_responsibility": [Interval(Real, 0, 1, closed="left"), StrOptions({"auto"})],
+        "pooling": [Interval(Real, 0, 1, closed="left"), StrOptions({"auto"})],
         "max_iter": [Interval(Integral, 1, None, closed="left")],
         "tol": [Interval(Real, 0, None, closed="left")],
         "verdict": ["boolean"],
@@ -111,11 +112,11 @@ class BaseMixtureOfExperts(MetaEstimatorMixin, BaseComposition):
         shape = copy.copy(self)
         training = self._validate_training(shape, X, y, sample_weight, fit_params)
         with open_workers(self.n_jobs) as workers:
-            recipe = self._make_recipe(training, workers)
+            recipe, trial = self._make_recipe(training, workers)
             starts = self._starts(X, y, training, recipe)
             rule = EMRule(self.max_iter, self.tol, monotone=training.splits is None)
             reporter = Reporter(type(self).__name__, self.verbose)
-            fit = run_fit(training, recipe, starts, rule, reporter, self.verdict)
+            fit = run_fit(training, recipe, starts, rule, reporter, self.verdict, trial)
         self._store(shape, fit)
         self._warn(fit)
         return self
@@ -130,7 +131,7 @@ class BaseMixtureOfExperts(MetaEstimatorMixin, BaseComposition):
         y, target, classes = self._check_target(X, y, weight)
         return make_training(X, y, target, weight, classes, self.cv, params)
 
-    def _make_recipe(self, training: Training, workers: Workers) -> Recipe:
+    def _make_recipe(self, training: Training, workers: Workers) -> tuple[Recipe, Array | None]:
         named = self._named_experts()
         n_rows = len(training.data.distinct)
         if len(named) > n_rows:
@@ -147,7 +148,13 @@ class BaseMixtureOfExperts(MetaEstimatorMixin, BaseComposition):
         gate_params = training.params.get("gate", {})
         family = self._fit_family(training)
         gate = resolve_gate(self.gate)
-        return Recipe(templates, thresholds, family, gate, gate_params, int(seeds[0]), workers)
+        pooling, trial = pooling_trial(
+            self.pooling, self.min_responsibility, thresholds, training.splits
+        )
+        recipe = Recipe(
+            templates, thresholds, pooling, family, gate, gate_params, int(seeds[0]), workers
+        )
+        return recipe, trial
 
     def _starts(self, X: Any, y: Any, training: Training, recipe: Recipe) -> list[Start]:
         given = self._given_responsibilities(X, y, training.n_given, recipe)

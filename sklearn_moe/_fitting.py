@@ -11,7 +11,7 @@ from sklearn import config_context
 from ._baseline import Baseline, fit_baseline
 from ._em import EMResult, EMRule, run_em
 from ._initialization import Race, Start, race
-from ._mixture import FittedMixture, Recipe
+from ._mixture import FittedMixture, MixtureModel, Recipe
 from ._numeric import Array
 from ._progress import Reporter
 from ._training import Training
@@ -38,14 +38,20 @@ def run_fit(
     rule: EMRule,
     reporter: Reporter,
     verdict: bool,
+    trial: Array | None = None,
 ) -> Fit:
-    """Race the starts, finish the best one, judge it if asked; fit what is kept to all rows."""
+    """Race the starts, finish the best one, judge it if asked; fit what is kept to all rows.
+
+    `trial` is another `pooling` for the recipe, which the winner of the race tries.
+    """
     data, splits = training.data, training.splits
     model = recipe.build(data, splits)
     baseline = fit_baseline(recipe, data, splits)
     # The baseline has shown the experts' parameters to be valid; the next hundred fits trust them.
     with config_context(skip_parameter_validation=True):
         heat = race(model, recipe, starts, lambda: -baseline.log_prob, rule, reporter.start)
+        if trial is not None:
+            recipe, model, heat = _better_pooled(recipe, model, heat, trial, rule)
         if verdict:
             result, said = run_witnessed(model, recipe, heat, rule, reporter.iteration)
             judgement = judge(baseline, result, said, data)
@@ -60,13 +66,26 @@ def run_fit(
     return Fit(training, recipe, heat, result, mixture, bound, judgement)
 
 
+def _better_pooled(
+    recipe: Recipe, model: MixtureModel, heat: Race, trial: Array, rule: EMRule
+) -> tuple[Recipe, MixtureModel, Race]:
+    """The race's winner as it is, or run as far with another pooling, whichever bound is higher."""
+    pooled = replace(recipe, pooling=trial)
+    other = pooled.build(model.data, model.splits)
+    run = run_em(other, other.expect(heat.resp), replace(rule, max_iter=heat.winner.n_iter))
+    if run.lower_bound <= heat.winner.lower_bound:
+        return recipe, model, heat
+    return pooled, other, replace(heat, winner=run)
+
+
 def _one_expert(
     recipe: Recipe, training: Training, baseline: Baseline
 ) -> tuple[FittedMixture, float]:
     """The mixture of the best expert alone, and its bound."""
     (member,) = [k for k, t in enumerate(recipe.templates) if t.name == baseline.name]
-    template, threshold = recipe.templates[member], np.zeros(1)
-    alone = replace(recipe, templates=[template], thresholds=threshold)
+    alone = replace(
+        recipe, templates=[recipe.templates[member]], thresholds=np.zeros(1), pooling=np.zeros(1)
+    )
     model = alone.build(training.data, training.splits)
     state = model.m_step(model.expect(np.ones((training.data.n_samples, 1))))
     mixture = replace(model.finish(state), members=(member,))
@@ -81,6 +100,7 @@ def fitted_attributes(fit: Fit) -> dict[str, Any]:
         "experts_": mixture.experts,
         "expert_names_": [template.name for template in templates],
         "weight_modes_": [template.plan.mode for template in templates],
+        "pooling_": fit.recipe.pooling[list(mixture.members)],
         "gate_": mixture.gate,
         "dispersions_": squeeze_outputs(mixture.dispersion),
         "n_experts_": len(mixture.experts),

@@ -77,12 +77,14 @@ class FittedMixture:
 class MixtureModel:
     """The statistical model of one fit, as the engine sees it.
 
-    `thresholds` (K,) are the responsibilities below which a row leaves an expert's fit.
+    `thresholds` (K,) are the responsibilities below which a row leaves an expert's fit; `pooling`
+    (K,) is the part of its weight that each row gives to an expert whatever its responsibility.
     """
 
     data: Data
     templates: Sequence[Template]
     thresholds: Array
+    pooling: Array
     family: Family
     gate_bank: GateBank | SoftmaxBank
     splits: Splits | None
@@ -96,6 +98,7 @@ class MixtureModel:
         """Fit experts, dispersions and gate to the responsibilities."""
         expectation, resp, specialised = self._keep_alive(expectation)
         members, weights = expectation.members, resp * self.data.sample_weight[:, None]
+        specialised = self._pooled(specialised, members)
         bank = fit_predict(
             self.data,
             self._templates(members),
@@ -171,6 +174,13 @@ class MixtureModel:
             kept = np.where(threshold > 0, np.where(rounded >= threshold, rounded, 0.0), kept)
         return kept * self.data.sample_weight[:, None]
 
+    def _pooled(self, specialised: Array, members: tuple[int, ...]) -> Array:
+        """Weights (n, K) after every row has given its part to each expert that pools."""
+        pooling = self.pooling[list(members)]
+        if not pooling.any():
+            return specialised
+        return (1.0 - pooling) * specialised + pooling * self.data.sample_weight[:, None]
+
     def _keep_alive(
         self, expectation: MixtureExpectation
     ) -> tuple[MixtureExpectation, Array, Array]:
@@ -245,6 +255,7 @@ class Recipe:
 
     templates: Sequence[Template]
     thresholds: Array
+    pooling: Array
     family: Family
     gate: Any
     gate_params: dict
@@ -255,7 +266,14 @@ class Recipe:
         """The mixture of these parts for the table `data`, cross-fitted over `splits`."""
         bank = make_gate_bank(self.gate, data, splits, self.seed, self.gate_params)
         return MixtureModel(
-            data, self.templates, self.thresholds, self.family, bank, splits, self.workers
+            data,
+            self.templates,
+            self.thresholds,
+            self.pooling,
+            self.family,
+            bank,
+            splits,
+            self.workers,
         )
 
     def take(self, rows: Any, n_samples: int) -> Recipe:

@@ -57,6 +57,11 @@ class MixtureOfExpertsRegressor(RegressorMixin, BaseMixtureOfExperts):
         Rows of smaller responsibility leave an expert's fit. `"auto"` is 0 for experts that have
         `coef_` once fitted, next to 0 (6e-8) in sample, else a twentieth of an equal share: trees
         and neighbours remember rows however little they weigh.
+    pooling : float or "auto", default="auto"
+        Part of its weight that each row gives to every expert, whatever its responsibility. 0 lets
+        experts specialise wholly; more lends experts that need many rows the rows of the others.
+        `"auto"` tries 0 and 0.2 under cross-fitting, for experts of which `min_responsibility` is
+        `"auto"` and not 0, and keeps what gives the winning start the higher bound; else it is 0.
     max_iter : int, default=100
         Largest number of EM iterations.
     tol : float, default=1e-4
@@ -90,6 +95,8 @@ class MixtureOfExpertsRegressor(RegressorMixin, BaseMixtureOfExperts):
     weight_modes_ : list of str
         How weights reached each expert: `"sample_weight"`, or `"resample"` for experts that take
         none and saw a systematic sample of the rows instead.
+    pooling_ : ndarray of shape (n_experts_,)
+        The part of its weight that each row has given to the experts.
     gate_ : estimator
         The gate, fitted to all rows.
     dispersions_ : ndarray of shape (n_experts_,) or (n_experts_, n_outputs)
@@ -177,6 +184,7 @@ class MixtureOfExpertsRegressor(RegressorMixin, BaseMixtureOfExperts):
         init: Any = "auto",
         n_init: int = 4,
         min_responsibility: float | str = "auto",
+        pooling: float | str = "auto",
         max_iter: int = 100,
         tol: float = 1e-4,
         verdict: bool = True,
@@ -193,6 +201,7 @@ class MixtureOfExpertsRegressor(RegressorMixin, BaseMixtureOfExperts):
         self.init = init
         self.n_init = n_init
         self.min_responsibility = min_responsibility
+        self.pooling = pooling
         self.max_iter = max_iter
         self.tol = tol
         self.verdict = verdict

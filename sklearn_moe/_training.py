@@ -17,6 +17,8 @@ from ._validation import n_rows, take_params, take_rows
 
 # A row whose responsibility is below this part of an equal share leaves an expert's fit.
 DROP_SHARE = 0.05
+# The part of its weight that a row gives to each expert, where that is tried.
+POOLED = 0.2
 
 
 @dataclass(frozen=True)
@@ -96,6 +98,22 @@ def specialisation_thresholds(
     # In sample no row is dropped, but the weights are put on the grid where sums are exact.
     threshold = 1.0 / WEIGHT_GRID if splits is None else DROP_SHARE / n_experts
     return np.array([0.0 if linear[t.kind] else threshold for t in templates])
+
+
+def pooling_trial(
+    pooling: float | str, min_responsibility: float | str, thresholds: Array, splits: Splits | None
+) -> tuple[Array, Array | None]:
+    """Parts (K,) of its weight that a row gives to each expert; others to be tried, if any.
+
+    Tried for experts that specialise by losing rows. They can tell regions apart by themselves, and
+    those that need many rows are better off with a little of all.
+    """
+    if not isinstance(pooling, str):
+        return np.full(len(thresholds), float(pooling)), None
+    flexible = thresholds > 0
+    if splits is None or not isinstance(min_responsibility, str) or not flexible.any():
+        return np.zeros(len(thresholds)), None
+    return np.zeros(len(thresholds)), np.where(flexible, POOLED, 0.0)
 
 
 def is_linear(template: Template, data: Data, rows: NDArray[np.intp] | None) -> bool:

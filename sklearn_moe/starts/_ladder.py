@@ -48,6 +48,7 @@ def _linear_model(context: StartContext) -> MixtureModel:
         data=data,
         templates=templates,
         thresholds=np.zeros(context.n_experts),
+        pooling=np.zeros(context.n_experts),
         family=gaussian_for(context.T, context.weight),
         gate_bank=make_gate_bank(SoftmaxGate(), data, splits, context.seed, {}),
         splits=splits,
