@@ -52,12 +52,13 @@ def test_two_forests_beat_one(forests):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("account", ["heldout_log_prob_", "lower_bound_"])
-def test_account_of_the_fit_agrees_with_fresh_rows(forests, account):
+def test_account_of_the_fit_agrees_with_fresh_rows(forests):
+    """The witnesses learn from four fifths of the rows, and may say less than is true, not more."""
     moe, _, test = forests
     fresh = moe.log_prob(*test).mean()
-    print(f"fresh {fresh:.4f}, {account} {getattr(moe, account):.4f}")
-    assert getattr(moe, account) == pytest.approx(fresh, rel=0.05)
+    print(f"fresh {fresh:.4f}, bound {moe.lower_bound_:.4f}, held out {moe.heldout_log_prob_:.4f}")
+    assert moe.lower_bound_ == pytest.approx(fresh, rel=0.05)
+    assert fresh - 0.1 < moe.heldout_log_prob_ < fresh + 2 * moe.gain_stderr_
 
 
 @pytest.mark.slow
