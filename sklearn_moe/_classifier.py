@@ -54,14 +54,15 @@ class MixtureOfExpertsClassifier(ClassifierMixin, BaseMixtureOfExperts):
     n_init : int, default=4
         Number of starts raced.
     min_responsibility : float or "auto", default="auto"
-        Rows of smaller responsibility leave an expert's fit. `"auto"` is 0 for experts that have
-        `coef_` once fitted, next to 0 (6e-8) in sample, else a twentieth of an equal share: trees
-        and neighbours remember rows however little they weigh.
+        Rows of smaller responsibility leave an expert's fit. `"auto"` is next to 0 for experts that
+        have `coef_` once fitted (1e-8, in sample 1e-12) and for others in sample (6e-8), else a
+        twentieth of an equal share: trees and neighbours remember rows however little they weigh.
     pooling : float or "auto", default="auto"
         Part of its weight that each row gives to every expert, whatever its responsibility. 0 lets
         experts specialise wholly; more lends experts that need many rows the rows of the others.
-        `"auto"` tries 0 and 0.2 under cross-fitting, for experts of which `min_responsibility` is
-        `"auto"` and not 0, and keeps what gives the winning start the higher bound; else it is 0.
+        `"auto"` tries 0 and 0.2 under cross-fitting, for experts without `coef_` of which
+        `min_responsibility` is `"auto"`, and keeps what gives the winning start the higher bound;
+        else it is 0.
     max_iter : int, default=100
         Largest number of EM iterations.
     tol : float, default=1e-4

@@ -21,10 +21,6 @@ from .families import Family
 
 # An expert is lost when its share of the weight falls below this part of an equal share.
 LOST_SHARE = 0.02
-# Below this, a row counts for nothing. Where only such rows give a column any spread, a scaler
-# would divide by it, and the expert send the column's other rows to infinity. In sample the limit
-# is so low that the bound does not feel it.
-NEGLIGIBLE, NEGLIGIBLE_IN_SAMPLE = 1e-6, 1e-12
 
 
 @dataclass(frozen=True)
@@ -167,11 +163,11 @@ class MixtureModel:
         ties by the last digit, and rounding noise must not decide how they grow.
         """
         threshold = self.thresholds[list(members)]
-        negligible = NEGLIGIBLE_IN_SAMPLE if self.splits is None else NEGLIGIBLE
-        kept = np.where(resp < negligible, 0.0, resp)
-        if threshold.any():
+        kept = np.where(resp < threshold, 0.0, resp)
+        coarse = threshold >= 1.0 / WEIGHT_GRID
+        if coarse.any():
             rounded = np.rint(resp * WEIGHT_GRID) / WEIGHT_GRID
-            kept = np.where(threshold > 0, np.where(rounded >= threshold, rounded, 0.0), kept)
+            kept = np.where(coarse, np.where(rounded >= threshold, rounded, 0.0), kept)
         return kept * self.data.sample_weight[:, None]
 
     def _pooled(self, specialised: Array, members: tuple[int, ...]) -> Array:

@@ -17,6 +17,10 @@ from ._validation import n_rows, take_params, take_rows
 
 # A row whose responsibility is below this part of an equal share leaves an expert's fit.
 DROP_SHARE = 0.05
+# Below this, a row counts for nothing even to a linear expert. Where only such rows give a column
+# any spread, a scaler would divide by it, and the expert send the column's other rows to infinity.
+# In sample the limit is so low that the bound does not feel it.
+NEGLIGIBLE, NEGLIGIBLE_IN_SAMPLE = 1e-8, 1e-12
 # The part of its weight that a row gives to each expert, where that is tried.
 POOLED = 0.2
 
@@ -93,11 +97,12 @@ def specialisation_thresholds(
     if n_experts == 1:
         return np.zeros(1)
     rows = None if splits is None else splits[0][0]
-    kinds = {template.kind: template for template in templates}
+    kinds = {template.kind: template for template in reversed(templates)}
     linear = {kind: is_linear(template, data, rows) for kind, template in kinds.items()}
     # In sample no row is dropped, but the weights are put on the grid where sums are exact.
     threshold = 1.0 / WEIGHT_GRID if splits is None else DROP_SHARE / n_experts
-    return np.array([0.0 if linear[t.kind] else threshold for t in templates])
+    negligible = NEGLIGIBLE_IN_SAMPLE if splits is None else NEGLIGIBLE
+    return np.array([negligible if linear[t.kind] else threshold for t in templates])
 
 
 def pooling_trial(
@@ -110,7 +115,7 @@ def pooling_trial(
     """
     if not isinstance(pooling, str):
         return np.full(len(thresholds), float(pooling)), None
-    flexible = thresholds > 0
+    flexible = thresholds > NEGLIGIBLE
     if splits is None or not isinstance(min_responsibility, str) or not flexible.any():
         return np.zeros(len(thresholds)), None
     return np.zeros(len(thresholds)), np.where(flexible, POOLED, 0.0)
@@ -118,8 +123,6 @@ def pooling_trial(
 
 def is_linear(template: Template, data: Data, rows: NDArray[np.intp] | None) -> bool:
     """Whether the expert, or the last step of its pipeline, has coefficients once fitted."""
-    if template.problem is not None:
-        return True
     expert = fit_expert(data, template, data.sample_weight, rows)
     while hasattr(expert, "steps"):
         expert = expert.steps[-1][1]

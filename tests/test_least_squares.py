@@ -12,7 +12,7 @@ from sklearn.model_selection import KFold, LeaveOneOut
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import MinMaxScaler, StandardScaler
 
-from sklearn_moe import MixtureOfExpertsRegressor, _experts
+from sklearn_moe import MixtureOfExpertsRegressor, _templates
 from sklearn_moe.linear._least_squares import make_table, recognise, solve_left_out
 
 ESTIMATORS = {
@@ -165,7 +165,7 @@ def both_ways(monkeypatch):
         for _ in range(2):
             mixture = MixtureOfExpertsRegressor(*arguments, **{**defaults, **parameters})
             mixtures.append(mixture.fit(X, y, **(fit_params or {})))
-            monkeypatch.setattr(_experts, "recognise", lambda estimator: None)
+            monkeypatch.setattr(_templates, "recognise", lambda estimator: None)
         return mixtures
 
     return fit

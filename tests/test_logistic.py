@@ -9,7 +9,7 @@ from sklearn.linear_model import LogisticRegression, LogisticRegressionCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import MinMaxScaler, StandardScaler
 
-from sklearn_moe import MixtureOfExpertsClassifier, _experts
+from sklearn_moe import MixtureOfExpertsClassifier, _templates
 from sklearn_moe.linear._logistic import make_labelled_table, recognise, solve_left_out
 from sklearn_moe.logit import FoldedLogits, SoftLogit, _curvature, solve, sum_zero_basis
 
@@ -145,7 +145,7 @@ def test_whole_fit_ends_where_single_fits_end(kind, monkeypatch):
     expert = make_pipeline(StandardScaler(), expert) if kind == "scaled" else expert
     moes = []
     for solver in (recognise, lambda estimator: None):
-        monkeypatch.setattr(_experts, "recognise", solver)
+        monkeypatch.setattr(_templates, "recognise", solver)
         moe = MixtureOfExpertsClassifier(expert, 2, random_state=0, max_iter=500, **params)
         moes.append(moe.fit(X, codes, **fit_params))
     fast, slow = moes
