@@ -92,9 +92,9 @@ class MixtureModel:
 
     def m_step(self, expectation: MixtureExpectation) -> MixtureState:
         """Fit experts, dispersions and gate to the responsibilities."""
-        expectation, resp, specialised = self._keep_alive(expectation)
+        expectation, resp, kept = self._keep_alive(expectation)
         members, weights = expectation.members, resp * self.data.sample_weight[:, None]
-        specialised = self._pooled(specialised, members)
+        specialised = self._pooled(kept, members) * self.data.sample_weight[:, None]
         bank = fit_predict(
             self.data,
             self._templates(members),
@@ -157,7 +157,7 @@ class MixtureModel:
         return [self.templates[member] for member in members]
 
     def _specialised(self, resp: Array, members: tuple[int, ...]) -> Array:
-        """Weights (n, K) of the experts' fits, without the rows of small responsibility.
+        """Responsibilities (n, K) for the experts' fits, without those that are small.
 
         Where rows are dropped, the rest is rounded to a grid on which sums are exact: trees break
         ties by the last digit, and rounding noise must not decide how they grow.
@@ -168,28 +168,30 @@ class MixtureModel:
         if coarse.any():
             rounded = np.rint(resp * WEIGHT_GRID) / WEIGHT_GRID
             kept = np.where(coarse, np.where(rounded >= threshold, rounded, 0.0), kept)
-        return kept * self.data.sample_weight[:, None]
+        return kept
 
-    def _pooled(self, specialised: Array, members: tuple[int, ...]) -> Array:
-        """Weights (n, K) after every row has given its part to each expert that pools."""
-        pooling = self.pooling[list(members)]
+    def _pooled(self, kept: Array, members: tuple[int, ...]) -> Array:
+        """The same after every row has given its part to experts that pool; on the grid too."""
+        pooling, threshold = self.pooling[list(members)], self.thresholds[list(members)]
         if not pooling.any():
-            return specialised
-        return (1.0 - pooling) * specialised + pooling * self.data.sample_weight[:, None]
+            return kept
+        pooled = (1.0 - pooling) * kept + pooling
+        rounded = np.rint(pooled * WEIGHT_GRID) / WEIGHT_GRID
+        return np.where(threshold >= 1.0 / WEIGHT_GRID, rounded, pooled)
 
     def _keep_alive(
         self, expectation: MixtureExpectation
     ) -> tuple[MixtureExpectation, Array, Array]:
         """Give a lost expert the worst-explained rows, once; remove it the second time.
 
-        Returns the expectation, its responsibilities, and the weights of the experts' fits.
+        Returns the expectation, its responsibilities, and those for the experts' fits.
         """
         while True:
             resp = np.exp(expectation.log_resp)
-            specialised = self._specialised(resp, expectation.members)
-            lost = self._lost(specialised)
+            kept = self._specialised(resp, expectation.members)
+            lost = self._lost(kept * self.data.sample_weight[:, None])
             if not lost.size or len(expectation.members) == 1:
-                return expectation, resp, specialised
+                return expectation, resp, kept
             position = int(lost[0])
             if expectation.members[position] in expectation.reseeded:
                 expectation = _remove(expectation, position)

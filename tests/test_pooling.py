@@ -61,3 +61,18 @@ def test_experts_of_a_list_pool_by_kind():
 def test_part_beyond_one_is_refused():
     with pytest.raises(ValueError, match="'pooling' parameter"):
         MixtureOfExpertsRegressor(pooling=1.0).fit(X, Y)
+
+
+def test_order_and_repeats_of_rows_change_nothing():
+    """Trees break ties by the last digit, so pooled weights must add up exactly too."""
+    moe = MixtureOfExpertsRegressor(DecisionTreeRegressor(max_depth=4), pooling=0.2, **FEW)
+    moe.set_params(init="kmeans_xy", cv=3)
+    weight = np.where(np.arange(200) % 2 == 0, 3.0, 1.0)
+    expected = moe.fit(X, Y, sample_weight=weight).predict(X)
+    order = RNG.permutation(200)
+    again = moe.fit(X[order], Y[order], sample_weight=weight[order]).predict(X)
+    np.testing.assert_allclose(again, expected, rtol=1e-9, atol=1e-12)
+    rows = np.repeat(order, weight[order].astype(int))
+    np.testing.assert_allclose(
+        moe.fit(X[rows], Y[rows]).predict(X), expected, rtol=1e-9, atol=1e-12
+    )
