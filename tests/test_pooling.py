@@ -6,6 +6,7 @@ from sklearn.linear_model import Ridge
 from sklearn.tree import DecisionTreeRegressor
 
 from sklearn_moe import MixtureOfExpertsRegressor
+from sklearn_moe._numeric import WEIGHT_GRID
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore:EM did not settle:sklearn.exceptions.ConvergenceWarning"  # few iterations will do
@@ -76,3 +77,19 @@ def test_order_and_repeats_of_rows_change_nothing():
     np.testing.assert_allclose(
         moe.fit(X[rows], Y[rows]).predict(X), expected, rtol=1e-9, atol=1e-12
     )
+
+
+class Listener(DecisionTreeRegressor):
+    """A tree that keeps the weights it was given."""
+
+    def fit(self, X, y, sample_weight=None):
+        self.heard_ = sample_weight
+        return super().fit(X, y, sample_weight)
+
+
+def test_weights_of_trees_add_up_exactly():
+    """They are multiples of one part in 2^24, pooled or not, so the order of a sum is no matter."""
+    moe = MixtureOfExpertsRegressor(Listener(max_depth=4), pooling=0.2, **FEW).fit(X, Y)
+    parts = moe.experts_[0].heard_ * WEIGHT_GRID
+    assert np.ptp(parts) > 0
+    np.testing.assert_array_equal(parts, np.rint(parts))
