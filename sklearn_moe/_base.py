@@ -25,7 +25,7 @@ from ._fitting import Fit, failure_text, fitted_attributes, run_fit, verdict_tex
 from ._initialization import Start, named_starts
 from ._mixture import Recipe
 from ._numeric import Array, log_normalize
-from ._parallel import Workers, open_workers
+from ._parallel import open_workers
 from ._progress import Reporter
 from ._templates import make_templates
 from ._training import Training, make_training, pooling_trial, specialisation_thresholds
@@ -112,11 +112,12 @@ class BaseMixtureOfExperts(MetaEstimatorMixin, BaseComposition):
         shape = copy.copy(self)
         training = self._validate_training(shape, X, y, sample_weight, fit_params)
         with open_workers(self.n_jobs) as workers:
-            recipe, trial = self._make_recipe(training, workers)
+            recipe, trial = self._make_recipe(training)
             starts = self._starts(X, y, training, recipe)
             rule = EMRule(self.max_iter, self.tol, monotone=training.splits is None)
             reporter = Reporter(type(self).__name__, self.verbose)
-            fit = run_fit(training, recipe, starts, rule, reporter, self.verdict, trial)
+            plan = run_fit(training, recipe, starts, rule, reporter, self.verdict, trial)
+            fit = workers.follow(plan)
         self._store(shape, fit)
         self._warn(fit)
         return self
@@ -131,7 +132,7 @@ class BaseMixtureOfExperts(MetaEstimatorMixin, BaseComposition):
         y, target, classes = self._check_target(X, y, weight)
         return make_training(X, y, target, weight, classes, self.cv, params)
 
-    def _make_recipe(self, training: Training, workers: Workers) -> tuple[Recipe, Array | None]:
+    def _make_recipe(self, training: Training) -> tuple[Recipe, Array | None]:
         named = self._named_experts()
         n_rows = len(training.data.distinct)
         if len(named) > n_rows:
@@ -151,9 +152,7 @@ class BaseMixtureOfExperts(MetaEstimatorMixin, BaseComposition):
         pooling, trial = pooling_trial(
             self.pooling, self.min_responsibility, thresholds, training.splits
         )
-        recipe = Recipe(
-            templates, thresholds, pooling, family, gate, gate_params, int(seeds[0]), workers
-        )
+        recipe = Recipe(templates, thresholds, pooling, family, gate, gate_params, int(seeds[0]))
         return recipe, trial
 
     def _starts(self, X: Any, y: Any, training: Training, recipe: Recipe) -> list[Start]:

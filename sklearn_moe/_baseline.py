@@ -8,6 +8,7 @@ from ._experts import Data, fit_predict
 from ._folds import Splits
 from ._mixture import Recipe
 from ._numeric import Array
+from ._plans import Plan, together
 from ._templates import Template
 
 
@@ -18,10 +19,15 @@ class Baseline:
     name: str
     log_prob: Array
 
+    def surprise(self) -> Array:
+        """How badly (n,) it explains each row."""
+        return -self.log_prob
 
-def fit_baseline(recipe: Recipe, data: Data, splits: Splits | None) -> Baseline:
+
+def fit_baseline(recipe: Recipe, data: Data, splits: Splits | None) -> Plan[Baseline]:
     """The best single expert among those of the recipe."""
-    candidates = [_single(recipe, template, data, splits) for template in distinct(recipe)]
+    singles = (_single(recipe, template, data, splits) for template in distinct(recipe))
+    candidates = yield from together(*singles)
     return max(candidates, key=lambda c: float(c.log_prob @ data.sample_weight))
 
 
@@ -31,9 +37,11 @@ def distinct(recipe: Recipe) -> list[Template]:
     return list(reversed(kinds.values()))
 
 
-def _single(recipe: Recipe, template: Template, data: Data, splits: Splits | None) -> Baseline:
+def _single(
+    recipe: Recipe, template: Template, data: Data, splits: Splits | None
+) -> Plan[Baseline]:
     weight = data.sample_weight[:, None]
     # Witnesses, with whom it is compared, have seen as much as a fold leaves.
-    mean = fit_predict(data, [template.in_folds()], weight, splits, recipe.workers).mean
-    dispersion = recipe.family.fit_dispersion(data.target, mean, weight)
-    return Baseline(template.name, recipe.family.log_prob(data.target, mean, dispersion)[:, 0])
+    bank = yield from fit_predict(data, [template.in_folds()], weight, splits)
+    dispersion = recipe.family.fit_dispersion(data.target, bank.mean, weight)
+    return Baseline(template.name, recipe.family.log_prob(data.target, bank.mean, dispersion)[:, 0])

@@ -8,7 +8,7 @@ too much, stops when `patience` iterations in a row have not raised the best sco
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any, Protocol
@@ -25,9 +25,9 @@ class Expectation(Protocol):
 
 
 class Model(Protocol):
-    """All that the engine sees of a model."""
+    """All that the engine sees of a model. An M-step is a plan: it may ask for jobs to be done."""
 
-    def m_step(self, expectation: Any) -> Any: ...
+    def m_step(self, expectation: Any) -> Generator[Any, Any, Any]: ...
     def e_step(self, state: Any) -> Any: ...
 
 
@@ -68,14 +68,14 @@ def run_em(
     start: Any,
     rule: EMRule,
     on_iteration: Callable[[EMResult], bool | None] = lambda result: None,
-) -> EMResult:
+) -> Generator[Any, Any, EMResult]:
     """Run EM from the expectation `start` (or go on from an `EMResult`) under `rule`.
 
     `on_iteration` is called after each iteration; a true answer ends the run.
     """
     result = start if isinstance(start, EMResult) else EMResult(None, None, last=start)
     while result.n_iter < rule.max_iter:
-        state = model.m_step(result.last)
+        state = yield from model.m_step(result.last)
         result = _judge(_append(result, state, model.e_step(state)), rule)
         if on_iteration(result) and result.reason == "max_iter":
             result = replace(result, reason="callback")

@@ -7,7 +7,7 @@ what it needs to be weighted, seeded, aligned to the classes and named in errors
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -16,10 +16,11 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import clone
 
+from ._binning import Binner, make_binner
 from ._folds import Splits
 from ._numeric import Array
 from ._out_of_bag import out_of_bag, with_out_of_bag
-from ._parallel import Job, Workers
+from ._plans import Job, Plan, do
 from ._templates import Template
 from ._validation import n_rows, take_params, take_rows
 from ._weighting import fit_weighted
@@ -69,6 +70,19 @@ class Data:
         """The table as plain linear experts see it, or None if that is not all there is to it."""
         return make_table(self.X, self.target, None if self.classes is None else len(self.classes))
 
+    @cached_property
+    def _binned(self) -> dict[int, tuple[Binner, Data] | None]:
+        return {}
+
+    def binned(self, max_bins: int) -> tuple[Binner, Data] | None:
+        """The table with numbers of bins in place of values, if it has such a form."""
+        if max_bins not in self._binned:
+            binner = make_binner(self.X, self.sample_weight, max_bins)
+            self._binned[max_bins] = (
+                None if binner is None else (binner, replace(self, X=binner.transform(self.X)))
+            )
+        return self._binned[max_bins]
+
     def take(self, rows: NDArray[np.intp]) -> Data:
         """The table of the given rows."""
         parts = (self.X, self.y, self.target, self.sample_weight)
@@ -94,17 +108,16 @@ def fit_predict(
     templates: Sequence[Template],
     expert_weights: Array,
     splits: Splits | None,
-    workers: Workers,
     state: Array | None = None,
-) -> BankFit:
+) -> Plan[BankFit]:
     """Fit each template under its column of `expert_weights` and predict the table."""
     pairs = [(None, None)] if splits is None else splits
-    columns, solution = _solve(data, templates, expert_weights, splits, state)
+    columns, solution = yield from _solve(data, templates, expert_weights, splits, state)
     solved = np.zeros((len(pairs), len(templates)), dtype=bool)
     if solution is not None:
         solved[:, columns] = solution.solved
     places, jobs = _unsolved(data, templates, expert_weights, pairs, solved)
-    done = workers.run(jobs)
+    done = yield jobs
     n_values = done[0][1].shape[1] if solution is None else solution.mean.shape[2]
     mean = np.empty((data.n_samples, len(templates), n_values))
     if solution is not None:
@@ -126,9 +139,11 @@ def _unsolved(
     """The jobs for what is not `solved` (F, K), and where in the predictions each one's go."""
     places: list[tuple[Any, int]] = []
     jobs: list[Job] = []
+    in_sample = pairs[0][1] is None
     for k, template in enumerate(templates):
-        task = (data, template, expert_weights[:, k])
-        if template.bagged and pairs[0][1] is not None:
+        table, expert = (data, template) if in_sample else in_bins(data, template)[:2]
+        task = (table, expert, expert_weights[:, k])
+        if template.bagged and not in_sample:
             places.append((slice(None), k))
             jobs.append((fit_bagged, (*task, pairs)))
             continue
@@ -144,16 +159,29 @@ def fit_predict_new(
     templates: Sequence[Template],
     expert_weights: Array,
     X: Any,
-    workers: Workers,
     state: Array | None = None,
-) -> Array:
+) -> Plan[Array]:
     """Predictions for new rows `X` of experts fitted to all rows under `expert_weights`."""
     numbers = finite_numbers(X)
-    solution = _solve(data, templates, expert_weights, None, state)[1]
-    if numbers is None or solution is None or solution.solved.sum() < len(templates):
-        experts = fit_all_rows(data, templates, expert_weights, workers, state)
-        return predict_bank(experts, X, data.classes)
-    return solution.predict_new(numbers)
+    mean: dict[int, Array] = {}
+    if numbers is not None:
+        columns, solution = yield from _solve(data, templates, expert_weights, None, state)
+        if solution is not None:
+            said, solved = solution.predict_new(numbers), solution.solved[0]
+            mean = {k: said[:, i] for i, k in enumerate(columns) if solved[i]}
+    left = [k for k in range(len(templates)) if k not in mean]
+    done = yield [(fit_new, (data, templates[k], expert_weights[:, k], X)) for k in left]
+    mean |= dict(zip(left, done, strict=True))
+    return np.stack([mean[k] for k in range(len(templates))], axis=1)
+
+
+def in_bins(data: Data, template: Template) -> tuple[Data, Template, Callable[[Any], Any]]:
+    """Table and template in the form that is fastest while EM runs, and what takes rows to it."""
+    found = None if template.max_bins is None else data.binned(template.max_bins)
+    if found is None:
+        return data, template, lambda X: X
+    binner, table = found
+    return table, template.for_bins(binner.categorical), binner.transform
 
 
 def _solve(
@@ -162,7 +190,7 @@ def _solve(
     expert_weights: Array,
     splits: Splits | None,
     state: Array | None,
-) -> tuple[list[int], Solution | None]:
+) -> Plan[tuple[list[int], Solution | None]]:
     """Which templates are plain linear experts that suit the table, and their solution."""
     plain = any(template.problem is not None for template in templates)
     table = data.linear_table if plain and (splits is None or splits.leave_out) else None
@@ -173,27 +201,26 @@ def _solve(
         return [], None
     problems, weights = [templates[k].problem for k in columns], expert_weights[:, columns]
     if splits is not None and all(templates[k].one_out for k in columns):
-        return columns, solve_one_out(problems, table, weights, data.rank)
+        return columns, (yield from do(solve_one_out, problems, table, weights, data.rank))
     folds = None if splits is None else [test for _, test in splits]
-    return columns, solve_left_out(problems, table, weights, folds, state)
+    return columns, (yield from do(solve_left_out, problems, table, weights, folds, state))
 
 
 def fit_all_rows(
     data: Data,
     templates: Sequence[Template],
     expert_weights: Array,
-    workers: Workers,
     state: Array | None = None,
-) -> list[Any]:
+) -> Plan[list[Any]]:
     """Experts fitted to all rows under the columns of `expert_weights`."""
     jobs = [
         (fit_expert, (data, template, expert_weights[:, k], None))
         for k, template in enumerate(templates)
     ]
-    experts = workers.run(jobs)
+    experts = yield jobs
     # One expert alone is the estimator itself, to the last digit.
     if len(templates) > 1 and any(t.problem is not None and t.problem.is_loose for t in templates):
-        _polish(experts, data, templates, expert_weights, state)
+        yield from _polish(experts, data, templates, expert_weights, state)
     return experts
 
 
@@ -203,9 +230,9 @@ def _polish(
     templates: Sequence[Template],
     expert_weights: Array,
     state: Array | None,
-) -> None:
+) -> Plan[None]:
     """Make plain experts of loose tolerance exact, as they were while EM ran."""
-    columns, solution = _solve(data, templates, expert_weights, None, state)
+    columns, solution = yield from _solve(data, templates, expert_weights, None, state)
     for position, k in enumerate(columns):
         if solution is not None and solution.solved[0, position]:
             solution.polish(experts[k], position)
@@ -222,6 +249,12 @@ def fit_one(data: Data, template: Template, weight: Array, train: Any, test: Any
             f"predict: {error} {REMEDY}"
         ) from error
     return (expert if test is None else None), predicted
+
+
+def fit_new(data: Data, template: Template, weight: Array, X: Any) -> Array:
+    """One job: predictions for new rows `X` of the expert fitted to all rows."""
+    data, template, transform = in_bins(data, template)
+    return predict_expert(fit_expert(data, template, weight, None), transform(X), data.classes)
 
 
 def fit_bagged(data: Data, template: Template, weight: Array, splits: Splits) -> tuple:

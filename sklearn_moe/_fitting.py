@@ -13,6 +13,7 @@ from ._em import EMResult, EMRule, run_em
 from ._initialization import Race, Start, race
 from ._mixture import FittedMixture, MixtureModel, Recipe
 from ._numeric import Array
+from ._plans import Plan
 from ._progress import Reporter
 from ._training import Training
 from ._verdict import UNKNOWN, Verdict, judge, run_witnessed
@@ -39,40 +40,40 @@ def run_fit(
     reporter: Reporter,
     verdict: bool,
     trial: Array | None = None,
-) -> Fit:
+) -> Plan[Fit]:
     """Race the starts, finish the best one, judge it if asked; fit what is kept to all rows.
 
     `trial` is another `pooling` for the recipe, which the winner of the race tries.
     """
-    data, splits = training.data, training.splits
+    data, splits, said = training.data, training.splits, None
     model = recipe.build(data, splits)
-    baseline = fit_baseline(recipe, data, splits)
+    baseline = yield from fit_baseline(recipe, data, splits)
     # The baseline has shown the experts' parameters to be valid; the next hundred fits trust them.
     with config_context(skip_parameter_validation=True):
-        heat = race(model, recipe, starts, lambda: -baseline.log_prob, rule, reporter.start)
+        heat = yield from race(model, recipe, starts, baseline.surprise, rule, reporter.start)
         if trial is not None:
-            recipe, model, heat = _better_pooled(recipe, model, heat, trial, rule)
+            recipe, model, heat = yield from _better_pooled(recipe, model, heat, trial, rule)
         if verdict:
-            result, said = run_witnessed(model, recipe, heat, rule, reporter.iteration)
-            judgement = judge(baseline, result, said, data)
+            result, said = yield from run_witnessed(model, recipe, heat, rule, reporter.iteration)
         else:
-            result = run_em(model, heat.winner, rule, reporter.iteration)
-            judgement = UNKNOWN
+            result = yield from run_em(model, heat.winner, rule, reporter.iteration)
+        judgement = judge(baseline, result, said, data) if verdict else UNKNOWN
         if judgement.is_against:
-            mixture, bound = _one_expert(recipe, training, baseline)
+            mixture, bound = yield from _one_expert(recipe, training, baseline)
         else:
-            mixture, bound = model.finish(result.state), result.lower_bound
+            mixture, bound = (yield from model.finish(result.state)), result.lower_bound
     reporter.end(result)
     return Fit(training, recipe, heat, result, mixture, bound, judgement)
 
 
 def _better_pooled(
     recipe: Recipe, model: MixtureModel, heat: Race, trial: Array, rule: EMRule
-) -> tuple[Recipe, MixtureModel, Race]:
+) -> Plan[tuple[Recipe, MixtureModel, Race]]:
     """The race's winner as it is, or run as far with another pooling, whichever bound is higher."""
     pooled = replace(recipe, pooling=trial)
     other = pooled.build(model.data, model.splits)
-    run = run_em(other, other.expect(heat.resp), replace(rule, max_iter=heat.winner.n_iter))
+    short = replace(rule, max_iter=heat.winner.n_iter)
+    run = yield from run_em(other, other.expect(heat.resp), short)
     if run.lower_bound <= heat.winner.lower_bound:
         return recipe, model, heat
     return pooled, other, replace(heat, winner=run)
@@ -80,15 +81,15 @@ def _better_pooled(
 
 def _one_expert(
     recipe: Recipe, training: Training, baseline: Baseline
-) -> tuple[FittedMixture, float]:
+) -> Plan[tuple[FittedMixture, float]]:
     """The mixture of the best expert alone, and its bound."""
     (member,) = [k for k, t in enumerate(recipe.templates) if t.name == baseline.name]
     alone = replace(
         recipe, templates=[recipe.templates[member]], thresholds=np.zeros(1), pooling=np.zeros(1)
     )
     model = alone.build(training.data, training.splits)
-    state = model.m_step(model.expect(np.ones((training.data.n_samples, 1))))
-    mixture = replace(model.finish(state), members=(member,))
+    state = yield from model.m_step(model.expect(np.ones((training.data.n_samples, 1))))
+    mixture = replace((yield from model.finish(state)), members=(member,))
     return mixture, model.e_step(state).lower_bound
 
 

@@ -11,7 +11,7 @@ from sklearn.pipeline import Pipeline
 from ._experts import Data
 from ._folds import Splits
 from ._numeric import Array
-from ._parallel import Workers
+from ._plans import Plan
 from ._softmax_bank import SoftmaxBank
 from ._templates import seeded_clone
 from ._validation import take_params, take_rows
@@ -37,12 +37,10 @@ class GateBank:
     def __init__(self, gate: Any, data: Data, splits: Splits | None, params: dict) -> None:
         self.template, self.data, self.splits, self.params = gate, data, splits, params
 
-    def fit_predict(
-        self, expert_weights: Array, previous: Any, workers: Workers
-    ) -> tuple[list[Any], Array]:
+    def fit_predict(self, expert_weights: Array, previous: Any) -> Plan[tuple[list[Any], Array]]:
         """Gates (one per fold, or one) and log gate probabilities (n, K), out of fold if split."""
         pairs = [(None, None)] if self.splits is None else self.splits
-        done = workers.run([(self._fit_predict_fold, (expert_weights, *pair)) for pair in pairs])
+        done = yield [(self._fit_predict_fold, (expert_weights, *pair)) for pair in pairs]
         log_gate = np.empty(expert_weights.shape)
         for (_, test), (_, predicted) in zip(pairs, done, strict=True):
             log_gate[slice(None) if test is None else test] = predicted

@@ -15,6 +15,7 @@ from ._experts import Data
 from ._folds import Splits
 from ._mixture import MixtureModel, Recipe
 from ._numeric import Array
+from ._plans import Plan, follow_here, together
 from .starts import STARTS, StartContext, numeric_features, numeric_target
 
 RACE_LENGTH = 3
@@ -79,15 +80,16 @@ def race(
     surprise: Callable[[], Array],
     rule: EMRule,
     on_start: OnStart = lambda name, result: None,
-) -> Race:
+) -> Plan[Race]:
     """Run all starts for one iteration, the better half for a few more; the best of them wins."""
-    first = {start: start.responsibilities(recipe, model.data, surprise) for start in starts}
-    once = replace(rule, max_iter=1)
-    runs = {start: run_em(model, model.expect(resp), once) for start, resp in first.items()}
+    made = yield [(start.responsibilities, (recipe, model.data, surprise)) for start in starts]
+    first = dict(zip(starts, made, strict=True))
+    begun = {start: model.expect(resp) for start, resp in first.items()}
+    runs = yield from _run_all(model, begun, replace(rule, max_iter=1))
     leaders = sorted(starts, key=lambda start: -runs[start].lower_bound)
     short = replace(rule, max_iter=min(RACE_LENGTH, rule.max_iter))
-    for start in leaders[: (len(starts) + 1) // 2]:
-        runs[start] = run_em(model, runs[start], short)
+    ahead = {start: runs[start] for start in leaders[: (len(starts) + 1) // 2]}
+    runs |= yield from _run_all(model, ahead, short)
     for start, run in runs.items():
         on_start(start_name(start), run)
     winner = max(starts, key=lambda start: runs[start].lower_bound)
@@ -95,11 +97,19 @@ def race(
     return Race(runs[winner], winner, first[winner], bounds)
 
 
+def _run_all(
+    model: MixtureModel, begun: dict[Start, Any], rule: EMRule
+) -> Plan[dict[Start, EMResult]]:
+    """EM from what each start has begun with, all in step."""
+    ended = yield from together(*(run_em(model, at, rule) for at in begun.values()))
+    return dict(zip(begun, ended, strict=True))
+
+
 def start_name(start: Start) -> str:
     """The kind of the start and, after its first round, the number of the round."""
     return f"{start.name}-{start.again + 1}" if start.again else start.name
 
 
-def surprise_of(recipe: Recipe, data: Data, splits: Splits | None) -> Callable[[], Array]:
-    """How badly one expert explains each row of `data`, fitted when it is asked for."""
-    return lambda: -fit_baseline(recipe, data, splits).log_prob
+def surprise_of(recipe: Recipe, data: Data, splits: Splits | None) -> Array:
+    """How badly (n,) one expert explains each row of `data`."""
+    return follow_here(fit_baseline(recipe, data, splits)).surprise()

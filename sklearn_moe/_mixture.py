@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -14,7 +14,7 @@ from ._experts import BankFit, Data, fit_all_rows, fit_predict, fit_predict_new
 from ._folds import Rows, Splits
 from ._gate_bank import GateBank, SoftmaxBank, make_gate_bank
 from ._numeric import WEIGHT_GRID, Array, log_normalize, safe_log
-from ._parallel import Workers
+from ._plans import Plan, together
 from ._templates import Template
 from ._validation import take_params
 from .families import Family
@@ -84,27 +84,22 @@ class MixtureModel:
     family: Family
     gate_bank: GateBank | SoftmaxBank
     splits: Splits | None
-    workers: Workers = field(repr=False)
 
     def expect(self, resp: Array) -> MixtureExpectation:
         """Starting responsibilities (n, K) as the expectation that EM begins from."""
         return MixtureExpectation(safe_log(resp), tuple(range(len(self.templates))))
 
-    def m_step(self, expectation: MixtureExpectation) -> MixtureState:
+    def m_step(self, expectation: MixtureExpectation) -> Plan[MixtureState]:
         """Fit experts, dispersions and gate to the responsibilities."""
         expectation, resp, kept = self._keep_alive(expectation)
         members, weights = expectation.members, resp * self.data.sample_weight[:, None]
         specialised = self._pooled(kept, members) * self.data.sample_weight[:, None]
-        bank = fit_predict(
-            self.data,
-            self._templates(members),
-            specialised,
-            self.splits,
-            self.workers,
-            expectation.solver_state,
+        templates, before = self._templates(members), expectation.solver_state
+        bank, (gates, log_gate) = yield from together(
+            fit_predict(self.data, templates, specialised, self.splits, before),
+            self.gate_bank.fit_predict(weights, expectation.gates),
         )
         dispersion = self.family.fit_dispersion(self.data.target, bank.mean, weights)
-        gates, log_gate = self.gate_bank.fit_predict(weights, expectation.gates, self.workers)
         return MixtureState(
             members,
             weights,
@@ -135,20 +130,22 @@ class MixtureModel:
             score=bound,
         )
 
-    def finish(self, state: MixtureState) -> FittedMixture:
+    def finish(self, state: MixtureState) -> Plan[FittedMixture]:
         """A state fitted to all rows: what its bound speaks of."""
-        bank, templates = state.bank, self._templates(state.members)
-        experts = bank.experts or fit_all_rows(
-            self.data, templates, state.specialised, self.workers, bank.state
-        )
+        experts = state.bank.experts
+        if experts is None:
+            templates = self._templates(state.members)
+            experts = yield from fit_all_rows(
+                self.data, templates, state.specialised, state.bank.state
+            )
         gate, mass = self.gate_bank.finish(state.gates, state.weights), state.weights.sum(axis=0)
         return FittedMixture(experts, gate, state.dispersion, state.members, mass)
 
-    def predict_new(self, state: MixtureState, X: Any) -> tuple[Array, Array]:
+    def predict_new(self, state: MixtureState, X: Any) -> Plan[tuple[Array, Array]]:
         """Log gate probabilities (m, K) and predictions of a state fitted to all rows, at `X`."""
         templates = self._templates(state.members)
-        mean = fit_predict_new(
-            self.data, templates, state.specialised, X, self.workers, state.bank.state
+        mean = yield from fit_predict_new(
+            self.data, templates, state.specialised, X, state.bank.state
         )
         gate = self.gate_bank.finish(state.gates, state.weights)
         return gate.predict_log_proba(X), mean
@@ -258,7 +255,6 @@ class Recipe:
     gate: Any
     gate_params: dict
     seed: int
-    workers: Workers = field(repr=False)
 
     def build(self, data: Data, splits: Splits | None) -> MixtureModel:
         """The mixture of these parts for the table `data`, cross-fitted over `splits`."""
@@ -271,7 +267,6 @@ class Recipe:
             self.family,
             bank,
             splits,
-            self.workers,
         )
 
     def take(self, rows: Any, n_samples: int) -> Recipe:

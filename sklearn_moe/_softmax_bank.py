@@ -12,7 +12,7 @@ import numpy as np
 from ._experts import Data
 from ._folds import Splits
 from ._numeric import Array
-from ._parallel import Workers
+from ._plans import Plan, do
 from .gates import ConstantGate, SoftmaxGate
 from .logit import FIRST_STEPS, SETTLED, STEPS, FoldedLogits, SoftLogit, solve
 
@@ -35,9 +35,12 @@ class SoftmaxBank:
         self.logits = FoldedLogits(design, folds, ridge)
 
     def fit_predict(
-        self, expert_weights: Array, previous: Array | None, workers: Workers
-    ) -> tuple[Array, Array]:
+        self, expert_weights: Array, previous: Array | None
+    ) -> Plan[tuple[Array, Array]]:
         """State after a step from `previous`, and log gate probabilities (n, K) out of fold."""
+        return (yield from do(self._step, expert_weights, previous))
+
+    def _step(self, expert_weights: Array, previous: Array | None) -> tuple[Array, Array]:
         if expert_weights.shape[1] == 1:
             return np.zeros((self.n_folds, 0, 0)), np.zeros(expert_weights.shape)
         theta, n_steps = previous, STEPS if self.left_out else 1

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import clone
 
+from ._binning import bins_of
 from ._out_of_bag import offers_out_of_bag
 from ._validation import take_params
 from ._weighting import WEIGHTED, WeightPlan, plan_weights
@@ -26,8 +27,9 @@ class Template:
     """One expert to be cloned: its name, the seeded estimator, its metadata.
 
     `kind` is the same number for copies of one estimator. `problem` is what a plain linear one
-    solves. If it is `bagged`, its out-of-bag predictions stand in for those of folds; if it goes
-    `one_out`, the problem is solved without one row at a time.
+    solves, `max_bins` how many bins it sorts a column into. If it is `bagged`, its out-of-bag
+    predictions stand in for those of folds; if it goes `one_out`, the problem is solved without one
+    row at a time.
     """
 
     name: str
@@ -36,6 +38,7 @@ class Template:
     params: dict
     plan: WeightPlan
     problem: Problem | None = None
+    max_bins: int | None = None
     bagged: bool = False
     one_out: bool = False
 
@@ -49,6 +52,11 @@ class Template:
     def in_folds(self) -> Template:
         """The template that predicts its own rows by folds and nothing else."""
         return replace(self, bagged=False, one_out=False)
+
+    def for_bins(self, categorical: list[bool] | None) -> Template:
+        """The template for a table of bin numbers, some columns of which number categories."""
+        expert = clone(self.estimator).set_params(categorical_features=categorical)
+        return replace(self, estimator=expert)
 
     def take(self, rows: NDArray[np.intp], n_samples: int) -> Template:
         """The template for some rows of a table of `n_samples`: its metadata cut to them."""
@@ -82,7 +90,7 @@ def make_template(name: str, estimator: Any, seed: int, params: dict) -> Templat
     problem = None
     if not params and plan.reaches_all_steps(expert):
         problem = recognise(expert)
-    return Template(name, expert, id(estimator), params, plan, problem)
+    return Template(name, expert, id(estimator), params, plan, problem, bins_of(expert))
 
 
 def seeded_clone(estimator: Any, seed: int) -> Any:

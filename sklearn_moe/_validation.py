@@ -57,6 +57,11 @@ def is_frame(X: Any) -> bool:
     return hasattr(X, "columns") and hasattr(X, "__getitem__") and not sp.issparse(X)
 
 
+def is_sparse(X: Any) -> bool:
+    """Whether `X` is a sparse matrix or array."""
+    return sp.issparse(X)
+
+
 def column_names(X: Any) -> list:
     """Names of the columns of a frame, in order."""
     return list(X.columns)

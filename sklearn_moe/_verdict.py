@@ -18,6 +18,8 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -28,7 +30,10 @@ from ._folds import Splits, keep_rows
 from ._initialization import Race, Start, surprise_of
 from ._mixture import MixtureExpectation, MixtureModel, MixtureState, Recipe
 from ._numeric import Array, clustered_stderr, log_normalize
+from ._plans import Plan, do, together
 from ._validation import take_rows
+
+T = TypeVar("T")
 
 # Iterations without a better score. Witnesses are dear, and the more iterations there are to choose
 # from, the more luck is in the best score.
@@ -61,21 +66,22 @@ def run_witnessed(
     heat: Race,
     rule: EMRule,
     on_iteration: Callable[[EMResult], bool | None],
-) -> tuple[EMResult, Array | None]:
+) -> Plan[tuple[EMResult, Array | None]]:
     """Run EM from the winning start, led by witnesses where rows can be held out.
 
     Also returns what the witnesses said: the log density of each fold's rows (n_iter, F), summed.
     """
     if model.splits is not None and len(recipe.templates) > 1:
         try:
-            witnessed = WitnessedModel(model, recipe, model.splits, heat.start)
+            witnesses = yield from call_witnesses(recipe, model.data, model.splits, heat.start)
+            witnessed = WitnessedModel(model, witnesses)
             patient = replace(rule, patience=PATIENCE)
-            result = run_em(witnessed, model.expect(heat.resp), patient, on_iteration)
+            result = yield from run_em(witnessed, model.expect(heat.resp), patient, on_iteration)
             return result, np.array(witnessed.said)
         except WitnessError as error:
             # The fit itself is sound; only a witness, who works on fewer rows, has failed.
             warnings.warn(f"No verdict: {error}", UserWarning, stacklevel=6)
-    return run_em(model, heat.winner, rule, on_iteration), None
+    return (yield from run_em(model, heat.winner, rule, on_iteration)), None
 
 
 def judge(baseline: Baseline, result: EMResult, said: Array | None, data: Data) -> Verdict:
@@ -105,25 +111,23 @@ def unseen_best(said: Array) -> float:
 class WitnessedModel:
     """The model of a fit, whose E-steps are scored by witnesses."""
 
-    def __init__(self, model: MixtureModel, recipe: Recipe, splits: Splits, start: Start) -> None:
-        self.model = model
+    def __init__(self, model: MixtureModel, witnesses: list[Witness]) -> None:
+        self.model, self.witnesses = model, witnesses
+        self.held_out = np.empty(model.data.n_samples)
         self.said: list[list[float]] = []
-        with _as_witness_error():
-            self.witnesses = [
-                Witness(recipe, model.data, splits, fold, start) for fold in range(len(splits))
-            ]
 
-    def m_step(self, expectation: MixtureExpectation) -> MixtureState:
-        """That of the model."""
-        return self.model.m_step(expectation)
+    def m_step(self, expectation: MixtureExpectation) -> Plan[MixtureState]:
+        """That of the model, while the witnesses go one iteration further."""
+        witnesses = [_excused(witness.advance()) for witness in self.witnesses]
+        state, *log_probs = yield from together(self.model.m_step(expectation), *witnesses)
+        self.held_out = np.empty(self.model.data.n_samples)
+        for witness, log_prob in zip(self.witnesses, log_probs, strict=True):
+            self.held_out[witness.test] = log_prob
+        return state
 
     def e_step(self, state: MixtureState) -> MixtureExpectation:
-        """That of the model, with the witnesses' score."""
-        weight = self.model.data.sample_weight
-        held_out = np.empty(len(weight))
-        with _as_witness_error():
-            for witness in self.witnesses:
-                held_out[witness.test] = witness.advance()
+        """That of the model, with the score that the witnesses gave it."""
+        weight, held_out = self.model.data.sample_weight, self.held_out
         self.said.append([float(held_out[w.test] @ weight[w.test]) for w in self.witnesses])
         score = float(held_out @ weight) / weight.sum()
         return replace(self.model.e_step(state), score=score, held_out=held_out)
@@ -132,24 +136,35 @@ class WitnessedModel:
 class Witness:
     """EM on all folds but one, and the score of that one."""
 
-    def __init__(self, recipe: Recipe, data: Data, splits: Splits, fold: int, start: Start) -> None:
-        train, self.test = splits[fold]
-        self.recipe = recipe.take(train, data.n_samples)
+    def __init__(self, recipe: Recipe, data: Data, splits: Splits, fold: int) -> None:
+        self.train, self.test = splits[fold]
+        self.recipe = recipe.take(self.train, data.n_samples)
         self.X, self.target = take_rows(data.X, self.test), data.target[self.test]
-        seen, inner = data.take(train), _inner_splits(splits, fold, data.n_samples)
-        self.model = self.recipe.build(seen, inner)
-        surprise = surprise_of(self.recipe, seen, inner)
-        self.expectation = self.model.expect(
-            start.responsibilities(self.recipe, seen, surprise, train)
-        )
+        self.splits = _inner_splits(splits, fold, data.n_samples)
+        self.model = self.recipe.build(data.take(self.train), self.splits)
 
-    def advance(self) -> Array:
+    def begin(self, start: Start) -> Plan[None]:
+        """Make the start anew from the rows that the witness may see."""
+        seen = self.model.data
+        surprise = partial(surprise_of, self.recipe, seen, self.splits)
+        resp = yield from do(start.responsibilities, self.recipe, seen, surprise, self.train)
+        self.expectation = self.model.expect(resp)
+
+    def advance(self) -> Plan[Array]:
         """Log density of the fold's rows after one more iteration."""
-        state = self.model.m_step(self.expectation)
+        state = yield from self.model.m_step(self.expectation)
         self.expectation = self.model.e_step(state)
-        log_gate, mean = self.model.predict_new(state, self.X)
+        log_gate, mean = yield from self.model.predict_new(state, self.X)
         log_prob = self.recipe.family.log_prob(self.target, mean, state.dispersion)
         return log_normalize(log_gate + log_prob)[1]
+
+
+def call_witnesses(recipe: Recipe, data: Data, splits: Splits, start: Start) -> Plan[list[Witness]]:
+    """A witness for each fold, with its start."""
+    with _as_witness_error():
+        witnesses = [Witness(recipe, data, splits, fold) for fold in range(len(splits))]
+    yield from together(*(_excused(witness.begin(start)) for witness in witnesses))
+    return witnesses
 
 
 class WitnessError(ValueError):
@@ -162,6 +177,23 @@ def _as_witness_error() -> Iterator[None]:
         yield
     except ValueError as error:
         raise WitnessError(str(error)) from error
+
+
+def _excused(plan: Plan[T]) -> Plan[T]:
+    """The plan, whose errors, and those of its jobs, are a witness's."""
+    answer: Any = None
+    while True:
+        try:
+            with _as_witness_error():
+                jobs = plan.send(answer)
+        except StopIteration as stop:
+            return stop.value
+        answer = yield [(_run_excused, job) for job in jobs]
+
+
+def _run_excused(function: Callable[..., Any], arguments: tuple) -> Any:
+    with _as_witness_error():
+        return function(*arguments)
 
 
 def _inner_splits(splits: Splits, fold: int, n_samples: int) -> Splits | None:

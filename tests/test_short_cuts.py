@@ -20,7 +20,7 @@ from sklearn.tree import DecisionTreeClassifier
 
 from sklearn_moe import MixtureOfExpertsClassifier, MixtureOfExpertsRegressor
 from sklearn_moe._experts import fit_predict
-from sklearn_moe._parallel import Workers
+from sklearn_moe._plans import follow_here
 from sklearn_moe._templates import make_templates
 from sklearn_moe._training import make_training
 
@@ -40,7 +40,8 @@ def predicted(expert, cv, X=X, y=Y, weights=WEIGHTS, classes=None):
     target = y[:, None] if classes is None else y
     training = make_training(X, y, target, np.ones(len(y)), classes, cv, {})
     templates = make_templates([("a", expert), ("b", expert)], [0, 0], {}, cv)
-    return fit_predict(training.data, templates, weights, training.splits, Workers(None)).mean
+    plan = fit_predict(training.data, templates, weights, training.splits)
+    return follow_here(plan).mean
 
 
 @pytest.mark.parametrize("expert", [Ridge(3.0), LinearRegression()], ids=["ridge", "plain"])

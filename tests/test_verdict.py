@@ -11,6 +11,7 @@ from sklearn.tree import DecisionTreeRegressor
 
 from sklearn_moe import MixtureOfExpertsClassifier, MixtureOfExpertsRegressor
 from sklearn_moe._initialization import Start
+from sklearn_moe._plans import follow_here
 from sklearn_moe._verdict import PATIENCE, Witness, unseen_best
 
 RNG = np.random.default_rng(0)
@@ -31,7 +32,9 @@ def witness_of_first_fold(y, expert, start, monkeypatch):
     with pytest.raises(InterruptedError):
         MixtureOfExpertsRegressor(expert, n_experts=2, cv=FOLDS, random_state=0).fit(X, y)
     training = caught["training"]
-    return Witness(caught["recipe"], training.data, training.splits, 0, Start(start))
+    witness = Witness(caught["recipe"], training.data, training.splits, 0)
+    follow_here(witness.begin(Start(start)))
+    return witness
 
 
 @pytest.mark.parametrize("start", ["ladder", "residual", "kmeans_xy", "tree", "random"])
@@ -44,7 +47,7 @@ def test_witness_never_saw_the_rows_it_scores(expert, start, monkeypatch):
     for y in (Y, changed):
         witness = witness_of_first_fold(y, expert, start, monkeypatch)
         witness.target = Y[unseen][:, None]
-        said.append([witness.advance() for _ in range(3)])
+        said.append([follow_here(witness.advance()) for _ in range(3)])
     np.testing.assert_array_equal(*said)
 
 

@@ -11,12 +11,12 @@ from dataclasses import replace
 import numpy as np
 from sklearn.linear_model import Ridge
 
-from .._em import EMResult, EMRule, run_em
+from .._em import EMRule, run_em
 from .._folds import Splits, content_folds
 from .._gate_bank import make_gate_bank
 from .._mixture import MixtureModel
 from .._numeric import Array
-from .._parallel import Workers
+from .._plans import follow_here
 from .._templates import make_template
 from ..families import gaussian_for
 from ..gates import SoftmaxGate
@@ -32,8 +32,8 @@ def ladder(context: StartContext) -> Array:
     """Responsibilities of the best of a few EM runs with ridge experts on the encoded table."""
     model = _linear_model(context)
     # To the end: after a few iterations the rung that will win is often not yet ahead.
-    runs = [run_em(model, model.expect(rung(context)), RULE) for rung in RUNGS]
-    best: EMResult = max(runs, key=lambda run: run.lower_bound)
+    runs = [follow_here(run_em(model, model.expect(rung(context)), RULE)) for rung in RUNGS]
+    best = max(runs, key=lambda run: run.lower_bound)
     resp = np.full((context.data.n_samples, context.n_experts), 1e-3)
     resp[:, list(best.expectation.members)] += np.exp(best.expectation.log_resp)
     return resp / resp.sum(axis=1, keepdims=True)
@@ -52,7 +52,6 @@ def _linear_model(context: StartContext) -> MixtureModel:
         family=gaussian_for(context.T, context.weight),
         gate_bank=make_gate_bank(SoftmaxGate(), data, splits, context.seed, {}),
         splits=splits,
-        workers=Workers(None),
     )
 
 

@@ -1,0 +1,62 @@
+"""Plans: work that asks for its jobs to be done, and goes on with their results.
+
+A plan is a generator that yields lists of independent jobs and is sent their results. It knows
+neither who does them nor what else is going on, so several plans can be followed in step: the jobs
+of all starts, witnesses, experts and folds of one round go to the workers as one list.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator
+from functools import partial
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+Job = tuple[Callable[..., Any], tuple]
+Plan = Generator[list[Job], list[Any], T]
+
+
+def do(function: Callable[..., T], *arguments: Any) -> Plan[T]:
+    """The plan of a single job."""
+    (result,) = yield [(function, arguments)]
+    return result
+
+
+def together(*plans: Plan[Any]) -> Plan[list[Any]]:
+    """One plan that follows several in step; their results, in order."""
+    results: dict[int, Any] = {}
+    answers: dict[int, Any] = dict.fromkeys(range(len(plans)))
+    while answers:
+        wanted: dict[int, list[Job]] = {}
+        for i, answer in answers.items():
+            try:
+                wanted[i] = plans[i].send(answer)
+            except StopIteration as stop:
+                results[i] = stop.value
+        done = iter((yield [job for jobs in wanted.values() for job in jobs]) if wanted else [])
+        answers = {i: [next(done) for _ in jobs] for i, jobs in wanted.items()}
+    return [results[i] for i in range(len(plans))]
+
+
+def follow(plan: Plan[T], run: Callable[[list[Job]], list[Any]]) -> T:
+    """Result of the plan, whose jobs are done by `run`; it is told of a job that fails."""
+    resume: Callable[[], list[Job]] = partial(plan.send, None)  # type: ignore[arg-type]
+    while True:
+        try:
+            jobs = resume()
+        except StopIteration as stop:
+            return stop.value
+        try:
+            resume = partial(plan.send, run(jobs))
+        except BaseException as error:
+            resume = partial(plan.throw, error)
+
+
+def follow_here(plan: Plan[T]) -> T:
+    """Result of the plan, whose jobs are done one after the other."""
+    return follow(plan, run_here)
+
+
+def run_here(jobs: list[Job]) -> list[Any]:
+    """Results of the jobs, done one after the other."""
+    return [function(*arguments) for function, arguments in jobs]

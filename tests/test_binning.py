@@ -1,0 +1,107 @@
+"""Boosting experts on numbers of bins: the same trees, without a search for edges in every fit."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import scipy.sparse as sp
+from sklearn.ensemble import (
+    GradientBoostingRegressor,
+    HistGradientBoostingClassifier,
+    HistGradientBoostingRegressor,
+)
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer
+
+from sklearn_moe import MixtureOfExpertsClassifier, MixtureOfExpertsRegressor
+from sklearn_moe._binning import bins_of, make_binner
+
+RNG = np.random.default_rng(0)
+N = 240
+WHOLE = RNG.integers(0, 12, size=(N, 3)).astype(float)
+Y = np.where(WHOLE[:, 0] > 5, 3.0, -3.0) * WHOLE[:, 1] + RNG.normal(size=N)
+FEW = {"n_init": 2, "max_iter": 3, "cv": 3, "random_state": 0, "tol": 0.0}
+
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:EM did not settle:sklearn.exceptions.ConvergenceWarning"
+)
+
+
+def mixed_frame():
+    """Whole numbers with holes beside a category with holes."""
+    frame = pd.DataFrame(WHOLE, columns=["a", "b", "c"])
+    frame.loc[::7, "b"] = np.nan
+    frame["kind"] = pd.Categorical(RNG.choice(["x", "y", "z"], size=N))
+    frame.loc[::11, "kind"] = None
+    return frame
+
+
+@pytest.mark.parametrize("table", [WHOLE, WHOLE.astype(np.float32), mixed_frame()], ids=type)
+@pytest.mark.parametrize("labelled", [False, True])
+def test_where_values_are_bins_the_fit_is_that_on_values(table, labelled):
+    """An expert in a pipeline is given the values; every one of them is a bin here."""
+    boosting = HistGradientBoostingClassifier if labelled else HistGradientBoostingRegressor
+    kind = MixtureOfExpertsClassifier if labelled else MixtureOfExpertsRegressor
+    expert = boosting(max_iter=8, random_state=0)
+    y = (Y > 0).astype(int) if labelled else Y
+    binned = kind(expert, **FEW).fit(table, y)
+    given = kind(make_pipeline(FunctionTransformer(), expert), **FEW).fit(table, y)
+    np.testing.assert_allclose(binned.lower_bounds_, given.lower_bounds_, rtol=1e-10)
+    np.testing.assert_allclose(binned.heldout_log_probs_, given.heldout_log_probs_, rtol=1e-10)
+    np.testing.assert_allclose(binned.predict_experts(table), given.predict_experts(table))
+
+
+def test_bins_hold_equal_weight_and_keep_the_order():
+    values = RNG.permutation(np.arange(100.0)) ** 3
+    weight = np.ones(100)
+    codes = make_binner(values[:, None], weight, 10).transform(values[:, None])[:, 0]
+    np.testing.assert_array_equal(np.bincount(codes.astype(int)), np.full(10, 10))
+    assert (np.diff(codes[np.argsort(values)]) >= 0).all()
+
+
+def test_weights_and_repeats_have_the_same_bins():
+    values, counts = RNG.normal(size=(60, 2)), RNG.integers(1, 4, size=60)
+    weighted = make_binner(values, counts.astype(float), 7)
+    repeated = make_binner(np.repeat(values, counts, axis=0), np.ones(counts.sum()), 7)
+    for ours, theirs in zip(weighted.columns, repeated.columns, strict=True):
+        np.testing.assert_array_equal(ours.edges, theirs.edges)
+        assert len(ours.edges) == 6
+
+
+def test_new_rows_fall_into_known_bins():
+    frame = pd.DataFrame({"v": [1.0, 2.0, 4.0], "k": pd.Categorical(["p", "q", "q"])})
+    binner = make_binner(frame, np.ones(3), 255)
+    new = pd.DataFrame({"v": [-5.0, 2.9, np.nan], "k": pd.Categorical(["q", "new", None])})
+    np.testing.assert_array_equal(
+        binner.transform(new), np.array([[0, 1], [1, np.nan], [np.nan, np.nan]], dtype=np.float32)
+    )
+
+
+@pytest.mark.parametrize(
+    "table",
+    [
+        sp.csr_matrix(WHOLE),
+        np.where(WHOLE == 0, np.inf, WHOLE),
+        pd.DataFrame({"text": ["a", "b"] * 6}),
+        pd.DataFrame({"many": pd.Categorical([f"level {i}" for i in range(12)])}),
+        pd.DataFrame({"none": pd.Categorical([None] * 12)}),
+    ],
+    ids=["sparse", "infinite", "text", "many", "none"],
+)
+def test_tables_that_boosting_refuses_or_does_not_bin_are_left_alone(table):
+    assert make_binner(table, np.ones(table.shape[0]), 8) is None
+
+
+@pytest.mark.parametrize(
+    "expert",
+    [
+        HistGradientBoostingRegressor(monotonic_cst={"a": 1}),
+        HistGradientBoostingRegressor(categorical_features=[0]),
+        HistGradientBoostingRegressor(warm_start=True),
+        HistGradientBoostingRegressor(max_bins=1000),
+        GradientBoostingRegressor(),
+    ],
+    ids=["by name", "own categories", "warm", "invalid", "no bins"],
+)
+def test_experts_that_treat_columns_apart_are_left_alone(expert):
+    assert bins_of(expert) is None
+    assert bins_of(HistGradientBoostingRegressor(max_bins=30)) == 30
