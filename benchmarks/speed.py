@@ -7,6 +7,7 @@ Each part prints medians of repeated runs, made in turn in one process, and thei
 - `peers`: the whole in-sample fit from the same responsibilities, with the log-likelihood reached;
 - `fits`: whole default fits of linear, tree and boosting experts as K grows, in bare fits of one
   expert, and what share of the time is spent inside the experts;
+- `jobs`: whole default fits on one worker and on several;
 - `predict`: prediction against the sum of the experts' own;
 - `memory`: seconds and peak memory of a large cross-fitted fit, in sizes of X.
 """
@@ -14,11 +15,11 @@ Each part prints medians of repeated runs, made in turn in one process, and thei
 from __future__ import annotations
 
 import argparse
-import subprocess
-import tempfile
 import tracemalloc
 import warnings
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from os import cpu_count
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -30,19 +31,31 @@ from sklearn.ensemble import HistGradientBoostingRegressor
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import Ridge
 from sklearn.mixture import GaussianMixture
+from sklearn.neural_network import MLPRegressor
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import SplineTransformer
 from sklearn.tree import DecisionTreeRegressor
 
 from benchmarks import floor
 from benchmarks.records import append_row, commit, machine_facts, write_facts
-from sklearn_moe import MixtureOfExpertsRegressor
+from benchmarks.rivals import conditional_mixture, in_r, plain_em
+from benchmarks.speed_figure import draw
+from sklearn_moe import MixtureOfExpertsRegressor, _experts, _softmax_bank
 
 Row = dict[str, Any]
+# Each of n, p and K varied from (100,000, 10, 4), and shapes where the gate is all that counts.
 SHAPES = [
-    (1_000, 10, 4), (10_000, 2, 2), (10_000, 10, 4), (10_000, 50, 8), (10_000, 50, 32),
-    (100_000, 2, 4), (100_000, 10, 4), (100_000, 10, 8), (100_000, 50, 8), (1_000_000, 10, 4),
+    (1_000, 10, 4), (10_000, 10, 4), (100_000, 10, 4), (1_000_000, 10, 4),
+    (100_000, 2, 4), (100_000, 50, 4), (100_000, 10, 2), (100_000, 10, 8), (100_000, 10, 32),
+    (10_000, 2, 2), (10_000, 50, 8), (10_000, 50, 32),
 ]  # fmt: skip
 BOOSTING = HistGradientBoostingRegressor(max_iter=20, max_bins=63, early_stopping=False)
+# mixtools knows two experts and one feature.
+PEERS = {(20_000, 10, 4): ["flexmix"], (1_000, 1, 2): ["flexmix", "mixtools"]}
 EXPERTS = {"ridge": Ridge(), "tree": DecisionTreeRegressor(max_depth=6), "boosting": BOOSTING}
+# Experts that hold the interpreter's lock.
+NETWORK = MLPRegressor(hidden_layer_sizes=(20,), max_iter=30, random_state=0)
+WAITING = {"network": NETWORK, "splines": make_pipeline(SplineTransformer(), Ridge())}
 
 
 def simulate(n: int, p: int, n_experts: int, seed: int = 0) -> tuple[np.ndarray, ...]:
@@ -94,8 +107,23 @@ def iterations(repeats: int, shapes: list[tuple[int, int, int]]) -> Iterator[Row
             long, short = seconds.pop(f"{name}, 10"), seconds.pop(f"{name}, 4")
             seconds[name] = (long - short) / 6
             seconds[f"{name}, all but the iterations"] = long - 10 * seconds[name]
+            seconds |= shares_of(name, runs[f"{name}, 10"])
         for what, found in seconds.items():
             yield row("iterations", "ridge", (n, p, n_experts), what, found, seconds["floor"])
+
+
+def shares_of(name: str, fit: Callable) -> dict[str, float]:
+    """Seconds of one of ten iterations that go to the gate's step and to the experts."""
+    with (
+        seconds_in(_softmax_bank.SoftmaxBank, "_step") as gate,
+        seconds_in(_experts, "solve_left_out") as experts,
+    ):
+        fit()
+    # The first step of the gate is from nothing; the first solution is that of one expert alone.
+    return {
+        f"{name}, gate": float(np.median(gate[1:])),
+        f"{name}, experts": float(np.median(experts[1:])),
+    }
 
 
 def floor_runs(X: np.ndarray, y: np.ndarray, resp: np.ndarray) -> dict[str, Callable]:
@@ -122,66 +150,24 @@ def whole_fits(X: np.ndarray, y: np.ndarray, n_experts: int) -> dict[str, Callab
     }
 
 
-def peers(repeats: int, shape: tuple[int, int, int] = (20_000, 10, 4)) -> Iterator[Row]:
+def peers(repeats: int) -> Iterator[Row]:
     """The whole in-sample fit from the same responsibilities, to a relative change of 1e-6."""
-    X, y, resp = simulate(*shape)
-    # The bound is per row, the rivals' tolerance relative to the total, here about -0.5 per row.
-    options = {"cv": None, "init": resp, "tol": 5e-7, "max_iter": 200}
-    ours = fitter(X, y, Ridge(1e-6), shape[2], **options)
-    seconds = median_seconds({"ours": ours, "plain numpy": lambda: plain_em(X, y, resp)}, repeats)
-    reached = {"ours": ours().log_prob(X, y).sum(), "plain numpy": plain_em(X, y, resp)}
-    for name, rival in (("flexmix", flexmix), ("cgmm", conditional_mixture)):
-        found = rival(X, y, resp)
-        if found is not None:
-            seconds[name], reached[name] = found
-    for name, found in seconds.items():
-        note = f"log-likelihood {reached[name]:.2f}"
-        yield row("peers", "ridge", shape, name, found, seconds["ours"], note)
-
-
-def plain_em(X: np.ndarray, y: np.ndarray, resp: np.ndarray) -> float:
-    """EM in plain numpy; the log-likelihood it reaches."""
-    A = floor.with_intercept(X)
-    gate, before = np.zeros((resp.shape[1], A.shape[1])), -np.inf
-    for _ in range(200):
-        resp, gate, total = floor.iterate(A, y, resp, gate)
-        if abs(total - before) < 1e-6 * abs(total):
-            break
-        before = total
-    return total
-
-
-def flexmix(X: np.ndarray, y: np.ndarray, resp: np.ndarray) -> tuple[float, float] | None:
-    """Seconds and log-likelihood of R's flexmix, where it is installed."""
-    script = Path(__file__).with_name("flexmix.R")
-    with tempfile.TemporaryDirectory() as folder:
-        np.savetxt(f"{folder}/table.csv", np.column_stack([y, X]), delimiter=",")
-        np.savetxt(f"{folder}/resp.csv", resp, delimiter=",")
-        command = ["Rscript", str(script), folder]
-        try:
-            done = subprocess.run(command, capture_output=True, text=True, check=True)
-        except (OSError, subprocess.CalledProcessError) as error:
-            print(f"flexmix is not here: {type(error).__name__}")
-            return None
-    seconds, total = map(float, done.stdout.split()[-2:])
-    return seconds, total
-
-
-def conditional_mixture(
-    X: np.ndarray, y: np.ndarray, resp: np.ndarray
-) -> tuple[float, float] | None:
-    """Seconds and log-likelihood of cgmm's mixture of experts, where it is installed."""
-    try:
-        from cgmm import MixtureOfExpertsRegressor as Rival
-    except ImportError as error:
-        print(f"cgmm is not here: {type(error).__name__}")
-        return None
-    # Twenty iterations, from its own start: two hundred would take a quarter of an hour.
-    model = Rival(n_components=resp.shape[1], max_iter=20, tol=1e-6, random_state=0)
-    begun = perf_counter()
-    model.fit(X, y)
-    seconds = perf_counter() - begun
-    return seconds, float(np.sum(model.log_prob(X, y)))
+    for shape, packages in PEERS.items():
+        X, y, resp = simulate(*shape)
+        # The bound is per row, the rivals' tolerance relative to the total, about -0.5 per row.
+        options = {"cv": None, "init": resp, "tol": 5e-7, "max_iter": 200}
+        ours = fitter(X, y, Ridge(1e-6), shape[2], **options)
+        runs = {"ours": ours, "plain numpy": lambda: plain_em(X, y, resp)}  # noqa: B023
+        seconds = median_seconds(runs, repeats)
+        reached = {"ours": ours().log_prob(X, y).sum(), "plain numpy": plain_em(X, y, resp)}
+        outcomes = {name: in_r(name, X, y, resp) for name in packages}
+        outcomes["cgmm"] = conditional_mixture(X, y, resp)
+        for name, outcome in outcomes.items():
+            if outcome is not None:
+                seconds[name], reached[name] = outcome
+        for name, found in seconds.items():
+            note = f"log-likelihood {reached[name]:.2f}"
+            yield row("peers", "ridge", shape, name, found, seconds["ours"], note)
 
 
 def fits(repeats: int, n: int, numbers: list[int]) -> Iterator[Row]:
@@ -200,29 +186,50 @@ def fits(repeats: int, n: int, numbers: list[int]) -> Iterator[Row]:
                 yield row("fits", name, shape, label, seconds[label], seconds["bare"], note)
 
 
-def expert_share(X: np.ndarray, y: np.ndarray, expert: Any, n_experts: int, verdict: bool) -> float:
-    """Share of a fit's seconds that passes inside the experts' own fit and predict."""
-    spent = [0.0]
+@contextmanager
+def seconds_in(owner: Any, *names: str) -> Iterator[list[float]]:
+    """A list of the seconds that each call of the functions `names` of `owner` takes."""
+    spent: list[float] = []
 
-    def timed(method: Callable) -> Callable:
+    def timed(function: Callable) -> Callable:
         def call(*args: Any, **kwargs: Any) -> Any:
             begun = perf_counter()
             try:
-                return method(*args, **kwargs)
+                return function(*args, **kwargs)
             finally:
-                spent[0] += perf_counter() - begun
+                spent.append(perf_counter() - begun)
 
         return call
 
-    kind = type(expert)
-    saved = kind.fit, kind.predict
-    kind.fit, kind.predict = timed(saved[0]), timed(saved[1])
+    saved = {name: getattr(owner, name) for name in names}
+    for name, function in saved.items():
+        setattr(owner, name, timed(function))
     try:
+        yield spent
+    finally:
+        for name, function in saved.items():
+            setattr(owner, name, function)
+
+
+def expert_share(X: np.ndarray, y: np.ndarray, expert: Any, n_experts: int, verdict: bool) -> float:
+    """Share of a fit's seconds that passes inside the experts' own fit and predict."""
+    with seconds_in(type(expert), "fit", "predict") as spent:
         begun = perf_counter()
         fitter(X, y, expert, n_experts, verdict=verdict)()
-        return spent[0] / (perf_counter() - begun)
-    finally:
-        kind.fit, kind.predict = saved
+        return sum(spent) / (perf_counter() - begun)
+
+
+def jobs(repeats: int, n: int) -> Iterator[Row]:
+    """Whole default fits on one worker and on several; threads or processes as the fit chooses."""
+    X, y, _ = simulate(n, 10, 4)
+    numbers = [number for number in (1, 2, 4, 8) if number <= (cpu_count() or 1)]
+    for name, expert in {**EXPERTS, **WAITING}.items():
+        runs = {
+            str(number): fitter(X, y, expert, 2, n_jobs=number, max_iter=10) for number in numbers
+        }
+        seconds = median_seconds(runs, repeats)
+        for number, found in seconds.items():
+            yield row("jobs", name, (n, 10, 2), f"n_jobs={number}", found, seconds["1"])
 
 
 def predict(repeats: int, n: int) -> Iterator[Row]:
@@ -244,10 +251,13 @@ def memory(shape: tuple[int, int, int]) -> Iterator[Row]:
     """One cross-fitted fit of ridge experts to its end: seconds, and peak memory beyond X."""
     X, y, resp = simulate(*shape)
     for label, cv in (("in sample", None), ("cross-fitted", 5)):
-        tracemalloc.start()
+        options = {"cv": cv, "init": resp, "verdict": False}
         begun = perf_counter()
-        mixture = fitter(X, y, Ridge(), shape[2], cv=cv, init=resp, verdict=False)()
-        seconds, peak = perf_counter() - begun, tracemalloc.get_traced_memory()[1]
+        mixture = fitter(X, y, Ridge(), shape[2], **options)()
+        seconds = perf_counter() - begun
+        tracemalloc.start()
+        fitter(X, y, Ridge(), shape[2], **options, max_iter=2)()
+        peak = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
         note = f"{mixture.n_iter_} iterations, peak beyond X {peak / X.nbytes:.1f} sizes of X"
         yield row("memory", "ridge", shape, label, seconds, seconds, note)
@@ -272,6 +282,7 @@ def parts(options: argparse.Namespace) -> Iterator[Row]:
         "iterations": lambda: iterations(options.repeats, small),
         "peers": lambda: peers(options.repeats),
         "fits": lambda: fits(options.repeats, min(2000, options.max_rows), [2, 4, 8, 16, 32]),
+        "jobs": lambda: jobs(options.repeats, min(2000, options.max_rows)),
         "predict": lambda: predict(options.repeats, min(100_000, options.max_rows)),
         "memory": lambda: memory((options.max_rows, 20, 8)),
     }
@@ -282,11 +293,12 @@ def parts(options: argparse.Namespace) -> Iterator[Row]:
 def main(argv: list[str] | None = None) -> None:
     """Run the parts, print and keep each row."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks speed", description=__doc__)
-    names = ["iterations", "peers", "fits", "predict", "memory"]
+    names = ["iterations", "peers", "fits", "jobs", "predict", "memory"]
     parser.add_argument("--parts", nargs="+", choices=names, help="default: all")
     parser.add_argument("--max-rows", type=int, default=10**6, help="largest table")
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--output", type=Path, default=Path("results/speed.csv"))
+    parser.add_argument("--figure", type=Path, help="picture of all rows in the output, to write")
     options = parser.parse_args(argv)
     warnings.simplefilter("ignore", ConvergenceWarning)
     options.output.parent.mkdir(parents=True, exist_ok=True)
@@ -296,3 +308,5 @@ def main(argv: list[str] | None = None) -> None:
             append_row(options.output, found)
             print("{part:10} {expert:8} n={n} p={p} K={K:<3} {what:32} {ms:>11} ms "
                   "{ratio:>8} {note}".format(**found), flush=True)  # fmt: skip
+    if options.figure:
+        draw(options.output, options.figure)

@@ -209,6 +209,12 @@ class BaseMixtureOfExperts(MetaEstimatorMixin, BaseComposition):
         classes = getattr(self, "classes_", None)
         return self.gate_.predict_log_proba(X), predict_bank(self.experts_, X, classes)
 
+    def _experts_at(self, X: Any) -> Array:
+        """What the experts say, (n, K, q) or (n, K, C)."""
+        check_is_fitted(self)
+        X = check_table(self, X, reset=False)
+        return predict_bank(self.experts_, X, getattr(self, "classes_", None))
+
     def _log_joint(self, X: Any, y: Any) -> Array:
         log_gate, mean = self._parts_at(X)
         return log_gate + self._family.log_prob(self._encode_target(y), mean, self._dispersion)

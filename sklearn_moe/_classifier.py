@@ -292,8 +292,7 @@ class MixtureOfExpertsClassifier(ClassifierMixin, BaseMixtureOfExperts):
         proba : ndarray of shape (n_samples, n_experts_, n_classes)
             Probabilities, zero for classes that an expert has not seen.
         """
-        check_is_fitted(self)
-        return self._parts_at(X)[1]
+        return self._experts_at(X)
 
     def _default_expert(self) -> Any:
         return LogisticRegression(solver="newton-cholesky")

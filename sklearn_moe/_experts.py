@@ -18,7 +18,7 @@ from sklearn.base import clone
 
 from ._binning import Binner, make_binner
 from ._folds import Splits
-from ._numeric import Array
+from ._numeric import Array, experts_first
 from ._out_of_bag import out_of_bag, with_out_of_bag
 from ._plans import Job, Plan, do
 from ._templates import Template
@@ -119,7 +119,7 @@ def fit_predict(
     places, jobs = _unsolved(data, templates, expert_weights, pairs, solved)
     done = yield jobs
     n_values = done[0][1].shape[1] if solution is None else solution.mean.shape[2]
-    mean = np.empty((data.n_samples, len(templates), n_values))
+    mean = experts_first(data.n_samples, len(templates), n_values)
     if solution is not None:
         mean[:, columns] = solution.mean
     for place, (_, predicted) in zip(places, done, strict=True):

@@ -31,6 +31,12 @@ class Fit:
     lower_bound: float
     verdict: Verdict
 
+    @property
+    def pooling(self) -> Array:
+        """Parts (K,) of their weight that rows gave to the experts; nothing to one alone."""
+        pooling = self.recipe.pooling[list(self.mixture.members)]
+        return np.zeros(1) if self.verdict.is_against else pooling
+
 
 def run_fit(
     training: Training,
@@ -101,7 +107,7 @@ def fitted_attributes(fit: Fit) -> dict[str, Any]:
         "experts_": mixture.experts,
         "expert_names_": [template.name for template in templates],
         "weight_modes_": [template.plan.mode for template in templates],
-        "pooling_": fit.recipe.pooling[list(mixture.members)],
+        "pooling_": fit.pooling,
         "gate_": mixture.gate,
         "dispersions_": squeeze_outputs(mixture.dispersion),
         "n_experts_": len(mixture.experts),

@@ -200,7 +200,9 @@ class MixtureModel:
         n_experts, distinct = specialised.shape[1], self.data.distinct
         share = specialised.sum(axis=0) / self.data.sample_weight.sum()
         holds = specialised > 0.1 * self.data.sample_weight[:, None] / n_experts
-        rows = np.count_nonzero(holds[distinct], axis=0)
+        if len(distinct) < len(holds):
+            holds = holds[distinct]
+        rows = np.count_nonzero(holds, axis=0)
         fewest = np.clip(0.1 * len(distinct) / n_experts, 1, 10)
         return np.flatnonzero((share < LOST_SHARE / n_experts) | (rows < fewest))
 

@@ -13,6 +13,24 @@ BLOCK_ELEMENTS = 2**15
 MANY_COLUMNS = 10
 
 
+def rows_of(table: NDArray, rows: slice | NDArray[np.intp]) -> NDArray:
+    """Rows of an array: a view for a slice; else a copy, four times as fast as by indexing."""
+    return table[rows] if isinstance(rows, slice) else np.take(table, rows, axis=0)
+
+
+def experts_first(n_samples: int, *shape: int) -> Array:
+    """An empty array (n, ...) in whose memory the rows come last.
+
+    Numpy is fast along the rows, of which there are many, and slow along experts, which are few.
+    """
+    return np.moveaxis(np.empty((*shape, n_samples)), -1, 0)
+
+
+def columns_of(table: NDArray, columns: slice | NDArray[np.intp]) -> NDArray:
+    """Columns of an array: a view for a slice, else a copy."""
+    return table[:, columns] if isinstance(columns, slice) else np.take(table, columns, axis=1)
+
+
 def row_max(values: Array) -> Array:
     """Largest value of each row of `values` (n, K).
 
@@ -44,16 +62,16 @@ def log_normalize(log_joint: Array) -> tuple[Array, Array]:
 
 
 def weighted_grams(Z: Array, weights: Array) -> Array:
-    """Gram matrices (m, p, p) of `Z` (n, p) with rows weighted by each column of `weights` (n, m).
+    """Gram matrices (m, p, p) of `Z` (n, p) with rows weighted by each row of `weights` (m, n).
 
     Block by block, so that the rows stay in a core's cache while all weights use them.
     """
     n_samples, width = Z.shape
-    grams = np.zeros((weights.shape[1], width, width))
+    grams = np.zeros((len(weights), width, width))
     size = max(64, BLOCK_ELEMENTS // max(width, 1))
     for first in range(0, n_samples, size):
         block = Z[first : first + size]
-        for gram, weight in zip(grams, weights[first : first + size].T, strict=True):
+        for gram, weight in zip(grams, weights[:, first : first + size], strict=True):
             gram += (block * weight[:, None]).T @ block
     return grams
 

@@ -273,8 +273,7 @@ class MixtureOfExpertsRegressor(RegressorMixin, BaseMixtureOfExperts):
         mean : ndarray of shape (n_samples, n_experts_) or (n_samples, n_experts_, n_outputs)
             Predictions of the experts.
         """
-        check_is_fitted(self)
-        mean = self._parts_at(X)[1]
+        mean = self._experts_at(X)
         return mean.reshape(*mean.shape[:2], *self.target_shape_)
 
     def _default_expert(self) -> Any:

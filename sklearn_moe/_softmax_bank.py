@@ -11,10 +11,10 @@ import numpy as np
 
 from ._experts import Data
 from ._folds import Splits
-from ._numeric import Array
+from ._numeric import Array, columns_of
 from ._plans import Plan, do
 from .gates import ConstantGate, SoftmaxGate
-from .logit import FIRST_STEPS, SETTLED, STEPS, FoldedLogits, SoftLogit, solve
+from .logit import FIRST_STEPS, SETTLED, FoldedLogits, SoftLogit, solve
 
 
 class SoftmaxBank:
@@ -43,13 +43,15 @@ class SoftmaxBank:
     def _step(self, expert_weights: Array, previous: Array | None) -> tuple[Array, Array]:
         if expert_weights.shape[1] == 1:
             return np.zeros((self.n_folds, 0, 0)), np.zeros(expert_weights.shape)
-        theta, n_steps = previous, STEPS if self.left_out else 1
+        theta, n_steps = previous, 1
         if theta is None:
             n_experts, width = expert_weights.shape[1], self.logits.design.shape[1] + 1
             theta, n_steps = np.zeros((self.n_folds, n_experts - 1, width)), FIRST_STEPS
 
+        columns = np.ascontiguousarray(expert_weights.T)
+
         def targets(rows: Any) -> tuple[Array, Array]:
-            target = expert_weights[rows].T[None]
+            target = columns_of(columns, rows)[None]
             return target, target.sum(axis=1)
 
         theta = theta[:, None]

@@ -49,6 +49,10 @@ class Template:
         one_out = leaves_one_out(self.problem)
         return replace(self, bagged=way == "oob" and bagged, one_out=way == "loo" and one_out)
 
+    def again(self, name: str, estimator: Any, seed: int) -> Template:
+        """The template of a copy of the same plain estimator, by another name and seed."""
+        return replace(self, name=name, estimator=seeded_clone(estimator, seed))
+
     def in_folds(self) -> Template:
         """The template that predicts its own rows by folds and nothing else."""
         return replace(self, bagged=False, one_out=False)
@@ -73,10 +77,17 @@ def make_templates(
     ValueError
         If no expert can do what `cv` says.
     """
-    templates = [
-        make_template(name, expert, seed, params.get(name, {})).cut_short(cv)
-        for (name, expert), seed in zip(named, seeds, strict=True)
-    ]
+    plain: dict[int, Template] = {}
+    templates = []
+    for (name, expert), seed in zip(named, seeds, strict=True):
+        metadata = params.get(name, {})
+        if id(expert) in plain and not metadata:
+            template = plain[id(expert)].again(name, expert, seed)
+        else:
+            template = make_template(name, expert, seed, metadata).cut_short(cv)
+        if template.problem is not None:
+            plain[id(expert)] = template
+        templates.append(template)
     if isinstance(cv, str) and not any(t.bagged or t.one_out for t in templates):
         kinds = sorted({type(t.estimator).__name__ for t in templates})
         raise ValueError(f"cv={cv!r} is for {SHORT_CUTS[cv]}; got experts {kinds}. Use cv=5.")

@@ -123,6 +123,8 @@ def pooling_trial(
 
 def is_linear(template: Template, data: Data, rows: NDArray[np.intp] | None) -> bool:
     """Whether the expert, or the last step of its pipeline, has coefficients once fitted."""
+    if template.problem is not None:
+        return True
     expert = fit_expert(data, template, data.sample_weight, rows)
     while hasattr(expert, "steps"):
         expert = expert.steps[-1][1]

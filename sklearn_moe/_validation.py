@@ -31,7 +31,7 @@ try:
 except ImportError:  # scikit-learn 1.6
     from sklearn.utils._estimator_html_repr import _VisualBlock
 
-from ._numeric import Array
+from ._numeric import Array, rows_of
 
 __all__ = [
     "BaseComposition",
@@ -71,7 +71,9 @@ def take_rows(X: Any, rows: Any) -> Any:
     """Rows `rows` (all, if None) of an array, sparse matrix or frame."""
     if rows is None or X is None:
         return X
-    return X[rows] if isinstance(X, np.ndarray) else _safe_indexing(X, rows)
+    if not isinstance(X, np.ndarray):
+        return _safe_indexing(X, rows)
+    return rows_of(X, rows) if np.asarray(rows).dtype.kind == "i" else X[rows]
 
 
 def take_params(params: dict, n_samples: int, rows: Any) -> dict:

@@ -113,7 +113,8 @@ def test_floor_rises_to_where_the_package_ends(monkeypatch):
     monkeypatch.syspath_prepend(str(ROOT))
     from sklearn.linear_model import Ridge
 
-    from benchmarks.speed import plain_em, simulate
+    from benchmarks.rivals import plain_em
+    from benchmarks.speed import simulate
     from sklearn_moe import MixtureOfExpertsRegressor, SoftmaxGate
 
     X, y, resp = simulate(2000, 3, 3)

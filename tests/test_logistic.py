@@ -77,7 +77,10 @@ def test_goes_on_from_an_earlier_solution():
     problems = [recognise(LogisticRegression())] * 2
     exact = solve_left_out(problems, table, weights, folds)
     near = solve_left_out(problems, table, weights, folds, exact.state + 1e-4, exact=False)
-    np.testing.assert_allclose(near.mean, exact.mean, atol=1e-5)
+    np.testing.assert_allclose(near.mean, exact.mean, atol=1e-4)
+    for _ in range(6):
+        near = solve_left_out(problems, table, weights, folds, near.state, exact=False)
+    np.testing.assert_allclose(near.mean, exact.mean, atol=1e-6)
 
 
 def test_class_missing_outside_a_fold_is_left_to_the_estimator():

@@ -90,7 +90,9 @@ def test_one_expert_is_kept_where_it_is_better():
     X, y = many_columns(300, 0)
     expert, kinds = LogisticRegression(), [("a", LogisticRegression()), ("b", GaussianNB())]
     for experts in (expert, kinds):
-        moe = MixtureOfExpertsClassifier(experts, n_experts=4, random_state=0, max_iter=5)
+        moe = MixtureOfExpertsClassifier(
+            experts, n_experts=4, pooling=1e-3, random_state=0, max_iter=5
+        )
         with pytest.warns(UserWarning, match="One expert explains.*verdict=False"):
             moe.fit(X, y)
         assert moe.gain_ < -2 * moe.gain_stderr_
@@ -100,6 +102,7 @@ def test_one_expert_is_kept_where_it_is_better():
         np.testing.assert_array_equal(moe.predict_proba(X), alone.predict_proba(X))
         assert moe.lower_bound_ == pytest.approx(alone.lower_bound_, rel=1e-9)
         assert moe.expert_mass_ == pytest.approx([300.0])
+        assert moe.pooling_ == [0.0]
 
 
 def test_one_expert_needs_no_witnesses():

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from .._numeric import Array, safe_log
 from ._base import Family
@@ -28,7 +29,7 @@ class Categorical(Family):
 
     def log_prob(self, y: Array, mean: Array, dispersion: Array) -> Array:
         """Log probability (n, K) of each label under each smoothed expert."""
-        own = mean[np.arange(len(y)), :, y]
+        own = _own(y, mean)
         return safe_log((1 - dispersion) * own + dispersion * self.class_prior[y][:, None])
 
     def fit_dispersion(self, y: Array, mean: Array, expert_weights: Array) -> Array:
@@ -38,7 +39,7 @@ class Categorical(Family):
         experts.
         """
         mass = expert_weights.sum(axis=0)
-        own = mean[np.arange(len(y)), :, y]
+        own = _own(y, mean)
         prior = self.class_prior[y][:, None]
         # An expert never wrong in n rows may still err once in about n tables of n rows.
         lowest = (1.0 + mass) ** -2.0
@@ -56,3 +57,9 @@ class Categorical(Family):
         """Smoothed class probabilities (n, K, C)."""
         share = dispersion[:, None]
         return (1 - share) * mean + share * self.class_prior
+
+
+def _own(y: NDArray, mean: Array) -> Array:
+    """What each expert (n, K) gives the class that each row has."""
+    by_class = np.moveaxis(mean, 0, -1).reshape(mean.shape[1], -1)
+    return np.take(by_class, y * len(y) + np.arange(len(y)), axis=1).T

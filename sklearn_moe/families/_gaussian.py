@@ -20,15 +20,20 @@ class Gaussian(Family):
 
     def log_prob(self, y: Array, mean: Array, dispersion: Array) -> Array:
         """Log density (n, K), summed over independent outputs."""
-        squared = (y[:, None, :] - mean) ** 2
-        squared /= dispersion
-        constant = np.log(2 * np.pi * dispersion).sum(axis=1)
-        return -0.5 * (squared.sum(axis=2) + constant)
+        total = np.log(2 * np.pi * dispersion).sum(axis=1)
+        for output in range(y.shape[1]):
+            squared = mean[..., output] - y[:, output, None]
+            squared **= 2
+            squared /= dispersion[:, output]
+            squared += total
+            total = squared
+        total *= -0.5
+        return total
 
     def fit_dispersion(self, y: Array, mean: Array, expert_weights: Array) -> Array:
         """Weighted mean squared residuals (K, q)."""
-        squared = (y[:, None, :] - mean) ** 2
-        sums = np.einsum("nk,nkq->kq", expert_weights, squared)
+        residual = mean - y[:, None, :]
+        sums = np.einsum("nk,nkq,nkq->kq", expert_weights, residual, residual)
         return np.maximum(sums / expert_weights.sum(axis=0)[:, None], self.floor)
 
 

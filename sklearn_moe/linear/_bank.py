@@ -18,6 +18,7 @@ from ._least_squares import solve_one_out as solve_least_squares_one_out
 from ._logistic import LabelledTable, Logistic, LogisticSolution, make_labelled_table
 from ._logistic import recognise as recognise_logistic
 from ._logistic import solve_left_out as solve_logistic
+from ._plain import has_valid_params
 
 Problem = LeastSquares | Logistic
 Table = OutputTable | LabelledTable
@@ -26,8 +27,9 @@ Rows = NDArray[np.intp]
 
 
 def recognise(estimator: Any) -> Problem | None:
-    """The problem that `estimator` solves, or None if it does anything else."""
-    return recognise_least_squares(estimator) or recognise_logistic(estimator)
+    """The problem that `estimator` solves, or None if it does anything else, such as to refuse."""
+    problem = recognise_least_squares(estimator) or recognise_logistic(estimator)
+    return problem if problem is not None and has_valid_params(estimator) else None
 
 
 def make_table(X: Any, target: NDArray, n_classes: int | None) -> Table | None:

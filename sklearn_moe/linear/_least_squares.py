@@ -16,7 +16,15 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.linear_model import LinearRegression, Ridge
 
-from .._numeric import BLOCK_ELEMENTS, Array, sums_of_others, weighted_grams
+from .._numeric import (
+    BLOCK_ELEMENTS,
+    Array,
+    columns_of,
+    experts_first,
+    rows_of,
+    sums_of_others,
+    weighted_grams,
+)
 from ._plain import finite_numbers, without_scaler
 
 Rows = NDArray[np.intp]
@@ -81,13 +89,18 @@ class OutputTable:
         return 1 + self.n_features + self.y.shape[1]
 
     def blocks(self, rows: Rows) -> Iterator[tuple[Rows, Array]]:
-        """The rows in pieces, each with its intercept, features and outputs (B, 1 + p + q)."""
+        """The rows in pieces, each with its intercept, features and outputs (B, 1 + p + q).
+
+        Each block is written over the last.
+        """
         size = max(64, BLOCK_ELEMENTS // self.width)
+        room = np.ones((min(size, len(rows)), self.width))
         for first in range(0, len(rows), size):
             piece = rows[first : first + size]
-            block = np.ones((len(piece), self.width))
-            np.subtract(self.X[piece], self.x_center, out=block[:, 1 : 1 + self.n_features])
-            np.subtract(self.y[piece], self.y_center, out=block[:, 1 + self.n_features :])
+            block = room[: len(piece)]
+            features, outputs = block[:, 1 : 1 + self.n_features], block[:, 1 + self.n_features :]
+            np.subtract(rows_of(self.X, piece), self.x_center, out=features)
+            np.subtract(rows_of(self.y, piece), self.y_center, out=outputs)
             yield piece, block
 
 
@@ -168,7 +181,7 @@ def solve_one_out(
 
 def _predict_parts(table: OutputTable, coef: Array, parts: Sequence[Rows]) -> Array:
     """Predictions (n, K, q): those of each part of the rows under its own coefficients."""
-    mean = np.empty((len(table.y), coef.shape[1], coef.shape[3]))
+    mean = experts_first(len(table.y), coef.shape[1], coef.shape[3])
     for part_coef, rows in zip(coef, parts, strict=True):
         for piece, block in table.blocks(rows):
             mean[piece] = _predict(block[:, : 1 + table.n_features], part_coef)
@@ -202,8 +215,9 @@ def _predict(design: Array, coef: Array) -> Array:
 def _weighted_grams(table: OutputTable, weights: Array, rows: Rows) -> Array:
     """Gram matrices (K, 1 + p + q, 1 + p + q) of the rows under each column of `weights`."""
     grams = np.zeros((weights.shape[1], table.width, table.width))
+    columns = np.ascontiguousarray(weights.T)
     for piece, block in table.blocks(rows):
-        grams += weighted_grams(block, weights[piece])
+        grams += weighted_grams(block, columns_of(columns, piece))
     return grams
 
 

@@ -16,12 +16,11 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 
-from .._numeric import BLOCK_ELEMENTS, Array, sums_of_others
+from .._numeric import BLOCK_ELEMENTS, Array, columns_of, rows_of, sums_of_others
 from ..logit import (
     FIRST_STEPS,
     NEWTON_LIMIT,
     SETTLED,
-    STEPS,
     FoldedLogits,
     scores_of,
     softmax_columns,
@@ -86,7 +85,7 @@ class LabelledTable:
         return self.X.shape[0], self.X.shape[1]
 
     def __getitem__(self, rows: Any) -> Array:
-        return self.standardised(self.X[rows])
+        return self.standardised(rows_of(self.X, rows))
 
     def standardised(self, X: NDArray) -> Array:
         """The features of any rows in the units of the table."""
@@ -167,12 +166,12 @@ def solve_left_out(
     n_steps, last = (EXACT_STEPS, EXACT) if exact else (FIRST_STEPS, SETTLED)
     if previous is not None:
         previous = previous if len(previous) == len(theta) else previous.mean(axis=0)[None]
-        theta, n_steps = previous, EXACT_STEPS if exact else STEPS
-    ridge = _ridge(problems, table, weights, folds)
+        theta, n_steps = previous, EXACT_STEPS if exact else 1
+    ridge, columns = _ridge(problems, table, weights, folds), np.ascontiguousarray(weights.T)
     logits = FoldedLogits(table, None if folds is None else list(folds), ridge)
 
     def targets(rows: Any) -> tuple[Array, Array]:
-        total = weights[rows].T
+        total = columns_of(columns, rows)
         return total[:, None] * table.indicators(rows), total
 
     for _ in range(n_steps):
@@ -228,7 +227,7 @@ def _moments(table: LabelledTable, weights: Array, rows: Rows | None) -> Array:
     for first in range(0, table.shape[0] if rows is None else len(rows), size):
         piece: Any = slice(first, first + size)
         piece = piece if rows is None else rows[piece]
-        Z, weight = table[piece], weights[piece].T
+        Z, weight = table[piece], rows_of(weights, piece).T
         sums[0] += weight.sum(axis=1)[:, None]
         sums[1] += weight @ Z
         sums[2] += weight @ Z**2

@@ -28,3 +28,13 @@ def finite_numbers(X: Any) -> NDArray | None:
     if numbers.dtype.kind not in "fiub" or not np.isfinite(numbers).all():
         return None
     return numbers
+
+
+def has_valid_params(estimator: Any) -> bool:
+    """Whether the estimator, or each step of its pipeline, would be fitted as it is."""
+    try:
+        for _, step in getattr(estimator, "steps", [("", estimator)]):
+            step._validate_params()
+    except ValueError:
+        return False
+    return True

@@ -1,6 +1,6 @@
 """Multinomial logits on soft targets: one alone, or many over the same rows and folds."""
 
-from ._folds import FIRST_STEPS, SETTLED, STEPS, FoldedLogits
+from ._folds import FIRST_STEPS, SETTLED, FoldedLogits
 from ._problem import (
     NEWTON_LIMIT,
     SoftLogit,
@@ -14,7 +14,6 @@ __all__ = [
     "FIRST_STEPS",
     "NEWTON_LIMIT",
     "SETTLED",
-    "STEPS",
     "FoldedLogits",
     "SoftLogit",
     "scores_of",

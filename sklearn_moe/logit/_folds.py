@@ -10,17 +10,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
 
-from .._numeric import BLOCK_ELEMENTS, Array
+from .._numeric import BLOCK_ELEMENTS, Array, rows_of
 from ._curvature import make_curvature
 from ._problem import design_sums, scores_of, softmax_columns, sum_zero_basis
 
-# Steps from nothing, and from where the last iteration of EM was: it needs an ascent, no optimum.
-FIRST_STEPS, STEPS = 30, 2
+# Steps from nothing. From where the last iteration of EM was, one will do.
+FIRST_STEPS = 30
 # A step that changes no score by more than this is the last.
 SETTLED = 1e-3
 
@@ -49,17 +50,29 @@ class FoldedLogits:
         """
         return self._move(theta, self._direction(theta, targets))
 
-    def _blocks(self, n_columns: int) -> Iterator[tuple[int, Any, Any]]:
-        """Fold, rows and design of blocks that stay in a core's cache; each is of one fold."""
+    def _blocks(self, n_columns: int) -> Iterator[tuple[int, slice, Any, Any]]:
+        """Fold, place, rows and design of blocks that stay in a core's cache, each of one fold.
+
+        The place is that among all rows, those of the first fold first.
+        """
         n_samples, width = self.design.shape
         size = max(64, BLOCK_ELEMENTS // max(width, n_columns))
         if sp.issparse(self.design):
             size = n_samples
-        for fold, rows in enumerate(self.folds or [None]):
-            for first in range(0, n_samples if rows is None else len(rows), size):
-                piece = slice(first, first + size)
-                piece = piece if rows is None else rows[piece]
-                yield fold, piece, self.design[piece]
+        plain = isinstance(self.design, np.ndarray)
+        for fold, (start, stop) in enumerate(self._places()):
+            for first in range(start, stop, size):
+                place = slice(first, min(first + size, stop))
+                rows = place
+                if self.folds is not None:
+                    rows = self.folds[fold][first - start : place.stop - start]
+                yield fold, place, rows, rows_of(self.design, rows) if plain else self.design[rows]
+
+    def _places(self) -> list[tuple[int, int]]:
+        """Where each fold begins and ends, if the rows of the first fold come first."""
+        sizes = [self.design.shape[0]] if self.folds is None else [len(f) for f in self.folds]
+        ends = np.cumsum([0, *sizes]).tolist()
+        return list(pairwise(ends))
 
     def _direction(self, theta: Array, targets: Targets) -> Array:
         """Newton directions (F, M, C - 1, d + 1) of all logits."""
@@ -67,7 +80,7 @@ class FoldedLogits:
         shape, basis = (n_folds, n_problems, n_free + 1, width), sum_zero_basis(n_free + 1)
         gradient = np.zeros(shape)
         curvature = make_curvature(shape, self.folds is not None, self.design)
-        for fold, rows, Z in self._blocks(n_folds * n_problems * (n_free + 1)):
+        for fold, _, rows, Z in self._blocks(n_folds * n_problems * (n_free + 1)):
             target, total = targets(rows)
             proba = softmax_columns(scores_of(Z, basis @ theta))[1]
             curvature.add(fold, rows, Z, self._typical(proba, fold), total)
@@ -95,15 +108,24 @@ class FoldedLogits:
         weights = np.stack([basis @ theta, basis @ direction], axis=1)
         scores = np.empty((2, n_problems, n_free + 1, self.design.shape[0]))
         largest = np.zeros((n_folds, n_problems))
-        for fold, rows, Z in self._blocks(2 * n_problems * (n_free + 1)):
+        for fold, place, _, Z in self._blocks(2 * n_problems * (n_free + 1)):
             block = scores_of(Z, weights[fold])
-            scores[..., rows] = block
+            scores[..., place] = block
             spread = (block[1].max(axis=1) - block[1].min(axis=1)).max(axis=1, initial=0.0)
             largest[fold] = np.maximum(largest[fold], spread)
         size = np.where(largest > 0, np.log1p(largest) / np.maximum(largest, 1e-300), 1.0)
         log_proba, change = scores
-        for fold, rows in enumerate(self.folds or [slice(None)]):
-            log_proba[..., rows] += size[fold][:, None, None] * change[..., rows]
+        for fold, (start, stop) in enumerate(self._places()):
+            change[..., start:stop] *= size[fold][:, None, None]
+        log_proba += change
         log_proba -= log_proba.max(axis=1, keepdims=True)
-        log_proba -= np.log(np.exp(log_proba).sum(axis=1, keepdims=True))
-        return theta + size[..., None, None] * direction, log_proba, largest
+        log_proba -= np.log(np.exp(log_proba, out=change).sum(axis=1, keepdims=True))
+        return theta + size[..., None, None] * direction, self._in_order(log_proba), largest
+
+    def _in_order(self, values: Array) -> Array:
+        """Values (..., n) in the order of the rows, from that of the folds."""
+        if self.folds is None:
+            return values
+        ordered = np.empty_like(values)
+        ordered[..., np.concatenate(self.folds)] = values
+        return ordered

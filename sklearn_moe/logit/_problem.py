@@ -117,7 +117,7 @@ def pair_grams(Z: Any, proba: Array, total: Array) -> Array:
     """Gram matrices (pairs, d + 1, d + 1) of the rows, weighted by the product of two experts'
     probabilities `proba` (K, n) and by `total` (n,)."""
     first, second, _ = expert_pairs(len(proba))
-    return weighted_design_grams(Z, (proba[first] * proba[second] * total).T)
+    return weighted_design_grams(Z, proba[first] * proba[second] * total)
 
 
 def assemble_hessian(grams: Array, n_experts: int, ridge: Array) -> Array:
@@ -150,15 +150,14 @@ def sum_zero_basis(n_experts: int) -> Array:
 
 def weighted_design_grams(Z: Any, weights: Array) -> Array:
     """Gram matrices (m, d + 1, d + 1) of `Z` with a column of ones appended, rows weighted by each
-    column of `weights` (n, m)."""
+    row of `weights` (m, n)."""
     width = Z.shape[1] + 1
-    grams = np.empty((weights.shape[1], width, width))
+    grams = np.empty((len(weights), width, width))
     if sp.issparse(Z):
-        grams[:, :-1, :-1] = [(Z.T @ (sp.diags(weight) @ Z)).toarray() for weight in weights.T]
+        grams[:, :-1, :-1] = [(Z.T @ (sp.diags(weight) @ Z)).toarray() for weight in weights]
     else:
         grams[:, :-1, :-1] = weighted_grams(Z, weights)
-    grams[:, -1, :-1] = grams[:, :-1, -1] = (Z.T @ weights).T
-    grams[:, -1, -1] = weights.sum(axis=0)
+    grams[:, -1] = grams[:, :, -1] = design_sums(Z, weights)
     return grams
 
 
