@@ -22,8 +22,8 @@ from ._problem import design_sums, scores_of, softmax_columns, sum_zero_basis
 
 # Steps from nothing. From where the last iteration of EM was, one will do.
 FIRST_STEPS = 30
-# A step that changes no score by more than this is the last.
-SETTLED = 1e-3
+# A step from nothing that changes no score by more than this is the last.
+SETTLED = 1e-1
 
 # Targets (M, C, B) and their sums (M, B) for some rows.
 Targets = Callable[[Any], tuple[Array, Array]]
