@@ -29,6 +29,7 @@ class Model(Protocol):
 
     def m_step(self, expectation: Any) -> Generator[Any, Any, Any]: ...
     def e_step(self, state: Any) -> Any: ...
+    def kept(self, state: Any) -> Any: ...
 
 
 @dataclass(frozen=True)
@@ -76,7 +77,8 @@ def run_em(
     result = start if isinstance(start, EMResult) else EMResult(None, None, last=start)
     while result.n_iter < rule.max_iter:
         state = yield from model.m_step(result.last)
-        result = _judge(_append(result, state, model.e_step(state)), rule)
+        expectation = model.e_step(state)
+        result = _judge(_append(result, model.kept(state), expectation), rule)
         if on_iteration(result) and result.reason == "max_iter":
             result = replace(result, reason="callback")
         if result.reason != "max_iter":

@@ -66,6 +66,15 @@ class Data:
         return np.unique(self.rank, return_index=True)[1]
 
     @cached_property
+    def is_even(self) -> bool:
+        """Whether each row weighs one."""
+        return bool((self.sample_weight == 1.0).all())
+
+    def weighted(self, resp: Array) -> Array:
+        """Responsibilities (n, K) times sample weights; not to be written to."""
+        return resp if self.is_even else resp * self.sample_weight[:, None]
+
+    @cached_property
     def linear_table(self) -> Table | None:
         """The table as plain linear experts see it, or None if that is not all there is to it."""
         return make_table(self.X, self.target, None if self.classes is None else len(self.classes))

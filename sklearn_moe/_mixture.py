@@ -21,6 +21,7 @@ from .families import Family
 
 # An expert is lost when its share of the weight falls below this part of an equal share.
 LOST_SHARE = 0.02
+NOTHING = np.empty((0, 0))
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,8 @@ class MixtureExpectation:
 class MixtureState:
     """Result of an M-step; `bank.mean` and `log_gate` are out of fold if it is cross-fitted.
 
-    `weights` (n, K) are those of the gate, `specialised` those of the experts.
+    `weights` (n, K) are those of the gate, `specialised` those of the experts. What is kept of a
+    state after its E-step has an empty `bank.mean` and `log_gate`.
     """
 
     members: tuple[int, ...]
@@ -92,8 +94,8 @@ class MixtureModel:
     def m_step(self, expectation: MixtureExpectation) -> Plan[MixtureState]:
         """Fit experts, dispersions and gate to the responsibilities."""
         expectation, resp, kept = self._keep_alive(expectation)
-        members, weights = expectation.members, resp * self.data.sample_weight[:, None]
-        specialised = self._pooled(kept, members) * self.data.sample_weight[:, None]
+        members, weights = expectation.members, self.data.weighted(resp)
+        specialised = self.data.weighted(self._pooled(kept, members))
         templates, before = self._templates(members), expectation.solver_state
         bank, (gates, log_gate) = yield from together(
             fit_predict(self.data, templates, specialised, self.splits, before),
@@ -114,7 +116,8 @@ class MixtureModel:
     def e_step(self, state: MixtureState) -> MixtureExpectation:
         """Responsibilities and bound of a state; in sample the bound is the penalised one."""
         log_prob = self.family.log_prob(self.data.target, state.bank.mean, state.dispersion)
-        log_resp, log_evidence = log_normalize(state.log_gate + log_prob)
+        log_prob += state.log_gate
+        log_resp, log_evidence = log_normalize(log_prob, overwrite=True)
         weight = self.data.sample_weight
         bound = float(weight @ log_evidence) / weight.sum()
         if self.splits is None:
@@ -129,6 +132,10 @@ class MixtureModel:
             state.reseeded,
             score=bound,
         )
+
+    def kept(self, state: MixtureState) -> MixtureState:
+        """What is left of a state after its E-step: enough to finish it."""
+        return replace(state, bank=replace(state.bank, mean=NOTHING), log_gate=NOTHING)
 
     def finish(self, state: MixtureState) -> Plan[FittedMixture]:
         """A state fitted to all rows: what its bound speaks of."""
@@ -186,7 +193,7 @@ class MixtureModel:
         while True:
             resp = np.exp(expectation.log_resp)
             kept = self._specialised(resp, expectation.members)
-            lost = self._lost(kept * self.data.sample_weight[:, None])
+            lost = self._lost(self.data.weighted(kept))
             if not lost.size or len(expectation.members) == 1:
                 return expectation, resp, kept
             position = int(lost[0])

@@ -49,13 +49,13 @@ def row_sum(values: Array) -> Array:
     return values @ np.ones(values.shape[1])
 
 
-def log_normalize(log_joint: Array) -> tuple[Array, Array]:
-    """Normalise each row of `log_joint` (n, K) in log space.
+def log_normalize(log_joint: Array, overwrite: bool = False) -> tuple[Array, Array]:
+    """Normalise each row of `log_joint` (n, K) in log space; in its own memory if allowed.
 
     Returns the normalised rows (n, K) and the log of what they summed to (n,).
     """
     highest = row_max(log_joint)
-    shifted = log_joint - highest[:, None]
+    shifted = np.subtract(log_joint, highest[:, None], out=log_joint if overwrite else None)
     log_total = np.log(row_sum(np.exp(shifted)))
     shifted -= log_total[:, None]
     return shifted, highest + log_total

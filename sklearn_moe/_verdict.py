@@ -132,6 +132,10 @@ class WitnessedModel:
         score = float(held_out @ weight) / weight.sum()
         return replace(self.model.e_step(state), score=score, held_out=held_out)
 
+    def kept(self, state: MixtureState) -> MixtureState:
+        """That of the model."""
+        return self.model.kept(state)
+
 
 class Witness:
     """EM on all folds but one, and the score of that one."""

@@ -168,7 +168,7 @@ def solve_left_out(
         previous = previous if len(previous) == len(theta) else previous.mean(axis=0)[None]
         theta, n_steps = previous, EXACT_STEPS if exact else 1
     ridge, columns = _ridge(problems, table, weights, folds), np.ascontiguousarray(weights.T)
-    logits = FoldedLogits(table, None if folds is None else list(folds), ridge)
+    logits = FoldedLogits(table, None if folds is None else list(folds), ridge, exact)
 
     def targets(rows: Any) -> tuple[Array, Array]:
         total = columns_of(columns, rows)

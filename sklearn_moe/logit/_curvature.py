@@ -1,7 +1,8 @@
 """Newton directions for many logits left out of folds, from one curvature for each row.
 
 Few coefficients are solved for by the Hessians themselves, many by conjugate gradients, which need
-only products with them.
+only products with them. A truncated direction d has d'Hd = -g'd like that of Newton, and a damped
+step along it is a descent for the same reason.
 """
 
 from __future__ import annotations
@@ -26,17 +27,27 @@ Shape = tuple[int, int, int, int]
 
 # Elements of the Gram matrices of all folds and pairs together: 128 MB.
 LARGEST_GRAMS = 2**24
+# What the products of a step cost for each row, in units of a pass with one logit's coefficients;
+# by the seconds of whole fits of (20000, 2 to 50) tables with 2 to 8 experts.
+PRODUCTS = 7
+# Multiplications of a few milliseconds.
+SMALL = 2e7
 # Conjugate gradients stop when this part of the gradient is left, or after so many products.
 FORCING = 0.1
 MAX_PRODUCTS = 12
 
 
-def make_curvature(shape: Shape, left_out: bool, design: Any) -> Curvature:
-    """The cheaper curvature for coefficients of `shape` (F, M, C, d + 1)."""
+def make_curvature(shape: Shape, left_out: bool, design: Any, exact: bool) -> Curvature:
+    """The curvature for coefficients of `shape` (F, M, C, d + 1).
+
+    The sharper one where it costs nothing or the solution must be `exact`, else the cheaper one.
+    """
     n_folds, n_problems, n_classes, width = shape
-    n_pairs = n_classes * (n_classes - 1) // 2
+    grams = n_problems * n_classes * (n_classes - 1) // 2 * width**2
+    products = PRODUCTS * n_folds * n_problems * n_classes * width
     few = (n_classes - 1) * width <= NEWTON_LIMIT
-    if few and n_folds * n_problems * n_pairs * width**2 <= LARGEST_GRAMS:
+    sharp = few if exact else grams <= products or (few and design.shape[0] * grams <= SMALL)
+    if sharp and n_folds * grams <= LARGEST_GRAMS:
         return GramCurvature(shape, left_out)
     return ProductCurvature(shape, left_out, design)
 

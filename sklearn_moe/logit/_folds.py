@@ -23,7 +23,7 @@ from ._problem import design_sums, scores_of, softmax_columns, sum_zero_basis
 # Steps from nothing. From where the last iteration of EM was, one will do.
 FIRST_STEPS = 30
 # A step from nothing that changes no score by more than this is the last.
-SETTLED = 1e-1
+SETTLED = 1e-2
 
 # Targets (M, C, B) and their sums (M, B) for some rows.
 Targets = Callable[[Any], tuple[Array, Array]]
@@ -35,12 +35,13 @@ class FoldedLogits:
 
     `folds` are the rows that each fold leaves out; None stands for one logit that sees all rows.
     Coefficients `theta` (F, M, C - 1, d + 1) and penalties `ridge` (F, M, d + 1) are in the basis
-    of `SoftLogit`.
+    of `SoftLogit`. If the steps are to lead to an `exact` solution, they use sharper curvature.
     """
 
     design: Any
     folds: list[Any] | None
     ridge: Array
+    exact: bool = False
 
     def step(self, theta: Array, targets: Targets) -> tuple[Array, Array, Array]:
         """One damped Newton step from `theta`.
@@ -79,7 +80,7 @@ class FoldedLogits:
         n_folds, n_problems, n_free, width = theta.shape
         shape, basis = (n_folds, n_problems, n_free + 1, width), sum_zero_basis(n_free + 1)
         gradient = np.zeros(shape)
-        curvature = make_curvature(shape, self.folds is not None, self.design)
+        curvature = make_curvature(shape, self.folds is not None, self.design, self.exact)
         for fold, _, rows, Z in self._blocks(n_folds * n_problems * (n_free + 1)):
             target, total = targets(rows)
             proba = softmax_columns(scores_of(Z, basis @ theta))[1]
