@@ -19,6 +19,7 @@ import tracemalloc
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import wraps
 from os import cpu_count
 from pathlib import Path
 from time import perf_counter
@@ -192,6 +193,7 @@ def seconds_in(owner: Any, *names: str) -> Iterator[list[float]]:
     spent: list[float] = []
 
     def timed(function: Callable) -> Callable:
+        @wraps(function)  # else the parameters of an expert's `fit` are hidden
         def call(*args: Any, **kwargs: Any) -> Any:
             begun = perf_counter()
             try:
