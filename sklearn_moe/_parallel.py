@@ -5,8 +5,9 @@ from __future__ import annotations
 import pickle
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from time import perf_counter, thread_time
-from typing import Any, TypeVar
+from dataclasses import dataclass, field
+from time import perf_counter
+from typing import Any, TypeVar, cast
 
 from joblib import cpu_count, effective_n_jobs
 from sklearn.utils.parallel import Parallel, delayed
@@ -19,26 +20,60 @@ Hire = Callable[[str], Parallel]
 
 # Handing a list of jobs to workers costs about ten milliseconds, whatever their number.
 WORTH_SENDING = 0.02
-# Threads have this many seconds to show that several compute more than one does; processes take
-# about as long to start.
-TRIAL_SECONDS = 1.0
-LEAST_SPEEDUP = 1.2
+# A kind of workers is tried for so many seconds, beside as many without; if it is not so many times
+# as fast, the next kind is tried.
+TRIAL_SECONDS = 0.5
+ENOUGH = 1.2
+# Jobs of which a half keeps two workers busy.
+SEVERAL = 4
+
+
+@dataclass
+class Trial:
+    """Seconds and numbers of jobs that were done by workers of a kind, and by this thread."""
+
+    kind: str
+    seconds: dict[str, float] = field(default_factory=lambda: {"here": 0.0, "sent": 0.0})
+    jobs: dict[str, int] = field(default_factory=lambda: {"here": 0, "sent": 0})
+
+    def note(self, where: str, seconds: float, n_jobs: int) -> None:
+        """Count some jobs."""
+        self.seconds[where] += seconds
+        self.jobs[where] += n_jobs
+
+    @property
+    def behind(self) -> str:
+        """Where fewer jobs were done."""
+        return min(self.jobs, key=lambda where: self.jobs[where])
+
+    @property
+    def is_over(self) -> bool:
+        return min(self.seconds.values()) > TRIAL_SECONDS
+
+    @property
+    def speedup(self) -> float:
+        """How many times as fast the workers are as this thread."""
+        pace = {where: self.seconds[where] / self.jobs[where] for where in self.jobs}
+        return pace["here"] / pace["sent"]
 
 
 class Workers:
     """Follows plans: does their lists of jobs, in order, on the workers of one joblib context.
 
-    Lists that would take less time than sending them are done where they are. Others go to threads,
-    which share the table, until these are seen to wait for each other (experts that hold the
-    interpreter's lock); from then on to processes. The results are the same in any case.
+    Lists that would take less time than sending them are done where they are. Of the first others,
+    half of the jobs go to threads, which share the table. If these wait for each other (experts
+    that hold the interpreter's lock), processes are tried in the same way; the fastest of threads,
+    processes and this thread does the rest. The results are the same in any case.
     """
 
     def __init__(self, hire: Hire | None) -> None:
         self._hire = hire
-        self._kind = "threads"
-        self._parallel = hire(self._kind) if hire else None
+        self._parallel: Parallel | None = None
+        self._trial: Trial | None = None
+        self._tried: dict[str, float] = {"here": 1.0}
         self._pace = 0.0  # seconds of a job, as of the last list that was done here
-        self._spent = self._computed = 0.0  # seconds of threads: by the clock, by all their cores
+        if hire:
+            self._try("threads")
 
     def follow(self, plan: Plan[T]) -> T:
         """Result of the plan."""
@@ -50,7 +85,9 @@ class Workers:
         done: list[Any] = []
         if not self._is_worth_sending(jobs):
             done, jobs = self._run_timed(jobs[:1]), jobs[1:]
-        return [*done, *(self._send if self._is_worth_sending(jobs) else self._run_timed)(jobs)]
+        if not self._is_worth_sending(jobs):
+            return [*done, *self._run_timed(jobs)]
+        return [*done, *(self._run_trial if self._trial else self._send)(jobs)]
 
     def _is_worth_sending(self, jobs: list[Job]) -> bool:
         return len(jobs) > 1 and self._pace * len(jobs) > WORTH_SENDING
@@ -63,26 +100,39 @@ class Workers:
         return done
 
     def _send(self, jobs: list[Job]) -> list[Any]:
-        begun = perf_counter()
-        sent = self._parallel(delayed(_with_seconds)(*job) for job in jobs)  # type: ignore[misc]
-        if self._kind == "threads":
-            self._spent += perf_counter() - begun
-            self._computed += sum(seconds for _, seconds in sent)
-            self._reconsider(jobs)
-        return [result for result, _ in sent]
+        return self._parallel(delayed(f)(*arguments) for f, arguments in jobs)  # type: ignore[misc]
 
-    def _reconsider(self, jobs: list[Job]) -> None:
-        """Take processes from now on, if threads have been of no use and the jobs can travel."""
-        useful = self._computed >= LEAST_SPEEDUP * self._spent
-        if self._hire and self._spent > TRIAL_SECONDS and not useful and _can_travel(jobs[0]):
-            self._kind = "processes"
-            self._parallel = self._hire(self._kind)
+    def _run_trial(self, jobs: list[Job]) -> list[Any]:
+        """Do half of the jobs here and send the others; short lists go here and there in turn."""
+        trial = cast(Trial, self._trial)
+        halves = {"here": slice(0, None, 2), "sent": slice(1, None, 2)}
+        parts = halves if len(jobs) >= SEVERAL else {trial.behind: slice(None)}
+        done: list[Any] = [None] * len(jobs)
+        for where, part in parts.items():
+            begun = perf_counter()
+            done[part] = (run_here if where == "here" else self._send)(jobs[part])
+            trial.note(where, perf_counter() - begun, len(jobs[part]))
+        if trial.is_over:
+            self._conclude(trial, jobs[0])
+        return done
 
+    def _conclude(self, trial: Trial, job: Job) -> None:
+        """Settle on the fastest kind, or try the next."""
+        self._tried[trial.kind] = trial.speedup
+        if trial.speedup < ENOUGH and trial.kind == "threads" and _can_travel(job):
+            self._try("processes")
+            return
+        self._trial, best = None, max(self._tried, key=lambda kind: self._tried[kind])
+        if best == "here":
+            self._parallel = None
+        elif best != trial.kind:
+            self._parallel = self._hire(best)  # type: ignore[misc]
 
-def _with_seconds(function: Callable[..., Any], arguments: tuple) -> tuple[Any, float]:
-    """What a job returns, and the seconds that it was computing."""
-    begun = thread_time()
-    return function(*arguments), thread_time() - begun
+    def _try(self, kind: str) -> None:
+        self._trial, self._parallel = Trial(kind), self._hire(kind)  # type: ignore[misc]
+        if kind == "processes":
+            # To start them takes a second, which is no part of a trial.
+            self._send([(run_here, ([],))] * 2)
 
 
 def _can_travel(job: Job) -> bool:
