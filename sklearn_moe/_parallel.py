@@ -20,10 +20,12 @@ Hire = Callable[[str], Parallel]
 
 # Handing a list of jobs to workers costs about ten milliseconds, whatever their number.
 WORTH_SENDING = 0.02
-# A kind of workers is tried for so many seconds, beside as many without; if it is not so many times
-# as fast, the next kind is tried.
+# A kind of workers is tried for so many seconds, beside as many without.
 TRIAL_SECONDS = 0.5
+# Where threads are not so many times as fast as none, processes are tried, once a fit has lasted so
+# long that the second or two that they take to start are no great loss.
 ENOUGH = 1.2
+LONG_FIT = 5.0
 # Jobs of which a half keeps two workers busy.
 SEVERAL = 4
 
@@ -62,12 +64,13 @@ class Workers:
 
     Lists that would take less time than sending them are done where they are. Of the first others,
     half of the jobs go to threads, which share the table. If these wait for each other (experts
-    that hold the interpreter's lock), processes are tried in the same way; the fastest of threads,
-    processes and this thread does the rest. The results are the same in any case.
+    that hold the interpreter's lock), a long fit tries processes in the same way; the fastest of
+    threads, processes and this thread does the rest. The results are the same in any case.
     """
 
     def __init__(self, hire: Hire | None) -> None:
         self._hire = hire
+        self._begun = perf_counter()
         self._parallel: Parallel | None = None
         self._trial: Trial | None = None
         self._tried: dict[str, float] = {"here": 1.0}
@@ -80,14 +83,21 @@ class Workers:
         return follow(plan, self._run)
 
     def _run(self, jobs: list[Job]) -> list[Any]:
-        if self._parallel is None:
+        if self._hire is None:
             return run_here(jobs)
+        if self._wants_processes():
+            self._try("processes", jobs[0])
         done: list[Any] = []
         if not self._is_worth_sending(jobs):
             done, jobs = self._run_timed(jobs[:1]), jobs[1:]
         if not self._is_worth_sending(jobs):
             return [*done, *self._run_timed(jobs)]
         return [*done, *(self._run_trial if self._trial else self._send)(jobs)]
+
+    def _wants_processes(self) -> bool:
+        """Whether threads were of little use, and the fit is long."""
+        missed = self._tried.get("threads", ENOUGH) < ENOUGH and "processes" not in self._tried
+        return missed and not self._trial and perf_counter() - self._begun > LONG_FIT
 
     def _is_worth_sending(self, jobs: list[Job]) -> bool:
         return len(jobs) > 1 and self._pace * len(jobs) > WORTH_SENDING
@@ -100,7 +110,9 @@ class Workers:
         return done
 
     def _send(self, jobs: list[Job]) -> list[Any]:
-        return self._parallel(delayed(f)(*arguments) for f, arguments in jobs)  # type: ignore[misc]
+        if self._parallel is None:
+            return run_here(jobs)
+        return self._parallel(delayed(f)(*arguments) for f, arguments in jobs)
 
     def _run_trial(self, jobs: list[Job]) -> list[Any]:
         """Do half of the jobs here and send the others; short lists go here and there in turn."""
@@ -113,29 +125,28 @@ class Workers:
             done[part] = (run_here if where == "here" else self._send)(jobs[part])
             trial.note(where, perf_counter() - begun, len(jobs[part]))
         if trial.is_over:
-            self._conclude(trial, jobs[0])
+            self._conclude(trial)
         return done
 
-    def _conclude(self, trial: Trial, job: Job) -> None:
-        """Settle on the fastest kind, or try the next."""
+    def _conclude(self, trial: Trial) -> None:
+        """Settle on the fastest kind of those tried."""
         self._tried[trial.kind] = trial.speedup
-        if trial.speedup < ENOUGH and trial.kind == "threads" and _can_travel(job):
-            self._try("processes")
-            return
         self._trial, best = None, max(self._tried, key=lambda kind: self._tried[kind])
-        if best == "here":
-            self._parallel = None
-        elif best != trial.kind:
-            self._parallel = self._hire(best)  # type: ignore[misc]
+        if best != trial.kind:
+            self._parallel = None if best == "here" else cast(Hire, self._hire)(best)
 
-    def _try(self, kind: str) -> None:
-        self._trial, self._parallel = Trial(kind), self._hire(kind)  # type: ignore[misc]
+    def _try(self, kind: str, job: Job | None = None) -> None:
+        """Hire workers of a kind for a trial, if they can do the job."""
+        if kind == "processes" and not _can_travel(job):
+            self._tried[kind] = 0.0
+            return
+        self._trial, self._parallel = Trial(kind), cast(Hire, self._hire)(kind)
         if kind == "processes":
             # To start them takes a second, which is no part of a trial.
             self._send([(run_here, ([],))] * 2)
 
 
-def _can_travel(job: Job) -> bool:
+def _can_travel(job: Job | None) -> bool:
     try:
         pickle.dumps(job)
     except Exception:  # an expert's own way of pickling may fail in any way

@@ -17,14 +17,6 @@ def nap(seconds):
     return os.getpid(), threading.get_ident()
 
 
-def toil(seconds):
-    """A job that never lets go of the interpreter's lock; where it was done."""
-    total = 0
-    for i in range(int(seconds * 2e7)):
-        total += i
-    return os.getpid(), threading.get_ident()
-
-
 def rounds(function, n_rounds=12, n_jobs=8):
     """A plan of rounds of short jobs; where those of the last round were done."""
     for _ in range(n_rounds):
@@ -35,6 +27,7 @@ def rounds(function, n_rounds=12, n_jobs=8):
 @pytest.fixture(autouse=True)
 def short_trial(monkeypatch):
     monkeypatch.setattr(_parallel, "TRIAL_SECONDS", 0.05)
+    monkeypatch.setattr(_parallel, "LONG_FIT", 0.0)
 
 
 def processes(places):
@@ -48,7 +41,8 @@ def threads(places):
 HERE = (os.getpid(), threading.get_ident())
 
 
-def test_threads_are_kept_where_they_are_faster():
+def test_threads_are_kept_where_they_are_faster(monkeypatch):
+    faster_by({"threads": 1.5}, monkeypatch)
     with open_workers(2) as workers:
         places = workers.follow(rounds(nap))
     assert processes(places) == {os.getpid()}
@@ -56,28 +50,47 @@ def test_threads_are_kept_where_they_are_faster():
     assert threading.get_ident() not in threads(places)
 
 
-@pytest.mark.parametrize("travels", [True, False])
-def test_threads_are_left_where_they_wait_for_each_other(travels, monkeypatch):
-    monkeypatch.setattr(_parallel, "_can_travel", lambda job: travels)
+@pytest.mark.parametrize(
+    ("threads_gain", "processes_gain", "kept"),
+    [(1.0, 2.0, "processes"), (1.1, 1.05, "threads"), (1.3, 2.0, "threads"), (0.6, 0.9, "here")],
+)
+def test_the_fastest_kind_is_kept(threads_gain, processes_gain, kept, monkeypatch):
+    """Processes are tried where threads are of little use."""
+    faster_by({"threads": threads_gain, "processes": processes_gain}, monkeypatch)
     with open_workers(2) as workers:
-        places = workers.follow(rounds(toil))
-    others = [place for place in places if place != HERE]
-    assert os.getpid() not in processes(others)
-    assert travels or not others
+        places = workers.follow(rounds(nap))
+    assert (processes(places) == {os.getpid()}) == (kept != "processes")
+    assert (set(places) == {HERE}) == (kept == "here")
 
 
-def test_the_fastest_kind_is_kept(monkeypatch):
-    """Processes are tried if threads are not fast enough, and left if they are no faster."""
-    monkeypatch.setattr(_parallel, "ENOUGH", 99.0)
-    monkeypatch.setattr(_parallel.Trial, "speedup", property(lambda trial: FAKE[trial.kind]))
-    for FAKE["threads"], FAKE["processes"], kept in ((2.0, 1.0, 1), (1.0, 2.0, 0), (0.5, 0.5, 1)):
-        with open_workers(2) as workers:
-            places = workers.follow(rounds(nap))
-        assert (processes(places) == {os.getpid()}) == kept
-    assert set(places) == {HERE}
+def faster_by(gains, monkeypatch):
+    """Let the trials end with these gains."""
+    gain = property(lambda trial: gains[trial.kind])
+    monkeypatch.setattr(_parallel.Trial, "speedup", gain)
 
 
-FAKE = {}
+def test_jobs_that_cannot_travel_are_not_sent_to_processes(monkeypatch):
+    faster_by({"threads": 1.1, "processes": 2.0}, monkeypatch)
+    with open_workers(2) as workers:
+        places = workers.follow(rounds(lambda seconds: nap(seconds)))
+    assert processes(places) == {os.getpid()}
+
+
+def test_short_fits_do_not_start_processes(monkeypatch):
+    faster_by({"threads": 1.1, "processes": 2.0}, monkeypatch)
+    monkeypatch.setattr(_parallel, "LONG_FIT", 60.0)
+    with open_workers(2) as workers:
+        places = workers.follow(rounds(nap))
+    assert processes(places) == {os.getpid()}
+
+
+def test_speedup_compares_the_paces():
+    trial = _parallel.Trial("threads")
+    trial.note("here", 3.0, 3)
+    assert (trial.behind, trial.is_over) == ("sent", False)
+    trial.note("sent", 2.0, 4)
+    assert trial.is_over
+    assert trial.speedup == 2.0
 
 
 def test_job_that_cannot_be_pickled_cannot_travel():
