@@ -284,7 +284,7 @@ def parts(options: argparse.Namespace) -> Iterator[Row]:
         "iterations": lambda: iterations(options.repeats, small),
         "peers": lambda: peers(options.repeats),
         "fits": lambda: fits(options.repeats, min(2000, options.max_rows), [2, 4, 8, 16, 32]),
-        "jobs": lambda: jobs(options.repeats, min(2000, options.max_rows)),
+        "jobs": lambda: jobs(options.repeats, min(10_000, options.max_rows)),
         "predict": lambda: predict(options.repeats, min(100_000, options.max_rows)),
         "memory": lambda: memory((options.max_rows, 20, 8)),
     }

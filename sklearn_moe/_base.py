@@ -186,8 +186,10 @@ class BaseMixtureOfExperts(MetaEstimatorMixin, BaseComposition):
 
     def _warn(self, fit: Fit) -> None:
         templates, kept = fit.recipe.templates, fit.mixture.members
+        if fit.trouble:
+            warnings.warn(fit.trouble, UserWarning, stacklevel=5)
         if fit.verdict.is_against:
-            warnings.warn(verdict_text(fit.verdict, len(templates)), UserWarning, stacklevel=4)
+            warnings.warn(verdict_text(fit.verdict, len(templates)), UserWarning, stacklevel=5)
             return
         lost = [template.name for k, template in enumerate(templates) if k not in kept]
         if lost:
@@ -195,10 +197,10 @@ class BaseMixtureOfExperts(MetaEstimatorMixin, BaseComposition):
                 f"Experts {lost} lost their rows twice and were removed: n_experts_={len(kept)} of "
                 f"{len(templates)}. Use fewer experts, or another init."
             )
-            warnings.warn(message, ConvergenceWarning, stacklevel=4)
+            warnings.warn(message, ConvergenceWarning, stacklevel=5)
         if not fit.result.converged and fit.result.reason != "callback":
             message = failure_text(fit.result, self.tol)
-            warnings.warn(message, ConvergenceWarning, stacklevel=4)
+            warnings.warn(message, ConvergenceWarning, stacklevel=5)
 
     # Queries: one trunk, and what hangs on it.
 

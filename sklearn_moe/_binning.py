@@ -15,7 +15,6 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 
-from ._design import as_text, table_columns
 from ._numeric import Array
 from ._validation import column_names, is_frame, is_sparse
 
@@ -25,10 +24,11 @@ def bins_of(estimator: Any) -> int | None:
     if type(estimator) not in (HistGradientBoostingRegressor, HistGradientBoostingClassifier):
         return None
     by_name = isinstance(estimator.monotonic_cst, dict)
-    if by_name or not isinstance(estimator.categorical_features, str | None):
+    if by_name or not isinstance(estimator.categorical_features, str) or estimator.warm_start:
         return None
+    usual = estimator.categorical_features == "from_dtype"
     valid = isinstance(estimator.max_bins, int) and 2 <= estimator.max_bins <= 255
-    return estimator.max_bins if valid and not estimator.warm_start else None
+    return estimator.max_bins if usual and valid else None
 
 
 @dataclass(frozen=True)
@@ -37,23 +37,22 @@ class NumberBins:
 
     edges: Array
 
-    def codes(self, values: NDArray) -> Array:
+    def codes(self, values: Any) -> Array:
         """The number of each value's bin; NaN stays NaN."""
-        values = values.astype(np.float64, copy=False)
-        return np.where(np.isnan(values), np.nan, np.searchsorted(self.edges, values))
+        numbers = np.asarray(values, dtype=np.float64)
+        return np.where(np.isnan(numbers), np.nan, np.searchsorted(self.edges, numbers))
 
 
 @dataclass(frozen=True)
 class CategoryBins:
-    """The categories of a column, sorted."""
+    """The categories of a pandas column."""
 
-    names: NDArray
+    names: Any
 
-    def codes(self, values: NDArray) -> Array:
+    def codes(self, values: Any) -> Array:
         """The position of each value; NaN for missing values and unknown ones."""
-        texts = as_text(values)
-        codes = np.searchsorted(self.names, texts).clip(max=len(self.names) - 1)
-        return np.where(is_missing(values) | (self.names[codes] != texts), np.nan, codes)
+        codes = np.asarray(values.cat.set_categories(self.names).cat.codes, dtype=np.float64)
+        return np.where(codes < 0, np.nan, codes)
 
 
 @dataclass(frozen=True)
@@ -71,7 +70,7 @@ class Binner:
     def transform(self, X: Any) -> NDArray[np.float32]:
         """The numbers of the bins of a table (n, p)."""
         codes = np.empty((len(X), len(self.columns)), dtype=np.float32)
-        for j, (column, values) in enumerate(zip(self.columns, table_columns(X), strict=True)):
+        for j, (column, values) in enumerate(zip(self.columns, _columns(X), strict=True)):
             codes[:, j] = column.codes(values)
         return codes
 
@@ -80,29 +79,24 @@ def make_binner(X: Any, weight: Array, max_bins: int) -> Binner | None:
     """Bins for a table of numbers and pandas categories, or None if there is more in it."""
     if is_sparse(X):
         return None
-    columns: list[NumberBins | CategoryBins] = []
-    for values, is_category in zip(table_columns(X), _are_categories(X), strict=True):
-        if is_category:
-            names = np.unique(as_text(values[~is_missing(values)]))
-            if not 0 < len(names) <= max_bins:
-                return None
-            columns.append(CategoryBins(names))
-        elif values.dtype == object or np.isinf(values).any():
-            return None
-        else:
-            columns.append(NumberBins(_edges(values, weight, max_bins)))
-    return Binner(columns)
+    columns = [_bins(values, weight, max_bins) for values in _columns(X)]
+    known = [column for column in columns if column is not None]
+    return Binner(known) if len(known) == len(columns) else None
 
 
-def is_missing(values: NDArray) -> NDArray[np.bool_]:
-    """Where a column holds None or NaN."""
-    return np.array([value is None or value != value for value in values], dtype=bool)
+def _columns(X: Any) -> list[Any]:
+    return [X[name] for name in column_names(X)] if is_frame(X) else list(X.T)
 
 
-def _are_categories(X: Any) -> list[bool]:
-    if not is_frame(X):
-        return [False] * X.shape[1]
-    return [getattr(X[name].dtype, "name", None) == "category" for name in column_names(X)]
+def _bins(values: Any, weight: Array, max_bins: int) -> NumberBins | CategoryBins | None:
+    """The bins of one column, or None if boosting refuses it or it is of another kind."""
+    if getattr(values.dtype, "name", None) == "category":
+        names = values.cat.categories
+        return CategoryBins(names) if 0 < len(names) <= max_bins else None
+    numbers = np.asarray(values)
+    if numbers.dtype.kind not in "fiub" or np.isinf(numbers).any():
+        return None
+    return NumberBins(_edges(numbers, weight, max_bins))
 
 
 def _edges(values: NDArray, weight: Array, max_bins: int) -> Array:

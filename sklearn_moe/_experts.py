@@ -85,12 +85,13 @@ class Data:
 
     def binned(self, max_bins: int) -> tuple[Binner, Data] | None:
         """The table with numbers of bins in place of values, if it has such a form."""
-        if max_bins not in self._binned:
+        known = self._binned
+        if max_bins not in known:
             binner = make_binner(self.X, self.sample_weight, max_bins)
-            self._binned[max_bins] = (
+            known[max_bins] = (
                 None if binner is None else (binner, replace(self, X=binner.transform(self.X)))
             )
-        return self._binned[max_bins]
+        return known[max_bins]
 
     def take(self, rows: NDArray[np.intp]) -> Data:
         """The table of the given rows."""

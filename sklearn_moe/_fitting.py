@@ -30,6 +30,7 @@ class Fit:
     mixture: FittedMixture
     lower_bound: float
     verdict: Verdict
+    trouble: str | None
 
     @property
     def pooling(self) -> Array:
@@ -51,7 +52,7 @@ def run_fit(
 
     `trial` is another `pooling` for the recipe, which the winner of the race tries.
     """
-    data, splits, said = training.data, training.splits, None
+    data, splits, said, trouble = training.data, training.splits, None, None
     model = recipe.build(data, splits)
     baseline = yield from fit_baseline(recipe, data, splits)
     # The baseline has shown the experts' parameters to be valid; the next hundred fits trust them.
@@ -60,7 +61,9 @@ def run_fit(
         if trial is not None:
             recipe, model, heat = yield from _better_pooled(recipe, model, heat, trial, rule)
         if verdict:
-            result, said = yield from run_witnessed(model, recipe, heat, rule, reporter.iteration)
+            result, said, trouble = yield from run_witnessed(
+                model, recipe, heat, rule, reporter.iteration
+            )
         else:
             result = yield from run_em(model, heat.winner, rule, reporter.iteration)
         judgement = judge(baseline, result, said, data) if verdict else UNKNOWN
@@ -69,7 +72,7 @@ def run_fit(
         else:
             mixture, bound = (yield from model.finish(result.state)), result.lower_bound
     reporter.end(result)
-    return Fit(training, recipe, heat, result, mixture, bound, judgement)
+    return Fit(training, recipe, heat, result, mixture, bound, judgement, trouble)
 
 
 def _better_pooled(

@@ -37,6 +37,7 @@ class Trial:
     kind: str
     seconds: dict[str, float] = field(default_factory=lambda: {"here": 0.0, "sent": 0.0})
     jobs: dict[str, int] = field(default_factory=lambda: {"here": 0, "sent": 0})
+    n_lists: int = 0
 
     def note(self, where: str, seconds: float, n_jobs: int) -> None:
         """Count some jobs."""
@@ -71,6 +72,7 @@ class Workers:
     def __init__(self, hire: Hire | None) -> None:
         self._hire = hire
         self._begun = perf_counter()
+        self._kind = "here"
         self._parallel: Parallel | None = None
         self._trial: Trial | None = None
         self._tried: dict[str, float] = {"here": 1.0}
@@ -83,7 +85,7 @@ class Workers:
         return follow(plan, self._run)
 
     def _run(self, jobs: list[Job]) -> list[Any]:
-        if self._hire is None:
+        if self._hire is None or not jobs:
             return run_here(jobs)
         if self._wants_processes():
             self._try("processes", jobs[0])
@@ -112,28 +114,39 @@ class Workers:
     def _send(self, jobs: list[Job]) -> list[Any]:
         if self._parallel is None:
             return run_here(jobs)
-        return self._parallel(delayed(f)(*arguments) for f, arguments in jobs)
+        try:
+            return self._parallel(delayed(_on_one_thread)(*job) for job in jobs)
+        except pickle.PicklingError:
+            if self._kind != "processes":
+                raise  # the user chose processes
+            self._tried["processes"] = 0.0
+            self._settle()
+            return self._send(jobs)
 
     def _run_trial(self, jobs: list[Job]) -> list[Any]:
         """Do half of the jobs here and send the others; short lists go here and there in turn."""
         trial = cast(Trial, self._trial)
-        halves = {"here": slice(0, None, 2), "sent": slice(1, None, 2)}
+        trial.n_lists += 1
+        # In turn, for kinds of jobs may alternate in a list.
+        first = trial.n_lists % 2
+        halves = {"here": slice(first, None, 2), "sent": slice(1 - first, None, 2)}
         parts = halves if len(jobs) >= SEVERAL else {trial.behind: slice(None)}
         done: list[Any] = [None] * len(jobs)
         for where, part in parts.items():
             begun = perf_counter()
             done[part] = (run_here if where == "here" else self._send)(jobs[part])
             trial.note(where, perf_counter() - begun, len(jobs[part]))
-        if trial.is_over:
-            self._conclude(trial)
+        if trial.is_over and self._trial is trial:
+            self._tried[trial.kind] = trial.speedup
+            self._settle()
         return done
 
-    def _conclude(self, trial: Trial) -> None:
-        """Settle on the fastest kind of those tried."""
-        self._tried[trial.kind] = trial.speedup
+    def _settle(self) -> None:
+        """End a trial, and go on with the fastest kind of those tried."""
         self._trial, best = None, max(self._tried, key=lambda kind: self._tried[kind])
-        if best != trial.kind:
+        if best != self._kind:
             self._parallel = None if best == "here" else cast(Hire, self._hire)(best)
+            self._kind = best
 
     def _try(self, kind: str, job: Job | None = None) -> None:
         """Hire workers of a kind for a trial, if they can do the job."""
@@ -141,9 +154,16 @@ class Workers:
             self._tried[kind] = 0.0
             return
         self._trial, self._parallel = Trial(kind), cast(Hire, self._hire)(kind)
+        self._kind = kind
         if kind == "processes":
             # To start them takes a second, which is no part of a trial.
             self._send([(run_here, ([],))] * 2)
+
+
+def _on_one_thread(function: Callable[..., Any], arguments: tuple) -> Any:
+    """Do a job as it would be done here: with BLAS on one thread, in a process too."""
+    with threadpool_controller().limit(limits=1, user_api="blas"):
+        return function(*arguments)
 
 
 def _can_travel(job: Job | None) -> bool:

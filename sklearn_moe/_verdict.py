@@ -14,7 +14,6 @@ witnesses costs about five times one without.
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -66,22 +65,24 @@ def run_witnessed(
     heat: Race,
     rule: EMRule,
     on_iteration: Callable[[EMResult], bool | None],
-) -> Plan[tuple[EMResult, Array | None]]:
+) -> Plan[tuple[EMResult, Array | None, str | None]]:
     """Run EM from the winning start, led by witnesses where rows can be held out.
 
-    Also returns what the witnesses said: the log density of each fold's rows (n_iter, F), summed.
+    Also returns what the witnesses said: the log density of each fold's rows (n_iter, F), summed;
+    and why there are none, if one of them failed.
     """
+    trouble = None
     if model.splits is not None and len(recipe.templates) > 1:
         try:
             witnesses = yield from call_witnesses(recipe, model.data, model.splits, heat.start)
             witnessed = WitnessedModel(model, witnesses)
             patient = replace(rule, patience=PATIENCE)
             result = yield from run_em(witnessed, model.expect(heat.resp), patient, on_iteration)
-            return result, np.array(witnessed.said)
+            return result, np.array(witnessed.said), None
         except WitnessError as error:
             # The fit itself is sound; only a witness, who works on fewer rows, has failed.
-            warnings.warn(f"No verdict: {error}", UserWarning, stacklevel=6)
-    return (yield from run_em(model, heat.winner, rule, on_iteration)), None
+            trouble = f"No verdict: {error}"
+    return (yield from run_em(model, heat.winner, rule, on_iteration)), None, trouble
 
 
 def judge(baseline: Baseline, result: EMResult, said: Array | None, data: Data) -> Verdict:

@@ -96,7 +96,7 @@ def fit_weighted(
     `labelled` and the rows seen are of one class, a constant takes the place of the estimator.
     """
     plan = plan or plan_weights(estimator)
-    rows, weight = _rows_seen(plan, np.ascontiguousarray(weight), rank)
+    rows, weight = _rows_seen(plan, np.array(weight), rank)
     params = take_params(params or {}, len(rank), rows)
     X, y = take_rows(X, rows), take_rows(y, rows)
     if labelled and (y == y[0]).all():

@@ -97,6 +97,7 @@ def test_wrong_parameter_of_one_estimator_only():
         ({"gate": SoftmaxGate(max_iter=0)}, "max_iter"),
         ({"gate": LogisticRegression(C=-1.0)}, r"(?s)gate.*C"),
         ({"experts": Ridge(alpha=-1.0)}, r"(?s)expert0.*alpha"),
+        ({"experts": Ridge(alpha="x")}, r"(?s)expert0.*alpha"),
     ],
     ids=str,
 )

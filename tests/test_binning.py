@@ -77,6 +77,27 @@ def test_new_rows_fall_into_known_bins():
 
 
 @pytest.mark.parametrize(
+    "kind",
+    [
+        pd.CategoricalDtype([1, 2, 3]),
+        pd.CategoricalDtype([True, False]),
+        pd.Series([True, False], dtype="boolean").astype("category").dtype,
+    ],
+    ids=str,
+)
+def test_categories_of_any_type_may_be_missing_in_new_rows_alone(kind):
+    """Numbers and truth values change their type where one is missing."""
+    known = list(kind.categories)
+    train, new = (
+        pd.DataFrame({"k": pd.Series(values, dtype=kind)}) for values in (known, [*known, None])
+    )
+    binner = make_binner(train, np.ones(len(known)), 255)
+    codes = binner.transform(new)[:, 0]
+    np.testing.assert_array_equal(codes[:-1], np.arange(len(known)))
+    assert np.isnan(codes[-1])
+
+
+@pytest.mark.parametrize(
     "table",
     [
         sp.csr_matrix(WHOLE),
@@ -96,11 +117,12 @@ def test_tables_that_boosting_refuses_or_does_not_bin_are_left_alone(table):
     [
         HistGradientBoostingRegressor(monotonic_cst={"a": 1}),
         HistGradientBoostingRegressor(categorical_features=[0]),
+        HistGradientBoostingRegressor(categorical_features=None),
         HistGradientBoostingRegressor(warm_start=True),
         HistGradientBoostingRegressor(max_bins=1000),
         GradientBoostingRegressor(),
     ],
-    ids=["by name", "own categories", "warm", "invalid", "no bins"],
+    ids=["by name", "own categories", "no categories", "warm", "invalid", "no bins"],
 )
 def test_experts_that_treat_columns_apart_are_left_alone(expert):
     assert bins_of(expert) is None

@@ -76,6 +76,44 @@ def test_jobs_that_cannot_travel_are_not_sent_to_processes(monkeypatch):
     assert processes(places) == {os.getpid()}
 
 
+class Stuck:
+    """What no process can be sent."""
+
+    def __reduce__(self):
+        raise TypeError("cannot be pickled")
+
+
+def identify(thing):
+    return type(thing).__name__, os.getpid()
+
+
+def test_job_that_turns_out_not_to_travel_is_done_without_processes(monkeypatch):
+    def plan():
+        yield from rounds(nap)
+        first = yield from together(*(do(identify, i) for i in range(6)))
+        then = yield from together(*(do(identify, thing) for thing in (1, Stuck(), 2)))
+        return first, then
+
+    faster_by({"threads": 1.1, "processes": 2.0}, monkeypatch)
+    with open_workers(2) as workers:
+        first, then = workers.follow(plan())
+    assert os.getpid() not in {process for _, process in first}
+    assert then == [(name, os.getpid()) for name in ("int", "Stuck", "int")]
+
+
+def test_empty_lists_are_done_at_once(monkeypatch):
+    """Where all experts are solved for, no jobs are left for the rest."""
+    faster_by({"threads": 1.0, "processes": 2.0}, monkeypatch)
+
+    def plan():
+        for _ in range(8):
+            yield from rounds(nap, n_rounds=1)
+            assert (yield []) == []
+
+    with open_workers(2) as workers:
+        workers.follow(plan())
+
+
 def test_short_fits_do_not_start_processes(monkeypatch):
     faster_by({"threads": 1.1, "processes": 2.0}, monkeypatch)
     monkeypatch.setattr(_parallel, "LONG_FIT", 60.0)

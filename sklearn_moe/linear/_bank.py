@@ -28,8 +28,9 @@ Rows = NDArray[np.intp]
 
 def recognise(estimator: Any) -> Problem | None:
     """The problem that `estimator` solves, or None if it does anything else, such as to refuse."""
-    problem = recognise_least_squares(estimator) or recognise_logistic(estimator)
-    return problem if problem is not None and has_valid_params(estimator) else None
+    if not has_valid_params(estimator):
+        return None
+    return recognise_least_squares(estimator) or recognise_logistic(estimator)
 
 
 def make_table(X: Any, target: NDArray, n_classes: int | None) -> Table | None:
