@@ -94,27 +94,27 @@ def fitter(X: np.ndarray, y: np.ndarray, expert: Any, n_experts: int, **params: 
 
 
 def iterations(repeats: int, shapes: list[tuple[int, int, int]]) -> Iterator[Row]:
-    """Seconds of one EM iteration: those of ten less those of four, over six."""
+    """Seconds of one EM iteration: those of sixteen less those of four, over twelve."""
     for n, p, n_experts in shapes:
         X, y, resp = simulate(n, p, n_experts)
         runs: dict[str, Callable] = {}
         for name, cv in (("in sample", None), ("cross-fitted", 5)):
-            for length in (4, 10):
+            for length in (4, 16):
                 options = {"cv": cv, "init": resp, "max_iter": length, "tol": 0, "verdict": False}
                 runs[f"{name}, {length}"] = fitter(X, y, Ridge(), n_experts, **options)
         runs |= floor_runs(X, y, resp) | whole_fits(X, y, n_experts)
         seconds = median_seconds(runs, repeats if n < 10**6 else 1)
         for name in ("in sample", "cross-fitted"):
-            long, short = seconds.pop(f"{name}, 10"), seconds.pop(f"{name}, 4")
-            seconds[name] = (long - short) / 6
-            seconds[f"{name}, all but the iterations"] = long - 10 * seconds[name]
-            seconds |= shares_of(name, runs[f"{name}, 10"])
+            long, short = seconds.pop(f"{name}, 16"), seconds.pop(f"{name}, 4")
+            seconds[name] = (long - short) / 12
+            seconds[f"{name}, all but the iterations"] = long - 16 * seconds[name]
+            seconds |= shares_of(name, runs[f"{name}, 16"])
         for what, found in seconds.items():
             yield row("iterations", "ridge", (n, p, n_experts), what, found, seconds["floor"])
 
 
 def shares_of(name: str, fit: Callable) -> dict[str, float]:
-    """Seconds of one of ten iterations that go to the gate's step and to the experts."""
+    """Seconds of one of sixteen iterations that go to the gate's step and to the experts."""
     with (
         seconds_in(_softmax_bank.SoftmaxBank, "_step") as gate,
         seconds_in(_experts, "solve_left_out") as experts,

@@ -32,6 +32,10 @@ def draw_growth(axis: Any, rows: pd.DataFrame, name: str) -> None:
     for what, color in LINES.items():
         line = here[here["what"] == what].sort_values(name)
         axis.loglog(line[name], line["ms"], "o-", color=color, label=what)
+    values = sorted(here[name].unique())
+    axis.set_xticks(values, [f"{value:,}" for value in values])
+    axis.tick_params(which="minor", labelbottom=False, labelleft=False)
+    axis.set_ylim(0.5, 5000)
     axis.set_title(f"{name} varies; " + ", ".join(f"{other}={BASE[other]:,}" for other in others))
     axis.set_xlabel(name)
 
@@ -40,6 +44,7 @@ def draw_jobs(axis: Any, rows: pd.DataFrame) -> None:
     """How much faster whole fits are on several workers."""
     for expert, line in rows.groupby("expert"):
         workers = line["what"].str.removeprefix("n_jobs=").astype(int)
+        axis.set_xticks(workers)
         axis.plot(workers, 1 / line["ratio"], "o-", label=expert)
     axis.set_title("whole fits on several workers")
     axis.set_xlabel("n_jobs")
