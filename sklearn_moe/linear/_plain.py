@@ -34,7 +34,7 @@ def has_valid_params(estimator: Any) -> bool:
     """Whether the estimator, or each step of its pipeline, would be fitted as it is."""
     try:
         for _, step in getattr(estimator, "steps", [("", estimator)]):
-            if hasattr(step, "_validate_params"):
+            if hasattr(step, "_parameter_constraints"):
                 step._validate_params()
     except ValueError:
         return False
