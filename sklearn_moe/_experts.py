@@ -180,7 +180,11 @@ def fit_predict_new(
             said, solved = solution.predict_new(numbers), solution.solved[0]
             mean = {k: said[:, i] for i, k in enumerate(columns) if solved[i]}
     left = [k for k in range(len(templates)) if k not in mean]
-    done = yield [(fit_new, (data, templates[k], expert_weights[:, k], X)) for k in left]
+    jobs: list[Job] = []
+    for k in left:
+        table, expert, transform = in_bins(data, templates[k])
+        jobs.append((fit_new, (table, expert, expert_weights[:, k], transform(X))))
+    done = yield jobs
     mean |= dict(zip(left, done, strict=True))
     return np.stack([mean[k] for k in range(len(templates))], axis=1)
 
@@ -263,8 +267,7 @@ def fit_one(data: Data, template: Template, weight: Array, train: Any, test: Any
 
 def fit_new(data: Data, template: Template, weight: Array, X: Any) -> Array:
     """One job: predictions for new rows `X` of the expert fitted to all rows."""
-    data, template, transform = in_bins(data, template)
-    return predict_expert(fit_expert(data, template, weight, None), transform(X), data.classes)
+    return predict_expert(fit_expert(data, template, weight, None), X, data.classes)
 
 
 def fit_bagged(data: Data, template: Template, weight: Array, splits: Splits) -> tuple:
