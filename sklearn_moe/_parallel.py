@@ -167,9 +167,10 @@ def _on_one_thread(function: Callable[..., Any], arguments: tuple) -> Any:
 
 
 def _can_travel(job: Job | None) -> bool:
+    """Whether a process could be sent the job, before a second is spent on starting one."""
     try:
         pickle.dumps(job)
-    except Exception:  # an expert's own way of pickling may fail in any way
+    except Exception:  # what the parts of an expert raise, if they refuse, is up to them
         return False
     return True
 

@@ -40,7 +40,7 @@ def together(*plans: Plan[Any]) -> Plan[list[Any]]:
 
 def follow(plan: Plan[T], run: Callable[[list[Job]], list[Any]]) -> T:
     """Result of the plan, whose jobs are done by `run`; it is told of a job that fails."""
-    resume: Callable[[], list[Job]] = partial(plan.send, None)  # type: ignore[arg-type]
+    resume: Callable[[], list[Job]] = partial(next, plan)
     while True:
         try:
             jobs = resume()
