@@ -226,30 +226,37 @@ def fit_all_rows(
     expert_weights: Array,
     state: Array | None = None,
 ) -> Plan[list[Any]]:
-    """Experts fitted to all rows under the columns of `expert_weights`."""
-    jobs = [
-        (fit_expert, (data, template, expert_weights[:, k], None))
-        for k, template in enumerate(templates)
-    ]
+    """Experts fitted to all rows under the columns of `expert_weights`.
+
+    Plain ones are as exact as they were while EM ran.
+    """
+    solved = yield from _last_solution(data, templates, expert_weights, state)
+    jobs: list[Job] = []
+    for k, template in enumerate(templates):
+        if k in solved and template.problem is not None and template.problem.is_light:
+            jobs.append((fit_expert, (data, template, np.ones(data.n_samples), np.zeros(1, int))))
+        else:
+            jobs.append((fit_expert, (data, template, expert_weights[:, k], None)))
     experts = yield jobs
-    # One expert alone is the estimator itself, to the last digit.
-    if len(templates) > 1 and any(t.problem is not None and t.problem.is_loose for t in templates):
-        yield from _polish(experts, data, templates, expert_weights, state)
+    for k, (solution, position) in solved.items():
+        solution.polish(experts[k], position)
     return experts
 
 
-def _polish(
-    experts: list[Any],
-    data: Data,
-    templates: Sequence[Template],
-    expert_weights: Array,
-    state: Array | None,
-) -> Plan[None]:
-    """Make plain experts of loose tolerance exact, as they were while EM ran."""
+def _last_solution(
+    data: Data, templates: Sequence[Template], expert_weights: Array, state: Array | None
+) -> Plan[dict[int, tuple[Solution, int]]]:
+    """For the experts whose solution is to be set: the solution for all rows, the place in it."""
+    problems = {k: t.problem for k, t in enumerate(templates) if t.problem is not None}
+    wanted = {k for k, problem in problems.items() if problem.is_loose or problem.is_light}
+    # One expert alone is the estimator itself, to the last digit.
+    if len(templates) == 1 or not wanted:
+        return {}
     columns, solution = yield from _solve(data, templates, expert_weights, None, state)
-    for position, k in enumerate(columns):
-        if solution is not None and solution.solved[0, position]:
-            solution.polish(experts[k], position)
+    if solution is None:
+        return {}
+    places = [(k, i) for i, k in enumerate(columns) if k in wanted and solution.solved[0, i]]
+    return {k: (solution, i) for k, i in places}
 
 
 def fit_one(data: Data, template: Template, weight: Array, train: Any, test: Any) -> tuple:

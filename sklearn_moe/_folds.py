@@ -19,7 +19,12 @@ USUAL_FOLDS = 5
 
 
 class Splits(list[tuple[Rows, Rows]]):
-    """(train, test) row numbers of each fold; each row is tested once."""
+    """(train, test) row numbers of each fold; each row is tested once.
+
+    If they are `dealt`, by content, each fold is as good as any other.
+    """
+
+    dealt = False
 
     @cached_property
     def leave_out(self) -> bool:
@@ -41,7 +46,9 @@ def content_folds(n_folds: int, ids: Rows, labels: NDArray | None = None) -> Spl
     order = np.arange(len(distinct)) if labels is None else np.argsort(labels[first], kind="stable")
     fold_of = np.empty(len(distinct), dtype=np.intp)
     fold_of[order] = np.arange(len(distinct)) % min(n_folds, len(distinct))
-    return fold_splits(fold_of[np.searchsorted(distinct, ids)])
+    splits = fold_splits(fold_of[np.searchsorted(distinct, ids)])
+    splits.dealt = True
+    return splits
 
 
 def fold_splits(fold: Rows) -> Splits:

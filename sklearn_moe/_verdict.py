@@ -8,8 +8,8 @@ So each fold has a witness: EM that runs in step with the fit, on the other fold
 same kind of start made anew from them, and scores the rows of its fold after each iteration. Their
 mean log density is what the fit raises in place of the bound. It says which iteration to keep and,
 where no fold has a say in the choice of its own iteration, what the mixture gains over one expert
-on the same folds. With five folds, an iteration with
-witnesses costs about five times one without.
+on the same folds. With five witnesses, an iteration costs about five times one without. On large
+tables two folds hold rows enough, and the others have no witness.
 """
 
 from __future__ import annotations
@@ -37,6 +37,8 @@ T = TypeVar("T")
 # Iterations without a better score. Witnesses are dear, and the more iterations there are to choose
 # from, the more luck is in the best score.
 PATIENCE = 3
+# Distinct rows that are enough to judge by. Other folds of equal standing need no witness then.
+ENOUGH_ROWS = 3000
 
 
 @dataclass(frozen=True)
@@ -87,16 +89,21 @@ def run_witnessed(
 
 def judge(baseline: Baseline, result: EMResult, said: Array | None, data: Data) -> Verdict:
     """The verdict on a finished run; unknown where nothing was held out."""
-    weight, held_out = data.sample_weight, result.expectation.held_out
-    alone = float(baseline.log_prob @ weight) / weight.sum()
+    held_out = result.expectation.held_out
     if len(result.state.members) == 1 and held_out is None:
-        return Verdict(alone, 0.0, 0.0)
+        return Verdict(_mean(baseline.log_prob, data.sample_weight), 0.0, 0.0)
     if held_out is None or said is None:
         return UNKNOWN
-    delta = held_out - baseline.log_prob
-    centred = delta - float(delta @ weight) / weight.sum()
+    heard = ~np.isnan(held_out)
+    weight, clusters = data.sample_weight[heard], data.clusters[heard]
+    alone, delta = baseline.log_prob[heard], (held_out - baseline.log_prob)[heard]
+    stderr = clustered_stderr(delta - _mean(delta, weight), weight, clusters)
     log_prob = unseen_best(said) / weight.sum()
-    return Verdict(log_prob, log_prob - alone, clustered_stderr(centred, weight, data.clusters))
+    return Verdict(log_prob, log_prob - _mean(alone, weight), stderr)
+
+
+def _mean(values: Array, weight: Array) -> float:
+    return float(values @ weight) / weight.sum()
 
 
 def unseen_best(said: Array) -> float:
@@ -114,14 +121,14 @@ class WitnessedModel:
 
     def __init__(self, model: MixtureModel, witnesses: list[Witness]) -> None:
         self.model, self.witnesses = model, witnesses
-        self.held_out = np.empty(model.data.n_samples)
+        self.held_out = np.full(model.data.n_samples, np.nan)
         self.said: list[list[float]] = []
 
     def m_step(self, expectation: MixtureExpectation) -> Plan[MixtureState]:
         """That of the model, while the witnesses go one iteration further."""
         witnesses = [_excused(witness.advance()) for witness in self.witnesses]
         state, *log_probs = yield from together(self.model.m_step(expectation), *witnesses)
-        self.held_out = np.empty(self.model.data.n_samples)
+        self.held_out = np.full(self.model.data.n_samples, np.nan)
         for witness, log_prob in zip(self.witnesses, log_probs, strict=True):
             self.held_out[witness.test] = log_prob
         return state
@@ -130,7 +137,8 @@ class WitnessedModel:
         """That of the model, with the score that the witnesses gave it."""
         weight, held_out = self.model.data.sample_weight, self.held_out
         self.said.append([float(held_out[w.test] @ weight[w.test]) for w in self.witnesses])
-        score = float(held_out @ weight) / weight.sum()
+        heard = sum(float(weight[w.test].sum()) for w in self.witnesses)
+        score = sum(self.said[-1]) / heard
         return replace(self.model.e_step(state), score=score, held_out=held_out)
 
     def kept(self, state: MixtureState) -> MixtureState:
@@ -165,11 +173,20 @@ class Witness:
 
 
 def call_witnesses(recipe: Recipe, data: Data, splits: Splits, start: Start) -> Plan[list[Witness]]:
-    """A witness for each fold, with its start."""
+    """Witnesses for the folds that need one, with their start."""
     with _as_witness_error():
-        witnesses = [Witness(recipe, data, splits, fold) for fold in range(len(splits))]
+        folds = range(n_witnesses(data, splits))
+        witnesses = [Witness(recipe, data, splits, fold) for fold in folds]
     yield from together(*(_excused(witness.begin(start)) for witness in witnesses))
     return witnesses
+
+
+def n_witnesses(data: Data, splits: Splits) -> int:
+    """How many folds, from the first on, get a witness; two at least, to judge one another."""
+    if not splits.dealt:
+        return len(splits)
+    held = np.cumsum([len(np.unique(data.rank[test])) for _, test in splits])
+    return int(np.clip(np.searchsorted(held, ENOUGH_ROWS) + 1, 2, len(splits)))
 
 
 class WitnessError(ValueError):

@@ -67,6 +67,25 @@ def test_equals_the_estimator(name, n_outputs, n_folds):
     np.testing.assert_allclose(predicted, expected, rtol=1e-8, atol=1e-8 * y.std())
 
 
+@pytest.mark.parametrize("n_outputs", [1, 2])
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_light_estimator_is_as_if_fitted_to_all_rows(n_outputs, dtype):
+    X, y, weights = regimes(n_outputs=n_outputs)
+    X, target = X.astype(dtype), y if n_outputs > 1 else y.ravel()
+    solution = solve_left_out([recognise(Ridge(2.0))], make_table(X, y), weights, None)
+    whole = Ridge(2.0).fit(X, target, weights[:, 0])
+    light = Ridge(2.0).fit(X[:1], target[:1])
+    exact = Ridge(2.0).fit(X.astype(np.float64), target, weights[:, 0])
+    solution.polish(light, 0)
+    assert vars(light).keys() == vars(whole).keys()
+    assert light.solver_ == whole.solver_
+    for name in ("coef_", "intercept_"):
+        found, expected = getattr(light, name), getattr(whole, name)
+        assert (np.shape(found), found.dtype) == (np.shape(expected), expected.dtype)
+        digits = 1e-8 if dtype is np.float64 else 1e-6
+        np.testing.assert_allclose(found, getattr(exact, name), rtol=digits)
+
+
 def test_many_blocks_equal_one():
     X, y, weights = regimes(20_000)
     predicted, _ = by_grams(Ridge(), X, y, weights, np.array_split(np.arange(len(X)), 3))

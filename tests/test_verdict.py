@@ -105,6 +105,39 @@ def test_one_expert_is_kept_where_it_is_better():
         assert moe.pooling_ == [0.0]
 
 
+def test_a_large_table_is_judged_by_some_of_its_folds(monkeypatch):
+    called = []
+    monkeypatch.setattr(Witness, "begin", record(called, Witness.begin))
+    twice = [np.repeat(part, 2, axis=0) for part in (X, Y)]
+    gains, errors = [], []
+    for enough in (130, 3000):  # three folds of sixty hold 130 rows, all five hold 300
+        monkeypatch.setattr("sklearn_moe._verdict.ENOUGH_ROWS", enough)
+        for table, weight in ((twice, None), ((X, Y), np.full(300, 2.0)), ((X, Y), None)):
+            moe = MixtureOfExpertsRegressor(random_state=0).fit(*table, weight)
+            gains.append(moe.gain_)
+            errors.append(moe.gain_stderr_)
+    assert len(called) == 3 * 3 + 3 * 5
+    np.testing.assert_allclose(gains[0:6:3], gains[1:6:3], rtol=1e-7)
+    assert gains[2] == pytest.approx(gains[5], abs=2 * errors[2])
+    assert errors[5] < errors[2] < 2 * errors[5]
+
+
+def record(calls, function):
+    def recorded(*args):
+        calls.append(args)
+        return function(*args)
+
+    return recorded
+
+
+def test_folds_of_a_splitter_all_have_a_witness(monkeypatch):
+    called = []
+    monkeypatch.setattr(Witness, "begin", record(called, Witness.begin))
+    monkeypatch.setattr("sklearn_moe._verdict.ENOUGH_ROWS", 50)
+    MixtureOfExpertsRegressor(cv=FOLDS, random_state=0).fit(X, Y)
+    assert len(called) == 3
+
+
 def test_one_expert_needs_no_witnesses():
     moe = MixtureOfExpertsRegressor(n_experts=1).fit(X, Y)
     assert (moe.gain_, moe.gain_stderr_, moe.heldout_log_probs_) == (0.0, 0.0, [])

@@ -39,11 +39,13 @@ SMALLEST_PIVOT = 1e-7
 class LeastSquares:
     """The problem that a plain `Ridge` or `LinearRegression` solves: its penalty `alpha`.
 
-    If `scaled`, the features are first standardised under the same weights.
+    If `scaled`, the features are first standardised under the same weights. If it `is_light`, the
+    fitted estimator owes nothing to the table but its coefficients.
     """
 
     alpha: float
     scaled: bool
+    is_light: bool = False
     is_loose = False
 
 
@@ -52,7 +54,9 @@ def recognise(estimator: Any) -> LeastSquares | None:
     estimator, scaled = without_scaler(estimator)
     if not _is_plain(estimator):
         return None
-    return LeastSquares(float(getattr(estimator, "alpha", 0.0)), scaled)
+    alpha = float(getattr(estimator, "alpha", 0.0))
+    is_light = type(estimator) is Ridge and alpha > 0 and not scaled
+    return LeastSquares(alpha, scaled, is_light)
 
 
 def _is_plain(estimator: Any) -> bool:
@@ -132,7 +136,12 @@ class LeastSquaresSolution:
         return None
 
     def polish(self, estimator: Any, problem: int) -> None:
-        """Nothing: the fitted `estimator` is exact."""
+        """Give the light `estimator`, fitted to other rows, the solution without folds."""
+        coef, shape = self.coef[0, problem], np.shape(estimator.coef_)
+        level = coef[0] + self.table.y_center - self.table.x_center @ coef[1:]
+        dtype = estimator.coef_.dtype
+        estimator.coef_ = np.ascontiguousarray(coef[1:].T, dtype=dtype).reshape(shape)
+        estimator.intercept_ = level.astype(dtype).reshape(np.shape(estimator.intercept_))[()]
 
     def predict_new(self, X: NDArray) -> Array:
         """Predictions (m, K, q) of new rows under the coefficients of the first fold."""

@@ -46,6 +46,7 @@ class Logistic:
     C: float
     scaled: bool
     is_loose = True
+    is_light = False
 
 
 def recognise(estimator: Any) -> Logistic | None:
