@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
+from numpy.typing import NDArray
+
 from ._experts import Data, fit_predict
 from ._folds import Splits
 from ._mixture import Recipe
@@ -22,6 +25,10 @@ class Baseline:
     def surprise(self) -> Array:
         """How badly (n,) it explains each row."""
         return -self.log_prob
+
+    def take(self, rows: NDArray[np.intp]) -> Baseline:
+        """What it says of some rows."""
+        return Baseline(self.name, self.log_prob[rows])
 
 
 def fit_baseline(recipe: Recipe, data: Data, splits: Splits | None) -> Plan[Baseline]:

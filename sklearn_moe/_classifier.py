@@ -118,7 +118,7 @@ class MixtureOfExpertsClassifier(ClassifierMixin, BaseMixtureOfExperts):
     lower_bounds_ : list of float
         The bound of each iteration.
     start_bounds_ : dict of str to float
-        The bound that each start reached in the race.
+        The bound that each start reached in the race, on a sample of a large table.
     heldout_log_prob_ : float
         Mean log-likelihood of rows by the witnesses that had not seen them; NaN if `cv` is None or
         `verdict` is False. The bound is higher where experts are flexible.

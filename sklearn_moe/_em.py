@@ -44,11 +44,11 @@ class EMRule:
 
 @dataclass(frozen=True)
 class EMResult:
-    """The best state of a run, its expectation, and how the run went."""
+    """The latest expectation of a run, its best state with its own, and how the run went."""
 
-    state: Any
-    expectation: Any
     last: Any
+    state: Any = None
+    expectation: Any = None
     lower_bounds: tuple[float, ...] = ()
     scores: tuple[float, ...] = ()
     best_iter: int = 0
@@ -74,7 +74,7 @@ def run_em(
 
     `on_iteration` is called after each iteration; a true answer ends the run.
     """
-    result = start if isinstance(start, EMResult) else EMResult(None, None, last=start)
+    result = start if isinstance(start, EMResult) else EMResult(start)
     while result.n_iter < rule.max_iter:
         state = yield from model.m_step(result.last)
         expectation = model.e_step(state)

@@ -13,10 +13,13 @@ from ._em import EMResult, EMRule, run_em
 from ._initialization import Race, Start, race
 from ._mixture import FittedMixture, MixtureModel, Recipe
 from ._numeric import Array
-from ._plans import Plan
+from ._plans import Plan, do
 from ._progress import Reporter
 from ._training import Training
 from ._verdict import UNKNOWN, Verdict, judge, run_witnessed
+
+# Distinct rows of a table on which starts race. They show which kind of start is best.
+RACE_ROWS = 5000
 
 
 @dataclass(frozen=True)
@@ -53,13 +56,12 @@ def run_fit(
     `trial` is another `pooling` for the recipe, which the winner of the race tries.
     """
     data, splits, said, trouble = training.data, training.splits, None, None
-    model = recipe.build(data, splits)
     baseline = yield from fit_baseline(recipe, data, splits)
     # The baseline has shown the experts' parameters to be valid; the next hundred fits trust them.
     with config_context(skip_parameter_validation=True):
-        heat = yield from race(model, recipe, starts, baseline.surprise, rule, reporter.start)
-        if trial is not None:
-            recipe, model, heat = yield from _better_pooled(recipe, model, heat, trial, rule)
+        recipe, model, heat = yield from _heats(
+            training, recipe, starts, trial, baseline, rule, reporter
+        )
         if verdict:
             result, said, trouble = yield from run_witnessed(
                 model, recipe, heat, rule, reporter.iteration
@@ -73,6 +75,33 @@ def run_fit(
             mixture, bound = (yield from model.finish(result.state)), result.lower_bound
     reporter.end(result)
     return Fit(training, recipe, heat, result, mixture, bound, judgement, trouble)
+
+
+def _heats(
+    training: Training,
+    recipe: Recipe,
+    starts: list[Start],
+    trial: Array | None,
+    baseline: Baseline,
+    rule: EMRule,
+    reporter: Reporter,
+) -> Plan[tuple[Recipe, MixtureModel, Race]]:
+    """The race of the starts and the trial of `pooling`, on a sample if the table is large."""
+    data, splits, rows = training.data, training.splits, training.sample(RACE_ROWS)
+    if rows is None or len(starts) == 1:
+        model = recipe.build(data, splits)
+        heat = yield from race(model, recipe, starts, baseline.surprise, rule, reporter.start)
+        if trial is None:
+            return recipe, model, heat
+        return (yield from _better_pooled(recipe, model, heat, trial, rule))
+    part = training.take(rows)
+    recipe_there, _, heat = yield from _heats(
+        part, recipe.take(rows, data.n_samples), starts, trial, baseline.take(rows), rule, reporter
+    )
+    recipe = replace(recipe, pooling=recipe_there.pooling)
+    model = recipe.build(data, splits)
+    resp = yield from do(heat.start.responsibilities, recipe, data, baseline.surprise)
+    return recipe, model, replace(heat, winner=EMResult(model.expect(resp)), resp=resp)
 
 
 def _better_pooled(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -34,6 +34,24 @@ class Training:
     kept: NDArray[np.intp] | None
     n_given: int
     params: dict[str, dict]
+
+    def sample(self, n_rows: int) -> NDArray[np.intp] | None:
+        """All copies of `n_rows` distinct rows; None if there are not twice as many to choose from.
+
+        Which rows follows from their content, as do the folds, so no fold of ours is slighted; how
+        a splitter chose its folds is not known, and its table is not cut.
+        """
+        rank, distinct = self.data.rank, len(self.data.distinct)
+        if distinct < 2 * n_rows or not (self.splits is None or self.splits.dealt):
+            return None
+        return np.flatnonzero(rank < np.sort(rank[self.data.distinct])[n_rows])
+
+    def take(self, rows: NDArray[np.intp]) -> Training:
+        """The training table and folds of some rows; its metadata is not cut."""
+        data, splits = self.data.take(rows), self.splits
+        if splits is not None:
+            splits = keep_rows(splits, rows, self.data.n_samples)
+        return replace(self, data=data, splits=splits)
 
 
 def make_training(

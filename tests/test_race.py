@@ -1,0 +1,64 @@
+"""The race of the starts on a sample of a large table."""
+
+import numpy as np
+import pytest
+from sklearn.linear_model import Ridge
+from sklearn.model_selection import KFold
+from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
+
+from sklearn_moe import MixtureOfExpertsClassifier, MixtureOfExpertsRegressor
+from sklearn_moe import _fitting as fitting
+
+RNG = np.random.default_rng(0)
+X = RNG.normal(size=(400, 3))
+Y = np.where(X[:, 0] > 0, 3, -3) * X[:, 1] + 0.3 * RNG.normal(size=400)
+MIXTURES = {
+    "ridge": MixtureOfExpertsRegressor(Ridge(), random_state=0),
+    "in sample": MixtureOfExpertsRegressor(Ridge(), cv=None, random_state=0),
+    "tree": MixtureOfExpertsRegressor(DecisionTreeRegressor(max_depth=4), random_state=0),
+    "labels": MixtureOfExpertsClassifier(DecisionTreeClassifier(max_depth=4), random_state=0),
+}
+
+
+@pytest.fixture
+def racing(monkeypatch):
+    """Sizes of the tables on which starts have raced."""
+    sizes, race = [], fitting.race
+
+    def recorded(model, *rest):
+        sizes.append(model.data.n_samples)
+        return race(model, *rest)
+
+    monkeypatch.setattr(fitting, "race", recorded)
+    monkeypatch.setattr(fitting, "RACE_ROWS", 150)
+    return sizes
+
+
+@pytest.mark.parametrize("name", MIXTURES)
+def test_starts_race_on_a_sample_whose_winner_sees_all_rows(racing, name):
+    y = np.sign(Y) if name == "labels" else Y
+    mixture = MIXTURES[name].fit(X, y)
+    assert racing == [150]
+    assert len(mixture.start_bounds_) == 4
+    assert mixture.expert_mass_.sum() == pytest.approx(400)
+
+
+@pytest.mark.parametrize("name", ["ridge", "in sample"])
+def test_weights_equal_repeats_on_a_sample(racing, name):
+    by_weight = MIXTURES[name].fit(X, Y, np.full(400, 2.0)).log_prob(X, Y)
+    repeated = MIXTURES[name].fit(np.repeat(X, 2, axis=0), np.repeat(Y, 2)).log_prob(X, Y)
+    assert racing == [150, 300]
+    np.testing.assert_allclose(by_weight, repeated, rtol=1e-6, atol=1e-6)
+
+
+def test_sample_is_not_taken_from_folds_of_a_splitter_or_for_one_start(racing):
+    resp = RNG.dirichlet([1, 1], 400)
+    for options in ({"cv": KFold(3)}, {"init": resp}):
+        MixtureOfExpertsRegressor(random_state=0, **options).fit(X, Y)
+    assert racing == [400, 400]
+
+
+def test_metadata_is_cut_to_the_sample(racing):
+    groups = np.arange(400) // 4
+    MixtureOfExpertsRegressor(random_state=0).fit(X, Y, groups=groups)
+    assert racing == [150]
