@@ -173,18 +173,16 @@ def peers(repeats: int) -> Iterator[Row]:
 
 def fits(repeats: int, n: int, numbers: list[int]) -> Iterator[Row]:
     """Whole default fits in bare fits of one expert, as the number of experts grows."""
+    X, y, _ = simulate(n, 10, 4)
     for name, expert in EXPERTS.items():
+        bare = median_seconds({"bare": lambda: clone(expert).fit(X, y)}, repeats)["bare"]  # noqa: B023
         for n_experts in numbers:
-            X, y, _ = simulate(n, 10, 4)
             for label, verdict in (("default fit", True), ("without witnesses", False)):
                 fit = fitter(X, y, expert, n_experts, verdict=verdict)
-                runs = {label: fit, "bare": lambda: clone(expert).fit(X, y)}  # noqa: B023
-                seconds = median_seconds(runs, repeats)
-                n_iter = fit().n_iter_
-                share = expert_share(X, y, expert, n_experts, verdict)
+                seconds, share, mixture = time_in_experts(fit, expert)
+                n_iter = mixture.n_iter_
                 note = f"{n_iter} iterations, {5 * n_iter} bare fits; in experts {share:.0%}"
-                shape = (n, 10, n_experts)
-                yield row("fits", name, shape, label, seconds[label], seconds["bare"], note)
+                yield row("fits", name, (n, 10, n_experts), label, seconds, bare, note)
 
 
 @contextmanager
@@ -213,12 +211,13 @@ def seconds_in(owner: Any, *names: str) -> Iterator[list[float]]:
             setattr(owner, name, function)
 
 
-def expert_share(X: np.ndarray, y: np.ndarray, expert: Any, n_experts: int, verdict: bool) -> float:
-    """Share of a fit's seconds that passes inside the experts' own fit and predict."""
+def time_in_experts(fit: Callable, expert: Any) -> tuple[float, float, Any]:
+    """Seconds of a fit, the share of them inside the experts' own fit and predict, the mixture."""
     with seconds_in(type(expert), "fit", "predict") as spent:
         begun = perf_counter()
-        fitter(X, y, expert, n_experts, verdict=verdict)()
-        return sum(spent) / (perf_counter() - begun)
+        mixture = fit()
+        seconds = perf_counter() - begun
+        return seconds, sum(spent) / seconds, mixture
 
 
 def jobs(repeats: int, n: int) -> Iterator[Row]:
@@ -283,7 +282,7 @@ def parts(options: argparse.Namespace) -> Iterator[Row]:
     available: dict[str, Callable[[], Iterator[Row]]] = {
         "iterations": lambda: iterations(options.repeats, small),
         "peers": lambda: peers(options.repeats),
-        "fits": lambda: fits(options.repeats, min(2000, options.max_rows), [2, 4, 8, 16, 32]),
+        "fits": lambda: fits(options.repeats, min(20_000, options.max_rows), [2, 4, 8, 16, 32]),
         "jobs": lambda: jobs(options.repeats, min(10_000, options.max_rows)),
         "predict": lambda: predict(options.repeats, min(100_000, options.max_rows)),
         "memory": lambda: memory((options.max_rows, 20, 8)),
