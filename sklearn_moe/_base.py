@@ -88,8 +88,8 @@ class BaseMixtureOfExperts(MetaEstimatorMixin, BaseComposition):
         """The noise law, with what it takes from the training target."""
 
     @abstractmethod
-    def _target_attributes(self, training: Training) -> dict[str, Any]:
-        """Fitted attributes that describe the target."""
+    def _target_attributes(self, fit: Fit) -> dict[str, Any]:
+        """Fitted attributes that describe the target and its law."""
 
     @abstractmethod
     def _encode_target(self, y: Any) -> NDArray:
@@ -104,6 +104,10 @@ class BaseMixtureOfExperts(MetaEstimatorMixin, BaseComposition):
     def _dispersion(self) -> Array:
         """Dispersions in the shape that the family takes."""
         return self.dispersions_
+
+    def _keeps_outputs(self) -> bool:
+        """Whether the estimator looks at out-of-fold predictions once EM has ended."""
+        return False
 
     # The fit, as a table of contents.
 
@@ -152,8 +156,8 @@ class BaseMixtureOfExperts(MetaEstimatorMixin, BaseComposition):
         pooling, trial = pooling_trial(
             self.pooling, self.min_responsibility, thresholds, training.splits
         )
-        recipe = Recipe(templates, thresholds, pooling, family, gate, gate_params, int(seeds[0]))
-        return recipe, trial
+        parts = templates, thresholds, pooling, family, gate, gate_params, int(seeds[0])
+        return Recipe(*parts, keeps_outputs=self._keeps_outputs()), trial
 
     def _starts(self, X: Any, y: Any, training: Training, recipe: Recipe) -> list[Start]:
         given = self._given_responsibilities(X, y, training.n_given, recipe)
@@ -182,7 +186,7 @@ class BaseMixtureOfExperts(MetaEstimatorMixin, BaseComposition):
         """Set all fitted attributes together, now that nothing can fail."""
         self.__dict__.pop("feature_names_in_", None)
         seen = {name: value for name, value in vars(shape).items() if name.endswith("_in_")}
-        self.__dict__.update(seen | self._target_attributes(fit.training) | fitted_attributes(fit))
+        self.__dict__.update(seen | self._target_attributes(fit) | fitted_attributes(fit))
 
     def _warn(self, fit: Fit) -> None:
         templates, kept = fit.recipe.templates, fit.mixture.members

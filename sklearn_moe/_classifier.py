@@ -10,6 +10,7 @@ from sklearn.base import ClassifierMixin
 from sklearn.linear_model import LogisticRegression
 
 from ._base import BaseMixtureOfExperts
+from ._fitting import Fit
 from ._numeric import Array
 from ._training import Training
 from ._validation import StrOptions, check_is_fitted, check_label_target, fit_context
@@ -311,7 +312,8 @@ class MixtureOfExpertsClassifier(ClassifierMixin, BaseMixtureOfExperts):
         mass = np.bincount(training.data.target, training.data.sample_weight)
         return mass / mass.sum()
 
-    def _target_attributes(self, training: Training) -> dict[str, Any]:
+    def _target_attributes(self, fit: Fit) -> dict[str, Any]:
+        training = fit.training
         return {"classes_": training.data.classes, "class_prior_": self._class_prior(training)}
 
     def _encode_target(self, y: Any) -> NDArray:

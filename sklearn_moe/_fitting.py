@@ -11,7 +11,7 @@ from sklearn import config_context
 from ._baseline import Baseline, fit_baseline
 from ._em import EMResult, EMRule, run_em
 from ._initialization import Race, Start, race
-from ._mixture import FittedMixture, MixtureModel, Recipe
+from ._mixture import FittedMixture, MixtureModel, MixtureState, Recipe
 from ._numeric import Array
 from ._plans import Plan, do
 from ._progress import Reporter
@@ -31,6 +31,7 @@ class Fit:
     heat: Race
     result: EMResult
     mixture: FittedMixture
+    state: MixtureState
     lower_bound: float
     verdict: Verdict
     trouble: str | None
@@ -70,11 +71,12 @@ def run_fit(
             result = yield from run_em(model, heat.winner, rule, reporter.iteration)
         judgement = judge(baseline, result, said, data) if verdict else UNKNOWN
         if judgement.is_against:
-            mixture, bound = yield from _one_expert(recipe, training, baseline)
+            mixture, state, bound = yield from _one_expert(recipe, training, baseline)
         else:
-            mixture, bound = (yield from model.finish(result.state)), result.lower_bound
+            state, bound = result.state, result.lower_bound
+            mixture = yield from model.finish(state)
     reporter.end(result)
-    return Fit(training, recipe, heat, result, mixture, bound, judgement, trouble)
+    return Fit(training, recipe, heat, result, mixture, state, bound, judgement, trouble)
 
 
 def _heats(
@@ -119,8 +121,8 @@ def _better_pooled(
 
 def _one_expert(
     recipe: Recipe, training: Training, baseline: Baseline
-) -> Plan[tuple[FittedMixture, float]]:
-    """The mixture of the best expert alone, and its bound."""
+) -> Plan[tuple[FittedMixture, MixtureState, float]]:
+    """The mixture of the best expert alone, its state and its bound."""
     (member,) = [k for k, t in enumerate(recipe.templates) if t.name == baseline.name]
     alone = replace(
         recipe, templates=[recipe.templates[member]], thresholds=np.zeros(1), pooling=np.zeros(1)
@@ -128,7 +130,7 @@ def _one_expert(
     model = alone.build(training.data, training.splits)
     state = yield from model.m_step(model.expect(np.ones((training.data.n_samples, 1))))
     mixture = replace((yield from model.finish(state)), members=(member,))
-    return mixture, model.e_step(state).lower_bound
+    return mixture, state, model.e_step(state).lower_bound
 
 
 def fitted_attributes(fit: Fit) -> dict[str, Any]:
@@ -141,7 +143,6 @@ def fitted_attributes(fit: Fit) -> dict[str, Any]:
         "weight_modes_": [template.plan.mode for template in templates],
         "pooling_": fit.pooling,
         "gate_": mixture.gate,
-        "dispersions_": squeeze_outputs(mixture.dispersion),
         "n_experts_": len(mixture.experts),
         "expert_mass_": mixture.expert_mass,
         "n_iter_": result.n_iter,
@@ -153,12 +154,8 @@ def fitted_attributes(fit: Fit) -> dict[str, Any]:
         "heldout_log_probs_": ([] if result.expectation.held_out is None else list(result.scores)),
         "gain_": fit.verdict.gain,
         "gain_stderr_": fit.verdict.stderr,
+        **fit.recipe.family.attributes(mixture.dispersion),
     }
-
-
-def squeeze_outputs(dispersion: Array) -> Array:
-    """Dispersions (K,) where there is one output, (K, n_outputs) where there are several."""
-    return dispersion[:, 0] if dispersion.shape[1:] == (1,) else dispersion
 
 
 def failure_text(result: EMResult, tol: float) -> str:

@@ -28,7 +28,8 @@ NOTHING = np.empty((0, 0))
 class MixtureExpectation:
     """Result of an E-step. Columns belong to `members`, positions in the list of templates.
 
-    The score is the bound or, where rows are held out, their mean log density.
+    `latent` (n, K) are weights that the noise law gives to rows in the experts' fits. The score is
+    the bound or, where rows are held out, their mean log density.
     """
 
     log_resp: Array
@@ -40,6 +41,7 @@ class MixtureExpectation:
     reseeded: frozenset[int] = frozenset()
     score: float = -np.inf
     held_out: Array | None = None
+    latent: Array | None = None
 
 
 @dataclass(frozen=True)
@@ -76,7 +78,8 @@ class MixtureModel:
     """The statistical model of one fit, as the engine sees it.
 
     `thresholds` (K,) are the responsibilities below which a row leaves an expert's fit; `pooling`
-    (K,) is the part of its weight that each row gives to an expert whatever its responsibility.
+    (K,) is the part of its weight that each row gives to an expert whatever its responsibility. If
+    it `keeps_outputs`, a finished run still knows its predictions.
     """
 
     data: Data
@@ -86,6 +89,7 @@ class MixtureModel:
     family: Family
     gate_bank: GateBank | SoftmaxBank
     splits: Splits | None
+    keeps_outputs: bool = False
 
     def expect(self, resp: Array) -> MixtureExpectation:
         """Starting responsibilities (n, K) as the expectation that EM begins from."""
@@ -95,7 +99,7 @@ class MixtureModel:
         """Fit experts, dispersions and gate to the responsibilities."""
         expectation, resp, kept = self._keep_alive(expectation)
         members, weights = expectation.members, self.data.weighted(resp)
-        specialised = self.data.weighted(self._pooled(kept, members))
+        specialised = self._with_latent(self._pooled(kept, members), expectation)
         templates, before = self._templates(members), expectation.solver_state
         bank, (gates, log_gate) = yield from together(
             fit_predict(self.data, templates, specialised, self.splits, before),
@@ -115,7 +119,8 @@ class MixtureModel:
 
     def e_step(self, state: MixtureState) -> MixtureExpectation:
         """Responsibilities and bound of a state; in sample the bound is the penalised one."""
-        log_prob = self.family.log_prob(self.data.target, state.bank.mean, state.dispersion)
+        parts = self.data.target, state.bank.mean, state.dispersion
+        log_prob = self.family.log_prob(*parts)
         log_prob += state.log_gate
         log_resp, log_evidence = log_normalize(log_prob, overwrite=True)
         weight = self.data.sample_weight
@@ -131,10 +136,13 @@ class MixtureModel:
             state.bank.state,
             state.reseeded,
             score=bound,
+            latent=self.family.latent_weights(*parts),
         )
 
     def kept(self, state: MixtureState) -> MixtureState:
         """What is left of a state after its E-step: enough to finish it."""
+        if self.keeps_outputs:
+            return state
         return replace(state, bank=replace(state.bank, mean=NOTHING), log_gate=NOTHING)
 
     def finish(self, state: MixtureState) -> Plan[FittedMixture]:
@@ -183,6 +191,16 @@ class MixtureModel:
         rounded = np.rint(pooled * WEIGHT_GRID) / WEIGHT_GRID
         return np.where(threshold >= 1.0 / WEIGHT_GRID, rounded, pooled)
 
+    def _with_latent(self, kept: Array, expectation: MixtureExpectation) -> Array:
+        """Weights (n, K) of the experts' fits: responsibilities, sample and latent weights."""
+        if expectation.latent is None:
+            return self.data.weighted(kept)
+        weights = kept * expectation.latent
+        coarse = self.thresholds[list(expectation.members)] >= 1.0 / WEIGHT_GRID
+        return self.data.weighted(
+            np.where(coarse, np.rint(weights * WEIGHT_GRID) / WEIGHT_GRID, weights)
+        )
+
     def _keep_alive(
         self, expectation: MixtureExpectation
     ) -> tuple[MixtureExpectation, Array, Array]:
@@ -225,6 +243,7 @@ class MixtureModel:
         return replace(
             expectation,
             log_resp=log_normalize(safe_log(resp))[0],
+            latent=None,
             reseeded=expectation.reseeded | {member},
         )
 
@@ -250,6 +269,7 @@ def _remove(expectation: MixtureExpectation, position: int) -> MixtureExpectatio
         members=members,
         gates=None,
         solver_state=None,
+        latent=None,
     )
 
 
@@ -264,6 +284,7 @@ class Recipe:
     gate: Any
     gate_params: dict
     seed: int
+    keeps_outputs: bool = False
 
     def build(self, data: Data, splits: Splits | None) -> MixtureModel:
         """The mixture of these parts for the table `data`, cross-fitted over `splits`."""
@@ -276,6 +297,7 @@ class Recipe:
             self.family,
             bank,
             splits,
+            self.keeps_outputs,
         )
 
     def take(self, rows: Any, n_samples: int) -> Recipe:

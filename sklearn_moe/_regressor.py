@@ -2,25 +2,28 @@
 
 from __future__ import annotations
 
+from numbers import Real
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import RegressorMixin
+from sklearn.dummy import DummyRegressor
 from sklearn.linear_model import Ridge
 
-from ._base import BaseMixtureOfExperts
+from ._fitting import Fit
+from ._forecast import Forecasts, calibration_of, distribution_of
 from ._numeric import Array
 from ._training import Training
-from ._validation import StrOptions, check_is_fitted, check_real_target, fit_context
-from .families import Family, Gaussian, gaussian_for
+from ._validation import Interval, StrOptions, check_real_target, fit_context
+from .families import FAMILIES, Contaminated, Family, RealFamily, resolve_family
 
 
-class MixtureOfExpertsRegressor(RegressorMixin, BaseMixtureOfExperts):
+class MixtureOfExpertsRegressor(RegressorMixin, Forecasts):
     """Mixture of experts for real targets, fitted by cross-fitted EM.
 
     A gate divides the input space softly among experts, each of which learns its region. The model
-    is ``p(y | x) = sum_k gate_k(x) Normal(y | expert_k(x), dispersion_k)``; the prediction is the
+    is ``p(y | x) = sum_k gate_k(x) family(y | expert_k(x), dispersion_k)``; the prediction is the
     gate-weighted mean of the experts. The E-step and the dispersions use out-of-fold predictions of
     experts and gate, so that flexible experts cannot drive the noise to zero.
 
@@ -37,8 +40,17 @@ class MixtureOfExpertsRegressor(RegressorMixin, BaseMixtureOfExperts):
         What gives the probabilities of the experts: None for ``SoftmaxGate()``, another gate, any
         classifier with `predict_proba` (fitted by weighted row expansion), or a pipeline that ends
         in either, so that gate and experts may see different columns.
-    family : {"gaussian"}, default="gaussian"
-        Noise law: Gaussian with one variance for each expert (and output).
+    family : str or RealFamily, default="gaussian"
+        Noise law, with a dispersion for each expert and output: `"gaussian"`, `"student_t"`,
+        `"laplace"`; for positive targets `"lognormal"`, `"gamma"`, `"inverse_gaussian"`; for
+        amounts that may be zero `"tweedie"`; for counts `"poisson"`, `"negative_binomial"`; or an
+        instance from ``sklearn_moe.families``.
+    outlier_fraction : float, default=0.0
+        Part of the rows, below one half, that may be no expert's: they come from a broad background
+        and lose their weight in the experts' fits. For Gaussian, Student-t and Laplace laws.
+    calibrate : {"conformal"} or None, default=None
+        Whether ``predict_interval`` takes its levels from where the training targets fell in their
+        out-of-fold distributions.
     cv : int, splitter, iterable, "oob", "loo" or None, default=5
         Cross-fitting. An integer is a number of folds, dealt by the content of the rows: copies of
         a row share a fold and the order of the table does not matter (classes are spread evenly).
@@ -101,7 +113,14 @@ class MixtureOfExpertsRegressor(RegressorMixin, BaseMixtureOfExperts):
     gate_ : estimator
         The gate, fitted to all rows.
     dispersions_ : ndarray of shape (n_experts_,) or (n_experts_, n_outputs)
-        Noise variance of each expert, from out-of-fold residuals if cross-fitted.
+        Dispersion of each expert on the scale of a variance (see `family`), from out-of-fold
+        predictions if cross-fitted.
+    df_ : ndarray of shape (n_experts_,) or (n_experts_, n_outputs), or None
+        Degrees of freedom of a Student-t law; None for others.
+    family_ : RealFamily
+        The noise law with what it took from the target.
+    calibration_ : Calibration or None
+        Where the training targets fell, if `calibrate`.
     n_experts_ : int
         Number of experts left; an expert that loses its rows twice is removed. 1 if one expert
         alone was found to be better (see `verdict`).
@@ -168,8 +187,10 @@ class MixtureOfExpertsRegressor(RegressorMixin, BaseMixtureOfExperts):
     """
 
     _parameter_constraints = {
-        **BaseMixtureOfExperts._parameter_constraints,
-        "family": [StrOptions({"gaussian"})],
+        **Forecasts._parameter_constraints,
+        "family": [StrOptions(set(FAMILIES)), RealFamily],
+        "outlier_fraction": [Interval(Real, 0, 0.5, closed="left")],
+        "calibrate": [StrOptions({"conformal"}), None],
     }
 
     _several_outputs = True
@@ -180,7 +201,9 @@ class MixtureOfExpertsRegressor(RegressorMixin, BaseMixtureOfExperts):
         n_experts: int = 2,
         *,
         gate: Any = None,
-        family: str = "gaussian",
+        family: Any = "gaussian",
+        outlier_fraction: float = 0.0,
+        calibrate: str | None = None,
         cv: Any = 5,
         init: Any = "auto",
         n_init: int = 4,
@@ -198,6 +221,8 @@ class MixtureOfExpertsRegressor(RegressorMixin, BaseMixtureOfExperts):
         self.n_experts = n_experts
         self.gate = gate
         self.family = family
+        self.outlier_fraction = outlier_fraction
+        self.calibrate = calibrate
         self.cv = cv
         self.init = init
         self.n_init = n_init
@@ -242,23 +267,30 @@ class MixtureOfExpertsRegressor(RegressorMixin, BaseMixtureOfExperts):
         """
         return self._fit(X, y, sample_weight, fit_params)
 
-    def predict(self, X: Any) -> Array:
+    def predict(self, X: Any, return_std: bool = False) -> Any:
         """Gate-weighted mean of the experts' predictions.
 
         Parameters
         ----------
         X : {array-like, sparse matrix, frame} of shape (n_samples, n_features)
             Rows to predict.
+        return_std : bool, default=False
+            Whether to return the standard deviation of the predictive distribution as well.
 
         Returns
         -------
         y : ndarray of shape (n_samples,) or (n_samples, n_outputs)
             Predicted targets.
+        std : ndarray of shape (n_samples,) or (n_samples, n_outputs)
+            Standard deviations, if asked for.
         """
-        check_is_fitted(self)
-        log_gate, mean = self._parts_at(X)
-        predicted = np.einsum("nk,nkq->nq", np.exp(log_gate), mean)
-        return predicted.reshape(-1, *self.target_shape_)
+        log_gate, mean, law = self._laws_at(X)
+        said = mean if self.n_experts_ == 1 else self.family_.adjust(mean, law)
+        predicted = np.einsum("nk,nkq->nq", np.exp(log_gate), said).reshape(-1, *self.target_shape_)
+        if not return_std:
+            return predicted
+        shape = self.target_shape_
+        return predicted, distribution_of(self.family_, log_gate, mean, law, shape).std()
 
     def predict_experts(self, X: Any) -> Array:
         """What each expert predicts on its own.
@@ -285,14 +317,47 @@ class MixtureOfExpertsRegressor(RegressorMixin, BaseMixtureOfExperts):
         return y, y.reshape(len(y), -1).astype(np.float64), None
 
     def _fit_family(self, training: Training) -> Family:
-        return gaussian_for(training.data.target, training.data.sample_weight)
+        data, law = training.data, resolve_family(self.family)
+        if self.outlier_fraction and not law.is_location_scale:
+            raise ValueError(
+                f"outlier_fraction={self.outlier_fraction} is for family='gaussian', 'student_t' "
+                f"and 'laplace'; got {self.family!r}. Use outlier_fraction=0."
+            )
+        law = law.prepared(data.target, data.sample_weight, self._has_expert_for_zeros())
+        if not self.outlier_fraction:
+            return law
+        return Contaminated(law=law, fraction=float(self.outlier_fraction))
 
-    def _target_attributes(self, training: Training) -> dict[str, Any]:
-        return {"target_shape_": training.data.y.shape[1:]}
+    def _has_expert_for_zeros(self) -> bool:
+        experts = [expert for _, expert in self._named_experts()]
+        constants = [expert for expert in experts if isinstance(expert, DummyRegressor)]
+        return any(e.strategy == "constant" and not np.any(e.constant) for e in constants)
+
+    def _keeps_outputs(self) -> bool:
+        if self.calibrate is not None and self.cv is None:
+            raise ValueError(
+                f"calibrate={self.calibrate!r} needs out-of-fold distributions, and cv is None. "
+                "Use cv=5."
+            )
+        return self.calibrate is not None
+
+    def _target_attributes(self, fit: Fit) -> dict[str, Any]:
+        data, family, state = fit.training.data, fit.recipe.family, fit.state
+        assert isinstance(family, RealFamily | Contaminated)
+        shape, calibration = data.y.shape[1:], None
+        if self.calibrate is not None:
+            parts = state.log_gate, state.bank.mean, state.dispersion
+            known = distribution_of(family, *parts, shape)
+            calibration = calibration_of(known, data.target, data.sample_weight)
+        return {"target_shape_": shape, "family_": family, "calibration_": calibration}
+
+    def _laws_at(self, X: Any) -> tuple[Array, Array, Array]:
+        log_gate, mean = self._parts_at(X)
+        return log_gate, mean, self._law
 
     @property
     def _dispersion(self) -> Array:
-        return self.dispersions_.reshape(self.n_experts_, -1)
+        return self._law
 
     def _encode_target(self, y: Any) -> NDArray:
         y = np.asarray(y, dtype=np.float64)
@@ -300,4 +365,4 @@ class MixtureOfExpertsRegressor(RegressorMixin, BaseMixtureOfExperts):
 
     @property
     def _family(self) -> Family:
-        return Gaussian(np.zeros(1))
+        return self.family_

@@ -8,6 +8,7 @@ import numpy as np
 import scipy.sparse as sp
 from sklearn import get_config
 from sklearn.exceptions import NotFittedError
+from sklearn.metrics._scorer import _BaseScorer
 from sklearn.utils import _safe_indexing, assert_all_finite, check_array, get_tags
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.metaestimators import _BaseComposition
@@ -35,6 +36,7 @@ from ._numeric import Array, rows_of
 
 __all__ = [
     "BaseComposition",
+    "BaseScorer",
     "HasMethods",
     "Interval",
     "NotFittedError",
@@ -47,6 +49,7 @@ __all__ = [
 ]
 
 BaseComposition = _BaseComposition
+BaseScorer = _BaseScorer
 VisualBlock = _VisualBlock
 fit_context = _fit_context
 threadpool_controller = _get_threadpool_controller

@@ -23,6 +23,14 @@ class Family(ABC):
     def fit_dispersion(self, y: Array, mean: Array, expert_weights: Array) -> Array:
         """Dispersions of the experts under weights (n, K), floored so that none is degenerate."""
 
+    @abstractmethod
+    def attributes(self, dispersion: Array) -> dict[str, Any]:
+        """The dispersions as fitted attributes of the estimator."""
+
+    def latent_weights(self, y: Array, mean: Array, dispersion: Array) -> Array | None:
+        """Weights (n, K) of rows in the next fits of the experts; None where all weigh the same."""
+        return None
+
     def adjust(self, mean: Array, dispersion: Array) -> Any:
         """What each expert says once its dispersion is known; the mean itself by default."""
         return mean

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -52,6 +53,10 @@ class Categorical(Family):
             rising = slope.sum(axis=0) > 0
             low, high = np.where(rising, share, low), np.where(rising, high, share)
         return np.maximum(0.5 * (low + high), lowest)
+
+    def attributes(self, dispersion: Array) -> dict[str, Any]:
+        """Smoothing shares (K,)."""
+        return {"dispersions_": dispersion}
 
     def adjust(self, mean: Array, dispersion: Array) -> Array:
         """Smoothed class probabilities (n, K, C)."""

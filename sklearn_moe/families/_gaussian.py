@@ -1,45 +1,59 @@
-"""Gaussian noise, one variance for each expert and output."""
+"""Gaussian noise."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any, ClassVar
 
 import numpy as np
+from scipy import stats
+from scipy.special import ndtr, ndtri
 
-from .._numeric import Array, weighted_moments
-from ._base import Family
-
-RELATIVE_FLOOR = 1e-8
-
-
-@dataclass(frozen=True)
-class Gaussian(Family):
-    """Gaussian law; `dispersion` (K, q) is the variance, never below `floor` (q,)."""
-
-    floor: Array
-
-    def log_prob(self, y: Array, mean: Array, dispersion: Array) -> Array:
-        """Log density (n, K), summed over independent outputs."""
-        total = np.log(2 * np.pi * dispersion).sum(axis=1)
-        for output in range(y.shape[1]):
-            squared = mean[..., output] - y[:, output, None]
-            squared **= 2
-            squared /= dispersion[:, output]
-            squared += total
-            total = squared
-        total *= -0.5
-        return total
-
-    def fit_dispersion(self, y: Array, mean: Array, expert_weights: Array) -> Array:
-        """Weighted mean squared residuals (K, q)."""
-        residual = mean - y[:, None, :]
-        sums = np.einsum("nk,nkq,nkq->kq", expert_weights, residual, residual)
-        return np.maximum(sums / expert_weights.sum(axis=0)[:, None], self.floor)
+from .._numeric import Array
+from ._real import RealFamily
 
 
-def gaussian_for(y: Array, sample_weight: Array) -> Gaussian:
-    """The Gaussian law for a target `y` (n, q), with floors relative to its spread."""
-    mean, variance = weighted_moments(y, sample_weight)
-    rounding = (np.finfo(np.float64).eps * np.abs(mean)) ** 2
-    floor = np.maximum(RELATIVE_FLOOR * variance, rounding)
-    return Gaussian(np.where(floor > 0, floor, np.finfo(np.float64).eps))
+@dataclass(frozen=True, kw_only=True)
+class Gaussian(RealFamily):
+    """Gaussian law around the expert's output; the dispersion is the variance.
+
+    Suits experts that minimise squared error.
+
+    Parameters
+    ----------
+    shared : bool, default=False
+        Whether all experts have the same variance.
+    """
+
+    is_location_scale: ClassVar[bool] = True
+
+    def frozen(self, mean: Array, *law: Array) -> Any:
+        """The law as a frozen distribution of scipy."""
+        return stats.norm(mean, np.sqrt(law[0]))
+
+    def log_density(self, y: Array, mean: Array, *law: Array) -> Array:
+        """Log density of `y`."""
+        squared = mean - y
+        squared **= 2
+        squared /= law[0]
+        squared += np.log(2 * np.pi * law[0])
+        squared *= -0.5
+        return squared
+
+    def cdf(self, y: Array, mean: Array, *law: Array) -> Array:
+        """Probability of values up to `y`."""
+        return ndtr((y - mean) / np.sqrt(law[0]))
+
+    def ppf(self, level: Array, mean: Array, *law: Array) -> Array:
+        """Quantile at `level`."""
+        return mean + np.sqrt(law[0]) * ndtri(level)
+
+    def variance(self, mean: Array, *law: Array) -> Array:
+        """Variance around the mean."""
+        return np.broadcast_to(law[0], mean.shape)
+
+    def fit_output(self, y: Array, mean: Array, weights: Array) -> tuple[Array, ...]:
+        """Weighted mean squared residual (K,)."""
+        residual = mean - y
+        sums = np.einsum("nk,nk,nk->k", weights, residual, residual)
+        return (np.maximum(sums / weights.sum(axis=0), self.floor),)

@@ -18,7 +18,7 @@ from .._mixture import MixtureModel
 from .._numeric import Array
 from .._plans import follow_here
 from .._templates import make_template
-from ..families import gaussian_for
+from ..families import Gaussian
 from ..gates import SoftmaxGate
 from ._base import StartContext
 from ._local import local_coefficients
@@ -49,7 +49,7 @@ def _linear_model(context: StartContext) -> MixtureModel:
         templates=templates,
         thresholds=np.zeros(context.n_experts),
         pooling=np.zeros(context.n_experts),
-        family=gaussian_for(context.T, context.weight),
+        family=Gaussian().prepared(context.T, context.weight),
         gate_bank=make_gate_bank(SoftmaxGate(), data, splits, context.seed, {}),
         splits=splits,
     )

@@ -1,0 +1,40 @@
+"""Conformal levels: which quantiles to ask for, so that intervals hold what they promise."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ._numeric import Array
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """Where targets fell in out-of-fold distributions: probabilities up to and below each.
+
+    `below` and `up_to` (n, q) are equal where the target is continuous. Weights count as repeats.
+    """
+
+    below: Array
+    up_to: Array
+    weight: Array
+
+    def levels(self, coverage: float) -> tuple[Array, Array]:
+        """Levels (q,) of quantiles between which a new target falls with probability `coverage`.
+
+        They are order statistics, each with half of the remaining probability outside: were the new
+        row scored like those at hand, of n + 1 exchangeable rows it would have any rank with equal
+        chance. Where there are too few rows for that, the levels are 0 and 1.
+        """
+        tail = 0.5 * (1 - coverage) * (self.weight.sum() + 1)
+        low = [_rank_from_below(values, self.weight, tail) for values in self.up_to.T]
+        high = [1 - _rank_from_below(1 - values, self.weight, tail) for values in self.below.T]
+        return np.array(low), np.array(high)
+
+
+def _rank_from_below(values: Array, weight: Array, tail: float) -> float:
+    """The value of rank floor(tail) among `values`, or 0 if there is none."""
+    order = np.argsort(values, kind="stable")
+    rank = np.searchsorted(np.cumsum(weight[order]), np.floor(tail + 1e-9) - 1e-9)
+    return float(values[order[rank]]) if np.floor(tail + 1e-9) >= 1 else 0.0

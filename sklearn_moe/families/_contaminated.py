@@ -1,0 +1,92 @@
+"""Any location-scale law with a few rows that are no expert's."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from .._numeric import Array
+from ._base import Family
+from ._real import RealFamily
+
+# The background's standard deviation, in those of the target.
+BREADTH = 3.0
+BACKGROUND_DF = 3.0
+N_STEPS, SETTLED = 50, 1e-8
+
+
+@dataclass(frozen=True, kw_only=True)
+class Contaminated(Family):
+    """A law that lets a `fraction` of the rows come from a broad background.
+
+    The background is the same law around the mean of the target, three times as broad. Rows that it
+    explains better than an expert does lose their weight in the expert's fit.
+    """
+
+    law: RealFamily
+    fraction: float
+
+    @property
+    def background(self) -> tuple[Array, Array]:
+        """Mean (1, 1, q) and parameters (1, q, P) of the background."""
+        center, spread = self.law._moments()
+        rest = [np.full_like(spread, BACKGROUND_DF)] * (self.law.n_parameters - 1)
+        return center[None, None], np.stack([BREADTH**2 * spread, *rest], axis=-1)[None]
+
+    def log_prob(self, y: Array, mean: Array, dispersion: Array) -> Array:
+        """Log density (n, K), background included."""
+        return np.logaddexp(*self._parts(y, mean, dispersion))
+
+    def _parts(self, y: Array, mean: Array, dispersion: Array) -> tuple[Array, Array]:
+        center, law = self.background
+        clean = self.law.log_prob(y, mean, dispersion)
+        clean += np.log1p(-self.fraction)
+        flat = y if y.ndim == 2 else y[:, 0]
+        broad = self.law.log_prob(flat, np.broadcast_to(center, (len(y), *center.shape[1:])), law)
+        return clean, np.broadcast_to(np.log(self.fraction) + broad, clean.shape)
+
+    def clean_proba(self, y: Array, mean: Array, dispersion: Array) -> Array:
+        """Probability (n, K) that a row is not the background's, were it not another expert's."""
+        clean, broad = self._parts(y, mean, dispersion)
+        return np.exp(clean - np.logaddexp(clean, broad))
+
+    def fit_dispersion(self, y: Array, mean: Array, expert_weights: Array) -> Array:
+        """Most likely parameters (K, q, P), by EM between rows and background."""
+        law = self.law.fit_dispersion(y, mean, expert_weights)
+        for _ in range(N_STEPS):
+            before = law
+            weights = expert_weights * self.clean_proba(y, mean, law)
+            law = self.law.fit_dispersion(y, mean, np.maximum(weights, 1e-300))
+            if np.allclose(law, before, rtol=SETTLED, atol=0):
+                break
+        return law
+
+    def latent_weights(self, y: Array, mean: Array, dispersion: Array) -> Array:
+        """Probability that a row is an expert's, times the law's own weights."""
+        clean = self.clean_proba(y, mean, dispersion)
+        latent = self.law.latent_weights(y, mean, dispersion)
+        return clean if latent is None else clean * latent
+
+    def with_background(
+        self, log_gate: Array, mean: Array, dispersion: Array
+    ) -> tuple[Array, Array, Array]:
+        """Log weights (n, K + 1), means and parameters of the experts and the background."""
+        center, law = self.background
+        n_samples = len(log_gate)
+        share = np.full((n_samples, 1), np.log(self.fraction))
+        law = np.broadcast_to(law, (*dispersion.shape[:-3], *law.shape))
+        return (
+            np.hstack([log_gate + np.log1p(-self.fraction), share]),
+            np.concatenate([mean, np.broadcast_to(center, (n_samples, *center.shape[1:]))], axis=1),
+            np.concatenate([dispersion, law], axis=-3),
+        )
+
+    def adjust(self, mean: Array, dispersion: Array) -> Array:
+        """The means that the law takes."""
+        return self.law.adjust(mean, dispersion)
+
+    def attributes(self, dispersion: Array) -> dict[str, Any]:
+        """Those of the law."""
+        return self.law.attributes(dispersion)

@@ -1,0 +1,62 @@
+"""Positive targets whose logarithm is Gaussian."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from scipy import stats
+
+from .._numeric import Array
+from ._real import RELATIVE_FLOOR, PositiveFamily
+
+CENTERS = ("mean", "median")
+
+
+@dataclass(frozen=True, kw_only=True)
+class LogNormal(PositiveFamily):
+    """Log-normal law around the expert's output; the dispersion is the variance of the logarithm.
+
+    Parameters
+    ----------
+    expert_says : {"mean", "median"}, default="mean"
+        What the experts predict: squared-error experts the mean, those fitted to the logarithm
+        (``TransformedTargetRegressor(func=np.log, inverse_func=np.exp)``) the median. The mixture
+        predicts means.
+    shared : bool, default=False
+        Whether all experts have the same dispersion.
+    """
+
+    expert_says: str = "mean"
+
+    def __post_init__(self) -> None:
+        if self.expert_says not in CENTERS:
+            raise ValueError(f"expert_says={self.expert_says!r} must be one of {CENTERS}.")
+
+    def frozen(self, mean: Array, *law: Array) -> Any:
+        """The law as a frozen distribution of scipy."""
+        return stats.lognorm(np.sqrt(law[0]), scale=mean * np.exp(-0.5 * law[0]))
+
+    def admit(self, mean: Array, output: int, *law: Array) -> Array:
+        """Means of at least a small part of the target's own, made of medians if need be."""
+        admitted = super().admit(mean, output)
+        return admitted * np.exp(0.5 * law[0]) if law and self.expert_says == "median" else admitted
+
+    def of_means(self) -> LogNormal:
+        """The law around means."""
+        return replace(self, expert_says="mean")
+
+    def log_density(self, y: Array, mean: Array, *law: Array) -> Array:
+        """Log density of `y`."""
+        log_y = np.log(y)
+        deviation = log_y - np.log(mean) + 0.5 * law[0]
+        return -0.5 * (deviation**2 / law[0] + np.log(2 * np.pi * law[0])) - log_y
+
+    def fit_output(self, y: Array, mean: Array, weights: Array) -> tuple[Array, ...]:
+        """The most likely variance of the logarithm (K,)."""
+        # Where y is zero its weight is, too.
+        ratio = np.where(y > 0, y, 1.0) / mean
+        squared = (weights * np.log(ratio) ** 2).sum(axis=0) / weights.sum(axis=0)
+        variance = squared if self.expert_says == "median" else 2 * (np.sqrt(1 + squared) - 1)
+        return (np.maximum(variance, RELATIVE_FLOOR),)

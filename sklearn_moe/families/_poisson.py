@@ -1,0 +1,30 @@
+"""Counts whose variance is their mean."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from scipy import stats
+from scipy.special import gammaln, xlogy
+
+from .._numeric import Array
+from ._real import CountFamily
+
+
+@dataclass(frozen=True, kw_only=True)
+class Poisson(CountFamily):
+    """Poisson law around the expert's output; it has no dispersion, which is reported as one."""
+
+    def frozen(self, mean: Array, *law: Array) -> Any:
+        """The law as a frozen distribution of scipy."""
+        return stats.poisson(np.broadcast_to(mean, np.broadcast_shapes(mean.shape, law[0].shape)))
+
+    def log_density(self, y: Array, mean: Array, *law: Array) -> Array:
+        """Log probability of `y`."""
+        return xlogy(y, mean) - mean - gammaln(y + 1)
+
+    def fit_output(self, y: Array, mean: Array, weights: Array) -> tuple[Array, ...]:
+        """Ones (K,)."""
+        return (np.ones(weights.shape[1]),)

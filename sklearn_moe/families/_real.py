@@ -1,0 +1,254 @@
+"""What the laws of real targets have in common."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar
+
+import numpy as np
+
+from .._numeric import Array, weighted_moments
+from ._base import Family
+
+RELATIVE_FLOOR = 1e-8
+# A positive law has no mean of zero. This part of the target's mean stands in for less: an expert
+# that has seen zeros only is not sure that there is nothing else.
+LEAST_MEAN = 1e-3
+IMPOSSIBLE = float(np.log(np.finfo(np.float64).tiny))
+
+
+@dataclass(frozen=True, kw_only=True)
+class RealFamily(Family):
+    """Law of a real target around what an expert says; several outputs are independent.
+
+    A subclass writes the law for one output, in formulas where `y` is (n, 1) or (n, K), `mean`
+    (n, K), and each parameter of the law (K,) or (n, K). The first parameter is the dispersion, on
+    the scale of a variance. In arrays of all outputs the parameters come last: (K, q, P), or
+    (n, K, q, P) where they differ by row.
+
+    Parameters
+    ----------
+    shared : bool, default=False
+        Whether all experts have the same dispersion.
+    """
+
+    shared: bool = False
+    center: Array | None = None
+    spread: Array | None = None
+
+    n_parameters: ClassVar[int] = 1
+    is_discrete: ClassVar[bool] = False
+    is_location_scale: ClassVar[bool] = False
+    exact_ppf: ClassVar[bool] = True
+
+    # What a law writes.
+
+    @abstractmethod
+    def frozen(self, mean: Array, *law: Array) -> Any:
+        """The law as a frozen distribution of scipy."""
+
+    @abstractmethod
+    def fit_output(self, y: Array, mean: Array, weights: Array) -> tuple[Array, ...]:
+        """Most likely parameters, each (K,), of one output under `weights` (n, K)."""
+
+    def log_density(self, y: Array, mean: Array, *law: Array) -> Array:
+        """Log density, or log probability, of `y`."""
+        law_at = self.frozen(mean, *law)
+        return law_at.logpmf(y) if self.is_discrete else law_at.logpdf(y)
+
+    def cdf(self, y: Array, mean: Array, *law: Array) -> Array:
+        """Probability of values up to `y`."""
+        return self.frozen(mean, *law).cdf(y)
+
+    def ppf(self, level: Array, mean: Array, *law: Array) -> Array:
+        """Quantile at `level`; a rough one if the law says that `exact_ppf` is false."""
+        return self.frozen(mean, *law).ppf(level)
+
+    def variance(self, mean: Array, *law: Array) -> Array:
+        """Variance around the mean."""
+        return np.broadcast_to(self.frozen(mean, *law).var(), mean.shape)
+
+    def draw(self, generator: np.random.RandomState, mean: Array, *law: Array) -> Array:
+        """One draw for each entry of `mean`."""
+        return self.frozen(mean, *law).rvs(size=mean.shape, random_state=generator)
+
+    def latent_output(self, y: Array, mean: Array, *law: Array) -> Array | None:
+        """Latent weights (n, K) of one output; None where all weigh the same."""
+        return None
+
+    def admit(self, mean: Array, output: int, *law: Array) -> Array:
+        """The means (n, K) that the law takes in place of `mean`; itself by default."""
+        return mean
+
+    def check_target(self, y: Array, takes_zeros: bool) -> None:
+        """Raise a ValueError if the target (n, q) is not of this law; by default all real are."""
+
+    # What follows from that for all outputs.
+
+    def prepared(self, y: Array, sample_weight: Array, takes_zeros: bool = False) -> RealFamily:
+        """The law for a target (n, q), whose weighted moments give what is relative to them.
+
+        `takes_zeros` says that an expert of its own is there for zeros.
+        """
+        self.check_target(y, takes_zeros)
+        center, variance = weighted_moments(y, sample_weight)
+        return replace(self, center=center, spread=variance)
+
+    @property
+    def floor(self) -> Array:
+        """Smallest dispersions (q,)."""
+        center, spread = self._moments()
+        rounding = (np.finfo(np.float64).eps * np.abs(center)) ** 2
+        floor = np.maximum(RELATIVE_FLOOR * spread, rounding)
+        return np.where(floor > 0, floor, np.finfo(np.float64).eps)
+
+    def _moments(self) -> tuple[Array, Array]:
+        if self.center is None or self.spread is None:
+            return np.zeros(1), np.zeros(1)
+        return self.center, self.spread
+
+    def log_prob(self, y: Array, mean: Array, dispersion: Array) -> Array:
+        """Log density (n, K), summed over outputs."""
+        densities = self.outputs(y, mean, dispersion)
+        total = self.log_density(*next(densities))
+        for parts in densities:
+            total += self.log_density(*parts)
+        return total
+
+    def outputs(self, y: Array, mean: Array, dispersion: Array) -> Iterator[tuple[Array, ...]]:
+        """For each output its targets, means and parameters."""
+        for output in range(mean.shape[-1]):
+            law = self.law_of(dispersion, output)
+            yield _column(y, output), self.admit(mean[..., output], output, *law), *law
+
+    def law_of(self, dispersion: Array, output: int) -> tuple[Array, ...]:
+        """The parameters of one output."""
+        return tuple(dispersion[..., output, p] for p in range(self.n_parameters))
+
+    def fit_dispersion(self, y: Array, mean: Array, expert_weights: Array) -> Array:
+        """Most likely parameters (K, q, P)."""
+        fitted = [
+            self._fit_column(_column(y, output), mean[..., output], expert_weights, output)
+            for output in range(mean.shape[-1])
+        ]
+        return np.stack([np.stack(law, axis=-1) for law in fitted], axis=1)
+
+    def _fit_column(self, y: Array, mean: Array, weights: Array, output: int) -> tuple:
+        mean = self.admit(mean, output)
+        at_output = replace(
+            self, center=self._moments()[0][[output]], spread=self._moments()[1][[output]]
+        )
+        if not self.shared:
+            return at_output.fit_output(y, mean, weights)
+        flat = [np.broadcast_to(part, mean.shape).reshape(-1, 1) for part in (y, mean, weights)]
+        return tuple(np.repeat(value, mean.shape[1]) for value in at_output.fit_output(*flat))
+
+    def latent_weights(self, y: Array, mean: Array, dispersion: Array) -> Array | None:
+        """Latent weights (n, K); of several outputs their mean."""
+        by_output = [self.latent_output(*parts) for parts in self.outputs(y, mean, dispersion)]
+        known = [weights for weights in by_output if weights is not None]
+        return sum(known[1:], start=known[0]) / len(known) if known else None
+
+    def adjust(self, mean: Array, dispersion: Array) -> Array:
+        """The means (n, K, q) that the law takes."""
+        laws = [self.law_of(dispersion, output) for output in range(mean.shape[-1])]
+        return np.stack(
+            [self.admit(mean[..., output], output, *law) for output, law in enumerate(laws)],
+            axis=-1,
+        )
+
+    def of_means(self) -> RealFamily:
+        """The law around means that have been adjusted."""
+        return self
+
+    def attributes(self, dispersion: Array) -> dict[str, Any]:
+        """Dispersions (K,) or (K, q); no degrees of freedom."""
+        shown = without_output(dispersion[..., 0])
+        return {"dispersions_": shown, "df_": None, "_law": dispersion}
+
+
+class PositiveFamily(RealFamily):
+    """Law of a target that is not negative.
+
+    An expert that says zero for every row is a point mass at zero; its dispersion is zero. Any
+    other has means of at least a thousandth of the target's.
+    """
+
+    allows_zero: ClassVar[bool] = False
+
+    def check_target(self, y: Array, takes_zeros: bool) -> None:
+        """Raise if a target is negative, or zero where the law cannot be."""
+        name, lowest = type(self).__name__, float(y.min())
+        if lowest < 0:
+            raise ValueError(
+                f"The {name} law is for targets that are not negative; y holds {lowest:.6g}. Use "
+                "family='gaussian', 'student_t' or 'laplace'."
+            )
+        if lowest == 0 and not (self.allows_zero or takes_zeros):
+            raise ValueError(
+                f"The {name} law is for positive targets; y holds 0. Use family='tweedie', or add "
+                "an expert for zeros: ('zero', DummyRegressor(strategy='constant', constant=0))."
+            )
+
+    def admit(self, mean: Array, output: int, *law: Array) -> Array:
+        """Means of at least a small part of the target's own."""
+        center = self._moments()[0]
+        least = LEAST_MEAN * center[min(output, len(center) - 1)]
+        return np.maximum(mean, max(least, np.finfo(np.float64).tiny))
+
+    def adjust(self, mean: Array, dispersion: Array) -> Array:
+        """The means (n, K, q) that the law takes; zero for a point mass."""
+        return np.where(dispersion[..., 0] == 0, 0.0, super().adjust(mean, dispersion))
+
+    def fit_dispersion(self, y: Array, mean: Array, expert_weights: Array) -> Array:
+        """Most likely parameters (K, q, P), those of the expert for zeros all zero."""
+        weights = expert_weights
+        if not self.allows_zero and (y == 0).any():
+            # Rows that the law cannot explain say nothing of its dispersion.
+            positive = (y > 0).all(axis=-1, keepdims=y.ndim == 2)
+            weights = np.where(positive, expert_weights, 0.0)
+            weights[:, weights.sum(axis=0) == 0] = 1e-300
+        law = super().fit_dispersion(y, mean, weights)
+        law[(mean == 0).all(axis=0)] = 0.0
+        return law
+
+    def log_prob(self, y: Array, mean: Array, dispersion: Array) -> Array:
+        """Log density (n, K), summed over outputs; very low, not infinite, where impossible."""
+        total = np.zeros(mean.shape[:2])
+        for target, center, *law in self.outputs(y, mean, dispersion):
+            none = law[0] == 0
+            live = [np.where(none, 1.0, value) for value in law]
+            with np.errstate(divide="ignore", invalid="ignore"):
+                density = np.nan_to_num(self.log_density(target, center, *live), nan=-np.inf)
+            point = np.where(target == 0, 0.0, IMPOSSIBLE)
+            total += np.where(none, point, np.maximum(density, IMPOSSIBLE))
+        return total
+
+
+class CountFamily(PositiveFamily):
+    """Law of counts."""
+
+    is_discrete: ClassVar[bool] = True
+    allows_zero: ClassVar[bool] = True
+
+    def check_target(self, y: Array, takes_zeros: bool) -> None:
+        """Raise if a target is no count."""
+        super().check_target(y, takes_zeros)
+        fractions = y[y != np.rint(y)]
+        if fractions.size:
+            raise ValueError(
+                f"The {type(self).__name__} law is for counts; y holds {fractions[0]:.6g}. Use "
+                "family='gamma' or 'tweedie' for amounts."
+            )
+
+
+def without_output(values: Array) -> Array:
+    """Values (K,) where there is one output, (K, q) where there are several."""
+    return values[:, 0] if values.shape[1:] == (1,) else values
+
+
+def _column(y: Array, output: int) -> Array:
+    """One output of targets (n, q) as (n, 1), of targets (n, K, q), one for each expert, (n, K)."""
+    return y[:, output, None] if y.ndim == 2 else y[..., output]

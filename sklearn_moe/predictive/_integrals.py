@@ -1,0 +1,108 @@
+"""CRPS and entropy of mixtures: in closed form for Gaussians, else by quadrature."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+from scipy.special import ndtr
+
+from .._numeric import Array
+from ..families import Gaussian
+from ._marginal import Marginal, by_rows
+
+# Levels of each component's quantiles between which integrands are smooth.
+LEVELS = np.concatenate([[1e-9, 1e-7, 1e-5], ndtr(np.linspace(-3.5, 3.5, 11))])
+LEVELS = np.concatenate([LEVELS, 1 - LEVELS[2::-1]])
+NODES, NODE_WEIGHTS = np.polynomial.legendre.leggauss(5)
+# Counts are summed in steps of this many.
+COUNTS = 64
+
+
+def crps(marginal: Marginal, y: Array) -> Array:
+    """Continuous ranked probability scores (n,) of targets `y` (n,)."""
+    n_components = marginal.means.shape[1]
+    if isinstance(marginal.family, Gaussian):
+        return by_rows(_gaussian_crps, marginal, n_components, y)
+    if marginal.family.is_discrete:
+        return by_rows(_count_crps, marginal, COUNTS, y)
+    return by_rows(_crps, marginal, len(NODES) * len(LEVELS) * n_components, y)
+
+
+def entropy(marginal: Marginal) -> Array:
+    """Entropies (n,) in nats: differential ones, but for counts and a zero that has probability."""
+    if marginal.family.is_discrete:
+        return by_rows(_count_entropy, marginal, COUNTS)
+    return by_rows(_entropy, marginal, len(NODES) * len(LEVELS) * marginal.means.shape[1])
+
+
+def _gaussian_crps(marginal: Marginal, y: Array) -> Array:
+    """E|Y - y| - E|Y - Y'| / 2 (Grimit, Gneiting, Berrocal and Johnson, 2006)."""
+    weights, means, variances = marginal.weights, marginal.means, marginal.law[0]
+    apart = means[:, :, None] - means[:, None, :]
+    spread = np.broadcast_to(variances[:, :, None] + variances[:, None, :], apart.shape)
+    far = _mean_distance(y[:, None] - means, variances)
+    between = np.einsum("ni,nj,nij->n", weights, weights, _mean_distance(apart, spread))
+    return (weights * far).sum(axis=1) - 0.5 * between
+
+
+def _mean_distance(center: Array, variance: Array) -> Array:
+    """Mean absolute value of a Gaussian."""
+    scale = np.sqrt(variance)
+    ratio = center / scale
+    density = np.exp(-0.5 * ratio**2) / np.sqrt(2 * np.pi)
+    return scale * (2 * density + ratio * (2 * ndtr(ratio) - 1))
+
+
+def _crps(marginal: Marginal, y: Array) -> Array:
+    points, lengths = _nodes(marginal, y)
+    below = marginal.cdf(points) - (points >= y[:, None])
+    return (below**2 * lengths).sum(axis=1)
+
+
+def _entropy(marginal: Marginal) -> Array:
+    points, lengths = _nodes(marginal)
+    log_pdf = marginal.log_pdf(points)
+    # Where the density is zero its logarithm does not count; nor do the two ends of the line.
+    total = -(np.exp(log_pdf) * np.where(np.isfinite(log_pdf), log_pdf, 0.0) * lengths).sum(axis=1)
+    at_zero = marginal.at_zero()
+    return total - at_zero * np.log(np.where(at_zero > 0, at_zero, 1.0))
+
+
+def _nodes(marginal: Marginal, *also: Array) -> tuple[Array, Array]:
+    """Nodes (n, M) and their weights, between the quantiles of the components and `also` (n,)."""
+    ends = marginal.component_quantiles(LEVELS[None]).reshape(len(marginal), -1)
+    if marginal.starts_at_zero:
+        also = (*also, np.zeros(len(marginal)))
+    ends = np.sort(np.column_stack([ends, *also]), axis=1)
+    half = 0.5 * np.diff(ends, axis=1)[..., None]
+    middle = 0.5 * (ends[:, 1:] + ends[:, :-1])[..., None]
+    points, lengths = middle + half * NODES, half * NODE_WEIGHTS
+    return points.reshape(len(marginal), -1), lengths.reshape(len(marginal), -1)
+
+
+def _count_crps(marginal: Marginal, y: Array) -> Array:
+    last, total = np.maximum(_last_count(marginal), y), np.zeros(len(marginal))
+    for counts in _counts(last):
+        below = marginal.cdf(np.broadcast_to(counts, (len(marginal), len(counts))))
+        total += ((below - (counts >= y[:, None])) ** 2).sum(axis=1)
+    return total
+
+
+def _count_entropy(marginal: Marginal) -> Array:
+    total = np.zeros(len(marginal))
+    for counts in _counts(_last_count(marginal)):
+        log_pdf = marginal.log_pdf(np.broadcast_to(counts, (len(marginal), len(counts))))
+        total -= (np.exp(log_pdf) * np.where(np.isfinite(log_pdf), log_pdf, 0.0)).sum(axis=1)
+    return total
+
+
+def _last_count(marginal: Marginal) -> Array:
+    """A count for each row that is hardly ever exceeded."""
+    return marginal.component_quantiles(np.array([[1 - 1e-12]]))[..., 0].max(axis=1)
+
+
+def _counts(last: Array) -> Iterator[Array]:
+    """All counts up to the largest of `last`, in pieces."""
+    for first in range(0, int(last.max()) + 1, COUNTS):
+        yield np.arange(first, first + COUNTS, dtype=np.float64)

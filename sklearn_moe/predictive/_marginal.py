@@ -1,0 +1,134 @@
+"""One output of a mixture distribution: densities and probabilities at many points of every row."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .._numeric import Array
+from ..families import PositiveFamily, RealFamily
+
+# Entries (rows x components x points) that are worked on at once: 8 MB for each temporary.
+CHUNK = 2**20
+
+
+@dataclass(frozen=True, eq=False)
+class Marginal:
+    """Mixture of components (n, J) of one law; each parameter of the law is (n, J) or (1, J).
+
+    Points are (n, M), as many in each row, and so are the answers. A component whose dispersion is
+    zero is a point mass at zero.
+    """
+
+    family: RealFamily
+    weights: Array
+    means: Array
+    law: tuple[Array, ...]
+
+    def __len__(self) -> int:
+        return len(self.weights)
+
+    def take(self, rows: Any) -> Marginal:
+        """The mixture of some rows."""
+        law = tuple(value if len(value) == 1 else value[rows] for value in self.law)
+        return replace(self, weights=self.weights[rows], means=self.means[rows], law=law)
+
+    @cached_property
+    def points(self) -> NDArray[np.bool_]:
+        """Which components (n, J) are point masses at zero."""
+        return np.broadcast_to(self.law[0] == 0, self.means.shape)
+
+    @cached_property
+    def has_points(self) -> bool:
+        """Whether there are any."""
+        return bool((self.law[0] == 0).any())
+
+    @property
+    def starts_at_zero(self) -> bool:
+        """Whether the target is never negative, so that zero may have a probability of its own."""
+        return isinstance(self.family, PositiveFamily)
+
+    @cached_property
+    def live(self) -> tuple[Array, ...]:
+        """The law, harmless where a component is a point mass."""
+        if not self.has_points:
+            return self.law
+        return tuple(np.where(self.law[0] == 0, 1.0, value) for value in self.law)
+
+    def log_pdf(self, y: Array) -> Array:
+        """Log density, or log probability of counts and of a zero that has one."""
+        log_density = self._at(self.family.log_density, y)
+        if self.starts_at_zero:
+            log_density = np.nan_to_num(log_density, nan=-np.inf, posinf=-np.inf)
+            log_density[np.broadcast_to(y[:, None] < 0, log_density.shape)] = -np.inf
+        if self.family.is_discrete:
+            log_density[
+                np.broadcast_to(y[:, None] != np.rint(y[:, None]), log_density.shape)
+            ] = -np.inf
+        if self.has_points:
+            point = np.where(y[:, None] == 0, 0.0, -np.inf)
+            log_density = np.where(self.points[..., None], point, log_density)
+        with np.errstate(divide="ignore"):
+            log_density += np.log(self.weights)[..., None]
+            highest = log_density.max(axis=1)
+            floor = np.where(np.isfinite(highest), highest, 0.0)
+            return floor + np.log(np.exp(log_density - floor[:, None]).sum(axis=1))
+
+    def cdf(self, y: Array) -> Array:
+        """Probability of values up to `y`."""
+        below = self._at(self.family.cdf, y)
+        if self.has_points:
+            below = np.where(self.points[..., None], y[:, None] >= 0, below)
+        return np.minimum((self.weights[..., None] * below).sum(axis=1), 1.0)
+
+    def cdf_below(self, y: Array) -> Array:
+        """Probability of values below `y`."""
+        if self.family.is_discrete:
+            return self.cdf(np.ceil(y) - 1.0)
+        below = self.cdf(y)
+        return np.where(y == 0, 0.0, below) if self.starts_at_zero else below
+
+    def at_zero(self) -> Array:
+        """Probability (n,) of zero itself, where the law is not one of counts."""
+        if self.family.is_discrete or not self.starts_at_zero:
+            return np.zeros(len(self))
+        return self.cdf(np.zeros((len(self), 1)))[:, 0]
+
+    def component_quantiles(self, levels: Array) -> Array:
+        """Quantiles (n, J, M), maybe rough, of each component at `levels` (n or 1, M)."""
+        found = self._at(self.family.ppf, levels)
+        return np.where(self.points[..., None], 0.0, found) if self.has_points else found
+
+    def variances(self) -> Array:
+        """Variance (n, J) of each component."""
+        found = self.family.variance(self.means, *self.live)
+        return np.where(self.points, 0.0, found)
+
+    def _at(self, function: Callable[..., Array], y: Array) -> Array:
+        """A function of the family for each component and point, (n, J, M)."""
+        law = [value[..., None] for value in self.live]
+        with np.errstate(divide="ignore", invalid="ignore"):
+            found = function(y[:, None], self.means[..., None], *law)
+        return np.require(found, requirements="W")
+
+
+def by_rows(
+    function: Callable[..., Array], marginal: Marginal, n_points: int, *arrays: Array
+) -> Array:
+    """`function(marginal, *arrays)` for the rows in pieces that fit into memory.
+
+    Each of the `arrays` has a row for each row; `n_points` says how many points the function looks
+    at in one.
+    """
+    size = max(1, CHUNK // max(1, n_points * marginal.means.shape[1]))
+    if size >= len(marginal):
+        return function(marginal, *arrays)
+    pieces = [slice(first, first + size) for first in range(0, len(marginal), size)]
+    return np.concatenate(
+        [function(marginal.take(rows), *(part[rows] for part in arrays)) for rows in pieces]
+    )

@@ -1,0 +1,92 @@
+"""Quantiles of mixtures: safeguarded Newton steps for all rows and levels at once."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from .._numeric import Array
+from ._marginal import Marginal, by_rows
+
+MAX_STEPS = 200
+PRECISION = 1e-13
+
+
+def quantiles(marginal: Marginal, levels: Array) -> Array:
+    """Quantiles (n, m) at `levels` (m,).
+
+    A quantile of a mixture lies between those of its components, which gives the first bracket.
+    Laws whose quantiles are rough are those of positive targets: they lie above zero, and as high
+    as they turn out to.
+    """
+    return by_rows(lambda part: _quantiles(part, levels), marginal, 4 * len(levels))
+
+
+def _quantiles(marginal: Marginal, levels: Array) -> Array:
+    ends = marginal.component_quantiles(levels[None])
+    used = (marginal.weights > 0)[..., None]
+    low = np.where(used, ends, np.inf).min(axis=1)
+    high = np.where(used, ends, -np.inf).max(axis=1)
+    rows = np.repeat(np.arange(len(marginal)), len(levels))
+    level = np.tile(levels, len(marginal))
+    search = _search_counts if marginal.family.is_discrete else _search
+    found = search(marginal.take(rows), level, low.ravel(), high.ravel())
+    return found.reshape(low.shape)
+
+
+def _search(marginal: Marginal, level: Array, low: Array, high: Array) -> Array:
+    """Quantiles (n,) between `low` and `high`, at one `level` for each row."""
+    if not marginal.family.exact_ppf:
+        low, high = np.zeros_like(low), _high_enough(marginal, level, high)
+    found, left = high.copy(), (low < high) & np.isfinite(high)
+    if marginal.starts_at_zero:
+        # Where zero has a probability the distribution jumps, and Newton must not come near.
+        at_zero = left & (marginal.at_zero() >= level)
+        found[at_zero], left = 0.0, left & ~at_zero
+    rows = np.flatnonzero(left)
+    part, level, low, high = marginal.take(rows), level[rows], low[rows], high[rows]
+    point, last = 0.5 * (low + high), high - low
+    for _ in range(MAX_STEPS):
+        if not len(rows):
+            break
+        miss = part.cdf(point[:, None])[:, 0] - level
+        low, high = np.where(miss < 0, point, low), np.where(miss < 0, high, point)
+        step = _step(part, point, miss, low, high, last)
+        new = np.clip(point - step, low, high)
+        done = (np.abs(miss) <= PRECISION * np.minimum(level, 1 - level)) | (new == point)
+        found[rows] = point
+        rest = np.flatnonzero(~done)
+        rows, part = rows[rest], part.take(rest)
+        level, low, high, point, last = (
+            values[rest] for values in (level, low, high, new, np.abs(step))
+        )
+    return found
+
+
+def _high_enough(marginal: Marginal, level: Array, high: Array) -> Array:
+    """Points (n,) from `high` on, below which the probability reaches `level`."""
+    unlimited, high = level == 1, np.where(np.isfinite(high), high, 1.0)
+    while (short := ~unlimited & (marginal.cdf(high[:, None])[:, 0] < level)).any():
+        high = np.where(short, 2 * high, high)
+    return np.where(unlimited, np.inf, high)
+
+
+def _step(
+    marginal: Marginal, point: Array, miss: Array, low: Array, high: Array, last: Array
+) -> Array:
+    """Newton's step where it stays within the bracket and halves the last; else to the middle."""
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        newton = miss / np.exp(marginal.log_pdf(point[:, None])[:, 0])
+        inside = (point - newton > low) & (point - newton < high)
+        good = inside & (np.abs(newton) <= 0.5 * last)
+    return np.where(good, newton, point - 0.5 * (low + high))
+
+
+def _search_counts(marginal: Marginal, level: Array, low: Array, high: Array) -> Array:
+    """The smallest counts (n,) whose probability, with all below, reaches the `level`."""
+    low, high = np.maximum(low - 1, -1.0), high.copy()
+    while (wide := np.flatnonzero(np.isfinite(high) & (high > low + 1))).size:
+        middle = np.floor(0.5 * (low[wide] + high[wide]))
+        reached = marginal.take(wide).cdf(middle[:, None])[:, 0] >= level[wide] - PRECISION
+        high[wide] = np.where(reached, middle, high[wide])
+        low[wide] = np.where(reached, low[wide], middle)
+    return high

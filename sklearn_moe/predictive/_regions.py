@@ -1,0 +1,146 @@
+"""Where a mixture is dense: its mode, and regions of highest density, which may be in pieces."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import ndtr
+
+from .._numeric import Array
+from ._marginal import Marginal, by_rows
+
+# Quantiles of each component that make up a grid fine where the density changes.
+LEVELS = ndtr(np.linspace(-5.0, 5.0, 81))
+SMALLEST = 1e-9
+GOLDEN = (np.sqrt(5.0) - 1.0) / 2.0
+N_STEPS, N_BISECTIONS = 45, 36
+
+
+def modes(marginal: Marginal) -> Array:
+    """Points (n,) of highest density; zero where it has half of the probability."""
+    return by_rows(_modes, marginal, len(LEVELS) * marginal.means.shape[1])
+
+
+def _modes(marginal: Marginal) -> Array:
+    grid = _grid(marginal)
+    log_pdf = marginal.log_pdf(grid)
+    best = log_pdf.argmax(axis=1)
+    rows = np.arange(len(marginal))
+    if marginal.family.is_discrete:
+        return grid[rows, best]
+    low = grid[rows, np.maximum(best - 1, 0)]
+    high = grid[rows, np.minimum(best + 1, grid.shape[1] - 1)]
+    found = _climb(marginal, low, high)
+    return np.where(marginal.at_zero() >= 0.5, 0.0, found)
+
+
+def _climb(marginal: Marginal, low: Array, high: Array) -> Array:
+    """Golden section between `low` and `high` (n,)."""
+    for _ in range(N_STEPS):
+        reach = GOLDEN * (high - low)
+        at = marginal.log_pdf(np.column_stack([high - reach, low + reach]))
+        rising = at[:, 0] < at[:, 1]
+        low, high = np.where(rising, high - reach, low), np.where(rising, high, low + reach)
+    return 0.5 * (low + high)
+
+
+def _grid(marginal: Marginal) -> Array:
+    """Points (n, M) in rising order; whole numbers for counts, all that have any probability."""
+    ends = marginal.component_quantiles(LEVELS[None])
+    if marginal.family.is_discrete:
+        last = int(ends.max()) + 1
+        return np.broadcast_to(np.arange(last + 1.0), (len(marginal), last + 1))
+    ends = np.where((marginal.weights > 0)[..., None], ends, ends[:, :1]).reshape(len(ends), -1)
+    if marginal.starts_at_zero:
+        # Zero may have a probability, which is no density.
+        ends = np.maximum(ends, SMALLEST * ends.max(axis=1, keepdims=True))
+    return np.sort(ends, axis=1)
+
+
+def highest_density(marginal: Marginal, coverage: float) -> Array:
+    """The smallest regions that hold `coverage`: pieces (n, P, 2), NaN where a row has fewer."""
+    n_points = 2 * len(LEVELS) * marginal.means.shape[1]
+    size = max(1, 2**20 // (n_points * marginal.means.shape[1]))
+    pieces = [
+        _regions(marginal.take(slice(first, first + size)), coverage)
+        for first in range(0, len(marginal), size)
+    ]
+    most = max(part.shape[1] for part in pieces)
+    return np.concatenate([_widened(part, most) for part in pieces])
+
+
+def _widened(pieces: Array, most: int) -> Array:
+    lacking = ((0, 0), (0, most - pieces.shape[1]), (0, 0))
+    return np.pad(pieces, lacking, constant_values=np.nan)
+
+
+def _regions(marginal: Marginal, coverage: float) -> Array:
+    grid = _grid(marginal)
+    density = np.exp(marginal.log_pdf(grid))
+    if marginal.family.is_discrete:
+        return _runs(_likeliest(density, coverage), grid, grid)
+    at_zero = marginal.at_zero()
+    low, high = np.zeros(len(grid)), density.max(axis=1)
+    for _ in range(N_BISECTIONS):
+        level = 0.5 * (low + high)
+        enough = at_zero + _mass_above(marginal, grid, density, level) >= coverage
+        low, high = np.where(enough, level, low), np.where(enough, high, level)
+    level = np.where(at_zero >= coverage, np.inf, low)
+    pieces = _pieces(grid, density, level)
+    return _with_zero(pieces, grid, at_zero) if at_zero.any() else pieces
+
+
+def _with_zero(pieces: Array, grid: Array, at_zero: Array) -> Array:
+    """The pieces and zero itself, where it has a probability: the densest point of all."""
+    touches = pieces[:, :1, 0] == grid[:, :1]
+    pieces = pieces.copy()
+    pieces[touches[:, 0], 0, 0] = 0.0
+    zero = np.where((at_zero > 0)[:, None] & ~touches, 0.0, np.nan)
+    found = np.concatenate([np.stack([zero, zero], axis=-1), pieces], axis=1)
+    order = np.argsort(found[..., 0], axis=1)[..., None]
+    found = np.take_along_axis(found, order, axis=1)
+    return found[:, ~np.isnan(found[..., 0]).all(axis=0)]
+
+
+def _mass_above(marginal: Marginal, grid: Array, density: Array, level: Array) -> Array:
+    """Probability (n,) of the pieces where the density exceeds `level` (n,)."""
+    pieces = _pieces(grid, density, level)
+    ends = np.where(np.isnan(pieces), 0.0, pieces).reshape(len(pieces), -1)
+    below = marginal.cdf(ends).reshape(pieces.shape)
+    return np.where(np.isnan(pieces[..., 0]), 0.0, below[..., 1] - below[..., 0]).sum(axis=1)
+
+
+def _pieces(grid: Array, density: Array, level: Array) -> Array:
+    """Pieces (n, P, 2) where the density, linear between the points, is at least `level` (n,)."""
+    above = density - level[:, None]
+    left, right = above[:, :-1], above[:, 1:]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        crossing = grid[:, :-1] + np.diff(grid, axis=1) * (left / (left - right))
+    crosses = (left >= 0) != (right >= 0)
+    edges = np.where(crosses, crossing, grid[:, 1:])
+    begins = np.column_stack([grid[:, 0], edges])
+    ends = np.column_stack([edges, grid[:, -1]])
+    return _runs(above >= 0, begins, ends)
+
+
+def _runs(inside: NDArray[np.bool_], begins: Array, ends: Array) -> Array:
+    """Runs of `inside` (n, M) as pieces (n, P, 2), from where they begin to where they end."""
+    none = np.zeros((len(inside), 1), dtype=bool)
+    before, after = np.hstack([none, inside[:, :-1]]), np.hstack([inside[:, 1:], none])
+    first, last = inside & ~before, inside & ~after
+    number = np.cumsum(first, axis=1) - 1
+    pieces = np.full((len(inside), max(1, int(number.max()) + 1), 2), np.nan)
+    for side, (marks, values) in enumerate(((first, begins), (last, ends))):
+        rows, columns = np.nonzero(marks)
+        pieces[rows, number[rows, columns], side] = values[rows, columns]
+    return pieces
+
+
+def _likeliest(probability: Array, coverage: float) -> NDArray[np.bool_]:
+    """The likeliest counts (n, M) that hold `coverage` between them."""
+    order = np.argsort(-probability, axis=1, kind="stable")
+    total = np.cumsum(np.take_along_axis(probability, order, axis=1), axis=1)
+    needed = np.hstack([np.ones((len(total), 1), dtype=bool), total[:, :-1] < coverage])
+    inside = np.zeros_like(needed)
+    np.put_along_axis(inside, order, needed, axis=1)
+    return inside

@@ -1,0 +1,262 @@
+"""Noise laws: densities, dispersions, draws, and the targets that they refuse."""
+
+import numpy as np
+import pytest
+from scipy import stats
+from scipy.integrate import quad
+
+from sklearn_moe import MixtureOfExpertsRegressor
+from sklearn_moe.families import (
+    FAMILIES,
+    Contaminated,
+    CountFamily,
+    Gamma,
+    Gaussian,
+    InverseGaussian,
+    Laplace,
+    LogNormal,
+    NegativeBinomial,
+    Poisson,
+    PositiveFamily,
+    StudentT,
+    Tweedie,
+)
+from sklearn_moe.predictive import MixtureDistribution
+
+LAWS = {
+    "gaussian": (Gaussian(), (0.5,)),
+    "student_t": (StudentT(), (0.5, 5.0)),
+    "laplace": (Laplace(), (0.5,)),
+    "lognormal": (LogNormal(), (0.3,)),
+    "lognormal median": (LogNormal(expert_says="median"), (0.3,)),
+    "gamma": (Gamma(), (0.4,)),
+    "inverse gaussian": (InverseGaussian(), (0.2,)),
+    "tweedie": (Tweedie(power=1.5), (0.8,)),
+    "poisson": (Poisson(), (1.0,)),
+    "negative binomial": (NegativeBinomial(), (0.4,)),
+}
+MEANS = np.array([0.7, 2.0, 6.0])
+
+
+def law_at(name, means=MEANS):
+    """One component around each of the `means`."""
+    family, law = LAWS[name]
+    family = family.prepared(np.array([[1.0], [3.0]]), np.ones(2))
+    law = np.reshape(law, (1, 1, -1))
+    means = family.adjust(means[:, None, None], law)
+    return MixtureDistribution(family.of_means(), np.zeros((len(means), 1)), means, law)
+
+
+def test_all_names_are_tried():
+    assert {type(family) for family, _ in LAWS.values()} == set(FAMILIES.values())
+
+
+@pytest.mark.parametrize("name", LAWS)
+def test_density_integrates_to_one_and_to_the_moments(name):
+    law = law_at(name)
+    for row, (mean, var) in enumerate(zip(law.mean(), law.var(), strict=True)):
+        at = law[[row]]
+        if law.is_discrete:
+            counts = np.arange(400.0)
+            density = np.array([at.pdf([count])[0] for count in counts])
+            moments = [(density * counts**power).sum() for power in (0, 1, 2)]
+        else:
+            low = 0 if isinstance(law.family, PositiveFamily) else -np.inf
+            moments = [
+                sum(
+                    quad(lambda y, p=power: y**p * at.pdf([y])[0], *ends, limit=200)[0]  # noqa: B023
+                    for ends in ((low, mean), (mean, np.inf))
+                )
+                for power in (0, 1, 2)
+            ]
+            if name == "tweedie":
+                moments[0] += at.pdf([0.0])[0]
+        assert moments[0] == pytest.approx(1, abs=1e-6)
+        assert moments[1] == pytest.approx(mean, rel=1e-5, abs=1e-6)
+        assert moments[2] - mean**2 == pytest.approx(var, rel=1e-4)
+
+
+@pytest.mark.parametrize("name", [name for name in LAWS if name != "tweedie"])
+def test_density_and_probability_are_those_of_scipy(name):
+    law = law_at(name)
+    y = np.array([1.0, 3.0, 4.0])
+    parts = [np.array([value]) for value in LAWS[name][1]]
+    frozen = law.family.frozen(law.mean(), *parts)
+    density = frozen.logpmf(y) if law.is_discrete else frozen.logpdf(y)
+    np.testing.assert_allclose(law.logpdf(y), density, rtol=1e-10)
+    np.testing.assert_allclose(law.cdf(y), frozen.cdf(y), rtol=1e-10)
+    np.testing.assert_allclose(law.mean(), frozen.mean(), rtol=1e-10)
+    np.testing.assert_allclose(law.var(), frozen.var(), rtol=1e-10)
+    np.testing.assert_allclose(law.ppf(0.3), frozen.ppf(0.3), rtol=1e-8)
+
+
+def test_tweedie_is_a_poisson_number_of_gammas():
+    law, rng = law_at("tweedie"), np.random.default_rng(0)
+    rate = law.mean() ** 0.5 / (0.8 * 0.5)
+    np.testing.assert_allclose(law.pdf(np.zeros(3)), np.exp(-rate))
+    number = rng.poisson(rate, size=(40_000, 3))
+    amount = rng.gamma(np.maximum(number, 1), 0.8 * 0.5 * law.mean() ** 0.5) * (number > 0)
+    below = (amount <= 1.5).mean(axis=0)
+    np.testing.assert_allclose(law.cdf(np.full(3, 1.5)), below, atol=0.01)
+
+
+def test_tweedie_of_tiny_dispersion_is_nearly_normal():
+    family = Tweedie().prepared(np.array([[3.0]]), np.ones(1))
+    law = MixtureDistribution(
+        family, np.zeros((1, 1)), np.full((1, 1, 1), 3.0), np.full((1, 1, 1), 1e-4)
+    )
+    normal = stats.norm(3.0, law.std()[0])
+    y = normal.ppf([0.2, 0.5, 0.9])
+    np.testing.assert_allclose([law.cdf([at])[0] for at in y], [0.2, 0.5, 0.9], atol=0.01)
+    np.testing.assert_allclose([law.pdf([at])[0] for at in y], normal.pdf(y), rtol=0.03)
+
+
+@pytest.mark.parametrize("name", LAWS)
+def test_draws_have_the_moments_and_fall_uniformly(name):
+    law = law_at(name, np.full(4000, 2.0))
+    drawn = law.sample(25, random_state=0)
+    assert drawn.shape == (4000, 25)
+    assert drawn.mean() == pytest.approx(law.mean()[0], rel=0.02)
+    assert drawn.var() == pytest.approx(law.var()[0], rel=0.06)
+    y = drawn[:, 0]
+    below, up_to = law.cdf_below(y), law.cdf(y)
+    assert (below <= up_to).all()
+    if not (law.is_discrete or name == "tweedie"):
+        np.testing.assert_array_equal(below, up_to)
+    chance = np.random.default_rng(1).uniform(size=len(y))
+    assert stats.kstest(below + chance * (up_to - below), "uniform").pvalue > 1e-3
+
+
+def simulated(name, n=400, seed=0):
+    """Targets, means of three experts that are all a little wrong, and weights."""
+    family, _ = LAWS[name]
+    rng = np.random.default_rng(seed)
+    mean = np.exp(rng.uniform(0, 2, size=(n, 1))) * np.array([1.0, 1.2, 0.8])
+    y = law_at(name, mean[:, 0]).sample(1, random_state=seed)
+    return family.prepared(y, np.ones(n)), y, mean[..., None], rng.dirichlet(np.ones(3), n)
+
+
+@pytest.mark.parametrize("name", [name for name in LAWS if name != "poisson"])
+@pytest.mark.parametrize("shared", [False, True])
+def test_dispersion_is_the_most_likely_one(name, shared):
+    family, y, mean, weights = simulated(name)
+    family = type(family)(**{**vars(family), "shared": shared})
+    law = family.fit_dispersion(y, mean, weights)
+    assert law.shape == (3, 1, family.n_parameters)
+    assert (np.ptp(law, axis=0) == 0).all() == shared
+
+    def likelihood(at):
+        found = (weights * family.log_prob(y, mean, at)).sum(axis=0)
+        return found.sum() if shared else found
+
+    best = likelihood(law)
+    for parameter in range(family.n_parameters):
+        for factor in (0.99, 1.01):
+            other = law.copy()
+            other[..., parameter] *= factor
+            assert np.all(likelihood(other) < best)
+            slope = np.abs(best - likelihood(other)) / np.sum(weights)
+            assert np.all(slope < 1e-3)
+
+
+@pytest.mark.parametrize("name", LAWS)
+def test_dispersion_does_not_depend_on_the_unit(name):
+    family, y, mean, weights = simulated(name)
+    if isinstance(family, CountFamily):
+        pytest.skip("counts have no unit")
+    law = family.fit_dispersion(y, mean, weights)
+    scaled, big = LAWS[name][0].prepared(1000 * y, np.ones(len(y))), (1000 * y, 1000 * mean)
+    change = scaled.log_prob(*big, scaled.fit_dispersion(*big, weights))
+    change -= family.log_prob(y, mean, law)
+    expected = -np.log(1000) * (y > 0 if name == "tweedie" else np.ones_like(y))
+    np.testing.assert_allclose(change, np.broadcast_to(expected, change.shape), atol=1e-5)
+
+
+@pytest.mark.parametrize("name", LAWS)
+def test_weights_equal_repeats(name):
+    family, y, mean, weights = simulated(name, 100)
+    times = np.arange(100) % 3 + 1
+    by_weight = family.fit_dispersion(y, mean, weights * times[:, None])
+    rows = np.repeat(np.arange(100), times)
+    repeated = family.fit_dispersion(y[rows], mean[rows], weights[rows])
+    np.testing.assert_allclose(by_weight, repeated, rtol=1e-6)
+
+
+def test_rows_far_away_count_for_less():
+    residual = np.array([[0.0], [1.0], [10.0]])
+    mean = np.zeros((3, 1, 1))
+    for family, law in ((StudentT(), [[[1.0, 3.0]]]), (Laplace(), [[[1.0]]])):
+        latent = family.latent_weights(residual, mean, np.array(law))
+        assert (np.diff(latent[:, 0]) < 0).all()
+        assert type(family)(reweight=False).latent_weights(residual, mean, np.array(law)) is None
+    assert Gaussian().latent_weights(residual, mean, np.ones((1, 1, 1))) is None
+
+
+def test_several_outputs_are_independent():
+    rng = np.random.default_rng(0)
+    y, mean = rng.gamma(2, size=(50, 2)), rng.gamma(5, size=(50, 3, 2))
+    weights = rng.dirichlet(np.ones(3), 50)
+    family = Gamma().prepared(y, np.ones(50))
+    both = family.fit_dispersion(y, mean, weights)
+    assert both.shape == (3, 2, 1)
+    total = np.zeros((50, 3))
+    for output in range(2):
+        one = Gamma().prepared(y[:, [output]], np.ones(50))
+        law = one.fit_dispersion(y[:, [output]], mean[..., [output]], weights)
+        np.testing.assert_allclose(law[:, 0], both[:, output])
+        total += one.log_prob(y[:, [output]], mean[..., [output]], law)
+    np.testing.assert_allclose(family.log_prob(y, mean, both), total)
+
+
+@pytest.mark.parametrize(
+    ("family", "bad", "message"),
+    [
+        ("poisson", -1.0, "not negative.*holds -1.*gaussian"),
+        ("poisson", 0.5, "for counts; y holds 0.5"),
+        ("negative_binomial", 2.5, "for counts"),
+        ("gamma", 0.0, "positive targets; y holds 0.*DummyRegressor"),
+        ("lognormal", -2.0, "not negative"),
+        ("inverse_gaussian", 0.0, "positive targets"),
+        ("tweedie", -0.1, "not negative"),
+    ],
+)
+def test_targets_that_are_not_of_the_law_are_refused(family, bad, message):
+    X, y = np.arange(20.0)[:, None], np.ones(20)
+    y[3] = bad
+    with pytest.raises(ValueError, match=message):
+        MixtureOfExpertsRegressor(family=family).fit(X, y)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: StudentT(df=1.0), "df=1.0 must be a number above 1"),
+        (lambda: StudentT(df="many"), "df='many'"),
+        (lambda: Tweedie(power=2.0), "power=2.0 must be above 1 and below 2.*gamma"),
+        (lambda: LogNormal(expert_says="mode"), "expert_says='mode'.*median"),
+    ],
+)
+def test_bad_parameters_are_refused(make, message):
+    with pytest.raises(ValueError, match=message):
+        make()
+
+
+def test_fixed_degrees_of_freedom_stay():
+    _, y, mean, weights = simulated("student_t")
+    fixed = StudentT(df=4.0).prepared(y, np.ones(len(y)))
+    np.testing.assert_array_equal(fixed.fit_dispersion(y, mean, weights)[..., 1], 4.0)
+
+
+def test_background_takes_what_no_expert_explains():
+    rng = np.random.default_rng(0)
+    y = np.concatenate([rng.normal(size=480), rng.uniform(-40, 40, size=20)])[:, None]
+    law = Contaminated(law=Gaussian().prepared(y, np.ones(500)), fraction=0.04)
+    mean, weights = np.zeros((500, 1, 1)), np.ones((500, 1))
+    variance = law.fit_dispersion(y, mean, weights)
+    assert variance.item() == pytest.approx(1.0, abs=0.25)
+    best = law.log_prob(y, mean, variance).sum()
+    for factor in (0.98, 1.02):
+        assert law.log_prob(y, mean, factor * variance).sum() < best
+    clean = law.clean_proba(y, mean, variance)[:, 0]
+    assert clean[np.abs(y[:, 0]) > 8].max() < 1e-3
+    assert clean[np.abs(y[:, 0]) < 2].min() > 0.9

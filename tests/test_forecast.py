@@ -1,0 +1,319 @@
+"""Mixtures under every noise law: EM, references, and what the regressor says beside the mean."""
+
+import gzip
+import json
+import pickle
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.base import clone
+from sklearn.compose import TransformedTargetRegressor
+from sklearn.dummy import DummyRegressor
+from sklearn.ensemble import HistGradientBoostingRegressor
+from sklearn.linear_model import (
+    GammaRegressor,
+    LinearRegression,
+    PoissonRegressor,
+    Ridge,
+    TweedieRegressor,
+)
+from sklearn.model_selection import GridSearchCV
+from sklearn.tree import DecisionTreeRegressor
+
+from sklearn_moe import MixtureOfExpertsRegressor, SoftmaxGate
+from sklearn_moe.families import FAMILIES, LogNormal, StudentT
+
+GOLDEN = Path(__file__).parent / "golden"
+NEWTON = {"solver": "newton-cholesky", "alpha": 0, "tol": 1e-10, "max_iter": 1000}
+# For each law, experts that maximise its likelihood: then in-sample EM never goes down.
+SUITED = {
+    "gaussian": LinearRegression(),
+    "student_t": LinearRegression(),
+    "laplace": LinearRegression(),
+    "poisson": PoissonRegressor(**NEWTON),
+    "gamma": GammaRegressor(**NEWTON),
+    "tweedie": TweedieRegressor(power=1.5, link="log", **NEWTON),
+    "inverse_gaussian": TweedieRegressor(power=3, link="log", alpha=0, tol=1e-8, max_iter=10_000),
+    LogNormal(expert_says="median"): TransformedTargetRegressor(
+        LinearRegression(), func=np.log, inverse_func=np.exp
+    ),
+}
+RNG = np.random.default_rng(0)
+X = RNG.uniform(-1, 1, size=(300, 2))
+LEVEL = np.where(X[:, 0] > 0, np.exp(0.5 + X[:, 1]), np.exp(2.5 - X[:, 1]))
+TARGETS = {
+    "gaussian": LEVEL + RNG.normal(size=300),
+    "student_t": LEVEL + RNG.standard_t(3, size=300),
+    "laplace": LEVEL + RNG.laplace(size=300),
+    "lognormal": LEVEL * np.exp(0.3 * RNG.normal(size=300)),
+    "gamma": RNG.gamma(4, LEVEL / 4),
+    "inverse_gaussian": RNG.wald(LEVEL, 5 * LEVEL),
+    "tweedie": np.where(RNG.uniform(size=300) < 0.2, 0, RNG.gamma(4, LEVEL / 4)),
+    "poisson": RNG.poisson(LEVEL).astype(float),
+    "negative_binomial": RNG.negative_binomial(3, 3 / (3 + LEVEL)).astype(float),
+}
+
+
+def name_of(family):
+    return family if isinstance(family, str) else "lognormal"
+
+
+@pytest.mark.parametrize("family", SUITED, ids=str)
+@pytest.mark.filterwarnings("ignore:EM did not settle")
+def test_in_sample_em_never_goes_down(family):
+    resp = np.where(X[:, :1] > 0, [0.8, 0.2], [0.2, 0.8])
+    moe = MixtureOfExpertsRegressor(
+        SUITED[family], family=family, cv=None, init=resp, max_iter=25, tol=0
+    ).fit(X, TARGETS[name_of(family)])
+    assert len(moe.lower_bounds_) == 25
+    assert np.diff(moe.lower_bounds_).min() > -1e-7
+    assert moe.lower_bounds_[-1] > moe.lower_bounds_[0] + 1e-3
+
+
+def golden(name):
+    parts = json.loads(gzip.decompress((GOLDEN / name).read_bytes()))
+    return {key: np.array(value) for key, value in parts.items()}
+
+
+def start_of(parts):
+    n_experts = len(parts["expert_intercept"])
+    return 0.9 * np.eye(n_experts)[parts["labels"]] + 0.1 / n_experts
+
+
+def gate_at(parts):
+    scores = parts["X"] @ parts["gate_coef"] + parts["gate_intercept"]
+    return np.exp(scores - np.logaddexp.reduce(scores, axis=1, keepdims=True))
+
+
+@pytest.mark.parametrize("name", sorted(p.name for p in GOLDEN.glob("poisson_*.json.gz")))
+def test_poisson_mixtures_are_those_of_flexmix(name):
+    parts = golden(name)
+    options = {"family": "poisson", "gate": SoftmaxGate(alpha=0), "cv": None}
+    moe = MixtureOfExpertsRegressor(
+        PoissonRegressor(**NEWTON),
+        len(parts["expert_intercept"]),
+        init=start_of(parts),
+        tol=1e-11,
+        max_iter=2000,
+        **options,
+    ).fit(parts["X"], parts["y"])
+    total = moe.log_prob(parts["X"], parts["y"]).sum()
+    assert total == pytest.approx(parts["log_likelihood"], abs=1e-5)
+    coefs = np.column_stack([expert.coef_ for expert in moe.experts_])
+    np.testing.assert_allclose(coefs, parts["expert_coef"], atol=1e-4)
+    np.testing.assert_allclose(moe.gate_proba(parts["X"]), gate_at(parts), atol=1e-3)
+
+
+@pytest.mark.parametrize("name", sorted(p.name for p in GOLDEN.glob("student_t_*.json.gz")))
+def test_student_t_mixtures_are_those_of_direct_maximisation(name):
+    parts = golden(name)
+    moe = MixtureOfExpertsRegressor(
+        LinearRegression(),
+        len(parts["expert_intercept"]),
+        family="student_t",
+        gate=SoftmaxGate(alpha=0),
+        cv=None,
+        init=start_of(parts),
+        tol=1e-11,
+        max_iter=5000,
+    ).fit(parts["X"], parts["y"])
+    total = moe.log_prob(parts["X"], parts["y"]).sum()
+    assert total == pytest.approx(parts["log_likelihood"], abs=1e-5)
+    coefs = np.column_stack([expert.coef_ for expert in moe.experts_])
+    np.testing.assert_allclose(coefs, parts["expert_coef"], atol=1e-4)
+    np.testing.assert_allclose(moe.dispersions_, parts["scale2"], rtol=1e-3)
+    np.testing.assert_allclose(moe.df_, parts["df"], rtol=1e-3)
+    np.testing.assert_allclose(moe.gate_proba(parts["X"]), gate_at(parts), atol=1e-3)
+
+
+@pytest.mark.parametrize("expert", [Ridge(1e-3), DecisionTreeRegressor(max_depth=4)], ids=str)
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("n_outputs", [1, 2])
+def test_every_law_with_any_expert(family, expert, n_outputs):
+    y = TARGETS[family]
+    y = y if n_outputs == 1 else np.column_stack([y, y[::-1]])
+    moe = MixtureOfExpertsRegressor(
+        expert, family=family, random_state=0, n_init=2, calibrate="conformal"
+    ).fit(X, y, sample_weight=RNG.integers(1, 3, size=300))
+    dist = moe.predict_dist(X)
+    assert moe.lower_bound_ > -np.inf
+    assert moe.dispersions_.shape == ((moe.n_experts_, 2) if n_outputs == 2 else (moe.n_experts_,))
+    np.testing.assert_allclose(moe.log_prob(X, y), dist.logpdf(y), rtol=1e-10)
+    np.testing.assert_allclose(moe.responsibilities(X, y).sum(axis=1), 1)
+    mean, std = moe.predict(X, return_std=True)
+    if moe.n_experts_ > 1:
+        np.testing.assert_allclose(mean, dist.mean())
+    np.testing.assert_allclose(std**2, moe.predict_var(X))
+    np.testing.assert_array_equal(moe.predict_quantiles(X, [0.1, 0.7]), dist.ppf([0.1, 0.7]))
+    interval = moe.predict_interval(X, 0.8)
+    assert interval.shape == (*y.shape, 2)
+    assert (interval[..., 0] <= interval[..., 1]).all()
+    assert moe.sample_y(X, 3, random_state=0).shape == (*y.shape, 3)
+    again = pickle.loads(pickle.dumps(moe))
+    np.testing.assert_array_equal(again.predict_interval(X, 0.8), interval)
+    assert (moe.df_ is None) == (family != "student_t")
+
+
+def test_one_law_after_another_leaves_nothing_behind():
+    moe = MixtureOfExpertsRegressor(family="student_t", random_state=0).fit(X, TARGETS["student_t"])
+    assert moe.df_.shape == (2,)
+    moe.set_params(family="gaussian").fit(X, TARGETS["student_t"])
+    assert moe.df_ is None
+
+
+def test_laws_can_be_searched():
+    search = GridSearchCV(
+        MixtureOfExpertsRegressor(random_state=0, n_init=1, verdict=False),
+        {"family": ["gaussian", StudentT(df=4.0), "laplace"]},
+        cv=2,
+        scoring=lambda moe, X, y: moe.log_prob(X, y).mean(),
+    ).fit(X, TARGETS["student_t"])
+    assert search.best_params_["family"] != "gaussian"
+    assert clone(search.best_estimator_).family == search.best_params_["family"]
+
+
+def test_student_t_experts_are_robust():
+    y = np.where(X[:, 0] > 0, 4 + 2 * X[:, 1], -3 - 2 * X[:, 1]) + 0.3 * RNG.normal(size=300)
+    spoilt = y.copy()
+    spoilt[::15] += 30
+    options = {"random_state": 0, "verdict": False}
+    error = {}
+    for family in ("gaussian", "student_t", "laplace"):
+        moe = MixtureOfExpertsRegressor(family=family, **options).fit(X, spoilt)
+        error[family] = np.sqrt(np.mean((moe.predict(X) - y) ** 2))
+    assert error["student_t"] < 0.5 * error["gaussian"]
+    assert error["laplace"] < 0.8 * error["gaussian"]
+
+
+def test_median_experts_go_without_latent_weights():
+    law = FAMILIES["laplace"](reweight=False)
+    moe = MixtureOfExpertsRegressor(
+        DummyRegressor(strategy="median"),
+        family=law,
+        cv=None,
+        init=np.eye(2)[(X[:, 0] > 0).astype(int)],
+    ).fit(X, TARGETS["laplace"])
+    assert np.diff(moe.lower_bounds_).min() > -1e-7
+
+
+def test_hurdle_of_zeros_and_amounts():
+    rng = np.random.default_rng(1)
+    none = rng.uniform(size=600) < 1 / (1 + np.exp(3 * (Z := rng.uniform(-1, 1, (600, 2)))[:, 0]))
+    amount = np.exp(1 + Z[:, 1])
+    y = np.where(none, 0.0, rng.gamma(5, amount / 5))
+    zero = DummyRegressor(strategy="constant", constant=0)
+    tree = HistGradientBoostingRegressor(max_iter=30)
+    moe = MixtureOfExpertsRegressor(
+        [("zero", zero), ("amount", tree)], family="gamma", random_state=0, verdict=False
+    ).fit(Z, y)
+    assert moe.expert_names_ == ["zero", "amount"]
+    resp = moe.responsibilities(Z, y)
+    np.testing.assert_allclose(resp[:, 0], none, atol=1e-9)
+    assert moe.dispersions_[0] == 0
+    assert moe.dispersions_[1] == pytest.approx(0.2, abs=0.06)
+    dist = moe.predict_dist(Z)
+    truth = 1 / (1 + np.exp(3 * Z[:, 0]))
+    assert np.abs(dist.cdf(np.zeros(600)) - truth).mean() < 0.05
+    assert moe.predict(Z) == pytest.approx(dist.mean())
+    assert np.corrcoef(moe.predict(Z), (1 - truth) * amount)[0, 1] > 0.95
+    with pytest.raises(ValueError, match="add an expert for zeros"):
+        MixtureOfExpertsRegressor(tree, family="gamma").fit(Z, y)
+
+
+def test_zero_inflated_counts():
+    rng = np.random.default_rng(1)
+    Z = rng.uniform(-1, 1, (800, 2))
+    absent = rng.uniform(size=800) < 1 / (1 + np.exp(4 * Z[:, 0]))
+    y = np.where(absent, 0, rng.poisson(np.exp(1.5 + Z[:, 1])))
+    zero = DummyRegressor(strategy="constant", constant=0)
+    experts = [("zero", zero), ("count", PoissonRegressor(alpha=1e-6))]
+    moe = MixtureOfExpertsRegressor(experts, family="poisson", random_state=0).fit(Z, y)
+    assert moe.experts_[1].coef_ == pytest.approx([0, 1], abs=0.12)
+    assert moe.gain_ > 5 * moe.gain_stderr_
+
+
+def test_outliers_go_to_the_background():
+    y = np.where(X[:, 0] > 0, 4 + 2 * X[:, 1], -3 - 2 * X[:, 1]) + 0.3 * RNG.normal(size=300)
+    spoilt = y.copy()
+    spoilt[::15] += RNG.choice([-30, 30], size=20)
+    moe = MixtureOfExpertsRegressor(outlier_fraction=0.1, random_state=0, verdict=False)
+    moe.fit(X, spoilt)
+    proba = moe.outlier_proba(X, spoilt)
+    assert proba[::15].min() > 0.99
+    assert np.delete(proba, np.s_[::15]).max() < 0.9
+    clean = clone(moe).fit(X, y)
+    error, least = (np.sqrt(np.mean((m.predict(X) - y) ** 2)) for m in (moe, clean))
+    assert error < 1.05 * least
+    assert moe.dispersions_ == pytest.approx([0.09, 0.09], rel=0.5)
+    dist = moe.predict_dist(X)
+    np.testing.assert_allclose(dist.logpdf(spoilt), moe.log_prob(X, spoilt), rtol=1e-10)
+    np.testing.assert_allclose(dist.weights.sum(axis=1), 1)
+    assert (dist.std() > 3).all()
+    plain = MixtureOfExpertsRegressor(random_state=0, verdict=False).fit(X, spoilt)
+    np.testing.assert_array_equal(plain.outlier_proba(X, spoilt), 0)
+
+
+def test_conformal_intervals_hold_what_they_promise_for_laws_that_are_wrong():
+    rng = np.random.default_rng(0)
+    Z = rng.uniform(-1, 1, (4000, 2))
+    y = Z[:, 0] + rng.exponential(size=4000) ** 2  # nothing like a Gaussian
+    train, test = slice(0, 2000), slice(2000, None)
+    off = {}
+    for calibrate in (None, "conformal"):
+        moe = MixtureOfExpertsRegressor(n_experts=1, calibrate=calibrate, random_state=0).fit(
+            Z[train], y[train]
+        )
+        inside = []
+        for coverage in (0.5, 0.8, 0.95):
+            low, high = moe.predict_interval(Z[test], coverage).T
+            inside.append(np.mean((low <= y[test]) & (y[test] <= high)))
+        off[calibrate] = np.abs(np.array(inside) - [0.5, 0.8, 0.95]).max()
+    assert off["conformal"] < 0.03 < off[None]
+
+
+def test_conformal_levels_are_order_statistics():
+    moe = MixtureOfExpertsRegressor(calibrate="conformal", random_state=0)
+    moe.fit(X, TARGETS["gaussian"])
+    fell = np.sort(moe.calibration_.up_to[:, 0])
+    low, high = moe.calibration_.levels(0.9)
+    assert (low, high) == (fell[int(0.05 * 301) - 1], fell[-int(0.05 * 301)])
+    assert moe.calibration_.levels(0.999) == ([0.0], [1.0])
+    assert np.isinf(moe.predict_interval(X, 0.999)).all()
+
+
+@pytest.mark.parametrize("family", ["gaussian", "poisson"])
+def test_conformal_weights_equal_repeats(family):
+    times = np.arange(300) % 3 + 1
+    options = {"family": family, "calibrate": "conformal", "random_state": 0, "verdict": False}
+    by_weight = MixtureOfExpertsRegressor(**options).fit(X, TARGETS[family], times)
+    rows = np.repeat(np.arange(300), times)
+    repeated = MixtureOfExpertsRegressor(**options).fit(X[rows], TARGETS[family][rows])
+    for coverage in (0.5, 0.9):
+        levels = [np.ravel(moe.calibration_.levels(coverage)) for moe in (by_weight, repeated)]
+        np.testing.assert_allclose(*levels, rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"calibrate": "conformal", "cv": None}, "calibrate='conformal' needs out-of-fold.*cv=5"),
+        ({"outlier_fraction": 0.1, "family": "gamma"}, "outlier_fraction=0.1 is for family='gauss"),
+        ({"outlier_fraction": 0.7}, "outlier_fraction"),
+        ({"family": "cauchy"}, "family"),
+    ],
+)
+def test_what_does_not_go_together_is_refused(options, message):
+    moe = MixtureOfExpertsRegressor(**options)
+    with pytest.raises(ValueError, match=message):
+        moe.fit(X, np.abs(TARGETS["gaussian"]) + 1)
+    assert not hasattr(moe, "experts_")
+
+
+def test_frames_and_workers_make_no_difference():
+    frame = pd.DataFrame(X, columns=["a", "b"])
+    options = {"family": "student_t", "calibrate": "conformal", "random_state": 0}
+    one = MixtureOfExpertsRegressor(**options).fit(X, TARGETS["student_t"])
+    two = MixtureOfExpertsRegressor(n_jobs=2, **options).fit(frame, TARGETS["student_t"])
+    np.testing.assert_allclose(one.predict_interval(X), two.predict_interval(frame), rtol=1e-7)

@@ -1,0 +1,275 @@
+"""The predictive distribution: its parts agree with one another and with scipy."""
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from sklearn_moe.families import (
+    Gamma,
+    Gaussian,
+    InverseGaussian,
+    Laplace,
+    LogNormal,
+    NegativeBinomial,
+    Poisson,
+    StudentT,
+    Tweedie,
+)
+from sklearn_moe.predictive import MixtureDistribution
+from sklearn_moe.predictive import _integrals as integrals
+from sklearn_moe.predictive import _marginal as marginal
+
+LAWS = {
+    "gaussian": (Gaussian(), (0.5,)),
+    "student_t": (StudentT(), (0.5, 4.0)),
+    "laplace": (Laplace(), (0.5,)),
+    "lognormal": (LogNormal(), (0.3,)),
+    "gamma": (Gamma(), (0.4,)),
+    "inverse_gaussian": (InverseGaussian(), (0.2,)),
+    "tweedie": (Tweedie(power=1.4), (0.8,)),
+    "poisson": (Poisson(), (1.0,)),
+    "negative_binomial": (NegativeBinomial(), (0.4,)),
+}
+CONTINUOUS = [name for name in LAWS if name not in ("poisson", "negative_binomial", "tweedie")]
+N_ROWS, N_EXPERTS = 12, 3
+
+
+def mixture(name, n_outputs=1, by_row=False, seed=0, n_rows=N_ROWS):
+    family, law = LAWS[name]
+    rng = np.random.default_rng(seed)
+    means = np.exp(rng.uniform(0, 2.5, size=(n_rows, N_EXPERTS, n_outputs)))
+    log_weights = np.log(rng.dirichlet(np.ones(N_EXPERTS), n_rows))
+    shape = (n_rows, N_EXPERTS, n_outputs) if by_row else (N_EXPERTS, n_outputs)
+    laws = np.broadcast_to(law, (*shape, len(law))).copy()
+    if name != "poisson":
+        laws[..., 0] *= rng.uniform(0.5, 2, size=shape)
+    shape = () if n_outputs == 1 else (n_outputs,)
+    family = family.prepared(np.full((2, n_outputs), 3.0), np.ones(2))
+    return MixtureDistribution(family, log_weights, means, laws, shape)
+
+
+def components(distribution, row, output=0):
+    law = distribution.law if distribution.law.ndim == 3 else distribution.law[row]
+    means = distribution.means[row, :, output]
+    return distribution.family.frozen(means, *law[:, output].T)
+
+
+@pytest.mark.parametrize("by_row", [False, True])
+@pytest.mark.parametrize("name", [name for name in LAWS if name != "tweedie"])
+def test_is_the_mixture_of_the_components(name, by_row):
+    dist = mixture(name, by_row=by_row)
+    y = np.rint(dist.mean()) + 1
+    for row in range(N_ROWS):
+        parts, weights = components(dist, row), dist.weights[row]
+        density = parts.pmf(y[row]) if dist.is_discrete else parts.pdf(y[row])
+        assert dist.pdf(y)[row] == pytest.approx(weights @ density, rel=1e-9)
+        assert dist.cdf(y)[row] == pytest.approx(weights @ parts.cdf(y[row]), rel=1e-9)
+        mean = weights @ parts.mean()
+        assert dist.mean()[row] == pytest.approx(mean, rel=1e-9)
+        within = weights @ parts.var()
+        between = weights @ (parts.mean() - mean) ** 2
+        assert dist.var_within()[row] == pytest.approx(within, rel=1e-9)
+        assert dist.var_between()[row] == pytest.approx(between, rel=1e-9)
+    np.testing.assert_allclose(dist.std() ** 2, dist.var())
+    np.testing.assert_allclose(dist.logpdf(y), np.log(dist.pdf(y)))
+
+
+@pytest.mark.parametrize("name", LAWS)
+def test_quantiles_are_exact(name):
+    dist, levels = mixture(name), np.array([1e-6, 0.01, 0.3, 0.5, 0.99, 1 - 1e-6])
+    found = dist.ppf(levels)
+    assert found.shape == (N_ROWS, 6)
+    assert (np.diff(found, axis=1) >= 0).all()
+    np.testing.assert_array_equal(dist.ppf(0.3), found[:, 2])
+    for level, at in zip(levels, found.T, strict=True):
+        if name in CONTINUOUS:
+            np.testing.assert_allclose(dist.cdf(at), level, rtol=0, atol=1e-10)
+        else:
+            assert (dist.cdf(at) >= level - 1e-10).all()
+            assert (dist.cdf_below(at) <= level + 1e-10).all()
+
+
+@pytest.mark.parametrize("name", LAWS)
+def test_ends_of_the_line(name):
+    dist = mixture(name)
+    low = dist.ppf([0.0, 1.0])[:, 0]
+    assert ((low == 0) | (low == -1) | (low == -np.inf)).all()
+    assert (dist.ppf(1.0) > dist.ppf(1 - 1e-9)).all()
+
+
+def test_far_components_are_no_trouble():
+    family = Gaussian()
+    means, law = np.array([[[-1e6], [0.0], [1e9]]]), np.array([[[1e-6]], [[1.0]], [[1e6]]])
+    dist = MixtureDistribution(family, np.log([[0.3, 0.3, 0.4]]), means, law)
+    levels = np.linspace(0.001, 0.999, 41)
+    found = dist.ppf(levels)[0]
+    below = np.array([dist.cdf([at])[0] for at in found])
+    np.testing.assert_allclose(below, levels, atol=1e-8)
+
+
+@pytest.mark.parametrize("name", LAWS)
+def test_crps_is_mean_distance_less_half_the_distance_between_draws(name):
+    dist = mixture(name, n_rows=4)
+    y = np.rint(dist.mean())
+    draws = dist.sample(60_000, random_state=0)
+    far = np.abs(draws - y[:, None]).mean(axis=1)
+    between = np.abs(draws[:, ::2] - draws[:, 1::2]).mean(axis=1)
+    np.testing.assert_allclose(dist.crps(y), far - 0.5 * between, atol=0.02 * dist.std().max())
+
+
+def test_crps_by_quadrature_equals_the_closed_form(monkeypatch):
+    dist = mixture("gaussian")
+    y = dist.mean() + 1.0
+    exact = dist.crps(y)
+    monkeypatch.setattr(integrals, "Gaussian", Poisson)
+    np.testing.assert_allclose(dist.crps(y), exact, rtol=1e-7)
+
+
+@pytest.mark.parametrize("name", [name for name in LAWS if name != "tweedie"])
+def test_entropy_of_one_component_is_that_of_scipy(name):
+    dist = mixture(name)
+    alone = MixtureDistribution(dist.family, np.zeros((N_ROWS, 1)), dist.means[:, :1], dist.law[:1])
+    expected = [np.ravel(components(alone, row).entropy())[0] for row in range(N_ROWS)]
+    np.testing.assert_allclose(alone.entropy(), expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize("name", LAWS)
+def test_entropy_is_the_mean_surprise_of_draws(name):
+    dist = mixture(name, n_rows=3)
+    draws = dist.sample(20_000, random_state=0)
+    surprise = [-dist[[row]][np.zeros(20_000, int)].logpdf(draws[row]).mean() for row in range(3)]
+    np.testing.assert_allclose(dist.entropy(), surprise, atol=0.04)
+
+
+@pytest.mark.parametrize("name", LAWS)
+def test_nothing_is_denser_than_the_mode(name):
+    dist = mixture(name)
+    mode = dist.mode()
+    if name == "tweedie":
+        assert (dist.cdf(np.zeros(N_ROWS))[mode == 0] >= 0.5).all()
+    for drawn in dist.sample(300, random_state=0).T:
+        comparable = (name != "tweedie") | (mode > 0) & (drawn > 0)
+        denser = dist.logpdf(drawn) > dist.logpdf(mode) + 1e-9
+        assert not (denser & comparable).any()
+
+
+@pytest.mark.parametrize("name", LAWS)
+@pytest.mark.parametrize("coverage", [0.5, 0.9])
+def test_intervals_hold_what_they_promise(name, coverage):
+    dist = mixture(name)
+    central = dist.interval(coverage)
+    assert central.shape == (N_ROWS, 2)
+    held = dist.cdf(central[:, 1]) - dist.cdf_below(central[:, 0])
+    assert (held >= coverage - 1e-9).all()
+    densest = dist.interval(coverage, kind="highest_density")
+    assert densest.shape[::2] == (N_ROWS, 2)
+    held = np.zeros(N_ROWS)
+    for low, high in np.moveaxis(densest, 0, -1):
+        there = ~np.isnan(low)
+        held[there] += dist[there].cdf(high[there]) - dist[there].cdf_below(low[there])
+    width = np.nansum(densest[..., 1] - densest[..., 0], axis=1)
+    if name in CONTINUOUS:
+        np.testing.assert_allclose(held, coverage, atol=1e-5)
+        assert (width <= central[:, 1] - central[:, 0] + 1e-3).all()
+    else:
+        assert (held >= coverage - 1e-9).all()
+
+
+def test_regions_of_two_far_regimes_are_two_pieces():
+    dist = MixtureDistribution(
+        Gaussian(), np.log([[0.5, 0.5]]), np.array([[[-5.0], [5.0]]]), np.ones((2, 1, 1))
+    )
+    pieces = dist.interval(0.9, kind="highest_density")
+    reach = stats.norm.ppf(0.95)
+    expected = [[-5 - reach, -5 + reach], [5 - reach, 5 + reach]]
+    np.testing.assert_allclose(pieces[0], expected, atol=2e-3)
+
+
+def test_a_region_of_one_gaussian_is_its_central_interval():
+    dist = MixtureDistribution(
+        Gaussian(), np.zeros((2, 1)), np.array([[[0.0]], [[3.0]]]), np.full((1, 1, 1), 4.0)
+    )
+    densest = dist.interval(0.8, kind="highest_density")
+    np.testing.assert_allclose(densest[:, 0], dist.interval(0.8), atol=2e-3)
+    np.testing.assert_allclose(dist.mode(), dist.mean(), atol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["gaussian", "student_t", "gamma", "poisson"])
+def test_several_outputs_are_those_of_each(name):
+    dist = mixture(name, n_outputs=2)
+    y = np.rint(dist.mean()) + 1
+    each = [
+        MixtureDistribution(dist.family, dist.log_weights, dist.means[..., [o]], dist.law[:, [o]])
+        for o in range(2)
+    ]
+    for query in ("mean", "var", "mode", "entropy"):
+        both = np.stack([getattr(part, query)() for part in each], axis=1)
+        np.testing.assert_allclose(getattr(dist, query)(), both)
+    for query in ("cdf", "crps"):
+        both = np.stack([getattr(part, query)(y[:, o]) for o, part in enumerate(each)], axis=1)
+        np.testing.assert_allclose(getattr(dist, query)(y), both)
+    assert dist.ppf([0.1, 0.9]).shape == (N_ROWS, 2, 2)
+    assert dist.ppf(0.1).shape == (N_ROWS, 2)
+    assert dist.interval(0.5).shape == (N_ROWS, 2, 2)
+    assert dist.interval(0.5, "highest_density").shape[:2] == (N_ROWS, 2)
+    assert dist.sample(7).shape == (N_ROWS, 2, 7)
+    assert dist.logpdf(y).shape == (N_ROWS,)
+
+
+def test_outputs_of_one_draw_come_from_one_component():
+    means = np.array([[[-9.0, -9.0], [9.0, 9.0]]])
+    dist = MixtureDistribution(Gaussian(), np.log([[0.5, 0.5]]), means, np.ones((2, 2, 1)), (2,))
+    first, second = dist.sample(200, random_state=0)[0]
+    assert (np.sign(first) == np.sign(second)).all()
+    assert 60 < (first > 0).sum() < 140
+
+
+def test_rows_can_be_taken():
+    dist = mixture("gamma", by_row=True)
+    y = dist.mean()
+    assert len(dist) == N_ROWS
+    for rows in (3, [3], slice(2, 5), np.arange(N_ROWS) > 8, [1, 1, 0]):
+        at_rows, expected = np.atleast_1d(y[rows]), np.atleast_1d(dist.logpdf(y)[rows])
+        np.testing.assert_array_equal(dist[rows].logpdf(at_rows), expected)
+    assert "12 rows, 3 Gamma components" in repr(dist)
+    with pytest.raises(AttributeError):
+        dist.means = 0
+
+
+@pytest.mark.parametrize("name", ["student_t", "poisson", "tweedie"])
+def test_pieces_of_rows_are_as_good_as_the_whole(name, monkeypatch):
+    dist = mixture(name)
+    y = np.rint(dist.mean())
+    whole = dist.ppf([0.2, 0.7]), dist.crps(y), dist.entropy(), dist.mode()
+    monkeypatch.setattr(marginal, "CHUNK", 500)
+    parts = dist.ppf([0.2, 0.7]), dist.crps(y), dist.entropy(), dist.mode()
+    for one, other in zip(whole, parts, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-9)
+
+
+def test_a_component_of_no_dispersion_is_a_point_at_zero():
+    means, law = np.array([[[0.0], [3.0]]]), np.array([[[0.0]], [[0.2]]])
+    dist = MixtureDistribution(Gamma(), np.log([[0.4, 0.6]]), means, law)
+    gamma = stats.gamma(5, scale=0.6)
+    assert dist.pdf([0.0])[0] == pytest.approx(0.4)
+    assert dist.pdf([2.0])[0] == pytest.approx(0.6 * gamma.pdf(2))
+    assert (dist.cdf([0.0])[0], dist.cdf_below([0.0])[0]) == (pytest.approx(0.4), 0.0)
+    assert dist.ppf(0.3)[0] == 0.0
+    assert dist.ppf(0.7)[0] == pytest.approx(gamma.ppf(0.5))
+    assert dist.var_within()[0] == pytest.approx(0.6 * gamma.var())
+    assert (dist.sample(1000, random_state=0) == 0).mean() == pytest.approx(0.4, abs=0.05)
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda d: d.ppf(1.2), "q=1.2 must be a level between 0 and 1"),
+        (lambda d: d.ppf([[0.1]]), "must be a level"),
+        (lambda d: d.interval(90), "coverage=90 must be above 0 and below 1"),
+        (lambda d: d.interval(0.9, kind="widest"), "kind='widest'.*central"),
+        (lambda d: d.logpdf([1.0]), r"shape \(12,\).*got \(1,\)"),
+    ],
+)
+def test_bad_questions_are_refused(call, message):
+    with pytest.raises(ValueError, match=message):
+        call(mixture("gaussian"))
