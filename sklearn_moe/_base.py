@@ -27,7 +27,7 @@ from ._mixture import Recipe
 from ._numeric import Array, log_normalize
 from ._parallel import open_workers
 from ._progress import Reporter
-from ._templates import make_templates
+from ._templates import Template, make_templates
 from ._training import Training, make_training, pooling_trial, specialisation_thresholds
 from ._validation import (
     BaseComposition,
@@ -109,6 +109,10 @@ class BaseMixtureOfExperts(MetaEstimatorMixin, BaseComposition):
         """Whether the estimator looks at out-of-fold predictions once EM has ended."""
         return False
 
+    def _spread_template(self, seed: int) -> Template | None:
+        """What predicts the dispersion of a row, if anything does."""
+        return None
+
     # The fit, as a table of contents.
 
     def _fit(self, X: Any, y: Any, sample_weight: Any, fit_params: dict) -> Any:
@@ -157,7 +161,8 @@ class BaseMixtureOfExperts(MetaEstimatorMixin, BaseComposition):
             self.pooling, self.min_responsibility, thresholds, training.splits
         )
         parts = templates, thresholds, pooling, family, gate, gate_params, int(seeds[0])
-        return Recipe(*parts, keeps_outputs=self._keeps_outputs()), trial
+        spread = self._spread_template(int(seeds[0]))
+        return Recipe(*parts, self._keeps_outputs(), spread), trial
 
     def _starts(self, X: Any, y: Any, training: Training, recipe: Recipe) -> list[Start]:
         given = self._given_responsibilities(X, y, training.n_given, recipe)
@@ -222,8 +227,12 @@ class BaseMixtureOfExperts(MetaEstimatorMixin, BaseComposition):
         return predict_bank(self.experts_, X, getattr(self, "classes_", None))
 
     def _log_joint(self, X: Any, y: Any) -> Array:
-        log_gate, mean = self._parts_at(X)
-        return log_gate + self._family.log_prob(self._encode_target(y), mean, self._dispersion)
+        log_gate, mean, law = self._laws_at(X)
+        return log_gate + self._family.log_prob(self._encode_target(y), mean, law)
+
+    def _laws_at(self, X: Any) -> tuple[Array, Array, Array]:
+        """Log gate probabilities, what the experts say, and the parameters of their law."""
+        return *self._parts_at(X), self._dispersion
 
     def gate_proba(self, X: Any) -> Array:
         """Probability that each expert acts on each row.
@@ -333,6 +342,10 @@ class BaseMixtureOfExperts(MetaEstimatorMixin, BaseComposition):
         expert = self._default_expert() if self.experts is None else self.experts
         return [(f"expert{k}", expert) for k in range(self.n_experts)]
 
+    def _other_parts(self) -> list[Any]:
+        """Estimators beside experts and gate that see `X`."""
+        return []
+
     def get_metadata_routing(self) -> MetadataRouter:
         """Which metadata goes where; `sample_weight` is consumed here.
 
@@ -356,12 +369,13 @@ class BaseMixtureOfExperts(MetaEstimatorMixin, BaseComposition):
         tags = super().__sklearn_tags__()
         try:
             parts = [get_tags(expert) for _, expert in self._named_experts()]
-            inputs = [part.input_tags for part in [*parts, get_tags(resolve_gate(self.gate))]]
+            others = [resolve_gate(self.gate), *self._other_parts()]
+            inputs = [part.input_tags for part in [*parts, *map(get_tags, others)]]
         except (TypeError, ValueError, AttributeError):
             return tags  # a parameter is not an estimator; fit says so
         tags.input_tags.sparse = all(part.sparse for part in inputs)
         tags.input_tags.allow_nan = all(part.allow_nan for part in inputs)
-        tags.input_tags.categorical = any(part.categorical for part in inputs[:-1])
+        tags.input_tags.categorical = any(part.categorical for part in inputs[: len(parts)])
         tags.input_tags.positive_only = any(part.positive_only for part in inputs)
         tags.target_tags.positive_only = any(part.target_tags.positive_only for part in parts)
         outputs = [part.target_tags.multi_output for part in parts]

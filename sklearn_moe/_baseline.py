@@ -12,6 +12,7 @@ from ._folds import Splits
 from ._mixture import Recipe
 from ._numeric import Array
 from ._plans import Plan, together
+from ._spread import evened, fit_spread, law_by_row
 from ._templates import Template
 
 
@@ -50,5 +51,16 @@ def _single(
     weight = data.sample_weight[:, None]
     # Witnesses, with whom it is compared, have seen as much as a fold leaves.
     bank = yield from fit_predict(data, [template.in_folds()], weight, splits)
-    dispersion = recipe.family.fit_dispersion(data.target, bank.mean, weight)
-    return Baseline(template.name, recipe.family.log_prob(data.target, bank.mean, dispersion)[:, 0])
+    law = yield from _law(recipe, data, bank.mean, weight, splits)
+    return Baseline(template.name, recipe.family.log_prob(data.target, bank.mean, law)[:, 0])
+
+
+def _law(
+    recipe: Recipe, data: Data, mean: Array, weight: Array, splits: Splits | None
+) -> Plan[Array]:
+    """Parameters of the noise law, of each row if they are predicted."""
+    if recipe.spread_template is None:
+        return recipe.family.fit_dispersion(data.target, mean, weight)
+    spread = yield from fit_spread(data, recipe.spread_template, mean, weight, splits)
+    target = evened(data.target, mean, spread.relative)
+    return law_by_row(recipe.family.fit_dispersion(target, mean, weight), spread.relative)

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
-from abc import abstractmethod
 from typing import Any
 
 import numpy as np
+from sklearn.dummy import DummyRegressor
 
 from ._base import BaseMixtureOfExperts
 from ._conformal import Calibration
+from ._experts import predict_bank
+from ._fitting import Fit
 from ._numeric import Array
-from ._validation import check_is_fitted
-from .families import Contaminated, RealFamily
+from ._spread import law_by_row
+from ._templates import Template, make_template
+from ._training import Training
+from ._validation import check_is_fitted, check_table
+from .families import Contaminated, Family, RealFamily, resolve_family
 from .predictive import MixtureDistribution
 
 
 class Forecasts(BaseMixtureOfExperts):
-    """Queries about whole distributions; not for use."""
+    """The law of the target, and queries about it; not for use."""
 
     family_: RealFamily | Contaminated
     target_shape_: tuple[int, ...]
@@ -69,16 +74,14 @@ class Forecasts(BaseMixtureOfExperts):
         inference with the jackknife+", Annals of Statistics 49(1), 2021.
         """
         distribution = self.predict_dist(X)
-        if getattr(self, "calibration_", None) is None or not 0 < coverage < 1:
+        if self.calibration_ is None or not 0 < coverage < 1:
             return distribution.interval(coverage)
-        assert self.calibration_ is not None
         low, high = self.calibration_.levels(coverage)
-        ends = [distribution.ppf(np.unique([*low, *high]))]
-        levels = np.unique([*low, *high])
-        flat = ends[0].reshape(len(distribution), -1, len(levels))
-        outputs = np.arange(flat.shape[1])
-        both = [flat[:, outputs, np.searchsorted(levels, side)] for side in (low, high)]
-        return np.stack(both, axis=-1).reshape(len(distribution), *self.target_shape_, 2)
+        levels = np.unique([low, high])
+        ends = distribution.ppf(levels).reshape(len(distribution), -1, len(levels))
+        outputs = np.arange(ends.shape[1])
+        sides = [ends[:, outputs, np.searchsorted(levels, side)] for side in (low, high)]
+        return np.stack(sides, axis=-1).reshape(len(distribution), *self.target_shape_, 2)
 
     def predict_quantiles(self, X: Any, quantiles: Any = (0.05, 0.5, 0.95)) -> Array:
         """Quantiles of the predictive distribution.
@@ -154,9 +157,73 @@ class Forecasts(BaseMixtureOfExperts):
         clean = self.family_.clean_proba(target, mean, law)
         return 1.0 - (self.responsibilities(X, y) * clean).sum(axis=1)
 
-    @abstractmethod
+    # What the law of the target is.
+
+    def _fit_family(self, training: Training) -> Family:
+        data, law = training.data, resolve_family(self.family)
+        for name, unused in (("outlier_fraction", 0.0), ("dispersion_estimator", None)):
+            given = getattr(self, name)
+            if given != unused and not law.is_location_scale:
+                raise ValueError(
+                    f"{name}={given} is for family='gaussian', 'student_t' and 'laplace'; got "
+                    f"{self.family!r}. Use {name}={unused}."
+                )
+        law = law.prepared(data.target, data.sample_weight, self._has_expert_for_zeros())
+        if not self.outlier_fraction:
+            return law
+        return Contaminated(law=law, fraction=float(self.outlier_fraction))
+
+    def _has_expert_for_zeros(self) -> bool:
+        experts = [expert for _, expert in self._named_experts()]
+        constants = [expert for expert in experts if isinstance(expert, DummyRegressor)]
+        return any(e.strategy == "constant" and not np.any(e.constant) for e in constants)
+
+    def _keeps_outputs(self) -> bool:
+        if self.calibrate is not None and self.cv is None:
+            raise ValueError(
+                f"calibrate={self.calibrate!r} needs out-of-fold distributions, and cv is None. "
+                "Use cv=5."
+            )
+        return self.calibrate is not None
+
+    def _target_attributes(self, fit: Fit) -> dict[str, Any]:
+        data, family, state = fit.training.data, fit.recipe.family, fit.state
+        assert isinstance(family, RealFamily | Contaminated)
+        shape, calibration = data.y.shape[1:], None
+        if self.calibrate is not None:
+            parts = state.log_gate, state.bank.mean, state.law
+            known = distribution_of(family, *parts, shape)
+            calibration = calibration_of(known, data.target, data.sample_weight)
+        return {
+            "target_shape_": shape,
+            "family_": family,
+            "calibration_": calibration,
+            "dispersion_experts_": fit.mixture.dispersion_experts,
+        }
+
+    def _spread_template(self, seed: int) -> Template | None:
+        if self.dispersion_estimator is None:
+            return None
+        return make_template("dispersion_estimator", self.dispersion_estimator, seed, {})
+
+    def _other_parts(self) -> list[Any]:
+        return [] if self.dispersion_estimator is None else [self.dispersion_estimator]
+
     def _laws_at(self, X: Any) -> tuple[Array, Array, Array]:
-        """Log gate probabilities, means and parameters of the law."""
+        log_gate, mean = self._parts_at(X)
+        if self.dispersion_experts_ is None:
+            return log_gate, mean, self._law
+        X = check_table(self, X, reset=False)
+        predicted = predict_bank(self.dispersion_experts_, X, None)
+        return log_gate, mean, law_by_row(self._law, np.exp(predicted))
+
+    @property
+    def _dispersion(self) -> Array:
+        return self._law
+
+    @property
+    def _family(self) -> Family:
+        return self.family_
 
 
 def distribution_of(

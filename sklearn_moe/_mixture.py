@@ -15,6 +15,7 @@ from ._folds import Rows, Splits
 from ._gate_bank import GateBank, SoftmaxBank, make_gate_bank
 from ._numeric import WEIGHT_GRID, Array, log_normalize, safe_log
 from ._plans import Plan, together
+from ._spread import Spread, evened, finish_spread, fit_spread, law_by_row, new_spread
 from ._templates import Template
 from ._validation import take_params
 from .families import Family
@@ -60,6 +61,14 @@ class MixtureState:
     gates: Any
     log_gate: Array
     reseeded: frozenset[int]
+    spread: Spread | None = None
+
+    @property
+    def law(self) -> Array:
+        """Parameters of the noise law, of each row if they differ."""
+        if self.spread is None:
+            return self.dispersion
+        return law_by_row(self.dispersion, self.spread.relative)
 
 
 @dataclass(frozen=True)
@@ -71,6 +80,7 @@ class FittedMixture:
     dispersion: Array
     members: tuple[int, ...]
     expert_mass: Array
+    dispersion_experts: list[Any] | None = None
 
 
 @dataclass(frozen=True)
@@ -90,6 +100,7 @@ class MixtureModel:
     gate_bank: GateBank | SoftmaxBank
     splits: Splits | None
     keeps_outputs: bool = False
+    spread_template: Template | None = None
 
     def expect(self, resp: Array) -> MixtureExpectation:
         """Starting responsibilities (n, K) as the expectation that EM begins from."""
@@ -105,7 +116,13 @@ class MixtureModel:
             fit_predict(self.data, templates, specialised, self.splits, before),
             self.gate_bank.fit_predict(weights, expectation.gates),
         )
-        dispersion = self.family.fit_dispersion(self.data.target, bank.mean, weights)
+        target, spread = self.data.target, None
+        if self.spread_template is not None:
+            spread = yield from fit_spread(
+                self.data, self.spread_template, bank.mean, specialised, self.splits
+            )
+            target = evened(target, bank.mean, spread.relative)
+        dispersion = self.family.fit_dispersion(target, bank.mean, weights)
         return MixtureState(
             members,
             weights,
@@ -115,11 +132,12 @@ class MixtureModel:
             gates,
             log_gate,
             expectation.reseeded,
+            spread,
         )
 
     def e_step(self, state: MixtureState) -> MixtureExpectation:
         """Responsibilities and bound of a state; in sample the bound is the penalised one."""
-        parts = self.data.target, state.bank.mean, state.dispersion
+        parts = self.data.target, state.bank.mean, state.law
         log_prob = self.family.log_prob(*parts)
         log_prob += state.log_gate
         log_resp, log_evidence = log_normalize(log_prob, overwrite=True)
@@ -154,16 +172,26 @@ class MixtureModel:
                 self.data, templates, state.specialised, state.bank.state
             )
         gate, mass = self.gate_bank.finish(state.gates, state.weights), state.weights.sum(axis=0)
-        return FittedMixture(experts, gate, state.dispersion, state.members, mass)
+        spreads = None
+        if self.spread_template is not None and state.spread is not None:
+            spreads = yield from finish_spread(
+                self.data, self.spread_template, state.spread, state.specialised
+            )
+        return FittedMixture(experts, gate, state.dispersion, state.members, mass, spreads)
 
-    def predict_new(self, state: MixtureState, X: Any) -> Plan[tuple[Array, Array]]:
-        """Log gate probabilities (m, K) and predictions of a state fitted to all rows, at `X`."""
+    def predict_new(self, state: MixtureState, X: Any) -> Plan[tuple[Array, Array, Array]]:
+        """Log gate probabilities (m, K), predictions and law at `X`, all rows being fitted."""
         templates = self._templates(state.members)
         mean = yield from fit_predict_new(
             self.data, templates, state.specialised, X, state.bank.state
         )
-        gate = self.gate_bank.finish(state.gates, state.weights)
-        return gate.predict_log_proba(X), mean
+        gate, law = self.gate_bank.finish(state.gates, state.weights), state.dispersion
+        if self.spread_template is not None and state.spread is not None:
+            relative = yield from new_spread(
+                self.data, self.spread_template, state.spread, state.specialised, X
+            )
+            law = law_by_row(law, relative)
+        return gate.predict_log_proba(X), mean, law
 
     def _templates(self, members: tuple[int, ...]) -> list[Template]:
         return [self.templates[member] for member in members]
@@ -285,6 +313,7 @@ class Recipe:
     gate_params: dict
     seed: int
     keeps_outputs: bool = False
+    spread_template: Template | None = None
 
     def build(self, data: Data, splits: Splits | None) -> MixtureModel:
         """The mixture of these parts for the table `data`, cross-fitted over `splits`."""
@@ -298,6 +327,7 @@ class Recipe:
             bank,
             splits,
             self.keeps_outputs,
+            self.spread_template,
         )
 
     def take(self, rows: Any, n_samples: int) -> Recipe:

@@ -8,15 +8,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import RegressorMixin
-from sklearn.dummy import DummyRegressor
 from sklearn.linear_model import Ridge
 
-from ._fitting import Fit
-from ._forecast import Forecasts, calibration_of, distribution_of
+from ._forecast import Forecasts, distribution_of
 from ._numeric import Array
-from ._training import Training
-from ._validation import Interval, StrOptions, check_real_target, fit_context
-from .families import FAMILIES, Contaminated, Family, RealFamily, resolve_family
+from ._validation import (
+    HasMethods,
+    Interval,
+    StrOptions,
+    check_real_target,
+    fit_context,
+)
+from .families import FAMILIES, RealFamily
 
 
 class MixtureOfExpertsRegressor(RegressorMixin, Forecasts):
@@ -45,6 +48,10 @@ class MixtureOfExpertsRegressor(RegressorMixin, Forecasts):
         `"laplace"`; for positive targets `"lognormal"`, `"gamma"`, `"inverse_gaussian"`; for
         amounts that may be zero `"tweedie"`; for counts `"poisson"`, `"negative_binomial"`; or an
         instance from ``sklearn_moe.families``.
+    dispersion_estimator : estimator, default=None
+        What predicts the dispersion of a row under each expert, a clone for each: a regressor of
+        the log squared out-of-fold residuals. None for one dispersion for all rows. For Gaussian,
+        Student-t and Laplace laws.
     outlier_fraction : float, default=0.0
         Part of the rows, below one half, that may be no expert's: they come from a broad background
         and lose their weight in the experts' fits. For Gaussian, Student-t and Laplace laws.
@@ -114,7 +121,9 @@ class MixtureOfExpertsRegressor(RegressorMixin, Forecasts):
         The gate, fitted to all rows.
     dispersions_ : ndarray of shape (n_experts_,) or (n_experts_, n_outputs)
         Dispersion of each expert on the scale of a variance (see `family`), from out-of-fold
-        predictions if cross-fitted.
+        predictions if cross-fitted. With a `dispersion_estimator` a factor of what it predicts.
+    dispersion_experts_ : list of estimators or None
+        The fitted clones of `dispersion_estimator`, which predict logarithms.
     df_ : ndarray of shape (n_experts_,) or (n_experts_, n_outputs), or None
         Degrees of freedom of a Student-t law; None for others.
     family_ : RealFamily
@@ -189,6 +198,7 @@ class MixtureOfExpertsRegressor(RegressorMixin, Forecasts):
     _parameter_constraints = {
         **Forecasts._parameter_constraints,
         "family": [StrOptions(set(FAMILIES)), RealFamily],
+        "dispersion_estimator": [HasMethods(["fit", "predict"]), None],
         "outlier_fraction": [Interval(Real, 0, 0.5, closed="left")],
         "calibrate": [StrOptions({"conformal"}), None],
     }
@@ -202,6 +212,7 @@ class MixtureOfExpertsRegressor(RegressorMixin, Forecasts):
         *,
         gate: Any = None,
         family: Any = "gaussian",
+        dispersion_estimator: Any = None,
         outlier_fraction: float = 0.0,
         calibrate: str | None = None,
         cv: Any = 5,
@@ -221,6 +232,7 @@ class MixtureOfExpertsRegressor(RegressorMixin, Forecasts):
         self.n_experts = n_experts
         self.gate = gate
         self.family = family
+        self.dispersion_estimator = dispersion_estimator
         self.outlier_fraction = outlier_fraction
         self.calibrate = calibrate
         self.cv = cv
@@ -316,53 +328,6 @@ class MixtureOfExpertsRegressor(RegressorMixin, Forecasts):
         y = check_real_target(self, X, y)
         return y, y.reshape(len(y), -1).astype(np.float64), None
 
-    def _fit_family(self, training: Training) -> Family:
-        data, law = training.data, resolve_family(self.family)
-        if self.outlier_fraction and not law.is_location_scale:
-            raise ValueError(
-                f"outlier_fraction={self.outlier_fraction} is for family='gaussian', 'student_t' "
-                f"and 'laplace'; got {self.family!r}. Use outlier_fraction=0."
-            )
-        law = law.prepared(data.target, data.sample_weight, self._has_expert_for_zeros())
-        if not self.outlier_fraction:
-            return law
-        return Contaminated(law=law, fraction=float(self.outlier_fraction))
-
-    def _has_expert_for_zeros(self) -> bool:
-        experts = [expert for _, expert in self._named_experts()]
-        constants = [expert for expert in experts if isinstance(expert, DummyRegressor)]
-        return any(e.strategy == "constant" and not np.any(e.constant) for e in constants)
-
-    def _keeps_outputs(self) -> bool:
-        if self.calibrate is not None and self.cv is None:
-            raise ValueError(
-                f"calibrate={self.calibrate!r} needs out-of-fold distributions, and cv is None. "
-                "Use cv=5."
-            )
-        return self.calibrate is not None
-
-    def _target_attributes(self, fit: Fit) -> dict[str, Any]:
-        data, family, state = fit.training.data, fit.recipe.family, fit.state
-        assert isinstance(family, RealFamily | Contaminated)
-        shape, calibration = data.y.shape[1:], None
-        if self.calibrate is not None:
-            parts = state.log_gate, state.bank.mean, state.dispersion
-            known = distribution_of(family, *parts, shape)
-            calibration = calibration_of(known, data.target, data.sample_weight)
-        return {"target_shape_": shape, "family_": family, "calibration_": calibration}
-
-    def _laws_at(self, X: Any) -> tuple[Array, Array, Array]:
-        log_gate, mean = self._parts_at(X)
-        return log_gate, mean, self._law
-
-    @property
-    def _dispersion(self) -> Array:
-        return self._law
-
     def _encode_target(self, y: Any) -> NDArray:
         y = np.asarray(y, dtype=np.float64)
         return y.reshape(len(y), -1)
-
-    @property
-    def _family(self) -> Family:
-        return self.family_

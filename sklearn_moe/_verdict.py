@@ -167,8 +167,8 @@ class Witness:
         """Log density of the fold's rows after one more iteration."""
         state = yield from self.model.m_step(self.expectation)
         self.expectation = self.model.e_step(state)
-        log_gate, mean = yield from self.model.predict_new(state, self.X)
-        log_prob = self.recipe.family.log_prob(self.target, mean, state.dispersion)
+        log_gate, mean, law = yield from self.model.predict_new(state, self.X)
+        log_prob = self.recipe.family.log_prob(self.target, mean, law)
         return log_normalize(log_gate + log_prob)[1]
 
 

@@ -301,13 +301,14 @@ def test_conformal_weights_equal_repeats(family):
         ({"calibrate": "conformal", "cv": None}, "calibrate='conformal' needs out-of-fold.*cv=5"),
         ({"outlier_fraction": 0.1, "family": "gamma"}, "outlier_fraction=0.1 is for family='gauss"),
         ({"outlier_fraction": 0.7}, "outlier_fraction"),
+        ({"dispersion_estimator": Ridge(), "family": "poisson"}, "dispersion_estimator=Ridge"),
         ({"family": "cauchy"}, "family"),
     ],
 )
 def test_what_does_not_go_together_is_refused(options, message):
     moe = MixtureOfExpertsRegressor(**options)
     with pytest.raises(ValueError, match=message):
-        moe.fit(X, np.abs(TARGETS["gaussian"]) + 1)
+        moe.fit(X, TARGETS["poisson"] + 1)
     assert not hasattr(moe, "experts_")
 
 
@@ -317,3 +318,61 @@ def test_frames_and_workers_make_no_difference():
     one = MixtureOfExpertsRegressor(**options).fit(X, TARGETS["student_t"])
     two = MixtureOfExpertsRegressor(n_jobs=2, **options).fit(frame, TARGETS["student_t"])
     np.testing.assert_allclose(one.predict_interval(X), two.predict_interval(frame), rtol=1e-7)
+
+
+SPREAD = np.exp(X[:, 1])
+NOISY = np.where(X[:, 0] > 0, 4, -4) + 0.5 * SPREAD * RNG.normal(size=300)
+
+
+@pytest.mark.filterwarnings("ignore:In-sample EM stopped rising")  # it regresses logarithms
+@pytest.mark.parametrize("cv", [5, None])
+@pytest.mark.parametrize("family", ["gaussian", "student_t", "laplace"])
+def test_dispersion_of_a_row_is_predicted(family, cv):
+    options = {"family": family, "cv": cv, "random_state": 0, "outlier_fraction": 0.01}
+    moe = MixtureOfExpertsRegressor(dispersion_estimator=Ridge(), **options).fit(X, NOISY)
+    dist = moe.predict_dist(X)
+    np.testing.assert_allclose(moe.log_prob(X, NOISY), dist.logpdf(NOISY), rtol=1e-9)
+    inside = np.abs(X[:, 0]) > 0.3  # where it is clear which expert acts
+    log_noise = 0.5 * np.log((dist.weights * dist.law[..., 0, 0]).sum(axis=1))
+    assert np.corrcoef(log_noise[inside], X[inside, 1])[0, 1] > 0.3
+    assert [expert.coef_[1] for expert in moe.dispersion_experts_] == pytest.approx([2, 2], abs=0.6)
+    plain = MixtureOfExpertsRegressor(**options).fit(X, NOISY)
+    assert moe.lower_bound_ > plain.lower_bound_ + 0.03
+
+
+def test_predicted_dispersions_go_with_all_else():
+    weight = np.arange(300) % 2 + 1
+    y = np.column_stack([NOISY, -3 * NOISY])
+    moe = MixtureOfExpertsRegressor(
+        DecisionTreeRegressor(max_depth=3),
+        dispersion_estimator=DecisionTreeRegressor(max_depth=2),
+        calibrate="conformal",
+        random_state=0,
+        n_jobs=2,
+    ).fit(pd.DataFrame(X), y, weight)
+    assert len(moe.dispersion_experts_) == moe.n_experts_
+    interval = moe.predict_interval(pd.DataFrame(X), 0.8)
+    inside = (interval[..., 0] <= y) & (y <= interval[..., 1])
+    assert np.average(inside.mean(axis=1), weights=weight) == pytest.approx(0.8, abs=0.08)
+    assert moe.predict_dist(X)[:3].crps(y[:3]).shape == (3, 2)
+    again = clone(moe).set_params(dispersion_estimator__max_depth=1)
+    assert again.dispersion_estimator.max_depth == 1
+
+
+def test_predicted_dispersions_do_not_depend_on_the_unit():
+    options = {"dispersion_estimator": Ridge(), "random_state": 0}
+    one = MixtureOfExpertsRegressor(**options).fit(X, NOISY)
+    thousand = MixtureOfExpertsRegressor(**options).fit(X, 1000 * NOISY)
+    difference = one.log_prob(X, NOISY) - thousand.log_prob(X, 1000 * NOISY)
+    np.testing.assert_allclose(difference, np.log(1000), atol=1e-5)
+
+
+def test_one_expert_that_is_kept_alone_predicts_its_dispersion_too():
+    rng = np.random.default_rng(3)
+    Z = rng.normal(size=(200, 12))
+    y = Z[:, 0] + np.exp(0.8 * Z[:, 1]) * rng.normal(size=200)
+    moe = MixtureOfExpertsRegressor(
+        Ridge(1e-3), n_experts=4, dispersion_estimator=Ridge(), random_state=0
+    ).fit(Z, y)
+    assert moe.n_experts_ == len(moe.dispersion_experts_) == 1
+    assert np.ptp(moe.predict_var(Z)) > 0.1

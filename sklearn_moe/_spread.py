@@ -1,0 +1,94 @@
+"""Dispersions that differ by row: a regression of the log squared residuals of each expert.
+
+The residuals are those of out-of-fold predictions if the fit is cross-fitted, and so are the
+predictions of their logarithms. What is predicted is the dispersion up to a factor, which the noise
+law finds.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from ._experts import Data, fit_all_rows, fit_predict, fit_predict_new
+from ._folds import Splits
+from ._numeric import Array, weighted_mean
+from ._plans import Plan, together
+from ._templates import Template
+
+# Squared residuals below this part of their mean count as this large: the logarithm of a residual
+# that is small by chance must not outweigh all others.
+SMALLEST_SQUARE = 1e-4
+
+
+@dataclass(frozen=True)
+class Spread:
+    """Relative dispersions (n, K, q), and the log squared residuals that they were fitted to."""
+
+    relative: Array
+    log_squared: Array
+
+
+def fit_spread(
+    data: Data, template: Template, mean: Array, expert_weights: Array, splits: Splits | None
+) -> Plan[Spread]:
+    """Relative dispersions of experts that predict `mean` (n, K, q), out of fold if there are any.
+
+    Residuals of each expert are weighted by its column of `expert_weights` (n, K).
+    """
+    squared = (mean - data.target[:, None]) ** 2
+    least = SMALLEST_SQUARE * weighted_mean(squared, data.sample_weight)
+    log_squared = np.log(np.maximum(squared, np.maximum(least, np.finfo(np.float64).tiny)))
+    banks = yield from together(
+        *(
+            fit_predict(table, [template], expert_weights[:, [k]], splits)
+            for k, table in enumerate(_tables(data, log_squared))
+        )
+    )
+    predicted = np.concatenate([bank.mean for bank in banks], axis=1)
+    return Spread(np.exp(predicted), log_squared)
+
+
+def finish_spread(
+    data: Data, template: Template, spread: Spread, expert_weights: Array
+) -> Plan[list[Any]]:
+    """The estimators of log squared residuals, fitted to all rows."""
+    tables = enumerate(_tables(data, spread.log_squared))
+    fitted = yield from together(
+        *(fit_all_rows(table, [template], expert_weights[:, [k]]) for k, table in tables)
+    )
+    return [expert for (expert,) in fitted]
+
+
+def new_spread(
+    data: Data, template: Template, spread: Spread, expert_weights: Array, X: Any
+) -> Plan[Array]:
+    """Relative dispersions (m, K, q) of new rows."""
+    tables = enumerate(_tables(data, spread.log_squared))
+    predicted = yield from together(
+        *(fit_predict_new(table, [template], expert_weights[:, [k]], X) for k, table in tables)
+    )
+    return np.exp(np.concatenate(predicted, axis=1))
+
+
+def evened(y: Array, mean: Array, relative: Array) -> Array:
+    """Targets (n, K, q) whose residuals are those of `y` (n, q) in units of their own spread."""
+    return mean + (y[:, None] - mean) / np.sqrt(relative)
+
+
+def law_by_row(law: Array, relative: Array) -> Array:
+    """Parameters (n, K, q, P) of a law from (K, q, P): the dispersion comes first."""
+    by_row = np.broadcast_to(law, (len(relative), *law.shape)).copy()
+    by_row[..., 0] *= relative
+    return by_row
+
+
+def _tables(data: Data, log_squared: Array) -> list[Data]:
+    """The table with the log squared residuals of each expert for its target."""
+    columns = np.moveaxis(log_squared, 1, 0)
+    return [
+        replace(data, y=column.reshape(data.y.shape), target=np.ascontiguousarray(column))
+        for column in columns
+    ]
