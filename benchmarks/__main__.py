@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from importlib import import_module
 
 COMMANDS = {
+    "calibration": "whether intervals cover what they say, beside other models with intervals",
     "demo": "what a mixture does on two tables that come with scikit-learn",
     "first_look": "the mixture against one expert and against an average of as many experts",
     "speed": "what a fit costs, beside the least it could cost and beside its rivals",

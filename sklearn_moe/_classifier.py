@@ -41,6 +41,10 @@ class MixtureOfExpertsClassifier(ClassifierMixin, BaseMixtureOfExperts):
     voting : {"soft", "hard"}, default="soft"
         Whether experts give their probabilities or, weighted by the gate, one vote each. It
         concerns `predict` and `predict_proba`, not the fit.
+    calibrate : {"temperature"} or None, default=None
+        Whether the log probabilities of each expert are divided by a temperature: the one under
+        which its out-of-fold predictions are most likely. For experts that are too sure, or not
+        sure enough. Needs cross-fitting.
     cv : int, splitter, iterable, "oob" or None, default=5
         Cross-fitting. An integer is a number of folds, dealt by the content of the rows: copies of
         a row share a fold and the order of the table does not matter (classes are spread evenly).
@@ -104,6 +108,9 @@ class MixtureOfExpertsClassifier(ClassifierMixin, BaseMixtureOfExperts):
     dispersions_ : ndarray of shape (n_experts_,)
         Share of each expert's probability that is moved to the class rates: the most likely share
         given its out-of-fold predictions. In sample it stays next to zero.
+    temperatures_ : ndarray of shape (n_experts_,) or None
+        What each expert's log probabilities are divided by, if `calibrate`; above one where the
+        expert is too sure of itself.
     n_experts_ : int
         Number of experts left; an expert that loses its rows twice is removed. 1 if one expert
         alone was found to be better (see `verdict`).
@@ -115,7 +122,8 @@ class MixtureOfExpertsClassifier(ClassifierMixin, BaseMixtureOfExperts):
         Whether EM settled (see `tol`).
     lower_bound_ : float
         Bound of `experts_`, `gate_` and `dispersions_`: the mean log-likelihood per unit of sample
-        weight, out of fold if cross-fitted, else minus the gate's penalty.
+        weight, out of fold if cross-fitted, else minus the gate's penalty. Above those of the
+        iterations if the dispersions were settled after the last.
     lower_bounds_ : list of float
         The bound of each iteration.
     start_bounds_ : dict of str to float
@@ -173,6 +181,7 @@ class MixtureOfExpertsClassifier(ClassifierMixin, BaseMixtureOfExperts):
     _parameter_constraints = {
         **BaseMixtureOfExperts._parameter_constraints,
         "voting": [StrOptions({"soft", "hard"})],
+        "calibrate": [StrOptions({"temperature"}), None],
     }
 
     def __init__(
@@ -182,6 +191,7 @@ class MixtureOfExpertsClassifier(ClassifierMixin, BaseMixtureOfExperts):
         *,
         gate: Any = None,
         voting: str = "soft",
+        calibrate: str | None = None,
         cv: Any = 5,
         init: Any = "auto",
         n_init: int = 4,
@@ -199,6 +209,7 @@ class MixtureOfExpertsClassifier(ClassifierMixin, BaseMixtureOfExperts):
         self.n_experts = n_experts
         self.gate = gate
         self.voting = voting
+        self.calibrate = calibrate
         self.cv = cv
         self.init = init
         self.n_init = n_init
@@ -276,8 +287,8 @@ class MixtureOfExpertsClassifier(ClassifierMixin, BaseMixtureOfExperts):
         log_gate, said = self._parts_at(X)
         if self.voting == "hard":
             said = np.eye(len(self.classes_))[said.argmax(axis=2)]
-        elif self.n_experts_ > 1:
-            said = self._family.adjust(said, self.dispersions_)
+        elif self.n_experts_ > 1 or self.temperatures_ is not None:
+            said = self._family.adjust(said, self._dispersion)
         return np.einsum("nk,nkc->nc", np.exp(log_gate), said)
 
     def predict_experts(self, X: Any) -> Array:
@@ -306,7 +317,13 @@ class MixtureOfExpertsClassifier(ClassifierMixin, BaseMixtureOfExperts):
         return y, codes, classes
 
     def _fit_family(self, training: Training) -> Family:
-        return Categorical(self._class_prior(training), in_sample=training.splits is None)
+        in_sample, tempered = training.splits is None, self.calibrate is not None
+        if in_sample and tempered:
+            raise ValueError(
+                f"calibrate={self.calibrate!r} needs out-of-fold predictions, and cv is None. Use "
+                "cv=5."
+            )
+        return Categorical(self._class_prior(training), in_sample, tempered)
 
     def _class_prior(self, training: Training) -> Array:
         mass = np.bincount(training.data.target, training.data.sample_weight)
@@ -326,4 +343,10 @@ class MixtureOfExpertsClassifier(ClassifierMixin, BaseMixtureOfExperts):
 
     @property
     def _family(self) -> Family:
-        return Categorical(self.class_prior_)
+        return Categorical(self.class_prior_, tempered=self.temperatures_ is not None)
+
+    @property
+    def _dispersion(self) -> Array:
+        if self.temperatures_ is None:
+            return self.dispersions_
+        return np.column_stack([self.dispersions_, self.temperatures_])

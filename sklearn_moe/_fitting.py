@@ -74,6 +74,8 @@ def run_fit(
             mixture, state, bound = yield from _one_expert(recipe, training, baseline)
         else:
             state, bound = result.state, result.lower_bound
+            if model.wanders:
+                state, bound = model.settled(state)
             mixture = yield from model.finish(state)
     reporter.end(result)
     return Fit(training, recipe, heat, result, mixture, state, bound, judgement, trouble)

@@ -23,6 +23,8 @@ from .families import Family
 # An expert is lost when its share of the weight falls below this part of an equal share.
 LOST_SHARE = 0.02
 NOTHING = np.empty((0, 0))
+# The dispersions of a finished run have settled when its bound rises by less, in nats per row.
+SETTLED, MOST_ROUNDS = 1e-6, 100
 
 
 @dataclass(frozen=True)
@@ -102,6 +104,11 @@ class MixtureModel:
     keeps_outputs: bool = False
     spread_template: Template | None = None
 
+    @property
+    def wanders(self) -> bool:
+        """Whether EM may stop far from a fixed point: experts are not solved for exactly."""
+        return self.splits is not None and any(t.problem is None for t in self.templates)
+
     def expect(self, resp: Array) -> MixtureExpectation:
         """Starting responsibilities (n, K) as the expectation that EM begins from."""
         return MixtureExpectation(safe_log(resp), tuple(range(len(self.templates))))
@@ -159,9 +166,29 @@ class MixtureModel:
 
     def kept(self, state: MixtureState) -> MixtureState:
         """What is left of a state after its E-step: enough to finish it."""
-        if self.keeps_outputs:
+        if self.keeps_outputs or self.wanders:
             return state
         return replace(state, bank=replace(state.bank, mean=NOTHING), log_gate=NOTHING)
+
+    def settled(self, state: MixtureState) -> tuple[MixtureState, float]:
+        """The state with the dispersions that suit its own predictions and gate, and its bound.
+
+        Those of an M-step belong to responsibilities of the iteration before. Experts that wander
+        are stopped early, and theirs would lag behind. Needs the outputs, which are not refitted.
+        """
+        bounds = [-np.inf, (expectation := self.e_step(state)).lower_bound]
+        while bounds[-1] - bounds[-2] > SETTLED and len(bounds) < MOST_ROUNDS:
+            weights = self.data.weighted(np.exp(expectation.log_resp))
+            target = self.data.target
+            if state.spread is not None:
+                target = evened(target, state.bank.mean, state.spread.relative)
+            dispersion = self.family.fit_dispersion(target, state.bank.mean, weights)
+            after = replace(state, dispersion=dispersion)
+            expectation = self.e_step(after)
+            if expectation.lower_bound > bounds[-1]:
+                state = after
+            bounds.append(expectation.lower_bound)
+        return state, max(bounds)
 
     def finish(self, state: MixtureState) -> Plan[FittedMixture]:
         """A state fitted to all rows: what its bound speaks of."""

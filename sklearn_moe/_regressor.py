@@ -141,7 +141,8 @@ class MixtureOfExpertsRegressor(RegressorMixin, Forecasts):
         Whether EM settled (see `tol`).
     lower_bound_ : float
         Bound of `experts_`, `gate_` and `dispersions_`: the mean log-likelihood per unit of sample
-        weight, out of fold if cross-fitted, else minus the gate's penalty.
+        weight, out of fold if cross-fitted, else minus the gate's penalty. Above those of the
+        iterations if the dispersions were settled after the last.
     lower_bounds_ : list of float
         The bound of each iteration.
     start_bounds_ : dict of str to float

@@ -169,7 +169,10 @@ def test_bound_kept_is_the_best(cv):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
         moe = build("tree", cv=cv, init="random", n_experts=3).fit(X, y)
-    assert moe.lower_bound_ == max(moe.lower_bounds_)
+    if cv is None:
+        assert moe.lower_bound_ == max(moe.lower_bounds_)
+    else:  # the dispersions were settled in the end
+        assert moe.lower_bound_ > max(moe.lower_bounds_)
     assert len(moe.lower_bounds_) == moe.n_iter_
     assert set(moe.start_bounds_) == {"random"}
     assert moe.expert_mass_.sum() == pytest.approx(len(X))

@@ -273,3 +273,35 @@ def test_a_component_of_no_dispersion_is_a_point_at_zero():
 def test_bad_questions_are_refused(call, message):
     with pytest.raises(ValueError, match=message):
         call(mixture("gaussian"))
+
+
+@pytest.mark.parametrize("n_outputs", [1, 2])
+@pytest.mark.parametrize("name", ["gaussian", "gamma", "poisson"])
+def test_is_a_distribution_of_skpro(name, n_outputs):
+    pytest.importorskip("skpro", reason="skpro is an optional package")
+    dist = mixture(name, n_outputs)
+    other = dist.to_skpro()
+    y = np.rint(dist.mean()).reshape(N_ROWS, n_outputs) + 1
+    assert other.shape == (N_ROWS, n_outputs)
+    for query in ("mean", "var"):
+        found = getattr(other, query)().to_numpy()
+        np.testing.assert_allclose(found, getattr(dist, query)().reshape(found.shape))
+    np.testing.assert_allclose(
+        other.cdf(y).to_numpy(), dist.cdf(y.reshape(dist.mean().shape)).reshape(y.shape)
+    )
+    density = (other.log_pmf if dist.is_discrete else other.log_pdf)(y).to_numpy()
+    if n_outputs == 1:
+        np.testing.assert_allclose(density[:, 0], dist.logpdf(y[:, 0]))
+    levels = np.full(y.shape, 0.3)
+    np.testing.assert_allclose(other.ppf(levels).to_numpy().squeeze(), dist.ppf(0.3).squeeze())
+    quantiles = other.quantile([0.1, 0.9]).to_numpy().reshape(N_ROWS, n_outputs, 2)
+    np.testing.assert_allclose(quantiles.squeeze(), dist.ppf([0.1, 0.9]).squeeze())
+    some = other.iloc[[3, 1], :]
+    np.testing.assert_allclose(some.mean().to_numpy(), other.mean().to_numpy()[[3, 1]])
+    drawn = other.sample(3)
+    assert drawn.shape == (3 * N_ROWS, n_outputs)
+
+
+def test_levels_may_differ_by_row():
+    dist, levels = mixture("student_t"), np.linspace(0.05, 0.95, N_ROWS)
+    np.testing.assert_allclose(dist.cdf(dist.ppf_by_row(levels)), levels, atol=1e-10)

@@ -7,11 +7,16 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import softmax
 
 from .._numeric import Array, safe_log
 from ._base import Family
+from ._maximise import top_of
 
 N_STEPS = 30
+SMALLEST = 1e-12
+# Between these an expert's log probabilities are divided.
+COLDEST, HOTTEST = 0.2, 20.0
 
 
 @dataclass(frozen=True)
@@ -23,48 +28,86 @@ class Categorical(Family):
     likely, so an expert that is sure and wrong (deep trees, hard votes) pays what its own
     out-of-fold record says it must, and no probability is zero. Predictions for the very rows of
     the fit tell nothing of the kind: in sample the share stays at its floor.
+
+    If it is `tempered`, an expert's log probabilities are first divided by its temperature, found
+    in the same way; dispersions are then (K, 2), shares and temperatures.
     """
 
     class_prior: Array
     in_sample: bool = False
+    tempered: bool = False
 
     def log_prob(self, y: Array, mean: Array, dispersion: Array) -> Array:
-        """Log probability (n, K) of each label under each smoothed expert."""
-        own = _own(y, mean)
-        return safe_log((1 - dispersion) * own + dispersion * self.class_prior[y][:, None])
+        """Log probability (n, K) of each label under each adjusted expert."""
+        share, temperature = self._parts(dispersion)
+        own = _own(y, mean) if temperature is None else _heated(_logs(mean), temperature, y)[0]
+        return safe_log((1 - share) * own + share * self.class_prior[y][:, None])
 
     def fit_dispersion(self, y: Array, mean: Array, expert_weights: Array) -> Array:
-        """Most likely smoothing shares (K,), kept above zero.
+        """Most likely smoothing shares (K,), kept above zero, and temperatures if tempered."""
+        if not self.tempered:
+            return self._fit_share(y, _own(y, mean), expert_weights)
+        logs, prior = _logs(mean), self.class_prior[y][:, None]
 
-        The log-likelihood is concave in the share; the bisection of its slope is vectorised over
-        experts.
-        """
+        def slope(log_temperature: Array) -> Array:
+            # The share at its best for this temperature: what it does adds nothing to the slope.
+            own, excess = _heated(logs, np.exp(log_temperature), y)
+            share = self._fit_share(y, own, expert_weights)
+            trust = (1 - share) * own
+            return -(expert_weights * excess * trust / (trust + share * prior)).sum(axis=0)
+
+        low, high = np.log(np.outer([COLDEST, HOTTEST], np.ones(mean.shape[1])))
+        temperature = np.exp(top_of(slope, low, high, N_STEPS))
+        share = self._fit_share(y, _heated(logs, temperature, y)[0], expert_weights)
+        return np.column_stack([share, temperature])
+
+    def _fit_share(self, y: Array, own: Array, expert_weights: Array) -> Array:
+        """The log-likelihood is concave in the share: bisection of its slope."""
         mass = expert_weights.sum(axis=0)
-        own = _own(y, mean)
         prior = self.class_prior[y][:, None]
         # An expert never wrong in n rows may still err once in about n tables of n rows.
         lowest = (1.0 + mass) ** -2.0
         if self.in_sample:
             return lowest
-        low, high = lowest.copy(), np.ones_like(mass)
-        for _ in range(N_STEPS):
-            share = 0.5 * (low + high)
-            slope = expert_weights * (prior - own) / ((1 - share) * own + share * prior)
-            rising = slope.sum(axis=0) > 0
-            low, high = np.where(rising, share, low), np.where(rising, high, share)
-        return np.maximum(0.5 * (low + high), lowest)
+
+        def slope(share: Array) -> Array:
+            gain = expert_weights * (prior - own) / ((1 - share) * own + share * prior)
+            return gain.sum(axis=0)
+
+        return np.maximum(top_of(slope, lowest, np.ones_like(mass), N_STEPS), lowest)
 
     def attributes(self, dispersion: Array) -> dict[str, Any]:
-        """Smoothing shares (K,)."""
-        return {"dispersions_": dispersion}
+        """Smoothing shares (K,) and temperatures (K,) or None."""
+        share, temperature = self._parts(dispersion)
+        return {"dispersions_": share, "temperatures_": temperature}
 
     def adjust(self, mean: Array, dispersion: Array) -> Array:
-        """Smoothed class probabilities (n, K, C)."""
-        share = dispersion[:, None]
-        return (1 - share) * mean + share * self.class_prior
+        """Class probabilities (n, K, C) at their temperature, smoothed."""
+        share, temperature = self._parts(dispersion)
+        if temperature is not None:
+            mean = softmax(_logs(mean) / temperature[:, None], axis=2)
+        return (1 - share[:, None]) * mean + share[:, None] * self.class_prior
+
+    def _parts(self, dispersion: Array) -> tuple[Array, Array | None]:
+        return (dispersion[:, 0], dispersion[:, 1]) if self.tempered else (dispersion, None)
 
 
 def _own(y: NDArray, mean: Array) -> Array:
     """What each expert (n, K) gives the class that each row has."""
     by_class = np.moveaxis(mean, 0, -1).reshape(mean.shape[1], -1)
     return np.take(by_class, y * len(y) + np.arange(len(y)), axis=1).T
+
+
+def _logs(mean: Array) -> Array:
+    """Log probabilities; what is nearly impossible is not made more so by any temperature."""
+    return np.log(np.maximum(mean, SMALLEST))
+
+
+def _heated(logs: Array, temperature: Array, y: NDArray) -> tuple[Array, Array]:
+    """What each expert gives each row's class, and how far above its mean that class's log is.
+
+    Both are (n, K); the second is divided by the temperature.
+    """
+    hot = logs / temperature[:, None]
+    proba = softmax(hot, axis=2)
+    return _own(y, proba), _own(y, hot) - np.einsum("nkc,nkc->nk", proba, hot)

@@ -137,9 +137,7 @@ class RealFamily(Family):
 
     def _fit_column(self, y: Array, mean: Array, weights: Array, output: int) -> tuple:
         mean = self.admit(mean, output)
-        at_output = replace(
-            self, center=self._moments()[0][[output]], spread=self._moments()[1][[output]]
-        )
+        at_output = self.of_outputs([output])
         if not self.shared:
             return at_output.fit_output(y, mean, weights)
         flat = [np.broadcast_to(part, mean.shape).reshape(-1, 1) for part in (y, mean, weights)]
@@ -158,6 +156,12 @@ class RealFamily(Family):
             [self.admit(mean[..., output], output, *law) for output, law in enumerate(laws)],
             axis=-1,
         )
+
+    def of_outputs(self, outputs: Any) -> RealFamily:
+        """The law of some of the outputs."""
+        if self.center is None or self.spread is None:
+            return self
+        return replace(self, center=self.center[outputs], spread=self.spread[outputs])
 
     def of_means(self) -> RealFamily:
         """The law around means that have been adjusted."""

@@ -13,7 +13,7 @@ from .._numeric import Array, log_normalize
 from ..families import RealFamily
 from ._integrals import crps, entropy
 from ._marginal import Marginal
-from ._quantiles import quantiles
+from ._quantiles import quantiles, quantiles_by_row
 from ._regions import highest_density, modes
 
 KINDS = ("central", "highest_density")
@@ -199,6 +199,21 @@ class MixtureDistribution:
         found = self._each(lambda part: quantiles(part, np.atleast_1d(levels)))
         return found if levels.ndim else found[..., 0]
 
+    def ppf_by_row(self, q: Any) -> Array:
+        """Quantiles at another level for each row.
+
+        Parameters
+        ----------
+        q : array-like of target shape
+            Levels between 0 and 1.
+
+        Returns
+        -------
+        ppf : ndarray of target shape
+            Quantiles.
+        """
+        return self._each(quantiles_by_row, self._targets(q))
+
     def interval(self, coverage: float = 0.9, kind: str = "central") -> Array:
         """Regions that hold the target with probability `coverage`.
 
@@ -296,6 +311,23 @@ class MixtureDistribution:
     def entropy(self) -> Array:
         """Entropies in nats, of target shape: differential, or of probabilities for counts."""
         return self._each(entropy)
+
+    def to_skpro(self) -> Any:
+        """The marginals as a distribution of skpro, which has to be installed.
+
+        Returns
+        -------
+        distribution : skpro.distributions.base.BaseDistribution
+            Of shape (n, n_outputs), with moments, densities, probabilities and quantiles.
+
+        Raises
+        ------
+        ImportError
+            If skpro is not installed.
+        """
+        from ._skpro import SkproMixture
+
+        return SkproMixture(self)
 
     # The way from all outputs to one and back.
 

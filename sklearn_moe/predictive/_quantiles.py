@@ -22,15 +22,19 @@ def quantiles(marginal: Marginal, levels: Array) -> Array:
 
 
 def _quantiles(marginal: Marginal, levels: Array) -> Array:
-    ends = marginal.component_quantiles(levels[None])
-    used = (marginal.weights > 0)[..., None]
-    low = np.where(used, ends, np.inf).min(axis=1)
-    high = np.where(used, ends, -np.inf).max(axis=1)
     rows = np.repeat(np.arange(len(marginal)), len(levels))
     level = np.tile(levels, len(marginal))
+    return quantiles_by_row(marginal.take(rows), level).reshape(len(marginal), -1)
+
+
+def quantiles_by_row(marginal: Marginal, level: Array) -> Array:
+    """Quantiles (n,), at one `level` for each row."""
+    ends = marginal.component_quantiles(level[:, None])[..., 0]
+    used = marginal.weights > 0
+    low = np.where(used, ends, np.inf).min(axis=1)
+    high = np.where(used, ends, -np.inf).max(axis=1)
     search = _search_counts if marginal.family.is_discrete else _search
-    found = search(marginal.take(rows), level, low.ravel(), high.ravel())
-    return found.reshape(low.shape)
+    return search(marginal, level, low, high)
 
 
 def _search(marginal: Marginal, level: Array, low: Array, high: Array) -> Array:
