@@ -15,6 +15,7 @@ COMMANDS = {
     "first_look": "the mixture against one expert and against an average of as many experts",
     "speed": "what a fit costs, beside the least it could cost and beside its rivals",
     "starts": "which kinds of start to race, on real tables",
+    "temperature": "whether a temperature for each classifying expert helps, on real tables",
     "verdict": "how often `gain_` is wrong, on simulated tables without regimes",
 }
 

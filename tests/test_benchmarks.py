@@ -128,3 +128,15 @@ def test_unknown_commands_are_refused_with_a_list():
     done = run("no_such_thing")
     assert done.returncode == 2
     assert "first_look" in done.stdout
+
+
+def test_temperature_compares_on_the_same_rows(tmp_path):
+    write_tables(tmp_path)
+    output = tmp_path / "out" / "rows.csv"
+    options = ["--tables", "toy_classification", "--experts", "tree", "bayes", "--output", output]
+    done = run("temperature", "--data", tmp_path, *options)
+    assert done.returncode == 0, done.stderr
+    rows = pd.read_csv(output)
+    np.testing.assert_allclose(rows["gain"], rows["plain"] - rows["tempered"], atol=2e-5)
+    assert rows["expert"].tolist() == ["tree", "bayes"]
+    assert "clearly, worse" in done.stdout
