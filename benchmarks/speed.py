@@ -9,6 +9,7 @@ Each part prints medians of repeated runs, made in turn in one process, and thei
   expert, and what share of the time is spent inside the experts;
 - `jobs`: whole default fits on one worker and on several;
 - `predict`: prediction against the sum of the experts' own;
+- `laws`: three quantiles, and the CRPS, of mixtures of eight components under several noise laws;
 - `memory`: seconds and peak memory of a large cross-fitted fit, in sizes of X.
 """
 
@@ -42,6 +43,8 @@ from benchmarks.records import append_row, commit, machine_facts, write_facts
 from benchmarks.rivals import conditional_mixture, in_r, plain_em
 from benchmarks.speed_figure import draw
 from sklearn_moe import MixtureOfExpertsRegressor, _experts, _softmax_bank
+from sklearn_moe.families import FAMILIES
+from sklearn_moe.predictive import MixtureDistribution
 
 Row = dict[str, Any]
 # Each of n, p and K varied from (100,000, 10, 4), and shapes where the gate is all that counts.
@@ -54,6 +57,7 @@ BOOSTING = HistGradientBoostingRegressor(max_iter=20, max_bins=63, early_stoppin
 # mixtools knows two experts and one feature.
 PEERS = {(20_000, 10, 4): ["flexmix"], (1_000, 1, 2): ["flexmix", "mixtools"]}
 EXPERTS = {"ridge": Ridge(), "tree": DecisionTreeRegressor(max_depth=6), "boosting": BOOSTING}
+LAWS = {"gaussian": (2.0,), "student_t": (2.0, 4.0), "gamma": (0.3,), "poisson": (1.0,)}
 # Experts that hold the interpreter's lock.
 NETWORK = MLPRegressor(hidden_layer_sizes=(20,), max_iter=30, random_state=0)
 WAITING = {"network": NETWORK, "splines": make_pipeline(SplineTransformer(), Ridge())}
@@ -248,6 +252,25 @@ def predict(repeats: int, n: int) -> Iterator[Row]:
             yield row("predict", name, (n, 10, 4), what, found, seconds["experts"])
 
 
+def laws(repeats: int, n: int, n_components: int) -> Iterator[Row]:
+    """Questions to predictive distributions, against the Gaussian's quantiles."""
+    rng = np.random.default_rng(0)
+    log_weights = np.log(rng.dirichlet(np.full(n_components, 0.5), n))
+    means = rng.uniform(1, 20, size=(n, n_components, 1))
+    y, least = means[:, 0], None
+    for name, parameters in LAWS.items():
+        family = FAMILIES[name]().prepared(np.rint(y), np.ones(n))
+        law = np.broadcast_to(parameters, (n_components, 1, len(parameters)))
+        dist = MixtureDistribution(family, log_weights, means, law)
+        runs = {
+            "three quantiles": lambda: dist.ppf([0.05, 0.5, 0.95]),  # noqa: B023
+            "CRPS": lambda: dist.crps(np.rint(y)[:, 0]),  # noqa: B023
+        }
+        for what, found in median_seconds(runs, repeats).items():
+            least = least or found
+            yield row("laws", name, (n, 1, n_components), what, found, least)
+
+
 def memory(shape: tuple[int, int, int]) -> Iterator[Row]:
     """One cross-fitted fit of ridge experts to its end: seconds, and peak memory beyond X."""
     X, y, resp = simulate(*shape)
@@ -285,6 +308,7 @@ def parts(options: argparse.Namespace) -> Iterator[Row]:
         "fits": lambda: fits(options.repeats, min(20_000, options.max_rows), [2, 4, 8, 16, 32]),
         "jobs": lambda: jobs(options.repeats, min(10_000, options.max_rows)),
         "predict": lambda: predict(options.repeats, min(100_000, options.max_rows)),
+        "laws": lambda: laws(options.repeats, min(100_000, options.max_rows), 8),
         "memory": lambda: memory((options.max_rows, 20, 8)),
     }
     for name in options.parts or available:
@@ -294,7 +318,7 @@ def parts(options: argparse.Namespace) -> Iterator[Row]:
 def main(argv: list[str] | None = None) -> None:
     """Run the parts, print and keep each row."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks speed", description=__doc__)
-    names = ["iterations", "peers", "fits", "jobs", "predict", "memory"]
+    names = ["iterations", "peers", "fits", "jobs", "predict", "laws", "memory"]
     parser.add_argument("--parts", nargs="+", choices=names, help="default: all")
     parser.add_argument("--max-rows", type=int, default=10**6, help="largest table")
     parser.add_argument("--repeats", type=int, default=3)

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 from scipy import stats
-from scipy.special import digamma, gammaln, polygamma
+from scipy.special import digamma, gammainc, gammaincinv, gammaln, polygamma
 
 from .._numeric import Array
 from ._real import RELATIVE_FLOOR, PositiveFamily
@@ -34,6 +34,14 @@ class Gamma(PositiveFamily):
         shape = 1.0 / law[0]
         log_ratio = np.log(y) - np.log(mean)
         return shape * (log_ratio - y / mean + np.log(shape)) - gammaln(shape) - np.log(y)
+
+    def cdf(self, y: Array, mean: Array, *law: Array) -> Array:
+        """Probability of values up to `y`."""
+        return gammainc(1.0 / law[0], np.maximum(y, 0.0) / (mean * law[0]))
+
+    def ppf(self, level: Array, mean: Array, *law: Array) -> Array:
+        """Quantile at `level`."""
+        return mean * law[0] * gammaincinv(1.0 / law[0], level)
 
     def fit_output(self, y: Array, mean: Array, weights: Array) -> tuple[Array, ...]:
         """The most likely dispersion (K,): Newton's method on the logarithm of the shape."""

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 from scipy import stats
+from scipy.special import ndtr, ndtri
 
 from .._numeric import Array
 from ._real import RELATIVE_FLOOR, PositiveFamily
@@ -52,6 +53,15 @@ class LogNormal(PositiveFamily):
         log_y = np.log(y)
         deviation = log_y - np.log(mean) + 0.5 * law[0]
         return -0.5 * (deviation**2 / law[0] + np.log(2 * np.pi * law[0])) - log_y
+
+    def cdf(self, y: Array, mean: Array, *law: Array) -> Array:
+        """Probability of values up to `y`."""
+        scale = np.sqrt(law[0])
+        return ndtr((np.log(np.maximum(y, 0.0)) - np.log(mean)) / scale + 0.5 * scale)
+
+    def ppf(self, level: Array, mean: Array, *law: Array) -> Array:
+        """Quantile at `level`."""
+        return mean * np.exp(np.sqrt(law[0]) * ndtri(level) - 0.5 * law[0])
 
     def fit_output(self, y: Array, mean: Array, weights: Array) -> tuple[Array, ...]:
         """The most likely variance of the logarithm (K,)."""

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 from scipy import stats
-from scipy.special import gammaln, xlogy
+from scipy.special import gammaincc, gammaln, xlogy
 
 from .._numeric import Array
 from ._real import CountFamily
@@ -24,6 +24,10 @@ class Poisson(CountFamily):
     def log_density(self, y: Array, mean: Array, *law: Array) -> Array:
         """Log probability of `y`."""
         return xlogy(y, mean) - mean - gammaln(y + 1)
+
+    def cdf(self, y: Array, mean: Array, *law: Array) -> Array:
+        """Probability of values up to `y`."""
+        return np.where(y < 0, 0.0, gammaincc(np.floor(np.maximum(y, 0.0)) + 1.0, mean))
 
     def fit_output(self, y: Array, mean: Array, weights: Array) -> tuple[Array, ...]:
         """Ones (K,)."""

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 from scipy import stats
-from scipy.special import digamma, gammaln
+from scipy.special import digamma, gammaln, stdtr
 
 from .._numeric import Array
 from ._maximise import top_of
@@ -63,6 +63,14 @@ class StudentT(RealFamily):
     def log_density(self, y: Array, mean: Array, *law: Array) -> Array:
         """Log density of `y`."""
         return _log_density((mean - y) ** 2, *law)
+
+    def cdf(self, y: Array, mean: Array, *law: Array) -> Array:
+        """Probability of values up to `y`."""
+        return stdtr(law[1], (y - mean) / np.sqrt(law[0]))
+
+    def ppf(self, level: Array, mean: Array, *law: Array) -> Array:
+        """Quantile at `level`."""
+        return mean + np.sqrt(law[0]) * stats.t.ppf(level, law[1])
 
     def latent_output(self, y: Array, mean: Array, *law: Array) -> Array | None:
         """The expected precision of each row, in units of the dispersion."""

@@ -11,10 +11,11 @@ from .._numeric import Array
 from ..families import Gaussian
 from ._marginal import Marginal, by_rows
 
-# Levels of each component's quantiles between which integrands are smooth.
-LEVELS = np.concatenate([[1e-9, 1e-7, 1e-5], ndtr(np.linspace(-3.5, 3.5, 11))])
+# Levels of each component's quantiles between which integrands are smooth. With four nodes between
+# them the relative error of a CRPS is below 1e-5, that of an entropy below 1e-3.
+LEVELS = np.concatenate([[1e-9, 1e-7, 1e-5], ndtr(np.linspace(-3.0, 3.0, 7))])
 LEVELS = np.concatenate([LEVELS, 1 - LEVELS[2::-1]])
-NODES, NODE_WEIGHTS = np.polynomial.legendre.leggauss(5)
+NODES, NODE_WEIGHTS = np.polynomial.legendre.leggauss(4)
 # Counts are summed in steps of this many.
 COUNTS = 64
 
