@@ -1,8 +1,8 @@
 """Does a temperature for each expert help? Test log-loss with and without, on real tables.
 
-Each table is imputed, scaled and one-hot encoded, and split 75/25; the mixture of two experts is fitted with `calibrate="temperature"` and
-without. Shown are the log-losses, their paired difference with its standard error, and the
-temperatures. Smoothing toward the class rates is there in both.
+Each table is imputed, scaled and one-hot encoded, and split 75/25; the mixture of two experts is
+fitted with `calibrate="temperature"` and without. Shown are the log-losses, their paired difference
+with its standard error, and the temperatures. Smoothing toward the class rates is there in both.
 """
 
 from __future__ import annotations
