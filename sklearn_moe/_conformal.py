@@ -30,7 +30,8 @@ class Calibration:
         tail = 0.5 * (1 - coverage) * (self.weight.sum() + 1)
         low = [_rank_from_below(values, self.weight, tail) for values in self.up_to.T]
         high = [1 - _rank_from_below(1 - values, self.weight, tail) for values in self.below.T]
-        return np.array(low), np.array(high)
+        # Where values have probabilities themselves, a narrow interval is at least one of them.
+        return np.array(low), np.maximum(low, high)
 
 
 def _rank_from_below(values: Array, weight: Array, tail: float) -> float:

@@ -283,6 +283,17 @@ def test_conformal_levels_are_order_statistics():
     assert np.isinf(moe.predict_interval(X, 0.999)).all()
 
 
+def test_conformal_ends_of_counts_do_not_cross():
+    y = np.minimum(TARGETS["poisson"], 2)
+    moe = MixtureOfExpertsRegressor(
+        n_experts=1, family="poisson", calibrate="conformal", random_state=0
+    ).fit(X, y)
+    for coverage in (0.05, 0.3, 0.9):
+        low, high = moe.predict_interval(X, coverage).T
+        assert (low <= high).all()
+        assert np.mean((low <= y) & (y <= high)) >= coverage
+
+
 @pytest.mark.parametrize("family", ["gaussian", "poisson"])
 def test_conformal_weights_equal_repeats(family):
     times = np.arange(300) % 3 + 1

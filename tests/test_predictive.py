@@ -305,3 +305,50 @@ def test_is_a_distribution_of_skpro(name, n_outputs):
 def test_levels_may_differ_by_row():
     dist, levels = mixture("student_t"), np.linspace(0.05, 0.95, N_ROWS)
     np.testing.assert_allclose(dist.cdf(dist.ppf_by_row(levels)), levels, atol=1e-10)
+
+
+def held_by(dist, pieces):
+    """Probability (n,) of pieces (n, P, 2)."""
+    held = np.zeros(len(dist))
+    for low, high in np.moveaxis(pieces, 0, -1):
+        there = ~np.isnan(low)
+        held[there] += dist[there].cdf(high[there]) - dist[there].cdf_below(low[there])
+    return held
+
+
+@pytest.mark.parametrize("dispersion", [0.01, 5.0, 50.0])
+@pytest.mark.parametrize("family", [Gamma(), LogNormal(), InverseGaussian()], ids=str)
+def test_regions_of_laws_that_are_densest_near_zero(family, dispersion):
+    means = np.geomspace(1e-3, 1e6, 6)[:, None, None]
+    law = np.full((1, 1, 1), dispersion)
+    if isinstance(family, InverseGaussian):
+        law = law / means.max()
+    dist = MixtureDistribution(family, np.zeros((6, 1)), means, law)
+    pieces = dist.interval(0.8, kind="highest_density")
+    np.testing.assert_allclose(held_by(dist, pieces), 0.8, atol=1e-3)
+
+
+@pytest.mark.parametrize("family", [Gamma(), Tweedie(), LogNormal()], ids=str)
+def test_point_beside_every_law_of_amounts(family):
+    means, law = np.array([[[0.0], [3.0]]]), np.array([[[0.0]], [[0.2]]])
+    dist = MixtureDistribution(family, np.log([[0.4, 0.6]]), means, law)
+    quantiles = dist.ppf([0.1, 0.39, 0.7, 0.95])[0]
+    assert (quantiles[:2] == 0).all()
+    np.testing.assert_allclose([dist.cdf([at])[0] for at in quantiles[2:]], [0.7, 0.95])
+    assert np.isfinite([dist.crps([1.0])[0], dist.entropy()[0], dist.mode()[0]]).all()
+
+
+def test_large_counts_are_no_work():
+    means = np.array([[[2e6], [5e6]]])
+    dist = MixtureDistribution(
+        NegativeBinomial(), np.log([[0.4, 0.6]]), means, np.full((2, 1, 1), 0.01)
+    )
+    normal = MixtureDistribution(
+        Gaussian(), dist.log_weights, means, (means + 0.01 * means**2)[0, :, :, None]
+    )
+    y = np.array([3e6])
+    assert dist.crps(y)[0] == pytest.approx(normal.crps(y)[0], rel=0.02)
+    assert dist.entropy()[0] == pytest.approx(normal.entropy()[0], abs=0.02)
+    assert dist.mode()[0] == pytest.approx(2e6, rel=0.05)
+    pieces = dist.interval(0.8, kind="highest_density")
+    np.testing.assert_allclose(held_by(dist, pieces), 0.8, atol=0.01)

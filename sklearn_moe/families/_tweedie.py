@@ -16,7 +16,7 @@ from ._real import PositiveFamily
 
 # Terms of the series below this part of the largest, in nats, are left out.
 NEGLIGIBLE = 37.0
-LEAST, MOST = 1e-4, 1e4
+LEAST, MOST = 1e-3, 1e4
 N_STEPS = 25
 
 
@@ -24,8 +24,9 @@ N_STEPS = 25
 class Tweedie(PositiveFamily):
     """Tweedie law around the expert's output: a Poisson number of gamma amounts, zero if none.
 
-    The variance is dispersion times mean to the `power`. The density is the sum of a series, so
-    this law costs more than the others.
+    The variance is dispersion times mean to the `power`; the coefficient of variation at the
+    target's mean is at least 0.03. The density is the sum of a series, so this law costs more than
+    the others.
 
     Parameters
     ----------
@@ -107,8 +108,10 @@ class Tweedie(PositiveFamily):
 
         unit = np.maximum(self._moments()[0], np.finfo(np.float64).tiny) ** (2 - self.power)
         guess = np.clip(pearson / unit, LEAST, MOST) * unit
-        ends = np.log(guess) - 4.0, np.log(guess) + 4.0
-        return (np.exp(maximise(log_likelihood, *ends, N_STEPS)),)
+        # Below the least dispersion the amounts are so many that the law is normal, and the series
+        # long.
+        low, high = np.log(np.maximum(guess * np.exp(-4.0), LEAST * unit)), np.log(guess) + 4.0
+        return (np.exp(maximise(log_likelihood, low, high, N_STEPS)),)
 
     def _compound(self, mean: Array, dispersion: Array) -> tuple[Array, Array, Array]:
         """Rate of the number, shape and scale of the amounts."""

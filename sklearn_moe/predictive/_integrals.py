@@ -25,14 +25,14 @@ def crps(marginal: Marginal, y: Array) -> Array:
     n_components = marginal.means.shape[1]
     if isinstance(marginal.family, Gaussian):
         return by_rows(_gaussian_crps, marginal, n_components, y)
-    if marginal.family.is_discrete:
+    if marginal.counts_singly:
         return by_rows(_count_crps, marginal, COUNTS, y)
     return by_rows(_crps, marginal, CRPS_NODES * len(LEVELS) * n_components, y)
 
 
 def entropy(marginal: Marginal) -> Array:
     """Entropies (n,) in nats: differential ones, but for counts and a zero that has probability."""
-    if marginal.family.is_discrete:
+    if marginal.counts_singly:
         return by_rows(_count_entropy, marginal, COUNTS)
     return by_rows(_entropy, marginal, ENTROPY_NODES * len(LEVELS) * marginal.means.shape[1])
 
@@ -63,7 +63,7 @@ def _crps(marginal: Marginal, y: Array) -> Array:
 
 def _entropy(marginal: Marginal) -> Array:
     points, lengths = _nodes(marginal, ENTROPY_NODES)
-    log_pdf = marginal.log_pdf(points)
+    log_pdf = marginal.log_pdf(np.rint(points) if marginal.family.is_discrete else points)
     # Where the density is zero its logarithm does not count; nor do the two ends of the line.
     total = -(np.exp(log_pdf) * np.where(np.isfinite(log_pdf), log_pdf, 0.0) * lengths).sum(axis=1)
     at_zero = marginal.at_zero()
@@ -84,7 +84,7 @@ def _nodes(marginal: Marginal, n_nodes: int, *also: Array) -> tuple[Array, Array
 
 
 def _count_crps(marginal: Marginal, y: Array) -> Array:
-    last, total = np.maximum(_last_count(marginal), y), np.zeros(len(marginal))
+    last, total = np.maximum(marginal.last_counts(), y), np.zeros(len(marginal))
     for counts in _counts(last):
         below = marginal.cdf(np.broadcast_to(counts, (len(marginal), len(counts))))
         total += ((below - (counts >= y[:, None])) ** 2).sum(axis=1)
@@ -93,15 +93,10 @@ def _count_crps(marginal: Marginal, y: Array) -> Array:
 
 def _count_entropy(marginal: Marginal) -> Array:
     total = np.zeros(len(marginal))
-    for counts in _counts(_last_count(marginal)):
+    for counts in _counts(marginal.last_counts()):
         log_pdf = marginal.log_pdf(np.broadcast_to(counts, (len(marginal), len(counts))))
         total -= (np.exp(log_pdf) * np.where(np.isfinite(log_pdf), log_pdf, 0.0)).sum(axis=1)
     return total
-
-
-def _last_count(marginal: Marginal) -> Array:
-    """A count for each row that is hardly ever exceeded."""
-    return marginal.component_quantiles(np.array([[1 - 1e-12]]))[..., 0].max(axis=1)
 
 
 def _counts(last: Array) -> Iterator[Array]:

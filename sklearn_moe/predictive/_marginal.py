@@ -15,6 +15,7 @@ from ..families import PositiveFamily, RealFamily
 
 # Entries (rows x components x points) that are worked on at once: 8 MB for each temporary.
 CHUNK = 2**20
+MOST_COUNTS = 10_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,6 +60,15 @@ class Marginal:
         if not self.has_points:
             return self.law
         return tuple(np.where(self.law[0] == 0, 1.0, value) for value in self.law)
+
+    def last_counts(self) -> Array:
+        """A count for each row that is hardly ever exceeded."""
+        return self.component_quantiles(np.array([[1 - 1e-12]]))[..., 0].max(axis=1)
+
+    @cached_property
+    def counts_singly(self) -> bool:
+        """Whether the target is a count that is never so large that integrals will do for sums."""
+        return self.family.is_discrete and float(self.last_counts().max()) < MOST_COUNTS
 
     def log_pdf(self, y: Array) -> Array:
         """Log density, or log probability of counts and of a zero that has one."""
@@ -112,8 +122,9 @@ class Marginal:
     def _at(self, function: Callable[..., Array], y: Array) -> Array:
         """A function of the family for each component and point, (n, J, M)."""
         law = [value[..., None] for value in self.live]
+        means = np.where(self.points, 1.0, self.means) if self.has_points else self.means
         with np.errstate(divide="ignore", invalid="ignore"):
-            found = function(y[:, None], self.means[..., None], *law)
+            found = function(y[:, None], means[..., None], *law)
         return np.require(found, requirements="W")
 
 

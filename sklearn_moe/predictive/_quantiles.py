@@ -9,6 +9,8 @@ from ._marginal import Marginal, by_rows
 
 MAX_STEPS = 200
 PRECISION = 1e-13
+# From there on the rest of the probability is rounding.
+MOST_DOUBLINGS = 200
 
 
 def quantiles(marginal: Marginal, levels: Array) -> Array:
@@ -68,10 +70,13 @@ def _search(marginal: Marginal, level: Array, low: Array, high: Array) -> Array:
 
 def _high_enough(marginal: Marginal, level: Array, high: Array) -> Array:
     """Points (n,) from `high` on, below which the probability reaches `level`."""
-    unlimited, high = level == 1, np.where(np.isfinite(high), high, 1.0)
-    while (short := ~unlimited & (marginal.cdf(high[:, None])[:, 0] < level)).any():
-        high = np.where(short, 2 * high, high)
-    return np.where(unlimited, np.inf, high)
+    found = np.where(np.isfinite(high) & (high > 0), high, 1.0)
+    for _ in range(MOST_DOUBLINGS):
+        short = (level < 1) & (marginal.cdf(found[:, None])[:, 0] < level)
+        if not short.any():
+            break
+        found = np.where(short, 2 * found, found)
+    return np.where(level < 1, found, np.inf)
 
 
 def _step(

@@ -11,9 +11,12 @@ from ._marginal import Marginal, by_rows
 
 # Quantiles of each component that make up a grid fine where the density changes.
 LEVELS = ndtr(np.linspace(-5.0, 5.0, 81))
-SMALLEST = 1e-9
+SMALLEST = 1e-60
+FRACTIONS = np.geomspace(1e-9, 1.0, 64)
 GOLDEN = (np.sqrt(5.0) - 1.0) / 2.0
-N_STEPS, N_BISECTIONS = 45, 36
+# Densities below this part of the highest, in nats, are in no region.
+LOWEST = 300.0
+N_STEPS, N_BISECTIONS = 45, 45
 
 
 def modes(marginal: Marginal) -> Array:
@@ -47,14 +50,15 @@ def _climb(marginal: Marginal, low: Array, high: Array) -> Array:
 def _grid(marginal: Marginal) -> Array:
     """Points (n, M) in rising order; whole numbers for counts, all that have any probability."""
     ends = marginal.component_quantiles(LEVELS[None])
-    if marginal.family.is_discrete:
+    if marginal.counts_singly:
         last = int(ends.max()) + 1
         return np.broadcast_to(np.arange(last + 1.0), (len(marginal), last + 1))
     ends = np.where((marginal.weights > 0)[..., None], ends, ends[:, :1]).reshape(len(ends), -1)
     if marginal.starts_at_zero:
-        # Zero may have a probability, which is no density.
-        ends = np.maximum(ends, SMALLEST * ends.max(axis=1, keepdims=True))
-    return np.sort(ends, axis=1)
+        # Zero may have a probability, which is no density; and rough quantiles may lie too high.
+        highest = ends.max(axis=1, keepdims=True)
+        ends = np.maximum(np.hstack([ends, highest * FRACTIONS]), SMALLEST * highest)
+    return np.sort(np.rint(ends) if marginal.family.is_discrete else ends, axis=1)
 
 
 def highest_density(marginal: Marginal, coverage: float) -> Array:
@@ -77,17 +81,17 @@ def _widened(pieces: Array, most: int) -> Array:
 def _regions(marginal: Marginal, coverage: float) -> Array:
     grid = _grid(marginal)
     density = np.exp(marginal.log_pdf(grid))
-    if marginal.family.is_discrete:
+    if marginal.counts_singly:
         return _runs(_likeliest(density, coverage), grid, grid)
     at_zero = marginal.at_zero()
-    low, high = np.zeros(len(grid)), density.max(axis=1)
+    highest = np.log(density.max(axis=1))
+    low, high = highest - LOWEST, highest
     for _ in range(N_BISECTIONS):
         level = 0.5 * (low + high)
-        enough = at_zero + _mass_above(marginal, grid, density, level) >= coverage
+        enough = at_zero + _mass_above(marginal, grid, density, np.exp(level)) >= coverage
         low, high = np.where(enough, level, low), np.where(enough, high, level)
-    level = np.where(at_zero >= coverage, np.inf, low)
-    pieces = _pieces(grid, density, level)
-    return _with_zero(pieces, grid, at_zero) if at_zero.any() else pieces
+    pieces = _pieces(grid, density, np.where(at_zero >= coverage, np.inf, np.exp(low)))
+    return _with_zero(pieces, grid, at_zero) if marginal.starts_at_zero else pieces
 
 
 def _with_zero(pieces: Array, grid: Array, at_zero: Array) -> Array:
@@ -103,8 +107,11 @@ def _with_zero(pieces: Array, grid: Array, at_zero: Array) -> Array:
 
 
 def _mass_above(marginal: Marginal, grid: Array, density: Array, level: Array) -> Array:
-    """Probability (n,) of the pieces where the density exceeds `level` (n,)."""
+    """Probability (n,) of the pieces where the density exceeds `level` (n,), less that of zero."""
     pieces = _pieces(grid, density, level)
+    if marginal.starts_at_zero:
+        # What lies below the first point belongs to the piece that begins there.
+        pieces = np.where(pieces == grid[:, :1, None], 0.0, pieces)
     ends = np.where(np.isnan(pieces), 0.0, pieces).reshape(len(pieces), -1)
     below = marginal.cdf(ends).reshape(pieces.shape)
     return np.where(np.isnan(pieces[..., 0]), 0.0, below[..., 1] - below[..., 0]).sum(axis=1)
