@@ -35,6 +35,7 @@ from ._validation import (
     Interval,
     StrOptions,
     VisualBlock,
+    check_consistent_length,
     check_experts,
     check_is_fitted,
     check_responsibilities,
@@ -227,6 +228,7 @@ class BaseMixtureOfExperts(MetaEstimatorMixin, BaseComposition):
         return predict_bank(self.experts_, X, getattr(self, "classes_", None))
 
     def _log_joint(self, X: Any, y: Any) -> Array:
+        check_consistent_length(X, y)
         log_gate, mean, law = self._laws_at(X)
         return log_gate + self._family.log_prob(self._encode_target(y), mean, law)
 

@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 from ._experts import Data, fit_predict
 from ._folds import Splits
 from ._mixture import Recipe
-from ._numeric import Array
+from ._numeric import Array, law_by_row
 from ._plans import Plan, together
-from ._spread import evened, fit_spread, law_by_row
+from ._spread import fit_spread
 from ._templates import Template
 
 
@@ -62,5 +62,5 @@ def _law(
     if recipe.spread_template is None:
         return recipe.family.fit_dispersion(data.target, mean, weight)
     spread = yield from fit_spread(data, recipe.spread_template, mean, weight, splits)
-    target = evened(data.target, mean, spread.relative)
-    return law_by_row(recipe.family.fit_dispersion(target, mean, weight), spread.relative)
+    law = recipe.family.fit_dispersion(data.target, mean, weight, spread.relative)
+    return law_by_row(law, spread.relative)

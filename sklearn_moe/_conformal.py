@@ -8,6 +8,8 @@ import numpy as np
 
 from ._numeric import Array
 
+BEYOND = 1e-9
+
 
 @dataclass(frozen=True)
 class Calibration:
@@ -28,10 +30,13 @@ class Calibration:
         chance. Where there are too few rows for that, the levels are 0 and 1.
         """
         tail = 0.5 * (1 - coverage) * (self.weight.sum() + 1)
-        low = [_rank_from_below(values, self.weight, tail) for values in self.up_to.T]
-        high = [1 - _rank_from_below(1 - values, self.weight, tail) for values in self.below.T]
-        # Where values have probabilities themselves, a narrow interval is at least one of them.
-        return np.array(low), np.maximum(low, high)
+        one = [_rank_from_below(values, self.weight, tail) for values in self.up_to.T]
+        other = [1 - _rank_from_below(1 - values, self.weight, tail) for values in self.below.T]
+        low, high = np.minimum(one, other), np.maximum(one, other)
+        # Where values have probabilities themselves, a target is inside if what is below it is not
+        # above the level: the quantile just beyond the level.
+        jumps = (self.below != self.up_to).any(axis=0)
+        return low, np.where(jumps, np.minimum(high + BEYOND, 1.0), high)
 
 
 def _rank_from_below(values: Array, weight: Array, tail: float) -> float:

@@ -54,7 +54,8 @@ class TabularEncoder(BaseEstimator):
             return scaled.toarray() if np.prod(X.shape) <= SMALL else scaled
         if self.columns_ is None:
             return np.asarray(X, dtype=np.float64) / self.scale_
-        if isinstance(X, np.ndarray) and X.dtype.kind in "fiub" and _all_numbers(self.columns_):
+        is_numbers = isinstance(X, np.ndarray) and X.dtype.kind in "fiub"
+        if is_numbers and X.shape[1:] == (len(self.columns_),) and _all_numbers(self.columns_):
             return _standardise(X, self.columns_)
         encoded = np.zeros((len(X), self.n_outputs_))
         start = 0

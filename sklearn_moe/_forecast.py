@@ -11,8 +11,8 @@ from ._base import BaseMixtureOfExperts
 from ._conformal import Calibration
 from ._experts import predict_bank
 from ._fitting import Fit
-from ._numeric import Array
-from ._spread import law_by_row
+from ._numeric import Array, law_by_row
+from ._spread import relative_dispersion
 from ._templates import Template, make_template
 from ._training import Training
 from ._validation import check_is_fitted, check_table
@@ -111,7 +111,7 @@ class Forecasts(BaseMixtureOfExperts):
         Returns
         -------
         variance : ndarray of shape (n_samples,) or (n_samples, n_outputs)
-            Noise of the experts and spread between them.
+            Noise of the experts and spread between them, and the background's if there is one.
         """
         return self.predict_dist(X).var()
 
@@ -215,7 +215,7 @@ class Forecasts(BaseMixtureOfExperts):
             return log_gate, mean, self._law
         X = check_table(self, X, reset=False)
         predicted = predict_bank(self.dispersion_experts_, X, None)
-        return log_gate, mean, law_by_row(self._law, np.exp(predicted))
+        return log_gate, mean, law_by_row(self._law, relative_dispersion(predicted))
 
     @property
     def _dispersion(self) -> Array:

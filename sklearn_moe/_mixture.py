@@ -13,9 +13,9 @@ from ._content import uniform_by_content
 from ._experts import BankFit, Data, fit_all_rows, fit_predict, fit_predict_new
 from ._folds import Rows, Splits
 from ._gate_bank import GateBank, SoftmaxBank, make_gate_bank
-from ._numeric import WEIGHT_GRID, Array, log_normalize, safe_log
+from ._numeric import WEIGHT_GRID, Array, law_by_row, log_normalize, safe_log
 from ._plans import Plan, together
-from ._spread import Spread, evened, finish_spread, fit_spread, law_by_row, new_spread
+from ._spread import Spread, finish_spread, fit_spread, new_spread
 from ._templates import Template
 from ._validation import take_params
 from .families import Family
@@ -123,13 +123,13 @@ class MixtureModel:
             fit_predict(self.data, templates, specialised, self.splits, before),
             self.gate_bank.fit_predict(weights, expectation.gates),
         )
-        target, spread = self.data.target, None
+        spread, relative = None, None
         if self.spread_template is not None:
             spread = yield from fit_spread(
                 self.data, self.spread_template, bank.mean, specialised, self.splits
             )
-            target = evened(target, bank.mean, spread.relative)
-        dispersion = self.family.fit_dispersion(target, bank.mean, weights)
+            relative = spread.relative
+        dispersion = self.family.fit_dispersion(self.data.target, bank.mean, weights, relative)
         return MixtureState(
             members,
             weights,
@@ -179,11 +179,9 @@ class MixtureModel:
         bounds = [-np.inf, (expectation := self.e_step(state)).lower_bound]
         while bounds[-1] - bounds[-2] > SETTLED and len(bounds) < MOST_ROUNDS:
             weights = self.data.weighted(np.exp(expectation.log_resp))
-            target = self.data.target
-            if state.spread is not None:
-                target = evened(target, state.bank.mean, state.spread.relative)
-            dispersion = self.family.fit_dispersion(target, state.bank.mean, weights)
-            after = replace(state, dispersion=dispersion)
+            relative = None if state.spread is None else state.spread.relative
+            parts = self.data.target, state.bank.mean, weights, relative
+            after = replace(state, dispersion=self.family.fit_dispersion(*parts))
             expectation = self.e_step(after)
             if expectation.lower_bound > bounds[-1]:
                 state = after

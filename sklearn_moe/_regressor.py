@@ -126,8 +126,8 @@ class MixtureOfExpertsRegressor(RegressorMixin, Forecasts):
         The fitted clones of `dispersion_estimator`, which predict logarithms.
     df_ : ndarray of shape (n_experts_,) or (n_experts_, n_outputs), or None
         Degrees of freedom of a Student-t law; None for others.
-    family_ : RealFamily
-        The noise law with what it took from the target.
+    family_ : RealFamily or Contaminated
+        The noise law with what it took from the target, and with the background if there is one.
     calibration_ : Calibration or None
         Where the training targets fell, if `calibrate`.
     n_experts_ : int
@@ -298,7 +298,8 @@ class MixtureOfExpertsRegressor(RegressorMixin, Forecasts):
             Standard deviations, if asked for.
         """
         log_gate, mean, law = self._laws_at(X)
-        said = mean if self.n_experts_ == 1 else self.family_.adjust(mean, law)
+        alone = self.n_experts_ == 1 and self.family_.says_means
+        said = mean if alone else self.family_.adjust(mean, law)
         predicted = np.einsum("nk,nkq->nq", np.exp(log_gate), said).reshape(-1, *self.target_shape_)
         if not return_std:
             return predicted
@@ -331,4 +332,9 @@ class MixtureOfExpertsRegressor(RegressorMixin, Forecasts):
 
     def _encode_target(self, y: Any) -> NDArray:
         y = np.asarray(y, dtype=np.float64)
+        if y.reshape(len(y), -1).shape[1:] != (self._law.shape[1],):
+            raise ValueError(
+                f"y has shape {y.shape}; the mixture was fitted to targets of shape "
+                f"{('n_samples', *self.target_shape_)}."
+            )
         return y.reshape(len(y), -1)

@@ -14,18 +14,23 @@ import numpy as np
 
 from ._experts import Data, fit_all_rows, fit_predict, fit_predict_new
 from ._folds import Splits
-from ._numeric import Array, weighted_mean
+from ._numeric import Array
 from ._plans import Plan, together
 from ._templates import Template
 
-# Squared residuals below this part of their mean count as this large: the logarithm of a residual
-# that is small by chance must not outweigh all others.
+# Squared residuals below this part of an expert's mean count as this large: the logarithm of a
+# residual that is small by chance must not outweigh all others.
 SMALLEST_SQUARE = 1e-4
+# Nor is a dispersion predicted to be this much larger or smaller than the typical one.
+MOST_RELATIVE = 1e4
 
 
 @dataclass(frozen=True)
 class Spread:
-    """Relative dispersions (n, K, q), and the log squared residuals that they were fitted to."""
+    """Relative dispersions (n, K, q), and the log squared residuals that they were fitted to.
+
+    Both are in units of each expert's own mean squared residual.
+    """
 
     relative: Array
     log_squared: Array
@@ -39,8 +44,10 @@ def fit_spread(
     Residuals of each expert are weighted by its column of `expert_weights` (n, K).
     """
     squared = (mean - data.target[:, None]) ** 2
-    least = SMALLEST_SQUARE * weighted_mean(squared, data.sample_weight)
-    log_squared = np.log(np.maximum(squared, np.maximum(least, np.finfo(np.float64).tiny)))
+    typical = np.einsum("nk,nkq->kq", expert_weights, squared)
+    typical /= expert_weights.sum(axis=0)[:, None]
+    squared /= np.maximum(typical, np.finfo(np.float64).tiny)
+    log_squared = np.log(np.maximum(squared, SMALLEST_SQUARE))
     banks = yield from together(
         *(
             fit_predict(table, [template], expert_weights[:, [k]], splits)
@@ -48,7 +55,7 @@ def fit_spread(
         )
     )
     predicted = np.concatenate([bank.mean for bank in banks], axis=1)
-    return Spread(np.exp(predicted), log_squared)
+    return Spread(relative_dispersion(predicted), log_squared)
 
 
 def finish_spread(
@@ -70,19 +77,13 @@ def new_spread(
     predicted = yield from together(
         *(fit_predict_new(table, [template], expert_weights[:, [k]], X) for k, table in tables)
     )
-    return np.exp(np.concatenate(predicted, axis=1))
+    return relative_dispersion(np.concatenate(predicted, axis=1))
 
 
-def evened(y: Array, mean: Array, relative: Array) -> Array:
-    """Targets (n, K, q) whose residuals are those of `y` (n, q) in units of their own spread."""
-    return mean + (y[:, None] - mean) / np.sqrt(relative)
-
-
-def law_by_row(law: Array, relative: Array) -> Array:
-    """Parameters (n, K, q, P) of a law from (K, q, P): the dispersion comes first."""
-    by_row = np.broadcast_to(law, (len(relative), *law.shape)).copy()
-    by_row[..., 0] *= relative
-    return by_row
+def relative_dispersion(predicted: Array) -> Array:
+    """Relative dispersions from their predicted logarithms, kept within bounds."""
+    limit = np.log(MOST_RELATIVE)
+    return np.exp(np.clip(predicted, -limit, limit))
 
 
 def _tables(data: Data, log_squared: Array) -> list[Data]:

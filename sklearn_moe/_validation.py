@@ -42,6 +42,7 @@ __all__ = [
     "NotFittedError",
     "StrOptions",
     "VisualBlock",
+    "check_consistent_length",
     "check_is_fitted",
     "fit_context",
     "get_tags",

@@ -154,6 +154,8 @@ class Witness:
         self.recipe = recipe.take(self.train, data.n_samples)
         self.X, self.target = take_rows(data.X, self.test), data.target[self.test]
         self.splits = _inner_splits(splits, fold, data.n_samples)
+        if self.splits is None:
+            self.recipe = replace(self.recipe, family=self.recipe.family.in_sample_law())
         self.model = self.recipe.build(data.take(self.train), self.splits)
 
     def begin(self, start: Start) -> Plan[None]:

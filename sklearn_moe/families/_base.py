@@ -20,8 +20,13 @@ class Family(ABC):
         """Log density (n, K) of each target under each expert."""
 
     @abstractmethod
-    def fit_dispersion(self, y: Array, mean: Array, expert_weights: Array) -> Array:
-        """Dispersions of the experts under weights (n, K), floored so that none is degenerate."""
+    def fit_dispersion(
+        self, y: Array, mean: Array, expert_weights: Array, relative: Array | None = None
+    ) -> Array:
+        """Dispersions of the experts under weights (n, K), floored so that none is degenerate.
+
+        Where dispersions differ by row, `relative` (n, K, q) says how, up to a factor.
+        """
 
     @abstractmethod
     def attributes(self, dispersion: Array) -> dict[str, Any]:
@@ -30,6 +35,10 @@ class Family(ABC):
     def latent_weights(self, y: Array, mean: Array, dispersion: Array) -> Array | None:
         """Weights (n, K) of rows in the next fits of the experts; None where all weigh the same."""
         return None
+
+    def in_sample_law(self) -> Family:
+        """The law where predictions are not out of fold."""
+        return self
 
     def adjust(self, mean: Array, dispersion: Array) -> Any:
         """What each expert says once its dispersion is known; the mean itself by default."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -13,7 +13,7 @@ from .._numeric import Array, safe_log
 from ._base import Family
 from ._maximise import top_of
 
-N_STEPS = 30
+N_STEPS, TEMPERATURE_STEPS = 30, 20
 SMALLEST = 1e-12
 # Between these an expert's log probabilities are divided.
 COLDEST, HOTTEST = 0.2, 20.0
@@ -43,8 +43,13 @@ class Categorical(Family):
         own = _own(y, mean) if temperature is None else _heated(_logs(mean), temperature, y)[0]
         return safe_log((1 - share) * own + share * self.class_prior[y][:, None])
 
-    def fit_dispersion(self, y: Array, mean: Array, expert_weights: Array) -> Array:
+    def fit_dispersion(
+        self, y: Array, mean: Array, expert_weights: Array, relative: Array | None = None
+    ) -> Array:
         """Most likely smoothing shares (K,), kept above zero, and temperatures if tempered."""
+        if self.in_sample and self.tempered:
+            share = self._fit_share(y, _own(y, mean), expert_weights)
+            return np.column_stack([share, np.ones_like(share)])
         if not self.tempered:
             return self._fit_share(y, _own(y, mean), expert_weights)
         logs, prior = _logs(mean), self.class_prior[y][:, None]
@@ -57,7 +62,7 @@ class Categorical(Family):
             return -(expert_weights * excess * trust / (trust + share * prior)).sum(axis=0)
 
         low, high = np.log(np.outer([COLDEST, HOTTEST], np.ones(mean.shape[1])))
-        temperature = np.exp(top_of(slope, low, high, N_STEPS))
+        temperature = np.exp(top_of(slope, low, high, TEMPERATURE_STEPS))
         share = self._fit_share(y, _heated(logs, temperature, y)[0], expert_weights)
         return np.column_stack([share, temperature])
 
@@ -75,6 +80,10 @@ class Categorical(Family):
             return gain.sum(axis=0)
 
         return np.maximum(top_of(slope, lowest, np.ones_like(mass), N_STEPS), lowest)
+
+    def in_sample_law(self) -> Categorical:
+        """The law whose shares stay at their floor, and its temperatures at one."""
+        return replace(self, in_sample=True)
 
     def attributes(self, dispersion: Array) -> dict[str, Any]:
         """Smoothing shares (K,) and temperatures (K,) or None."""

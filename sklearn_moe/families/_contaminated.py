@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from .._numeric import Array
+from .._numeric import Array, law_by_row
 from ._base import Family
 from ._real import RealFamily
 
@@ -29,11 +29,17 @@ class Contaminated(Family):
     fraction: float
 
     @property
+    def says_means(self) -> bool:
+        """Whether experts say means, which need no adjustment."""
+        return self.law.says_means
+
+    @property
     def background(self) -> tuple[Array, Array]:
         """Mean (1, 1, q) and parameters (1, q, P) of the background."""
         center, spread = self.law._moments()
         rest = [np.full_like(spread, BACKGROUND_DF)] * (self.law.n_parameters - 1)
-        return center[None, None], np.stack([BREADTH**2 * spread, *rest], axis=-1)[None]
+        broad = np.maximum(BREADTH**2 * spread, self.law.floor)
+        return center[None, None], np.stack([broad, *rest], axis=-1)[None]
 
     def log_prob(self, y: Array, mean: Array, dispersion: Array) -> Array:
         """Log density (n, K), background included."""
@@ -43,8 +49,7 @@ class Contaminated(Family):
         center, law = self.background
         clean = self.law.log_prob(y, mean, dispersion)
         clean += np.log1p(-self.fraction)
-        flat = y if y.ndim == 2 else y[:, 0]
-        broad = self.law.log_prob(flat, np.broadcast_to(center, (len(y), *center.shape[1:])), law)
+        broad = self.law.log_prob(y, np.broadcast_to(center, (len(y), *center.shape[1:])), law)
         return clean, np.broadcast_to(np.log(self.fraction) + broad, clean.shape)
 
     def clean_proba(self, y: Array, mean: Array, dispersion: Array) -> Array:
@@ -52,13 +57,16 @@ class Contaminated(Family):
         clean, broad = self._parts(y, mean, dispersion)
         return np.exp(clean - np.logaddexp(clean, broad))
 
-    def fit_dispersion(self, y: Array, mean: Array, expert_weights: Array) -> Array:
+    def fit_dispersion(
+        self, y: Array, mean: Array, expert_weights: Array, relative: Array | None = None
+    ) -> Array:
         """Most likely parameters (K, q, P), by EM between rows and background."""
-        law = self.law.fit_dispersion(y, mean, expert_weights)
+        law = self.law.fit_dispersion(y, mean, expert_weights, relative)
         for _ in range(N_STEPS):
             before = law
-            weights = expert_weights * self.clean_proba(y, mean, law)
-            law = self.law.fit_dispersion(y, mean, np.maximum(weights, 1e-300))
+            by_row = law if relative is None else law_by_row(law, relative)
+            weights = expert_weights * self.clean_proba(y, mean, by_row)
+            law = self.law.fit_dispersion(y, mean, np.maximum(weights, 1e-300), relative)
             if np.allclose(law, before, rtol=SETTLED, atol=0):
                 break
         return law

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -16,6 +16,7 @@ RELATIVE_FLOOR = 1e-8
 # A positive law has no mean of zero. This part of the target's mean stands in for less: an expert
 # that has seen zeros only is not sure that there is nothing else.
 LEAST_MEAN = 1e-3
+NEGLIGIBLE = 1e-3
 IMPOSSIBLE = float(np.log(np.finfo(np.float64).tiny))
 
 
@@ -35,8 +36,8 @@ class RealFamily(Family):
     """
 
     shared: bool = False
-    center: Array | None = None
-    spread: Array | None = None
+    center: Array | None = field(default=None, repr=False)
+    spread: Array | None = field(default=None, repr=False)
 
     n_parameters: ClassVar[int] = 1
     is_discrete: ClassVar[bool] = False
@@ -127,8 +128,13 @@ class RealFamily(Family):
         """The parameters of one output."""
         return tuple(dispersion[..., output, p] for p in range(self.n_parameters))
 
-    def fit_dispersion(self, y: Array, mean: Array, expert_weights: Array) -> Array:
+    def fit_dispersion(
+        self, y: Array, mean: Array, expert_weights: Array, relative: Array | None = None
+    ) -> Array:
         """Most likely parameters (K, q, P)."""
+        if relative is not None:
+            # Residuals in units of their own spread: a location-scale law does not see the change.
+            y = mean + (y[:, None] - mean) / np.sqrt(relative)
         fitted = [
             self._fit_column(_column(y, output), mean[..., output], expert_weights, output)
             for output in range(mean.shape[-1])
@@ -163,6 +169,11 @@ class RealFamily(Family):
             return self
         return replace(self, center=self.center[outputs], spread=self.spread[outputs])
 
+    @property
+    def says_means(self) -> bool:
+        """Whether experts say means, which need no adjustment."""
+        return True
+
     def of_means(self) -> RealFamily:
         """The law around means that have been adjusted."""
         return self
@@ -185,6 +196,8 @@ class PositiveFamily(RealFamily):
     def check_target(self, y: Array, takes_zeros: bool) -> None:
         """Raise if a target is negative, or zero where the law cannot be."""
         name, lowest = type(self).__name__, float(y.min())
+        if (y == 0).all(axis=0).any():
+            raise ValueError(f"The {name} law needs a target that is not zero everywhere.")
         if lowest < 0:
             raise ValueError(
                 f"The {name} law is for targets that are not negative; y holds {lowest:.6g}. Use "
@@ -206,16 +219,22 @@ class PositiveFamily(RealFamily):
         """The means (n, K, q) that the law takes; zero for a point mass."""
         return np.where(dispersion[..., 0] == 0, 0.0, super().adjust(mean, dispersion))
 
-    def fit_dispersion(self, y: Array, mean: Array, expert_weights: Array) -> Array:
+    def fit_dispersion(
+        self, y: Array, mean: Array, expert_weights: Array, relative: Array | None = None
+    ) -> Array:
         """Most likely parameters (K, q, P), those of the expert for zeros all zero."""
         weights = expert_weights
         if not self.allows_zero and (y == 0).any():
             # Rows that the law cannot explain say nothing of its dispersion.
-            positive = (y > 0).all(axis=-1, keepdims=y.ndim == 2)
-            weights = np.where(positive, expert_weights, 0.0)
+            weights = np.where((y > 0).all(axis=1, keepdims=True), expert_weights, 0.0)
             weights[:, weights.sum(axis=0) == 0] = 1e-300
         law = super().fit_dispersion(y, mean, weights)
-        law[(mean == 0).all(axis=0)] = 0.0
+        says_zero = (mean == 0).all(axis=0)
+        if self.allows_zero:
+            # One that says so by chance is no point mass while it holds rows that are not zero.
+            share = np.einsum("nk,nq->kq", expert_weights, y > 0)
+            says_zero &= share < NEGLIGIBLE * expert_weights.sum(axis=0)[:, None]
+        law[says_zero] = 0.0
         return law
 
     def log_prob(self, y: Array, mean: Array, dispersion: Array) -> Array:

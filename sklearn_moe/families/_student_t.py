@@ -15,6 +15,8 @@ from ._maximise import top_of
 from ._real import RealFamily, without_output
 
 LEAST_DF, MOST_DF = 1.05, 200.0
+# Beyond this the law is Gaussian, and its formulas lose their digits.
+LARGEST_DF = 1e6
 # Steps for the scale at each degrees of freedom that are tried, and at the end.
 SCALE_STEPS, LAST_STEPS = 4, 200
 
@@ -53,8 +55,11 @@ class StudentT(RealFamily):
     is_location_scale: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
-        if self.df is not None and not (isinstance(self.df, Real) and self.df > 1):
-            raise ValueError(f"df={self.df!r} must be a number above 1, or None to estimate it.")
+        if self.df is not None and not (isinstance(self.df, Real) and 1 < self.df <= LARGEST_DF):
+            raise ValueError(
+                f"df={self.df!r} must be a number above 1 and at most {LARGEST_DF:.0f}, or None to "
+                "estimate it; for more use family='gaussian'."
+            )
 
     def frozen(self, mean: Array, *law: Array) -> Any:
         """The law as a frozen distribution of scipy."""

@@ -17,7 +17,7 @@ from ._real import PositiveFamily
 # Terms of the series below this part of the largest, in nats, are left out.
 NEGLIGIBLE = 37.0
 LEAST, MOST = 1e-3, 1e4
-N_STEPS = 25
+N_STEPS = 32
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,7 +110,7 @@ class Tweedie(PositiveFamily):
         guess = np.clip(pearson / unit, LEAST, MOST) * unit
         # Below the least dispersion the amounts are so many that the law is normal, and the series
         # long.
-        low, high = np.log(np.maximum(guess * np.exp(-4.0), LEAST * unit)), np.log(guess) + 4.0
+        low, high = np.broadcast_arrays(np.log(LEAST * unit), np.log(guess) + 4.0)
         return (np.exp(maximise(log_likelihood, low, high, N_STEPS)),)
 
     def _compound(self, mean: Array, dispersion: Array) -> tuple[Array, Array, Array]:

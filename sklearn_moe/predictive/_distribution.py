@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 from sklearn.utils import check_random_state
 
-from .._numeric import Array, log_normalize
+from .._numeric import Array
 from ..families import RealFamily
 from ._integrals import crps, entropy
-from ._marginal import Marginal
+from ._marginal import Marginal, log_sum
 from ._quantiles import quantiles, quantiles_by_row
 from ._regions import highest_density, modes
 
@@ -66,6 +66,8 @@ class MixtureDistribution:
 
     def __getitem__(self, rows: Any) -> MixtureDistribution:
         rows = np.atleast_1d(np.arange(len(self))[rows])
+        if not len(rows):
+            raise IndexError("A distribution needs a row; the selection holds none.")
         law = self.law[rows] if self.law.ndim == 4 else self.law
         return MixtureDistribution(
             self.family, self.log_weights[rows], self.means[rows], law, self.target_shape
@@ -99,7 +101,12 @@ class MixtureDistribution:
 
     def var_within(self) -> Array:
         """Mean variance within the components, of target shape: noise."""
-        return self._each(lambda part: (part.weights * part.variances()).sum(axis=1))
+
+        def within(part: Marginal) -> Array:
+            # Without the product of no weight and an infinite variance.
+            return np.where(part.weights > 0, part.weights * part.variances(), 0.0).sum(axis=1)
+
+        return self._each(within)
 
     def var_between(self) -> Array:
         """Variance between the components' means, of target shape: not knowing which one acts."""
@@ -124,8 +131,9 @@ class MixtureDistribution:
             Joint over outputs.
         """
         y = self._targets(y)
-        log_prob = self.family.log_prob(y, self.means, self.law)
-        return log_normalize(log_prob + self.log_weights)[1]
+        parts = enumerate(self._marginals())
+        total = sum(part.log_components(y[:, [j]])[..., 0] for j, part in parts)
+        return log_sum((total + self.log_weights)[..., None])[:, 0]
 
     def pdf(self, y: Any) -> Array:
         """Density (probability, for counts) of targets.
@@ -281,7 +289,7 @@ class MixtureDistribution:
         def draw(part: Marginal) -> Array:
             rows = np.arange(len(self))[:, None]
             law = [np.broadcast_to(value, part.means.shape)[rows, chosen] for value in part.live]
-            drawn = self.family.draw(generator, part.means[rows, chosen], *law)
+            drawn = self.family.draw(generator, part.live_means[rows, chosen], *law)
             return np.where(part.points[rows, chosen], 0.0, drawn)
 
         return self._each(draw)

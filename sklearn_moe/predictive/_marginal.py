@@ -61,6 +61,11 @@ class Marginal:
             return self.law
         return tuple(np.where(self.law[0] == 0, 1.0, value) for value in self.law)
 
+    @cached_property
+    def live_means(self) -> Array:
+        """The means, harmless where a component is a point mass."""
+        return np.where(self.points, 1.0, self.means) if self.has_points else self.means
+
     def last_counts(self) -> Array:
         """A count for each row that is hardly ever exceeded."""
         return self.component_quantiles(np.array([[1 - 1e-12]]))[..., 0].max(axis=1)
@@ -72,6 +77,11 @@ class Marginal:
 
     def log_pdf(self, y: Array) -> Array:
         """Log density, or log probability of counts and of a zero that has one."""
+        with np.errstate(divide="ignore"):
+            return log_sum(self.log_components(y) + np.log(self.weights)[..., None])
+
+    def log_components(self, y: Array) -> Array:
+        """The same of each component, (n, J, M)."""
         log_density = self._at(self.family.log_density, y)
         if self.starts_at_zero:
             log_density = np.nan_to_num(log_density, nan=-np.inf, posinf=-np.inf)
@@ -83,11 +93,7 @@ class Marginal:
         if self.has_points:
             point = np.where(y[:, None] == 0, 0.0, -np.inf)
             log_density = np.where(self.points[..., None], point, log_density)
-        with np.errstate(divide="ignore"):
-            log_density += np.log(self.weights)[..., None]
-            highest = log_density.max(axis=1)
-            floor = np.where(np.isfinite(highest), highest, 0.0)
-            return floor + np.log(np.exp(log_density - floor[:, None]).sum(axis=1))
+        return log_density
 
     def cdf(self, y: Array) -> Array:
         """Probability of values up to `y`."""
@@ -116,16 +122,23 @@ class Marginal:
 
     def variances(self) -> Array:
         """Variance (n, J) of each component."""
-        found = self.family.variance(self.means, *self.live)
+        found = self.family.variance(self.live_means, *self.live)
         return np.where(self.points, 0.0, found)
 
     def _at(self, function: Callable[..., Array], y: Array) -> Array:
         """A function of the family for each component and point, (n, J, M)."""
         law = [value[..., None] for value in self.live]
-        means = np.where(self.points, 1.0, self.means) if self.has_points else self.means
         with np.errstate(divide="ignore", invalid="ignore"):
-            found = function(y[:, None], means[..., None], *law)
+            found = function(y[:, None], self.live_means[..., None], *law)
         return np.require(found, requirements="W")
+
+
+def log_sum(log_values: Array) -> Array:
+    """Log of the sum over the second axis of exponentials, -inf where there is nothing."""
+    highest = log_values.max(axis=1)
+    floor = np.where(np.isfinite(highest), highest, 0.0)
+    with np.errstate(divide="ignore"):
+        return floor + np.log(np.exp(log_values - floor[:, None]).sum(axis=1))
 
 
 def by_rows(

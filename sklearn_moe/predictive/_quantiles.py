@@ -98,4 +98,4 @@ def _search_counts(marginal: Marginal, level: Array, low: Array, high: Array) ->
         reached = marginal.take(wide).cdf(middle[:, None])[:, 0] >= level[wide] - PRECISION
         high[wide] = np.where(reached, middle, high[wide])
         low[wide] = np.where(reached, low[wide], middle)
-    return high
+    return np.maximum(high, 0.0)
