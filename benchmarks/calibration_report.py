@@ -128,7 +128,9 @@ def losses(cells: pd.DataFrame) -> str:
 
 
 def _losses(mine: pd.Series, rivals: pd.DataFrame, figure: str) -> list[str]:
-    best, name = rivals.min(axis=1), rivals.fillna(np.inf).idxmin(axis=1)
+    if rivals.empty:
+        return []
+    best, name = rivals.min(axis=1).reindex(mine.index), rivals.fillna(np.inf).idxmin(axis=1)
     lost = [
         f"    {table}: {mine[table]:.4g} against {best[table]:.4g} ({name[table]})"
         for table in mine.index[mine > best]
