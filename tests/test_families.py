@@ -232,6 +232,7 @@ def test_targets_that_are_not_of_the_law_are_refused(family, bad, message):
     [
         (lambda: StudentT(df=1.0), "df=1.0 must be a number above 1"),
         (lambda: StudentT(df="many"), "df='many'"),
+        (lambda: StudentT(df=np.inf), "at most 1000000"),
         (lambda: Tweedie(power=2.0), "power=2.0 must be above 1 and below 2.*gamma"),
         (lambda: LogNormal(expert_says="mode"), "expert_says='mode'.*median"),
     ],

@@ -387,3 +387,68 @@ def test_one_expert_that_is_kept_alone_predicts_its_dispersion_too():
     ).fit(Z, y)
     assert moe.n_experts_ == len(moe.dispersion_experts_) == 1
     assert np.ptp(moe.predict_var(Z)) > 0.1
+
+
+@pytest.mark.parametrize("outlier_fraction", [0.0, 0.02])
+@pytest.mark.parametrize("unit", [1e-5, 1e6])
+def test_predicted_dispersions_and_background_know_no_unit(outlier_fraction, unit):
+    options = {"random_state": 0, "outlier_fraction": outlier_fraction, "verdict": False}
+    moe = MixtureOfExpertsRegressor(dispersion_estimator=Ridge(), **options)
+    bound = moe.fit(X, NOISY).lower_bound_
+    assert moe.fit(X, unit * NOISY).lower_bound_ == pytest.approx(bound - np.log(unit), abs=1e-4)
+
+
+def test_predicted_dispersions_do_not_depend_on_how_far_regimes_are_apart():
+    bounds = []
+    for gap in (4, 400):
+        y = np.where(X[:, 0] > 0, gap, -gap) + SPREAD * RNG.normal(size=300)
+        moe = MixtureOfExpertsRegressor(
+            dispersion_estimator=Ridge(), init=np.eye(2)[(X[:, 0] > 0).astype(int)]
+        )
+        bounds.append(moe.fit(X, y).lower_bound_)
+    assert bounds[1] > bounds[0] - 0.2
+
+
+def test_predicted_dispersions_stay_within_bounds():
+    moe = MixtureOfExpertsRegressor(dispersion_estimator=Ridge(), random_state=0).fit(X, NOISY)
+    far = 1e6 * X[:5]
+    assert np.isfinite(moe.predict_interval(far)).all()
+    assert (np.ptp(moe.predict_interval(far), axis=1) > 0).all()
+
+
+def test_one_expert_of_medians_predicts_means():
+    y = np.exp(RNG.normal(size=300))
+    moe = MixtureOfExpertsRegressor(
+        DummyRegressor(strategy="median"), 1, family=LogNormal(expert_says="median")
+    ).fit(X, y)
+    np.testing.assert_allclose(moe.predict(X), moe.predict_dist(X).mean())
+    assert moe.predict(X)[0] == pytest.approx(np.exp(0.5), rel=0.2)
+
+
+@pytest.mark.parametrize("family", ["gamma", "inverse_gaussian", "tweedie", "lognormal"])
+def test_every_question_about_a_hurdle_has_an_answer(family):
+    y = np.where(X[:, 0] > 0, TARGETS["gamma"], 0)
+    zero = DummyRegressor(strategy="constant", constant=0)
+    moe = MixtureOfExpertsRegressor(
+        [("zero", zero), ("amount", Ridge())], family=family, random_state=0, verdict=False
+    ).fit(X, y)
+    dist = moe.predict_dist(X[:20])
+    assert (dist.sample(3, random_state=0) >= 0).all()
+    for answer in (dist.mode(), dist.entropy(), dist.crps(y[:20]), dist.std(), dist.ppf(0.9)):
+        assert np.isfinite(answer).all()
+
+
+def test_an_expert_that_says_zero_by_chance_is_no_point_mass():
+    y = RNG.poisson(0.3, size=300).astype(float)
+    moe = MixtureOfExpertsRegressor(DummyRegressor(strategy="median"), 1, family="poisson")
+    assert moe.fit(X, y).lower_bound_ > -10
+
+
+@pytest.mark.parametrize(
+    ("y", "message"),
+    [(np.zeros((5, 2)), "y has shape"), (np.zeros(3), "inconsistent numbers of samples")],
+)
+def test_targets_of_a_query_are_held_to_the_shape(y, message):
+    moe = MixtureOfExpertsRegressor(random_state=0, n_init=1).fit(X, NOISY)
+    with pytest.raises(ValueError, match=message):
+        moe.log_prob(X[:5], y)

@@ -352,3 +352,34 @@ def test_large_counts_are_no_work():
     assert dist.mode()[0] == pytest.approx(2e6, rel=0.05)
     pieces = dist.interval(0.8, kind="highest_density")
     np.testing.assert_allclose(held_by(dist, pieces), 0.8, atol=0.01)
+
+
+def test_no_law_beyond_its_support():
+    for family in (Tweedie(), Poisson(), Gamma()):
+        dist = MixtureDistribution(
+            family, np.zeros((1, 1)), np.full((1, 1, 1), 2.0), np.ones((1, 1, 1))
+        )
+        assert dist.logpdf([-1.0])[0] == -np.inf
+        assert dist.cdf([-1.0])[0] == 0
+    counts = MixtureDistribution(
+        Poisson(), np.zeros((1, 1)), np.full((1, 1, 1), 2.0), np.ones((1, 1, 1))
+    )
+    assert counts.logpdf([0.5])[0] == -np.inf
+    assert counts.logpdf([1e4])[0] == pytest.approx(stats.poisson(2).logpmf(1e4))
+    assert counts.ppf(0.0)[0] == 0
+
+
+def test_a_component_of_no_weight_says_nothing():
+    dist = MixtureDistribution(
+        StudentT(),
+        np.array([[0.0, -np.inf]]),
+        np.zeros((1, 2, 1)),
+        np.array([[[1.0, 5.0]], [[1.0, 1.5]]]),
+    )
+    assert dist.var()[0] == pytest.approx(5 / 3)
+    assert dist.logpdf([1.0])[0] == pytest.approx(stats.t(5).logpdf(1))
+
+
+def test_an_empty_selection_is_refused():
+    with pytest.raises(IndexError, match="selection holds none"):
+        mixture("gaussian")[[]]

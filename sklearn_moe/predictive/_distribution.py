@@ -104,7 +104,8 @@ class MixtureDistribution:
 
         def within(part: Marginal) -> Array:
             # Without the product of no weight and an infinite variance.
-            return np.where(part.weights > 0, part.weights * part.variances(), 0.0).sum(axis=1)
+            known = np.where(part.weights > 0, part.variances(), 0.0)
+            return (part.weights * known).sum(axis=1)
 
         return self._each(within)
 
