@@ -106,8 +106,8 @@ class MixtureModel:
 
     @property
     def wanders(self) -> bool:
-        """Whether EM may stop far from a fixed point: experts are not solved for exactly."""
-        return self.splits is not None and any(t.problem is None for t in self.templates)
+        """Whether EM may stop far from a fixed point: experts specialise by losing rows."""
+        return self.splits is not None and bool((self.thresholds >= 1.0 / WEIGHT_GRID).any())
 
     def expect(self, resp: Array) -> MixtureExpectation:
         """Starting responsibilities (n, K) as the expectation that EM begins from."""

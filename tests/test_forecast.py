@@ -136,7 +136,7 @@ def test_every_law_with_any_expert(family, expert, n_outputs):
     y = y if n_outputs == 1 else np.column_stack([y, y[::-1]])
     moe = MixtureOfExpertsRegressor(
         expert, family=family, random_state=0, n_init=2, calibrate="conformal"
-    ).fit(X, y, sample_weight=RNG.integers(1, 3, size=300))
+    ).fit(X, y, sample_weight=np.random.default_rng(0).integers(1, 3, size=300))
     dist = moe.predict_dist(X)
     assert moe.lower_bound_ > -np.inf
     assert moe.dispersions_.shape == ((moe.n_experts_, 2) if n_outputs == 2 else (moe.n_experts_,))
@@ -175,7 +175,9 @@ def test_laws_can_be_searched():
 
 
 def test_student_t_experts_are_robust():
-    y = np.where(X[:, 0] > 0, 4 + 2 * X[:, 1], -3 - 2 * X[:, 1]) + 0.3 * RNG.normal(size=300)
+    y = np.where(X[:, 0] > 0, 4 + 2 * X[:, 1], -3 - 2 * X[:, 1]) + 0.3 * np.random.default_rng(
+        0
+    ).normal(size=300)
     spoilt = y.copy()
     spoilt[::15] += 30
     options = {"random_state": 0, "verdict": False}
@@ -235,9 +237,11 @@ def test_zero_inflated_counts():
 
 
 def test_outliers_go_to_the_background():
-    y = np.where(X[:, 0] > 0, 4 + 2 * X[:, 1], -3 - 2 * X[:, 1]) + 0.3 * RNG.normal(size=300)
+    y = np.where(X[:, 0] > 0, 4 + 2 * X[:, 1], -3 - 2 * X[:, 1]) + 0.3 * np.random.default_rng(
+        0
+    ).normal(size=300)
     spoilt = y.copy()
-    spoilt[::15] += RNG.choice([-30, 30], size=20)
+    spoilt[::15] += np.random.default_rng(0).choice([-30, 30], size=20)
     moe = MixtureOfExpertsRegressor(outlier_fraction=0.1, random_state=0, verdict=False)
     moe.fit(X, spoilt)
     proba = moe.outlier_proba(X, spoilt)
@@ -401,7 +405,7 @@ def test_predicted_dispersions_and_background_know_no_unit(outlier_fraction, uni
 def test_predicted_dispersions_do_not_depend_on_how_far_regimes_are_apart():
     bounds = []
     for gap in (4, 400):
-        y = np.where(X[:, 0] > 0, gap, -gap) + SPREAD * RNG.normal(size=300)
+        y = np.where(X[:, 0] > 0, gap, -gap) + SPREAD * np.random.default_rng(0).normal(size=300)
         moe = MixtureOfExpertsRegressor(
             dispersion_estimator=Ridge(), init=np.eye(2)[(X[:, 0] > 0).astype(int)]
         )
@@ -417,7 +421,7 @@ def test_predicted_dispersions_stay_within_bounds():
 
 
 def test_one_expert_of_medians_predicts_means():
-    y = np.exp(RNG.normal(size=300))
+    y = np.exp(np.random.default_rng(0).normal(size=300))
     moe = MixtureOfExpertsRegressor(
         DummyRegressor(strategy="median"), 1, family=LogNormal(expert_says="median")
     ).fit(X, y)
@@ -439,7 +443,7 @@ def test_every_question_about_a_hurdle_has_an_answer(family):
 
 
 def test_an_expert_that_says_zero_by_chance_is_no_point_mass():
-    y = RNG.poisson(0.3, size=300).astype(float)
+    y = np.random.default_rng(0).poisson(0.3, size=300).astype(float)
     moe = MixtureOfExpertsRegressor(DummyRegressor(strategy="median"), 1, family="poisson")
     assert moe.fit(X, y).lower_bound_ > -10
 
