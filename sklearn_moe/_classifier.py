@@ -109,8 +109,8 @@ class MixtureOfExpertsClassifier(ClassifierMixin, BaseMixtureOfExperts):
         Share of each expert's probability that is moved to the class rates: the most likely share
         given its out-of-fold predictions. In sample it stays next to zero.
     temperatures_ : ndarray of shape (n_experts_,) or None
-        What each expert's log probabilities are divided by, if `calibrate`; above one where the
-        expert is too sure of itself.
+        What each expert's log probabilities are divided by, if `calibrate`, between 0.2 and 20;
+        above one where the expert is too sure of itself.
     n_experts_ : int
         Number of experts left; an expert that loses its rows twice is removed. 1 if one expert
         alone was found to be better (see `verdict`).

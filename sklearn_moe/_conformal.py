@@ -8,6 +8,7 @@ import numpy as np
 
 from ._numeric import Array
 
+# Further than the rounding of a probability, less than that of any count.
 BEYOND = 1e-9
 
 

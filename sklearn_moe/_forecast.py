@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from numbers import Real
 from typing import Any
 
 import numpy as np
+from sklearn.base import is_classifier
 from sklearn.dummy import DummyRegressor
 
 from ._base import BaseMixtureOfExperts
@@ -74,7 +76,8 @@ class Forecasts(BaseMixtureOfExperts):
         inference with the jackknife+", Annals of Statistics 49(1), 2021.
         """
         distribution = self.predict_dist(X)
-        if self.calibration_ is None or not 0 < coverage < 1:
+        # A coverage that is none is refused where no calibration is needed.
+        if self.calibration_ is None or not (isinstance(coverage, Real) and 0 < coverage < 1):
             return distribution.interval(coverage)
         low, high = self.calibration_.levels(coverage)
         levels = np.unique([low, high])
@@ -202,8 +205,14 @@ class Forecasts(BaseMixtureOfExperts):
         }
 
     def _spread_template(self, seed: int) -> Template | None:
-        if self.dispersion_estimator is None:
+        given = self.dispersion_estimator
+        if given is None:
             return None
+        if isinstance(given, type) or is_classifier(given):
+            raise TypeError(
+                f"dispersion_estimator={given!r} is not a regressor. Pass an instance of one, such "
+                "as Ridge(); it predicts the logarithms of squared residuals."
+            )
         return make_template("dispersion_estimator", self.dispersion_estimator, seed, {})
 
     def _other_parts(self) -> list[Any]:

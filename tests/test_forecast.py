@@ -15,6 +15,7 @@ from sklearn.ensemble import HistGradientBoostingRegressor
 from sklearn.linear_model import (
     GammaRegressor,
     LinearRegression,
+    LogisticRegression,
     PoissonRegressor,
     Ridge,
     TweedieRegressor,
@@ -456,3 +457,11 @@ def test_targets_of_a_query_are_held_to_the_shape(y, message):
     moe = MixtureOfExpertsRegressor(random_state=0, n_init=1).fit(X, NOISY)
     with pytest.raises(ValueError, match=message):
         moe.log_prob(X[:5], y)
+
+
+@pytest.mark.parametrize("given", [Ridge, LogisticRegression()], ids=str)
+def test_only_regressors_predict_dispersions(given):
+    moe = MixtureOfExpertsRegressor(dispersion_estimator=given)
+    with pytest.raises(TypeError, match="is not a regressor"):
+        moe.fit(X, NOISY)
+    assert not hasattr(moe, "experts_")

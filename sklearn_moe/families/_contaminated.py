@@ -36,9 +36,9 @@ class Contaminated(Family):
     @property
     def background(self) -> tuple[Array, Array]:
         """Mean (1, 1, q) and parameters (1, q, P) of the background."""
-        center, spread = self.law._moments()
-        rest = [np.full_like(spread, BACKGROUND_DF)] * (self.law.n_parameters - 1)
-        broad = np.maximum(BREADTH**2 * spread, self.law.floor)
+        center, variance = self.law.moments
+        rest = [np.full_like(variance, BACKGROUND_DF)] * (self.law.n_parameters - 1)
+        broad = np.maximum(BREADTH**2 * variance, self.law.floor)
         return center[None, None], np.stack([broad, *rest], axis=-1)[None]
 
     def log_prob(self, y: Array, mean: Array, dispersion: Array) -> Array:

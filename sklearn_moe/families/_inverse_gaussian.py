@@ -44,4 +44,4 @@ class InverseGaussian(PositiveFamily):
         y = np.where(y > 0, y, mean)
         deviance = (y - mean) ** 2 / (mean**2 * y)
         found = (weights * deviance).sum(axis=0) / weights.sum(axis=0)
-        return (np.maximum(found, RELATIVE_FLOOR / np.maximum(self._moments()[0], 1e-300)),)
+        return (np.maximum(found, RELATIVE_FLOOR / np.maximum(self.moments[0], 1e-300)),)

@@ -16,6 +16,7 @@ RELATIVE_FLOOR = 1e-8
 # A positive law has no mean of zero. This part of the target's mean stands in for less: an expert
 # that has seen zeros only is not sure that there is nothing else.
 LEAST_MEAN = 1e-3
+# The part of an expert's weight on other rows below which it is an expert for zeros.
 NEGLIGIBLE = 1e-3
 IMPOSSIBLE = float(np.log(np.finfo(np.float64).tiny))
 
@@ -36,8 +37,8 @@ class RealFamily(Family):
     """
 
     shared: bool = False
-    center: Array | None = field(default=None, repr=False)
-    spread: Array | None = field(default=None, repr=False)
+    target_mean: Array | None = field(default=None, repr=False)
+    target_variance: Array | None = field(default=None, repr=False)
 
     n_parameters: ClassVar[int] = 1
     is_discrete: ClassVar[bool] = False
@@ -94,21 +95,23 @@ class RealFamily(Family):
         `takes_zeros` says that an expert of its own is there for zeros.
         """
         self.check_target(y, takes_zeros)
-        center, variance = weighted_moments(y, sample_weight)
-        return replace(self, center=center, spread=variance)
+        mean, variance = weighted_moments(y, sample_weight)
+        return replace(self, target_mean=mean, target_variance=variance)
 
     @property
     def floor(self) -> Array:
         """Smallest dispersions (q,)."""
-        center, spread = self._moments()
-        rounding = (np.finfo(np.float64).eps * np.abs(center)) ** 2
-        floor = np.maximum(RELATIVE_FLOOR * spread, rounding)
+        mean, variance = self.moments
+        rounding = (np.finfo(np.float64).eps * np.abs(mean)) ** 2
+        floor = np.maximum(RELATIVE_FLOOR * variance, rounding)
         return np.where(floor > 0, floor, np.finfo(np.float64).eps)
 
-    def _moments(self) -> tuple[Array, Array]:
-        if self.center is None or self.spread is None:
+    @property
+    def moments(self) -> tuple[Array, Array]:
+        """Mean and variance (q,) of the target; zero as long as none is known."""
+        if self.target_mean is None or self.target_variance is None:
             return np.zeros(1), np.zeros(1)
-        return self.center, self.spread
+        return self.target_mean, self.target_variance
 
     def log_prob(self, y: Array, mean: Array, dispersion: Array) -> Array:
         """Log density (n, K), summed over outputs."""
@@ -165,9 +168,10 @@ class RealFamily(Family):
 
     def of_outputs(self, outputs: Any) -> RealFamily:
         """The law of some of the outputs."""
-        if self.center is None or self.spread is None:
+        if self.target_mean is None or self.target_variance is None:
             return self
-        return replace(self, center=self.center[outputs], spread=self.spread[outputs])
+        mean, variance = self.target_mean[outputs], self.target_variance[outputs]
+        return replace(self, target_mean=mean, target_variance=variance)
 
     @property
     def says_means(self) -> bool:
@@ -187,8 +191,9 @@ class RealFamily(Family):
 class PositiveFamily(RealFamily):
     """Law of a target that is not negative.
 
-    An expert that says zero for every row is a point mass at zero; its dispersion is zero. Any
-    other has means of at least a thousandth of the target's.
+    An expert that says zero for every row is a point mass at zero; its dispersion is zero. (Where
+    the law allows zeros anyway, only if the expert's rows are zero, too.) Any other has means of at
+    least a thousandth of the target's.
     """
 
     allows_zero: ClassVar[bool] = False
@@ -211,8 +216,9 @@ class PositiveFamily(RealFamily):
 
     def admit(self, mean: Array, output: int, *law: Array) -> Array:
         """Means of at least a small part of the target's own."""
-        center = self._moments()[0]
-        least = LEAST_MEAN * center[min(output, len(center) - 1)]
+        known = self.moments[0]
+        # A law of one output, or one that knows no target, has one mean for all.
+        least = LEAST_MEAN * known[min(output, len(known) - 1)]
         return np.maximum(mean, max(least, np.finfo(np.float64).tiny))
 
     def adjust(self, mean: Array, dispersion: Array) -> Array:

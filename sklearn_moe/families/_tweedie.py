@@ -106,7 +106,7 @@ class Tweedie(PositiveFamily):
         def log_likelihood(log_dispersion: Array) -> Array:
             return (weights * self.log_density(y, mean, np.exp(log_dispersion))).sum(axis=0)
 
-        unit = np.maximum(self._moments()[0], np.finfo(np.float64).tiny) ** (2 - self.power)
+        unit = np.maximum(self.moments[0], np.finfo(np.float64).tiny) ** (2 - self.power)
         guess = np.clip(pearson / unit, LEAST, MOST) * unit
         # Below the least dispersion the amounts are so many that the law is normal, and the series
         # long.

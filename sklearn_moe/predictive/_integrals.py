@@ -11,8 +11,9 @@ from .._numeric import Array
 from ..families import Gaussian
 from ._marginal import Marginal, by_rows
 
-# Levels of each component's quantiles between which integrands are smooth. With these nodes between
-# them the relative error is below 1e-5.
+# Levels of each component's quantiles between which integrands are smooth. With these nodes the
+# relative error is below 1e-5 for moderate tails, 1e-3 for Student-t of fewer than two degrees of
+# freedom and gamma laws of dispersion ten; entropies of still more skewed laws are rough.
 LEVELS = np.concatenate([[1e-9, 1e-7, 1e-5], ndtr(np.linspace(-3.0, 3.0, 7))])
 LEVELS = np.concatenate([LEVELS, 1 - LEVELS[2::-1]])
 CRPS_NODES, ENTROPY_NODES = 4, 10

@@ -15,6 +15,7 @@ from ..families import PositiveFamily, RealFamily
 
 # Entries (rows x components x points) that are worked on at once: 8 MB for each temporary.
 CHUNK = 2**20
+# Counts above this are not summed one by one.
 MOST_COUNTS = 10_000
 
 

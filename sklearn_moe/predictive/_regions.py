@@ -7,10 +7,11 @@ from numpy.typing import NDArray
 from scipy.special import ndtr
 
 from .._numeric import Array
-from ._marginal import Marginal, by_rows
+from ._marginal import CHUNK, Marginal, by_rows
 
 # Quantiles of each component that make up a grid fine where the density changes.
 LEVELS = ndtr(np.linspace(-5.0, 5.0, 81))
+# Parts of the highest quantile: the least that a point may be; points where quantiles are rough.
 SMALLEST = 1e-60
 FRACTIONS = np.geomspace(1e-9, 1.0, 64)
 GOLDEN = (np.sqrt(5.0) - 1.0) / 2.0
@@ -21,7 +22,14 @@ N_STEPS, N_BISECTIONS = 45, 45
 
 def modes(marginal: Marginal) -> Array:
     """Points (n,) of highest density; zero where it has half of the probability."""
-    return by_rows(_modes, marginal, len(LEVELS) * marginal.means.shape[1])
+    return by_rows(_modes, marginal, _width(marginal))
+
+
+def _width(marginal: Marginal) -> int:
+    """How many points the grid of a row has."""
+    if marginal.counts_singly:
+        return int(marginal.last_counts().max()) + 2
+    return len(LEVELS) * marginal.means.shape[1] + len(FRACTIONS)
 
 
 def _modes(marginal: Marginal) -> Array:
@@ -63,8 +71,7 @@ def _grid(marginal: Marginal) -> Array:
 
 def highest_density(marginal: Marginal, coverage: float) -> Array:
     """The smallest regions that hold `coverage`: pieces (n, P, 2), NaN where a row has fewer."""
-    n_points = 2 * len(LEVELS) * marginal.means.shape[1]
-    size = max(1, 2**20 // (n_points * marginal.means.shape[1]))
+    size = max(1, CHUNK // (2 * _width(marginal) * marginal.means.shape[1]))
     pieces = [
         _regions(marginal.take(slice(first, first + size)), coverage)
         for first in range(0, len(marginal), size)
