@@ -10,13 +10,18 @@ from collections.abc import Sequence
 from importlib import import_module
 
 COMMANDS = {
+    "balance": "what it costs to keep all of many experts in use, in several ways",
     "calibration": "whether intervals cover what they say, beside other models with intervals",
     "demo": "what a mixture does on two tables that come with scikit-learn",
     "first_look": "the mixture against one expert and against an average of as many experts",
+    "hierarchy": "a tree of gates beside a flat one: accuracy, and what there is to read",
+    "shift": "a mixture that keeps up with data in time order, in several ways",
+    "sparse": "what sparse routing costs as the number of experts grows",
     "speed": "what a fit costs, beside the least it could cost and beside its rivals",
     "starts": "which kinds of start to race, on real tables",
     "temperature": "whether a temperature for each classifying expert helps, on real tables",
     "verdict": "how often `gain_` is wrong, on simulated tables without regimes",
+    "wide": "many columns: mixtures of linear experts beside one linear model and one tree",
 }
 
 

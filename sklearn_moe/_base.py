@@ -20,24 +20,24 @@ from sklearn.utils.metadata_routing import (
 )
 
 from ._em import EMRule
-from ._experts import predict_bank
 from ._fitting import Fit, failure_text, fitted_attributes, run_fit, verdict_text
-from ._initialization import Start, named_starts
-from ._mixture import Recipe
-from ._numeric import Array, log_normalize
+from ._initialization import Start, beside_shared, named_starts
+from ._nesting import unfold
+from ._numeric import Array
 from ._parallel import open_workers
 from ._progress import Reporter
+from ._queries import Queries
+from ._recipe import Recipe
+from ._specialisation import Specialisation
 from ._templates import Template, make_templates
-from ._training import Training, make_training, pooling_trial, specialisation_thresholds
+from ._training import Training, make_training, specialisations
 from ._validation import (
     BaseComposition,
     HasMethods,
     Interval,
     StrOptions,
     VisualBlock,
-    check_consistent_length,
     check_experts,
-    check_is_fitted,
     check_responsibilities,
     check_table,
     check_weight,
@@ -50,13 +50,16 @@ from .gates import resolve_gate
 from .starts import STARTS
 
 
-class BaseMixtureOfExperts(MetaEstimatorMixin, BaseComposition):
+class BaseMixtureOfExperts(Queries, MetaEstimatorMixin, BaseComposition):
     """Base of the two estimators; not for use."""
 
     _parameter_constraints = {
         "experts": [HasMethods(["fit"]), list, None],
         "n_experts": [Interval(Integral, 1, None, closed="left")],
         "gate": [HasMethods(["fit"]), None],
+        "top_k": [Interval(Integral, 1, None, closed="left"), None],
+        "shared_expert": [HasMethods(["fit"]), None],
+        "balance": [Interval(Real, 0, None, closed="left")],
         "cv": ["cv_object", StrOptions({"oob", "loo"}), None],
         "init": [StrOptions({"auto", *STARTS}), "array-like", callable],
         "n_init": [Interval(Integral, 1, None, closed="left")],
@@ -91,20 +94,6 @@ class BaseMixtureOfExperts(MetaEstimatorMixin, BaseComposition):
     @abstractmethod
     def _target_attributes(self, fit: Fit) -> dict[str, Any]:
         """Fitted attributes that describe the target and its law."""
-
-    @abstractmethod
-    def _encode_target(self, y: Any) -> NDArray:
-        """Targets of a query in the form that the formulas take."""
-
-    @property
-    @abstractmethod
-    def _family(self) -> Family:
-        """The noise law of the fitted estimator."""
-
-    @property
-    def _dispersion(self) -> Array:
-        """Dispersions in the shape that the family takes."""
-        return self.dispersions_
 
     def _keeps_outputs(self) -> bool:
         """Whether the estimator looks at out-of-fold predictions once EM has ended."""
@@ -141,8 +130,9 @@ class BaseMixtureOfExperts(MetaEstimatorMixin, BaseComposition):
         y, target, classes = self._check_target(X, y, weight)
         return make_training(X, y, target, weight, classes, self.cv, params)
 
-    def _make_recipe(self, training: Training) -> tuple[Recipe, Array | None]:
-        named = self._named_experts()
+    def _make_recipe(self, training: Training) -> tuple[Recipe, Specialisation | None]:
+        unfolded = unfold(self, training.params)
+        named, params = unfolded.leaves, unfolded.params
         n_rows = len(training.data.distinct)
         if len(named) > n_rows:
             raise ValueError(
@@ -151,19 +141,31 @@ class BaseMixtureOfExperts(MetaEstimatorMixin, BaseComposition):
             )
         limit = np.iinfo(np.int32).max
         seeds = check_random_state(self.random_state).randint(limit, size=len(named) + 1)
-        templates = make_templates(named, seeds[1:], training.params, self.cv)
-        thresholds = specialisation_thresholds(
-            self.min_responsibility, training.data, templates, training.splits
+        templates = make_templates(named, seeds[1:], params, self.cv)
+        shared = self.shared_expert is not None
+        how, trial = specialisations(
+            self.min_responsibility,
+            self.pooling,
+            training,
+            templates[: len(templates) - shared],
+            self.top_k,
         )
-        gate_params = training.params.get("gate", {})
-        family = self._fit_family(training)
-        gate = resolve_gate(self.gate)
-        pooling, trial = pooling_trial(
-            self.pooling, self.min_responsibility, thresholds, training.splits
+        if shared:
+            how, trial = how.beside_shared(), trial and trial.beside_shared()
+        recipe = Recipe(
+            templates,
+            how,
+            self._fit_family(training),
+            unfolded.gate,
+            params.get("gate", {}),
+            int(seeds[0]),
+            self.top_k,
+            shared,
+            float(self.balance),
+            self._keeps_outputs(),
+            self._spread_template(int(seeds[0])),
         )
-        parts = templates, thresholds, pooling, family, gate, gate_params, int(seeds[0])
-        spread = self._spread_template(int(seeds[0]))
-        return Recipe(*parts, self._keeps_outputs(), spread), trial
+        return recipe, trial
 
     def _starts(self, X: Any, y: Any, training: Training, recipe: Recipe) -> list[Start]:
         given = self._given_responsibilities(X, y, training.n_given, recipe)
@@ -176,17 +178,18 @@ class BaseMixtureOfExperts(MetaEstimatorMixin, BaseComposition):
         self, X: Any, y: Any, n_samples: int, recipe: Recipe
     ) -> tuple[str, Array] | None:
         """Responsibilities for the rows as the user gave them, if they need no start of ours."""
-        n_experts = len(recipe.templates)
-        if n_experts == 1:
-            return "single", np.ones((n_samples, 1))
+        n_routed, n_experts = recipe.n_routed, len(recipe.templates)
+        if n_routed == 1:
+            return "single", beside_shared(np.ones((n_samples, 1)), n_experts)
         if self.warm_start and len(getattr(self, "experts_", ())) == n_experts:
             return "warm", self.responsibilities(X, y)
         if isinstance(self.init, str):
             return None
-        if callable(self.init):
-            resp = self.init(X, y, n_experts, recipe.seed)
-            return "callable", check_responsibilities(resp, n_samples, n_experts)
-        return "array", check_responsibilities(self.init, n_samples, n_experts)
+        name, resp = "array", self.init
+        if callable(resp):
+            name, resp = "callable", resp(X, y, n_routed, recipe.seed)
+        resp = check_responsibilities(resp, n_samples, n_routed)
+        return name, beside_shared(resp, n_experts)
 
     def _store(self, shape: Any, fit: Fit) -> None:
         """Set all fitted attributes together, now that nothing can fail."""
@@ -211,96 +214,6 @@ class BaseMixtureOfExperts(MetaEstimatorMixin, BaseComposition):
         if not fit.result.converged and fit.result.reason != "callback":
             message = failure_text(fit.result, self.tol)
             warnings.warn(message, ConvergenceWarning, stacklevel=5)
-
-    # Queries: one trunk, and what hangs on it.
-
-    def _parts_at(self, X: Any) -> tuple[Array, Array]:
-        """Log gate probabilities (n, K) and what the experts say, (n, K, q) or (n, K, C)."""
-        check_is_fitted(self)
-        X = check_table(self, X, reset=False)
-        classes = getattr(self, "classes_", None)
-        return self.gate_.predict_log_proba(X), predict_bank(self.experts_, X, classes)
-
-    def _experts_at(self, X: Any) -> Array:
-        """What the experts say, (n, K, q) or (n, K, C)."""
-        check_is_fitted(self)
-        X = check_table(self, X, reset=False)
-        return predict_bank(self.experts_, X, getattr(self, "classes_", None))
-
-    def _log_joint(self, X: Any, y: Any) -> Array:
-        check_consistent_length(X, y)
-        log_gate, mean, law = self._laws_at(X)
-        return log_gate + self._family.log_prob(self._encode_target(y), mean, law)
-
-    def _laws_at(self, X: Any) -> tuple[Array, Array, Array]:
-        """Log gate probabilities, what the experts say, and the parameters of their law."""
-        return *self._parts_at(X), self._dispersion
-
-    def gate_proba(self, X: Any) -> Array:
-        """Probability that each expert acts on each row.
-
-        Parameters
-        ----------
-        X : {array-like, sparse matrix, frame} of shape (n_samples, n_features)
-            Rows to divide.
-
-        Returns
-        -------
-        proba : ndarray of shape (n_samples, n_experts_)
-            Gate probabilities; each row sums to one.
-        """
-        check_is_fitted(self)
-        return np.exp(self.gate_.predict_log_proba(check_table(self, X, reset=False)))
-
-    def apply(self, X: Any) -> NDArray[np.intp]:
-        """Index of the leading expert of each row.
-
-        Parameters
-        ----------
-        X : {array-like, sparse matrix, frame} of shape (n_samples, n_features)
-            Rows to divide.
-
-        Returns
-        -------
-        index : ndarray of shape (n_samples,)
-            Position in `experts_` of the expert with the highest gate probability.
-        """
-        check_is_fitted(self)
-        return self.gate_proba(X).argmax(axis=1)
-
-    def responsibilities(self, X: Any, y: Any) -> Array:
-        """Probability that each expert produced each target: the E-step on given rows.
-
-        Parameters
-        ----------
-        X : {array-like, sparse matrix, frame} of shape (n_samples, n_features)
-            Rows.
-        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
-            Their targets.
-
-        Returns
-        -------
-        resp : ndarray of shape (n_samples, n_experts_)
-            Responsibilities; each row sums to one.
-        """
-        return np.exp(log_normalize(self._log_joint(X, y))[0])
-
-    def log_prob(self, X: Any, y: Any) -> Array:
-        """Log density (log probability, for labels) of each target under the mixture.
-
-        Parameters
-        ----------
-        X : {array-like, sparse matrix, frame} of shape (n_samples, n_features)
-            Rows.
-        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
-            Their targets.
-
-        Returns
-        -------
-        log_prob : ndarray of shape (n_samples,)
-            Natural logarithm of p(y given x).
-        """
-        return log_normalize(self._log_joint(X, y))[1]
 
     # Composition, routing, tags, display.
 
@@ -338,11 +251,15 @@ class BaseMixtureOfExperts(MetaEstimatorMixin, BaseComposition):
         return self._set_params("experts", **params)
 
     def _named_experts(self) -> list[tuple[str, Any]]:
-        """Names and templates of the experts, whichever way they were given."""
+        """Names and templates of the experts, however they were given, the shared one last."""
         if isinstance(self.experts, list):
-            return [(name, expert) for name, expert in self.experts if expert != "drop"]
-        expert = self._default_expert() if self.experts is None else self.experts
-        return [(f"expert{k}", expert) for k in range(self.n_experts)]
+            named = [(name, expert) for name, expert in self.experts if expert != "drop"]
+        else:
+            expert = self._default_expert() if self.experts is None else self.experts
+            named = [(f"expert{k}", expert) for k in range(self.n_experts)]
+        if self.shared_expert is not None:
+            named.append(("shared_expert", self.shared_expert))
+        return named
 
     def _other_parts(self) -> list[Any]:
         """Estimators beside experts and gate that see `X`."""

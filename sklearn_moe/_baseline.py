@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 
 from ._experts import Data, fit_predict
 from ._folds import Splits
-from ._mixture import Recipe
 from ._numeric import Array, law_by_row
 from ._plans import Plan, together
+from ._recipe import Recipe
 from ._spread import fit_spread
 from ._templates import Template
 

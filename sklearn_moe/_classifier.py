@@ -38,6 +38,18 @@ class MixtureOfExpertsClassifier(ClassifierMixin, BaseMixtureOfExperts):
         What gives the probabilities of the experts: None for ``SoftmaxGate()``, another gate, any
         classifier with `predict_proba` (fitted by weighted row expansion), or a pipeline that ends
         in either, so that gate and experts may see different columns.
+    top_k : int or None, default=None
+        Number of experts that act on a row: those of highest gate probability, renormalised. The
+        others are neither responsible for it nor asked, so that time grows with `top_k` and not
+        with the number of experts. None for all. ``with_top_k`` changes it without a fit.
+    shared_expert : estimator or None, default=None
+        One more expert, the last, that is fitted to all rows and acts on each, beside those that
+        the gate chooses from. The others are drawn toward it as far as their out-of-fold record
+        says they should be (`shrinkage_`).
+    balance : float, default=0.0
+        How strongly E-steps favour experts that have few rows: responsibilities are divided by this
+        power of the experts' shares. At 1 an expert of twice as many rows must explain a row twice
+        as well. For many experts, so that all stay in use.
     voting : {"soft", "hard"}, default="soft"
         Whether experts give their probabilities or, weighted by the gate, one vote each. It
         concerns `predict` and `predict_proba`, not the fit.
@@ -54,8 +66,8 @@ class MixtureOfExpertsClassifier(ClassifierMixin, BaseMixtureOfExperts):
     init : str, array-like of shape (n_samples, n_experts) or callable, default="auto"
         Where EM begins. `"auto"` races starts of different kinds; a name races `n_init` rounds of
         one kind: `"ladder"`, `"residual"`, `"kmeans_xy"`, `"tree"`, `"random"`, `"local"`,
-        `"kmeans_x"` or `"principal"`. An array holds responsibilities, from which the first M-step
-        is taken; a callable ``init(X, y, n_experts, seed)`` returns such an array.
+        `"kmeans_x"`, `"noisy"` or `"principal"`. An array holds responsibilities, from which the
+        first M-step is taken; a callable ``init(X, y, n_experts, seed)`` returns such an array.
     n_init : int, default=4
         Number of starts raced.
     min_responsibility : float or "auto", default="auto"
@@ -116,6 +128,19 @@ class MixtureOfExpertsClassifier(ClassifierMixin, BaseMixtureOfExperts):
         alone was found to be better (see `verdict`).
     expert_mass_ : ndarray of shape (n_experts_,)
         Responsibilities times sample weights, summed over the training rows.
+    load_ : ndarray of shape (n_experts_,)
+        Share of the training rows on which each expert acts or, without `top_k`, leads.
+    importance_ : ndarray of shape (n_experts_,)
+        Mean gate probabilities; they sum to one.
+    gate_entropy_ : float
+        Mean entropy of the gate probabilities of a row, in nats.
+    gate_information_ : float
+        Part of the entropy of `importance_` that the features take away, in nats: the logarithm of
+        `n_experts_` where each has as many rows to itself, 0 if the gate tells no rows apart.
+    shrinkage_ : ndarray of shape (n_experts_,) or None
+        Part of the shared expert in what each expert says; None if there is no shared expert.
+    top_k_ : int or None
+        Number of experts that act on a row, beside a shared one.
     n_iter_ : int
         Number of EM iterations run.
     converged_ : bool
@@ -190,6 +215,9 @@ class MixtureOfExpertsClassifier(ClassifierMixin, BaseMixtureOfExperts):
         n_experts: int = 2,
         *,
         gate: Any = None,
+        top_k: int | None = None,
+        shared_expert: Any = None,
+        balance: float = 0.0,
         voting: str = "soft",
         calibrate: str | None = None,
         cv: Any = 5,
@@ -208,6 +236,9 @@ class MixtureOfExpertsClassifier(ClassifierMixin, BaseMixtureOfExperts):
         self.experts = experts
         self.n_experts = n_experts
         self.gate = gate
+        self.top_k = top_k
+        self.shared_expert = shared_expert
+        self.balance = balance
         self.voting = voting
         self.calibrate = calibrate
         self.cv = cv
@@ -284,12 +315,12 @@ class MixtureOfExpertsClassifier(ClassifierMixin, BaseMixtureOfExperts):
             Probabilities in the order of `classes_`; each row sums to one.
         """
         check_is_fitted(self)
-        log_gate, said = self._parts_at(X)
+        routing, said, law = self._laws_at(X)
         if self.voting == "hard":
             said = np.eye(len(self.classes_))[said.argmax(axis=2)]
         elif self.n_experts_ > 1 or self.temperatures_ is not None:
-            said = self._family.adjust(said, self._dispersion)
-        return np.einsum("nk,nkc->nc", np.exp(log_gate), said)
+            said = self._family.adjust(said, law)
+        return np.einsum("nk,nkc->nc", np.exp(routing.log_gate), said)
 
     def predict_experts(self, X: Any) -> Array:
         """Class probabilities of each expert on its own, before smoothing.

@@ -21,6 +21,8 @@ from ._folds import Splits
 from ._numeric import Array, experts_first
 from ._out_of_bag import out_of_bag, with_out_of_bag
 from ._plans import Job, Plan, do
+from ._predictions import align_classes, predict_expert
+from ._routing import Routing
 from ._templates import Template
 from ._validation import n_rows, take_params, take_rows
 from ._weighting import fit_weighted
@@ -33,6 +35,7 @@ from .linear import (
     solve_one_out,
 )
 
+DENSE = Routing(np.empty((0, 0)))
 REMEDY = (
     "If its region is too small for it, use fewer experts, fewer folds or a simpler expert; if its "
     "inputs do not suit it, put it in a pipeline."
@@ -59,6 +62,11 @@ class Data:
     @property
     def n_samples(self) -> int:
         return len(self.sample_weight)
+
+    @property
+    def n_values(self) -> int:
+        """Numbers that an expert says of a row: outputs, or class probabilities."""
+        return self.target.shape[1] if self.classes is None else len(self.classes)
 
     @cached_property
     def distinct(self) -> NDArray[np.intp]:
@@ -103,7 +111,7 @@ class Data:
 
 @dataclass(frozen=True)
 class BankFit:
-    """What experts predict, (n, K, q) or (n, K, C), out of fold if there were splits.
+    """What experts predict, (n, S, q) or (n, S, C), out of fold if there were splits.
 
     `experts` are kept if each was fitted once and to all rows. `state` is where solvers go on from.
     """
@@ -119,19 +127,22 @@ def fit_predict(
     expert_weights: Array,
     splits: Splits | None,
     state: Array | None = None,
+    routing: Routing = DENSE,
 ) -> Plan[BankFit]:
-    """Fit each template under its column of `expert_weights` and predict the table."""
+    """Fit each template under its column of `expert_weights`; predict the rows that it acts on."""
     pairs = [(None, None)] if splits is None else splits
     columns, solution = yield from _solve(data, templates, expert_weights, splits, state)
     solved = np.zeros((len(pairs), len(templates)), dtype=bool)
     if solution is not None:
         solved[:, columns] = solution.solved
-    places, jobs = _unsolved(data, templates, expert_weights, pairs, solved)
+    places, jobs = _unsolved(data, templates, expert_weights, pairs, solved, routing)
     done = yield jobs
-    n_values = done[0][1].shape[1] if solution is None else solution.mean.shape[2]
-    mean = experts_first(data.n_samples, len(templates), n_values)
+    n_slots = len(templates) if routing.index is None else routing.index.shape[1]
+    mean = experts_first(data.n_samples, n_slots, data.n_values)
     if solution is not None:
-        mean[:, columns] = solution.mean
+        for i, k in enumerate(columns):
+            rows, slots = routing.acting(k)
+            mean[rows, slots] = solution.mean[rows, i]
     for place, (_, predicted) in zip(places, done, strict=True):
         mean[place] = predicted
     whole = splits is None and not solved.any()
@@ -145,22 +156,24 @@ def _unsolved(
     expert_weights: Array,
     pairs: Sequence[tuple[Any, Any]],
     solved: NDArray[np.bool_],
-) -> tuple[list[tuple[Any, int]], list[Job]]:
+    routing: Routing,
+) -> tuple[list[tuple[Any, Any]], list[Job]]:
     """The jobs for what is not `solved` (F, K), and where in the predictions each one's go."""
-    places: list[tuple[Any, int]] = []
+    places: list[tuple[Any, Any]] = []
     jobs: list[Job] = []
     in_sample = pairs[0][1] is None
     for k, template in enumerate(templates):
         table, expert = (data, template) if in_sample else in_bins(data, template)[:2]
         task = (table, expert, expert_weights[:, k])
         if template.bagged and not in_sample:
-            places.append((slice(None), k))
-            jobs.append((fit_bagged, (*task, pairs)))
+            places.append(routing.acting(k))
+            jobs.append((fit_bagged, (*task, pairs, places[-1][0])))
             continue
         for (train, test), done in zip(pairs, solved[:, k], strict=True):
-            if not done:
-                places.append((slice(None) if test is None else test, k))
-                jobs.append((fit_one, (*task, train, test)))
+            place = routing.acting(k, test)
+            if not done and (in_sample or len(place[0])):
+                places.append(place)
+                jobs.append((fit_one, (*task, train, place[0])))
     return places, jobs
 
 
@@ -170,23 +183,41 @@ def fit_predict_new(
     expert_weights: Array,
     X: Any,
     state: Array | None = None,
+    routing: Routing = DENSE,
 ) -> Plan[Array]:
-    """Predictions for new rows `X` of experts fitted to all rows under `expert_weights`."""
-    numbers = finite_numbers(X)
-    mean: dict[int, Array] = {}
+    """Predictions (m, S, q) for new rows `X` of experts fitted to all rows under `expert_weights`.
+
+    Those of experts that act on none of them are not made.
+    """
+    numbers, places = finite_numbers(X), [routing.acting(k) for k in range(len(templates))]
+    said: dict[int, Array] = {}
     if numbers is not None:
         columns, solution = yield from _solve(data, templates, expert_weights, None, state)
         if solution is not None:
-            said, solved = solution.predict_new(numbers), solution.solved[0]
-            mean = {k: said[:, i] for i, k in enumerate(columns) if solved[i]}
-    left = [k for k in range(len(templates)) if k not in mean]
+            predicted, solved = solution.predict_new(numbers), solution.solved[0]
+            said = {k: predicted[places[k][0], i] for i, k in enumerate(columns) if solved[i]}
+    left = [k for k in range(len(templates)) if k not in said and _holds_rows(places[k][0])]
     jobs: list[Job] = []
     for k in left:
         table, expert, transform = in_bins(data, templates[k])
-        jobs.append((fit_new, (table, expert, expert_weights[:, k], transform(X))))
+        new = transform(_part(X, places[k][0]))
+        jobs.append((fit_new, (table, expert, expert_weights[:, k], new)))
     done = yield jobs
-    mean |= dict(zip(left, done, strict=True))
-    return np.stack([mean[k] for k in range(len(templates))], axis=1)
+    said |= dict(zip(left, done, strict=True))
+    n_slots = len(templates) if routing.index is None else routing.index.shape[1]
+    mean = experts_first(n_rows(X), n_slots, data.n_values)
+    for k, predicted in said.items():
+        mean[places[k]] = predicted
+    return mean
+
+
+def _part(X: Any, rows: Any) -> Any:
+    """The given rows of a table, itself for all of them."""
+    return X if isinstance(rows, slice) else take_rows(X, rows)
+
+
+def _holds_rows(rows: Any) -> bool:
+    return isinstance(rows, slice) or len(rows) > 0
 
 
 def in_bins(data: Data, template: Template) -> tuple[Data, Template, Callable[[Any], Any]]:
@@ -260,16 +291,22 @@ def _last_solution(
 
 
 def fit_one(data: Data, template: Template, weight: Array, train: Any, test: Any) -> tuple:
-    """One job: the expert fitted to the rows `train`, and its predictions for the rows `test`."""
+    """One job: the expert fitted to the rows `train`, and its predictions for the rows `test`.
+
+    The expert is kept if it has seen all rows.
+    """
     expert = fit_expert(data, template, weight, train)
+    kept = expert if train is None else None
+    if not _holds_rows(test):
+        return kept, np.empty((0, data.n_values))
     try:
-        predicted = predict_expert(expert, take_rows(data.X, test), data.classes)
+        predicted = predict_expert(expert, _part(data.X, test), data.classes)
     except Exception as error:
         raise ValueError(
             f"Expert {template.name!r} ({type(expert).__name__}) was fitted, but failed to "
             f"predict: {error} {REMEDY}"
         ) from error
-    return (expert if test is None else None), predicted
+    return kept, predicted
 
 
 def fit_new(data: Data, template: Template, weight: Array, X: Any) -> Array:
@@ -277,15 +314,15 @@ def fit_new(data: Data, template: Template, weight: Array, X: Any) -> Array:
     return predict_expert(fit_expert(data, template, weight, None), X, data.classes)
 
 
-def fit_bagged(data: Data, template: Template, weight: Array, splits: Splits) -> tuple:
-    """One job: the expert fitted to all rows, and its out-of-bag predictions for them.
+def fit_bagged(data: Data, template: Template, weight: Array, splits: Splits, wanted: Any) -> tuple:
+    """One job: the expert fitted to all rows, and its out-of-bag predictions for those `wanted`.
 
     Rows that are in every bag are predicted by the folds.
     """
     keeper = replace(template, estimator=with_out_of_bag(template.estimator, weight))
     expert = fit_expert(data, keeper, weight, None)
     if type(expert) is not type(keeper.estimator):  # a constant, for rows of one class
-        return None, predict_expert(expert, data.X, data.classes)
+        return None, predict_expert(expert, data.X, data.classes)[wanted]
     seen, unseen = np.flatnonzero(weight), np.flatnonzero(weight == 0)
     found, answered = out_of_bag(expert, len(seen))
     if data.classes is not None:
@@ -298,7 +335,7 @@ def fit_bagged(data: Data, template: Template, weight: Array, splits: Splits) ->
         left = np.intersect1d(seen[~answered], test)
         if left.size:
             predicted[left] = fit_one(data, template, weight, train, left)[1]
-    return None, predicted
+    return None, predicted[wanted]
 
 
 def fit_expert(data: Data, template: Template, weight: Array, train: Any) -> Any:
@@ -328,36 +365,3 @@ def _rows_with_weight(weight: Array, train: Any) -> NDArray[np.intp] | None:
         return None if (weight > 0).all() else np.flatnonzero(weight)
     kept = train[weight[train] > 0]
     return kept if len(kept) else train
-
-
-def predict_expert(expert: Any, X: Any, classes: NDArray | None) -> Array:
-    """What a fitted expert says of each row: outputs (n, q), or class probabilities (n, C)."""
-    if classes is None:
-        predicted = np.asarray(expert.predict(X), dtype=np.float64).reshape(n_rows(X), -1)
-    else:
-        predicted = _class_probabilities(expert, X, classes)
-    if not np.isfinite(predicted).all():
-        raise ValueError(
-            f"{type(expert).__name__} predicted NaN or infinity. Scale its inputs or regularise "
-            "it, for instance in a pipeline."
-        )
-    return predicted
-
-
-def _class_probabilities(expert: Any, X: Any, classes: NDArray) -> Array:
-    """Probabilities (n, C), zero for classes unseen; a hard vote where there are none."""
-    if hasattr(expert, "predict_proba"):
-        return align_classes(expert.predict_proba(X), expert.classes_, classes)
-    return np.eye(len(classes))[np.searchsorted(classes, expert.predict(X))]
-
-
-def align_classes(proba: Array, seen: NDArray, classes: NDArray) -> Array:
-    """Probabilities (n, C) of all `classes`, from those of the classes `seen`."""
-    aligned = np.zeros((len(proba), len(classes)))
-    aligned[:, np.searchsorted(classes, seen)] = proba
-    return aligned
-
-
-def predict_bank(experts: Sequence[Any], X: Any, classes: NDArray | None) -> Array:
-    """Predictions of all experts for all rows: (n, K, q) or (n, K, C)."""
-    return np.stack([predict_expert(expert, X, classes) for expert in experts], axis=1)

@@ -11,10 +11,12 @@ from sklearn import config_context
 from ._baseline import Baseline, fit_baseline
 from ._em import EMResult, EMRule, run_em
 from ._initialization import Race, Start, race
-from ._mixture import FittedMixture, MixtureModel, MixtureState, Recipe
+from ._mixture import FittedMixture, MixtureModel, MixtureState
 from ._numeric import Array
 from ._plans import Plan, do
 from ._progress import Reporter
+from ._recipe import Recipe
+from ._specialisation import Specialisation
 from ._training import Training
 from ._verdict import UNKNOWN, Verdict, judge, run_witnessed
 
@@ -39,7 +41,7 @@ class Fit:
     @property
     def pooling(self) -> Array:
         """Parts (K,) of their weight that rows gave to the experts; nothing to one alone."""
-        pooling = self.recipe.pooling[list(self.mixture.members)]
+        pooling = self.recipe.specialisation.of(self.mixture.members).pooling
         return np.zeros(1) if self.verdict.is_against else pooling
 
 
@@ -50,11 +52,11 @@ def run_fit(
     rule: EMRule,
     reporter: Reporter,
     verdict: bool,
-    trial: Array | None = None,
+    trial: Specialisation | None = None,
 ) -> Plan[Fit]:
     """Race the starts, finish the best one, judge it if asked; fit what is kept to all rows.
 
-    `trial` is another `pooling` for the recipe, which the winner of the race tries.
+    `trial` is how the experts might specialise instead, which the winner of the race tries.
     """
     data, splits, said, trouble = training.data, training.splits, None, None
     baseline = yield from fit_baseline(recipe, data, splits)
@@ -85,12 +87,12 @@ def _heats(
     training: Training,
     recipe: Recipe,
     starts: list[Start],
-    trial: Array | None,
+    trial: Specialisation | None,
     baseline: Baseline,
     rule: EMRule,
     reporter: Reporter,
 ) -> Plan[tuple[Recipe, MixtureModel, Race]]:
-    """The race of the starts and the trial of `pooling`, on a sample if the table is large."""
+    """The race of the starts and the `trial` of its winner, on a sample if the table is large."""
     data, splits, rows = training.data, training.splits, training.sample(RACE_ROWS)
     if rows is None or len(starts) == 1:
         model = recipe.build(data, splits)
@@ -102,17 +104,17 @@ def _heats(
     recipe_there, _, heat = yield from _heats(
         part, recipe.take(rows, data.n_samples), starts, trial, baseline.take(rows), rule, reporter
     )
-    recipe = replace(recipe, pooling=recipe_there.pooling)
+    recipe = replace(recipe, specialisation=recipe_there.specialisation)
     model = recipe.build(data, splits)
     resp = yield from do(heat.start.responsibilities, recipe, data, baseline.surprise)
     return recipe, model, replace(heat, winner=EMResult(model.expect(resp)), resp=resp)
 
 
 def _better_pooled(
-    recipe: Recipe, model: MixtureModel, heat: Race, trial: Array, rule: EMRule
+    recipe: Recipe, model: MixtureModel, heat: Race, trial: Specialisation, rule: EMRule
 ) -> Plan[tuple[Recipe, MixtureModel, Race]]:
     """The race's winner as it is, or run as far with another pooling, whichever bound is higher."""
-    pooled = replace(recipe, pooling=trial)
+    pooled = replace(recipe, specialisation=trial)
     other = pooled.build(model.data, model.splits)
     short = replace(rule, max_iter=heat.winner.n_iter)
     run = yield from run_em(other, other.expect(heat.resp), short)
@@ -126,10 +128,7 @@ def _one_expert(
 ) -> Plan[tuple[FittedMixture, MixtureState, float]]:
     """The mixture of the best expert alone, its state and its bound."""
     (member,) = [k for k, t in enumerate(recipe.templates) if t.name == baseline.name]
-    alone = replace(
-        recipe, templates=[recipe.templates[member]], thresholds=np.zeros(1), pooling=np.zeros(1)
-    )
-    model = alone.build(training.data, training.splits)
+    model = recipe.alone(member).build(training.data, training.splits)
     state = yield from model.m_step(model.expect(np.ones((training.data.n_samples, 1))))
     mixture = replace((yield from model.finish(state)), members=(member,))
     return mixture, state, model.e_step(state).lower_bound
@@ -147,6 +146,12 @@ def fitted_attributes(fit: Fit) -> dict[str, Any]:
         "gate_": mixture.gate,
         "n_experts_": len(mixture.experts),
         "expert_mass_": mixture.expert_mass,
+        "load_": mixture.usage.load,
+        "importance_": mixture.usage.importance,
+        "gate_entropy_": mixture.usage.gate_entropy,
+        "gate_information_": mixture.usage.gate_information,
+        "shrinkage_": mixture.shrinkage,
+        "top_k_": fit.recipe.top_k,
         "n_iter_": result.n_iter,
         "converged_": result.converged,
         "lower_bound_": fit.lower_bound,

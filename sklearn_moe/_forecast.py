@@ -11,9 +11,11 @@ from sklearn.dummy import DummyRegressor
 
 from ._base import BaseMixtureOfExperts
 from ._conformal import Calibration
-from ._experts import predict_bank
 from ._fitting import Fit
-from ._numeric import Array, law_by_row
+from ._nesting import unfold
+from ._numeric import Array, law_by_row, log_normalize
+from ._predictions import predict_acting
+from ._routing import Routing
 from ._spread import relative_dispersion
 from ._templates import Template, make_template
 from ._training import Training
@@ -42,8 +44,8 @@ class Forecasts(BaseMixtureOfExperts):
         distribution : MixtureDistribution
             Density, quantiles, intervals, draws and scores, for all rows at once.
         """
-        log_gate, mean, law = self._laws_at(X)
-        return distribution_of(self.family_, log_gate, mean, law, self.target_shape_)
+        routing, mean, law = self._laws_at(X)
+        return distribution_of(self.family_, routing.log_gate, mean, law, self.target_shape_)
 
     def predict_interval(self, X: Any, coverage: float = 0.9) -> Array:
         """Central interval that holds the target with probability `coverage`.
@@ -156,9 +158,9 @@ class Forecasts(BaseMixtureOfExperts):
         target = self._encode_target(y)
         if not isinstance(self.family_, Contaminated):
             return np.zeros(len(target))
-        _, mean, law = self._laws_at(X)
-        clean = self.family_.clean_proba(target, mean, law)
-        return 1.0 - (self.responsibilities(X, y) * clean).sum(axis=1)
+        routing, mean, law = self._laws_at(X)
+        resp = np.exp(log_normalize(routing.log_gate + self._family.log_prob(target, mean, law))[0])
+        return 1.0 - (resp * self.family_.clean_proba(target, mean, law)).sum(axis=1)
 
     # What the law of the target is.
 
@@ -177,7 +179,7 @@ class Forecasts(BaseMixtureOfExperts):
         return Contaminated(law=law, fraction=float(self.outlier_fraction))
 
     def _has_expert_for_zeros(self) -> bool:
-        experts = [expert for _, expert in self._named_experts()]
+        experts = [expert for _, expert in unfold(self, {}).leaves]
         constants = [expert for expert in experts if isinstance(expert, DummyRegressor)]
         return any(e.strategy == "constant" and not np.any(e.constant) for e in constants)
 
@@ -194,7 +196,7 @@ class Forecasts(BaseMixtureOfExperts):
         assert isinstance(family, RealFamily | Contaminated)
         shape, calibration = data.y.shape[1:], None
         if self.calibrate is not None:
-            parts = state.log_gate, state.bank.mean, state.law
+            parts = state.routing.log_gate, state.bank.mean, state.law
             known = distribution_of(family, *parts, shape)
             calibration = calibration_of(known, data.target, data.sample_weight)
         return {
@@ -218,13 +220,18 @@ class Forecasts(BaseMixtureOfExperts):
     def _other_parts(self) -> list[Any]:
         return [] if self.dispersion_estimator is None else [self.dispersion_estimator]
 
-    def _laws_at(self, X: Any) -> tuple[Array, Array, Array]:
-        log_gate, mean = self._parts_at(X)
+    def _laws_at(self, X: Any) -> tuple[Routing, Array, Array]:
+        routing, mean = self._parts_at(X)
         if self.dispersion_experts_ is None:
-            return log_gate, mean, self._law
+            return routing, mean, routing.at(self._law)
         X = check_table(self, X, reset=False)
-        predicted = predict_bank(self.dispersion_experts_, X, None)
-        return log_gate, mean, law_by_row(self._law, relative_dispersion(predicted))
+        predicted = predict_acting(self.dispersion_experts_, X, None, routing)
+        relative = relative_dispersion(predicted)
+        if routing.index is None:
+            return routing, mean, law_by_row(self._law, relative)
+        law = routing.at(self._law)
+        law[..., 0] *= relative
+        return routing, mean, law
 
     @property
     def _dispersion(self) -> Array:

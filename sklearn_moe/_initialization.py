@@ -13,10 +13,17 @@ from ._baseline import fit_baseline
 from ._em import EMResult, EMRule, run_em
 from ._experts import Data
 from ._folds import Splits
-from ._mixture import MixtureModel, Recipe
+from ._mixture import MixtureModel
 from ._numeric import Array
 from ._plans import Plan, follow_here, together
-from .starts import STARTS, StartContext, numeric_features, numeric_target
+from ._recipe import Recipe
+from .starts import (
+    STARTS,
+    StartContext,
+    neighbours_together,
+    numeric_features,
+    numeric_target,
+)
 
 RACE_LENGTH = 3
 # Chosen by `python -m benchmarks starts`; the figures are in docs/user_guide/starts.md.
@@ -51,10 +58,13 @@ class Start:
             T=numeric_target(data),
             data=data,
             surprise=surprise,
-            n_experts=len(recipe.templates),
+            n_experts=recipe.n_routed,
             seed=recipe.seed + self.again,
         )
-        return STARTS[self.name](context)
+        resp = STARTS[self.name](context)
+        if recipe.is_tree_of_clones:
+            resp = neighbours_together(resp, context)
+        return beside_shared(resp, len(recipe.templates))
 
 
 @dataclass(frozen=True)
@@ -65,6 +75,17 @@ class Race:
     start: Start
     resp: Array
     bounds: dict[str, float]
+
+
+def beside_shared(resp: Array, n_experts: int) -> Array:
+    """Responsibilities (n, K) from those of routed experts, if one of the K is shared.
+
+    It begins with an equal share.
+    """
+    if resp.shape[1] == n_experts:
+        return resp
+    share = 1.0 / n_experts
+    return np.hstack([(1 - share) * resp, np.full((len(resp), 1), share)])
 
 
 def named_starts(init: str, n_init: int) -> list[Start]:

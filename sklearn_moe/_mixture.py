@@ -4,20 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ._balance import balanced
 from ._content import uniform_by_content
+from ._dispersion import fit_dispersion
 from ._experts import BankFit, Data, fit_all_rows, fit_predict, fit_predict_new
 from ._folds import Rows, Splits
-from ._gate_bank import GateBank, SoftmaxBank, make_gate_bank
-from ._numeric import WEIGHT_GRID, Array, law_by_row, log_normalize, safe_log
+from ._gate_bank import GateBank, SoftmaxBank
+from ._numeric import Array, law_by_row, log_normalize, safe_log
 from ._plans import Plan, together
+from ._routing import ABSENT, Routing, route, truncate
+from ._shrinkage import fit_shrinkage, shrunk
+from ._specialisation import Specialisation
 from ._spread import Spread, finish_spread, fit_spread, new_spread
 from ._templates import Template
-from ._validation import take_params
+from ._usage import Usage, usage_of
 from .families import Family
 
 # An expert is lost when its share of the weight falls below this part of an equal share.
@@ -49,10 +55,10 @@ class MixtureExpectation:
 
 @dataclass(frozen=True)
 class MixtureState:
-    """Result of an M-step; `bank.mean` and `log_gate` are out of fold if it is cross-fitted.
+    """Result of an M-step; `bank.mean` and `routing` are out of fold if it is cross-fitted.
 
     `weights` (n, K) are those of the gate, `specialised` those of the experts. What is kept of a
-    state after its E-step has an empty `bank.mean` and `log_gate`.
+    state after its E-step has an empty `bank.mean` and `routing`.
     """
 
     members: tuple[int, ...]
@@ -61,16 +67,17 @@ class MixtureState:
     bank: BankFit
     dispersion: Array
     gates: Any
-    log_gate: Array
+    routing: Routing
     reseeded: frozenset[int]
     spread: Spread | None = None
+    shrinkage: Array | None = None
 
     @property
     def law(self) -> Array:
-        """Parameters of the noise law, of each row if they differ."""
+        """Parameters of the noise law of those that act, of each row if they differ."""
         if self.spread is None:
-            return self.dispersion
-        return law_by_row(self.dispersion, self.spread.relative)
+            return self.routing.at(self.dispersion)
+        return self.routing.at(law_by_row(self.dispersion, self.spread.relative), by_row=True)
 
 
 @dataclass(frozen=True)
@@ -82,78 +89,119 @@ class FittedMixture:
     dispersion: Array
     members: tuple[int, ...]
     expert_mass: Array
+    usage: Usage
     dispersion_experts: list[Any] | None = None
+    shrinkage: Array | None = None
 
 
 @dataclass(frozen=True)
 class MixtureModel:
     """The statistical model of one fit, as the engine sees it.
 
-    `thresholds` (K,) are the responsibilities below which a row leaves an expert's fit; `pooling`
-    (K,) is the part of its weight that each row gives to an expert whatever its responsibility. If
-    it `keeps_outputs`, a finished run still knows its predictions.
+    Of its experts `top_k` act on a row, or all; the last one always if it is `shared`. `balance` is
+    how strongly E-steps favour experts that have few rows. If the model `keeps_outputs`, a finished
+    run still knows its predictions.
     """
 
     data: Data
     templates: Sequence[Template]
-    thresholds: Array
-    pooling: Array
+    specialisation: Specialisation
     family: Family
     gate_bank: GateBank | SoftmaxBank
     splits: Splits | None
+    top_k: int | None = None
+    shared: bool = False
+    balance: float = 0.0
     keeps_outputs: bool = False
     spread_template: Template | None = None
 
     @property
     def wanders(self) -> bool:
-        """Whether EM may stop far from a fixed point: experts specialise by losing rows."""
-        return self.splits is not None and bool((self.thresholds >= 1.0 / WEIGHT_GRID).any())
+        """Whether EM may stop far from a fixed point."""
+        return self.splits is not None and self.specialisation.loses_rows
 
     def expect(self, resp: Array) -> MixtureExpectation:
         """Starting responsibilities (n, K) as the expectation that EM begins from."""
+        resp = truncate(resp, self.top_k, self.shared)
         return MixtureExpectation(safe_log(resp), tuple(range(len(self.templates))))
 
     def m_step(self, expectation: MixtureExpectation) -> Plan[MixtureState]:
         """Fit experts, dispersions and gate to the responsibilities."""
         expectation, resp, kept = self._keep_alive(expectation)
         members, weights = expectation.members, self.data.weighted(resp)
-        specialised = self._with_latent(self._pooled(kept, members), expectation)
-        templates, before = self._templates(members), expectation.solver_state
-        bank, (gates, log_gate) = yield from together(
-            fit_predict(self.data, templates, specialised, self.splits, before),
-            self.gate_bank.fit_predict(weights, expectation.gates),
-        )
-        spread, relative = None, None
-        if self.spread_template is not None:
-            spread = yield from fit_spread(
-                self.data, self.spread_template, bank.mean, specialised, self.splits
-            )
-            relative = spread.relative
-        dispersion = self.family.fit_dispersion(self.data.target, bank.mean, weights, relative)
+        how = self.specialisation.of(members)
+        fit_weights = self.data.weighted(how.with_latent(how.pooled(kept), expectation.latent))
+        gates, routing, bank = yield from self._fit_parts(expectation, weights, fit_weights)
+        shrinkage = None
+        if self.shared:
+            parts = self.data.target, bank.mean, weights, routing
+            shrinkage = fit_shrinkage(*parts, labelled=self.data.classes is not None)
+            bank = replace(bank, mean=shrunk(bank.mean, shrinkage, routing))
+        spread = yield from self._fit_spread(bank.mean, fit_weights, routing)
+        dispersion = self._fit_dispersion(bank.mean, weights, routing, spread)
         return MixtureState(
             members,
             weights,
-            specialised,
+            fit_weights,
             bank,
             dispersion,
             gates,
-            log_gate,
+            routing,
             expectation.reseeded,
             spread,
+            shrinkage,
         )
+
+    def _fit_parts(
+        self, expectation: MixtureExpectation, weights: Array, fit_weights: Array
+    ) -> Plan[tuple[Any, Routing, BankFit]]:
+        """The gates, whom they call, and the experts.
+
+        In step if all experts act on all rows, else the gate first: it says whose predictions are
+        wanted.
+        """
+        templates, before = self._templates(expectation.members), expectation.solver_state
+        gate = self.gate_bank.fit_predict(weights, expectation.gates, expectation.members)
+        bank = partial(fit_predict, self.data, templates, fit_weights, self.splits, before)
+        if self.top_k is None:
+            (gates, log_gate), fitted = yield from together(gate, bank())
+            return gates, Routing(log_gate), fitted
+        gates, log_gate = yield from gate
+        routing = self._route(log_gate)
+        return gates, routing, (yield from bank(routing))
+
+    def _route(self, log_gate: Array) -> Routing:
+        return route(log_gate, self.top_k, self.shared)
+
+    def _fit_spread(self, mean: Array, fit_weights: Array, routing: Routing) -> Plan[Spread | None]:
+        if self.spread_template is None:
+            return None
+        n_experts, target = fit_weights.shape[1], self.data.target[:, None]
+        acts = routing.whole(np.ones(mean.shape[:2]), n_experts)
+        said = routing.whole(mean, n_experts, fill=target)
+        parts = self.spread_template, said, fit_weights * acts, self.splits
+        return (yield from fit_spread(self.data, *parts))
+
+    def _fit_dispersion(
+        self, mean: Array, weights: Array, routing: Routing, spread: Spread | None
+    ) -> Array:
+        relative = None if spread is None else spread.relative
+        return fit_dispersion(self.family, self.data.target, mean, weights, relative, routing)
 
     def e_step(self, state: MixtureState) -> MixtureExpectation:
         """Responsibilities and bound of a state; in sample the bound is the penalised one."""
         parts = self.data.target, state.bank.mean, state.law
         log_prob = self.family.log_prob(*parts)
-        log_prob += state.log_gate
+        log_prob += state.routing.log_gate
         log_resp, log_evidence = log_normalize(log_prob, overwrite=True)
+        latent, n_experts = self.family.latent_weights(*parts), len(state.members)
         weight = self.data.sample_weight
         bound = float(weight @ log_evidence) / weight.sum()
         if self.splits is None:
             bound -= self.gate_bank.penalty(state.gates) / weight.sum()
+        log_resp = state.routing.whole(log_resp, n_experts, fill=ABSENT)
         return MixtureExpectation(
-            log_resp,
+            self._balanced(log_resp),
             state.members,
             bound,
             log_evidence,
@@ -161,14 +209,20 @@ class MixtureModel:
             state.bank.state,
             state.reseeded,
             score=bound,
-            latent=self.family.latent_weights(*parts),
+            latent=None if latent is None else state.routing.whole(latent, n_experts, fill=1.0),
         )
+
+    def _balanced(self, log_resp: Array) -> Array:
+        """Log responsibilities (n, K), raised for experts that are responsible for little."""
+        if not self.balance:
+            return log_resp
+        return balanced(log_resp, self.data.sample_weight, self.balance, self.shared)
 
     def kept(self, state: MixtureState) -> MixtureState:
         """What is left of a state after its E-step: enough to finish it."""
         if self.keeps_outputs or self.wanders:
             return state
-        return replace(state, bank=replace(state.bank, mean=NOTHING), log_gate=NOTHING)
+        return replace(state, bank=replace(state.bank, mean=NOTHING), routing=Routing(NOTHING))
 
     def settled(self, state: MixtureState) -> tuple[MixtureState, float]:
         """The state with the dispersions that suit its own predictions and gate, and its bound.
@@ -179,9 +233,8 @@ class MixtureModel:
         bounds = [-np.inf, (expectation := self.e_step(state)).lower_bound]
         while bounds[-1] - bounds[-2] > SETTLED and len(bounds) < MOST_ROUNDS:
             weights = self.data.weighted(np.exp(expectation.log_resp))
-            relative = None if state.spread is None else state.spread.relative
-            parts = self.data.target, state.bank.mean, weights, relative
-            after = replace(state, dispersion=self.family.fit_dispersion(*parts))
+            parts = state.bank.mean, weights, state.routing, state.spread
+            after = replace(state, dispersion=self._fit_dispersion(*parts))
             expectation = self.e_step(after)
             if expectation.lower_bound > bounds[-1]:
                 state = after
@@ -196,63 +249,40 @@ class MixtureModel:
             experts = yield from fit_all_rows(
                 self.data, templates, state.specialised, state.bank.state
             )
-        gate, mass = self.gate_bank.finish(state.gates, state.weights), state.weights.sum(axis=0)
+        gate, mass = self._finish_gate(state), state.weights.sum(axis=0)
+        routing = self._route(gate.predict_log_proba(self.data.X))
+        usage = usage_of(routing, len(experts), self.data.sample_weight)
         spreads = None
         if self.spread_template is not None and state.spread is not None:
             spreads = yield from finish_spread(
                 self.data, self.spread_template, state.spread, state.specialised
             )
-        return FittedMixture(experts, gate, state.dispersion, state.members, mass, spreads)
+        return FittedMixture(
+            experts, gate, state.dispersion, state.members, mass, usage, spreads, state.shrinkage
+        )
 
     def predict_new(self, state: MixtureState, X: Any) -> Plan[tuple[Array, Array, Array]]:
-        """Log gate probabilities (m, K), predictions and law at `X`, all rows being fitted."""
-        templates = self._templates(state.members)
+        """Log gate probabilities (m, S), predictions and law at `X`, all rows being fitted."""
+        gate = self._finish_gate(state, brief=True)
+        routing, templates = self._route(gate.predict_log_proba(X)), self._templates(state.members)
         mean = yield from fit_predict_new(
-            self.data, templates, state.specialised, X, state.bank.state
+            self.data, templates, state.specialised, X, state.bank.state, routing
         )
-        gate, law = self.gate_bank.finish(state.gates, state.weights), state.dispersion
-        if self.spread_template is not None and state.spread is not None:
-            relative = yield from new_spread(
-                self.data, self.spread_template, state.spread, state.specialised, X
-            )
-            law = law_by_row(law, relative)
-        return gate.predict_log_proba(X), mean, law
+        if state.shrinkage is not None:
+            mean = shrunk(mean, state.shrinkage, routing)
+        if self.spread_template is None or state.spread is None:
+            return routing.log_gate, mean, routing.at(state.dispersion)
+        relative = yield from new_spread(
+            self.data, self.spread_template, state.spread, state.specialised, X
+        )
+        law = law_by_row(state.dispersion, relative)
+        return routing.log_gate, mean, routing.at(law, by_row=True)
+
+    def _finish_gate(self, state: MixtureState, brief: bool = False) -> Any:
+        return self.gate_bank.finish(state.gates, state.weights, state.members, brief)
 
     def _templates(self, members: tuple[int, ...]) -> list[Template]:
         return [self.templates[member] for member in members]
-
-    def _specialised(self, resp: Array, members: tuple[int, ...]) -> Array:
-        """Responsibilities (n, K) for the experts' fits, without those that are small.
-
-        Where rows are dropped, the rest is rounded to a grid on which sums are exact: trees break
-        ties by the last digit, and rounding noise must not decide how they grow.
-        """
-        threshold = self.thresholds[list(members)]
-        kept = np.where(resp < threshold, 0.0, resp)
-        coarse = threshold >= 1.0 / WEIGHT_GRID
-        if coarse.any():
-            rounded = np.rint(resp * WEIGHT_GRID) / WEIGHT_GRID
-            kept = np.where(coarse, np.where(rounded >= threshold, rounded, 0.0), kept)
-        return kept
-
-    def _pooled(self, kept: Array, members: tuple[int, ...]) -> Array:
-        """The same after every row has given its part to experts that pool; on the grid too."""
-        pooling, threshold = self.pooling[list(members)], self.thresholds[list(members)]
-        if not pooling.any():
-            return kept
-        pooled = (1.0 - pooling) * kept + pooling
-        rounded = np.rint(pooled * WEIGHT_GRID) / WEIGHT_GRID
-        return np.where(threshold >= 1.0 / WEIGHT_GRID, rounded, pooled)
-
-    def _with_latent(self, kept: Array, expectation: MixtureExpectation) -> Array:
-        """Weights (n, K) of the experts' fits: responsibilities, sample and latent weights."""
-        if expectation.latent is None:
-            return self.data.weighted(kept)
-        weights = kept * expectation.latent
-        coarse = self.thresholds[list(expectation.members)] >= 1.0 / WEIGHT_GRID
-        return self.data.weighted(
-            np.where(coarse, np.rint(weights * WEIGHT_GRID) / WEIGHT_GRID, weights)
-        )
 
     def _keep_alive(
         self, expectation: MixtureExpectation
@@ -263,7 +293,7 @@ class MixtureModel:
         """
         while True:
             resp = np.exp(expectation.log_resp)
-            kept = self._specialised(resp, expectation.members)
+            kept = self.specialisation.of(expectation.members).kept(resp)
             lost = self._lost(self.data.weighted(kept))
             if not lost.size or len(expectation.members) == 1:
                 return expectation, resp, kept
@@ -282,7 +312,9 @@ class MixtureModel:
             holds = holds[distinct]
         rows = np.count_nonzero(holds, axis=0)
         fewest = np.clip(0.1 * len(distinct) / n_experts, 1, 10)
-        return np.flatnonzero((share < LOST_SHARE / n_experts) | (rows < fewest))
+        lost = np.flatnonzero((share < LOST_SHARE / n_experts) | (rows < fewest))
+        # A shared expert has all rows, whoever is responsible for them.
+        return lost[lost < n_experts - self.shared]
 
     def _reseed(self, expectation: MixtureExpectation, position: int) -> MixtureExpectation:
         evidence = expectation.log_evidence
@@ -296,6 +328,8 @@ class MixtureModel:
         return replace(
             expectation,
             log_resp=log_normalize(safe_log(resp))[0],
+            # The next one that is lost is given other rows.
+            log_evidence=np.where(worst, np.inf, evidence),
             latent=None,
             reseeded=expectation.reseeded | {member},
         )
@@ -324,39 +358,3 @@ def _remove(expectation: MixtureExpectation, position: int) -> MixtureExpectatio
         solver_state=None,
         latent=None,
     )
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """All that makes a mixture but the table: the parts, seeded and named."""
-
-    templates: Sequence[Template]
-    thresholds: Array
-    pooling: Array
-    family: Family
-    gate: Any
-    gate_params: dict
-    seed: int
-    keeps_outputs: bool = False
-    spread_template: Template | None = None
-
-    def build(self, data: Data, splits: Splits | None) -> MixtureModel:
-        """The mixture of these parts for the table `data`, cross-fitted over `splits`."""
-        bank = make_gate_bank(self.gate, data, splits, self.seed, self.gate_params)
-        return MixtureModel(
-            data,
-            self.templates,
-            self.thresholds,
-            self.pooling,
-            self.family,
-            bank,
-            splits,
-            self.keeps_outputs,
-            self.spread_template,
-        )
-
-    def take(self, rows: Any, n_samples: int) -> Recipe:
-        """The recipe for some rows of a table of `n_samples`: row-shaped metadata is cut."""
-        templates = [template.take(rows, n_samples) for template in self.templates]
-        gate_params = take_params(self.gate_params, n_samples, rows)
-        return replace(self, templates=templates, gate_params=gate_params)

@@ -43,6 +43,18 @@ class MixtureOfExpertsRegressor(RegressorMixin, Forecasts):
         What gives the probabilities of the experts: None for ``SoftmaxGate()``, another gate, any
         classifier with `predict_proba` (fitted by weighted row expansion), or a pipeline that ends
         in either, so that gate and experts may see different columns.
+    top_k : int or None, default=None
+        Number of experts that act on a row: those of highest gate probability, renormalised. The
+        others are neither responsible for it nor asked, so that time grows with `top_k` and not
+        with the number of experts. None for all. ``with_top_k`` changes it without a fit.
+    shared_expert : estimator or None, default=None
+        One more expert, the last, that is fitted to all rows and acts on each, beside those that
+        the gate chooses from. The others are drawn toward it as far as their out-of-fold record
+        says they should be (`shrinkage_`).
+    balance : float, default=0.0
+        How strongly E-steps favour experts that have few rows: responsibilities are divided by this
+        power of the experts' shares. At 1 an expert of twice as many rows must explain a row twice
+        as well. For many experts, so that all stay in use.
     family : str or RealFamily, default="gaussian"
         Noise law, with a dispersion for each expert and output: `"gaussian"`, `"student_t"`,
         `"laplace"`; for positive targets `"lognormal"`, `"gamma"`, `"inverse_gaussian"`; for
@@ -68,8 +80,8 @@ class MixtureOfExpertsRegressor(RegressorMixin, Forecasts):
     init : str, array-like of shape (n_samples, n_experts) or callable, default="auto"
         Where EM begins. `"auto"` races starts of different kinds; a name races `n_init` rounds of
         one kind: `"ladder"`, `"residual"`, `"kmeans_xy"`, `"tree"`, `"random"`, `"local"`,
-        `"kmeans_x"` or `"principal"`. An array holds responsibilities, from which the first M-step
-        is taken; a callable ``init(X, y, n_experts, seed)`` returns such an array.
+        `"kmeans_x"`, `"noisy"` or `"principal"`. An array holds responsibilities, from which the
+        first M-step is taken; a callable ``init(X, y, n_experts, seed)`` returns such an array.
     n_init : int, default=4
         Number of starts raced.
     min_responsibility : float or "auto", default="auto"
@@ -135,6 +147,19 @@ class MixtureOfExpertsRegressor(RegressorMixin, Forecasts):
         alone was found to be better (see `verdict`).
     expert_mass_ : ndarray of shape (n_experts_,)
         Responsibilities times sample weights, summed over the training rows.
+    load_ : ndarray of shape (n_experts_,)
+        Share of the training rows on which each expert acts or, without `top_k`, leads.
+    importance_ : ndarray of shape (n_experts_,)
+        Mean gate probabilities; they sum to one.
+    gate_entropy_ : float
+        Mean entropy of the gate probabilities of a row, in nats.
+    gate_information_ : float
+        Part of the entropy of `importance_` that the features take away, in nats: the logarithm of
+        `n_experts_` where each has as many rows to itself, 0 if the gate tells no rows apart.
+    shrinkage_ : ndarray of shape (n_experts_,) or None
+        Part of the shared expert in what each expert says; None if there is no shared expert.
+    top_k_ : int or None
+        Number of experts that act on a row, beside a shared one.
     n_iter_ : int
         Number of EM iterations run.
     converged_ : bool
@@ -212,6 +237,9 @@ class MixtureOfExpertsRegressor(RegressorMixin, Forecasts):
         n_experts: int = 2,
         *,
         gate: Any = None,
+        top_k: int | None = None,
+        shared_expert: Any = None,
+        balance: float = 0.0,
         family: Any = "gaussian",
         dispersion_estimator: Any = None,
         outlier_fraction: float = 0.0,
@@ -232,6 +260,9 @@ class MixtureOfExpertsRegressor(RegressorMixin, Forecasts):
         self.experts = experts
         self.n_experts = n_experts
         self.gate = gate
+        self.top_k = top_k
+        self.shared_expert = shared_expert
+        self.balance = balance
         self.family = family
         self.dispersion_estimator = dispersion_estimator
         self.outlier_fraction = outlier_fraction
@@ -297,14 +328,15 @@ class MixtureOfExpertsRegressor(RegressorMixin, Forecasts):
         std : ndarray of shape (n_samples,) or (n_samples, n_outputs)
             Standard deviations, if asked for.
         """
-        log_gate, mean, law = self._laws_at(X)
+        routing, mean, law = self._laws_at(X)
         alone = self.n_experts_ == 1 and self.family_.says_means
         said = mean if alone else self.family_.adjust(mean, law)
-        predicted = np.einsum("nk,nkq->nq", np.exp(log_gate), said).reshape(-1, *self.target_shape_)
+        predicted = np.einsum("nk,nkq->nq", np.exp(routing.log_gate), said)
+        predicted = predicted.reshape(-1, *self.target_shape_)
         if not return_std:
             return predicted
-        shape = self.target_shape_
-        return predicted, distribution_of(self.family_, log_gate, mean, law, shape).std()
+        parts = routing.log_gate, mean, law, self.target_shape_
+        return predicted, distribution_of(self.family_, *parts).std()
 
     def predict_experts(self, X: Any) -> Array:
         """What each expert predicts on its own.

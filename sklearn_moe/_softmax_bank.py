@@ -35,7 +35,10 @@ class SoftmaxBank:
         self.logits = FoldedLogits(design, folds, ridge)
 
     def fit_predict(
-        self, expert_weights: Array, previous: Array | None
+        self,
+        expert_weights: Array,
+        previous: Array | None,
+        members: tuple[int, ...] | None = None,
     ) -> Plan[tuple[Array, Array]]:
         """State after a step from `previous`, and log gate probabilities (n, K) out of fold."""
         return (yield from do(self._step, expert_weights, previous))
@@ -61,7 +64,13 @@ class SoftmaxBank:
                 break
         return theta[:, 0], log_proba[0].T
 
-    def finish(self, theta: Array, expert_weights: Array) -> Any:
+    def finish(
+        self,
+        theta: Array,
+        expert_weights: Array,
+        members: tuple[int, ...] | None = None,
+        brief: bool = False,
+    ) -> Any:
         """The gate of all rows: the one there is, or the exact one where there were folds."""
         if expert_weights.shape[1] == 1:
             return ConstantGate().fit(self.data.X, expert_weights)

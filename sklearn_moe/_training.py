@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from ._content import content_ids, row_hashes
 from ._experts import Data, fit_expert
 from ._folds import Splits, content_folds, fold_count, keep_rows, user_splits
-from ._numeric import WEIGHT_GRID, Array
+from ._numeric import Array
+from ._specialisation import ON_GRID, Specialisation
 from ._templates import Template
 from ._validation import n_rows, take_params, take_rows
 
@@ -99,7 +100,32 @@ def _dealt_folds(n_folds: int, data: Data) -> Splits:
     return content_folds(n_folds, data.rank, labels)
 
 
-def specialisation_thresholds(
+def specialisations(
+    min_responsibility: float | str,
+    pooling: float | str,
+    training: Training,
+    templates: list[Template],
+    top_k: int | None,
+) -> tuple[Specialisation, Specialisation | None]:
+    """How routed experts specialise; and how they might instead, if that is to be tried.
+
+    Pooling is tried for experts that specialise by losing rows. They can tell regions apart by
+    themselves, and those that need many rows are better off with a little of all. Where few
+    experts act on a row it is not: each expert would have to learn all rows.
+    """
+    data, splits = training.data, training.splits
+    thresholds = _thresholds(min_responsibility, data, templates, splits)
+    if not isinstance(pooling, str):
+        return Specialisation(thresholds, np.full(len(thresholds), float(pooling))), None
+    plain = Specialisation(thresholds, np.zeros(len(thresholds)))
+    flexible = thresholds > NEGLIGIBLE
+    is_tried = splits is not None and isinstance(min_responsibility, str) and flexible.any()
+    if not is_tried or top_k is not None:
+        return plain, None
+    return plain, replace(plain, pooling=np.where(flexible, POOLED, 0.0))
+
+
+def _thresholds(
     min_responsibility: float | str, data: Data, templates: list[Template], splits: Splits | None
 ) -> Array:
     """Responsibilities (K,) below which a row leaves an expert's fit.
@@ -118,25 +144,9 @@ def specialisation_thresholds(
     kinds = {template.kind: template for template in reversed(templates)}
     linear = {kind: is_linear(template, data, rows) for kind, template in kinds.items()}
     # In sample no row is dropped, but the weights are put on the grid where sums are exact.
-    threshold = 1.0 / WEIGHT_GRID if splits is None else DROP_SHARE / n_experts
+    threshold = ON_GRID if splits is None else DROP_SHARE / n_experts
     negligible = NEGLIGIBLE_IN_SAMPLE if splits is None else NEGLIGIBLE
     return np.array([negligible if linear[t.kind] else threshold for t in templates])
-
-
-def pooling_trial(
-    pooling: float | str, min_responsibility: float | str, thresholds: Array, splits: Splits | None
-) -> tuple[Array, Array | None]:
-    """Parts (K,) of its weight that a row gives to each expert; others to be tried, if any.
-
-    Tried for experts that specialise by losing rows. They can tell regions apart by themselves, and
-    those that need many rows are better off with a little of all.
-    """
-    if not isinstance(pooling, str):
-        return np.full(len(thresholds), float(pooling)), None
-    flexible = thresholds > NEGLIGIBLE
-    if splits is None or not isinstance(min_responsibility, str) or not flexible.any():
-        return np.zeros(len(thresholds)), None
-    return np.zeros(len(thresholds)), np.where(flexible, POOLED, 0.0)
 
 
 def is_linear(template: Template, data: Data, rows: NDArray[np.intp] | None) -> bool:

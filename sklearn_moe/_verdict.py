@@ -27,9 +27,10 @@ from ._em import EMResult, EMRule, run_em
 from ._experts import Data
 from ._folds import Splits, keep_rows
 from ._initialization import Race, Start, surprise_of
-from ._mixture import MixtureExpectation, MixtureModel, MixtureState, Recipe
+from ._mixture import MixtureExpectation, MixtureModel, MixtureState
 from ._numeric import Array, clustered_stderr, log_normalize
 from ._plans import Plan, do, together
+from ._recipe import Recipe
 from ._validation import take_rows
 
 T = TypeVar("T")

@@ -383,15 +383,15 @@ RECORDED = {
         lambda e: e.best_estimator_,
     ),
     "vote": (VotingRegressor([("a", Recorder()), ("b", Ridge())]), lambda e: e.estimators_[0]),
-    "hierarchy": (regressor(Recorder(), 1), lambda e: e.experts_[0]),
+    "hierarchy": (regressor(Recorder(), 1), lambda e: e),
+    "mixture in a pipeline": (
+        make_pipeline("passthrough", regressor(Recorder(), 1)),
+        lambda e: e[-1].experts_[0],
+    ),
 }
 
 
-def test_weights_arrive_in_a_hierarchy():
-    test_weights_arrive_and_are_shared_out("hierarchy", False)
-
-
-@pytest.mark.parametrize("name", [name for name in RECORDED if name != "hierarchy"])
+@pytest.mark.parametrize("name", RECORDED)
 @pytest.mark.parametrize("routing", [False, True])
 def test_weights_arrive_and_are_shared_out(name, routing):
     expert, recorder = RECORDED[name]

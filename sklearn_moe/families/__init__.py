@@ -12,6 +12,7 @@ from ._gaussian import Gaussian
 from ._inverse_gaussian import InverseGaussian
 from ._laplace import Laplace
 from ._lognormal import LogNormal
+from ._maximise import top_of
 from ._negative_binomial import NegativeBinomial
 from ._poisson import Poisson
 from ._real import CountFamily, PositiveFamily, RealFamily
@@ -36,6 +37,7 @@ __all__ = [
     "StudentT",
     "Tweedie",
     "resolve_family",
+    "top_of",
 ]
 
 FAMILIES: dict[str, type[RealFamily]] = {

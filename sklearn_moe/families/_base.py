@@ -36,6 +36,11 @@ class Family(ABC):
         """Weights (n, K) of rows in the next fits of the experts; None where all weigh the same."""
         return None
 
+    @property
+    def pools_dispersion(self) -> bool:
+        """Whether all experts have the same dispersion."""
+        return False
+
     def in_sample_law(self) -> Family:
         """The law where predictions are not out of fold."""
         return self

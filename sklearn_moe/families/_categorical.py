@@ -94,11 +94,11 @@ class Categorical(Family):
         """Class probabilities (n, K, C) at their temperature, smoothed."""
         share, temperature = self._parts(dispersion)
         if temperature is not None:
-            mean = softmax(_logs(mean) / temperature[:, None], axis=2)
-        return (1 - share[:, None]) * mean + share[:, None] * self.class_prior
+            mean = softmax(_logs(mean) / temperature[..., None], axis=2)
+        return (1 - share[..., None]) * mean + share[..., None] * self.class_prior
 
     def _parts(self, dispersion: Array) -> tuple[Array, Array | None]:
-        return (dispersion[:, 0], dispersion[:, 1]) if self.tempered else (dispersion, None)
+        return (dispersion[..., 0], dispersion[..., 1]) if self.tempered else (dispersion, None)
 
 
 def _own(y: NDArray, mean: Array) -> Array:
@@ -117,6 +117,6 @@ def _heated(logs: Array, temperature: Array, y: NDArray) -> tuple[Array, Array]:
 
     Both are (n, K); the second is divided by the temperature.
     """
-    hot = logs / temperature[:, None]
+    hot = logs / temperature[..., None]
     proba = softmax(hot, axis=2)
     return _own(y, proba), _own(y, hot) - np.einsum("nkc,nkc->nk", proba, hot)

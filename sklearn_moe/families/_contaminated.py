@@ -34,6 +34,11 @@ class Contaminated(Family):
         return self.law.says_means
 
     @property
+    def pools_dispersion(self) -> bool:
+        """Whether all experts have the same dispersion."""
+        return self.law.pools_dispersion
+
+    @property
     def background(self) -> tuple[Array, Array]:
         """Mean (1, 1, q) and parameters (1, q, P) of the background."""
         center, variance = self.law.moments

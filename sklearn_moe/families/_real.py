@@ -174,6 +174,11 @@ class RealFamily(Family):
         return replace(self, target_mean=mean, target_variance=variance)
 
     @property
+    def pools_dispersion(self) -> bool:
+        """Whether all experts have the same dispersion."""
+        return self.shared
+
+    @property
     def says_means(self) -> bool:
         """Whether experts say means, which need no adjustment."""
         return True

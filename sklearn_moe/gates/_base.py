@@ -9,6 +9,7 @@ import numpy as np
 from sklearn.base import BaseEstimator
 
 from .._numeric import Array
+from ._table import GateTable
 
 
 class Gate(BaseEstimator):
@@ -27,6 +28,21 @@ class Gate(BaseEstimator):
     @abstractmethod
     def predict_log_proba(self, X: Any) -> Array:
         """Log probabilities (n, K) of the experts, each row log-normalised."""
+
+    def predict_scores(self, X: Any) -> Array:
+        """Log probabilities up to a constant of each row: enough to find the largest.
+
+        Parameters
+        ----------
+        X : array-like, sparse matrix or frame of shape (n_samples, n_features)
+            Rows to divide among the experts.
+
+        Returns
+        -------
+        scores : ndarray of shape (n_samples, n_experts)
+            The log probabilities themselves, unless something else costs less.
+        """
+        return self.predict_log_proba(X)
 
     def predict_proba(self, X: Any) -> Array:
         """Probabilities (n, K) of the experts.
@@ -52,3 +68,47 @@ class Gate(BaseEstimator):
             The penalty at the fitted parameters; 0 for gates without one.
         """
         return 0.0
+
+    def fit_table(
+        self,
+        table: GateTable,
+        expert_weights: Array,
+        start: Gate | None = None,
+        brief: bool = False,
+    ) -> Gate:
+        """Fit as `fit` does, to rows that other gates look at too, from a start if it helps.
+
+        Parameters
+        ----------
+        table : GateTable
+            The rows, and their encoded form.
+        expert_weights : array-like of shape (n_samples, n_experts)
+            Responsibilities times sample weights.
+        start : Gate, default=None
+            A fitted gate for the same experts, where the search for a solution may begin.
+        brief : bool, default=False
+            Whether a few steps from the start will do, as they do while EM goes on.
+
+        Returns
+        -------
+        self : Gate
+            The fitted gate.
+        """
+        return self.fit(table.X, expert_weights)
+
+    def keeping(self, members: tuple[int, ...], n_experts: int) -> Gate:
+        """The template for some of the experts, once the others are lost.
+
+        Parameters
+        ----------
+        members : tuple of int
+            Positions of the experts that remain, in order.
+        n_experts : int
+            Number of experts at the beginning.
+
+        Returns
+        -------
+        gate : Gate
+            The gate itself, unless it has a part for each expert.
+        """
+        return self

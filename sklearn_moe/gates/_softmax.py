@@ -9,12 +9,14 @@ import numpy as np
 
 from .._design import TabularEncoder
 from .._numeric import Array, log_softmax
-from .._validation import Interval, check_is_fitted, fit_context
+from .._validation import Interval, check_is_fitted
 from ..logit import SoftLogit, scores_of, solve, sum_zero_basis
 from ._base import Gate
+from ._encoded import SearchingGate
+from ._table import GateTable
 
 
-class SoftmaxGate(Gate):
+class SoftmaxGate(SearchingGate):
     """Linear softmax gate: a multinomial logit fitted to responsibilities.
 
     Minimises the cross-entropy between the responsibilities and the gate probabilities plus an L2
@@ -41,6 +43,8 @@ class SoftmaxGate(Gate):
         Intercepts; they sum to zero.
     encoder_ : TabularEncoder
         How the features are standardised and encoded.
+    n_experts_ : int
+        Number of experts.
     n_iter_ : int
         Steps taken by the solver.
 
@@ -76,36 +80,35 @@ class SoftmaxGate(Gate):
         self.max_iter = max_iter
         self.tol = tol
 
-    @fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X: Any, expert_weights: Array) -> SoftmaxGate:
-        """Fit to soft targets.
+    def fit_table(
+        self,
+        table: GateTable,
+        expert_weights: Array,
+        start: Gate | None = None,
+        brief: bool = False,
+    ) -> SoftmaxGate:
+        """Fit as `fit` does, to rows that other gates look at too, from a start if it helps.
 
         Parameters
         ----------
-        X : array-like, sparse matrix or frame of shape (n_samples, n_features)
-            Features.
+        table : GateTable
+            The rows, and their encoded form.
         expert_weights : array-like of shape (n_samples, n_experts)
-            Responsibilities times sample weights, none negative.
+            Responsibilities times sample weights.
+        start : Gate, default=None
+            A fitted softmax gate for the same experts, from whose coefficients the search begins.
+        brief : bool, default=False
+            Whether a few steps from the start will do, as they do while EM goes on.
 
         Returns
         -------
         self : SoftmaxGate
             The fitted gate.
-
-        Raises
-        ------
-        ValueError
-            If `X` holds an infinity or `expert_weights` is not a table of weights.
         """
-        expert_weights = np.asarray(expert_weights, dtype=np.float64)
-        if expert_weights.ndim != 2 or (expert_weights < 0).any():
-            raise ValueError(
-                "expert_weights must be an array (n_samples, n_experts) without negative entries; "
-                f"got shape {expert_weights.shape}. Pass responsibilities times sample weights."
-            )
-        encoder = self.make_encoder(X, expert_weights.sum(axis=1))
-        problem = SoftLogit(encoder.transform(X), expert_weights, float(self.alpha))
-        return self.set_solution(encoder, *solve(problem, None, self.max_iter, self.tol))
+        problem = SoftLogit(table.Z, expert_weights, float(self.alpha))
+        theta = _coefficients(start, problem)
+        steps = 1 if brief and theta is not None else self.max_iter
+        return self.set_solution(table.encoder, *solve(problem, theta, steps, self.tol))
 
     def make_encoder(self, X: Any, sample_weight: Array) -> TabularEncoder:
         """Learn what can be computed once for all fits on the same rows.
@@ -145,11 +148,27 @@ class SoftmaxGate(Gate):
         self.encoder_ = encoder
         self.coef_ = basis @ theta[:, :-1]
         self.intercept_ = basis @ theta[:, -1]
+        self.n_experts_ = len(basis)
         self.n_iter_ = n_iter
         return self
 
-    def predict_log_proba(self, X: Any) -> Array:
-        """Log probabilities of the experts.
+    def log_proba_encoded(self, Z: Any) -> Array:
+        """Log probabilities of encoded rows.
+
+        Parameters
+        ----------
+        Z : {ndarray, sparse matrix} of shape (n_samples, n_encoded_features)
+            Rows as `encoder_` gives them.
+
+        Returns
+        -------
+        log_proba : ndarray of shape (n_samples, n_experts)
+            Log probabilities.
+        """
+        return log_softmax(self._scores(Z))
+
+    def predict_scores(self, X: Any) -> Array:
+        """Linear scores of the experts, of which the softmax is the probability.
 
         Parameters
         ----------
@@ -158,12 +177,14 @@ class SoftmaxGate(Gate):
 
         Returns
         -------
-        log_proba : ndarray of shape (n_samples, n_experts)
-            Log probabilities; the exponentials of each row sum to one.
+        scores : ndarray of shape (n_samples, n_experts)
+            Scores.
         """
         check_is_fitted(self, "coef_")
-        weights = np.column_stack([self.coef_, self.intercept_])
-        return log_softmax(scores_of(self.encoder_.transform(X), weights).T)
+        return self._scores(self.encoder_.transform(X))
+
+    def _scores(self, Z: Any) -> Array:
+        return scores_of(Z, np.column_stack([self.coef_, self.intercept_])).T
 
     def penalty(self) -> float:
         """What the objective subtracts from the summed log-likelihood.
@@ -175,11 +196,11 @@ class SoftmaxGate(Gate):
         """
         return 0.5 * self.alpha * float((self.coef_**2).sum())
 
-    def __sklearn_tags__(self) -> Any:
-        tags = super().__sklearn_tags__()
-        tags.input_tags.sparse = True
-        tags.input_tags.allow_nan = True
-        tags.input_tags.categorical = True
-        tags.input_tags.string = True
-        tags.target_tags.required = True
-        return tags
+
+def _coefficients(start: Gate | None, problem: SoftLogit) -> Array | None:
+    """Those of a fitted gate, in the basis of the solver, if they are for such a problem."""
+    if not isinstance(start, SoftmaxGate):
+        return None
+    both = np.column_stack([start.coef_, start.intercept_])
+    fits = both.shape == (problem.shape[0] + 1, problem.shape[1])
+    return problem.basis.T @ both if fits else None

@@ -4,6 +4,8 @@ from ._folds import FIRST_STEPS, SETTLED, FoldedLogits
 from ._problem import (
     NEWTON_LIMIT,
     SoftLogit,
+    design_sums,
+    row_blocks,
     scores_of,
     softmax_columns,
     solve,
@@ -16,6 +18,8 @@ __all__ = [
     "SETTLED",
     "FoldedLogits",
     "SoftLogit",
+    "design_sums",
+    "row_blocks",
     "scores_of",
     "softmax_columns",
     "solve",

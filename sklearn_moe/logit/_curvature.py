@@ -32,9 +32,10 @@ LARGEST_GRAMS = 2**24
 PRODUCTS = 7
 # Multiplications of a few milliseconds.
 SMALL = 2e7
-# Conjugate gradients stop when this part of the gradient is left, or after so many products.
+# Conjugate gradients stop when this part of the gradient is left, or after so many products; of
+# many classes, which are more for EM to tell apart than for one step, after fewer.
 FORCING = 0.1
-MAX_PRODUCTS = 12
+MAX_PRODUCTS, FEWEST_PRODUCTS, FEW_CLASSES = 12, 4, 16
 
 
 def make_curvature(shape: Shape, left_out: bool, design: Any, exact: bool) -> Curvature:
@@ -89,8 +90,9 @@ class ProductCurvature:
 
     def solve(self, gradient: Array, ridge: Array) -> Array:
         """Hessian of each logit into its gradient (F, M, C - 1, d + 1), nearly."""
-        penalty = ridge[:, :, None, :]
-        return conjugate_gradients(lambda at: self._product(at) + penalty * at, gradient)
+        penalty, n_classes = ridge[:, :, None, :], self.shape[2]
+        limit = max(FEWEST_PRODUCTS, MAX_PRODUCTS * FEW_CLASSES // max(n_classes, FEW_CLASSES))
+        return conjugate_gradients(lambda at: self._product(at) + penalty * at, gradient, limit)
 
     def _product(self, at: Array) -> Array:
         basis = sum_zero_basis(self.shape[2])
@@ -109,7 +111,9 @@ class ProductCurvature:
 Curvature = GramCurvature | ProductCurvature
 
 
-def conjugate_gradients(multiply: Callable[[Array], Array], right: Array) -> Array:
+def conjugate_gradients(
+    multiply: Callable[[Array], Array], right: Array, limit: int = MAX_PRODUCTS
+) -> Array:
     """Solve one system for each leading pair of indices of `right` (F, M, ...), all together."""
 
     def dot(a: Array, b: Array) -> Array:
@@ -119,7 +123,7 @@ def conjugate_gradients(multiply: Callable[[Array], Array], right: Array) -> Arr
     solution, residual = np.zeros_like(right), right.copy()
     search, square = residual.copy(), dot(right, right)
     enough = FORCING**2 * square
-    for _ in range(MAX_PRODUCTS):
+    for _ in range(limit):
         product = multiply(search)
         size = square / np.maximum(dot(search, product), tiny)
         size[square <= enough] = 0.0

@@ -7,7 +7,16 @@ repetition in place of a weight, nor the units of the columns change them.
 from ._base import StartContext, numeric_features, numeric_target
 from ._ladder import ladder
 from ._local import local_coefficients
-from ._simple import kmeans_x, kmeans_xy, principal, random_labels, residual, tree_leaves
+from ._neighbours import neighbours_together
+from ._simple import (
+    kmeans_x,
+    kmeans_xy,
+    noisy_gate,
+    principal,
+    random_labels,
+    residual,
+    tree_leaves,
+)
 
 STARTS = {
     "ladder": ladder,
@@ -17,6 +26,13 @@ STARTS = {
     "random": random_labels,
     "local": local_coefficients,
     "kmeans_x": kmeans_x,
+    "noisy": noisy_gate,
     "principal": principal,
 }
-__all__ = ["STARTS", "StartContext", "numeric_features", "numeric_target"]
+__all__ = [
+    "STARTS",
+    "StartContext",
+    "neighbours_together",
+    "numeric_features",
+    "numeric_target",
+]

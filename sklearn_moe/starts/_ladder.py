@@ -17,6 +17,7 @@ from .._gate_bank import make_gate_bank
 from .._mixture import MixtureModel
 from .._numeric import Array
 from .._plans import follow_here
+from .._specialisation import Specialisation
 from .._templates import make_template
 from ..families import Gaussian
 from ..gates import SoftmaxGate
@@ -47,8 +48,7 @@ def _linear_model(context: StartContext) -> MixtureModel:
     return MixtureModel(
         data=data,
         templates=templates,
-        thresholds=np.zeros(context.n_experts),
-        pooling=np.zeros(context.n_experts),
+        specialisation=Specialisation(np.zeros(context.n_experts), np.zeros(context.n_experts)),
         family=Gaussian().prepared(context.T, context.weight),
         gate_bank=make_gate_bank(SoftmaxGate(), data, splits, context.seed, {}),
         splits=splits,

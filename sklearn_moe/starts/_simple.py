@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from scipy.spatial.distance import cdist
 from sklearn.tree import DecisionTreeRegressor
 
 from .._numeric import Array, quantile_groups, soften
@@ -27,6 +28,22 @@ def kmeans_xy(context: StartContext) -> Array:
     points = np.hstack([context.Z, scale * context.T])
     labels = cluster(points, context.weight, context.salted(), context.n_experts)
     return soften(labels, context.n_experts)
+
+
+def noisy_gate(context: StartContext) -> Array:
+    """Regions of k-means as a gate with noise would choose them (Shazeer et al., 2017).
+
+    Rows near a border go either way, so that experts which a clear cut would leave with little are
+    tried on rows of their neighbours.
+    """
+    labels = cluster(context.Z, context.weight, context.salted(), context.n_experts)
+    members = np.eye(context.n_experts)[labels] * context.weight[:, None]
+    mass = np.maximum(members.sum(axis=0), np.finfo(np.float64).tiny)
+    centers = (members.T @ context.Z) / mass[:, None]
+    uniform = np.column_stack([context.salted(k + 1) for k in range(context.n_experts)])
+    noise = -np.log(-np.log(np.clip(uniform, 1e-12, 1 - 1e-12)))
+    score = noise - cdist(context.Z, centers, "sqeuclidean") / context.Z.shape[1]
+    return soften(score.argmax(axis=1), context.n_experts)
 
 
 def principal(context: StartContext) -> Array:

@@ -1,0 +1,28 @@
+"""Balance: experts that are responsible for little are favoured in the E-step.
+
+The weight of each expert is divided by a power of its share of the rows. This is the E-step for a
+likelihood to which `balance` times the entropy of the shares is added, taken at the shares as they
+are: at one, an expert of twice as many rows must explain a row twice as well.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ._numeric import Array, log_normalize, weighted_mean
+
+# Of an equal share; an expert of less is favoured as if it had so much.
+LEAST_SHARE = 1e-3
+
+
+def balanced(log_resp: Array, sample_weight: Array, balance: float, shared: bool = False) -> Array:
+    """Log responsibilities (n, K) in which experts of small share have gained.
+
+    A `shared` expert, the last, has no share of its own to keep, and neither gains nor loses.
+    """
+    n_routed = log_resp.shape[1] - shared
+    share = weighted_mean(np.exp(log_resp), sample_weight)
+    favour = np.zeros(log_resp.shape[1])
+    relative = share[:n_routed] * n_routed / share[:n_routed].sum()
+    favour[:n_routed] = -balance * np.log(np.maximum(relative, LEAST_SHARE))
+    return log_normalize(log_resp + favour)[0]

@@ -1,0 +1,44 @@
+"""Dispersions of experts of which each has predicted the rows that it acts on."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ._numeric import Array
+from ._routing import Routing
+from .families import Family
+
+
+def fit_dispersion(
+    family: Family,
+    target: NDArray,
+    mean: Array,
+    weights: Array,
+    relative: Array | None,
+    routing: Routing,
+) -> Array:
+    """Dispersions of all experts from predictions (n, S, ...) under `weights` (n, K).
+
+    `relative` (n, K, q) says how they differ by row, if they do. An expert that acts on none of the
+    rows it is responsible for takes the dispersion of all slots.
+    """
+    if routing.index is None:
+        return family.fit_dispersion(target, mean, weights, relative)
+    n_experts = weights.shape[1]
+    slot_weights = routing.at(weights, by_row=True)
+    slot_relative = None if relative is None else routing.at(relative, by_row=True)
+
+    def law_of(rows: Any, slots: Any) -> Array:
+        near = None if slot_relative is None else slot_relative[rows, slots][:, None]
+        said, weight = mean[rows, slots][:, None], slot_weights[rows, slots][:, None]
+        return family.fit_dispersion(target[rows], said, weight, near)
+
+    places = [routing.acting(k) for k in range(n_experts)]
+    alone = [slot_weights[place].sum() > 0 and not family.pools_dispersion for place in places]
+    if not all(alone):
+        typical = law_of(*np.nonzero(np.ones_like(slot_weights, dtype=bool)))
+    laws = [law_of(*place) if own else typical for place, own in zip(places, alone, strict=True)]
+    return np.concatenate(laws)

@@ -1,0 +1,93 @@
+"""Mixtures among the experts of a mixture, unfolded so that all are fitted as one model.
+
+A mixture of mixtures is a mixture of all experts at the leaves, under a gate that first chooses a
+branch and then, by the branch's own gate, an expert of it. EM for the flat mixture with that gate
+is EM for the hierarchy (Jordan and Jacobs, 1994): what a branch is responsible for is what its own
+density, that of all its experts, says it is.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from sklearn.base import BaseEstimator
+from sklearn.utils.metadata_routing import process_routing
+
+from ._validation import routed_params
+from .gates import HierarchicalGate, resolve_gate
+
+# Parameters of a model that has one value for all levels.
+ONE_FOR_ALL = (
+    "family",
+    "dispersion_estimator",
+    "outlier_fraction",
+    "calibrate",
+    "voting",
+    "top_k",
+    "shared_expert",
+)
+
+
+@dataclass(frozen=True)
+class Unfolded:
+    """The experts at the leaves, the gate that leads to them, and their metadata by name."""
+
+    leaves: list[tuple[str, Any]]
+    gate: Any
+    params: dict[str, dict]
+
+
+def unfold(mixture: Any, params: dict[str, dict]) -> Unfolded:
+    """The flat mixture that `mixture` stands for; `params` are the metadata of its parts.
+
+    An expert of a mixture named `branch` goes by `branch/expert`.
+    """
+    leaves: list[tuple[str, Any]] = []
+    sizes: list[int] = []
+    within: list[Any] = []
+    known = dict(params)
+    for name, expert in mixture._named_experts():
+        if not is_mixture(expert):
+            leaves.append((name, expert))
+            sizes.append(1)
+            within.append(None)
+            continue
+        _check_branch(mixture, name, expert)
+        branch = unfold(expert, routed_params(expert, params.get(name, {}), process_routing))
+        leaves += [(f"{name}/{leaf}", estimator) for leaf, estimator in branch.leaves]
+        known |= {f"{name}/{leaf}": branch.params.get(leaf, {}) for leaf, _ in branch.leaves}
+        sizes.append(len(branch.leaves))
+        within.append(branch.gate)
+        _refuse_gate_metadata(name, branch.params)
+    if not any(within):
+        return Unfolded(leaves, resolve_gate(mixture.gate), known)
+    _refuse_gate_metadata("the mixture", params)
+    return Unfolded(leaves, HierarchicalGate(sizes, resolve_gate(mixture.gate), within), known)
+
+
+def is_mixture(expert: Any) -> bool:
+    """Whether `expert` is a mixture; one at the end of a pipeline is an expert like any other."""
+    return isinstance(expert, BaseEstimator) and getattr(expert, "_weighs_its_experts", False)
+
+
+def _check_branch(mixture: Any, name: str, branch: Any) -> None:
+    """Raise if a branch asks for another model than the whole: it has no fit of its own."""
+    branch._validate_params()
+    usual = type(branch)().get_params(deep=False)
+    whole, own = mixture.get_params(deep=False), branch.get_params(deep=False)
+    for param in ONE_FOR_ALL:
+        value = own.get(param)
+        if param in own and value is not usual[param] and value not in (usual[param], whole[param]):
+            raise ValueError(
+                f"Expert {name!r} is a mixture, fitted as one model with the whole, and asks for "
+                f"{param}={value!r}, where the whole has {whole[param]!r}. Set it for the whole."
+            )
+
+
+def _refuse_gate_metadata(name: str, params: dict[str, dict]) -> None:
+    if params.get("gate"):
+        raise ValueError(
+            f"Metadata {sorted(params['gate'])} is requested by the gate of {name!r}, but gates of "
+            "a hierarchy take none. Unset the request."
+        )

@@ -1,0 +1,81 @@
+"""All that makes a mixture but the table."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from ._experts import Data
+from ._folds import Splits
+from ._gate_bank import make_gate_bank
+from ._mixture import MixtureModel
+from ._specialisation import Specialisation
+from ._templates import Template
+from ._validation import take_params
+from .families import Family
+from .gates import HierarchicalGate, last_step
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """The parts of a mixture, seeded and named; the last template is the `shared` one, if any."""
+
+    templates: Sequence[Template]
+    specialisation: Specialisation
+    family: Family
+    gate: Any
+    gate_params: dict
+    seed: int
+    top_k: int | None = None
+    shared: bool = False
+    balance: float = 0.0
+    keeps_outputs: bool = False
+    spread_template: Template | None = None
+
+    @property
+    def n_routed(self) -> int:
+        """Number of experts that the gate chooses from."""
+        return len(self.templates) - self.shared
+
+    @property
+    def is_tree_of_clones(self) -> bool:
+        """Whether the gate parts groups of experts that are all of a kind."""
+        kinds = {template.kind for template in self.templates[: self.n_routed]}
+        return isinstance(last_step(self.gate), HierarchicalGate) and len(kinds) == 1
+
+    def build(self, data: Data, splits: Splits | None) -> MixtureModel:
+        """The mixture of these parts for the table `data`, cross-fitted over `splits`."""
+        n_experts = len(self.templates)
+        return MixtureModel(
+            data,
+            self.templates,
+            self.specialisation,
+            self.family,
+            make_gate_bank(self.gate, data, splits, self.seed, self.gate_params, n_experts),
+            splits,
+            self.top_k,
+            self.shared,
+            self.balance,
+            self.keeps_outputs,
+            self.spread_template,
+        )
+
+    def take(self, rows: Any, n_samples: int) -> Recipe:
+        """The recipe for some rows of a table of `n_samples`: row-shaped metadata is cut."""
+        templates = [template.take(rows, n_samples) for template in self.templates]
+        gate_params = take_params(self.gate_params, n_samples, rows)
+        return replace(self, templates=templates, gate_params=gate_params)
+
+    def alone(self, member: int) -> Recipe:
+        """The recipe of one expert alone."""
+        return replace(
+            self,
+            templates=[self.templates[member]],
+            specialisation=Specialisation(np.zeros(1), np.zeros(1)),
+            top_k=None,
+            shared=False,
+            balance=0.0,
+        )

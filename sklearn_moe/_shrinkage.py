@@ -1,0 +1,83 @@
+"""Experts drawn toward the one that is always on, as far as their own record says they should be.
+
+What a routed expert says is averaged with what the shared expert says. The part of the shared one
+is that under which the out-of-fold predictions of the pair explain the expert's rows best, so an
+expert of few rows leans on the shared one, and one that knows better does not.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ._numeric import Array, weighted_moments
+from ._routing import Routing
+from .families import top_of
+
+N_STEPS = 30
+TINY = np.finfo(np.float64).tiny
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """Every expert's predictions beside those of the shared one, the last that acts on each row.
+
+    `experts` (n, S) says whose slots they are; `weights` (n, S) are of the experts.
+    """
+
+    experts: NDArray[np.intp]
+    weights: Array
+    n_experts: int
+
+    def totals(self, values: Array) -> Array:
+        """Weighted sums (K,) of values (n, S) over the rows of each expert."""
+        weighted = (self.weights * values).ravel()
+        return np.bincount(self.experts.ravel(), weighted, minlength=self.n_experts).astype(float)
+
+
+def fit_shrinkage(
+    target: NDArray, mean: Array, weights: Array, routing: Routing, labelled: bool
+) -> Array:
+    """The part (K,) of the shared expert in what each expert says; zero for the shared one.
+
+    `mean` (n, S, q) or (n, S, C) are predictions, `weights` (n, K) responsibilities times sample
+    weights. For real targets the parts are least squares ones, else most likely ones.
+    """
+    n_experts = weights.shape[1]
+    own = np.arange(n_experts) if routing.index is None else routing.index
+    experts = np.broadcast_to(own, mean.shape[:2])
+    pairs = Pairs(experts, routing.at(weights, by_row=True), n_experts)
+    fit = _most_likely if labelled else _least_squares
+    shrinkage = fit(target, mean, pairs)
+    shrinkage[-1] = 0.0
+    return shrinkage
+
+
+def shrunk(mean: Array, shrinkage: Array, routing: Routing) -> Array:
+    """Predictions (n, S, ...) after each expert has leant on the shared one, in its part."""
+    part = routing.at(shrinkage)[..., None]
+    return (1.0 - part) * mean + part * mean[:, -1:]
+
+
+def _least_squares(target: Array, mean: Array, pairs: Pairs) -> Array:
+    """Parts (K,) of least squared error, every output in units of its own variance."""
+    unit = weighted_moments(target, pairs.weights.sum(axis=1))[1]
+    unit = np.where(unit > 0, unit, 1.0)
+    toward = mean[:, -1:] - mean
+    product = (toward * (target[:, None] - mean) / unit).sum(axis=2)
+    square = (toward**2 / unit).sum(axis=2)
+    return np.clip(pairs.totals(product) / np.maximum(pairs.totals(square), TINY), 0.0, 1.0)
+
+
+def _most_likely(target: NDArray, mean: Array, pairs: Pairs) -> Array:
+    """Parts (K,) of highest likelihood, which is concave in them."""
+    own = np.take_along_axis(mean, target[:, None, None], axis=2)[..., 0]
+    toward = own[:, -1:] - own
+
+    def slope(part: Array) -> Array:
+        return pairs.totals(toward / np.maximum(own + part[pairs.experts] * toward, TINY))
+
+    ends = np.zeros(pairs.n_experts), np.ones(pairs.n_experts)
+    return top_of(slope, *ends, N_STEPS)

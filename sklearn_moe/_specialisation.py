@@ -1,0 +1,72 @@
+"""From responsibilities to the weights of the experts' fits.
+
+An expert whose fit remembers rows however little they weigh loses those of small responsibility
+(`thresholds`); one that needs many rows is lent some of the others' (`pooling`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ._numeric import WEIGHT_GRID, Array
+
+# A threshold that is not below this marks experts whose weights are put on the grid.
+ON_GRID = 1.0 / WEIGHT_GRID
+
+
+@dataclass(frozen=True)
+class Specialisation:
+    """How each expert specialises.
+
+    `thresholds` (K,) are the responsibilities below which a row leaves an expert's fit; `pooling`
+    (K,) is the part of its weight that each row gives to an expert whatever its responsibility.
+    """
+
+    thresholds: Array
+    pooling: Array
+
+    def of(self, members: tuple[int, ...]) -> Specialisation:
+        """That of some of the experts."""
+        return Specialisation(self.thresholds[list(members)], self.pooling[list(members)])
+
+    def beside_shared(self) -> Specialisation:
+        """The same with one more expert, who sees all rows whoever is responsible for them."""
+        return Specialisation(np.append(self.thresholds, 0.0), np.append(self.pooling, 1.0))
+
+    @property
+    def loses_rows(self) -> bool:
+        """Whether experts specialise by losing rows."""
+        return bool((self.thresholds >= ON_GRID).any())
+
+    def kept(self, resp: Array) -> Array:
+        """Responsibilities (n, K) for the experts' fits, without those that are small.
+
+        Where rows are dropped, the rest is rounded to a grid on which sums are exact: trees break
+        ties by the last digit, and rounding noise must not decide how they grow.
+        """
+        kept = np.where(resp < self.thresholds, 0.0, resp)
+        coarse = self.thresholds >= ON_GRID
+        if coarse.any():
+            rounded = _rounded(resp)
+            kept = np.where(coarse, np.where(rounded >= self.thresholds, rounded, 0.0), kept)
+        return kept
+
+    def pooled(self, kept: Array) -> Array:
+        """The same after every row has given its part to experts that pool; on the grid too."""
+        if not self.pooling.any():
+            return kept
+        pooled = (1.0 - self.pooling) * kept + self.pooling
+        return np.where(self.thresholds >= ON_GRID, _rounded(pooled), pooled)
+
+    def with_latent(self, kept: Array, latent: Array | None) -> Array:
+        """The same times the weights (n, K) that the noise law gives to rows, if it does."""
+        if latent is None:
+            return kept
+        weights = kept * latent
+        return np.where(self.thresholds >= ON_GRID, _rounded(weights), weights)
+
+
+def _rounded(values: Array) -> Array:
+    return np.rint(values * WEIGHT_GRID) / WEIGHT_GRID

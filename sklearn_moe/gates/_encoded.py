@@ -1,0 +1,132 @@
+"""Gates that look at the standardised, encoded table."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from typing import Any
+
+import numpy as np
+
+from .._numeric import Array
+from .._validation import check_is_fitted, fit_context
+from ._base import Gate
+from ._table import GateTable
+
+
+class EncodedGate(Gate):
+    """A gate that says what it makes of encoded rows, and leaves tables to this class."""
+
+    @abstractmethod
+    def fit_table(
+        self,
+        table: GateTable,
+        expert_weights: Array,
+        start: Gate | None = None,
+        brief: bool = False,
+    ) -> Gate:
+        """Fit to the encoded rows of the table, whose encoder is kept as `encoder_`."""
+
+    @abstractmethod
+    def log_proba_encoded(self, Z: Any) -> Array:
+        """Log probabilities (n, K) of encoded rows `Z` (n, d)."""
+
+    @fit_context(prefer_skip_nested_validation=True)
+    def fit(self, X: Any, expert_weights: Array) -> EncodedGate:
+        """Fit to soft targets.
+
+        Parameters
+        ----------
+        X : array-like, sparse matrix or frame of shape (n_samples, n_features)
+            Features.
+        expert_weights : array-like of shape (n_samples, n_experts)
+            Responsibilities times sample weights, none negative.
+
+        Returns
+        -------
+        self : Gate
+            The fitted gate.
+
+        Raises
+        ------
+        ValueError
+            If `X` holds an infinity or `expert_weights` is not a table of weights.
+        """
+        expert_weights = check_expert_weights(expert_weights)
+        self.fit_table(GateTable(X, expert_weights.sum(axis=1)), expert_weights)
+        return self
+
+    def predict_log_proba(self, X: Any) -> Array:
+        """Log probabilities of the experts.
+
+        Parameters
+        ----------
+        X : array-like, sparse matrix or frame of shape (n_samples, n_features)
+            Rows to divide among the experts.
+
+        Returns
+        -------
+        log_proba : ndarray of shape (n_samples, n_experts)
+            Log probabilities; the exponentials of each row sum to one.
+        """
+        check_is_fitted(self, "encoder_")
+        return self.log_proba_encoded(self.encoder_.transform(X))
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        tags.input_tags.allow_nan = True
+        tags.input_tags.categorical = True
+        tags.input_tags.string = True
+        tags.target_tags.required = True
+        return tags
+
+
+class SearchingGate(EncodedGate):
+    """An encoded gate that searches for its solution, and can go on from the one it has."""
+
+    def partial_fit(self, X: Any, expert_weights: Array) -> SearchingGate:
+        """Go on from the present solution, on new rows.
+
+        The objective is that of `fit` on the new rows alone; the search for its minimum starts at
+        the present solution and takes at most `max_iter` steps. The encoding of the columns
+        stays as it is. A gate that is not fitted yet is fitted.
+
+        Parameters
+        ----------
+        X : array-like, sparse matrix or frame of shape (n_samples, n_features)
+            New rows, with the columns of those that the gate was fitted to.
+        expert_weights : array-like of shape (n_samples, n_experts)
+            Responsibilities times sample weights, none negative.
+
+        Returns
+        -------
+        self : Gate
+            The same gate.
+
+        Raises
+        ------
+        ValueError
+            If the number of experts is not that of the present solution.
+        """
+        if not hasattr(self, "encoder_"):
+            return self.fit(X, expert_weights)
+        expert_weights = check_expert_weights(expert_weights, self.n_experts_)
+        table = GateTable(X, expert_weights.sum(axis=1), self.encoder_)
+        self.fit_table(table, expert_weights, self)
+        return self
+
+
+def check_expert_weights(expert_weights: Any, n_experts: int | None = None) -> Array:
+    """Expert weights as float64 (n, K), none negative, of the number of experts if it is known."""
+    expert_weights = np.asarray(expert_weights, dtype=np.float64)
+    if expert_weights.ndim != 2 or (expert_weights < 0).any():
+        raise ValueError(
+            "expert_weights must be an array (n_samples, n_experts) without negative entries; "
+            f"got shape {expert_weights.shape}. Pass responsibilities times sample weights."
+        )
+    if n_experts not in (None, expert_weights.shape[1]):
+        raise ValueError(
+            f"expert_weights has {expert_weights.shape[1]} columns, but the gate is for "
+            f"{n_experts} experts. Pass one column for each expert."
+        )
+    return expert_weights

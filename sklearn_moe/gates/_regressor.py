@@ -1,0 +1,128 @@
+"""Any regressor as a gate, fitted to the responsibilities themselves."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from sklearn.base import clone
+from sklearn.multioutput import MultiOutputRegressor
+
+from .._content import content_ids, row_hashes
+from .._numeric import Array, safe_log
+from .._validation import HasMethods, check_is_fitted, fit_context, get_tags, n_rows
+from .._weighting import fit_weighted
+from ._base import Gate
+from ._encoded import check_expert_weights
+
+
+class RegressorGate(Gate):
+    """Any regressor, fitted to the responsibilities as a target of several outputs.
+
+    The target of a row is its responsibilities and its weight is the sample weight; what the
+    regressor says is clipped at zero and normalised. A regressor that averages (neighbours, trees,
+    forests) says probabilities by itself, and sees each row once, not once for each expert.
+    Regressors for one output alone are fitted for each expert; regressors that take no weights see
+    a systematic sample of the rows.
+
+    Parameters
+    ----------
+    regressor : regressor or Pipeline
+        Any scikit-learn regressor, or a pipeline that ends in one.
+
+    Attributes
+    ----------
+    regressor_ : regressor
+        The fitted regressor, with one output for each expert.
+    n_experts_ : int
+        Number of experts.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn.neighbors import KNeighborsRegressor
+    >>> from sklearn_moe.gates import RegressorGate
+    >>> X = np.array([[-2.0], [-1.0], [1.0], [2.0]])
+    >>> responsibilities = np.array([[1.0, 0.0], [0.8, 0.2], [0.2, 0.8], [0.0, 1.0]])
+    >>> gate = RegressorGate(KNeighborsRegressor(2)).fit(X, responsibilities)
+    >>> gate.predict_proba([[-3.0]]).round(2)
+    array([[0.83, 0.17]])
+    """
+
+    _parameter_constraints = {"regressor": [HasMethods(["fit", "predict"])]}
+
+    def __init__(self, regressor: Any) -> None:
+        self.regressor = regressor
+
+    @fit_context(prefer_skip_nested_validation=False)
+    def fit(self, X: Any, expert_weights: Array) -> RegressorGate:
+        """Fit to soft targets.
+
+        Parameters
+        ----------
+        X : array-like, sparse matrix or frame of shape (n_samples, n_features)
+            Features.
+        expert_weights : array-like of shape (n_samples, n_experts)
+            Responsibilities times sample weights, none negative.
+
+        Returns
+        -------
+        self : RegressorGate
+            The fitted gate.
+
+        Raises
+        ------
+        ValueError
+            If the regressor cannot be fitted to them.
+        """
+        expert_weights = check_expert_weights(expert_weights)
+        weight = expert_weights.sum(axis=1)
+        share = expert_weights / np.maximum(weight, np.finfo(float).tiny)[:, None]
+        rank = content_ids(row_hashes(X, np.zeros(n_rows(X))))
+        self.n_experts_ = share.shape[1]
+        self.floor_ = 1.0 / (1.0 + weight.sum())
+        try:
+            self.regressor_ = fit_weighted(_for_outputs(self.regressor), X, share, weight, rank)
+        except Exception as error:
+            raise ValueError(
+                f"gate={self.regressor!r} failed to fit to the responsibilities of {n_rows(X)} "
+                f"rows: {error}"
+            ) from error
+        return self
+
+    def predict_log_proba(self, X: Any) -> Array:
+        """Log probabilities of the experts; none is below one pseudo-count's share.
+
+        Parameters
+        ----------
+        X : array-like, sparse matrix or frame of shape (n_samples, n_features)
+            Rows to divide among the experts.
+
+        Returns
+        -------
+        log_proba : ndarray of shape (n_samples, n_experts)
+            Log probabilities; the exponentials of each row sum to one.
+        """
+        check_is_fitted(self, "regressor_")
+        said = np.asarray(self.regressor_.predict(X), dtype=np.float64)
+        share = np.clip(said.reshape(-1, self.n_experts_), 0.0, 1.0)
+        share += self.floor_ / self.n_experts_
+        return safe_log(share / share.sum(axis=1, keepdims=True))
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        inner = get_tags(self.regressor).input_tags
+        tags.input_tags.sparse = inner.sparse
+        tags.input_tags.allow_nan = inner.allow_nan
+        tags.input_tags.categorical = inner.categorical
+        tags.target_tags.required = True
+        return tags
+
+
+def _for_outputs(regressor: Any) -> Any:
+    """A clone that takes several outputs, one by one if it cannot take them together."""
+    last = regressor
+    while hasattr(last, "steps"):
+        last = last.steps[-1][1]
+    together = get_tags(last).target_tags.multi_output
+    return clone(regressor) if together else MultiOutputRegressor(clone(regressor))

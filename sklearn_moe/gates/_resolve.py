@@ -1,0 +1,82 @@
+"""From what users pass as a gate to gates that are fitted."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+from sklearn.base import clone, is_regressor
+from sklearn.pipeline import Pipeline
+
+from .._numeric import Array
+from .._weighting import gate_with_weighted_steps
+from ._base import Gate
+from ._classifier import ClassifierGate
+from ._constant import ConstantGate
+from ._regressor import RegressorGate
+from ._softmax import SoftmaxGate
+from ._table import GateTable
+
+
+def resolve_gate(gate: Any) -> Any:
+    """The gate template that the parameter `gate` stands for.
+
+    Raises
+    ------
+    TypeError
+        If `gate` is neither a gate, nor a classifier with `predict_proba`, nor a regressor, nor a
+        pipeline that ends in one of them.
+    """
+    if gate is None:
+        return SoftmaxGate()
+    last = last_step(gate)
+    if isinstance(last, Gate):
+        return gate
+    if hasattr(last, "predict_proba") and hasattr(last, "fit"):
+        return ClassifierGate(gate)
+    if hasattr(last, "predict") and hasattr(last, "__sklearn_tags__") and is_regressor(last):
+        return RegressorGate(gate)
+    raise TypeError(
+        f"gate={gate!r} cannot give probabilities of the experts. Pass SoftmaxGate(), a classifier "
+        "with predict_proba, a regressor, or a pipeline that ends in one of them."
+    )
+
+
+def last_step(gate: Any) -> Any:
+    """The gate itself, or what a pipeline ends in."""
+    return gate.steps[-1][1] if isinstance(gate, Pipeline) else gate
+
+
+def keeping(template: Any, members: tuple[int, ...], n_experts: int) -> Any:
+    """A resolved template for some of the experts; a pipeline is changed at its end."""
+    kept = last_step(template).keeping(members, n_experts)
+    if isinstance(template, Pipeline):
+        return clone(template).set_params(**{template.steps[-1][0]: kept})
+    return kept
+
+
+def fit_gate(
+    template: Any,
+    table: GateTable,
+    expert_weights: Array,
+    start: Any,
+    brief: bool,
+    params: dict | None = None,
+) -> Any:
+    """A clone of a resolved template, fitted to the table; the start of a pipeline is not used."""
+    if expert_weights.shape[1] == 1:
+        return ConstantGate().fit(table.X, expert_weights)
+    gate = clone(template)
+    if isinstance(gate, Pipeline):
+        return gate_with_weighted_steps(gate, table.X, expert_weights, params or {})
+    if params:
+        return gate.fit(table.X, expert_weights, **params)
+    return gate.fit_table(table, expert_weights, start, brief)
+
+
+def next_gate(gate: Any, X: Any, expert_weights: Array) -> Any:
+    """A gate for new rows, which goes on from a fitted one if that can; that one stays as it is."""
+    if hasattr(gate, "partial_fit"):
+        return copy.deepcopy(gate).partial_fit(X, expert_weights)
+    table = GateTable(X, expert_weights.sum(axis=1))
+    return fit_gate(gate, table, expert_weights, start=None, brief=False)

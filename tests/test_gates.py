@@ -1,0 +1,256 @@
+"""What holds for every gate, and for those with a search, a law or a regressor of their own."""
+
+import pickle
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+from sklearn.base import clone
+from sklearn.ensemble import HistGradientBoostingRegressor
+from sklearn.linear_model import LogisticRegression, Ridge
+from sklearn.neighbors import KNeighborsClassifier, KNeighborsRegressor
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
+from sklearn.utils import get_tags
+
+from sklearn_moe import ConstantGate, MixtureOfExpertsClassifier, MixtureOfExpertsRegressor
+from sklearn_moe import SoftmaxGate as Softmax
+from sklearn_moe.gates import (
+    GateTable,
+    GaussianGate,
+    HierarchicalGate,
+    MLPGate,
+    RegressorGate,
+    fit_gate,
+    resolve_gate,
+)
+
+LEAVES = {"max_depth": 3, "min_weight_fraction_leaf": 0.05, "random_state": 0}
+GATES = {
+    "softmax": Softmax(),
+    "network": MLPGate(8, random_state=0),
+    "gaussian": GaussianGate(),
+    "diagonal": GaussianGate("diag"),
+    "constant": ConstantGate(),
+    "tree": DecisionTreeClassifier(**LEAVES),
+    "logistic": LogisticRegression(),
+    "neighbours": KNeighborsClassifier(15),
+    "neighbours regressor": RegressorGate(KNeighborsRegressor(15)),
+    "tree regressor": DecisionTreeRegressor(**LEAVES),
+    "hierarchical": HierarchicalGate,
+    "pipeline": make_pipeline(StandardScaler(), Softmax()),
+    "regressor pipeline": make_pipeline(StandardScaler(), DecisionTreeRegressor(**LEAVES)),
+}
+ENCODED = ["softmax", "network", "gaussian", "diagonal", "hierarchical"]
+# Regions that both sides of a neighbourhood share are drawn, not weighed.
+SAMPLED = ["neighbours", "neighbours regressor"]
+RNG = np.random.default_rng(0)
+X = RNG.normal(size=(240, 3))
+Y = np.where(X[:, 0] > 0, 3.0, -3.0) * X[:, 1] + 0.3 * RNG.normal(size=240)
+
+
+def build(name, n_experts):
+    """The resolved gate; the tree of gates needs to know how many experts there are."""
+    if name == "hierarchical":
+        first = (n_experts + 1) // 2
+        return HierarchicalGate([size for size in (first, n_experts - first) if size])
+    return resolve_gate(GATES[name])
+
+
+def targets(n_experts, X=X):
+    """Responsibilities that follow the first column."""
+    scores = X[:, :1] * np.linspace(-3, 3, n_experts) if n_experts > 1 else X[:, :1]
+    proba = np.exp(scores)
+    return proba / proba.sum(axis=1, keepdims=True)
+
+
+def fitted(name, X, expert_weights):
+    """The gate as a mixture fits it."""
+    table = GateTable(X, expert_weights.sum(axis=1))
+    return fit_gate(build(name, expert_weights.shape[1]), table, expert_weights, None, False)
+
+
+def assert_probabilities(log_proba, shape):
+    assert log_proba.shape == shape
+    assert np.isfinite(log_proba).all()
+    np.testing.assert_allclose(np.exp(log_proba).sum(axis=1), 1.0, rtol=1e-9)
+
+
+# All gates.
+
+
+@pytest.mark.parametrize("n_experts", [1, 2, 3, 5])
+@pytest.mark.parametrize("name", GATES)
+def test_probabilities(name, n_experts):
+    gate = fitted(name, X, targets(n_experts))
+    for table in (X, 1e6 * X, 1e30 * X):
+        assert_probabilities(gate.predict_log_proba(table), (240, n_experts))
+
+
+@pytest.mark.parametrize("name", [name for name in GATES if name != "constant"])
+def test_gate_follows_its_targets(name):
+    wanted = targets(3)
+    found = np.exp(fitted(name, X, wanted).predict_log_proba(X))
+    assert ((found - wanted) ** 2).mean() < 0.2 * wanted.var(axis=0).mean()
+
+
+@pytest.mark.parametrize("name", GATES)
+def test_expert_without_weight_gets_next_to_no_probability(name):
+    log_proba = fitted(name, X, np.insert(targets(2), 1, 0.0, axis=1)).predict_log_proba(X)
+    assert_probabilities(log_proba, (240, 3))
+    assert np.exp(log_proba[:, 1]).max() < 0.01
+
+
+def variants():
+    """The same table with holes, with text, and as a sparse matrix, by the tag that allows it."""
+    holes = X.copy()
+    holes[::7, 1] = np.nan
+    text = X.astype(object)
+    text[:, 2] = np.where(X[:, 2] > 0, "high", "low")
+    return {"allow_nan": holes, "string": text, "sparse": sp.csr_matrix(X)}
+
+
+TAGGED = [
+    (name, tag)
+    for name in GATES
+    for tag in variants()
+    if getattr(get_tags(build(name, 3)).input_tags, tag)
+]
+
+
+def test_encoded_gates_take_all_kinds_of_tables():
+    assert {(name, tag) for name in ENCODED for tag in variants()} <= set(TAGGED)
+
+
+@pytest.mark.parametrize(("name", "tag"), TAGGED)
+def test_tables_that_the_tags_allow(name, tag):
+    table = variants()[tag]
+    gate = fitted(name, table, targets(3))
+    assert_probabilities(gate.predict_log_proba(table), (240, 3))
+
+
+@pytest.mark.parametrize("name", [name for name in GATES if name not in SAMPLED])
+def test_weights_equal_repeats(name):
+    weight = np.random.default_rng(1).integers(0, 4, size=240)
+    rows = np.repeat(np.arange(240), weight)
+    wanted = targets(3)
+    weighted = fitted(name, X, wanted * weight[:, None]).predict_log_proba(X)
+    repeated = fitted(name, X[rows], wanted[rows]).predict_log_proba(X)
+    np.testing.assert_allclose(np.exp(weighted), np.exp(repeated), atol=1e-6)
+
+
+@pytest.mark.parametrize("name", [name for name in GATES if name != "neighbours"])
+def test_order_of_rows_does_not_matter(name):
+    order = np.random.default_rng(2).permutation(240)
+    weights = targets(3) * np.random.default_rng(3).uniform(0.5, 1.5, size=(240, 1))
+    one = fitted(name, X, weights).predict_log_proba(X)
+    other = fitted(name, X[order], weights[order]).predict_log_proba(X)
+    np.testing.assert_allclose(np.exp(one), np.exp(other), atol=1e-6)
+
+
+@pytest.mark.parametrize("name", [n for n in GATES if n not in [*SAMPLED, "logistic"]])
+def test_units_of_the_columns_do_not_matter(name):
+    moved = X * [1e-3, 7.0, 1e4] + [5.0, -1e3, 0.1]
+    one = fitted(name, X, targets(3)).predict_log_proba(X)
+    other = fitted(name, moved, targets(3)).predict_log_proba(moved)
+    np.testing.assert_allclose(np.exp(one), np.exp(other), atol=1e-6)
+
+
+@pytest.mark.parametrize("name", GATES)
+def test_copies_and_stored_gates_are_the_same(name):
+    gate = build(name, 3)
+    parameters = gate.get_params(deep=False)
+    assert repr(clone(gate).set_params(**parameters)) == repr(gate)
+    one = clone(gate).fit(X, targets(3))
+    other = pickle.loads(pickle.dumps(clone(gate).fit(X, targets(3))))
+    np.testing.assert_array_equal(one.predict_log_proba(X), other.predict_log_proba(X))
+
+
+def mixture_of(name, kind, **params):
+    mixture = {"real": MixtureOfExpertsRegressor, "labels": MixtureOfExpertsClassifier}[kind]
+    few = {"n_init": 1, "max_iter": 8, "cv": 3, "verdict": False, "random_state": 0}
+    gate = build(name, 2) if name == "hierarchical" else GATES[name]
+    return mixture(n_experts=2, gate=gate, **{**few, **params})
+
+
+@pytest.mark.filterwarnings("ignore:EM did not settle:sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.parametrize("kind", ["real", "labels"])
+@pytest.mark.parametrize("name", [name for name in GATES if name != "constant"])
+def test_mixture_finds_two_regions(name, kind):
+    """Which expert acts is told by the first column, also where the rows are new."""
+    rng = np.random.default_rng(0)
+    old, new = rng.normal(size=(500, 3)), rng.normal(size=(500, 3))
+    y = np.where(old[:, 0] > 0, 3.0, -3.0) * old[:, 1] + 0.3 * rng.normal(size=500)
+    y = y if kind == "real" else (y > 0).astype(int)
+    starts = {} if kind == "real" else {"init": "residual"}
+    moe = mixture_of(name, kind, **starts).fit(old, y)
+    right = (moe.gate_proba(new).argmax(axis=1) == (new[:, 0] > 0)).mean()
+    assert max(right, 1 - right) > 0.8
+
+
+@pytest.mark.filterwarnings("ignore:EM did not settle:sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.parametrize("name", GATES)
+def test_two_workers_find_the_same(name):
+    one = mixture_of(name, "real", max_iter=2).fit(X, Y)
+    other = mixture_of(name, "real", max_iter=2, n_jobs=2).fit(X, Y)
+    np.testing.assert_array_equal(one.gate_proba(X), other.gate_proba(X))
+
+
+@pytest.mark.parametrize(
+    ("gate", "message"),
+    [
+        (MLPGate(0), "'hidden_units' parameter of MLPGate"),
+        (MLPGate(alpha=-1), "'alpha' parameter of MLPGate"),
+        (MLPGate(max_iter=0), "'max_iter' parameter of MLPGate"),
+        (MLPGate(random_state="x"), "'random_state' parameter of MLPGate"),
+        (GaussianGate("tied"), "'covariance_type' parameter of GaussianGate"),
+        (GaussianGate(pseudo_count=-1), "'pseudo_count' parameter of GaussianGate"),
+        (GaussianGate(reg_covar=-1), "'reg_covar' parameter of GaussianGate"),
+        (RegressorGate("x"), "'regressor' parameter of RegressorGate"),
+        (Softmax(alpha=-1), "'alpha' parameter of SoftmaxGate"),
+    ],
+)
+def test_bad_parameters_are_named(gate, message):
+    with pytest.raises(ValueError, match=message):
+        gate.fit(X, targets(2))
+
+
+@pytest.mark.parametrize("name", [*ENCODED, "neighbours regressor"])
+def test_targets_must_be_weights(name):
+    with pytest.raises(ValueError, match="expert_weights must be"):
+        build(name, 2).fit(X, -targets(2))
+
+
+def test_what_predicts_nothing_is_no_gate():
+    with pytest.raises(TypeError, match="cannot give probabilities"):
+        resolve_gate(StandardScaler())
+
+
+# Regressors.
+
+
+def test_neighbours_say_the_mean_of_their_responsibilities():
+    wanted = targets(3)
+    gate = RegressorGate(KNeighborsRegressor(15)).fit(X, wanted)
+    near = np.argsort(((X[:7, None] - X) ** 2).sum(axis=2), axis=1)[:, :15]
+    floor = 1 / (1 + 240)
+    expected = (wanted[near].mean(axis=1) + floor / 3) / (1 + floor)
+    np.testing.assert_allclose(gate.predict_proba(X[:7]), expected)
+
+
+def test_linear_regressor_is_clipped():
+    gate = RegressorGate(Ridge()).fit(X, targets(2))
+    assert_probabilities(gate.predict_log_proba(100 * X), (240, 2))
+    assert gate.regressor_.predict(100 * X).min() < 0
+
+
+def test_regressor_for_one_output_is_fitted_for_each_expert():
+    gate = RegressorGate(HistGradientBoostingRegressor(max_iter=5)).fit(X, targets(3))
+    assert len(gate.regressor_.estimators_) == 3
+    assert_probabilities(gate.predict_log_proba(X), (240, 3))
+
+
+def test_regressor_that_fails_is_named():
+    with pytest.raises(ValueError, match=r"gate=KNeighborsRegressor.*failed to fit"):
+        RegressorGate(KNeighborsRegressor(algorithm="x")).fit(X, targets(2))

@@ -1,0 +1,124 @@
+"""Gates that search for their solution: where they start, go on, and what the network minimises."""
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+from sklearn.base import clone
+
+from sklearn_moe import SoftmaxGate
+from sklearn_moe._folds import fold_splits
+from sklearn_moe._gate_bank import make_gate_bank
+from sklearn_moe._plans import follow_here
+from sklearn_moe._training import make_training
+from sklearn_moe.gates import MLPGate
+from sklearn_moe.gates._mlp import BRIEF, SoftNetwork
+
+X = np.random.default_rng(0).normal(size=(240, 3))
+
+
+def targets(n_experts):
+    """Responsibilities that follow the first column."""
+    proba = np.exp(X[:, :1] * np.linspace(-3, 3, n_experts))
+    return proba / proba.sum(axis=1, keepdims=True)
+
+
+SEARCHING = {"softmax": SoftmaxGate(), "network": MLPGate(8, random_state=0)}
+
+
+@pytest.mark.parametrize("name", SEARCHING)
+def test_first_partial_fit_is_a_fit(name):
+    one = clone(SEARCHING[name]).fit(X, targets(3)).predict_log_proba(X)
+    other = clone(SEARCHING[name]).partial_fit(X, targets(3)).predict_log_proba(X)
+    np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.parametrize("name", SEARCHING)
+def test_partial_fit_learns_new_rows_from_the_present_solution(name):
+    gate = clone(SEARCHING[name]).fit(X[:120], targets(3)[:120])
+    encoder, steps = gate.encoder_, gate.n_iter_
+    new, wanted = X[120:], targets(3)[120:, ::-1]
+
+    def objective():
+        return gate.penalty() - (wanted * gate.predict_log_proba(new)).sum()
+
+    before = objective()
+    gate.partial_fit(new, wanted)
+    assert objective() < 0.8 * before
+    assert gate.encoder_ is encoder
+    gate.partial_fit(new, wanted)
+    assert gate.n_iter_ < 0.5 * steps
+    with pytest.raises(ValueError, match="2 columns, but the gate is for 3 experts"):
+        gate.partial_fit(X, targets(2))
+
+
+def bank_of(gate, rows=X):
+    """A bank over three folds of the rows, and its data."""
+    y = rows[:, 0]
+    training = make_training(rows, y, y[:, None], np.ones(240), None, 3, {})
+    splits = fold_splits(np.arange(240) % 3)
+    return make_gate_bank(gate, training.data, splits, 0, {}, 2), splits
+
+
+def test_gates_of_folds_go_on_and_see_no_other_rows():
+    bank, splits = bank_of(MLPGate(8))
+    weights = targets(2)
+    first, _ = follow_here(bank.fit_predict(weights, None))
+    again, _ = follow_here(bank.fit_predict(weights[:, ::-1], first))
+    assert max(gate.n_iter_ for gate in again) <= BRIEF < min(gate.n_iter_ for gate in first)
+    train, test = splits[0]
+    hidden, other = X.copy(), weights.copy()
+    hidden[test], other[test] = 100.0, 0.5
+    bank, _ = bank_of(MLPGate(8), hidden)
+    start, _ = follow_here(bank.fit_predict(other, None))
+    then, _ = follow_here(bank.fit_predict(other[:, ::-1], start))
+    said = again[0].predict_log_proba(X[train]), then[0].predict_log_proba(X[train])
+    np.testing.assert_array_equal(*said)
+
+
+def test_last_gate_starts_at_that_of_the_first_fold():
+    bank, _ = bank_of(MLPGate(8))
+    gates, _ = follow_here(bank.fit_predict(targets(2), None))
+    last, alone = bank.finish(gates, targets(2)), clone(bank.template).fit(X, targets(2))
+    apart = [np.abs(gate.hidden_coef_ - gates[0].hidden_coef_).mean() for gate in (last, alone)]
+    assert apart[0] < 0.5 * apart[1]
+    np.testing.assert_allclose(last.encoder_.transform(X), alone.encoder_.transform(X))
+
+
+# The network.
+
+
+@pytest.mark.parametrize("sparse", [False, True])
+def test_derivatives_of_the_network_are_those_of_its_objective(sparse):
+    rng = np.random.default_rng(0)
+    Z = rng.normal(size=(50, 3)) * (rng.random((50, 3)) < 0.7)
+    problem = SoftNetwork(sp.csr_matrix(Z) if sparse else Z, rng.gamma(1.0, size=(4, 50)), 5, 0.7)
+    layers = [rng.normal(size=shape) for shape in problem.shapes]
+    _, *slopes = problem.evaluate(*layers)
+    for layer, slope in zip(layers, slopes, strict=True):
+        for position in np.ndindex(layer.shape):
+            middle, ends = layer[position], []
+            for step in (1e-5, -1e-5):
+                layer[position] = middle + step
+                ends.append(problem.evaluate(*layers)[0])
+            layer[position] = middle
+            assert slope[position] == pytest.approx((ends[0] - ends[1]) / 2e-5, rel=1e-6, abs=1e-6)
+
+
+def test_objective_of_the_network_is_the_penalised_cross_entropy():
+    gate, wanted = MLPGate(5, alpha=0.7, random_state=0), targets(3)
+    gate.fit(X, wanted)
+    problem = SoftNetwork(gate.encoder_.transform(X), wanted.T, 5, 0.7)
+    cost = gate.penalty() - (wanted * gate.predict_log_proba(X)).sum()
+    assert problem.evaluate(*gate._layers())[0] == pytest.approx(cost, rel=1e-12)
+
+
+def test_network_finds_a_circle_that_a_plane_cannot():
+    inside = (X[:, :2] ** 2).sum(axis=1) < 1.4
+    wanted = np.column_stack([inside, ~inside]).astype(float)
+    new = np.random.default_rng(1).normal(size=(1000, 3))
+    is_in = (new[:, :2] ** 2).sum(axis=1) < 1.4
+    right = [
+        (gate.fit(X, wanted).predict_proba(new).argmax(axis=1) == ~is_in).mean()
+        for gate in (MLPGate(random_state=0), SoftmaxGate())
+    ]
+    assert right[0] > 0.9 > 0.8 > right[1]

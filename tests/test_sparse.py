@@ -1,0 +1,375 @@
+"""Sparse mixtures: few experts act on a row; shared experts; balance; how experts are used."""
+
+import pickle
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.base import BaseEstimator, RegressorMixin
+from sklearn.dummy import DummyRegressor
+from sklearn.ensemble import RandomForestRegressor
+from sklearn.linear_model import LinearRegression, LogisticRegression, Ridge
+from sklearn.model_selection import KFold
+from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
+
+from sklearn_moe import MixtureOfExpertsClassifier, MixtureOfExpertsRegressor, SoftmaxGate
+from sklearn_moe._balance import balanced
+from sklearn_moe._routing import route, truncate
+from sklearn_moe._shrinkage import fit_shrinkage
+
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:EM did not settle:sklearn.exceptions.ConvergenceWarning",
+    "ignore:In-sample EM stopped:sklearn.exceptions.ConvergenceWarning",
+    "ignore:Experts .* lost their rows:sklearn.exceptions.ConvergenceWarning",
+)
+RNG = np.random.default_rng(0)
+N = 400
+X = RNG.uniform(-1, 1, size=(N, 3))
+REGION = np.minimum((2 * (X[:, 0] + 1)).astype(int), 3)
+SLOPES = np.array([[3.0, 0, 1], [-3.0, 2, 0], [0, -3, 2], [2, 2, -2]])
+Y = (X * SLOPES[REGION]).sum(axis=1) + 0.1 * RNG.normal(size=N)
+LABELS = np.array(["a", "b", "c"])[np.digitize(Y, [-1.0, 1.0])]
+FEW = {"n_experts": 4, "top_k": 2, "cv": 3, "n_init": 1, "verdict": False, "random_state": 0}
+
+
+def regressor(experts=None, **params):
+    return MixtureOfExpertsRegressor(experts, **{**FEW, "max_iter": 15, **params})
+
+
+def classifier(experts=None, **params):
+    return MixtureOfExpertsClassifier(experts, **{**FEW, "max_iter": 15, **params})
+
+
+# Routing.
+
+
+def test_route_keeps_the_largest_and_renormalises():
+    proba = RNG.dirichlet(np.ones(6), size=50)
+    routing = route(np.log(proba), 2)
+    order = np.sort(np.argsort(-proba, axis=1)[:, :2], axis=1)
+    np.testing.assert_array_equal(routing.index, order)
+    kept = np.take_along_axis(proba, order, axis=1)
+    np.testing.assert_allclose(np.exp(routing.log_gate), kept / kept.sum(axis=1, keepdims=True))
+    whole = routing.whole(np.exp(routing.log_gate), 6)
+    np.testing.assert_allclose(whole.sum(axis=1), 1.0)
+    assert (np.count_nonzero(whole, axis=1) == 2).all()
+
+
+def test_route_knows_the_rows_of_each_expert():
+    routing = route(RNG.normal(size=(60, 5)), 2, shared=True)
+    assert routing.index.shape == (60, 3)
+    assert (routing.index[:, 2] == 4).all()
+    fold = np.arange(0, 60, 3)
+    for expert in range(5):
+        rows, slots = routing.acting(expert)
+        np.testing.assert_array_equal(rows, np.flatnonzero((routing.index == expert).any(axis=1)))
+        assert (routing.index[rows, slots] == expert).all()
+        np.testing.assert_array_equal(routing.acting(expert, fold)[0], np.intersect1d(rows, fold))
+
+
+def test_truncated_starts_keep_the_leaders():
+    resp = np.array([[0.5, 0.3, 0.15, 0.05], [0.925, 0.025, 0.025, 0.025]])
+    kept = truncate(resp, 2)
+    np.testing.assert_allclose(kept, [[0.625, 0.375, 0, 0], [1, 0, 0, 0]])
+    np.testing.assert_array_equal(truncate(resp, None), resp)
+
+
+# The mixture.
+
+
+def test_so_many_experts_as_there_are_is_a_dense_mixture():
+    dense, sparse = regressor(top_k=None).fit(X, Y), regressor(top_k=4).fit(X, Y)
+    np.testing.assert_allclose(dense.lower_bounds_, sparse.lower_bounds_, rtol=1e-10)
+    np.testing.assert_allclose(dense.predict(X), sparse.predict(X), rtol=1e-10)
+
+
+@pytest.mark.parametrize("make", [regressor, classifier])
+def test_two_experts_act_on_a_row(make):
+    y = Y if make is regressor else LABELS
+    moe = make().fit(X, y)
+    for proba in (moe.gate_proba(X), moe.responsibilities(X, y)):
+        assert (np.count_nonzero(proba, axis=1) <= 2).all()
+        np.testing.assert_allclose(proba.sum(axis=1), 1.0)
+    assert moe.predict_experts(X).shape[:2] == (N, 4)
+    alone = Ridge() if make is regressor else LogisticRegression()
+    assert moe.score(X, y) > alone.fit(X, y).score(X, y) + 0.05
+
+
+def test_it_recovers_regions_as_the_dense_one_does():
+    Z = np.random.default_rng(1).uniform(-1, 1, size=(500, 3))
+    truth = (Z * SLOPES[np.minimum((2 * (Z[:, 0] + 1)).astype(int), 3)]).sum(axis=1)
+    sparse = regressor(max_iter=50, n_init=4, verdict=True).fit(X, Y)
+    dense = regressor(max_iter=50, n_init=4, verdict=True, top_k=None).fit(X, Y)
+    assert sparse.score(Z, truth) > dense.score(Z, truth) - 0.02
+    assert sparse.score(Z, truth) > 0.85 > Ridge().fit(X, Y).score(Z, truth) + 0.5
+    assert sparse.gain_ > 2 * sparse.gain_stderr_
+
+
+def test_the_bound_in_sample_is_that_of_the_truncated_gate():
+    moe = regressor(cv=None).fit(X, Y)
+    bound = moe.log_prob(X, Y).mean() - moe.gate_.penalty() / N
+    np.testing.assert_allclose(moe.lower_bound_, bound, rtol=1e-9)
+
+
+def test_prediction_is_made_of_the_experts_that_act():
+    moe = regressor(experts=DecisionTreeRegressor(max_depth=4)).fit(X, Y)
+    expected = (moe.gate_proba(X) * moe.predict_experts(X)).sum(axis=1)
+    np.testing.assert_allclose(moe.predict(X), expected, atol=1e-12)
+
+
+class Counting(RegressorMixin, BaseEstimator):
+    """Predicts the mean and counts how it is asked."""
+
+    calls: list = []
+
+    def fit(self, X, y, sample_weight=None):
+        self.mean_ = np.average(y, weights=sample_weight)
+        return self
+
+    def predict(self, X):
+        Counting.calls.append(len(X))
+        return np.full(len(X), self.mean_)
+
+
+@pytest.mark.parametrize("top_k", [1, 2, None])
+def test_each_expert_is_asked_once_for_its_rows(top_k):
+    moe = regressor(Counting(), top_k=top_k, init="kmeans_x").fit(X, Y)
+    Counting.calls.clear()
+    moe.predict(X)
+    assert len(Counting.calls) <= moe.n_experts_
+    assert sum(Counting.calls) == N * (top_k or moe.n_experts_)
+
+
+# Another number of experts, without a fit.
+
+
+@pytest.mark.parametrize("top_k", [1, 2, 3])
+def test_truncation_keeps_within_its_bound(top_k):
+    gate = SoftmaxGate(alpha=100.0)
+    dense = regressor(LinearRegression(), top_k=None, max_iter=3, gate=gate).fit(X, Y)
+    sparse = dense.with_top_k(top_k)
+    lost, said = sparse.truncated_proba(X), dense.predict_experts(X)
+    assert lost.max() > 0.01
+    kept = (sparse.gate_proba(X) > 0) * dense.gate_proba(X)
+    np.testing.assert_allclose(lost, 1 - kept.sum(axis=1), atol=1e-12)
+    change = np.abs(sparse.predict(X) - dense.predict(X))
+    assert (change <= lost * np.ptp(said, axis=1) + 1e-12).all()
+    assert (sparse.log_prob(X, Y) - dense.log_prob(X, Y) <= -np.log1p(-lost) + 1e-12).all()
+
+
+def test_truncation_moves_no_class_probability_by_more_than_it_cuts_off():
+    dense = classifier(top_k=None, max_iter=3).fit(X, LABELS)
+    sparse = dense.with_top_k(1)
+    lost = sparse.truncated_proba(X)
+    distance = 0.5 * np.abs(sparse.predict_proba(X) - dense.predict_proba(X)).sum(axis=1)
+    assert lost.max() > 0.01
+    assert (distance <= lost + 1e-12).all()
+    assert distance.max() > 0.001
+
+
+def test_another_top_k_leaves_the_mixture_as_it_was():
+    moe = regressor().fit(X, Y)
+    before = moe.predict(X)
+    whole = moe.with_top_k(None)
+    assert (whole.top_k, whole.top_k_, moe.top_k, moe.top_k_) == (None, None, 2, 2)
+    assert whole.experts_ is moe.experts_
+    np.testing.assert_array_equal(whole.truncated_proba(X), 0.0)
+    np.testing.assert_array_equal(whole.with_top_k(2).predict(X), before)
+    np.testing.assert_array_equal(moe.predict(X), before)
+    with pytest.raises(ValueError, match="top_k=0"):
+        moe.with_top_k(0)
+
+
+# With everything else.
+
+SETTINGS = {
+    "trees": (DecisionTreeRegressor(max_depth=4), {}),
+    "in sample": (None, {"cv": None}),
+    "leave one out": (Ridge(), {"cv": "loo"}),
+    "out of bag": (RandomForestRegressor(20), {"cv": "oob", "max_iter": 3}),
+    "splitter": (None, {"cv": KFold(3, shuffle=True, random_state=0)}),
+    "student": (None, {"family": "student_t"}),
+    "laplace": (DecisionTreeRegressor(max_depth=3), {"family": "laplace"}),
+    "outliers": (None, {"outlier_fraction": 0.1}),
+    "spread": (None, {"dispersion_estimator": Ridge()}),
+    "conformal": (None, {"calibrate": "conformal"}),
+    "pooling": (DecisionTreeRegressor(max_depth=3), {"pooling": 0.1}),
+    "shared": (None, {"shared_expert": Ridge()}),
+    "shared tree": (DecisionTreeRegressor(max_depth=4), {"shared_expert": Ridge(), "balance": 0.5}),
+    "one acts": (DecisionTreeRegressor(max_depth=4), {"top_k": 1}),
+    "witnesses": (DecisionTreeRegressor(max_depth=4), {"verdict": True, "max_iter": 3}),
+    "tree gate": (None, {"gate": DecisionTreeClassifier(min_samples_leaf=20)}),
+}
+
+
+@pytest.mark.parametrize("kind", SETTINGS)
+def test_sparse_with_everything_else(kind):
+    expert, params = SETTINGS[kind]
+    weight = np.where(np.arange(N) % 7 == 0, 0.0, 1.0 + np.arange(N) % 2)
+    moe = regressor(expert, **params).fit(X, Y, sample_weight=weight)
+    again = regressor(expert, n_jobs=2, **params).fit(X, Y, sample_weight=weight)
+    copy = pickle.loads(pickle.dumps(moe))
+    assert np.isfinite(moe.lower_bound_)
+    for other in (again, copy):
+        np.testing.assert_allclose(other.predict(X), moe.predict(X), rtol=1e-9, atol=1e-9)
+    distribution = moe.predict_dist(X)
+    n_acting = moe.top_k + (moe.shared_expert is not None) + (moe.outlier_fraction > 0)
+    assert distribution.weights.shape == (N, n_acting)
+    np.testing.assert_allclose(np.exp(moe.log_prob(X, Y)), distribution.pdf(Y), rtol=1e-8)
+    assert np.isfinite(moe.predict_interval(X)).all()
+    assert moe.score(X, Y) > 0.6
+
+
+def test_weights_are_repeats():
+    repeats = 1 + np.arange(N) % 3
+    rows = np.repeat(np.arange(N), repeats)
+    for params in ({}, {"shared_expert": Ridge(), "balance": 0.3}, {"top_k": 1}):
+        weighted = regressor(**params).fit(X, Y, sample_weight=repeats)
+        repeated = regressor(**params).fit(X[rows], Y[rows])
+        np.testing.assert_allclose(weighted.predict(X), repeated.predict(X), rtol=1e-6, atol=1e-7)
+
+
+def test_several_outputs_and_frames():
+    frame = pd.DataFrame(X, columns=list("abc")).assign(group=pd.Categorical(REGION.astype(str)))
+    tree = DecisionTreeRegressor(max_depth=4)
+    both = np.column_stack([Y, X[:, 1] - Y])
+    moe = regressor([(f"tree{k}", tree) for k in range(4)]).fit(X, both)
+    assert moe.predict(X).shape == (N, 2)
+    assert moe.dispersions_.shape == (moe.n_experts_, 2)
+    columns = regressor(Counting()).fit(frame, Y)
+    assert np.isfinite(columns.predict(frame.iloc[:5])).all()
+
+
+def test_classes_that_experts_have_not_seen():
+    labels = np.where(REGION == 3, "only there", LABELS)
+    for expert in (LogisticRegression(), DecisionTreeClassifier(max_depth=4)):
+        moe = classifier(expert, init="kmeans_x").fit(X, labels)
+        proba = moe.predict_proba(X)
+        np.testing.assert_allclose(proba.sum(axis=1), 1.0)
+        assert (proba > 0).all()
+        hard = moe.set_params(voting="hard").predict_proba(X)
+        np.testing.assert_allclose(hard.sum(axis=1), 1.0)
+    tempered = classifier(DecisionTreeClassifier(max_depth=4), calibrate="temperature")
+    assert tempered.fit(X, labels).temperatures_.shape == (tempered.n_experts_,)
+
+
+def test_far_away_the_gate_stays_finite():
+    moe = regressor().fit(X, Y)
+    far = moe.gate_proba(1e6 * X)
+    assert np.isfinite(far).all()
+    assert np.isfinite(moe.predict(1e6 * X)).all()
+
+
+# A shared expert.
+
+
+def test_a_shared_expert_sees_all_rows_and_acts_on_each():
+    moe = regressor(DecisionTreeRegressor(max_depth=3), shared_expert=Ridge()).fit(X, Y)
+    assert moe.expert_names_[-1] == "shared_expert"
+    np.testing.assert_allclose(moe.experts_[-1].coef_, Ridge().fit(X, Y).coef_, rtol=1e-9)
+    assert moe.load_[-1] == 1.0
+    assert (moe.gate_proba(X)[:, -1] > 0).all()
+    assert moe.shrinkage_.shape == (moe.n_experts_,)
+    assert moe.shrinkage_[-1] == 0.0
+    assert ((moe.shrinkage_ >= 0) & (moe.shrinkage_ <= 1)).all()
+
+
+def test_experts_lean_on_the_shared_one_in_their_part():
+    moe = regressor(DecisionTreeRegressor(max_depth=3), shared_expert=Ridge()).fit(X, Y)
+    said, part = moe.predict_experts(X), moe.shrinkage_
+    leaning = (1 - part) * said + part * said[:, -1:]
+    np.testing.assert_allclose(
+        moe.predict(X), (moe.gate_proba(X) * leaning).sum(axis=1), atol=1e-12
+    )
+
+
+def test_experts_that_know_nothing_lean_wholly_on_the_shared_one():
+    lost = [(f"zero{k}", DummyRegressor(strategy="constant", constant=50.0)) for k in range(3)]
+    line = X @ [1.0, 2.0, 3.0] + 0.1 * RNG.normal(size=N)
+    moe = regressor(lost, shared_expert=LinearRegression(), init="kmeans_x").fit(X, line)
+    assert (moe.shrinkage_[:-1] > 0.99).all()
+    assert moe.score(X, line) > 0.99
+
+
+@pytest.mark.parametrize("labelled", [False, True])
+def test_the_part_is_the_best_one(labelled):
+    rng, weights = np.random.default_rng(2), np.random.default_rng(3).dirichlet(np.ones(4), size=90)
+    routing = route(np.log(weights), 2, shared=True)
+    if labelled:
+        target, mean = rng.integers(3, size=90), rng.dirichlet(np.ones(3), size=(90, 3))
+    else:
+        target, mean = rng.normal(size=(90, 2)), rng.normal(size=(90, 3, 2))
+    found = fit_shrinkage(target, mean, weights, routing, labelled)
+    grid = np.linspace(0, 1, 2001)
+    for expert in range(3):
+        rows, slots = routing.acting(expert)
+        own, shared, weight = mean[rows, slots], mean[rows, -1], weights[rows, expert]
+        said = (1 - grid[:, None, None]) * own + grid[:, None, None] * shared
+        if labelled:
+            loss = -np.log(said[:, np.arange(len(rows)), target[rows]]) @ weight
+        else:
+            unit = np.average(
+                (target - np.average(target, 0, _slots(weights, routing))) ** 2,
+                0,
+                _slots(weights, routing),
+            )
+            loss = (((said - target[rows]) ** 2 / unit).sum(axis=2)) @ weight
+        assert abs(found[expert] - grid[loss.argmin()]) <= 0.0005
+    assert found[3] == 0.0
+
+
+def _slots(weights, routing):
+    """Weight of each row over the experts that act on it."""
+    return np.take_along_axis(weights, routing.index, axis=1).sum(axis=1)
+
+
+def test_given_responsibilities_are_those_of_the_routed_experts():
+    init = np.eye(4)[REGION]
+    moe = regressor(shared_expert=Ridge(), init=init, max_iter=5).fit(X, Y)
+    assert moe.start_bounds_.keys() == {"array"}
+    assert moe.n_experts_ == 5
+    again = moe.set_params(warm_start=True).fit(X, Y)
+    assert again.start_bounds_.keys() == {"warm"}
+
+
+# Balance and use.
+
+
+def test_balance_divides_by_a_power_of_the_shares():
+    resp, weight = RNG.dirichlet([5.0, 1.0, 0.2, 1.0], size=80), RNG.uniform(1, 2, size=80)
+    found = np.exp(balanced(np.log(resp), weight, 0.5, shared=True))
+    share = np.average(resp, axis=0, weights=weight)
+    tilted = resp * np.append(share[:3] ** -0.5, (share[:3].sum() / 3) ** -0.5)
+    np.testing.assert_allclose(found, tilted / tilted.sum(axis=1, keepdims=True))
+
+
+def test_balance_gives_idle_experts_rows():
+    skewed = X.copy()
+    skewed[:, 0] = np.sign(X[:, 0]) * np.abs(X[:, 0]) ** 4
+    spread = []
+    for balance in (0.0, 1.0):
+        moe = regressor(balance=balance, n_experts=6, max_iter=30).fit(skewed, Y)
+        load = np.concatenate([moe.load_, np.zeros(6 - moe.n_experts_)])
+        spread.append(load.std() / load.mean())
+    assert spread[1] < 0.85 * spread[0]
+
+
+def test_use_of_the_experts():
+    moe = regressor().fit(X, Y)
+    proba = moe.gate_proba(X)
+    np.testing.assert_allclose(moe.load_, (proba > 0).mean(axis=0))
+    np.testing.assert_allclose(moe.load_.sum(), 2.0)
+    np.testing.assert_allclose(moe.importance_, proba.mean(axis=0))
+    logs = np.log(np.where(proba > 0, proba, 1.0))
+    np.testing.assert_allclose(moe.gate_entropy_, -(proba * logs).sum(axis=1).mean())
+    entropy = -(moe.importance_ * np.log(moe.importance_)).sum()
+    np.testing.assert_allclose(moe.gate_information_, entropy - moe.gate_entropy_)
+    dense = regressor(top_k=None).fit(X, Y)
+    np.testing.assert_allclose(dense.load_, np.bincount(dense.apply(X), minlength=4) / N)
+
+
+def test_noisy_gates_can_be_raced():
+    moe = regressor(init="noisy", n_init=3, max_iter=30).fit(X, Y)
+    assert set(moe.start_bounds_) == {"noisy", "noisy-2", "noisy-3"}
+    assert len(set(moe.start_bounds_.values())) == 3
+    assert moe.score(X, Y) > 0.8
