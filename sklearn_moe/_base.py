@@ -95,6 +95,10 @@ class BaseMixtureOfExperts(Queries, MetaEstimatorMixin, BaseComposition):
     def _target_attributes(self, fit: Fit) -> dict[str, Any]:
         """Fitted attributes that describe the target and its law."""
 
+    def _wants_all_classes(self) -> bool:
+        """Whether the fit looks at more of an expert's probabilities than the own class's."""
+        return False
+
     def _keeps_outputs(self) -> bool:
         """Whether the estimator looks at out-of-fold predictions once EM has ended."""
         return False
@@ -128,7 +132,8 @@ class BaseMixtureOfExperts(Queries, MetaEstimatorMixin, BaseComposition):
         X = check_table(shape, X, reset=True)
         weight = check_weight(sample_weight, X)
         y, target, classes = self._check_target(X, y, weight)
-        return make_training(X, y, target, weight, classes, self.cv, params)
+        parts = X, y, target, weight, classes, self.cv, params
+        return make_training(*parts, all_classes=self._wants_all_classes())
 
     def _make_recipe(self, training: Training) -> tuple[Recipe, Specialisation | None]:
         unfolded = unfold(self, training.params)
@@ -287,7 +292,9 @@ class BaseMixtureOfExperts(Queries, MetaEstimatorMixin, BaseComposition):
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         try:
-            parts = [get_tags(expert) for _, expert in self._named_experts()]
+            # Clones of one estimator are asked once: there may be many.
+            experts = {id(expert): expert for _, expert in self._named_experts()}
+            parts = [get_tags(expert) for expert in experts.values()]
             others = [resolve_gate(self.gate), *self._other_parts()]
             inputs = [part.input_tags for part in [*parts, *map(get_tags, others)]]
         except (TypeError, ValueError, AttributeError):

@@ -356,6 +356,9 @@ class MixtureOfExpertsClassifier(ClassifierMixin, BaseMixtureOfExperts):
             )
         return Categorical(self._class_prior(training), in_sample, tempered)
 
+    def _wants_all_classes(self) -> bool:
+        return self.calibrate is not None
+
     def _class_prior(self, training: Training) -> Array:
         mass = np.bincount(training.data.target, training.data.sample_weight)
         return mass / mass.sum()

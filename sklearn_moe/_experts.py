@@ -47,7 +47,8 @@ class Data:
     """The training table of a fit; every row has a positive weight.
 
     `target` is what the formulas use, (n, q) floats or (n,) class codes; `y` is what the experts
-    are given. `rank` orders rows by content, `clusters` says which rows are dependent.
+    are given. `rank` orders rows by content, `clusters` says which rows are dependent. Of class
+    probabilities that of each row's own class is kept, unless `all_classes` are wanted.
     """
 
     X: Any
@@ -58,6 +59,7 @@ class Data:
     rank: NDArray[np.intp]
     clusters: NDArray[np.intp]
     classes: NDArray | None = None
+    all_classes: bool = False
 
     @property
     def n_samples(self) -> int:
@@ -65,8 +67,17 @@ class Data:
 
     @property
     def n_values(self) -> int:
-        """Numbers that an expert says of a row: outputs, or class probabilities."""
-        return self.target.shape[1] if self.classes is None else len(self.classes)
+        """Numbers that are kept of what an expert says of a row."""
+        if self.classes is None:
+            return self.target.shape[1]
+        return len(self.classes) if self.all_classes else 1
+
+    def digest(self, predicted: Array, rows: Any) -> Array:
+        """What is kept of predictions for some rows."""
+        if self.classes is None or self.all_classes:
+            return predicted
+        own = self.target[rows]
+        return np.take_along_axis(predicted, own.reshape(-1, *[1] * (predicted.ndim - 1)), -1)
 
     @cached_property
     def distinct(self) -> NDArray[np.intp]:
@@ -106,7 +117,7 @@ class Data:
         parts = (self.X, self.y, self.target, self.sample_weight)
         X, y, target, weight = (take_rows(part, rows) for part in parts)
         content = (self.hashes[rows], self.rank[rows], self.clusters[rows])
-        return Data(X, y, target, weight, *content, self.classes)
+        return Data(X, y, target, weight, *content, self.classes, self.all_classes)
 
 
 @dataclass(frozen=True)
@@ -142,7 +153,7 @@ def fit_predict(
     if solution is not None:
         for i, k in enumerate(columns):
             rows, slots = routing.acting(k)
-            mean[rows, slots] = solution.mean[rows, i]
+            mean[rows, slots] = data.digest(solution.mean[rows, i], rows)
     for place, (_, predicted) in zip(places, done, strict=True):
         mean[place] = predicted
     whole = splits is None and not solved.any()
@@ -205,7 +216,8 @@ def fit_predict_new(
     done = yield jobs
     said |= dict(zip(left, done, strict=True))
     n_slots = len(templates) if routing.index is None else routing.index.shape[1]
-    mean = experts_first(n_rows(X), n_slots, data.n_values)
+    n_values = next(iter(said.values())).shape[1]
+    mean = experts_first(n_rows(X), n_slots, n_values)
     for k, predicted in said.items():
         mean[places[k]] = predicted
     return mean
@@ -306,7 +318,7 @@ def fit_one(data: Data, template: Template, weight: Array, train: Any, test: Any
             f"Expert {template.name!r} ({type(expert).__name__}) was fitted, but failed to "
             f"predict: {error} {REMEDY}"
         ) from error
-    return kept, predicted
+    return kept, data.digest(predicted, test)
 
 
 def fit_new(data: Data, template: Template, weight: Array, X: Any) -> Array:
@@ -319,10 +331,12 @@ def fit_bagged(data: Data, template: Template, weight: Array, splits: Splits, wa
 
     Rows that are in every bag are predicted by the folds.
     """
+    whole = replace(data, all_classes=True)
     keeper = replace(template, estimator=with_out_of_bag(template.estimator, weight))
     expert = fit_expert(data, keeper, weight, None)
     if type(expert) is not type(keeper.estimator):  # a constant, for rows of one class
-        return None, predict_expert(expert, data.X, data.classes)[wanted]
+        constant = predict_expert(expert, data.X, data.classes)[wanted]
+        return None, data.digest(constant, wanted)
     seen, unseen = np.flatnonzero(weight), np.flatnonzero(weight == 0)
     found, answered = out_of_bag(expert, len(seen))
     if data.classes is not None:
@@ -334,8 +348,8 @@ def fit_bagged(data: Data, template: Template, weight: Array, splits: Splits, wa
     for train, test in splits:
         left = np.intersect1d(seen[~answered], test)
         if left.size:
-            predicted[left] = fit_one(data, template, weight, train, left)[1]
-    return None, predicted[wanted]
+            predicted[left] = fit_one(whole, template, weight, train, left)[1]
+    return None, data.digest(predicted[wanted], wanted)
 
 
 def fit_expert(data: Data, template: Template, weight: Array, train: Any) -> Any:

@@ -59,9 +59,12 @@ def run_fit(
     `trial` is how the experts might specialise instead, which the winner of the race tries.
     """
     data, splits, said, trouble = training.data, training.splits, None, None
-    baseline = yield from fit_baseline(recipe, data, splits)
+    baseline = Baseline("", np.zeros(data.n_samples))
+    is_needed = verdict or any(start.is_surprised for start in starts)
+    if is_needed:
+        baseline = yield from fit_baseline(recipe, data, splits)
     # The baseline has shown the experts' parameters to be valid; the next hundred fits trust them.
-    with config_context(skip_parameter_validation=True):
+    with config_context(skip_parameter_validation=is_needed):
         recipe, model, heat = yield from _heats(
             training, recipe, starts, trial, baseline, rule, reporter
         )

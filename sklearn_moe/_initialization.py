@@ -43,6 +43,11 @@ class Start:
     again: int = 0
     given: Array | None = None
 
+    @property
+    def is_surprised(self) -> bool:
+        """Whether it looks at how badly one expert explains the rows."""
+        return self.given is None and self.name == "residual"
+
     def responsibilities(
         self,
         recipe: Recipe,

@@ -36,6 +36,8 @@ def _class_probabilities(expert: Any, X: Any, classes: NDArray) -> Array:
 
 def align_classes(proba: Array, seen: NDArray, classes: NDArray) -> Array:
     """Probabilities (n, C) of all `classes`, from those of the classes `seen`."""
+    if len(seen) == len(classes):
+        return proba
     aligned = np.zeros((len(proba), len(classes)))
     aligned[:, np.searchsorted(classes, seen)] = proba
     return aligned

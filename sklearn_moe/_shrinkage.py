@@ -73,7 +73,8 @@ def _least_squares(target: Array, mean: Array, pairs: Pairs) -> Array:
 
 def _most_likely(target: NDArray, mean: Array, pairs: Pairs) -> Array:
     """Parts (K,) of highest likelihood, which is concave in them."""
-    own = np.take_along_axis(mean, target[:, None, None], axis=2)[..., 0]
+    own = mean if mean.shape[2] == 1 else np.take_along_axis(mean, target[:, None, None], axis=2)
+    own = own[..., 0]
     toward = own[:, -1:] - own
 
     def slope(part: Array) -> Array:

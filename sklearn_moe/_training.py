@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -22,6 +23,8 @@ DROP_SHARE = 0.05
 # any spread, a scaler would divide by it, and the expert send the column's other rows to infinity.
 # In sample the limit is so low that the bound does not feel it.
 NEGLIGIBLE, NEGLIGIBLE_IN_SAMPLE = 1e-8, 1e-12
+# Rows that an expert is fitted to in order to see of what kind it is.
+KIND_ROWS = 200
 # The part of its weight that a row gives to each expert, where that is tried.
 POOLED = 0.2
 
@@ -63,6 +66,7 @@ def make_training(
     classes: NDArray | None,
     cv: Any,
     params: dict[str, dict],
+    all_classes: bool = False,
 ) -> Training:
     """Split the rows into folds, then drop those that weigh nothing.
 
@@ -81,7 +85,7 @@ def make_training(
     hashes = row_hashes(X, target)
     rank = content_ids(hashes)
     clusters = rank if groups is None else np.unique(groups, return_inverse=True)[1]
-    data = Data(X, y, target, weight, hashes, rank, clusters, classes)
+    data = Data(X, y, target, weight, hashes, rank, clusters, classes, all_classes)
     if n_folds is not None:
         given = _dealt_folds(n_folds, data)
     elif given is not None and kept is not None:
@@ -150,13 +154,32 @@ def _thresholds(
 
 
 def is_linear(template: Template, data: Data, rows: NDArray[np.intp] | None) -> bool:
-    """Whether the expert, or the last step of its pipeline, has coefficients once fitted."""
+    """Whether the expert, or the last step of its pipeline, has coefficients once fitted.
+
+    A sample of the rows tells as much as all; if they are too few for the expert, all are taken.
+    """
     if template.problem is not None:
         return True
-    expert = fit_expert(data, template, data.sample_weight, rows)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            expert = fit_expert(data, template, data.sample_weight, _sample(data, rows))
+    except ValueError:
+        expert = fit_expert(data, template, data.sample_weight, rows)
     while hasattr(expert, "steps"):
         expert = expert.steps[-1][1]
     return hasattr(expert, "coef_")
+
+
+def _sample(data: Data, rows: NDArray[np.intp] | None) -> NDArray[np.intp]:
+    """A few of the rows, chosen by their content, with at least one of each class."""
+    rows = np.arange(data.n_samples) if rows is None else rows
+    ordered = rows[np.argsort(data.rank[rows], kind="stable")]
+    chosen = ordered[:KIND_ROWS]
+    if data.classes is not None:
+        firsts = ordered[np.unique(data.target[ordered], return_index=True)[1]]
+        chosen = np.union1d(chosen, firsts)
+    return np.sort(chosen)
 
 
 def _check_threshold(min_responsibility: float, n_experts: int) -> None:

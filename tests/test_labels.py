@@ -2,11 +2,14 @@
 
 import numpy as np
 import pytest
-from sklearn.ensemble import HistGradientBoostingClassifier
+from sklearn.base import clone
+from sklearn.datasets import load_iris
+from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
 from sklearn.linear_model import LogisticRegression
 from sklearn.tree import DecisionTreeClassifier
 
-from sklearn_moe import MixtureOfExpertsClassifier
+from sklearn_moe import MixtureOfExpertsClassifier, _fitting
+from sklearn_moe._baseline import fit_baseline
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore:EM did not settle:sklearn.exceptions.ConvergenceWarning"  # few iterations will do
@@ -78,3 +81,42 @@ def test_unknown_label_of_a_query_is_named():
     for query in (moe.log_prob, moe.responsibilities):
         with pytest.raises(ValueError, match=r"(?s)perhaps.*not seen in fit"):
             query(X[:2], ["yes", "perhaps"])
+
+
+@pytest.mark.filterwarnings("ignore:Experts .* lost their rows")
+@pytest.mark.parametrize(
+    ("expert", "params"),
+    [
+        (LogisticRegression(), {}),
+        (DecisionTreeClassifier(max_depth=3, random_state=0), {"top_k": 2}),
+        (
+            RandomForestClassifier(60, random_state=0),
+            {"cv": "oob", "shared_expert": LogisticRegression()},
+        ),
+    ],
+    ids=["solved", "sparse", "out of bag"],
+)
+def test_the_fit_needs_no_more_than_the_own_class(expert, params, monkeypatch):
+    X, y = load_iris(return_X_y=True)
+    moe = MixtureOfExpertsClassifier(
+        expert, 3, **{"cv": 3, "n_init": 1, "max_iter": 4, "random_state": 0, **params}
+    )
+    moe.fit(X, y)
+    monkeypatch.setattr(MixtureOfExpertsClassifier, "_wants_all_classes", lambda self: True)
+    whole = clone(moe).fit(X, y)
+    np.testing.assert_allclose(moe.lower_bounds_, whole.lower_bounds_, rtol=1e-10)
+    np.testing.assert_allclose(moe.predict_proba(X), whole.predict_proba(X), rtol=1e-10)
+
+
+def test_one_expert_alone_is_fitted_only_if_it_is_asked(monkeypatch):
+    X, y = load_iris(return_X_y=True)
+    asked = []
+    monkeypatch.setattr(
+        _fitting, "fit_baseline", lambda *parts: asked.append(1) or fit_baseline(*parts)
+    )
+    moe = MixtureOfExpertsClassifier(cv=3, n_init=1, tol=0.1, init="kmeans_x", verdict=False)
+    moe.fit(X, y)
+    assert not asked
+    moe.set_params(init="residual").fit(X, y)
+    moe.set_params(init="kmeans_x", verdict=True).fit(X, y)
+    assert len(asked) == 2

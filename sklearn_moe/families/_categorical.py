@@ -102,7 +102,9 @@ class Categorical(Family):
 
 
 def _own(y: NDArray, mean: Array) -> Array:
-    """What each expert (n, K) gives the class that each row has."""
+    """What each expert (n, K) gives the class that each row has; all of `mean`, if that is it."""
+    if mean.shape[2] == 1:
+        return mean[..., 0]
     by_class = np.moveaxis(mean, 0, -1).reshape(mean.shape[1], -1)
     return np.take(by_class, y * len(y) + np.arange(len(y)), axis=1).T
 
