@@ -23,6 +23,7 @@ def balanced(log_resp: Array, sample_weight: Array, balance: float, shared: bool
     n_routed = log_resp.shape[1] - shared
     share = weighted_mean(np.exp(log_resp), sample_weight)
     favour = np.zeros(log_resp.shape[1])
-    relative = share[:n_routed] * n_routed / share[:n_routed].sum()
+    total = max(float(share[:n_routed].sum()), np.finfo(np.float64).tiny)
+    relative = share[:n_routed] * n_routed / total
     favour[:n_routed] = -balance * np.log(np.maximum(relative, LEAST_SHARE))
     return log_normalize(log_resp + favour)[0]

@@ -149,10 +149,6 @@ def fitted_attributes(fit: Fit) -> dict[str, Any]:
         "gate_": mixture.gate,
         "n_experts_": len(mixture.experts),
         "expert_mass_": mixture.expert_mass,
-        "load_": mixture.usage.load,
-        "importance_": mixture.usage.importance,
-        "gate_entropy_": mixture.usage.gate_entropy,
-        "gate_information_": mixture.usage.gate_information,
         "shrinkage_": mixture.shrinkage,
         "top_k_": fit.recipe.top_k,
         "n_iter_": result.n_iter,
@@ -164,6 +160,7 @@ def fitted_attributes(fit: Fit) -> dict[str, Any]:
         "heldout_log_probs_": ([] if result.expectation.held_out is None else list(result.scores)),
         "gain_": fit.verdict.gain,
         "gain_stderr_": fit.verdict.stderr,
+        **mixture.usage.attributes(),
         **fit.recipe.family.attributes(mixture.dispersion),
     }
 

@@ -10,6 +10,7 @@ from ._experts import Data
 from ._folds import Splits
 from ._numeric import Array
 from ._plans import Plan
+from ._routing import log_gate_of
 from ._softmax_bank import SoftmaxBank
 from ._templates import seeded_clone
 from ._validation import take_params, take_rows
@@ -105,4 +106,4 @@ class GateBank:
         self, template: Any, expert_weights: Array, start: Any, train: Any, test: Any
     ) -> Any:
         gate = self._fit(template, expert_weights, start, True, train)
-        return gate, gate.predict_log_proba(take_rows(self.data.X, test))
+        return gate, log_gate_of(gate, take_rows(self.data.X, test))

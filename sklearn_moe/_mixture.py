@@ -18,7 +18,7 @@ from ._folds import Rows, Splits
 from ._gate_bank import GateBank, SoftmaxBank
 from ._numeric import Array, law_by_row, log_normalize, safe_log
 from ._plans import Plan, together
-from ._routing import ABSENT, Routing, route, truncate
+from ._routing import ABSENT, Routing, log_gate_of, route, truncate
 from ._shrinkage import fit_shrinkage, shrunk
 from ._specialisation import Specialisation
 from ._spread import Spread, finish_spread, fit_spread, new_spread
@@ -250,13 +250,11 @@ class MixtureModel:
                 self.data, templates, state.specialised, state.bank.state
             )
         gate, mass = self._finish_gate(state), state.weights.sum(axis=0)
-        routing = self._route(gate.predict_log_proba(self.data.X))
-        usage = usage_of(routing, len(experts), self.data.sample_weight)
+        routing = self._route(log_gate_of(gate, self.data.X))
+        usage = usage_of(routing, len(experts), self.data.sample_weight, self.top_k)
         spreads = None
         if self.spread_template is not None and state.spread is not None:
-            spreads = yield from finish_spread(
-                self.data, self.spread_template, state.spread, state.specialised
-            )
+            spreads = yield from finish_spread(self.data, self.spread_template, state.spread)
         return FittedMixture(
             experts, gate, state.dispersion, state.members, mass, usage, spreads, state.shrinkage
         )
@@ -264,7 +262,7 @@ class MixtureModel:
     def predict_new(self, state: MixtureState, X: Any) -> Plan[tuple[Array, Array, Array]]:
         """Log gate probabilities (m, S), predictions and law at `X`, all rows being fitted."""
         gate = self._finish_gate(state, brief=True)
-        routing, templates = self._route(gate.predict_log_proba(X)), self._templates(state.members)
+        routing, templates = self._route(log_gate_of(gate, X)), self._templates(state.members)
         mean = yield from fit_predict_new(
             self.data, templates, state.specialised, X, state.bank.state, routing
         )
@@ -272,9 +270,7 @@ class MixtureModel:
             mean = shrunk(mean, state.shrinkage, routing)
         if self.spread_template is None or state.spread is None:
             return routing.log_gate, mean, routing.at(state.dispersion)
-        relative = yield from new_spread(
-            self.data, self.spread_template, state.spread, state.specialised, X
-        )
+        relative = yield from new_spread(self.data, self.spread_template, state.spread, X)
         law = law_by_row(state.dispersion, relative)
         return routing.log_gate, mean, routing.at(law, by_row=True)
 

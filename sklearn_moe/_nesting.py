@@ -17,16 +17,10 @@ from sklearn.utils.metadata_routing import process_routing
 from ._validation import routed_params
 from .gates import HierarchicalGate, resolve_gate
 
-# Parameters of a model that has one value for all levels.
-ONE_FOR_ALL = (
-    "family",
-    "dispersion_estimator",
-    "outlier_fraction",
-    "calibrate",
-    "voting",
-    "top_k",
-    "shared_expert",
-)
+# Parameters of the model, not of a branch: a branch may repeat them but not differ.
+ONE_FOR_ALL = ("family", "outlier_fraction", "calibrate", "voting", "top_k", "balance")
+# Estimators that only the whole can have.
+OF_THE_WHOLE = ("dispersion_estimator", "shared_expert")
 
 
 @dataclass(frozen=True)
@@ -41,14 +35,15 @@ class Unfolded:
 def unfold(mixture: Any, params: dict[str, dict]) -> Unfolded:
     """The flat mixture that `mixture` stands for; `params` are the metadata of its parts.
 
-    An expert of a mixture named `branch` goes by `branch/expert`.
+    An expert of a mixture named `branch` goes by `branch/expert`. A shared expert is no branch: if
+    it is a mixture, it is fitted by itself.
     """
     leaves: list[tuple[str, Any]] = []
     sizes: list[int] = []
     within: list[Any] = []
     known = dict(params)
     for name, expert in mixture._named_experts():
-        if not is_mixture(expert):
+        if not is_mixture(expert) or name == "shared_expert":
             leaves.append((name, expert))
             sizes.append(1)
             within.append(None)
@@ -60,6 +55,7 @@ def unfold(mixture: Any, params: dict[str, dict]) -> Unfolded:
         sizes.append(len(branch.leaves))
         within.append(branch.gate)
         _refuse_gate_metadata(name, branch.params)
+    _check_names([name for name, _ in leaves])
     if not any(within):
         return Unfolded(leaves, resolve_gate(mixture.gate), known)
     _refuse_gate_metadata("the mixture", params)
@@ -76,13 +72,19 @@ def _check_branch(mixture: Any, name: str, branch: Any) -> None:
     branch._validate_params()
     usual = type(branch)().get_params(deep=False)
     whole, own = mixture.get_params(deep=False), branch.get_params(deep=False)
-    for param in ONE_FOR_ALL:
-        value = own.get(param)
-        if param in own and value is not usual[param] and value not in (usual[param], whole[param]):
+    for param in (*ONE_FOR_ALL, *OF_THE_WHOLE):
+        allowed = (usual.get(param), None if param in OF_THE_WHOLE else whole.get(param))
+        if own.get(param) not in allowed:
             raise ValueError(
-                f"Expert {name!r} is a mixture, fitted as one model with the whole, and asks for "
-                f"{param}={value!r}, where the whole has {whole[param]!r}. Set it for the whole."
+                f"Expert {name!r} is a mixture, which is fitted as one model with the whole, and "
+                f"has {param}={own[param]!r}. Set {param} of the whole mixture only."
             )
+
+
+def _check_names(names: list[str]) -> None:
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise ValueError(f"Several experts go by the names {twice} once branches are unfolded.")
 
 
 def _refuse_gate_metadata(name: str, params: dict[str, dict]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from abc import ABC, abstractmethod
+from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
@@ -11,11 +12,12 @@ from numpy.typing import NDArray
 
 from ._numeric import Array, log_normalize, weighted_mean
 from ._predictions import predict_acting, predict_bank
-from ._routing import Routing, route
+from ._routing import Routing, log_gate_of, route
 from ._shrinkage import shrunk
+from ._usage import usage_of
 from ._validation import check_consistent_length, check_is_fitted, check_table, check_weight
 from .families import Family
-from .gates import next_gate
+from .gates import SoftmaxGate, next_gate
 
 
 class Queries(ABC):
@@ -46,10 +48,10 @@ class Queries(ABC):
 
     def _routing_at(self, X: Any) -> Routing:
         """The experts that act on each row of the checked table `X`."""
-        if self.top_k_ is None:
-            return Routing(self.gate_.predict_log_proba(X))
-        gate = self.gate_  # a pipeline has no scores
-        scores = getattr(gate, "predict_scores", gate.predict_log_proba)(X)
+        if self.top_k_ is not None and isinstance(self.gate_, SoftmaxGate):
+            scores = self.gate_.predict_scores(X)
+        else:
+            scores = log_gate_of(self.gate_, X)
         return route(scores, self.top_k_, self.shrinkage_ is not None)
 
     def _parts_at(self, X: Any) -> tuple[Routing, Array]:
@@ -149,11 +151,14 @@ class Queries(ABC):
     def with_top_k(self, top_k: int | None) -> Any:
         """The same fitted mixture, of which another number of experts act on a row.
 
-        Nothing is fitted: the copy shares its parts with this one. Let m be the gate probability
-        that `truncated_proba` says is cut off. Then the two predictive distributions of a row
-        differ by at most m in the probability of any event, the log density of a target rises by
-        at most -log(1 - m), and the means differ by at most m times the range of the experts'
-        predictions for the row.
+        Nothing is fitted: the copy shares its parts with this one. `load_` and what else describes
+        the use of experts stays that of the fit; a conformal calibration does not hold any more,
+        and is left out.
+
+        Let m be the gate probability that `truncated_proba` of the copy says is cut off. Compared
+        to the mixture of which all experts act, no event changes its probability by more than m,
+        the mean changes by at most m times the range of the experts' predictions for the row, and
+        the log density of a target rises by at most -log(1 - m).
 
         Parameters
         ----------
@@ -168,13 +173,15 @@ class Queries(ABC):
         Raises
         ------
         ValueError
-            If `top_k` is below one.
+            If `top_k` is not a whole number above zero.
         """
         check_is_fitted(self)
-        if top_k is not None and top_k < 1:
-            raise ValueError(f"top_k={top_k} should be at least 1, or None for all experts.")
+        if top_k is not None:
+            _check_positive("top_k", top_k, Integral, 1)
         other = copy.copy(self)
         other.top_k = other.top_k_ = top_k
+        if hasattr(other, "calibration_"):
+            other.calibration_ = None
         return other
 
     def update_gate(
@@ -184,7 +191,9 @@ class Queries(ABC):
 
         For data whose regions shift while the rules within them hold. The gate goes on from where
         it is, if it can, else it is fitted anew; its penalty is the same. All experts are asked,
-        also with `top_k`, so that rows can go to any of them.
+        also with `top_k`, so that rows can go to any of them. Of all gates on the way the one is
+        kept under which the targets are most likely. `load_` and what else describes the use of
+        experts is that on the new rows.
 
         Parameters
         ----------
@@ -207,22 +216,36 @@ class Queries(ABC):
         Raises
         ------
         ValueError
-            If the rows do not suit the fitted mixture; it is then left as it was.
+            If the rows do not suit the fitted mixture or a parameter is out of range; the mixture
+            is then left as it was.
         """
+        _check_positive("max_iter", max_iter, Integral, 1)
+        _check_positive("tol", tol, Real, 0)
         check_consistent_length(X, y)
         _, mean, law = self.with_top_k(None)._laws_at(X)
         log_prob = self._family.log_prob(self._encode_target(y), mean, law)
+        if not np.isfinite(log_prob).all():
+            raise ValueError("y holds NaN or infinity, or values without a finite log density.")
         X = check_table(self, X, reset=False)
         weight = check_weight(sample_weight, X)
-        gate, reached = self.gate_, -np.inf
-        for _ in range(max_iter if len(self.experts_) > 1 else 0):
-            log_resp, log_evidence = log_normalize(gate.predict_log_proba(X) + log_prob)
+        self.gate_ = self._best_gate(X, log_prob, weight, max_iter, tol)
+        usage = usage_of(self._routing_at(X), len(self.experts_), weight, self.top_k_)
+        self.__dict__.update(usage.attributes())
+        return self
+
+    def _best_gate(self, X: Any, log_prob: Array, weight: Array, max_iter: int, tol: float) -> Any:
+        """The gate, of all that EM comes by, under which the targets are most likely."""
+        gate = best = self.gate_
+        reached = highest = -np.inf
+        for n_updates in range(max_iter + 1):
+            log_resp, log_evidence = log_normalize(log_gate_of(gate, X) + log_prob)
             before, reached = reached, float(weighted_mean(log_evidence, weight))
-            if reached - before < tol:
+            if reached > highest:
+                best, highest = gate, reached
+            if reached - before < tol or n_updates == max_iter or log_prob.shape[1] == 1:
                 break
             gate = next_gate(gate, X, np.exp(log_resp) * weight[:, None])
-        self.gate_ = gate
-        return self
+        return best
 
     def truncated_proba(self, X: Any) -> Array:
         """Gate probability, before it is renormalised, of the experts that do not act.
@@ -239,8 +262,16 @@ class Queries(ABC):
         """
         check_is_fitted(self)
         X = check_table(self, X, reset=False)
-        proba, routing = np.exp(self.gate_.predict_log_proba(X)), self._routing_at(X)
+        proba, routing = np.exp(log_gate_of(self.gate_, X)), self._routing_at(X)
         if routing.index is None:
             return np.zeros(len(proba))
         np.put_along_axis(proba, routing.index, 0.0, axis=1)
         return proba.sum(axis=1)
+
+
+def _check_positive(name: str, value: Any, kind: Any, least: int) -> None:
+    """Raise if a parameter of a query is no number of the kind that is at least `least`."""
+    if isinstance(value, bool) or not isinstance(value, kind) or not value >= least:
+        raise ValueError(
+            f"{name}={value!r} should be a number of kind {kind.__name__}, at least {least}."
+        )

@@ -16,7 +16,7 @@ from ._specialisation import Specialisation
 from ._templates import Template
 from ._validation import take_params
 from .families import Family
-from .gates import HierarchicalGate, last_step
+from .gates import ConstantGate, HierarchicalGate, last_step
 
 
 @dataclass(frozen=True)
@@ -75,6 +75,8 @@ class Recipe:
             self,
             templates=[self.templates[member]],
             specialisation=Specialisation(np.zeros(1), np.zeros(1)),
+            gate=ConstantGate(),
+            gate_params={},
             top_k=None,
             shared=False,
             balance=0.0,

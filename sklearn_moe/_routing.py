@@ -69,6 +69,11 @@ class Routing:
         return flat, experts[flat]
 
 
+def log_gate_of(gate: Any, X: Any) -> Array:
+    """Log gate probabilities (n, K) at `X`; a probability of zero has a finite logarithm."""
+    return np.maximum(gate.predict_log_proba(X), ABSENT)
+
+
 def route(log_gate: Array, top_k: int | None, shared: bool = False) -> Routing:
     """The routing that keeps the `top_k` experts of highest `log_gate` (n, K) in each row.
 
@@ -112,8 +117,10 @@ def truncate(resp: Array, top_k: int | None, shared: bool = False) -> Array:
     n_routed = resp.shape[1] - shared
     if top_k is None or top_k >= n_routed:
         return resp
-    routed = resp[:, :n_routed]
-    least = np.partition(routed, -top_k, axis=1)[:, [-top_k]]
+    routed, kept = resp[:, :n_routed], resp.copy()
+    index = _largest(routed, top_k)
+    found = np.take_along_axis(routed, index, axis=1)
     share = 0.5 * routed.sum(axis=1, keepdims=True) / n_routed
-    kept = np.hstack([np.where(routed >= np.maximum(least, share), routed, 0), resp[:, n_routed:]])
+    kept[:, :n_routed] = 0.0
+    np.put_along_axis(kept, index, np.where(found >= share, found, 0.0), axis=1)
     return kept / kept.sum(axis=1, keepdims=True)

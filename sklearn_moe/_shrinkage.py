@@ -16,7 +16,8 @@ from ._numeric import Array, weighted_moments
 from ._routing import Routing
 from .families import top_of
 
-N_STEPS = 30
+# A part that is no more than the tolerance of its search counts for nothing.
+N_STEPS, NEGLIGIBLE = 30, 1e-8
 TINY = np.finfo(np.float64).tiny
 
 
@@ -51,6 +52,7 @@ def fit_shrinkage(
     pairs = Pairs(experts, routing.at(weights, by_row=True), n_experts)
     fit = _most_likely if labelled else _least_squares
     shrinkage = fit(target, mean, pairs)
+    shrinkage[shrinkage < NEGLIGIBLE] = 0.0
     shrinkage[-1] = 0.0
     return shrinkage
 

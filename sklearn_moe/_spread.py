@@ -29,11 +29,13 @@ MOST_RELATIVE = 1e4
 class Spread:
     """Relative dispersions (n, K, q), and the log squared residuals that they were fitted to.
 
-    Both are in units of each expert's own mean squared residual.
+    Both are in units of each expert's own mean squared residual. `weights` (n, K) are those of the
+    residuals.
     """
 
     relative: Array
     log_squared: Array
+    weights: Array
 
 
 def fit_spread(
@@ -41,9 +43,13 @@ def fit_spread(
 ) -> Plan[Spread]:
     """Relative dispersions of experts that predict `mean` (n, K, q), out of fold if there are any.
 
-    Residuals of each expert are weighted by its column of `expert_weights` (n, K).
+    Residuals of each expert are weighted by its column of `expert_weights` (n, K). An expert that
+    has none has the same dispersion everywhere.
     """
     squared = (mean - data.target[:, None]) ** 2
+    silent = ~expert_weights.any(axis=0)
+    if silent.any():
+        squared[:, silent], expert_weights = 1.0, np.where(silent, 1.0, expert_weights)
     typical = np.einsum("nk,nkq->kq", expert_weights, squared)
     typical /= expert_weights.sum(axis=0)[:, None]
     squared /= np.maximum(typical, np.finfo(np.float64).tiny)
@@ -55,27 +61,23 @@ def fit_spread(
         )
     )
     predicted = np.concatenate([bank.mean for bank in banks], axis=1)
-    return Spread(relative_dispersion(predicted), log_squared)
+    return Spread(relative_dispersion(predicted), log_squared, expert_weights)
 
 
-def finish_spread(
-    data: Data, template: Template, spread: Spread, expert_weights: Array
-) -> Plan[list[Any]]:
+def finish_spread(data: Data, template: Template, spread: Spread) -> Plan[list[Any]]:
     """The estimators of log squared residuals, fitted to all rows."""
-    tables = enumerate(_tables(data, spread.log_squared))
+    tables, weights = enumerate(_tables(data, spread.log_squared)), spread.weights
     fitted = yield from together(
-        *(fit_all_rows(table, [template], expert_weights[:, [k]]) for k, table in tables)
+        *(fit_all_rows(table, [template], weights[:, [k]]) for k, table in tables)
     )
     return [expert for (expert,) in fitted]
 
 
-def new_spread(
-    data: Data, template: Template, spread: Spread, expert_weights: Array, X: Any
-) -> Plan[Array]:
+def new_spread(data: Data, template: Template, spread: Spread, X: Any) -> Plan[Array]:
     """Relative dispersions (m, K, q) of new rows."""
-    tables = enumerate(_tables(data, spread.log_squared))
+    tables, weights = enumerate(_tables(data, spread.log_squared)), spread.weights
     predicted = yield from together(
-        *(fit_predict_new(table, [template], expert_weights[:, [k]], X) for k, table in tables)
+        *(fit_predict_new(table, [template], weights[:, [k]], X) for k, table in tables)
     )
     return relative_dispersion(np.concatenate(predicted, axis=1))
 

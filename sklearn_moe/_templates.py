@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+import joblib
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import clone
@@ -26,7 +27,7 @@ SHORT_CUTS = {
 class Template:
     """One expert to be cloned: its name, the seeded estimator, its metadata.
 
-    `kind` is the same number for copies of one estimator. `problem` is what a plain linear one
+    `kind` is the same for copies of one estimator. `problem` is what a plain linear one
     solves, `max_bins` how many bins it sorts a column into. If it is `bagged`, its out-of-bag
     predictions stand in for those of folds; if it goes `one_out`, the problem is solved without one
     row at a time.
@@ -34,7 +35,7 @@ class Template:
 
     name: str
     estimator: Any
-    kind: int
+    kind: str | int
     params: dict
     plan: WeightPlan
     problem: Problem | None = None
@@ -101,7 +102,20 @@ def make_template(name: str, estimator: Any, seed: int, params: dict) -> Templat
     problem = None
     if not params and plan.reaches_all_steps(expert):
         problem = recognise(expert)
-    return Template(name, expert, id(estimator), params, plan, problem, bins_of(expert))
+    return Template(name, expert, _kind(estimator, params), params, plan, problem, bins_of(expert))
+
+
+def _kind(estimator: Any, params: dict) -> str | int:
+    """The same for copies of an estimator, whether or not they are one object.
+
+    What is given metadata of its own, or cannot be told by its content, is of its own kind.
+    """
+    if params:
+        return id(estimator)
+    try:
+        return joblib.hash(estimator)
+    except Exception:  # what its parts raise if they cannot be pickled is up to them
+        return id(estimator)
 
 
 def seeded_clone(estimator: Any, seed: int) -> Any:

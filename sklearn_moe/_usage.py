@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -25,17 +26,22 @@ class Usage:
     gate_entropy: float
     gate_information: float
 
+    def attributes(self) -> dict[str, Any]:
+        """The same as fitted attributes of an estimator."""
+        return {f"{name}_": value for name, value in vars(self).items()}
 
-def usage_of(routing: Routing, n_experts: int, sample_weight: Array) -> Usage:
-    """The usage of experts over rows that weigh `sample_weight` (n,)."""
+
+def usage_of(
+    routing: Routing, n_experts: int, sample_weight: Array, top_k: int | None = None
+) -> Usage:
+    """The usage of experts, of which `top_k` may act, over rows that weigh `sample_weight` (n,)."""
     proba = np.exp(routing.log_gate)
     entropy = -float(weighted_mean(proba * routing.log_gate, sample_weight).sum())
     importance = weighted_mean(routing.whole(proba, n_experts), sample_weight)
-    if routing.index is None:
-        acting, weight = proba.argmax(axis=1), sample_weight
+    if top_k is None:
+        acting = np.eye(n_experts)[proba.argmax(axis=1)]
     else:
-        acting = routing.index.ravel()
-        weight = np.repeat(sample_weight, routing.index.shape[1])
-    load = np.bincount(acting, weight, minlength=n_experts) / sample_weight.sum()
+        acting = routing.whole(np.ones_like(proba), n_experts)
+    load = weighted_mean(acting, sample_weight)
     whole = -float((importance * np.log(np.maximum(importance, np.finfo(float).tiny))).sum())
     return Usage(load, importance, entropy, whole - entropy)

@@ -254,3 +254,10 @@ def test_regressor_for_one_output_is_fitted_for_each_expert():
 def test_regressor_that_fails_is_named():
     with pytest.raises(ValueError, match=r"gate=KNeighborsRegressor.*failed to fit"):
         RegressorGate(KNeighborsRegressor(algorithm="x")).fit(X, targets(2))
+
+
+@pytest.mark.parametrize("weights", [np.full((6, 2), np.nan), np.zeros((6, 2)), -np.ones((6, 2))])
+@pytest.mark.parametrize("gate", [Softmax(), MLPGate(), GaussianGate(), HierarchicalGate([1, 1])])
+def test_weights_that_say_nothing_are_refused(gate, weights):
+    with pytest.raises(ValueError, match="expert_weights"):
+        gate.fit(np.arange(6.0)[:, None], weights)

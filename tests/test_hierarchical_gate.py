@@ -207,3 +207,9 @@ def test_mixture_recovers_a_hierarchical_problem():
     assert (moe.gate_proba(new).argmax(axis=1) == truth).mean() > 0.97
     flat = clone(moe).set_params(gate=SoftmaxGate()).fit(X, y)
     assert moe.lower_bound_ > flat.lower_bound_
+
+
+def test_parameters_of_a_new_list_can_be_set_with_it():
+    gate = HierarchicalGate([1, 2], None, [None, GaussianGate()])
+    gate.set_params(within=[None, SoftmaxGate()], within1__alpha=5.0)
+    assert gate.within[1].alpha == 5.0

@@ -1,10 +1,13 @@
 """Mixtures of mixtures, fitted as one model; gates that follow shifting data."""
 
+import copy
+
 import numpy as np
 import pytest
 from sklearn import config_context
 from sklearn.base import clone
 from sklearn.linear_model import LinearRegression, LogisticRegression, Ridge
+from sklearn.neighbors import KNeighborsRegressor
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
@@ -151,6 +154,38 @@ def test_metadata_reach_the_leaves():
     assert moe.experts_[1].shade_ is None
 
 
+@pytest.mark.parametrize("nested", [True, False])
+def test_a_hierarchy_that_is_not_worth_it_becomes_one_expert(nested):
+    noise = np.random.default_rng(5)
+    Z, y = noise.normal(size=(60, 8)), noise.normal(size=60)
+    moe = regressor(LinearRegression(), 4, gate=HierarchicalGate([2, 2]), verdict=True)
+    if nested:
+        moe = regressor(inner(LinearRegression()), verdict=True)
+    with pytest.warns(UserWarning, match="One expert explains"):
+        moe.fit(Z, y)
+    assert moe.n_experts_ == 1
+    assert moe.predict(Z).shape == (60,)
+
+
+def test_clones_are_known_by_their_content():
+    one = Ridge(2.0)
+    same = [(f"e{k}", one) for k in range(4)]
+    moe = regressor(same, gate=HierarchicalGate([2, 2])).fit(X, Y)
+    assert clone(moe).fit(X, Y).lower_bounds_ == moe.lower_bounds_
+    nested, given = regressor(inner()).fit(X, Y), regressor(inner(Ridge(tol=1e-10))).fit(X, Y)
+    assert nested.lower_bounds_ == given.lower_bounds_
+
+
+def test_names_must_differ_once_unfolded():
+    with pytest.raises(ValueError, match="a/expert0"):
+        regressor([("a/expert0", Ridge()), ("a", inner())]).fit(X, Y)
+
+
+def test_a_branch_has_no_shared_expert():
+    with pytest.raises(ValueError, match="shared_expert"):
+        regressor([("a", inner(shared_expert=Ridge())), ("b", Ridge())]).fit(X, Y)
+
+
 # Shifting data.
 
 
@@ -196,4 +231,26 @@ def test_the_update_counts_weights_and_refuses_what_it_cannot_use():
     gate = weighted.gate_
     with pytest.raises(ValueError, match="features"):
         weighted.update_gate(new[0][:, :2], new[1])
+    with pytest.raises(ValueError, match="y holds NaN"):
+        weighted.update_gate(new[0], np.where(np.arange(N) == 3, np.nan, new[1]))
+    for params in ({"max_iter": 0}, {"tol": -1.0}, {"tol": np.nan}):
+        with pytest.raises(ValueError, match=next(iter(params))):
+            weighted.update_gate(*new, **params)
     assert weighted.gate_ is gate
+
+
+@pytest.mark.parametrize("gate", [KNeighborsRegressor(15), DecisionTreeClassifier(max_depth=3)])
+def test_an_update_never_makes_the_new_rows_less_likely(gate):
+    moe = regressor(n_experts=3, gate=gate).fit(*shifted(0.0, seed=0))
+    for seed in range(4):
+        Z, y = shifted(0.0, seed=seed + 10)
+        before = moe.log_prob(Z[:60], y[:60]).mean()
+        moved = copy.deepcopy(moe).update_gate(Z[:60], y[:60])
+        assert moved.log_prob(Z[:60], y[:60]).mean() >= before
+
+
+def test_use_is_told_of_the_new_rows():
+    moe = regressor().fit(*shifted(-0.5, seed=0))
+    new = shifted(0.5, seed=1)
+    moe.update_gate(*new)
+    np.testing.assert_allclose(moe.importance_, moe.gate_proba(new[0]).mean(axis=0))

@@ -16,6 +16,7 @@ from sklearn_moe import MixtureOfExpertsClassifier, MixtureOfExpertsRegressor, S
 from sklearn_moe._balance import balanced
 from sklearn_moe._routing import route, truncate
 from sklearn_moe._shrinkage import fit_shrinkage
+from sklearn_moe.gates import Gate
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore:EM did not settle:sklearn.exceptions.ConvergenceWarning",
@@ -72,6 +73,7 @@ def test_truncated_starts_keep_the_leaders():
     kept = truncate(resp, 2)
     np.testing.assert_allclose(kept, [[0.625, 0.375, 0, 0], [1, 0, 0, 0]])
     np.testing.assert_array_equal(truncate(resp, None), resp)
+    assert (np.count_nonzero(truncate(np.full((5, 4), 0.25), 2), axis=1) == 2).all()
 
 
 # The mixture.
@@ -176,8 +178,17 @@ def test_another_top_k_leaves_the_mixture_as_it_was():
     np.testing.assert_array_equal(whole.truncated_proba(X), 0.0)
     np.testing.assert_array_equal(whole.with_top_k(2).predict(X), before)
     np.testing.assert_array_equal(moe.predict(X), before)
-    with pytest.raises(ValueError, match="top_k=0"):
-        moe.with_top_k(0)
+    for wrong in (0, 1.5, "2", True):
+        with pytest.raises(ValueError, match=f"top_k={wrong!r}"):
+            moe.with_top_k(wrong)
+
+
+def test_a_calibration_does_not_outlive_its_top_k():
+    moe = regressor(calibrate="conformal").fit(X, Y)
+    assert moe.calibration_ is not None
+    other = moe.with_top_k(1)
+    assert other.calibration_ is None
+    np.testing.assert_allclose(other.predict_interval(X), other.predict_dist(X).interval(0.9))
 
 
 # With everything else.
@@ -260,6 +271,48 @@ def test_far_away_the_gate_stays_finite():
     assert np.isfinite(moe.predict(1e6 * X)).all()
 
 
+@pytest.mark.parametrize("top_k", [None, 2])
+def test_a_gate_may_be_certain(top_k):
+    moe = regressor(gate=Certain(), init=np.eye(4)[REGION], top_k=top_k).fit(X, Y)
+    proba = moe.gate_proba(X)
+    np.testing.assert_allclose(proba.sum(axis=1), 1.0)
+    np.testing.assert_array_equal(proba.argmax(axis=1), REGION)
+    assert moe.gate_entropy_ == 0.0
+    np.testing.assert_allclose(moe.load_.sum(), top_k or 1)
+
+
+class Certain(Gate):
+    """Knows the regions, and gives all others no probability."""
+
+    def fit(self, X, expert_weights):
+        self.n_experts_ = expert_weights.shape[1]
+        return self
+
+    def predict_log_proba(self, X):
+        region = np.minimum((2 * (X[:, 0] + 1)).astype(int), 3)
+        with np.errstate(divide="ignore"):
+            return np.log(np.eye(self.n_experts_)[region])
+
+
+def test_experts_without_rows_have_an_even_spread():
+    for seed in range(3):
+        params = {"n_experts": 8, "top_k": 1, "dispersion_estimator": Ridge(), "max_iter": 6}
+        moe = regressor(**params, random_state=seed).fit(X[:240], Y[:240])
+        assert np.isfinite(moe.log_prob(X, Y)).all()
+
+
+def test_spread_is_learnt_where_experts_act():
+    params = {"n_experts": 2, "top_k": 1, "pooling": 0.3, "dispersion_estimator": Ridge()}
+    moe = regressor(**params).fit(X, Y)
+    assert moe.log_prob(X, Y).mean() > moe.lower_bound_ - 0.3
+
+
+def test_few_distinct_rows():
+    rows = np.repeat(np.arange(4), 3)
+    moe = regressor(top_k=1).fit(X[rows], Y[rows])
+    assert np.isfinite(moe.predict(X)).all()
+
+
 # A shared expert.
 
 
@@ -332,6 +385,23 @@ def test_given_responsibilities_are_those_of_the_routed_experts():
     assert again.start_bounds_.keys() == {"warm"}
 
 
+def test_a_mixture_may_be_the_shared_expert():
+    shared = MixtureOfExpertsRegressor(n_experts=2, cv=None, n_init=1, verdict=False)
+    moe = regressor(n_experts=2, shared_expert=shared, max_iter=3).fit(X, Y)
+    assert moe.expert_names_ == ["expert0", "expert1", "shared_expert"]
+    assert moe.pooling_.tolist() == [0.0, 0.0, 1.0]
+
+
+def test_a_mixture_that_is_not_worth_it_becomes_one_expert():
+    noise = np.random.default_rng(5)
+    Z, y = noise.normal(size=(60, 8)), noise.normal(size=60)
+    params = {"top_k": 2, "shared_expert": Ridge(), "verdict": True, "max_iter": 5}
+    with pytest.warns(UserWarning, match="One expert explains"):
+        moe = regressor(LinearRegression(), **params).fit(Z, y)
+    assert moe.n_experts_ == 1
+    assert moe.predict(Z).shape == (60,)
+
+
 # Balance and use.
 
 
@@ -364,6 +434,7 @@ def test_use_of_the_experts():
     np.testing.assert_allclose(moe.gate_entropy_, -(proba * logs).sum(axis=1).mean())
     entropy = -(moe.importance_ * np.log(moe.importance_)).sum()
     np.testing.assert_allclose(moe.gate_information_, entropy - moe.gate_entropy_)
+    np.testing.assert_allclose(regressor(top_k=4).fit(X, Y).load_, 1.0)
     dense = regressor(top_k=None).fit(X, Y)
     np.testing.assert_allclose(dense.load_, np.bincount(dense.apply(X), minlength=4) / N)
 

@@ -29,21 +29,6 @@ class Gate(BaseEstimator):
     def predict_log_proba(self, X: Any) -> Array:
         """Log probabilities (n, K) of the experts, each row log-normalised."""
 
-    def predict_scores(self, X: Any) -> Array:
-        """Log probabilities up to a constant of each row: enough to find the largest.
-
-        Parameters
-        ----------
-        X : array-like, sparse matrix or frame of shape (n_samples, n_features)
-            Rows to divide among the experts.
-
-        Returns
-        -------
-        scores : ndarray of shape (n_samples, n_experts)
-            The log probabilities themselves, unless something else costs less.
-        """
-        return self.predict_log_proba(X)
-
     def predict_proba(self, X: Any) -> Array:
         """Probabilities (n, K) of the experts.
 

@@ -119,10 +119,11 @@ class SearchingGate(EncodedGate):
 def check_expert_weights(expert_weights: Any, n_experts: int | None = None) -> Array:
     """Expert weights as float64 (n, K), none negative, of the number of experts if it is known."""
     expert_weights = np.asarray(expert_weights, dtype=np.float64)
-    if expert_weights.ndim != 2 or (expert_weights < 0).any():
+    if expert_weights.ndim != 2 or not (expert_weights >= 0).all() or not expert_weights.any():
         raise ValueError(
-            "expert_weights must be an array (n_samples, n_experts) without negative entries; "
-            f"got shape {expert_weights.shape}. Pass responsibilities times sample weights."
+            "expert_weights must be an array (n_samples, n_experts) of numbers that are not "
+            f"negative, nor all zero; got shape {expert_weights.shape}. Pass responsibilities "
+            "times sample weights."
         )
     if n_experts not in (None, expert_weights.shape[1]):
         raise ValueError(

@@ -283,6 +283,8 @@ class HierarchicalGate(Gate):
         self : HierarchicalGate
             The same gate.
         """
+        if "within" in params:
+            self.within = params.pop("within")
         for name in [name for name in self._named_parts() if name in params]:
             self.within = list(self.within)
             self.within[int(name.removeprefix("within"))] = params.pop(name)
@@ -310,7 +312,7 @@ class HierarchicalGate(Gate):
         if not whole or sum(sizes) != n_experts:
             raise ValueError(
                 f"groups={self.groups!r} must be sizes, at least 1 each, that sum to the number of "
-                f"experts; there are {n_experts}."
+                f"experts; there are {n_experts} (a shared expert counts, and comes last)."
             )
         if isinstance(self.within, list) and len(self.within) != len(sizes):
             raise ValueError(

@@ -123,7 +123,7 @@ class SoftmaxGate(SearchingGate):
         Returns
         -------
         encoder : TabularEncoder
-            The encoder, whose `transform` gives `Z` for `fit_encoded`.
+            The encoder.
         """
         return TabularEncoder().fit(X, sample_weight)
 
