@@ -31,11 +31,11 @@ from sklearn_moe import MixtureOfExpertsRegressor
 
 EXPERTS = {
     "tree": DecisionTreeRegressor(min_samples_leaf=5),
-    "forest": RandomForestRegressor(20, min_samples_leaf=5, max_features=0.5),
+    "forest": RandomForestRegressor(20, min_samples_leaf=5, max_features=0.3),
     "network": MLPRegressor((64, 64), max_iter=8, n_iter_no_change=100),
 }
 N_EXPERTS = [8, 16, 32, 64, 128]
-MOST_DENSE = 32
+MOST_DENSE = 8
 TOP_K, N_FEATURES = 2, 10
 SHORT, LONG = 2, 5
 
