@@ -46,12 +46,14 @@ class Specialisation:
         Where rows are dropped, the rest is rounded to a grid on which sums are exact: trees break
         ties by the last digit, and rounding noise must not decide how they grow.
         """
-        kept = np.where(resp < self.thresholds, 0.0, resp)
         coarse = self.thresholds >= ON_GRID
-        if coarse.any():
-            rounded = _rounded(resp)
-            kept = np.where(coarse, np.where(rounded >= self.thresholds, rounded, 0.0), kept)
-        return kept
+        if not coarse.any():
+            return np.where(resp < self.thresholds, 0.0, resp)
+        rounded = _rounded(resp)
+        rounded[rounded < self.thresholds] = 0.0
+        if coarse.all():
+            return rounded
+        return np.where(coarse, rounded, np.where(resp < self.thresholds, 0.0, resp))
 
     def pooled(self, kept: Array) -> Array:
         """The same after every row has given its part to experts that pool; on the grid too."""
@@ -69,4 +71,7 @@ class Specialisation:
 
 
 def _rounded(values: Array) -> Array:
-    return np.rint(values * WEIGHT_GRID) / WEIGHT_GRID
+    rounded = values * WEIGHT_GRID
+    np.rint(rounded, out=rounded)
+    rounded /= WEIGHT_GRID
+    return rounded
