@@ -32,7 +32,7 @@ from sklearn_moe import MixtureOfExpertsRegressor
 EXPERTS = {
     "tree": DecisionTreeRegressor(min_samples_leaf=5),
     "forest": RandomForestRegressor(20, min_samples_leaf=5, max_features=0.3),
-    "network": MLPRegressor((64, 64), max_iter=8, n_iter_no_change=100),
+    "network": MLPRegressor(hidden_layer_sizes=(64, 64), max_iter=6, n_iter_no_change=100),
 }
 N_EXPERTS = [8, 16, 32, 64, 128]
 MOST_DENSE = 8
