@@ -56,7 +56,7 @@ def unfold(mixture: Any, params: dict[str, dict]) -> Unfolded:
         within.append(branch.gate)
         _refuse_gate_metadata(name, branch.params)
     _check_names([name for name, _ in leaves])
-    if not any(within):
+    if all(gate is None for gate in within):
         return Unfolded(leaves, resolve_gate(mixture.gate), known)
     _refuse_gate_metadata("the mixture", params)
     return Unfolded(leaves, HierarchicalGate(sizes, resolve_gate(mixture.gate), within), known)

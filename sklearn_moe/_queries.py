@@ -79,6 +79,10 @@ class Queries(ABC):
         routing, mean, law = self._laws_at(X)
         return routing, routing.log_gate + self._family.log_prob(self._encode_target(y), mean, law)
 
+    def _forget_calibration(self) -> None:
+        """Leave out what was calibrated for another gate, if anything was."""
+        self.__dict__.update(dict.fromkeys({"calibration_"} & set(vars(self))))
+
     # What hangs on it.
 
     def gate_proba(self, X: Any) -> Array:
@@ -180,8 +184,7 @@ class Queries(ABC):
             _check_positive("top_k", top_k, Integral, 1)
         other = copy.copy(self)
         other.top_k = other.top_k_ = top_k
-        if hasattr(other, "calibration_"):
-            other.calibration_ = None
+        other._forget_calibration()
         return other
 
     def update_gate(
@@ -193,7 +196,8 @@ class Queries(ABC):
         it is, if it can, else it is fitted anew; its penalty is the same. All experts are asked,
         also with `top_k`, so that rows can go to any of them. Of all gates on the way the one is
         kept under which the targets are most likely. `load_` and what else describes the use of
-        experts is that on the new rows.
+        experts is that on the new rows; a conformal calibration does not hold any more, and is
+        left out.
 
         Parameters
         ----------
@@ -231,6 +235,7 @@ class Queries(ABC):
         self.gate_ = self._best_gate(X, log_prob, weight, max_iter, tol)
         usage = usage_of(self._routing_at(X), len(self.experts_), weight, self.top_k_)
         self.__dict__.update(usage.attributes())
+        self._forget_calibration()
         return self
 
     def _best_gate(self, X: Any, log_prob: Array, weight: Array, max_iter: int, tol: float) -> Any:

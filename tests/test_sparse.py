@@ -189,6 +189,8 @@ def test_a_calibration_does_not_outlive_its_top_k():
     other = moe.with_top_k(1)
     assert other.calibration_ is None
     np.testing.assert_allclose(other.predict_interval(X), other.predict_dist(X).interval(0.9))
+    assert moe.calibration_ is not None
+    assert moe.update_gate(X, Y).calibration_ is None
 
 
 # With everything else.
