@@ -14,6 +14,7 @@ COMMANDS = {
     "calibration": "whether intervals cover what they say, beside other models with intervals",
     "demo": "what a mixture does on two tables that come with scikit-learn",
     "first_look": "the mixture against one expert and against an average of as many experts",
+    "gates": "which gate: log density and seconds of mixtures that differ in it alone",
     "hierarchy": "a tree of gates beside a flat one: accuracy, and what there is to read",
     "shift": "a mixture that keeps up with data in time order, in several ways",
     "sparse": "what sparse routing costs as the number of experts grows",
