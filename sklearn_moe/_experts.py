@@ -122,8 +122,9 @@ class Data:
 
 @dataclass(frozen=True)
 class BankFit:
-    """What experts predict, (n, S, q) or (n, S, C), out of fold if there were splits.
+    """What experts predict, (n, S, q), out of fold if there were splits.
 
+    Of class probabilities there are all, (n, S, C), or the row's own class's alone, (n, S, 1).
     `experts` are kept if each was fitted once and to all rows. `state` is where solvers go on from.
     """
 

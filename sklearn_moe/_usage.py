@@ -15,7 +15,7 @@ from ._routing import Routing
 class Usage:
     """How often each expert acts, what it weighs, and how sure the gate is; entropies in nats.
 
-    `load` (K,) are the shares of the rows on which an expert acts or, where all act, leads;
+    `load` (K,) are the shares of the rows on which an expert acts or, without `top_k`, leads;
     `importance` (K,) are mean gate probabilities. `gate_entropy` is the mean entropy of a row's
     probabilities; `gate_information` is the part of the entropy of `importance` that the features
     take away: log K where each expert has as many rows for itself, zero if the gate does not look.
