@@ -20,6 +20,7 @@ COMMANDS = {
     "sparse": "what sparse routing costs as the number of experts grows",
     "speed": "what a fit costs, beside the least it could cost and beside its rivals",
     "starts": "which kinds of start to race, on real tables",
+    "tabular": "mixtures beside everything a user would pick instead, on suites of tables",
     "temperature": "whether a temperature for each classifying expert helps, on real tables",
     "verdict": "how often `gain_` is wrong, on simulated tables without regimes",
     "wide": "many columns: mixtures of linear experts beside one linear model and one tree",

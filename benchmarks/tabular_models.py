@@ -1,0 +1,212 @@
+"""The models of the command `tabular`: mixtures, what they are made of, and plain rivals.
+
+Each has `fit(X, y)` on raw frames and what `laws` asks for. `tuned` models search on the training
+part only, all with the same number of candidates and folds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib.util import find_spec
+from typing import Any
+
+from sklearn.ensemble import (
+    HistGradientBoostingClassifier,
+    HistGradientBoostingRegressor,
+    RandomForestClassifier,
+    RandomForestRegressor,
+    StackingClassifier,
+    StackingRegressor,
+    VotingClassifier,
+    VotingRegressor,
+)
+from sklearn.impute import SimpleImputer
+from sklearn.linear_model import LogisticRegression, Ridge
+from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import Pipeline, make_pipeline
+
+from benchmarks.models import EXPERTS, Average, linear, mixture, seeded, tree
+from benchmarks.peers import PEERS
+from benchmarks.uci_search import SearchedMixture
+
+N_FOLDS = 3
+BOTH = ("regression", "classification")
+Make = Callable[[str, int], Any]
+
+
+@dataclass(frozen=True)
+class Model:
+    """A model by name: the tasks it can do, how it is made, the package it needs."""
+
+    make: Make
+    tasks: tuple[str, ...] = BOTH
+    package: str = "sklearn"
+    max_rows: int | None = None
+
+    def can(self, task: str, n_rows: int) -> bool:
+        """Whether it is meant for such a table."""
+        return task in self.tasks and (self.max_rows is None or n_rows <= self.max_rows)
+
+
+class MixtureWithLaw(Pipeline):
+    """Preprocessing and a mixture of experts, whose predictive distribution is the law."""
+
+    def law(self, X: Any) -> Any:
+        """The predictive distribution of the rows."""
+        for _, step in self.steps[:-1]:
+            X = step.transform(X)
+        return self.steps[-1][1].predict_dist(X)
+
+
+class TunedMixture(GridSearchCV):
+    """A search over mixtures, whose law is that of the best."""
+
+    def law(self, X: Any) -> Any:
+        """The predictive distribution of the rows."""
+        return self.best_estimator_.law(X)
+
+
+def with_law(*steps: Any) -> MixtureWithLaw:
+    """`make_pipeline` for a mixture."""
+    return MixtureWithLaw(make_pipeline(*steps).steps)
+
+
+def numbered(task: str, last: Any) -> Pipeline:
+    """Columns as numbers without gaps, then `last`."""
+    return make_pipeline(tree(task)[0], SimpleImputer(keep_empty_features=True), last)
+
+
+def one(expert: str) -> Make:
+    """The expert by itself."""
+    return lambda task, seed: seeded(EXPERTS[expert](task), seed)
+
+
+def averaged(expert: str, n_experts: int) -> Make:
+    """The mean of clones on bootstrap samples."""
+    return lambda task, seed: Average(EXPERTS[expert](task), n_experts, seed)
+
+
+def moe(expert: str, n_experts: int, **params: Any) -> Make:
+    """A mixture of clones of the expert, each with its own preprocessing."""
+
+    def make(task: str, seed: int) -> Any:
+        model = mixture(task, EXPERTS[expert](task), n_experts, seed)
+        return with_law(model.set_params(**params))
+
+    return make
+
+
+def linear_moe(task: str, seed: int, n_experts: int = 4) -> MixtureWithLaw:
+    """Columns as numbers once, then a mixture of ridge or logistic regressions."""
+    columns, last = linear(task).steps[0][1], linear(task).steps[1][1]
+    columns.set_params(sparse_threshold=0.0)
+    return with_law(columns, mixture(task, last, n_experts, seed))
+
+
+def forest(task: str, seed: int) -> Pipeline:
+    """A random forest at its defaults."""
+    kind = RandomForestRegressor if task == "regression" else RandomForestClassifier
+    return numbered(task, kind(random_state=seed))
+
+
+def team(task: str, seed: int) -> list[tuple[str, Any]]:
+    """The three experts by name."""
+    return [(name, one(name)(task, seed)) for name in EXPERTS]
+
+
+def voting(task: str, seed: int) -> Any:
+    """The mean of what the three experts say."""
+    if task == "regression":
+        return VotingRegressor(team(task, seed))
+    return VotingClassifier(team(task, seed), voting="soft")
+
+
+def stacking(task: str, seed: int) -> Any:
+    """A linear model of what the three experts say out of fold."""
+    if task == "regression":
+        return StackingRegressor(team(task, seed), final_estimator=Ridge())
+    return StackingClassifier(team(task, seed), final_estimator=LogisticRegression())
+
+
+def tuned(make: Make, grid: Callable[[str], dict[str, list]]) -> Make:
+    """The best of the grid, by folds of the training part."""
+
+    def make_tuned(task: str, seed: int) -> Any:
+        scoring = "neg_mean_squared_error" if task == "regression" else "neg_log_loss"
+        base = make(task, seed)
+        kind = TunedMixture if hasattr(base, "law") else GridSearchCV
+        return kind(base, grid(task), scoring=scoring, cv=N_FOLDS)
+
+    return make_tuned
+
+
+def penalties(task: str) -> dict[str, list]:
+    """Six penalties of a linear model."""
+    strengths = [0.01, 0.1, 1.0, 10.0, 100.0, 1000.0]
+    if task == "regression":
+        return {"ridge__alpha": strengths}
+    return {"logisticregression__C": [1 / strength for strength in strengths]}
+
+
+def depths(task: str) -> dict[str, list]:
+    """Six sizes of a tree."""
+    kind = "regressor" if task == "regression" else "classifier"
+    return {
+        f"decisiontree{kind}__max_depth": [4, 6, None],
+        f"decisiontree{kind}__min_samples_leaf": [5, 20],
+    }
+
+
+def mixtures(task: str) -> dict[str, list]:
+    """Six mixtures: numbers of experts and penalties of the experts."""
+    kind = "regressor" if task == "regression" else "classifier"
+    inner = "alpha" if task == "regression" else "C"
+    return {
+        f"mixtureofexperts{kind}__n_experts": [2, 4, 8],
+        f"mixtureofexperts{kind}__experts__{inner}": [1.0, 10.0 if task == "regression" else 0.1],
+    }
+
+
+def boosters(task: str) -> dict[str, list]:
+    """Six boostings."""
+    return {"learning_rate": [0.05, 0.1], "max_leaf_nodes": [7, 15, 31]}
+
+
+def fast_boosting(task: str, seed: int) -> Any:
+    """Boosting as the experts have it, for the search."""
+    kind = HistGradientBoostingRegressor
+    if task == "classification":
+        kind = HistGradientBoostingClassifier
+    return kind(max_bins=80, random_state=seed)
+
+
+MODELS: dict[str, Model] = {
+    "moe linear": Model(linear_moe),
+    "moe linear tuned": Model(tuned(linear_moe, mixtures)),
+    "moe tree": Model(moe("tree", 4)),
+    "moe boosting": Model(moe("boosting", 2)),
+    "moe search": Model(lambda task, seed: SearchedMixture(seed), ("regression",)),
+    "linear": Model(one("linear")),
+    "linear tuned": Model(tuned(one("linear"), penalties)),
+    "tree": Model(one("tree")),
+    "tree tuned": Model(tuned(one("tree"), depths)),
+    "boosting": Model(one("boosting")),
+    "boosting tuned": Model(tuned(fast_boosting, boosters)),
+    "2 boostings": Model(averaged("boosting", 2)),
+    "20 boostings": Model(averaged("boosting", 20)),
+    "4 trees": Model(averaged("tree", 4)),
+    "forest": Model(forest),
+    "voting": Model(voting),
+    "stacking": Model(stacking),
+    **{name: Model(p.make, p.tasks, p.package, p.max_rows) for name, p in PEERS.items()},
+}
+OURS = tuple(name for name in MODELS if name.startswith("moe"))
+
+
+def available(names: list[str]) -> list[str]:
+    """Those of the models whose package is here; the others are named."""
+    missing = [name for name in names if find_spec(MODELS[name].package) is None]
+    for name in missing:
+        print(f"{name} is left out: the package {MODELS[name].package} is not installed")
+    return [name for name in names if name not in missing]

@@ -1,0 +1,204 @@
+"""The Markdown report of the command `tabular`: losses first, then tables, then every cell.
+
+A difference of two models is taken table by table. Where a table has several splits, its standard
+error is corrected for the rows that the training parts share (Nadeau and Bengio 2003); over tables,
+Wilcoxon's signed ranks tell whether one model is ahead, and the critical difference of average
+ranks is Nemenyi's (Demšar 2006).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from scipy.stats import studentized_range, wilcoxon
+
+from benchmarks import tabular_figures, tabular_uci
+from benchmarks.markdown import markdown
+from benchmarks.tabular_models import OURS
+from benchmarks.tabular_suites import SYNTHETIC
+
+TABLE = ["suite", "table"]
+SLACK = 1.01
+# Each mixture and what it is made of, alone and averaged.
+MADE_OF = {
+    "moe boosting": ("boosting", "2 boostings", "20 boostings"),
+    "moe tree": ("tree", "4 trees", "forest"),
+    "moe linear": ("linear",),
+    "moe linear tuned": ("linear tuned",),
+}
+INTERPRETABLE = ("moe linear", "moe linear tuned", "linear tree", "cubist", "smt", "cgmm", "gmr")
+# A signed rank test of fewer tables cannot come out significant.
+FEWEST_TABLES = 6
+
+
+def write(output: Path) -> str:
+    """Write the report and its pictures beside `output`; return its text."""
+    rows = pd.read_csv(output)
+    text = report(rows)
+    output.with_suffix(".md").write_text(text)
+    tabular_figures.draw_all(rows, output)
+    return text
+
+
+def report(rows: pd.DataFrame) -> str:
+    """The whole report."""
+    done = rows[rows["error"].isna()]
+    parts = ["# Tabular benchmark", facts(rows)]
+    for suite, part in done.groupby("suite", sort=False):
+        parts += [f"## {suite}", losses(part), comparisons(part), ranks(part), wins(part)]
+        if suite == "uci":
+            parts += [tabular_uci.section(part)]
+        if suite == "regimes":
+            parts += [verdicts(part)]
+    return "\n\n".join([*parts, "## Every table", *every_table(done), troubles(rows)]) + "\n"
+
+
+def facts(rows: pd.DataFrame) -> str:
+    """What the rows are of."""
+    commits = ", ".join(map(str, rows["commit"].unique()))
+    hours = rows["fit_seconds"].sum() / 3600
+    return (
+        f"{len(rows)} cells of {rows['table'].nunique()} tables and {rows['model'].nunique()} "
+        f"models; {hours:.1f} hours of fits. Commits: {commits}. At most "
+        f"{rows.loc[rows['suite'] != 'uci', 'max_train'].max():g} training rows, but on uci."
+    )
+
+
+def grid(rows: pd.DataFrame, figure: str) -> pd.DataFrame:
+    """A figure by table and model, splits averaged."""
+    return rows.pivot_table(figure, TABLE, "model", sort=False)
+
+
+def pairs(rows: pd.DataFrame) -> Iterator[tuple[str, str]]:
+    """Each mixture with each rival that it is compared to."""
+    models = set(rows["model"])
+    for ours, rivals in MADE_OF.items():
+        yield from ((ours, rival) for rival in rivals if {ours, rival} <= models)
+
+
+def losses(rows: pd.DataFrame) -> str:
+    """Tables on which a mixture is worse than what it is made of."""
+    lines = ["Where a mixture loses by more than 1 % of the loss (RMSE or log-loss):", ""]
+    loss = grid(rows, "loss")
+    for ours, rival in pairs(rows):
+        ratio = (loss[ours] / loss[rival]).dropna().sort_values(ascending=False)
+        worse = [f"{t[1]} {100 * (r - 1):+.1f} %" for t, r in ratio.items() if r > SLACK]
+        lines.append(f"- {ours} to {rival}: {', '.join(worse) or 'nowhere'}.")
+    return "\n".join(lines)
+
+
+def comparisons(rows: pd.DataFrame) -> str:
+    """Shares of tables on which a mixture is better than what it is made of."""
+    loss, nll = grid(rows, "loss"), grid(rows, "nll")
+    lines = [compare(rows, loss, nll, ours, rival) for ours, rival in pairs(rows)]
+    return markdown(pd.DataFrame(lines))
+
+
+def compare(
+    rows: pd.DataFrame, loss: pd.DataFrame, nll: pd.DataFrame, ours: str, rival: str
+) -> dict[str, object]:
+    """One line of the comparisons; a ratio is the geometric mean over the tables."""
+    ratio, gap = (loss[ours] / loss[rival]).dropna(), (nll[ours] - nll[rival]).dropna()
+    firm = [significant(part, ours, rival) for _, part in rows.groupby(TABLE)]
+    return {
+        "mixture": ours,
+        "rival": rival,
+        "tables": len(ratio),
+        "loss better": f"{100 * (ratio < 1).mean():.0f} %",
+        "not 1 % worse": f"{100 * (ratio <= SLACK).mean():.0f} %",
+        "loss ratio": f"{np.exp(np.log(ratio).mean()):.3f}",
+        "p": p_value(np.log(ratio)),
+        "NLL better": f"{100 * (gap < 0).mean():.0f} %",
+        "NLL mean": f"{gap.mean():+.3f}",
+        "NLL median": f"{gap.median():+.3f}",
+        "p NLL": p_value(gap),
+        "surely better / worse": f"{firm.count(1)} / {firm.count(-1)}",
+    }
+
+
+def p_value(differences: pd.Series) -> str:
+    """Of Wilcoxon's signed ranks over tables."""
+    if len(differences) < FEWEST_TABLES or not differences.any():
+        return "-"
+    return f"{wilcoxon(differences).pvalue:.2g}"
+
+
+def significant(rows: pd.DataFrame, ours: str, rival: str) -> int:
+    """1 or -1 where the loss on one table differs by two corrected standard errors, else 0."""
+    by_split = rows.pivot_table("loss", "split", "model")
+    if not {ours, rival} <= set(by_split):
+        return 0
+    delta = (by_split[rival] - by_split[ours]).dropna()
+    if len(delta) < 3:
+        return 0
+    share = (rows["n_test"] / rows["n_train"]).iloc[0]
+    stderr = np.sqrt((1 / len(delta) + share) * delta.var(ddof=1))
+    return int(np.sign(delta.mean())) if abs(delta.mean()) > 2 * stderr else 0
+
+
+def complete(rows: pd.DataFrame, figure: str, models: list[str]) -> pd.DataFrame:
+    """A figure by table and model for tables that all the models have done."""
+    return grid(rows, figure).reindex(columns=models).dropna()
+
+
+def ranks(rows: pd.DataFrame) -> str:
+    """Average ranks over the tables that all models have done, best first."""
+    lines = []
+    for figure, name in (("loss", "loss"), ("nll", "NLL")):
+        values = grid(rows, figure)
+        usual = values.columns[values.notna().mean() > 0.9]
+        lines.append(rank_line(values[usual].dropna(), name))
+        simple = [model for model in INTERPRETABLE if model in values]
+        if len(simple) > 2:
+            lines.append(rank_line(values[simple].dropna(), f"{name}, local linear models"))
+    return "\n".join(lines)
+
+
+def rank_line(values: pd.DataFrame, name: str) -> str:
+    """Average ranks by one figure, and how far apart they must be to mean something."""
+    if len(values) < 2:
+        return f"- Ranks by {name}: fewer than two tables done by all."
+    mean = values.rank(axis=1).mean().sort_values()
+    shown = ", ".join(f"{model} {rank:.2f}" for model, rank in mean.items())
+    n_models = len(mean)
+    quantile = studentized_range.ppf(0.95, n_models, np.inf) / np.sqrt(2)
+    apart = quantile * np.sqrt(n_models * (n_models + 1) / (6 * len(values)))
+    return f"- Ranks by {name} ({len(values)} tables; critical difference {apart:.2f}): {shown}."
+
+
+def wins(rows: pd.DataFrame) -> str:
+    """How often (%) the model of a row has a lower loss than that of a column."""
+    loss = grid(rows, "loss")
+    share = tabular_figures.win_shares(loss)
+    shown = (100 * share).round(0).astype("Int64").astype(str).replace("<NA>", "")
+    return "Tables (%) on which the model of the row has the lower loss:\n\n" + markdown(
+        shown.rename_axis("model").reset_index()
+    )
+
+
+def verdicts(rows: pd.DataFrame) -> str:
+    """What `gain_` says where it is known whether there are regimes."""
+    told = rows[rows["table"].isin(SYNTHETIC) & rows["model"].isin(OURS) & rows["gain"].notna()]
+    ratio = told["gain"] / told["gain_stderr"]
+    says = told.assign(yes=ratio > 2, no=ratio < -2, kept=told["n_experts"] > 1)
+    table = says.groupby(["table", "model"], sort=False)[["yes", "no", "kept"]].mean()
+    heading = "Share of splits on which `gain_` is above (yes) or below (no) two standard errors:"
+    return f"{heading}\n\n{markdown(table.reset_index(), digits=2)}"
+
+
+def every_table(rows: pd.DataFrame) -> list[str]:
+    """The figures by table and model."""
+    names = {"loss": "Loss (RMSE or log-loss)", "nll": "NLL", "fit_seconds": "Seconds of a fit"}
+    return [
+        f"{title}\n\n{markdown(grid(rows, name).reset_index())}" for name, title in names.items()
+    ]
+
+
+def troubles(rows: pd.DataFrame) -> str:
+    """Errors, with the cells that had them."""
+    failed = rows[rows["error"].notna()]
+    lines = [f"- {r.suite} {r.table} {r.split} {r.model}: {r.error}" for r in failed.itertuples()]
+    return "\n".join(["Errors:", "", *(lines or ["- none"])])

@@ -1,0 +1,209 @@
+"""One mixture for a table of numbers, found by one fixed search inside the training part.
+
+Every candidate is fitted once and asked for `heldout_log_prob_`, what its witnesses say of rows
+they have not seen; candidates deal the same folds, so they can be compared. The search goes from
+choice to choice: which experts, their penalty, how many, which noise, which gate. It sees a sample
+of a large table, and the chosen mixture is fitted to all rows.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+from sklearn.base import BaseEstimator, clone
+from sklearn.compose import make_column_transformer
+from sklearn.ensemble import HistGradientBoostingRegressor
+from sklearn.kernel_approximation import Nystroem
+from sklearn.linear_model import Ridge
+from sklearn.pipeline import Pipeline, make_pipeline, make_union
+from sklearn.preprocessing import FunctionTransformer, PolynomialFeatures, StandardScaler
+
+from sklearn_moe import MixtureOfExpertsRegressor
+from sklearn_moe.gates import MLPGate, SoftmaxGate
+
+SEARCH_ROWS = 1000
+# Small tables can pay for as many folds as the final fit has; each has two thirds of the rows else.
+SEARCH_FOLDS, SMALL, SMALL_FOLDS = 3, 500, 5
+MOST_COLUMNS = 250
+MOST_COMPONENTS = 1000
+MAX_BINS = 80
+
+
+def boosting() -> Any:
+    """Boosting of trees."""
+    return HistGradientBoostingRegressor(max_bins=MAX_BINS)
+
+
+def fine_boosting() -> Any:
+    """More and smaller trees, for small tables and little noise."""
+    small = {"max_iter": 200, "max_leaf_nodes": 8, "min_samples_leaf": 5}
+    return HistGradientBoostingRegressor(max_bins=MAX_BINS, **small)
+
+
+def small_boosting() -> Any:
+    """Few small trees, for the scale of the noise."""
+    return HistGradientBoostingRegressor(max_iter=50, max_leaf_nodes=8, max_bins=MAX_BINS)
+
+
+def same(n_columns: int, n_rows: int) -> list[Any]:
+    """Scaled columns."""
+    return [StandardScaler()]
+
+
+def powers(degree: int) -> Callable[[int, int], list[Any]]:
+    """All products of up to `degree` columns."""
+    expansion = PolynomialFeatures(degree, include_bias=False)
+    return lambda n_columns, n_rows: [StandardScaler(), expansion, StandardScaler()]
+
+
+def kernel(gamma: float) -> Callable[[int, int], list[Any]]:
+    """The columns, and similarities to a sample of rows, which approximate a Gaussian kernel."""
+
+    def steps(n_columns: int, n_rows: int) -> list[Any]:
+        n_components = min(MOST_COMPONENTS, n_rows // 3)
+        similar = Nystroem(gamma=gamma, n_components=n_components, random_state=0)
+        return [StandardScaler(), make_union(FunctionTransformer(), similar)]
+
+    return steps
+
+
+@dataclass(frozen=True)
+class Kind:
+    """Experts: the columns they see, and what learns from these; a power has a degree."""
+
+    expert: Any
+    columns: Callable[[int, int], list[Any]] = same
+    degree: int = 1
+
+    @property
+    def spread(self) -> Any:
+        """What may predict the scale of the noise from the same columns."""
+        return Ridge(10.0) if isinstance(self.expert, Ridge) else small_boosting()
+
+    def fits(self, n_columns: int) -> bool:
+        """Whether the products of the columns are not too many."""
+        n_powers = np.prod([(n_columns + d) / d for d in range(1, self.degree + 1)])
+        return self.degree == 1 or n_powers <= MOST_COLUMNS
+
+
+KINDS: dict[str, Kind] = {
+    "linear": Kind(Ridge()),
+    "quadratic": Kind(Ridge(0.1), powers(2), 2),
+    "cubic": Kind(Ridge(0.01), powers(3), 3),
+    "wide kernel": Kind(Ridge(0.01), kernel(0.03)),
+    "narrow kernel": Kind(Ridge(0.001), kernel(0.1)),
+    "boosting": Kind(boosting()),
+    "fine boosting": Kind(fine_boosting()),
+}
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A mixture in few words."""
+
+    kind: str
+    n_experts: int = 2
+    more: dict[str, Any] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        extras = [f"{name}={value}" for name, value in self.more.items()]
+        return " ".join([str(self.n_experts), self.kind, *extras])
+
+    def build(self, n_columns: int, n_rows: int, seed: int, **params: Any) -> Pipeline:
+        """The unfitted pipeline. The gate sees the columns as they were."""
+        kind, more = KINDS[self.kind], dict(self.more)
+        expert = clone(kind.expert)
+        if "alpha" in more:
+            expert.set_params(alpha=more.pop("alpha"))
+        first = make_column_transformer(("passthrough", slice(0, n_columns)))
+        gate = make_pipeline(first, more.pop("gate", SoftmaxGate()))
+        mixture = MixtureOfExpertsRegressor(
+            expert, self.n_experts, gate=gate, random_state=seed, **more, **params
+        )
+        return make_pipeline(*kind.columns(n_columns, n_rows), mixture)
+
+
+def held_out(mixture: MixtureOfExpertsRegressor) -> float:
+    """Mean log density of unseen rows; if one expert was kept, of that."""
+    if mixture.n_experts_ > 1:
+        return mixture.heldout_log_prob_
+    return max(mixture.heldout_log_prob_, mixture.heldout_log_prob_ - mixture.gain_)
+
+
+class SearchedMixture(BaseEstimator):
+    """The mixture that the search finds."""
+
+    def __init__(self, seed: int = 0) -> None:
+        self.seed = seed
+
+    def fit(self, X: Any, y: np.ndarray) -> SearchedMixture:
+        """Search on a sample of the rows, fit the choice to all."""
+        X, self.n_fits_ = np.asarray(X, dtype=float), 0
+        rows = np.random.RandomState(self.seed).permutation(len(y))[:SEARCH_ROWS]
+        self.scores_: dict[str, float] = {}
+        best = self._search(X[rows], y[rows])
+        self.chosen_ = str(best)
+        self.model_ = best.build(X.shape[1], len(y), self.seed).fit(X, y)
+        self.n_fits_ += 1
+        return self
+
+    def _search(self, X: np.ndarray, y: np.ndarray) -> Candidate:
+        kinds = (name for name, kind in KINDS.items() if kind.fits(X.shape[1]))
+        best = self._best([Candidate(name) for name in kinds], X, y)
+        for step in (penalties, more_experts, more_experts, noises, gates):
+            best = self._best([best, *step(best)], X, y)
+        return best
+
+    def _best(self, candidates: list[Candidate], X: np.ndarray, y: np.ndarray) -> Candidate:
+        return max(candidates, key=lambda candidate: self._score(candidate, X, y))
+
+    def _score(self, candidate: Candidate, X: np.ndarray, y: np.ndarray) -> float:
+        """What the witnesses say; nothing good of a candidate that cannot be fitted."""
+        if str(candidate) not in self.scores_:
+            self.n_fits_ += 1
+            n_folds = SMALL_FOLDS if len(y) <= SMALL else SEARCH_FOLDS
+            model = candidate.build(X.shape[1], len(y), self.seed, cv=n_folds)
+            try:
+                with warnings.catch_warnings():
+                    warnings.simplefilter("ignore")
+                    score = held_out(model.fit(X, y)[-1])
+            except ValueError:
+                score = -np.inf
+            self.scores_[str(candidate)] = score if np.isfinite(score) else -np.inf
+        return self.scores_[str(candidate)]
+
+    def predict(self, X: Any) -> np.ndarray:
+        """Mean (n,)."""
+        return self.model_.predict(np.asarray(X, dtype=float))
+
+    def law(self, X: Any) -> Any:
+        """The predictive distribution of the rows."""
+        columns, mixture = self.model_[:-1], self.model_[-1]
+        return mixture.predict_dist(columns.transform(np.asarray(X, dtype=float)))
+
+
+def penalties(best: Candidate) -> Iterator[Candidate]:
+    """A tenth of the penalty, and ten times as much, for experts that have one."""
+    alpha = getattr(KINDS[best.kind].expert, "alpha", None)
+    for factor in (0.1, 10.0) if alpha else ():
+        yield replace(best, more={"alpha": factor * alpha})
+
+
+def more_experts(best: Candidate) -> Iterator[Candidate]:
+    """Twice as many."""
+    yield replace(best, n_experts=2 * best.n_experts)
+
+
+def noises(best: Candidate) -> Iterator[Candidate]:
+    """Heavier tails; a scale that depends on the columns."""
+    yield replace(best, more={**best.more, "family": "student_t"})
+    yield replace(best, more={**best.more, "dispersion_estimator": KINDS[best.kind].spread})
+
+
+def gates(best: Candidate) -> Iterator[Candidate]:
+    """A network in place of the linear gate."""
+    yield replace(best, more={**best.more, "gate": MLPGate()})
