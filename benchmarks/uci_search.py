@@ -27,7 +27,7 @@ from sklearn_moe.gates import MLPGate, SoftmaxGate
 
 SEARCH_ROWS = 1000
 # Small tables can pay for as many folds as the final fit has; each has two thirds of the rows else.
-SEARCH_FOLDS, SMALL, SMALL_FOLDS = 3, 500, 5
+SEARCH_FOLDS, SMALL, SMALL_FOLDS = 3, 700, 5
 MOST_COLUMNS = 250
 MOST_COMPONENTS = 1000
 MAX_BINS = 80
@@ -78,14 +78,17 @@ class Kind:
     expert: Any
     columns: Callable[[int, int], list[Any]] = same
     degree: int = 1
+    most_rows: float = np.inf
 
     @property
     def spread(self) -> Any:
         """What may predict the scale of the noise from the same columns."""
         return Ridge(10.0) if isinstance(self.expert, Ridge) else small_boosting()
 
-    def fits(self, n_columns: int) -> bool:
-        """Whether the products of the columns are not too many."""
+    def suits(self, n_columns: int, n_rows: int) -> bool:
+        """Whether there are not too many rows, nor products of columns."""
+        if n_rows > self.most_rows:
+            return False
         n_powers = np.prod([(n_columns + d) / d for d in range(1, self.degree + 1)])
         return self.degree == 1 or n_powers <= MOST_COLUMNS
 
@@ -97,7 +100,7 @@ KINDS: dict[str, Kind] = {
     "wide kernel": Kind(Ridge(0.01), kernel(0.03)),
     "narrow kernel": Kind(Ridge(0.001), kernel(0.1)),
     "boosting": Kind(boosting()),
-    "fine boosting": Kind(fine_boosting()),
+    "fine boosting": Kind(fine_boosting(), most_rows=SMALL),
 }
 
 
@@ -152,8 +155,8 @@ class SearchedMixture(BaseEstimator):
         return self
 
     def _search(self, X: np.ndarray, y: np.ndarray) -> Candidate:
-        kinds = (name for name, kind in KINDS.items() if kind.fits(X.shape[1]))
-        best = self._best([Candidate(name) for name in kinds], X, y)
+        suited = [name for name, kind in KINDS.items() if kind.suits(X.shape[1], len(y))]
+        best = self._best([Candidate(name) for name in suited], X, y)
         for step in (penalties, more_experts, more_experts, noises, gates):
             best = self._best([best, *step(best)], X, y)
         return best
