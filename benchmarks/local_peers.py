@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 from scipy.special import logsumexp
 from sklearn.base import BaseEstimator
-from sklearn.linear_model import LinearRegression
+from sklearn.linear_model import Ridge
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 from sklearn.utils.validation import validate_data
@@ -22,6 +22,9 @@ from sklearn.utils.validation import validate_data
 from benchmarks.models import N_EXPERTS, linear
 from sklearn_moe.families import Gaussian
 from sklearn_moe.predictive import MixtureDistribution
+
+# As small as the noise of other models may be, in units of the target's deviation.
+LEAST_SCALE = 1e-4
 
 
 def named(X: Any) -> pd.DataFrame:
@@ -51,11 +54,14 @@ def validate_as_before(
 
 
 def linear_tree(task: str, seed: int) -> Pipeline:
-    """A tree with least squares in the leaves."""
+    """A tree with ridge regressions in the leaves, as our linear experts are.
+
+    (Least squares there explode where one-hot columns are many.)
+    """
     from lineartree import LinearTreeRegressor
 
     LinearTreeRegressor._validate_data = validate_as_before
-    return make_pipeline(columns(), LinearTreeRegressor(LinearRegression()))
+    return make_pipeline(columns(), LinearTreeRegressor(Ridge()))
 
 
 class Standardised(BaseEstimator):
@@ -96,7 +102,7 @@ class WithMixtureLaw(Standardised):
         """The mixture in the units of the target."""
         log_weights, means, variances = self._parts(self._numbers(X))
         means = self.center_ + self.scale_ * means
-        spread = self.scale_**2 * variances
+        spread = self.scale_**2 * np.maximum(variances, LEAST_SCALE**2)
         return MixtureDistribution(
             Gaussian(), log_weights, means[:, :, None], spread[:, None, None]
         )
@@ -117,8 +123,9 @@ class Smt(Standardised):
         from smt.applications import MOE
 
         np.random.seed(self.seed)  # its clustering has no seed of its own
-        model = MOE(allow=["LS"])
-        model.set_training_values(Z, target[:, None])
+        # Test rows serve to choose the kind of expert; of one kind, they need not be kept aside.
+        rows = {"xt": Z, "yt": target[:, None], "xtest": Z, "ytest": target[:, None]}
+        model = MOE(allow=["LS"], **rows)
         with open(devnull, "w") as nowhere, redirect_stdout(nowhere):
             model.train()
         return model
