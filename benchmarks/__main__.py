@@ -16,6 +16,7 @@ COMMANDS = {
     "first_look": "the mixture against one expert and against an average of as many experts",
     "gates": "which gate: log density and seconds of mixtures that differ in it alone",
     "hierarchy": "a tree of gates beside a flat one: accuracy, and what there is to read",
+    "numbers": "the number of experts: found, or searched for on a grid",
     "shift": "a mixture that keeps up with data in time order, in several ways",
     "sparse": "what sparse routing costs as the number of experts grows",
     "speed": "what a fit costs, beside the least it could cost and beside its rivals",

@@ -104,7 +104,7 @@ def _first_splits(n_rows: int, split: int) -> np.ndarray:
     generator = np.random.RandomState(1)
     for _ in range(split + 1):
         order = generator.choice(n_rows, n_rows, replace=False)
-    return order[round(0.9 * n_rows) :]
+    return np.sort(order[round(0.9 * n_rows) :])
 
 
 def _drawn(table: Table, max_train: int, seed: int) -> tuple[Table, Table]:

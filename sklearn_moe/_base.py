@@ -5,6 +5,8 @@ from __future__ import annotations
 import copy
 import warnings
 from abc import abstractmethod
+from collections.abc import Callable
+from functools import partial
 from numbers import Integral, Real
 from typing import Any
 
@@ -20,7 +22,8 @@ from sklearn.utils.metadata_routing import (
 )
 
 from ._em import EMRule
-from ._fitting import Fit, failure_text, fitted_attributes, run_fit, verdict_text
+from ._fitting import Fit, Wishes, failure_text, fitted_attributes, run_fit, verdict_text
+from ._growth import MOST_EXPERTS, check_growth
 from ._initialization import Start, beside_shared, named_starts
 from ._nesting import unfold
 from ._numeric import Array
@@ -49,13 +52,15 @@ from .families import Family
 from .gates import resolve_gate
 from .starts import STARTS
 
+RecipeAndTrial = tuple[Recipe, Specialisation | None]
+
 
 class BaseMixtureOfExperts(Queries, MetaEstimatorMixin, BaseComposition):
     """Base of the two estimators; not for use."""
 
     _parameter_constraints = {
         "experts": [HasMethods(["fit"]), list, None],
-        "n_experts": [Interval(Integral, 1, None, closed="left")],
+        "n_experts": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"})],
         "gate": [HasMethods(["fit"]), None],
         "top_k": [Interval(Integral, 1, None, closed="left"), None],
         "shared_expert": [HasMethods(["fit"]), None],
@@ -114,12 +119,14 @@ class BaseMixtureOfExperts(Queries, MetaEstimatorMixin, BaseComposition):
         shape = copy.copy(self)
         training = self._validate_training(shape, X, y, sample_weight, fit_params)
         with open_workers(self.n_jobs) as workers:
-            recipe, trial = self._make_recipe(training)
+            recipes = self._recipes(training)
+            recipe, trial = recipes(self._first_number())
             starts = self._starts(X, y, training, recipe)
             rule = EMRule(self.max_iter, self.tol, monotone=training.splits is None)
             reporter = Reporter(type(self).__name__, self.verbose)
-            plan = run_fit(training, recipe, starts, rule, reporter, self.verdict, trial)
-            fit = workers.follow(plan)
+            others = recipes if self._grows else None
+            wishes = Wishes(rule, reporter, self.verdict, trial, others)
+            fit = workers.follow(run_fit(training, recipe, starts, wishes))
         self._store(shape, fit)
         self._warn(fit)
         return self
@@ -135,8 +142,36 @@ class BaseMixtureOfExperts(Queries, MetaEstimatorMixin, BaseComposition):
         parts = X, y, target, weight, classes, self.cv, params
         return make_training(*parts, all_classes=self._wants_all_classes())
 
-    def _make_recipe(self, training: Training) -> tuple[Recipe, Specialisation | None]:
-        unfolded = unfold(self, training.params)
+    @property
+    def _grows(self) -> bool:
+        """Whether the number of experts is to be found."""
+        return self.n_experts == "auto" and not isinstance(self.experts, list)
+
+    def _first_number(self) -> int:
+        """The number of clones that a fit begins with."""
+        if not self._grows:
+            return self.n_experts
+        if self.warm_start and len(getattr(self, "experts_", ())) > 2:
+            return len(self.experts_) - (self.shrinkage_ is not None)
+        given = isinstance(self.init, str) or callable(self.init)
+        return 2 if given else np.shape(self.init)[-1]
+
+    def _recipes(self, training: Training) -> Callable[[int], RecipeAndTrial]:
+        """Recipes by number of clones; those of one fit have the same seeds."""
+        if not self._grows:
+            return partial(self._make_recipe, training, None)
+        check_growth(self, training.splits is not None)
+        return partial(self._make_recipe, training, self._seeds(MOST_EXPERTS + 1))
+
+    def _seeds(self, n_experts: int) -> NDArray:
+        """Seeds of the gate and of the experts, in this order."""
+        limit = np.iinfo(np.int32).max
+        return check_random_state(self.random_state).randint(limit, size=n_experts + 1)
+
+    def _make_recipe(
+        self, training: Training, seeds: NDArray | None, n_experts: int
+    ) -> RecipeAndTrial:
+        unfolded = unfold(self, training.params, n_experts)
         named, params = unfolded.leaves, unfolded.params
         n_rows = len(training.data.distinct)
         if len(named) > n_rows:
@@ -144,9 +179,8 @@ class BaseMixtureOfExperts(Queries, MetaEstimatorMixin, BaseComposition):
                 f"n_samples={n_rows} (distinct, of positive weight) should be >= n_experts="
                 f"{len(named)}. Use fewer experts."
             )
-        limit = np.iinfo(np.int32).max
-        seeds = check_random_state(self.random_state).randint(limit, size=len(named) + 1)
-        templates = make_templates(named, seeds[1:], params, self.cv)
+        seeds = self._seeds(len(named)) if seeds is None else seeds[: len(named) + 1]
+        templates = make_templates(named, list(seeds[1:]), params, self.cv)
         shared = self.shared_expert is not None
         how, trial = specialisations(
             self.min_responsibility,
@@ -206,11 +240,11 @@ class BaseMixtureOfExperts(Queries, MetaEstimatorMixin, BaseComposition):
         templates, kept = fit.recipe.templates, fit.mixture.members
         if fit.trouble:
             warnings.warn(fit.trouble, UserWarning, stacklevel=5)
-        if fit.verdict.is_against:
+        if fit.verdict.is_against and not fit.grew:
             warnings.warn(verdict_text(fit.verdict, len(templates)), UserWarning, stacklevel=5)
             return
         lost = [template.name for k, template in enumerate(templates) if k not in kept]
-        if lost:
+        if lost and not fit.grew:
             message = (
                 f"Experts {lost} lost their rows twice and were removed: n_experts_={len(kept)} of "
                 f"{len(templates)}. Use fewer experts, or another init."
@@ -255,13 +289,17 @@ class BaseMixtureOfExperts(Queries, MetaEstimatorMixin, BaseComposition):
         """
         return self._set_params("experts", **params)
 
-    def _named_experts(self) -> list[tuple[str, Any]]:
-        """Names and templates of the experts, however they were given, the shared one last."""
+    def _named_experts(self, n_experts: int | None = None) -> list[tuple[str, Any]]:
+        """Names and templates of the experts, however they were given, the shared one last.
+
+        Where the number of clones is to be found, `n_experts` of as many as there can be.
+        """
         if isinstance(self.experts, list):
             named = [(name, expert) for name, expert in self.experts if expert != "drop"]
         else:
             expert = self._default_expert() if self.experts is None else self.experts
-            named = [(f"expert{k}", expert) for k in range(self.n_experts)]
+            most = MOST_EXPERTS if self._grows else self.n_experts
+            named = [(f"expert{k}", expert) for k in range(n_experts or most)]
         if self.shared_expert is not None:
             named.append(("shared_expert", self.shared_expert))
         return named
@@ -309,7 +347,8 @@ class BaseMixtureOfExperts(Queries, MetaEstimatorMixin, BaseComposition):
         return tags
 
     def _sk_visual_block_(self) -> Any:
-        names, experts = zip(*self._named_experts(), strict=True)
+        shown = self._named_experts(1 if self._grows else None)
+        names, experts = zip(*shown, strict=True)
         gate = VisualBlock(
             "parallel", [resolve_gate(self.gate)], names=["gate"], dash_wrapped=False
         )

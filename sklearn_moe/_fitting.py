@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -10,6 +12,7 @@ from sklearn import config_context
 
 from ._baseline import Baseline, fit_baseline
 from ._em import EMResult, EMRule, run_em
+from ._growth import Walk, grow
 from ._initialization import Race, Start, race
 from ._mixture import FittedMixture, MixtureModel, MixtureState
 from ._numeric import Array
@@ -18,7 +21,7 @@ from ._progress import Reporter
 from ._recipe import Recipe
 from ._specialisation import Specialisation
 from ._training import Training
-from ._verdict import UNKNOWN, Verdict, judge, run_witnessed
+from ._verdict import UNKNOWN, Stage, Verdict, call_witnesses, judge, run_witnessed
 
 # Distinct rows of a table on which starts race. They show which kind of start is best.
 RACE_ROWS = 5000
@@ -36,76 +39,109 @@ class Fit:
     state: MixtureState
     lower_bound: float
     verdict: Verdict
-    trouble: str | None
+    walk: Walk
+    alone: bool
+    grew: bool
+
+    @property
+    def trouble(self) -> str | None:
+        """Why there is no verdict, if a witness failed."""
+        return self.walk.stages[0].trouble
 
     @property
     def pooling(self) -> Array:
         """Parts (K,) of their weight that rows gave to the experts; nothing to one alone."""
         pooling = self.recipe.specialisation.of(self.mixture.members).pooling
-        return np.zeros(1) if self.verdict.is_against else pooling
+        return np.zeros(1) if self.alone else pooling
 
 
-def run_fit(
-    training: Training,
-    recipe: Recipe,
-    starts: list[Start],
-    rule: EMRule,
-    reporter: Reporter,
-    verdict: bool,
-    trial: Specialisation | None = None,
-) -> Plan[Fit]:
-    """Race the starts, finish the best one, judge it if asked; fit what is kept to all rows.
+@dataclass(frozen=True)
+class Wishes:
+    """What the user wants of a fit: when EM stops, whether it is judged, who hears of it.
 
-    `trial` is how the experts might specialise instead, which the winner of the race tries.
+    `trial` is how the experts might specialise instead, which the winner of the race tries;
+    `recipes` are those for other numbers of experts, if the number is to be found.
     """
-    data, splits, said, trouble = training.data, training.splits, None, None
+
+    rule: EMRule
+    reporter: Reporter
+    verdict: bool
+    trial: Specialisation | None = None
+    recipes: Callable[[int], tuple[Recipe, Specialisation | None]] | None = None
+
+
+def run_fit(training: Training, recipe: Recipe, starts: list[Start], wishes: Wishes) -> Plan[Fit]:
+    """Race the starts, finish the best one, judge it if asked; fit what is kept to all rows."""
+    data, grows = training.data, wishes.recipes is not None
     baseline = Baseline("", np.zeros(data.n_samples))
-    is_needed = verdict or any(start.is_surprised for start in starts)
+    is_needed = wishes.verdict or grows or any(start.is_surprised for start in starts)
     if is_needed:
-        baseline = yield from fit_baseline(recipe, data, splits)
+        baseline = yield from fit_baseline(recipe, data, training.splits)
     # The baseline has shown the experts' parameters to be valid; the next hundred fits trust them.
     with config_context(skip_parameter_validation=is_needed):
-        recipe, model, heat = yield from _heats(
-            training, recipe, starts, trial, baseline, rule, reporter
-        )
-        if verdict:
-            result, said, trouble = yield from run_witnessed(
-                model, recipe, heat, rule, reporter.iteration
-            )
-        else:
-            result = yield from run_em(model, heat.winner, rule, reporter.iteration)
-        judgement = judge(baseline, result, said, data) if verdict else UNKNOWN
-        if judgement.is_against:
+        recipe, model, heat = yield from _heats(training, recipe, starts, baseline, wishes)
+        first = yield from _first_stage(recipe, model, heat, wishes)
+        walk = Walk(baseline, data, [first])
+        kept: Stage | None = first
+        if wishes.recipes is not None:
+            recipes = partial(_of_number, wishes, recipe)
+            kept = yield from grow(walk, recipes, wishes.rule, wishes.reporter)
+        result = (first if kept is None else kept).result
+        judgement = judge(baseline, result, walk.said(), data) if wishes.verdict else UNKNOWN
+        alone = kept is None or judgement.is_against
+        if kept is None or alone:
             mixture, state, bound = yield from _one_expert(recipe, training, baseline)
         else:
-            state, bound = result.state, result.lower_bound
-            if model.wanders:
-                state, bound = model.settled(state)
-            mixture = yield from model.finish(state)
-    reporter.end(result)
-    return Fit(training, recipe, heat, result, mixture, state, bound, judgement, trouble)
+            recipe = kept.recipe
+            mixture, state, bound = yield from _all_experts(kept)
+    wishes.reporter.end(result)
+    return Fit(training, recipe, heat, result, mixture, state, bound, judgement, walk, alone, grows)
+
+
+def _first_stage(recipe: Recipe, model: MixtureModel, heat: Race, wishes: Wishes) -> Plan[Stage]:
+    """EM from the winning start, led by witnesses if it is to be judged."""
+    rule, data = wishes.rule, model.data
+    splits = model.splits if wishes.verdict else None
+    witnesses = call_witnesses(recipe, data, splits, heat.start)
+    parts = recipe, model, heat.resp, witnesses, rule, wishes.reporter.iteration
+    return (yield from run_witnessed(*parts, ahead=heat.winner))
+
+
+def _of_number(wishes: Wishes, recipe: Recipe, n_experts: int) -> Recipe:
+    """The recipe for another number of experts, who pool if those of `recipe` do."""
+    assert wishes.recipes is not None
+    other, trial = wishes.recipes(n_experts)
+    pools = wishes.trial is not None and recipe.specialisation is wishes.trial
+    return replace(other, specialisation=trial) if pools and trial is not None else other
+
+
+def _all_experts(stage: Stage) -> Plan[tuple[FittedMixture, MixtureState, float]]:
+    """The mixture of a finished run, its state and its bound."""
+    state, bound = stage.result.state, stage.result.lower_bound
+    if stage.model.wanders:
+        state, bound = stage.model.settled(state)
+    return (yield from stage.model.finish(state)), state, bound
 
 
 def _heats(
     training: Training,
     recipe: Recipe,
     starts: list[Start],
-    trial: Specialisation | None,
     baseline: Baseline,
-    rule: EMRule,
-    reporter: Reporter,
+    wishes: Wishes,
 ) -> Plan[tuple[Recipe, MixtureModel, Race]]:
     """The race of the starts and the `trial` of its winner, on a sample if the table is large."""
     data, splits, rows = training.data, training.splits, training.sample(RACE_ROWS)
     if rows is None or len(starts) == 1:
         model = recipe.build(data, splits)
-        heat = yield from race(model, recipe, starts, baseline.surprise, rule, reporter.start)
-        if trial is None:
+        hear = wishes.reporter.start
+        heat = yield from race(model, recipe, starts, baseline.surprise, wishes.rule, hear)
+        if wishes.trial is None:
             return recipe, model, heat
-        return (yield from _better_pooled(recipe, model, heat, trial, rule))
+        return (yield from _better_pooled(recipe, model, heat, wishes.trial, wishes.rule))
     part = training.take(rows)
     recipe_there, _, heat = yield from _heats(
-        part, recipe.take(rows, data.n_samples), starts, trial, baseline.take(rows), rule, reporter
+        part, recipe.take(rows, data.n_samples), starts, baseline.take(rows), wishes
     )
     recipe = replace(recipe, specialisation=recipe_there.specialisation)
     model = recipe.build(data, splits)
@@ -151,6 +187,7 @@ def fitted_attributes(fit: Fit) -> dict[str, Any]:
         "expert_mass_": mixture.expert_mass,
         "shrinkage_": mixture.shrinkage,
         "top_k_": fit.recipe.top_k,
+        "n_experts_path_": fit.walk.path() if fit.grew else None,
         "n_iter_": result.n_iter,
         "converged_": result.converged,
         "lower_bound_": fit.lower_bound,

@@ -32,8 +32,10 @@ class Unfolded:
     params: dict[str, dict]
 
 
-def unfold(mixture: Any, params: dict[str, dict]) -> Unfolded:
+def unfold(mixture: Any, params: dict[str, dict], n_experts: int | None = None) -> Unfolded:
     """The flat mixture that `mixture` stands for; `params` are the metadata of its parts.
+
+    `n_experts` is the number of its clones, if the mixture does not say it itself.
 
     An expert of a mixture named `branch` goes by `branch/expert`. A shared expert is no branch: if
     it is a mixture, it is fitted by itself.
@@ -42,7 +44,7 @@ def unfold(mixture: Any, params: dict[str, dict]) -> Unfolded:
     sizes: list[int] = []
     within: list[Any] = []
     known = dict(params)
-    for name, expert in mixture._named_experts():
+    for name, expert in mixture._named_experts(n_experts):
         if not is_mixture(expert) or name == "shared_expert":
             leaves.append((name, expert))
             sizes.append(1)
@@ -70,6 +72,11 @@ def is_mixture(expert: Any) -> bool:
 def _check_branch(mixture: Any, name: str, branch: Any) -> None:
     """Raise if a branch asks for another model than the whole: it has no fit of its own."""
     branch._validate_params()
+    if branch._grows:
+        raise ValueError(
+            f"Expert {name!r} is a mixture with n_experts='auto', but branches of a hierarchy are "
+            "fitted together. Give it a number of experts."
+        )
     usual = type(branch)().get_params(deep=False)
     whole, own = mixture.get_params(deep=False), branch.get_params(deep=False)
     for param in (*ONE_FOR_ALL, *OF_THE_WHOLE):

@@ -26,6 +26,13 @@ class Reporter:
             bound = result.lower_bounds[-1]
             print(f"[{self.owner}] iteration {result.n_iter}: bound {bound:.5f}", flush=True)
 
+    def number(self, n_experts: int, gain: float, stderr: float) -> None:
+        """Report how much better than one expert a number of experts explains unseen rows."""
+        if self.verbose >= 1:
+            print(
+                f"[{self.owner}] {n_experts} experts: gain {gain:.4f} +- {stderr:.4f}", flush=True
+            )
+
     def end(self, result: EMResult) -> None:
         """Report how the run ended."""
         if self.verbose >= 1:

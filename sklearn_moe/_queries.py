@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ._information import InformationCriteria, count_estimator, criteria_of, uncountable
 from ._numeric import Array, log_normalize, weighted_mean
 from ._predictions import predict_acting, predict_bank
 from ._routing import Routing, log_gate_of, route
@@ -17,18 +18,20 @@ from ._shrinkage import shrunk
 from ._usage import usage_of
 from ._validation import check_consistent_length, check_is_fitted, check_table, check_weight
 from .families import Family
-from .gates import SoftmaxGate, next_gate
+from .gates import SoftmaxGate, last_step, next_gate
 
 
 class Queries(ABC):
     """Queries that the two estimators share; not for use."""
 
     experts_: list[Any]
+    expert_names_: list[str]
     gate_: Any
     dispersions_: Array
     shrinkage_: Array | None
     top_k_: int | None
     top_k: int | None
+    cv: Any
 
     @abstractmethod
     def _encode_target(self, y: Any) -> NDArray:
@@ -151,6 +154,75 @@ class Queries(ABC):
             Natural logarithm of p(y given x).
         """
         return log_normalize(self._log_joint(X, y)[1])[1]
+
+    def information_criteria(
+        self, X: Any, y: Any, sample_weight: Any = None
+    ) -> InformationCriteria:
+        """AIC, BIC and ICL of the mixture, if the parameters of all its parts can be counted.
+
+        They can for linear experts (those with `coef_` and `intercept_` once fitted) and dummies,
+        under any noise law, with a gate of type `SoftmaxGate`, `ConstantGate`, `GaussianGate`, a
+        tree of these, or a linear classifier; also at the end of pipelines, of which what the
+        earlier steps have learnt is not counted. A classifier counts as a multinomial one.
+
+        The criteria are meant for fits in sample (``cv=None``) and the rows of the fit: the
+        log-likelihood is that of the final experts on the rows given. Penalised coefficients are
+        counted as if they were free, so that the number is an upper bound of the effective one.
+        For everything else there is `heldout_log_prob_`.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix, frame} of shape (n_samples, n_features)
+            Rows.
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+            Their targets.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights of the rows, none negative.
+
+        Returns
+        -------
+        criteria : InformationCriteria
+            With `log_likelihood`, `n_parameters`, `n_samples` (the sum of the weights), `aic`,
+            `bic` and `icl`. Of the last three lower is better.
+
+        Raises
+        ------
+        ValueError
+            If the parameters of a part cannot be counted.
+
+        References
+        ----------
+        C. Biernacki, G. Celeux and G. Govaert, "Assessing a mixture model for clustering with the
+        integrated completed likelihood", IEEE Transactions on Pattern Analysis and Machine
+        Intelligence 22(7), 2000 (ICL).
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from sklearn_moe import MixtureOfExpertsRegressor
+        >>> rng = np.random.default_rng(0)
+        >>> X = rng.normal(size=(300, 1))
+        >>> y = np.abs(X[:, 0]) + 0.2 * rng.normal(size=300)
+        >>> mixture = MixtureOfExpertsRegressor(n_experts=2, cv=None, random_state=0).fit(X, y)
+        >>> mixture.information_criteria(X, y).n_parameters  # two lines, two variances, a gate
+        8
+        """
+        check_is_fitted(self)
+        n_parameters = self._count_parameters()
+        log_joint = self._log_joint(X, y)[1]
+        return criteria_of(log_joint, check_weight(sample_weight, X), n_parameters)
+
+    def _count_parameters(self) -> int:
+        """Free parameters of experts, gate, noise law and what draws to a shared expert."""
+        by_row = getattr(self, "dispersion_experts_", None)
+        if by_row is not None:
+            raise uncountable("dispersion_estimator", by_row[0])
+        named = zip(self.expert_names_, self.experts_, strict=True)
+        experts = sum(count_estimator(expert, f"expert {name!r},") for name, expert in named)
+        law = self._family.in_sample_law() if self.cv is None else self._family
+        drawn = 0 if self.shrinkage_ is None else len(self.shrinkage_) - 1
+        gate = last_step(self.gate_).count_parameters()
+        return experts + gate + law.count_parameters(self._dispersion) + drawn
 
     def with_top_k(self, top_k: int | None) -> Any:
         """The same fitted mixture, of which another number of experts act on a row.

@@ -36,9 +36,10 @@ class MixtureOfExpertsRegressor(RegressorMixin, Forecasts):
         One estimator, cloned `n_experts` times, or a list of named ones, which may differ in kind
         (`"drop"` leaves one out). Any scikit-learn regressor will do: pipelines, searches,
         ensembles, another mixture. None stands for ``Ridge()``.
-    n_experts : int, default=2
+    n_experts : int or "auto", default=2
         Number of experts where one estimator is cloned; ignored for a list. 1 is legal: the
-        mixture then is the expert alone.
+        mixture then is the expert alone. `"auto"` splits experts, from two on, and merges them, as
+        unseen rows ask for; it keeps the smallest number within a standard error of the best.
     gate : gate, classifier or Pipeline, default=None
         What gives the probabilities of the experts: None for ``SoftmaxGate()``, another gate, any
         classifier with `predict_proba` (fitted by weighted row expansion), or a pipeline that ends
@@ -145,6 +146,8 @@ class MixtureOfExpertsRegressor(RegressorMixin, Forecasts):
     n_experts_ : int
         Number of experts left; an expert that loses its rows twice is removed. 1 if one expert
         alone was found to be better (see `verdict`).
+    n_experts_path_ : dict of int to float, or None
+        Mean log density of unseen rows by number of experts, if `n_experts` is `"auto"`.
     expert_mass_ : ndarray of shape (n_experts_,)
         Responsibilities times sample weights, summed over the training rows.
     load_ : ndarray of shape (n_experts_,)

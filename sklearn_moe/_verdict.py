@@ -14,7 +14,7 @@ tables two folds hold rows enough, and the others have no witness.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
@@ -26,7 +26,7 @@ from ._baseline import Baseline
 from ._em import EMResult, EMRule, run_em
 from ._experts import Data
 from ._folds import Splits, keep_rows
-from ._initialization import Race, Start, surprise_of
+from ._initialization import Start, surprise_of
 from ._mixture import MixtureExpectation, MixtureModel, MixtureState
 from ._numeric import Array, clustered_stderr, log_normalize
 from ._plans import Plan, do, together
@@ -34,6 +34,9 @@ from ._recipe import Recipe
 from ._validation import take_rows
 
 T = TypeVar("T")
+OnIteration = Callable[[EMResult], bool | None]
+# From an expectation to first responsibilities for a recipe with another number of experts.
+Move = Callable[[Recipe, Data, MixtureExpectation], Array]
 
 # Iterations without a better score. Witnesses are dear, and the more iterations there are to choose
 # from, the more luck is in the best score.
@@ -62,30 +65,60 @@ class Verdict:
 UNKNOWN = Verdict(np.nan, np.nan, np.nan)
 
 
-def run_witnessed(
-    model: MixtureModel,
-    recipe: Recipe,
-    heat: Race,
-    rule: EMRule,
-    on_iteration: Callable[[EMResult], bool | None],
-) -> Plan[tuple[EMResult, Array | None, str | None]]:
-    """Run EM from the winning start, led by witnesses where rows can be held out.
+@dataclass(frozen=True, eq=False)
+class Stage:
+    """A finished run of EM with some number of experts.
 
-    Also returns what the witnesses said: the log density of each fold's rows (n_iter, F), summed;
-    and why there are none, if one of them failed.
+    `said` is what its witnesses said: the log density of each fold's rows (n_iter, F), summed.
+    Without witnesses it is None, and `trouble` is why, if one of them failed.
     """
-    trouble = None
-    if model.splits is not None and len(recipe.templates) > 1:
-        try:
-            witnesses = yield from call_witnesses(recipe, model.data, model.splits, heat.start)
-            witnessed = WitnessedModel(model, witnesses)
+
+    recipe: Recipe
+    model: MixtureModel
+    result: EMResult
+    said: Array | None = None
+    witnesses: Sequence[Witness] = ()
+    trouble: str | None = None
+
+    @property
+    def n_experts(self) -> int:
+        """Number of experts left that the gate chooses from."""
+        return len(self.result.expectation.members) - self.recipe.shared
+
+    @property
+    def unseen(self) -> Array:
+        """Log density (n,) of unseen rows: NaN where no witness was asked, out of fold without."""
+        expectation = self.result.expectation
+        held_out = expectation.held_out
+        return expectation.log_evidence if held_out is None else held_out
+
+
+def run_witnessed(
+    recipe: Recipe,
+    model: MixtureModel,
+    resp: Array,
+    witnesses: Plan[list[Witness]],
+    rule: EMRule,
+    on_iteration: OnIteration,
+    ahead: EMResult | None = None,
+) -> Plan[Stage]:
+    """Run EM from first responsibilities, led by the witnesses that are called, if any come.
+
+    Without witnesses it may go on from a run that is already `ahead`.
+    """
+    begun, trouble = model.expect(resp), None
+    try:
+        called = yield from witnesses
+        if called:
+            witnessed = WitnessedModel(model, called)
             patient = replace(rule, patience=PATIENCE)
-            result = yield from run_em(witnessed, model.expect(heat.resp), patient, on_iteration)
-            return result, np.array(witnessed.said), None
-        except WitnessError as error:
-            # The fit itself is sound; only a witness, who works on fewer rows, has failed.
-            trouble = f"No verdict: {error}"
-    return (yield from run_em(model, heat.winner, rule, on_iteration)), None, trouble
+            result = yield from run_em(witnessed, begun, patient, on_iteration)
+            return Stage(recipe, model, result, np.array(witnessed.said), called)
+    except WitnessError as error:
+        # The fit itself is sound; only a witness, who works on fewer rows, has failed.
+        trouble = f"No verdict: {error}"
+    result = yield from run_em(model, begun if ahead is None else ahead, rule, on_iteration)
+    return Stage(recipe, model, result, trouble=trouble)
 
 
 def judge(baseline: Baseline, result: EMResult, said: Array | None, data: Data) -> Verdict:
@@ -124,6 +157,7 @@ class WitnessedModel:
         self.model, self.witnesses = model, witnesses
         self.held_out = np.full(model.data.n_samples, np.nan)
         self.said: list[list[float]] = []
+        self.best = -np.inf
 
     def m_step(self, expectation: MixtureExpectation) -> Plan[MixtureState]:
         """That of the model, while the witnesses go one iteration further."""
@@ -140,6 +174,10 @@ class WitnessedModel:
         self.said.append([float(held_out[w.test] @ weight[w.test]) for w in self.witnesses])
         heard = sum(float(weight[w.test].sum()) for w in self.witnesses)
         score = sum(self.said[-1]) / heard
+        if score > self.best:
+            self.best = score
+            for witness in self.witnesses:
+                witness.best = witness.expectation
         return replace(self.model.e_step(state), score=score, held_out=held_out)
 
     def kept(self, state: MixtureState) -> MixtureState:
@@ -148,9 +186,13 @@ class WitnessedModel:
 
 
 class Witness:
-    """EM on all folds but one, and the score of that one."""
+    """EM on all folds but one, and the score of that one; an heir goes on from its `best`."""
+
+    expectation: MixtureExpectation
+    best: MixtureExpectation
 
     def __init__(self, recipe: Recipe, data: Data, splits: Splits, fold: int) -> None:
+        self.whole, self.fold = splits, fold
         self.train, self.test = splits[fold]
         self.recipe = recipe.take(self.train, data.n_samples)
         self.X, self.target = take_rows(data.X, self.test), data.target[self.test]
@@ -175,13 +217,29 @@ class Witness:
         return log_normalize(log_gate + log_prob)[1]
 
 
-def call_witnesses(recipe: Recipe, data: Data, splits: Splits, start: Start) -> Plan[list[Witness]]:
-    """Witnesses for the folds that need one, with their start."""
+def call_witnesses(
+    recipe: Recipe, data: Data, splits: Splits | None, start: Start
+) -> Plan[list[Witness]]:
+    """Witnesses for the folds that need one, with their start; none where no row is held out."""
+    if splits is None or len(recipe.templates) == 1:
+        return []
     with _as_witness_error():
         folds = range(n_witnesses(data, splits))
         witnesses = [Witness(recipe, data, splits, fold) for fold in folds]
     yield from together(*(_excused(witness.begin(start)) for witness in witnesses))
     return witnesses
+
+
+def call_heirs(stage: Stage, recipe: Recipe, move: Move) -> Plan[list[Witness]]:
+    """Witnesses of the same folds for another recipe, who `move` on from those of `stage`."""
+    heirs = []
+    for old in stage.witnesses:
+        with _as_witness_error():
+            heir = Witness(recipe, stage.model.data, old.whole, old.fold)
+        job = do(move, heir.recipe, heir.model.data, old.best)
+        heir.expectation = heir.model.expect((yield from _excused(job)))
+        heirs.append(heir)
+    return heirs
 
 
 def n_witnesses(data: Data, splits: Splits) -> int:

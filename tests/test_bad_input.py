@@ -51,6 +51,7 @@ WRONG = [
     ("n_experts", 0),
     ("n_experts", 1.5),
     ("n_experts", "many"),
+    ("n_experts", "Auto"),
     ("n_experts", None),
     *[("gate", value) for value in (3, "softmax", LinearSVC(), LogisticRegression)],
     ("gate", StandardScaler()),

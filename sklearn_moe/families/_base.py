@@ -32,6 +32,10 @@ class Family(ABC):
     def attributes(self, dispersion: Array) -> dict[str, Any]:
         """The dispersions as fitted attributes of the estimator."""
 
+    @abstractmethod
+    def count_parameters(self, dispersion: Array) -> int:
+        """How many numbers of the dispersions were estimated, for information criteria."""
+
     def latent_weights(self, y: Array, mean: Array, dispersion: Array) -> Array | None:
         """Weights (n, K) of rows in the next fits of the experts; None where all weigh the same."""
         return None

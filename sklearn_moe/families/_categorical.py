@@ -85,6 +85,10 @@ class Categorical(Family):
         """The law whose shares stay at their floor, and its temperatures at one."""
         return replace(self, in_sample=True)
 
+    def count_parameters(self, dispersion: Array) -> int:
+        """Shares and temperatures, none of which is estimated in sample."""
+        return 0 if self.in_sample else int(dispersion.size)
+
     def attributes(self, dispersion: Array) -> dict[str, Any]:
         """Smoothing shares (K,) and temperatures (K,) or None."""
         share, temperature = self._parts(dispersion)

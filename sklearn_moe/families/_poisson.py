@@ -17,6 +17,11 @@ from ._real import CountFamily
 class Poisson(CountFamily):
     """Poisson law around the expert's output; it has no dispersion, which is reported as one."""
 
+    @property
+    def n_estimated(self) -> int:
+        """None."""
+        return 0
+
     def frozen(self, mean: Array, *law: Array) -> Any:
         """The law as a frozen distribution of scipy."""
         return stats.poisson(np.broadcast_to(mean, np.broadcast_shapes(mean.shape, law[0].shape)))

@@ -174,6 +174,18 @@ class RealFamily(Family):
         return replace(self, target_mean=mean, target_variance=variance)
 
     @property
+    def n_estimated(self) -> int:
+        """How many of its parameters the law estimates; all by default."""
+        return self.n_parameters
+
+    def count_parameters(self, dispersion: Array) -> int:
+        """Numbers estimated: of each expert and output, or output; none for a point mass."""
+        estimated = dispersion[..., 0] != 0
+        if self.shared:
+            estimated = estimated.any(axis=0)
+        return self.n_estimated * int(np.count_nonzero(estimated))
+
+    @property
     def pools_dispersion(self) -> bool:
         """Whether all experts have the same dispersion."""
         return self.shared

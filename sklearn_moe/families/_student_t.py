@@ -61,6 +61,11 @@ class StudentT(RealFamily):
                 "estimate it; for more use family='gaussian'."
             )
 
+    @property
+    def n_estimated(self) -> int:
+        """The scale, and the degrees of freedom if they are not given."""
+        return 2 if self.df is None else 1
+
     def frozen(self, mean: Array, *law: Array) -> Any:
         """The law as a frozen distribution of scipy."""
         return stats.t(law[1], mean, np.sqrt(law[0]))

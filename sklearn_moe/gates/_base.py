@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from sklearn.base import BaseEstimator
 
+from .._information import uncountable
 from .._numeric import Array
 from ._table import GateTable
 
@@ -53,6 +54,21 @@ class Gate(BaseEstimator):
             The penalty at the fitted parameters; 0 for gates without one.
         """
         return 0.0
+
+    def count_parameters(self) -> int:
+        """Number of free parameters of the fitted gate, for information criteria.
+
+        Returns
+        -------
+        count : int
+            The number, for gates that have one.
+
+        Raises
+        ------
+        ValueError
+            If the gate has none, as it is unless a gate says otherwise.
+        """
+        raise uncountable("gate", self)
 
     def fit_table(
         self,

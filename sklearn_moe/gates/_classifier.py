@@ -8,6 +8,7 @@ import numpy as np
 from sklearn.base import clone
 
 from .._content import content_ids, row_hashes
+from .._information import count_estimator
 from .._numeric import Array, safe_log
 from .._validation import check_is_fitted, get_tags, n_rows, take_rows
 from .._weighting import fit_weighted
@@ -67,6 +68,10 @@ class ClassifierGate(Gate):
         proba[:, self.classifier_.classes_] = self.classifier_.predict_proba(X)
         proba = (1.0 - self.floor_) * proba + self.floor_ / self.n_experts_
         return safe_log(proba / proba.sum(axis=1, keepdims=True))
+
+    def count_parameters(self) -> int:
+        """Number of free parameters of the classifier, if it is a linear one."""
+        return count_estimator(self.classifier_, "gate")
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

@@ -54,6 +54,16 @@ class ConstantGate(Gate):
         """
         return np.tile(safe_log(self.mixing_proportions_), (n_rows(X), 1))
 
+    def count_parameters(self) -> int:
+        """Number of free parameters.
+
+        Returns
+        -------
+        count : int
+            One less than there are experts.
+        """
+        return len(self.mixing_proportions_) - 1
+
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = True

@@ -191,6 +191,19 @@ class GaussianGate(EncodedGate):
         check_is_fitted(self, "encoder_")
         return log_normalize(self._log_joint(self.encoder_.transform(X)))[1]
 
+    def count_parameters(self) -> int:
+        """Number of free parameters.
+
+        Returns
+        -------
+        count : int
+            Those of the joint law of features and expert: mixing proportions, means and
+            covariances. The gate probabilities alone could be written with fewer.
+        """
+        n_experts, n_used = self.means_.shape
+        spread = n_used if self.covariance_type == "diag" else n_used * (n_used + 1) // 2
+        return n_experts * (1 + n_used + spread) - 1
+
     def _log_joint(self, Z: Any) -> Array:
         """Log of mixing proportion times density (n, K) of encoded rows."""
         joint = experts_first(Z.shape[0], self.n_experts_)

@@ -215,8 +215,17 @@ class HierarchicalGate(Gate):
         penalty : float
             The sum of what the gates of the tree subtract.
         """
-        parts = [self.top_, *(gate for gate in self.within_ if gate is not None)]
-        return sum(last_step(gate).penalty() for gate in parts)
+        return sum(gate.penalty() for gate in self._fitted_parts())
+
+    def count_parameters(self) -> int:
+        """Number of free parameters.
+
+        Returns
+        -------
+        count : int
+            The sum of those of the gates of the tree.
+        """
+        return sum(gate.count_parameters() for gate in self._fitted_parts())
 
     def keeping(self, members: tuple[int, ...], n_experts: int) -> HierarchicalGate:
         """The template for some of the experts: groups shrink, and empty ones disappear.
@@ -295,6 +304,11 @@ class HierarchicalGate(Gate):
         top, within = self._templates()
         for part in [top, *within]:
             part._validate_params()
+
+    def _fitted_parts(self) -> list[Any]:
+        """The fitted gates of the tree; of a pipeline its end."""
+        gates = [self.top_, *self.within_]
+        return [last_step(gate) for gate in gates if gate is not None]
 
     def _named_parts(self) -> dict[str, Any]:
         """The members of a list `within`, by name."""

@@ -196,6 +196,17 @@ class SoftmaxGate(SearchingGate):
         """
         return 0.5 * self.alpha * float((self.coef_**2).sum())
 
+    def count_parameters(self) -> int:
+        """Number of free parameters.
+
+        Returns
+        -------
+        count : int
+            Encoded features plus one, for each expert but one.
+        """
+        n_experts, n_encoded = self.coef_.shape
+        return (n_experts - 1) * (n_encoded + 1)
+
 
 def _coefficients(start: Gate | None, problem: SoftLogit) -> Array | None:
     """Those of a fitted gate, in the basis of the solver, if they are for such a problem."""

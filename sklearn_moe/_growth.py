@@ -1,0 +1,239 @@
+"""How many experts? As many as unseen rows ask for.
+
+The walk begins with two experts. The rows of one of them, the worst explained or the largest, are
+dealt to two, and EM goes on from there with one expert more; so do the witnesses, each with what it
+has come to itself. It ends when `PATIENCE` numbers in a row have not raised what the witnesses say
+of unseen rows by a standard error (without witnesses, the bound). The smallest number that is
+within a standard error of the best is kept, one included, and experts that share their rows are
+merged as long as that costs less than a standard error. Split and merge are those of SMEM (Ueda,
+Nakano, Ghahramani and Hinton, 2000), there moves in sample at a given number.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+from ._baseline import Baseline
+from ._em import EMResult, EMRule, run_em
+from ._experts import Data
+from ._folds import Rows
+from ._initialization import RACE_LENGTH
+from ._mixture import MixtureExpectation
+from ._nesting import is_mixture
+from ._numeric import Array, clustered_stderr
+from ._plans import Plan, do, together
+from ._progress import Reporter
+from ._recipe import Recipe
+from ._verdict import Move, Stage, call_heirs, run_witnessed
+from .gates import HierarchicalGate, last_step
+from .starts import STARTS, StartContext, numeric_features, numeric_target
+
+# Numbers of experts in a row that do not help.
+PATIENCE = 2
+MOST_EXPERTS = 16
+# Distinct rows that an expert needs to be split.
+FEWEST_ROWS = 20
+KINDS = ("ladder", "kmeans_xy", "residual")
+
+Recipes = Callable[[int], Recipe]
+
+
+@dataclass(frozen=True)
+class Split:
+    """The rows of one expert, the worst explained or the largest, are dealt to two by a start."""
+
+    kind: str
+    largest: bool
+
+    def __call__(self, recipe: Recipe, data: Data, at: MixtureExpectation) -> Array:
+        """First responsibilities (n, K + 1) after `at`, an expectation of K experts."""
+        resp = np.exp(at.log_resp)
+        n_routed = resp.shape[1] - recipe.shared
+        leads = resp[:, :n_routed].argmax(axis=1)
+        position = self._position(data, leads, n_routed, at)
+        rows = np.flatnonzero(leads == position)
+        halves = np.full((len(resp), 2), 0.5)
+        if len(rows) >= FEWEST_ROWS:
+            halves[rows] = STARTS[self.kind](_context(recipe, data.take(rows), at, rows))
+        parts = resp[:, [position]] * halves
+        return np.insert(_with(resp, position, parts[:, 0]), n_routed, parts[:, 1], axis=1)
+
+    def _position(self, data: Data, leads: Array, n_routed: int, at: MixtureExpectation) -> int:
+        mass = np.bincount(leads, data.sample_weight, minlength=n_routed)
+        rows = np.bincount(leads[data.distinct], minlength=n_routed)
+        if self.largest or at.log_evidence is None:
+            return int(mass.argmax())
+        surprise = np.bincount(leads, -data.sample_weight * at.log_evidence, minlength=n_routed)
+        mean = np.divide(surprise, mass, out=np.full(n_routed, -np.inf), where=mass > 0)
+        mean[rows < FEWEST_ROWS] = -np.inf
+        return int(mean.argmax()) if np.isfinite(mean).any() else int(mass.argmax())
+
+
+def merge(recipe: Recipe, data: Data, at: MixtureExpectation) -> Array:
+    """First responsibilities (n, K - 1): the two experts that share most of their rows are one."""
+    resp = np.exp(at.log_resp)
+    routed = resp[:, : resp.shape[1] - recipe.shared]
+    gram = routed.T @ (data.sample_weight[:, None] * routed)
+    size = np.sqrt(np.maximum(np.diag(gram), np.finfo(float).tiny))
+    alike = gram / np.outer(size, size)
+    alike[np.tril_indices(len(alike))] = -1.0
+    first, second = np.unravel_index(alike.argmax(), alike.shape)
+    both = _with(resp, int(first), resp[:, first] + resp[:, second])
+    return np.delete(both, second, axis=1)
+
+
+def _with(resp: Array, position: int, column: Array) -> Array:
+    changed = resp.copy()
+    changed[:, position] = column
+    return changed
+
+
+def _context(recipe: Recipe, part: Data, at: MixtureExpectation, rows: Rows) -> StartContext:
+    """What a start may look at to deal the rows of one expert to two."""
+    evidence = np.zeros(len(rows)) if at.log_evidence is None else at.log_evidence[rows]
+    return StartContext(
+        Z=numeric_features(part),
+        T=numeric_target(part),
+        data=part,
+        surprise=lambda: -evidence,
+        n_experts=2,
+        seed=recipe.seed + len(recipe.templates),
+    )
+
+
+@dataclass(frozen=True)
+class Walk:
+    """Fitted numbers of experts, in order, and one expert alone, which stands for the number 1."""
+
+    baseline: Baseline
+    data: Data
+    stages: list[Stage] = field(default_factory=list)
+
+    def scores(self, stage: Stage | None) -> Array:
+        """Log density (n,) of unseen rows, NaN where nobody was asked; of one expert for None."""
+        return self.baseline.log_prob if stage is None else stage.unseen
+
+    def advantage(self, stage: Stage | None, other: Stage | None) -> tuple[float, float]:
+        """How much better `stage` explains unseen rows than `other`, and the standard error."""
+        delta = self.scores(stage) - self.scores(other)
+        heard = ~np.isnan(delta)
+        weight, clusters = self.data.sample_weight[heard], self.data.clusters[heard]
+        mean = float(delta[heard] @ weight) / weight.sum()
+        return mean, clustered_stderr(delta[heard] - mean, weight, clusters)
+
+    def best(self) -> Stage | None:
+        """The best explained number; None for one expert."""
+        best = None
+        for stage in self.stages:
+            if self.advantage(stage, best)[0] > 0:
+                best = stage
+        return best
+
+    def chosen(self) -> Stage | None:
+        """The smallest number that is within a standard error of the best."""
+        best = self.best()
+        for stage in [None, *sorted(self.stages, key=lambda stage: stage.n_experts)]:
+            gain, stderr = self.advantage(best, stage)
+            if stage is best or gain < stderr:
+                return stage
+        return best
+
+    def path(self) -> dict[int, float]:
+        """Mean log density of unseen rows for each number, the better one if it came twice."""
+        weight = self.data.sample_weight
+        alone = float(self.baseline.log_prob @ weight) / weight.sum()
+        found = {1: alone}
+        for stage in self.stages:
+            score = alone + self.advantage(stage, None)[0]
+            found[stage.n_experts] = max(found.get(stage.n_experts, -np.inf), score)
+        return {number: float(score) for number, score in sorted(found.items())}
+
+    def said(self) -> Array | None:
+        """What the witnesses have said of all iterations of all numbers, if there were any."""
+        said = [stage.said for stage in self.stages if stage.said is not None]
+        return np.concatenate(said) if said else None
+
+    def is_over(self) -> bool:
+        """Whether the latest numbers have not helped."""
+        earlier, late = self.stages[:-PATIENCE], self.stages[-PATIENCE:]
+        if len(late) < PATIENCE:
+            return False
+        best = Walk(self.baseline, self.data, earlier).best()
+        gains = [self.advantage(stage, best) for stage in late]
+        return all(gain <= stderr for gain, stderr in gains)
+
+
+def check_growth(mixture: Any, holds_out: bool) -> None:
+    """Raise if the number of experts cannot be found for `mixture`."""
+    remedy = "Give a number of experts."
+    if not holds_out:
+        raise ValueError(
+            f"n_experts='auto' needs rows held out; got cv={mixture.cv!r}. Use cv=5, or compare "
+            "fits of several numbers by their `information_criteria`."
+        )
+    if is_mixture(mixture.experts):
+        raise ValueError(
+            f"n_experts='auto' is not for mixtures as experts; got {mixture.experts}. {remedy}"
+        )
+    if isinstance(last_step(mixture.gate), HierarchicalGate):
+        raise ValueError(
+            f"n_experts='auto' is not for trees of gates; got gate={mixture.gate}. {remedy}"
+        )
+
+
+def grow(walk: Walk, recipes: Recipes, rule: EMRule, reporter: Reporter) -> Plan[Stage | None]:
+    """Go on from the first stage of the walk; what is kept, or None for one expert."""
+    most = min(MOST_EXPERTS, len(walk.data.distinct) // FEWEST_ROWS)
+    while not walk.is_over() and (stage := walk.stages[-1]).n_experts < most:
+        larger = yield from _larger(stage, recipes(stage.n_experts + 1), rule, reporter)
+        if larger is None:
+            break
+        walk.stages.append(larger)
+        reporter.number(larger.n_experts, *walk.advantage(larger, None))
+    kept, before = walk.chosen(), None
+    while kept is not None and kept is not before and kept.n_experts > 2:
+        smaller = yield from _move(kept, recipes(kept.n_experts - 1), merge, rule, reporter)
+        walk.stages.append(smaller)
+        reporter.number(smaller.n_experts, *walk.advantage(smaller, None))
+        kept, before = walk.chosen(), kept
+    return kept
+
+
+def _larger(stage: Stage, recipe: Recipe, rule: EMRule, reporter: Reporter) -> Plan[Stage | None]:
+    """The next stage; None if an expert has too few rows to go on, in the fit or for a witness."""
+    try:
+        split = yield from _best_split(stage, recipe, rule)
+        larger = yield from _move(stage, recipe, split, rule, reporter)
+    except ValueError:
+        return None  # two of these experts could be fitted, so there is nothing else wrong
+    return None if larger.n_experts <= stage.n_experts or larger.trouble else larger
+
+
+def _best_split(stage: Stage, recipe: Recipe, rule: EMRule) -> Plan[Split]:
+    """The split after which a few iterations of EM have come to the highest bound."""
+    model = recipe.build(stage.model.data, stage.model.splits)
+    splits = [Split(kind, largest) for largest in (False, True) for kind in KINDS]
+    at = stage.result.expectation
+    made = yield [(split, (recipe, model.data, at)) for split in splits]
+    runs = [EMResult(model.expect(resp)) for resp in made]
+    for length in (1, RACE_LENGTH):
+        short = replace(rule, max_iter=min(length, rule.max_iter))
+        runs = yield from together(*(run_em(model, run, short) for run in runs))
+        order = sorted(range(len(runs)), key=lambda i: -runs[i].lower_bound)
+        ahead = order[: (len(order) + 1) // 2]
+        splits, runs = [splits[i] for i in ahead], [runs[i] for i in ahead]
+    return splits[0]
+
+
+def _move(
+    stage: Stage, recipe: Recipe, move: Move, rule: EMRule, reporter: Reporter
+) -> Plan[Stage]:
+    """EM with another number of experts, from where `stage` and each of its witnesses has come."""
+    model = recipe.build(stage.model.data, stage.model.splits)
+    resp = yield from do(move, recipe, model.data, stage.result.expectation)
+    heirs = call_heirs(stage, recipe, move)
+    return (yield from run_witnessed(recipe, model, resp, heirs, rule, reporter.iteration))

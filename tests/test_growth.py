@@ -1,0 +1,251 @@
+"""`n_experts="auto"`: the number of experts is found, and every other feature goes with it."""
+
+import pickle
+import warnings
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.base import clone
+from sklearn.ensemble import RandomForestRegressor
+from sklearn.linear_model import LogisticRegression, Ridge
+from sklearn.model_selection import GridSearchCV
+from sklearn.neighbors import KNeighborsRegressor
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.tree import DecisionTreeRegressor
+
+from sklearn_moe import MixtureOfExpertsClassifier, MixtureOfExpertsRegressor
+from sklearn_moe._growth import MOST_EXPERTS, merge
+from sklearn_moe._mixture import MixtureExpectation
+from sklearn_moe.gates import GaussianGate, HierarchicalGate
+
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:EM did not settle:sklearn.exceptions.ConvergenceWarning"  # few iterations will do
+)
+SLOPES = np.array([2.0, -2.0, 1.0, -3.0])
+OFFSETS = np.array([0.0, 1.0, 3.0, 0.0])
+
+
+def regimes(n_samples, n_regimes, seed=0):
+    """Lines of different slopes over intervals of the first column."""
+    rng = np.random.default_rng(seed)
+    X = rng.uniform(-3, 3, size=(n_samples, 2))
+    regime = np.digitize(X[:, 0], np.linspace(-3, 3, n_regimes + 1)[1:-1])
+    y = SLOPES[regime] * X[:, 1] + OFFSETS[regime] + 0.3 * rng.normal(size=n_samples)
+    return X, y
+
+
+def auto(expert=None, **params):
+    return MixtureOfExpertsRegressor(expert, "auto", random_state=0, **params)
+
+
+X3, Y3 = regimes(400, 3)
+X1, Y1 = regimes(400, 1)
+
+
+@pytest.fixture(scope="module")
+def three():
+    return auto().fit(X3, Y3)
+
+
+@pytest.mark.parametrize("n_regimes", [1, 2, 4])
+def test_the_number_of_regimes_is_found(n_regimes):
+    assert auto().fit(*regimes(900, n_regimes, seed=1)).n_experts_ == n_regimes
+
+
+def test_it_is_as_good_as_the_best_of_a_search(three):
+    """Within a standard error (of the gain over one expert) of the best number fitted by itself."""
+    single = [MixtureOfExpertsRegressor(n_experts=k, random_state=0) for k in range(2, 6)]
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Experts .* lost their rows twice")
+        found = [moe.fit(X3, Y3).heldout_log_prob_ for moe in single]
+    assert three.n_experts_ == 3
+    assert three.heldout_log_prob_ > max(found) - three.gain_stderr_
+
+
+def test_the_path_tells_what_was_tried(three):
+    path = three.n_experts_path_
+    assert list(path) == sorted(path)
+    assert path.keys() >= {1, 2, 3, 4, 5}
+    assert max(path, key=path.get) == 3
+    assert path[3] - path[1] == pytest.approx(three.gain_, abs=0.1)
+    assert MixtureOfExpertsRegressor(random_state=0).fit(X3, Y3).n_experts_path_ is None
+
+
+def test_one_expert_is_a_legal_answer():
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        moe = auto().fit(X1, Y1)
+    assert moe.n_experts_ == 1
+    np.testing.assert_allclose(moe.predict(X1), Ridge().fit(X1, Y1).predict(X1), rtol=1e-10)
+    assert max(moe.n_experts_path_.values()) - moe.n_experts_path_[1] < 0.05
+
+
+def test_weights_are_repeats():
+    """The walk takes the same steps; folds of a repeated table hold the same rows."""
+    weight = np.random.default_rng(0).integers(0, 3, size=len(X3))
+    weighted = auto().fit(X3, Y3, sample_weight=weight)
+    repeated = auto().fit(np.repeat(X3, weight, axis=0), np.repeat(Y3, weight))
+    assert weighted.n_experts_path_ == pytest.approx(repeated.n_experts_path_, abs=1e-7)
+    np.testing.assert_allclose(weighted.predict(X3), repeated.predict(X3), rtol=1e-6, atol=1e-6)
+
+
+def test_the_order_of_the_rows_does_not_matter(three):
+    order = np.random.default_rng(1).permutation(len(X3))
+    moe = auto().fit(X3[order], Y3[order])
+    assert moe.n_experts_path_ == pytest.approx(three.n_experts_path_, abs=1e-7)
+
+
+def test_units_do_not_matter(three):
+    moe = auto().fit(X3, 1000 * Y3 - 5)
+    assert moe.n_experts_ == three.n_experts_
+    assert moe.gain_ == pytest.approx(three.gain_, rel=1e-6)
+
+
+def test_jobs_do_not_matter(three):
+    moe = auto(n_jobs=2).fit(X3, Y3)
+    assert moe.n_experts_path_ == three.n_experts_path_
+    np.testing.assert_array_equal(moe.predict(X3), three.predict(X3))
+
+
+def test_it_is_a_good_citizen(three):
+    assert clone(auto()).n_experts == "auto"
+    np.testing.assert_array_equal(pickle.loads(pickle.dumps(three)).predict(X3), three.predict(X3))
+    assert "expert1" not in auto()._repr_html_()
+    assert "'auto'" in repr(auto())
+    grid = {"n_experts": [1, "auto"], "experts__alpha": [1.0]}
+    search = GridSearchCV(
+        MixtureOfExpertsRegressor(Ridge(), random_state=0, max_iter=5), grid, cv=2
+    )
+    assert search.fit(X3, Y3).best_params_["n_experts"] == "auto"
+
+
+def test_a_random_state_is_drawn_from_once():
+    generator = np.random.RandomState(0)
+    moe = MixtureOfExpertsRegressor(n_experts="auto", random_state=generator).fit(X3, Y3)
+    assert moe.n_experts_ == 3
+    fresh = np.random.RandomState(0)
+    fresh.randint(np.iinfo(np.int32).max, size=MOST_EXPERTS + 2)
+    assert generator.randint(10**9) == fresh.randint(10**9)
+
+
+@pytest.mark.parametrize(
+    "params",
+    [
+        {"verdict": False},
+        {"family": "student_t"},
+        {"dispersion_estimator": Ridge()},
+        {"outlier_fraction": 0.05},
+        {"calibrate": "conformal"},
+        {"gate": GaussianGate()},
+        {"gate": make_pipeline(StandardScaler(), LogisticRegression())},
+        {"top_k": 2},
+        {"shared_expert": Ridge()},
+        {"balance": 0.2},
+        {"cv": "loo"},
+        {"init": "kmeans_xy", "n_init": 1},
+    ],
+    ids=lambda params: next(iter(params)),
+)
+def test_features_go_with_it(params):
+    moe = auto(**params).fit(X3, Y3)
+    assert 3 <= moe.n_experts_ - (moe.shrinkage_ is not None) <= 4
+    assert moe.score(X3, Y3) > 0.8
+    np.testing.assert_allclose(moe.gate_proba(X3).sum(axis=1), 1.0, rtol=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("expert", "params"),
+    [
+        (DecisionTreeRegressor(max_depth=3), {}),
+        (KNeighborsRegressor(), {}),
+        (RandomForestRegressor(30), {"cv": "oob"}),
+        (make_pipeline(StandardScaler(), Ridge()), {}),
+    ],
+)
+def test_any_expert_will_do(expert, params):
+    train, test = (X3[:200], Y3[:200]), (X3[200:], Y3[200:])
+    moe = auto(expert, max_iter=3, n_init=2, **params).fit(*train)
+    alone = MixtureOfExpertsRegressor(expert, 1, random_state=0, **params).fit(*train)
+    assert moe.n_experts_ in moe.n_experts_path_
+    assert moe.log_prob(*test).mean() > alone.log_prob(*test).mean()
+
+
+def test_several_outputs_share_the_number():
+    moe = auto().fit(X3, np.column_stack([Y3, -2 * Y3]))
+    assert moe.n_experts_ == 3
+    assert moe.dispersions_.shape == (3, 2)
+
+
+def test_labels_and_frames():
+    rng = np.random.default_rng(0)
+    side = rng.choice(["left", "right"], size=300)
+    x = rng.normal(size=300)
+    logit = np.where(side == "left", 4, -4) * x
+    labels = np.where(rng.random(300) < 1 / (1 + np.exp(-logit)), "yes", "no")
+    frame = pd.DataFrame({"side": pd.Categorical(side), "x": x})
+    columns = make_pipeline(_Codes(), LogisticRegression())
+    moe = MixtureOfExpertsClassifier(columns, "auto", max_iter=4, n_init=1, random_state=0)
+    moe.fit(frame, labels)
+    assert moe.n_experts_ >= 2
+    assert moe.gain_ > 5 * moe.gain_stderr_
+    assert moe.score(frame, labels) > 0.8
+    assert set(moe.classes_) == {"yes", "no"}
+
+
+class _Codes(StandardScaler):
+    """Categories as their codes, then scaled."""
+
+    def fit(self, X, y=None, sample_weight=None):
+        return super().fit(self._codes(X), y, sample_weight)
+
+    def transform(self, X):
+        return super().transform(self._codes(X))
+
+    def _codes(self, X):
+        return X.assign(side=X["side"].cat.codes).to_numpy(float)
+
+
+def test_it_goes_on_from_where_it_was(three):
+    moe = clone(three).set_params(warm_start=True).fit(X3, Y3).fit(X3, Y3)
+    assert moe.n_experts_ == 3
+    assert "warm" in moe.start_bounds_
+
+
+def test_a_start_says_where_to_begin():
+    resp = np.eye(3)[np.digitize(X3[:, 0], [-1, 1])]
+    moe = auto(init=resp).fit(X3, Y3)
+    assert moe.n_experts_ == 3
+    assert 2 in moe.n_experts_path_  # two of the three were merged, and that was worse
+    assert moe.n_experts_path_[2] < moe.n_experts_path_[3]
+
+
+def test_experts_that_share_their_rows_are_merged():
+    shared = np.array([[0.5, 0.0, 0.5], [0.4, 0.1, 0.5], [0.0, 1.0, 0.0]])
+    at = MixtureExpectation(np.log(np.maximum(shared, 1e-12)), (0, 1, 2))
+    recipe = type("Recipe", (), {"shared": False})
+    data = type("Data", (), {"sample_weight": np.ones(3)})
+    np.testing.assert_allclose(
+        merge(recipe, data, at), [[1.0, 0.0], [0.9, 0.1], [0.0, 1.0]], atol=1e-9
+    )
+
+
+@pytest.mark.parametrize(
+    ("params", "message"),
+    [
+        ({"cv": None}, "n_experts='auto' needs rows held out; got cv=None"),
+        ({"experts": MixtureOfExpertsRegressor()}, "not for mixtures as experts"),
+        ({"gate": HierarchicalGate([1, 1])}, "not for trees of gates"),
+        ({"experts": [("a", auto()), ("b", Ridge())]}, "'a' is a mixture with n_experts='auto'"),
+    ],
+)
+def test_where_it_cannot_be_found(params, message):
+    with pytest.raises(ValueError, match=message):
+        auto().set_params(**params).fit(X3, Y3)
+
+
+def test_a_list_has_its_own_number():
+    moe = MixtureOfExpertsRegressor([("a", Ridge()), ("b", Ridge(10.0))], "auto", random_state=0)
+    assert moe.fit(X3, Y3).n_experts_ == 2
+    assert moe.n_experts_path_ is None

@@ -1,0 +1,218 @@
+"""The command `tabular`: it resumes, survives what goes wrong, and its figures are right."""
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy.integrate import quad
+from scipy.stats import norm
+from sklearn.dummy import DummyRegressor
+from sklearn.linear_model import LogisticRegression, Ridge
+from sklearn.metrics import log_loss
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(autouse=True)
+def _root(monkeypatch):
+    monkeypatch.syspath_prepend(str(ROOT))
+
+
+def run(*arguments, code=0):
+    command = [sys.executable, "-m", "benchmarks", "tabular", *map(str, arguments)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == code, done.stderr
+    return done.stdout + done.stderr
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    output = tmp_path_factory.mktemp("tabular") / "rows.csv"
+    options = ["--suite", "regimes", "--datasets", "linear rule", "no regime", "--max-train", 150]
+    options += ["--models", "moe linear", "linear", "tree", "--splits", 3, "--output", output]
+    return run(*options), output, options
+
+
+def test_every_cell_is_scored(finished):
+    text, output, _ = finished
+    rows = pd.read_csv(output)
+    assert rows["error"].isna().all(), rows["error"].tolist()
+    assert len(rows) == 2 * 3 * 3
+    figures = rows[["loss", "nll", "crps", "coverage_50", "coverage_95", "fit_seconds"]]
+    assert np.isfinite(figures.to_numpy(float)).all()
+    assert f"[{len(rows)}/{len(rows)}, 0:00:00 left]" in text
+
+
+def test_the_report_names_losses_and_verdicts(finished):
+    text, output, _ = finished
+    assert output.with_suffix(".md").read_text() in text
+    assert "moe linear to linear:" in text
+    rows = pd.read_csv(output)
+    told = rows[rows["model"] == "moe linear"].groupby("table")
+    ratio = told["gain"].mean() / told["gain_stderr"].mean()
+    assert ratio["linear rule"] > 2 > ratio["no regime"]
+    assert "| linear rule | moe linear | 1 | 0 | 1 |" in text
+    for kind in ("cost", "wins", "calibration"):
+        assert output.with_name(f"rows_regimes_{kind}.png").exists()
+
+
+def test_it_goes_on_where_it_ended(finished, tmp_path):
+    _, output, options = finished
+    half = tmp_path / "half.csv"
+    pd.read_csv(output).head(10).to_csv(half, index=False)
+    text = run(*options[:-1], half, "--resume")
+    assert "[8/8, 0:00:00 left]" in text
+    assert "[9/" not in text
+    figures = ["suite", "table", "split", "model", "loss", "nll"]
+    whole, made = (pd.read_csv(path)[figures].sort_values(figures[:4]) for path in (output, half))
+    pd.testing.assert_frame_equal(whole.reset_index(drop=True), made.reset_index(drop=True))
+
+
+def test_rows_are_not_mixed_by_accident(finished):
+    _, _, options = finished
+    assert "pass --resume to add to it" in run(*options, code=2)
+
+
+def test_a_slow_cell_is_ended(tmp_path):
+    output = tmp_path / "slow.csv"
+    options = ["--suite", "regimes", "--datasets", "linear rule", "--models", "moe boosting"]
+    run(*options, "--time-limit", 0.5, "--output", output)
+    (error,) = pd.read_csv(output)["error"]
+    assert error == "OutOfTime: not done within 0.5 s"
+
+
+def test_a_crash_costs_one_item():
+    from benchmarks.limits import Crashed, run_all
+
+    answers = dict(run_all(_twice, [1, 0, 3], jobs=2, seconds=60))
+    assert answers[1] == 2
+    assert answers[3] == 6
+    assert isinstance(answers[0], Crashed)
+    assert "code 7" in str(answers[0])
+
+
+def _twice(number):
+    if not number:
+        time.sleep(0.1)
+        os._exit(7)
+    return 2 * number
+
+
+def table(task):
+    from benchmarks.data import Table
+
+    rng = np.random.RandomState(0)
+    X = pd.DataFrame(rng.normal(size=(90, 2)), columns=["a", "b"])
+    y = X["a"] + 0.5 * rng.normal(size=90)
+    if task == "classification":
+        y = pd.Series(np.where(y > 0.5, "high", np.where(y > -0.5, "middle", "low")))
+    return Table("toy", task, X, y)
+
+
+def test_figures_of_a_regressor():
+    from benchmarks.tabular_scores import evaluate
+
+    train, test = table("regression").split(0)
+    figures = evaluate(Ridge(), train, test, 0)
+    predicted = Ridge().fit(train.X, train.y).predict(test.X)
+    error = test.y - predicted
+    assert figures["loss"] == pytest.approx(np.sqrt(np.mean(error**2)))
+    scale = np.std(error)  # near that of the residuals out of fold
+    assert figures["nll"] == pytest.approx(-norm.logpdf(error, 0, scale).mean(), abs=0.1)
+    assert abs(figures["coverage_90"] - 0.9) < 0.15
+    assert figures["coverage_50"] <= figures["coverage_80"] <= figures["coverage_95"]
+
+
+def test_noise_is_taken_from_residuals_out_of_fold():
+    from benchmarks.laws import WithNoise
+
+    data = table("regression")
+    model = WithNoise(DummyRegressor()).fit(data.X, data.y.to_numpy())
+    assert np.std(data.y) < model.scale_ < 1.1 * np.std(data.y)
+
+
+def test_gaussian_scores():
+    from benchmarks.laws import GaussianLaw
+
+    law = GaussianLaw(np.zeros(1), 1.0)
+    below, above = (
+        quad(lambda z: norm.cdf(z) ** 2, -9, 0.7),
+        quad(lambda z: norm.sf(z) ** 2, 0.7, 9),
+    )
+    assert law.crps(np.array([0.7]))[0] == pytest.approx(below[0] + above[0], rel=1e-9)
+    assert law.ppf([0.975])[0, 0] == pytest.approx(norm.ppf(0.975))
+
+
+def test_figures_of_a_classifier():
+    from benchmarks.tabular_scores import evaluate
+
+    train, test = table("classification").split(0)
+    figures = evaluate(LogisticRegression(), train, test, 0)
+    model = LogisticRegression().fit(train.X, train.y)
+    assert figures["loss"] == pytest.approx(log_loss(test.y, model.predict_proba(test.X)))
+    assert figures["accuracy"] == model.score(test.X, test.y)
+
+
+def test_published_splits_follow_their_rule(data_folder):
+    from benchmarks.tabular_suites import Case, _first_splits
+
+    for name, n_rows in (("yacht", 308), ("boston", 506)):
+        stored = np.load(data_folder / "regression" / f"{name}.splits.npz")["test_idx"]
+        for split in (0, 7):
+            np.testing.assert_array_equal(stored[split], _first_splits(n_rows, split))
+        train, test = Case("uci", name, 7).parts(0, str(data_folder))
+        assert set(test.X.index) == set(stored[7])
+        assert len(train.y) + len(test.y) == n_rows
+
+
+def test_every_table_of_a_suite_is_there(data_folder):
+    from benchmarks.tabular_suites import SUITES, SYNTHETIC
+
+    stored = {path.name[:-7] for path in data_folder.rglob("*.csv.gz")}
+    for tables in SUITES.values():
+        assert set(tables) - set(SYNTHETIC) <= stored
+
+
+def test_a_sure_difference_is_wider_than_its_corrected_error():
+    from benchmarks.tabular_report import significant
+
+    def rows(noise):
+        loss = np.array([1.0, 1.0, 1.0, 1.0]) + noise * np.array([1, -1, 1, -1])
+        ours = pd.DataFrame({"split": range(4), "model": "a", "loss": loss - 0.1})
+        theirs = pd.DataFrame({"split": range(4), "model": "b", "loss": 1.0})
+        return pd.concat([ours, theirs]).assign(n_test=30, n_train=90)
+
+    assert significant(rows(0.01), "a", "b") == 1
+    assert significant(rows(0.01), "b", "a") == -1
+    assert significant(rows(0.2), "a", "b") == 0
+
+
+def test_ties_are_half_a_win():
+    from benchmarks.tabular_figures import win_shares
+
+    loss = pd.DataFrame({"a": [1.0, 2.0, 3.0], "b": [1.0, 3.0, np.nan]})
+    share = win_shares(loss)
+    assert share.loc["a", "b"] == 0.75
+    assert share.loc["b", "a"] == 0.25
+
+
+def test_the_search_keeps_to_the_training_part():
+    """What it finds depends on the rows it is given and on nothing else, and has a density."""
+    from benchmarks import uci_search
+
+    rng = np.random.RandomState(0)
+    X = pd.DataFrame(rng.normal(size=(150, 2)))
+    y = np.where(X[0] > 0, 3, -3) * X[1].to_numpy() + 0.3 * rng.normal(size=150)
+    kinds = {name: uci_search.KINDS[name] for name in ("linear", "quadratic")}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(uci_search, "KINDS", kinds)
+        model = uci_search.SearchedMixture(0).fit(X[:100], y[:100])
+    assert model.chosen_.split()[1] in kinds
+    assert len(model.scores_) == model.n_fits_ - 1
+    assert model.law(X[100:]).logpdf(y[100:]).mean() > -2.0
+    assert np.corrcoef(model.predict(X[100:]), y[100:])[0, 1] > 0.8
