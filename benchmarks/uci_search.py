@@ -3,7 +3,8 @@
 Every candidate is fitted once and asked for `heldout_log_prob_`, what its witnesses say of rows
 they have not seen; candidates deal the same folds, so they can be compared. The search goes from
 choice to choice: which experts, their penalty, how many, which noise, which gate. It sees a sample
-of a large table, and the chosen mixture is fitted to all rows.
+of a large table. The chosen mixture is fitted to all rows for as many iterations as its witnesses
+have liked best, without witnesses.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import numpy as np
 from sklearn.base import BaseEstimator, clone
 from sklearn.compose import make_column_transformer
 from sklearn.ensemble import HistGradientBoostingRegressor
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.kernel_approximation import Nystroem
 from sklearn.linear_model import Ridge
 from sklearn.pipeline import Pipeline, make_pipeline, make_union
@@ -148,11 +150,23 @@ class SearchedMixture(BaseEstimator):
         X, self.n_fits_ = np.asarray(X, dtype=float), 0
         rows = np.random.RandomState(self.seed).permutation(len(y))[:SEARCH_ROWS]
         self.scores_: dict[str, float] = {}
+        self.judged_: dict[str, MixtureOfExpertsRegressor] = {}
         best = self._search(X[rows], y[rows])
         self.chosen_ = str(best)
-        self.model_ = best.build(X.shape[1], len(y), self.seed).fit(X, y)
+        self.model_ = self._final(best, X.shape[1], len(y))
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", category=ConvergenceWarning)  # as was asked for
+            self.model_.fit(X, y)
         self.n_fits_ += 1
         return self
+
+    def _final(self, best: Candidate, n_columns: int, n_rows: int) -> Pipeline:
+        """The choice for all rows: as many experts and iterations as its witnesses have liked."""
+        judged = self.judged_[str(best)]
+        if judged.n_experts_ == 1:
+            return replace(best, n_experts=1).build(n_columns, n_rows, self.seed)
+        n_iter = 1 + int(np.argmax(judged.heldout_log_probs_))
+        return best.build(n_columns, n_rows, self.seed, verdict=False, max_iter=n_iter)
 
     def _search(self, X: np.ndarray, y: np.ndarray) -> Candidate:
         suited = [name for name, kind in KINDS.items() if kind.suits(X.shape[1], len(y))]
@@ -174,6 +188,7 @@ class SearchedMixture(BaseEstimator):
                 with warnings.catch_warnings():
                     warnings.simplefilter("ignore")
                     score = held_out(model.fit(X, y)[-1])
+                self.judged_[str(candidate)] = model[-1]
             except ValueError:
                 score = -np.inf
             self.scores_[str(candidate)] = score if np.isfinite(score) else -np.inf
