@@ -57,7 +57,7 @@ class Split:
         position = self._position(data, leads, n_routed, at)
         rows = np.flatnonzero(leads == position)
         halves = np.full((len(resp), 2), 0.5)
-        if len(rows) >= FEWEST_ROWS:
+        if np.count_nonzero(leads[data.distinct] == position) >= FEWEST_ROWS:
             halves[rows] = STARTS[self.kind](_context(recipe, data.take(rows), at, rows))
         parts = resp[:, [position]] * halves
         return np.insert(_with(resp, position, parts[:, 0]), n_routed, parts[:, 1], axis=1)
