@@ -65,13 +65,10 @@ def of_labels(model: Any, test: Table) -> dict[str, float]:
 
 def claims(model: Any) -> dict[str, Any]:
     """What the model says of itself: the verdict of a mixture, what a search has chosen."""
+    said = {"chosen": getattr(model, "chosen_", ""), "n_fits": getattr(model, "n_fits_", 1)}
     model = getattr(model, "model_", model)
-    search = hasattr(model, "best_params_")
-    said = {
-        "chosen": str(model.best_params_) if search else getattr(model, "chosen_", ""),
-        "n_fits": getattr(model, "n_fits_", 1),
-    }
-    if search:
+    if hasattr(model, "best_params_"):
+        said["chosen"] = str(model.best_params_)
         said["n_fits"] = len(model.cv_results_["params"]) * model.n_splits_ + 1
         model = model.best_estimator_
     while hasattr(model, "steps"):

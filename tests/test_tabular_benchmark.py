@@ -192,6 +192,32 @@ def test_a_sure_difference_is_wider_than_its_corrected_error():
     assert significant(rows(0.2), "a", "b") == 0
 
 
+def test_a_row_says_what_was_chosen_and_at_what_cost():
+    from benchmarks.tabular_models import MODELS
+    from benchmarks.tabular_scores import claims, evaluate
+
+    train, test = table("regression").split(0)
+    figures = evaluate(MODELS["linear tuned"].make("regression", 0), train, test, 0)
+    assert "ridge__alpha" in figures["chosen"]
+    assert figures["n_fits"] == 6 * 3 + 1
+    searched = type("Searched", (), {"chosen_": "2 linear", "n_fits_": 9})()
+    assert claims(searched) == {"chosen": "2 linear", "n_fits": 9}
+
+
+def test_numbers_are_compared_on_rows_that_neither_has_seen(tmp_path):
+    output = tmp_path / "numbers.csv"
+    options = ["--tables", "linear rule", "--max-train", "120", "--output", str(output)]
+    command = [sys.executable, "-m", "benchmarks", "numbers", *options]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    (row,) = pd.read_csv(output).to_dict("records")
+    assert row["delta"] == pytest.approx(row["auto"] - row["grid"])
+    assert row["n_train"] == 120
+    assert row["auto_number"] >= 2
+    assert row["grid_number"] >= 2
+    assert "auto surely worse on" in done.stdout
+
+
 def test_ties_are_half_a_win():
     from benchmarks.tabular_figures import win_shares
 
