@@ -32,22 +32,38 @@ def _answer(connection: Connection, function: Callable[[Any], Any], item: Any) -
     connection.send(function(item))
 
 
-def run_limited(context: Any, function: Callable[[Any], Any], item: Any, seconds: float) -> Any:
-    """`function(item)` from another process, which is ended after `seconds`."""
-    here, there = context.Pipe(duplex=False)
-    process = context.Process(target=_answer, args=(there, function, item), daemon=True)
-    process.start()
-    there.close()
-    try:
-        if not here.poll(seconds):
-            raise OutOfTime(f"not done within {seconds:g} s")
-        return here.recv()
-    except EOFError:
-        process.join()
-        raise Crashed(f"the process ended with code {process.exitcode}") from None
-    finally:
-        process.kill()
-        process.join()
+class Limited:
+    """Calls `function` in processes of its own, each of which is ended after `seconds`."""
+
+    def __init__(self, function: Callable[[Any], Any], seconds: float) -> None:
+        self.function, self.seconds = function, seconds
+        self.context = _context(function.__module__)
+        self.running: set[Any] = set()
+
+    def __call__(self, item: Any) -> Any:
+        """The answer for `item`."""
+        here, there = self.context.Pipe(duplex=False)
+        arguments = (there, self.function, item)
+        process = self.context.Process(target=_answer, args=arguments, daemon=True)
+        process.start()
+        self.running.add(process)
+        there.close()
+        try:
+            if not here.poll(self.seconds):
+                raise OutOfTime(f"not done within {self.seconds:g} s")
+            return here.recv()
+        except EOFError:
+            process.join()
+            raise Crashed(f"the process ended with code {process.exitcode}") from None
+        finally:
+            self.running.discard(process)
+            process.kill()
+            process.join()
+
+    def stop(self) -> None:
+        """End all that is running."""
+        for process in list(self.running):
+            process.kill()
 
 
 def run_all(
@@ -55,15 +71,14 @@ def run_all(
 ) -> Iterator[tuple[Item, Any]]:
     """Items with their answers, or with what went wrong, as they finish.
 
-    An interruption drops the items that have not begun, and waits for none of the others.
+    An interruption ends those that are running and drops the others.
     """
-    context = _context(function.__module__)
-    with ThreadPoolExecutor(jobs) as pool:
-        begun = {pool.submit(run_limited, context, function, item, seconds): item for item in items}
-        try:
-            for future in as_completed(begun):
-                wrong = future.exception()
-                yield begun[future], wrong if wrong else future.result()
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
+    limited, pool = Limited(function, seconds), ThreadPoolExecutor(jobs)
+    begun = {pool.submit(limited, item): item for item in items}
+    try:
+        for future in as_completed(begun):
+            wrong = future.exception()
+            yield begun[future], wrong if wrong else future.result()
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
+        limited.stop()

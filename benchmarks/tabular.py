@@ -122,12 +122,12 @@ def tables_of(suite: str, options: argparse.Namespace) -> tuple[str, ...]:
 
 def models_of(suite: str, options: argparse.Namespace) -> list[str]:
     """Models that the options ask for on a suite, those whose package is here."""
-    if options.models is not None:
-        return options.models
-    if options.quick:
-        return list(QUICK_MODELS)
-    usual = [name for name in MODELS if name not in LEFT_OUT]
-    return [name for name in DEFAULT_MODELS.get(suite, usual) if name in options.here]
+    wanted = options.models
+    if wanted is None and options.quick:
+        wanted = QUICK_MODELS
+    if wanted is None:
+        wanted = DEFAULT_MODELS.get(suite, [name for name in MODELS if name not in LEFT_OUT])
+    return [name for name in wanted if name in options.here]
 
 
 def can(model: Any, case: Case, options: argparse.Namespace) -> bool:

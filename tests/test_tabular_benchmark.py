@@ -1,6 +1,7 @@
 """The command `tabular`: it resumes, survives what goes wrong, and its figures are right."""
 
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -94,6 +95,22 @@ def test_a_crash_costs_one_item():
     assert answers[3] == 6
     assert isinstance(answers[0], Crashed)
     assert "code 7" in str(answers[0])
+
+
+def test_an_interruption_ends_all_and_keeps_what_is_done(tmp_path):
+    output = tmp_path / "rows.csv"
+    options = ["--suite", "regimes", "--datasets", "linear rule", "--splits", "1"]
+    options += ["--models", "linear", "moe boosting", "--output", str(output)]
+    command = [sys.executable, "-m", "benchmarks", "tabular", *options]
+    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    while not output.exists():
+        assert process.poll() is None
+        time.sleep(0.2)
+    time.sleep(1)
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=20)  # the mixture would take longer
+    assert process.returncode != 0
+    assert pd.read_csv(output)["model"].tolist() == ["linear"]
 
 
 def _twice(number):
