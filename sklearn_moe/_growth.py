@@ -119,11 +119,7 @@ class Walk:
 
     def advantage(self, stage: Stage | None, other: Stage | None) -> tuple[float, float]:
         """How much better `stage` explains unseen rows than `other`, and the standard error."""
-        delta = self.scores(stage) - self.scores(other)
-        heard = ~np.isnan(delta)
-        weight, clusters = self.data.sample_weight[heard], self.data.clusters[heard]
-        mean = float(delta[heard] @ weight) / weight.sum()
-        return mean, clustered_stderr(delta[heard] - mean, weight, clusters)
+        return _mean(self.scores(stage) - self.scores(other), self.data)
 
     def best(self) -> Stage | None:
         """The best explained number; None for one expert."""
@@ -167,6 +163,14 @@ class Walk:
         return all(gain <= stderr for gain, stderr in gains)
 
 
+def _mean(values: Array, data: Data) -> tuple[float, float]:
+    """Mean of the values (n,) that are known, and its standard error."""
+    known = ~np.isnan(values)
+    weight, clusters = data.sample_weight[known], data.clusters[known]
+    mean = float(values[known] @ weight) / weight.sum()
+    return mean, clustered_stderr(values[known] - mean, weight, clusters)
+
+
 def check_growth(mixture: Any, holds_out: bool) -> None:
     """Raise if the number of experts cannot be found for `mixture`."""
     remedy = "Give a number of experts."
@@ -187,6 +191,7 @@ def check_growth(mixture: Any, holds_out: bool) -> None:
 
 def grow(walk: Walk, recipes: Recipes, rule: EMRule, reporter: Reporter) -> Plan[Stage | None]:
     """Go on from the first stage of the walk; what is kept, or None for one expert."""
+    walk.stages[0] = yield from _caught_up(walk.stages[0], rule)
     most = min(MOST_EXPERTS, len(walk.data.distinct) // FEWEST_ROWS)
     while not walk.is_over() and (stage := walk.stages[-1]).n_experts < most:
         larger = yield from _larger(stage, recipes(stage.n_experts + 1), rule, reporter)
@@ -236,4 +241,51 @@ def _move(
     model = recipe.build(stage.model.data, stage.model.splits)
     resp = yield from do(move, recipe, model.data, stage.result.expectation)
     heirs = call_heirs(stage, recipe, move)
-    return (yield from run_witnessed(recipe, model, resp, heirs, rule, reporter.iteration))
+    moved = yield from run_witnessed(recipe, model, resp, heirs, rule, reporter.iteration)
+    return (yield from _caught_up(moved, rule))
+
+
+def _caught_up(stage: Stage, rule: EMRule) -> Plan[Stage]:
+    """The stage, after its run has followed witnesses that have come to a better optimum.
+
+    They have split experts of their own, and what they say of unseen rows is not true of a run that
+    has not found the same. If it cannot follow, what it says itself out of fold stands.
+    """
+    if not _lags(stage):
+        return stage
+    data, whole = stage.model.data, len(stage.recipe.templates)
+    guides = [guide for guide in stage.witnesses if len(guide.best.members) == whole]
+    if guides and stage.recipe.top_k is None:
+        guide = max(guides, key=lambda guide: guide.best.lower_bound)
+        resp = yield from guide.responsibilities(data)
+        short = replace(rule, max_iter=stage.result.n_iter)
+        run = yield from run_em(stage.model, stage.model.expect(resp), short)
+        if run.lower_bound > stage.result.lower_bound:
+            stage = _instead(stage, run)
+    return _by_itself(stage) if _lags(stage) else stage
+
+
+def _lags(stage: Stage) -> bool:
+    """Whether witnesses explain unseen rows better than the fit does out of fold."""
+    expectation = stage.result.expectation
+    if expectation.held_out is None:
+        return False
+    mean, stderr = _mean(expectation.held_out - expectation.log_evidence, stage.model.data)
+    return mean > 2 * stderr
+
+
+def _instead(stage: Stage, run: EMResult) -> Stage:
+    """The stage with the state of another run, and what its own witnesses have said."""
+    heard = stage.result.expectation
+    expectation = replace(run.expectation, held_out=heard.held_out, score=heard.score)
+    result = replace(stage.result, last=run.last, state=run.state, expectation=expectation)
+    return replace(stage, result=result)
+
+
+def _by_itself(stage: Stage) -> Stage:
+    """The stage with what the fit says out of fold in place of what its witnesses have said."""
+    data, expectation = stage.model.data, stage.result.expectation
+    own = np.where(np.isnan(expectation.held_out), np.nan, expectation.log_evidence)
+    said = [[float(own[w.test] @ data.sample_weight[w.test]) for w in stage.witnesses]]
+    result = replace(stage.result, expectation=replace(expectation, held_out=own))
+    return replace(stage, result=result, said=np.array(said))

@@ -216,6 +216,13 @@ class Witness:
         log_prob = self.recipe.family.log_prob(self.target, mean, law)
         return log_normalize(log_gate + log_prob)[1]
 
+    def responsibilities(self, data: Data) -> Plan[Array]:
+        """Responsibilities (n, K) of all rows of `data` under the best mixture of the witness."""
+        state = yield from self.model.m_step(self.best)
+        log_gate, mean, law = yield from self.model.predict_new(state, data.X)
+        log_prob = self.recipe.family.log_prob(data.target, mean, law)
+        return np.exp(log_normalize(log_gate + log_prob)[0])
+
 
 def call_witnesses(
     recipe: Recipe, data: Data, splits: Splits | None, start: Start

@@ -2,6 +2,7 @@
 
 import pickle
 import warnings
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -16,8 +17,10 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.tree import DecisionTreeRegressor
 
 from sklearn_moe import MixtureOfExpertsClassifier, MixtureOfExpertsRegressor
-from sklearn_moe._growth import MOST_EXPERTS, merge
+from sklearn_moe._em import EMResult
+from sklearn_moe._growth import MOST_EXPERTS, _by_itself, _lags, merge
 from sklearn_moe._mixture import MixtureExpectation
+from sklearn_moe._verdict import Stage
 from sklearn_moe.gates import GaussianGate, HierarchicalGate
 
 pytestmark = pytest.mark.filterwarnings(
@@ -249,3 +252,41 @@ def test_a_list_has_its_own_number():
     moe = MixtureOfExpertsRegressor([("a", Ridge()), ("b", Ridge(10.0))], "auto", random_state=0)
     assert moe.fit(X3, Y3).n_experts_ == 2
     assert moe.n_experts_path_ is None
+
+
+def test_what_is_said_of_unseen_rows_is_true():
+    """A cap on the target is an optimum that a run, or its witnesses, may find or miss."""
+
+    def table(n_samples, seed):
+        rng = np.random.default_rng(seed)
+        X = rng.normal(size=(n_samples, 2))
+        y = np.where(X[:, 0] > 0, 2, -1) * X[:, 1] + 0.5 * rng.normal(size=n_samples)
+        return X, np.minimum(y, 1.5)
+
+    moe = auto().fit(*table(1200, 0))
+    fresh = moe.log_prob(*table(4000, 1))
+    stderr = np.hypot(moe.gain_stderr_, fresh.std() / np.sqrt(len(fresh)))
+    assert abs(fresh.mean() - moe.heldout_log_prob_) < 4 * stderr
+    assert moe.gain_ > 1.0
+
+
+def stage_of(held_out, own, bound=0.0):
+    """A stage whose witness, of the first two rows, and whose run say these things."""
+    expectation = MixtureExpectation(
+        np.zeros((4, 2)), (0, 1), bound, np.array(own), held_out=np.array(held_out)
+    )
+    data = SimpleNamespace(sample_weight=np.ones(4), clusters=np.arange(4))
+    witness = SimpleNamespace(test=np.array([0, 1]))
+    model, result = SimpleNamespace(data=data), EMResult(expectation, expectation=expectation)
+    return Stage(None, model, result, np.array([[9.0]]), [witness])
+
+
+def test_a_run_that_witnesses_have_left_behind_is_known_by_its_own_word():
+    behind = stage_of([1.0, 1.1, np.nan, np.nan], [0.0, 0.2, 5.0, 5.0])
+    level = stage_of([1.0, 1.1, np.nan, np.nan], [1.1, 0.9, 5.0, 5.0])
+    assert _lags(behind)
+    assert not _lags(level)
+    honest = _by_itself(behind)
+    np.testing.assert_array_equal(honest.unseen, [0.0, 0.2, np.nan, np.nan])
+    np.testing.assert_allclose(honest.said, [[0.2]])
+    assert not _lags(honest)
