@@ -55,6 +55,7 @@ def cost(rows: pd.DataFrame, axes: Any) -> bool:
         colour = "C3" if name in OURS else "C0"
         axes.plot(point["seconds"], point["ratio"], "o", color=colour)
         axes.annotate(name, (point["seconds"], point["ratio"]), (3, 3), textcoords="offset points")
+    axes.margins(x=0.2)
     axes.set(xscale="log", xlabel="median seconds of a fit", ylabel="loss over the best on a table")
     return True
 

@@ -48,7 +48,11 @@ def report(rows: pd.DataFrame) -> str:
     done = rows[rows["error"].isna()]
     parts = ["# Tabular benchmark", facts(rows)]
     for suite, part in done.groupby("suite", sort=False):
-        parts += [f"## {suite}", losses(part), comparisons(part), ranks(part), wins(part)]
+        parts += [f"## {suite}"]
+        if any(pairs(part)):
+            parts += [losses(part), comparisons(part)]
+        if part["model"].nunique() > 1:
+            parts += [ranks(part), wins(part)]
         if suite == "uci":
             parts += [tabular_uci.section(part)]
         if suite == "regimes":
@@ -60,10 +64,11 @@ def facts(rows: pd.DataFrame) -> str:
     """What the rows are of."""
     commits = ", ".join(map(str, rows["commit"].unique()))
     hours = rows["fit_seconds"].sum() / 3600
+    limits = ", ".join(map(str, rows.loc[rows["suite"] != "uci", "max_train"].unique()))
+    capped = f" At most {limits} training rows, but on uci." if limits else ""
     return (
         f"{len(rows)} cells of {rows['table'].nunique()} tables and {rows['model'].nunique()} "
-        f"models; {hours:.1f} hours of fits. Commits: {commits}. At most "
-        f"{rows.loc[rows['suite'] != 'uci', 'max_train'].max():g} training rows, but on uci."
+        f"models; {hours:.1f} hours of fits. Commits: {commits}.{capped}"
     )
 
 
