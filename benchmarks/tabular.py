@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import csv
+import signal
 import warnings
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -192,6 +193,7 @@ def main(argv: Sequence[str]) -> int:
     """Run the cells, then report on all rows of the file."""
     options = parse(argv)
     if not options.report:
+        signal.signal(signal.SIGTERM, signal.default_int_handler)  # no cell outlives the command
         run(options)
     print(tabular_report.write(options.output))
     return 0

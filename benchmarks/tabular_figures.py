@@ -75,10 +75,12 @@ def calibration(rows: pd.DataFrame, axes: Any) -> bool:
     """Coverage of intervals against what they promise; nothing to draw for labels."""
     names = [f"coverage_{100 * coverage:.0f}" for coverage in COVERAGES]
     found = rows.groupby("model", sort=False)[names].mean().dropna()
+    if found.empty:
+        return False
     for name, shares in found.iterrows():
         width = 2 if name in OURS else 0.8
         axes.plot(COVERAGES, shares, marker="o", markersize=3, linewidth=width, label=name)
     axes.plot(COVERAGES, COVERAGES, "k:")
     axes.set(xlabel="coverage promised", ylabel="mean share of test rows covered")
     axes.legend(fontsize="x-small")
-    return not found.empty
+    return True
