@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from time import perf_counter
 from typing import Any, Protocol
 
 import numpy as np
@@ -54,7 +55,10 @@ class GaussianLaw:
 
 
 class WithNoise(BaseEstimator):
-    """A regressor with Gaussian noise of the scale of its out-of-fold residuals."""
+    """A regressor with Gaussian noise of the scale of its out-of-fold residuals.
+
+    `fit_seconds_` are those of the regressor's own fit.
+    """
 
     def __init__(self, model: Any, seed: int = 0) -> None:
         self.model = model
@@ -66,7 +70,9 @@ class WithNoise(BaseEstimator):
         held_out = cross_val_predict(clone(self.model), X, y, cv=folds)
         residuals = y - held_out
         self.scale_ = max(float(np.sqrt(np.mean(residuals**2))), 1e-4 * float(np.std(y)))
+        begun = perf_counter()
         self.model_ = clone(self.model).fit(X, y)
+        self.fit_seconds_ = perf_counter() - begun
         return self
 
     def predict(self, X: Any) -> np.ndarray:

@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV
 
 from benchmarks.data import Table
@@ -56,8 +57,9 @@ def timed(model: Any, train: Table) -> float:
 def compare(name: str, expert: str, split: int, options: argparse.Namespace) -> dict[str, Any]:
     """The row of a table, an expert and a split."""
     train, test = Case("", name, split).parts(options.max_train, options.data)
-    walk = EXPERTS[expert]("regression", split).set_params(**{PARAMETER: "auto"})
     base = EXPERTS[expert]("regression", split)
+    base[-1].set_params(verdict=options.verdict)
+    walk = clone(base).set_params(**{PARAMETER: "auto"})
     search = GridSearchCV(base, {PARAMETER: NUMBERS}, scoring=log_score, cv=3)
     walk_seconds, search_seconds = timed(walk, train), timed(search, train)
     mine, theirs = log_probs(walk, test), log_probs(search.best_estimator_, test)
@@ -98,6 +100,7 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     add("--experts", nargs="+", default=["linear"], choices=list(EXPERTS))
     add("--max-train", type=int, default=1000, help="training rows")
     add("--splits", type=int, default=1)
+    add("--no-verdict", dest="verdict", action="store_false", help="neither has witnesses")
     add("--output", type=Path, default=Path("results/numbers.csv"), help="CSV to add rows to")
     return parser.parse_args(argv)
 
@@ -105,6 +108,8 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
 def main(argv: Sequence[str]) -> int:
     """Run all comparisons, write each row as it finishes, report on all rows of the file."""
     options = parse(argv)
+    if options.output.exists():
+        raise FileExistsError(f"{options.output} exists: choose another --output.")
     options.output.parent.mkdir(parents=True, exist_ok=True)
     write_facts(options.output, machine_facts(vars(options)))
     cells = list(product(range(options.splits), options.tables, options.experts))

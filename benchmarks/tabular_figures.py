@@ -11,7 +11,7 @@ import pandas as pd
 from benchmarks.tabular_models import OURS
 from benchmarks.tabular_scores import COVERAGES
 
-TABLE = ["suite", "table"]
+SPLIT = ["suite", "table", "split"]
 
 
 def draw_all(rows: pd.DataFrame, output: Path) -> None:
@@ -42,7 +42,7 @@ def win_shares(loss: pd.DataFrame) -> pd.DataFrame:
 
 def relative(rows: pd.DataFrame) -> pd.DataFrame:
     """Loss of each model over the best loss on its table (geometric mean), and median seconds."""
-    loss = rows.pivot_table("loss", TABLE, "model")
+    loss = rows.pivot_table("loss", SPLIT, "model")
     log_ratio = np.log(loss.div(loss.min(axis=1), axis=0).clip(lower=1e-9))
     seconds = rows.groupby("model")["fit_seconds"].median()
     return pd.DataFrame({"ratio": np.exp(log_ratio.mean()), "seconds": seconds})
@@ -62,7 +62,7 @@ def cost(rows: pd.DataFrame, axes: Any) -> bool:
 
 def wins(rows: pd.DataFrame, axes: Any) -> bool:
     """The matrix of wins, models in the order of their mean share."""
-    share = win_shares(rows.pivot_table("loss", TABLE, "model"))
+    share = win_shares(rows.pivot_table("loss", SPLIT, "model"))
     order = share.mean(axis=1).sort_values(ascending=False).index
     image = axes.imshow(share.loc[order, order], cmap="RdBu", vmin=0, vmax=1)
     axes.set_xticks(range(len(order)), order, rotation=90)

@@ -29,6 +29,7 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from benchmarks.models import EXPERTS, Average, linear, mixture, seeded, tree
 from benchmarks.peers import PEERS
 from benchmarks.uci_search import SearchedMixture
+from sklearn_moe.gates import MLPGate
 
 N_FOLDS = 3
 BOTH = ("regression", "classification")
@@ -97,11 +98,11 @@ def moe(expert: str, n_experts: int, **params: Any) -> Make:
     return make
 
 
-def linear_moe(task: str, seed: int, n_experts: int = 4) -> MixtureWithLaw:
+def linear_moe(task: str, seed: int, n_experts: int = 4, gate: Any = None) -> MixtureWithLaw:
     """Columns as numbers once, then a mixture of ridge or logistic regressions."""
     columns, last = linear(task).steps[0][1], linear(task).steps[1][1]
     columns.set_params(sparse_threshold=0.0)
-    return with_law(columns, mixture(task, last, n_experts, seed))
+    return with_law(columns, mixture(task, last, n_experts, seed).set_params(gate=gate))
 
 
 def forest(task: str, seed: int) -> Pipeline:
@@ -186,6 +187,8 @@ MODELS: dict[str, Model] = {
     "moe linear tuned": Model(tuned(linear_moe, mixtures)),
     "moe tree": Model(moe("tree", 4)),
     "moe boosting": Model(moe("boosting", 2)),
+    "moe linear net": Model(lambda task, seed: linear_moe(task, seed, gate=MLPGate())),
+    "moe boosting net": Model(moe("boosting", 2, gate=MLPGate())),
     "moe search": Model(lambda task, seed: SearchedMixture(seed), ("regression",)),
     "linear": Model(one("linear")),
     "linear tuned": Model(tuned(one("linear"), penalties)),

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from scipy.stats import studentized_range, wilcoxon
+from scipy.stats import t as student_t
 
 from benchmarks import tabular_figures, tabular_uci
 from benchmarks.markdown import markdown
@@ -21,12 +22,15 @@ from benchmarks.tabular_models import OURS
 from benchmarks.tabular_suites import SYNTHETIC
 
 TABLE = ["suite", "table"]
+SPLIT = [*TABLE, "split"]
 SLACK = 1.01
 # Each mixture and what it is made of, alone and averaged.
 MADE_OF = {
     "moe boosting": ("boosting", "2 boostings", "20 boostings"),
     "moe tree": ("tree", "4 trees", "forest"),
     "moe linear": ("linear",),
+    "moe linear net": ("linear",),
+    "moe boosting net": ("boosting", "2 boostings"),
     "moe linear tuned": ("linear tuned",),
 }
 INTERPRETABLE = ("moe linear", "moe linear tuned", "linear tree", "cubist", "smt", "cgmm", "gmr")
@@ -84,11 +88,17 @@ def pairs(rows: pd.DataFrame) -> Iterator[tuple[str, str]]:
         yield from ((ours, rival) for rival in rivals if {ours, rival} <= models)
 
 
+def common(rows: pd.DataFrame, *models: str) -> pd.DataFrame:
+    """Rows of these models, of the splits that all of them have done."""
+    part = rows[rows["model"].isin(models)]
+    return part[part.groupby(SPLIT)["model"].transform("nunique") == len(models)]
+
+
 def losses(rows: pd.DataFrame) -> str:
     """Tables on which a mixture is worse than what it is made of."""
     lines = ["Where a mixture loses by more than 1 % of the loss (RMSE or log-loss):", ""]
-    loss = grid(rows, "loss")
     for ours, rival in pairs(rows):
+        loss = grid(common(rows, ours, rival), "loss")
         ratio = (loss[ours] / loss[rival]).dropna().sort_values(ascending=False)
         worse = [f"{t[1]} {100 * (r - 1):+.1f} %" for t, r in ratio.items() if r > SLACK]
         lines.append(f"- {ours} to {rival}: {', '.join(worse) or 'nowhere'}.")
@@ -97,16 +107,14 @@ def losses(rows: pd.DataFrame) -> str:
 
 def comparisons(rows: pd.DataFrame) -> str:
     """Shares of tables on which a mixture is better than what it is made of."""
-    loss, nll = grid(rows, "loss"), grid(rows, "nll")
-    lines = [compare(rows, loss, nll, ours, rival) for ours, rival in pairs(rows)]
+    lines = [compare(common(rows, *pair), *pair) for pair in pairs(rows)]
     return markdown(pd.DataFrame(lines))
 
 
-def compare(
-    rows: pd.DataFrame, loss: pd.DataFrame, nll: pd.DataFrame, ours: str, rival: str
-) -> dict[str, object]:
+def compare(rows: pd.DataFrame, ours: str, rival: str) -> dict[str, object]:
     """One line of the comparisons; a ratio is the geometric mean over the tables."""
-    ratio, gap = (loss[ours] / loss[rival]).dropna(), (nll[ours] - nll[rival]).dropna()
+    loss, nll = grid(rows, "loss"), grid(rows, "nll")
+    ratio, gap = loss[ours] / loss[rival], nll[ours] - nll[rival]
     firm = [significant(part, ours, rival) for _, part in rows.groupby(TABLE)]
     return {
         "mixture": ours,
@@ -132,7 +140,7 @@ def p_value(differences: pd.Series) -> str:
 
 
 def significant(rows: pd.DataFrame, ours: str, rival: str) -> int:
-    """1 or -1 where the loss on one table differs by two corrected standard errors, else 0."""
+    """1 or -1 where the loss on one table differs at 5 % by the corrected t-test, else 0."""
     by_split = rows.pivot_table("loss", "split", "model")
     if not {ours, rival} <= set(by_split):
         return 0
@@ -141,12 +149,8 @@ def significant(rows: pd.DataFrame, ours: str, rival: str) -> int:
         return 0
     share = (rows["n_test"] / rows["n_train"]).iloc[0]
     stderr = np.sqrt((1 / len(delta) + share) * delta.var(ddof=1))
-    return int(np.sign(delta.mean())) if abs(delta.mean()) > 2 * stderr else 0
-
-
-def complete(rows: pd.DataFrame, figure: str, models: list[str]) -> pd.DataFrame:
-    """A figure by table and model for tables that all the models have done."""
-    return grid(rows, figure).reindex(columns=models).dropna()
+    apart = abs(delta.mean()) > student_t.ppf(0.975, len(delta) - 1) * stderr
+    return int(np.sign(delta.mean())) if apart else 0
 
 
 def ranks(rows: pd.DataFrame) -> str:
@@ -155,10 +159,11 @@ def ranks(rows: pd.DataFrame) -> str:
     for figure, name in (("loss", "loss"), ("nll", "NLL")):
         values = grid(rows, figure)
         usual = values.columns[values.notna().mean() > 0.9]
-        lines.append(rank_line(values[usual].dropna(), name))
+        lines.append(rank_line(grid(common(rows, *usual), figure), name))
         simple = [model for model in INTERPRETABLE if model in values]
         if len(simple) > 2:
-            lines.append(rank_line(values[simple].dropna(), f"{name}, local linear models"))
+            local = grid(common(rows, *simple), figure)
+            lines.append(rank_line(local, f"{name}, local linear models"))
     return "\n".join(lines)
 
 
@@ -176,10 +181,10 @@ def rank_line(values: pd.DataFrame, name: str) -> str:
 
 def wins(rows: pd.DataFrame) -> str:
     """How often (%) the model of a row has a lower loss than that of a column."""
-    loss = grid(rows, "loss")
+    loss = rows.pivot_table("loss", SPLIT, "model", sort=False)
     share = tabular_figures.win_shares(loss)
     shown = (100 * share).round(0).astype("Int64").astype(str).replace("<NA>", "")
-    return "Tables (%) on which the model of the row has the lower loss:\n\n" + markdown(
+    return "Splits (%) on which the model of the row has the lower loss:\n\n" + markdown(
         shown.rename_axis("model").reset_index()
     )
 

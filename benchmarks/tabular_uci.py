@@ -37,12 +37,15 @@ PUBLISHED_RMSE: dict[str, tuple[float, ...]] = {
     "WGBoost": (2.78, 4.15, 0.42, 0.15, 0.00, 3.19, 4.09, 0.61, 0.48),
 }
 OURS = "moe search"
+# The search was tried out on the last two splits of each table.
+N_UNTOUCHED = {"protein": 3}
 AIMS = ("NGBoost", "deep ensembles")
 
 
 def section(rows: pd.DataFrame) -> str:
     """Our figures beside the published ones, by table."""
     parts = []
+    rows = rows[rows["split"] < rows["table"].map(N_UNTOUCHED).fillna(18)]
     for figure, published, title in (
         ("nll", PUBLISHED_NLL, "NLL"),
         ("loss", PUBLISHED_RMSE, "RMSE"),

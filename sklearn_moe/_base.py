@@ -23,7 +23,7 @@ from sklearn.utils.metadata_routing import (
 
 from ._em import EMRule
 from ._fitting import Fit, Wishes, failure_text, fitted_attributes, run_fit, verdict_text
-from ._growth import MOST_EXPERTS, check_growth
+from ._growth import MOST_EXPERTS, check_growth, most_experts
 from ._initialization import Start, beside_shared, named_starts
 from ._nesting import unfold
 from ._numeric import Array
@@ -124,8 +124,8 @@ class BaseMixtureOfExperts(Queries, MetaEstimatorMixin, BaseComposition):
             starts = self._starts(X, y, training, recipe)
             rule = EMRule(self.max_iter, self.tol, monotone=training.splits is None)
             reporter = Reporter(type(self).__name__, self.verbose)
-            others = recipes if self._grows else None
-            wishes = Wishes(rule, reporter, self.verdict, trial, others)
+            others = (recipes, most_experts(self)) if self._grows else ()
+            wishes = Wishes(rule, reporter, self.verdict, trial, *others)
             fit = workers.follow(run_fit(training, recipe, starts, wishes))
         self._store(shape, fit)
         self._warn(fit)
@@ -151,10 +151,11 @@ class BaseMixtureOfExperts(Queries, MetaEstimatorMixin, BaseComposition):
         """The number of clones that a fit begins with."""
         if not self._grows:
             return self.n_experts
-        if self.warm_start and len(getattr(self, "experts_", ())) > 2:
-            return len(self.experts_) - (self.shrinkage_ is not None)
-        given = isinstance(self.init, str) or callable(self.init)
-        return 2 if given else np.shape(self.init)[-1]
+        if self.warm_start and hasattr(self, "experts_"):
+            before = len(self.experts_) - (self.shrinkage_ is not None)
+            return int(np.clip(before, 2, MOST_EXPERTS))
+        begins_at_two = isinstance(self.init, str) or callable(self.init)
+        return 2 if begins_at_two else np.shape(self.init)[1]
 
     def _recipes(self, training: Training) -> Callable[[int], RecipeAndTrial]:
         """Recipes by number of clones; those of one fit have the same seeds."""
@@ -250,7 +251,7 @@ class BaseMixtureOfExperts(Queries, MetaEstimatorMixin, BaseComposition):
                 f"{len(templates)}. Use fewer experts, or another init."
             )
             warnings.warn(message, ConvergenceWarning, stacklevel=5)
-        if not fit.result.converged and fit.result.reason != "callback":
+        if not fit.alone and not fit.result.converged and fit.result.reason != "callback":
             message = failure_text(fit.result, self.tol)
             warnings.warn(message, ConvergenceWarning, stacklevel=5)
 

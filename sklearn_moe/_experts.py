@@ -42,6 +42,10 @@ REMEDY = (
 )
 
 
+class ExpertError(ValueError):
+    """An expert could not be fitted to the rows that it was given, or could not predict others."""
+
+
 @dataclass(frozen=True)
 class Data:
     """The training table of a fit; every row has a positive weight.
@@ -315,7 +319,7 @@ def fit_one(data: Data, template: Template, weight: Array, train: Any, test: Any
     try:
         predicted = predict_expert(expert, _part(data.X, test), data.classes)
     except Exception as error:
-        raise ValueError(
+        raise ExpertError(
             f"Expert {template.name!r} ({type(expert).__name__}) was fitted, but failed to "
             f"predict: {error} {REMEDY}"
         ) from error
@@ -369,7 +373,7 @@ def fit_expert(data: Data, template: Template, weight: Array, train: Any) -> Any
             expert, X, y, weight, rank, params, plan=template.plan, labelled=labelled
         )
     except Exception as error:
-        raise ValueError(
+        raise ExpertError(
             f"Expert {template.name!r} ({type(expert).__name__}) failed to fit on {n_rows(X)} rows "
             f"of total weight {weight.sum():.6g}: {error} {REMEDY}"
         ) from error

@@ -12,6 +12,7 @@ from sklearn import config_context
 
 from ._baseline import Baseline, fit_baseline
 from ._em import EMResult, EMRule, run_em
+from ._experts import Data
 from ._growth import Walk, grow
 from ._initialization import Race, Start, race
 from ._mixture import FittedMixture, MixtureModel, MixtureState
@@ -21,7 +22,15 @@ from ._progress import Reporter
 from ._recipe import Recipe
 from ._specialisation import Specialisation
 from ._training import Training
-from ._verdict import UNKNOWN, Stage, Verdict, call_witnesses, judge, run_witnessed
+from ._verdict import (
+    UNKNOWN,
+    Stage,
+    Verdict,
+    alone_verdict,
+    call_witnesses,
+    judge,
+    run_witnessed,
+)
 
 # Distinct rows of a table on which starts race. They show which kind of start is best.
 RACE_ROWS = 5000
@@ -60,7 +69,7 @@ class Wishes:
     """What the user wants of a fit: when EM stops, whether it is judged, who hears of it.
 
     `trial` is how the experts might specialise instead, which the winner of the race tries;
-    `recipes` are those for other numbers of experts, if the number is to be found.
+    `recipes` are those for other numbers of experts, at most `most`, if the number is to be found.
     """
 
     rule: EMRule
@@ -68,6 +77,7 @@ class Wishes:
     verdict: bool
     trial: Specialisation | None = None
     recipes: Callable[[int], tuple[Recipe, Specialisation | None]] | None = None
+    most: int = 1
 
 
 def run_fit(training: Training, recipe: Recipe, starts: list[Start], wishes: Wishes) -> Plan[Fit]:
@@ -85,9 +95,9 @@ def run_fit(training: Training, recipe: Recipe, starts: list[Start], wishes: Wis
         kept: Stage | None = first
         if wishes.recipes is not None:
             recipes = partial(_of_number, wishes, recipe)
-            kept = yield from grow(walk, recipes, wishes.rule, wishes.reporter)
-        result = (first if kept is None else kept).result
-        judgement = judge(baseline, result, walk.said(), data) if wishes.verdict else UNKNOWN
+            kept = yield from grow(walk, recipes, wishes.most, wishes.rule, wishes.reporter)
+        result = (walk.stages[0] if kept is None else kept).result
+        judgement = _judgement(baseline, kept, data) if wishes.verdict else UNKNOWN
         alone = kept is None or judgement.is_against
         if kept is None or alone:
             mixture, state, bound = yield from _one_expert(recipe, training, baseline)
@@ -96,6 +106,13 @@ def run_fit(training: Training, recipe: Recipe, starts: list[Start], wishes: Wis
             mixture, state, bound = yield from _all_experts(kept)
     wishes.reporter.end(result)
     return Fit(training, recipe, heat, result, mixture, state, bound, judgement, walk, alone, grows)
+
+
+def _judgement(baseline: Baseline, kept: Stage | None, data: Data) -> Verdict:
+    """The verdict on what is kept; one expert gains nothing over itself."""
+    if kept is None:
+        return alone_verdict(baseline, data)
+    return judge(baseline, kept.result, kept.said, data)
 
 
 def _first_stage(recipe: Recipe, model: MixtureModel, heat: Race, wishes: Wishes) -> Plan[Stage]:

@@ -19,9 +19,9 @@ import numpy as np
 
 from ._baseline import Baseline
 from ._em import EMResult, EMRule, run_em
-from ._experts import Data
+from ._experts import Data, ExpertError
 from ._folds import Rows
-from ._initialization import RACE_LENGTH
+from ._initialization import RACE_LENGTH, Start
 from ._mixture import MixtureExpectation
 from ._nesting import is_mixture
 from ._numeric import Array, clustered_stderr
@@ -71,6 +71,18 @@ class Split:
         mean = np.divide(surprise, mass, out=np.full(n_routed, -np.inf), where=mass > 0)
         mean[rows < FEWEST_ROWS] = -np.inf
         return int(mean.argmax()) if np.isfinite(mean).any() else int(mass.argmax())
+
+
+@dataclass(frozen=True)
+class Anew:
+    """All experts begin again, by a start of some kind."""
+
+    kind: str
+
+    def __call__(self, recipe: Recipe, data: Data, at: MixtureExpectation) -> Array:
+        """First responsibilities (n, K + 1), whatever `at` is."""
+        surprise = np.zeros(data.n_samples) if at.log_evidence is None else -at.log_evidence
+        return Start(self.kind).responsibilities(recipe, data, lambda: surprise)
 
 
 def merge(recipe: Recipe, data: Data, at: MixtureExpectation) -> Array:
@@ -129,29 +141,29 @@ class Walk:
                 best = stage
         return best
 
+    def by_number(self) -> dict[int, Stage | None]:
+        """The better stage of each number, in order."""
+        found: dict[int, Stage | None] = {1: None}
+        for stage in self.stages:
+            n_experts = stage.n_experts
+            if n_experts not in found or self.advantage(stage, found[n_experts])[0] > 0:
+                found[n_experts] = stage
+        return dict(sorted(found.items()))
+
     def chosen(self) -> Stage | None:
         """The smallest number that is within a standard error of the best."""
         best = self.best()
-        for stage in [None, *sorted(self.stages, key=lambda stage: stage.n_experts)]:
+        for stage in self.by_number().values():
             gain, stderr = self.advantage(best, stage)
             if stage is best or gain < stderr:
                 return stage
         return best
 
     def path(self) -> dict[int, float]:
-        """Mean log density of unseen rows for each number, the better one if it came twice."""
-        weight = self.data.sample_weight
-        alone = float(self.baseline.log_prob @ weight) / weight.sum()
-        found = {1: alone}
-        for stage in self.stages:
-            score = alone + self.advantage(stage, None)[0]
-            found[stage.n_experts] = max(found.get(stage.n_experts, -np.inf), score)
-        return {number: float(score) for number, score in sorted(found.items())}
-
-    def said(self) -> Array | None:
-        """What the witnesses have said of all iterations of all numbers, if there were any."""
-        said = [stage.said for stage in self.stages if stage.said is not None]
-        return np.concatenate(said) if said else None
+        """Mean log density of unseen rows for each number."""
+        alone = _mean(self.baseline.log_prob, self.data)[0]
+        stages = self.by_number().items()
+        return {number: alone + self.advantage(stage, None)[0] for number, stage in stages}
 
     def is_over(self) -> bool:
         """Whether the latest numbers have not helped."""
@@ -171,6 +183,14 @@ def _mean(values: Array, data: Data) -> tuple[float, float]:
     return mean, clustered_stderr(values[known] - mean, weight, clusters)
 
 
+def most_experts(mixture: Any) -> int:
+    """The largest number that may be tried: no row may fall below the threshold of all experts."""
+    threshold = mixture.min_responsibility
+    if isinstance(threshold, str) or threshold <= 0:
+        return MOST_EXPERTS
+    return min(MOST_EXPERTS, int(np.ceil(1.0 / threshold)) - 1)
+
+
 def check_growth(mixture: Any, holds_out: bool) -> None:
     """Raise if the number of experts cannot be found for `mixture`."""
     remedy = "Give a number of experts."
@@ -179,6 +199,14 @@ def check_growth(mixture: Any, holds_out: bool) -> None:
             f"n_experts='auto' needs rows held out; got cv={mixture.cv!r}. Use cv=5, or compare "
             "fits of several numbers by their `information_criteria`."
         )
+    init = mixture.init
+    if not (isinstance(init, str) or callable(init)):
+        shape = np.shape(init)
+        if len(shape) != 2 or not 2 <= shape[1] <= MOST_EXPERTS:
+            raise ValueError(
+                f"init with n_experts='auto' needs 2 to {MOST_EXPERTS} columns, where the walk "
+                f"begins; got an array of shape {shape}."
+            )
     if is_mixture(mixture.experts):
         raise ValueError(
             f"n_experts='auto' is not for mixtures as experts; got {mixture.experts}. {remedy}"
@@ -189,49 +217,59 @@ def check_growth(mixture: Any, holds_out: bool) -> None:
         )
 
 
-def grow(walk: Walk, recipes: Recipes, rule: EMRule, reporter: Reporter) -> Plan[Stage | None]:
-    """Go on from the first stage of the walk; what is kept, or None for one expert."""
+def grow(
+    walk: Walk, recipes: Recipes, most: int, rule: EMRule, reporter: Reporter
+) -> Plan[Stage | None]:
+    """Go on from the first stage of the walk to at most `most` experts; None to keep one expert."""
     walk.stages[0] = yield from _caught_up(walk.stages[0], rule)
-    most = min(MOST_EXPERTS, len(walk.data.distinct) // FEWEST_ROWS)
+    most = min(most, len(walk.data.distinct) // FEWEST_ROWS)
     while not walk.is_over() and (stage := walk.stages[-1]).n_experts < most:
-        larger = yield from _larger(stage, recipes(stage.n_experts + 1), rule, reporter)
-        if larger is None:
+        larger = yield from _excused(_larger(stage, recipes(stage.n_experts + 1), rule, reporter))
+        if larger is None or larger.trouble or larger.n_experts <= stage.n_experts:
             break
         walk.stages.append(larger)
         reporter.number(larger.n_experts, *walk.advantage(larger, None))
     kept, before = walk.chosen(), None
     while kept is not None and kept is not before and kept.n_experts > 2:
-        smaller = yield from _move(kept, recipes(kept.n_experts - 1), merge, rule, reporter)
+        recipe = recipes(kept.n_experts - 1)
+        smaller = yield from _excused(_move(kept, recipe, merge, rule, reporter))
+        if smaller is None or smaller.trouble:
+            break
         walk.stages.append(smaller)
         reporter.number(smaller.n_experts, *walk.advantage(smaller, None))
         kept, before = walk.chosen(), kept
     return kept
 
 
-def _larger(stage: Stage, recipe: Recipe, rule: EMRule, reporter: Reporter) -> Plan[Stage | None]:
-    """The next stage; None if an expert has too few rows to go on, in the fit or for a witness."""
+def _excused(plan: Plan[Stage]) -> Plan[Stage | None]:
+    """The plan's stage; None if an expert has too few rows to be fitted: fewer of them could be."""
     try:
-        split = yield from _best_split(stage, recipe, rule)
-        larger = yield from _move(stage, recipe, split, rule, reporter)
-    except ValueError:
-        return None  # two of these experts could be fitted, so there is nothing else wrong
-    return None if larger.n_experts <= stage.n_experts or larger.trouble else larger
+        return (yield from plan)
+    except ExpertError:
+        return None
 
 
-def _best_split(stage: Stage, recipe: Recipe, rule: EMRule) -> Plan[Split]:
-    """The split after which a few iterations of EM have come to the highest bound."""
+def _larger(stage: Stage, recipe: Recipe, rule: EMRule, reporter: Reporter) -> Plan[Stage]:
+    """The stage of one expert more."""
+    move = yield from _best_way(stage, recipe, rule)
+    return (yield from _move(stage, recipe, move, rule, reporter))
+
+
+def _best_way(stage: Stage, recipe: Recipe, rule: EMRule) -> Plan[Move]:
+    """The way to one expert more that a few iterations of EM bring to the highest bound."""
     model = recipe.build(stage.model.data, stage.model.splits)
-    splits = [Split(kind, largest) for largest in (False, True) for kind in KINDS]
+    ways: list[Move] = [Split(kind, largest) for largest in (False, True) for kind in KINDS]
+    ways.append(Anew("ladder"))
     at = stage.result.expectation
-    made = yield [(split, (recipe, model.data, at)) for split in splits]
+    made = yield [(way, (recipe, model.data, at)) for way in ways]
     runs = [EMResult(model.expect(resp)) for resp in made]
     for length in (1, RACE_LENGTH):
         short = replace(rule, max_iter=min(length, rule.max_iter))
         runs = yield from together(*(run_em(model, run, short) for run in runs))
         order = sorted(range(len(runs)), key=lambda i: -runs[i].lower_bound)
         ahead = order[: (len(order) + 1) // 2]
-        splits, runs = [splits[i] for i in ahead], [runs[i] for i in ahead]
-    return splits[0]
+        ways, runs = [ways[i] for i in ahead], [runs[i] for i in ahead]
+    return ways[0]
 
 
 def _move(
@@ -278,7 +316,7 @@ def _instead(stage: Stage, run: EMResult) -> Stage:
     """The stage with the state of another run, and what its own witnesses have said."""
     heard = stage.result.expectation
     expectation = replace(run.expectation, held_out=heard.held_out, score=heard.score)
-    result = replace(stage.result, last=run.last, state=run.state, expectation=expectation)
+    result = replace(run, expectation=expectation, scores=stage.result.scores)
     return replace(stage, result=result)
 
 

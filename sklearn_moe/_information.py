@@ -9,9 +9,12 @@ import numpy as np
 from scipy.special import entr
 from sklearn.base import is_classifier
 from sklearn.dummy import DummyClassifier, DummyRegressor
+from sklearn.linear_model import LogisticRegression, LogisticRegressionCV
 from sklearn.pipeline import Pipeline
 
 from ._numeric import Array, log_normalize
+
+MULTINOMIAL = (LogisticRegression, LogisticRegressionCV)
 
 
 @dataclass(frozen=True)
@@ -93,11 +96,16 @@ def _count_constants(dummy: Any) -> int | None:
 
 
 def _count_coefficients(linear: Any) -> int | None:
-    """Coefficients and intercepts; of C > 2 classes, C - 1 of each, as their sum says nothing."""
+    """Coefficients and intercepts; None if those were made from fewer numbers.
+
+    Of C > 2 classes a multinomial law has C - 1 of each, as their sum says nothing.
+    """
+    if hasattr(linear, "n_components"):
+        return None
     n_rows, n_columns = (1, *np.shape(linear.coef_))[-2:]
     if is_classifier(linear) and len(linear.classes_) > 2:
         # Support vector machines tell classes apart pair by pair.
         if n_rows != len(linear.classes_) or hasattr(linear, "support_vectors_"):
             return None
-        n_rows -= 1
+        n_rows -= isinstance(linear, MULTINOMIAL)
     return n_rows * (n_columns + bool(getattr(linear, "fit_intercept", True)))

@@ -21,8 +21,10 @@ from functools import partial
 from typing import Any, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ._baseline import Baseline
+from ._content import uniform_by_content
 from ._em import EMResult, EMRule, run_em
 from ._experts import Data
 from ._folds import Splits, keep_rows
@@ -125,7 +127,7 @@ def judge(baseline: Baseline, result: EMResult, said: Array | None, data: Data) 
     """The verdict on a finished run; unknown where nothing was held out."""
     held_out = result.expectation.held_out
     if len(result.state.members) == 1 and held_out is None:
-        return Verdict(_mean(baseline.log_prob, data.sample_weight), 0.0, 0.0)
+        return alone_verdict(baseline, data)
     if held_out is None or said is None:
         return UNKNOWN
     heard = ~np.isnan(held_out)
@@ -134,6 +136,11 @@ def judge(baseline: Baseline, result: EMResult, said: Array | None, data: Data) 
     stderr = clustered_stderr(delta - _mean(delta, weight), weight, clusters)
     log_prob = unseen_best(said) / weight.sum()
     return Verdict(log_prob, log_prob - _mean(alone, weight), stderr)
+
+
+def alone_verdict(baseline: Baseline, data: Data) -> Verdict:
+    """The verdict on one expert."""
+    return Verdict(_mean(baseline.log_prob, data.sample_weight), 0.0, 0.0)
 
 
 def _mean(values: Array, weight: Array) -> float:
@@ -212,16 +219,17 @@ class Witness:
         """Log density of the fold's rows after one more iteration."""
         state = yield from self.model.m_step(self.expectation)
         self.expectation = self.model.e_step(state)
-        log_gate, mean, law = yield from self.model.predict_new(state, self.X)
-        log_prob = self.recipe.family.log_prob(self.target, mean, law)
-        return log_normalize(log_gate + log_prob)[1]
+        return (yield from self._look(state, self.X, self.target))[1]
 
     def responsibilities(self, data: Data) -> Plan[Array]:
         """Responsibilities (n, K) of all rows of `data` under the best mixture of the witness."""
         state = yield from self.model.m_step(self.best)
-        log_gate, mean, law = yield from self.model.predict_new(state, data.X)
-        log_prob = self.recipe.family.log_prob(data.target, mean, law)
-        return np.exp(log_normalize(log_gate + log_prob)[0])
+        return np.exp((yield from self._look(state, data.X, data.target))[0])
+
+    def _look(self, state: MixtureState, X: Any, target: NDArray) -> Plan[tuple[Array, Array]]:
+        """Log responsibilities (m, S) and log densities (m,) of rows under a state."""
+        log_gate, mean, law = yield from self.model.predict_new(state, X)
+        return log_normalize(log_gate + self.recipe.family.log_prob(target, mean, law))
 
 
 def call_witnesses(
@@ -243,10 +251,30 @@ def call_heirs(stage: Stage, recipe: Recipe, move: Move) -> Plan[list[Witness]]:
     for old in stage.witnesses:
         with _as_witness_error():
             heir = Witness(recipe, stage.model.data, old.whole, old.fold)
-        job = do(move, heir.recipe, heir.model.data, old.best)
-        heir.expectation = heir.model.expect((yield from _excused(job)))
+        resp = yield from _excused(do(move, heir.recipe, heir.model.data, old.best))
+        heir.expectation = heir.model.expect(_of_width(resp, heir.recipe, heir.model.data))
         heirs.append(heir)
     return heirs
+
+
+def _of_width(resp: Array, recipe: Recipe, data: Data) -> Array:
+    """Responsibilities (n, K) for the recipe, from those of a witness that had lost experts.
+
+    What is missing is taken at random from the largest; what is too much goes to the smallest.
+    """
+    n_routed = recipe.n_routed
+    routed, shared = np.split(resp, [resp.shape[1] - recipe.shared], axis=1)
+    while routed.shape[1] != n_routed:
+        order = np.argsort(data.sample_weight @ routed, kind="stable")
+        if routed.shape[1] < n_routed:
+            gone = uniform_by_content(data.hashes, recipe.seed + routed.shape[1]) < 0.5
+            part = np.where(gone, routed[:, order[-1]], 0.0)
+            routed = np.column_stack([routed, part])
+            routed[:, order[-1]] -= part
+        else:
+            routed[:, order[1]] += routed[:, order[0]]
+            routed = np.delete(routed, order[0], axis=1)
+    return np.hstack([routed, shared])
 
 
 def n_witnesses(data: Data, splits: Splits) -> int:

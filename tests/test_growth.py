@@ -2,6 +2,7 @@
 
 import pickle
 import warnings
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -16,11 +17,12 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.tree import DecisionTreeRegressor
 
-from sklearn_moe import MixtureOfExpertsClassifier, MixtureOfExpertsRegressor
-from sklearn_moe._em import EMResult
-from sklearn_moe._growth import MOST_EXPERTS, _by_itself, _lags, merge
+from sklearn_moe import MixtureOfExpertsClassifier, MixtureOfExpertsRegressor, _growth
+from sklearn_moe._baseline import Baseline
+from sklearn_moe._em import EMResult, EMRule, run_em
+from sklearn_moe._growth import MOST_EXPERTS, Walk, _by_itself, _lags, merge
 from sklearn_moe._mixture import MixtureExpectation
-from sklearn_moe._verdict import Stage
+from sklearn_moe._verdict import Stage, run_witnessed
 from sklearn_moe.gates import GaussianGate, HierarchicalGate
 
 pytestmark = pytest.mark.filterwarnings(
@@ -290,3 +292,73 @@ def test_a_run_that_witnesses_have_left_behind_is_known_by_its_own_word():
     np.testing.assert_array_equal(honest.unseen, [0.0, 0.2, np.nan, np.nan])
     np.testing.assert_allclose(honest.said, [[0.2]])
     assert not _lags(honest)
+
+
+def test_witnesses_that_have_lost_experts_go_on():
+    """Two of eight columns are nearly empty: experts die, in some witnesses and not in others."""
+    X, y = regimes(200, 2, seed=0)
+    rng = np.random.default_rng(0)
+    resp = rng.dirichlet(np.ones(8), size=200)
+    resp[:, 6:] *= 1e-3
+    moe = auto(init=resp / resp.sum(axis=1, keepdims=True)).fit(X, y)
+    assert moe.gain_ > 2 * moe.gain_stderr_
+    assert moe.heldout_log_prob_ > moe.n_experts_path_[1]
+
+
+def test_a_run_left_behind_follows_its_witnesses(monkeypatch):
+    """Every run is replaced by a poor one; what its witnesses know brings it back."""
+
+    def sabotaged(*args, **kwargs):
+        stage = yield from run_witnessed(*args, **kwargs)
+        model, heard = stage.model, stage.result.expectation
+        labels = np.random.default_rng(0).integers(0, len(heard.members), model.data.n_samples)
+        poor = model.expect(np.eye(len(heard.members))[labels])
+        run = yield from run_em(model, poor, EMRule(1, 0.0))
+        expectation = replace(run.expectation, held_out=heard.held_out, score=heard.score)
+        kept = {"scores": stage.result.scores, "expectation": expectation}
+        return replace(stage, result=replace(stage.result, state=run.state, **kept))
+
+    monkeypatch.setattr(_growth, "run_witnessed", sabotaged)
+    moe = auto().fit(X3, Y3)
+    assert moe.n_experts_ >= 3
+    assert moe.score(X3, Y3) > 0.85
+    assert len(moe.lower_bounds_) == moe.n_iter_
+    assert moe.lower_bound_ in moe.lower_bounds_
+
+
+def test_one_expert_gains_nothing_over_itself():
+    moe = auto(max_iter=2)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # nothing is said of runs that were dropped
+        moe.fit(X1, Y1)
+    assert moe.n_experts_ == 1
+    assert moe.gain_ == moe.gain_stderr_ == 0.0
+    assert moe.heldout_log_prob_ == pytest.approx(moe.n_experts_path_[1])
+
+
+def test_a_threshold_limits_the_number():
+    assert auto(min_responsibility=0.3).fit(*regimes(600, 4)).n_experts_ <= 3
+
+
+@pytest.mark.parametrize("shape", [(400,), (400, 1), (400, 17)])
+def test_a_start_must_be_one_to_begin_from(shape):
+    with pytest.raises(ValueError, match="needs 2 to 16 columns"):
+        auto(init=np.ones(shape)).fit(X3, Y3)
+
+
+def test_a_failed_fit_leaves_the_estimator_as_it_was(three):
+    before = dict(vars(three))
+    with pytest.raises(ValueError, match="NaN"):
+        three.fit(np.where(X3 > 2.9, np.nan, X3), Y3)
+    assert vars(three) == before
+
+
+def test_the_better_of_two_stages_of_a_number_is_kept():
+    data = SimpleNamespace(sample_weight=np.ones(4), clusters=np.arange(4))
+    worse, better = (stage_of([np.nan] * 4, [0.0] * 4) for _ in range(2))
+    for stage, values in ((worse, [1.0, 1.0, 1.0, 1.0]), (better, [1.1, 1.0, 1.1, 1.0])):
+        stage.result.expectation.held_out[:] = values
+    worse, better = (replace(s, recipe=SimpleNamespace(shared=False)) for s in (worse, better))
+    walk = Walk(Baseline("", np.zeros(4)), data, [worse, better])
+    assert walk.chosen() is better
+    assert walk.path() == pytest.approx({1: 0.0, 2: 1.05})
