@@ -6,6 +6,7 @@ features and targets together get a standardised target too, whose scale is take
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from contextlib import redirect_stdout
 from os import devnull
 from typing import Any
@@ -64,7 +65,7 @@ def linear_tree(task: str, seed: int) -> Pipeline:
     return make_pipeline(columns(), LinearTreeRegressor(Ridge()))
 
 
-class Standardised(BaseEstimator):
+class Standardised(BaseEstimator, ABC):
     """A model of scaled columns `Z` (n, p) and a target of mean 0 and deviation 1."""
 
     def __init__(self, seed: int = 0) -> None:
@@ -88,8 +89,9 @@ class Standardised(BaseEstimator):
         """Means (n,)."""
         return self.center_ + self.scale_ * np.ravel(self._predicted(self._numbers(X)))
 
+    @abstractmethod
     def _fitted(self, Z: np.ndarray, target: np.ndarray) -> Any:
-        raise NotImplementedError
+        """The model fitted to numbers (n, p) and a standardised target (n,)."""
 
     def _predicted(self, Z: np.ndarray) -> np.ndarray:
         return self.model_.predict(Z)
@@ -107,9 +109,9 @@ class WithMixtureLaw(Standardised):
             Gaussian(), log_weights, means[:, :, None], spread[:, None, None]
         )
 
+    @abstractmethod
     def _parts(self, Z: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Log weights (n, K), means (n, K), variances (K,)."""
-        raise NotImplementedError
 
 
 class Smt(Standardised):

@@ -99,7 +99,8 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     add("--tables", nargs="+", default=TABLES, metavar="NAME", help=f"also {', '.join(SYNTHETIC)}")
     add("--experts", nargs="+", default=["linear"], choices=list(EXPERTS))
     add("--max-train", type=int, default=1000, help="training rows")
-    add("--splits", type=int, default=1)
+    add("--splits", type=int, default=1, help="draws of each table")
+    add("--first-split", type=int, default=0, help="number of the first draw")
     add("--no-verdict", dest="verdict", action="store_false", help="neither has witnesses")
     add("--output", type=Path, default=Path("results/numbers.csv"), help="CSV to add rows to")
     return parser.parse_args(argv)
@@ -112,7 +113,8 @@ def main(argv: Sequence[str]) -> int:
         raise FileExistsError(f"{options.output} exists: choose another --output.")
     options.output.parent.mkdir(parents=True, exist_ok=True)
     write_facts(options.output, machine_facts(vars(options)))
-    cells = list(product(range(options.splits), options.tables, options.experts))
+    first = options.first_split
+    cells = list(product(range(first, first + options.splits), options.tables, options.experts))
     progress, code = Progress(len(cells)), commit()
     for split, table, expert in cells:
         with warnings.catch_warnings():

@@ -77,7 +77,7 @@ def run_cell(cell: Cell) -> dict[str, Any]:
         try:
             model = MODELS[cell.model].make(train.task, cell.case.split)
             row |= evaluate(model, train, test, cell.case.split)
-        except Exception as error:
+        except Exception as error:  # whatever a rival raises; its row says so, and the rest goes on
             row["error"] = one_text(error)
     row["warnings"] = "; ".join(sorted({one_line(entry) for entry in caught}))
     return row

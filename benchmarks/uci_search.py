@@ -31,7 +31,7 @@ SEARCH_ROWS = 1000
 # Small tables can pay for as many folds as the final fit has.
 SEARCH_FOLDS, SMALL, SMALL_FOLDS = 3, 500, 5
 MOST_COLUMNS = 250
-MOST_COMPONENTS = 2000
+MOST_COMPONENTS = 1000
 MAX_BINS = 80
 
 
