@@ -131,7 +131,7 @@ class Walk:
 
     def advantage(self, stage: Stage | None, other: Stage | None) -> tuple[float, float]:
         """How much better `stage` explains unseen rows than `other`, and the standard error."""
-        return _mean(self.scores(stage) - self.scores(other), self.data)
+        return _known_mean(self.scores(stage) - self.scores(other), self.data)
 
     def best(self) -> Stage | None:
         """The best explained number; None for one expert."""
@@ -161,7 +161,7 @@ class Walk:
 
     def path(self) -> dict[int, float]:
         """Mean log density of unseen rows for each number."""
-        alone = _mean(self.baseline.log_prob, self.data)[0]
+        alone = _known_mean(self.baseline.log_prob, self.data)[0]
         stages = self.by_number().items()
         return {number: alone + self.advantage(stage, None)[0] for number, stage in stages}
 
@@ -175,7 +175,7 @@ class Walk:
         return all(gain <= stderr for gain, stderr in gains)
 
 
-def _mean(values: Array, data: Data) -> tuple[float, float]:
+def _known_mean(values: Array, data: Data) -> tuple[float, float]:
     """Mean of the values (n,) that are known, and its standard error."""
     known = ~np.isnan(values)
     weight, clusters = data.sample_weight[known], data.clusters[known]
@@ -308,7 +308,7 @@ def _lags(stage: Stage) -> bool:
     expectation = stage.result.expectation
     if expectation.held_out is None:
         return False
-    mean, stderr = _mean(expectation.held_out - expectation.log_evidence, stage.model.data)
+    mean, stderr = _known_mean(expectation.held_out - expectation.log_evidence, stage.model.data)
     return mean > 2 * stderr
 
 
