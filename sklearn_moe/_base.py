@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import warnings
 from abc import abstractmethod
-from collections.abc import Callable
 from functools import partial
 from numbers import Integral, Real
 from typing import Any
@@ -22,7 +21,16 @@ from sklearn.utils.metadata_routing import (
 )
 
 from ._em import EMRule
-from ._fitting import Fit, Wishes, failure_text, fitted_attributes, run_fit, verdict_text
+from ._fitting import (
+    Fit,
+    Recipes,
+    Trial,
+    Wishes,
+    failure_text,
+    fitted_attributes,
+    run_fit,
+    verdict_text,
+)
 from ._growth import MOST_EXPERTS, check_growth, most_experts
 from ._initialization import Start, beside_shared, named_starts
 from ._nesting import unfold
@@ -31,7 +39,6 @@ from ._parallel import open_workers
 from ._progress import Reporter
 from ._queries import Queries
 from ._recipe import Recipe
-from ._specialisation import Specialisation
 from ._templates import Template, make_templates
 from ._training import Training, make_training, specialisations
 from ._validation import (
@@ -49,10 +56,8 @@ from ._validation import (
     take_rows,
 )
 from .families import Family
-from .gates import resolve_gate
+from .gates import gates_to_try
 from .starts import STARTS
-
-RecipeAndTrial = tuple[Recipe, Specialisation | None]
 
 
 class BaseMixtureOfExperts(Queries, MetaEstimatorMixin, BaseComposition):
@@ -61,7 +66,7 @@ class BaseMixtureOfExperts(Queries, MetaEstimatorMixin, BaseComposition):
     _parameter_constraints = {
         "experts": [HasMethods(["fit"]), list, None],
         "n_experts": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"})],
-        "gate": [HasMethods(["fit"]), None],
+        "gate": [HasMethods(["fit"]), StrOptions({"auto"}), None],
         "top_k": [Interval(Integral, 1, None, closed="left"), None],
         "shared_expert": [HasMethods(["fit"]), None],
         "balance": [Interval(Real, 0, None, closed="left")],
@@ -120,12 +125,12 @@ class BaseMixtureOfExperts(Queries, MetaEstimatorMixin, BaseComposition):
         training = self._validate_training(shape, X, y, sample_weight, fit_params)
         with open_workers(self.n_jobs) as workers:
             recipes = self._recipes(training)
-            recipe, trial = recipes(self._first_number())
+            recipe, trials = recipes(self._first_number())
             starts = self._starts(X, y, training, recipe)
             rule = EMRule(self.max_iter, self.tol, monotone=training.splits is None)
             reporter = Reporter(type(self).__name__, self.verbose)
             others = (recipes, most_experts(self)) if self._grows else ()
-            wishes = Wishes(rule, reporter, self.verdict, trial, *others)
+            wishes = Wishes(rule, reporter, self.verdict, trials, *others)
             fit = workers.follow(run_fit(training, recipe, starts, wishes))
         self._store(shape, fit)
         self._warn(fit)
@@ -157,7 +162,7 @@ class BaseMixtureOfExperts(Queries, MetaEstimatorMixin, BaseComposition):
         begins_at_two = isinstance(self.init, str) or callable(self.init)
         return 2 if begins_at_two else np.shape(self.init)[1]
 
-    def _recipes(self, training: Training) -> Callable[[int], RecipeAndTrial]:
+    def _recipes(self, training: Training) -> Recipes:
         """Recipes by number of clones; those of one fit have the same seeds."""
         if not self._grows:
             return partial(self._make_recipe, training, None)
@@ -171,7 +176,7 @@ class BaseMixtureOfExperts(Queries, MetaEstimatorMixin, BaseComposition):
 
     def _make_recipe(
         self, training: Training, seeds: NDArray | None, n_experts: int
-    ) -> RecipeAndTrial:
+    ) -> tuple[Recipe, list[Trial]]:
         unfolded = unfold(self, training.params, n_experts)
         named, params = unfolded.leaves, unfolded.params
         n_rows = len(training.data.distinct)
@@ -183,7 +188,7 @@ class BaseMixtureOfExperts(Queries, MetaEstimatorMixin, BaseComposition):
         seeds = self._seeds(len(named)) if seeds is None else seeds[: len(named) + 1]
         templates = make_templates(named, list(seeds[1:]), params, self.cv)
         shared = self.shared_expert is not None
-        how, trial = specialisations(
+        how, pooled = specialisations(
             self.min_responsibility,
             self.pooling,
             training,
@@ -191,12 +196,12 @@ class BaseMixtureOfExperts(Queries, MetaEstimatorMixin, BaseComposition):
             self.top_k,
         )
         if shared:
-            how, trial = how.beside_shared(), trial and trial.beside_shared()
+            how, pooled = how.beside_shared(), pooled and pooled.beside_shared()
         recipe = Recipe(
             templates,
             how,
             self._fit_family(training),
-            unfolded.gate,
+            unfolded.gates[0],
             params.get("gate", {}),
             int(seeds[0]),
             self.top_k,
@@ -205,7 +210,11 @@ class BaseMixtureOfExperts(Queries, MetaEstimatorMixin, BaseComposition):
             self._keeps_outputs(),
             self._spread_template(int(seeds[0])),
         )
-        return recipe, trial
+        trials = [] if pooled is None else [Trial({"specialisation": pooled})]
+        # In sample the richer gate always looks better.
+        if training.splits is not None and len(templates) - shared > 1:
+            trials += [Trial({"gate": gate}, margin=1.0) for gate in unfolded.gates[1:]]
+        return recipe, trials
 
     def _starts(self, X: Any, y: Any, training: Training, recipe: Recipe) -> list[Start]:
         given = self._given_responsibilities(X, y, training.n_given, recipe)
@@ -321,7 +330,7 @@ class BaseMixtureOfExperts(Queries, MetaEstimatorMixin, BaseComposition):
         router = MetadataRouter(owner=self).add_self_request(self)
         for name, expert in self._named_experts():
             router.add(**{name: expert}, method_mapping=fit_only)
-        if self.gate is not None:
+        if hasattr(self.gate, "fit"):
             router.add(gate=self.gate, method_mapping=fit_only)
         if hasattr(self.cv, "split") and not isinstance(self.cv, str):
             split = MethodMapping().add(caller="fit", callee="split")
@@ -334,7 +343,7 @@ class BaseMixtureOfExperts(Queries, MetaEstimatorMixin, BaseComposition):
             # Clones of one estimator are asked once: there may be many.
             experts = {id(expert): expert for _, expert in self._named_experts()}
             parts = [get_tags(expert) for expert in experts.values()]
-            others = [resolve_gate(self.gate), *self._other_parts()]
+            others = [gates_to_try(self.gate)[0], *self._other_parts()]
             inputs = [part.input_tags for part in [*parts, *map(get_tags, others)]]
         except (TypeError, ValueError, AttributeError):
             return tags  # a parameter is not an estimator; fit says so
@@ -350,8 +359,7 @@ class BaseMixtureOfExperts(Queries, MetaEstimatorMixin, BaseComposition):
     def _sk_visual_block_(self) -> Any:
         shown = self._named_experts(1 if self._grows else None)
         names, experts = zip(*shown, strict=True)
-        gate = VisualBlock(
-            "parallel", [resolve_gate(self.gate)], names=["gate"], dash_wrapped=False
-        )
+        shown_gate = gates_to_try(self.gate)[:1]
+        gate = VisualBlock("parallel", shown_gate, names=["gate"], dash_wrapped=False)
         bank = VisualBlock("parallel", list(experts), names=list(names), dash_wrapped=False)
         return VisualBlock("serial", [gate, bank], dash_wrapped=False)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -16,11 +16,10 @@ from ._experts import Data
 from ._growth import Walk, grow
 from ._initialization import Race, Start, race
 from ._mixture import FittedMixture, MixtureModel, MixtureState
-from ._numeric import Array
+from ._numeric import Array, clustered_stderr, weighted_mean
 from ._plans import Plan, do
 from ._progress import Reporter
 from ._recipe import Recipe
-from ._specialisation import Specialisation
 from ._training import Training
 from ._verdict import (
     UNKNOWN,
@@ -65,18 +64,42 @@ class Fit:
 
 
 @dataclass(frozen=True)
+class Trial:
+    """Parts of a recipe, by name, that are tried in place of its own.
+
+    They are kept if the bound is higher with them, by more than `margin` standard errors.
+    """
+
+    parts: dict[str, Any]
+    margin: float = 0.0
+
+    def is_won(self, run: EMResult, rival: EMResult, data: Data) -> bool:
+        """Whether the `rival`, a run with these parts, is ahead by enough."""
+        weight, ahead = data.sample_weight, rival.lower_bound - run.lower_bound
+        if ahead <= 0 or not self.margin:
+            return ahead > 0
+        delta = rival.expectation.log_evidence - run.expectation.log_evidence
+        stderr = clustered_stderr(delta - weighted_mean(delta, weight), weight, data.clusters)
+        return ahead > self.margin * stderr
+
+
+# The recipe for a number of experts, and what may be tried with it.
+Recipes = Callable[[int], tuple[Recipe, Sequence[Trial]]]
+
+
+@dataclass(frozen=True)
 class Wishes:
     """What the user wants of a fit: when EM stops, whether it is judged, who hears of it.
 
-    `trial` is how the experts might specialise instead, which the winner of the race tries;
+    `trials` are what the winner of the race tries, one after the other;
     `recipes` are those for other numbers of experts, at most `most`, if the number is to be found.
     """
 
     rule: EMRule
     reporter: Reporter
     verdict: bool
-    trial: Specialisation | None = None
-    recipes: Callable[[int], tuple[Recipe, Specialisation | None]] | None = None
+    trials: Sequence[Trial] = ()
+    recipes: Recipes | None = None
     most: int = 1
 
 
@@ -125,11 +148,13 @@ def _first_stage(recipe: Recipe, model: MixtureModel, heat: Race, wishes: Wishes
 
 
 def _of_number(wishes: Wishes, recipe: Recipe, n_experts: int) -> Recipe:
-    """The recipe for another number of experts, who pool if those of `recipe` do."""
+    """The recipe for another number of experts, with what was kept in `recipe` of the trials."""
     assert wishes.recipes is not None
-    other, trial = wishes.recipes(n_experts)
-    pools = wishes.trial is not None and recipe.specialisation is wishes.trial
-    return replace(other, specialisation=trial) if pools and trial is not None else other
+    other, trials = wishes.recipes(n_experts)
+    for tried, trial in zip(wishes.trials, trials, strict=True):
+        if all(getattr(recipe, name) is part for name, part in tried.parts.items()):
+            other = replace(other, **trial.parts)
+    return other
 
 
 def _all_experts(stage: Stage) -> Plan[tuple[FittedMixture, MixtureState, float]]:
@@ -147,36 +172,36 @@ def _heats(
     baseline: Baseline,
     wishes: Wishes,
 ) -> Plan[tuple[Recipe, MixtureModel, Race]]:
-    """The race of the starts and the `trial` of its winner, on a sample if the table is large."""
+    """The race of the starts and the trials of its winner, on a sample if the table is large."""
     data, splits, rows = training.data, training.splits, training.sample(RACE_ROWS)
     if rows is None or len(starts) == 1:
         model = recipe.build(data, splits)
         hear = wishes.reporter.start
         heat = yield from race(model, recipe, starts, baseline.surprise, wishes.rule, hear)
-        if wishes.trial is None:
-            return recipe, model, heat
-        return (yield from _better_pooled(recipe, model, heat, wishes.trial, wishes.rule))
+        for trial in wishes.trials:
+            recipe, model, heat = yield from _better(recipe, model, heat, trial, wishes.rule)
+        return recipe, model, heat
     part = training.take(rows)
     recipe_there, _, heat = yield from _heats(
         part, recipe.take(rows, data.n_samples), starts, baseline.take(rows), wishes
     )
-    recipe = replace(recipe, specialisation=recipe_there.specialisation)
+    recipe = replace(recipe, specialisation=recipe_there.specialisation, gate=recipe_there.gate)
     model = recipe.build(data, splits)
     resp = yield from do(heat.start.responsibilities, recipe, data, baseline.surprise)
     return recipe, model, replace(heat, winner=EMResult(model.expect(resp)), resp=resp)
 
 
-def _better_pooled(
-    recipe: Recipe, model: MixtureModel, heat: Race, trial: Specialisation, rule: EMRule
+def _better(
+    recipe: Recipe, model: MixtureModel, heat: Race, trial: Trial, rule: EMRule
 ) -> Plan[tuple[Recipe, MixtureModel, Race]]:
-    """The race's winner as it is, or run as far with another pooling, whichever bound is higher."""
-    pooled = replace(recipe, specialisation=trial)
-    other = pooled.build(model.data, model.splits)
+    """The race's winner as it is, or run as far with what is tried, if that wins."""
+    other = replace(recipe, **trial.parts)
+    rival = other.build(model.data, model.splits)
     short = replace(rule, max_iter=heat.winner.n_iter)
-    run = yield from run_em(other, other.expect(heat.resp), short)
-    if run.lower_bound <= heat.winner.lower_bound:
+    run = yield from run_em(rival, rival.expect(heat.resp), short)
+    if not trial.is_won(heat.winner, run, model.data):
         return recipe, model, heat
-    return pooled, other, replace(heat, winner=run)
+    return other, rival, replace(heat, winner=run)
 
 
 def _one_expert(

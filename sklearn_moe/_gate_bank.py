@@ -10,11 +10,11 @@ from ._experts import Data
 from ._folds import Splits
 from ._numeric import Array
 from ._plans import Plan
-from ._routing import log_gate_of
+from ._routing import ABSENT
 from ._softmax_bank import SoftmaxBank
 from ._templates import seeded_clone
 from ._validation import take_params, take_rows
-from .gates import GateTable, SoftmaxGate, fit_gate, keeping, last_step
+from .gates import GateTable, SoftmaxGate, fit_gate, keeping, last_step, log_proba_of
 
 
 def make_gate_bank(
@@ -51,6 +51,7 @@ class GateBank:
     ) -> None:
         self.template, self.data, self.splits, self.params = gate, data, splits, params
         self.n_experts = n_experts
+        self.table = GateTable(data.X, data.sample_weight)
 
     def fit_predict(
         self, expert_weights: Array, previous: Any, members: tuple[int, ...] | None = None
@@ -97,13 +98,16 @@ class GateBank:
         self, template: Any, expert_weights: Array, start: Any, brief: bool, train: Any = None
     ) -> Any:
         """The gate fitted to the rows `train` (all, if None)."""
-        X, weights = take_rows(self.data.X, train), take_rows(expert_weights, train)
         params = take_params(self.params, self.data.n_samples, train)
-        table = GateTable(X, weights.sum(axis=1))
-        return fit_gate(template, table, weights, start, brief, params)
+        weights = take_rows(expert_weights, train)
+        return fit_gate(template, self._part(train), weights, start, brief, params)
 
     def _fit_predict_fold(
         self, template: Any, expert_weights: Array, start: Any, train: Any, test: Any
     ) -> Any:
         gate = self._fit(template, expert_weights, start, True, train)
-        return gate, log_gate_of(gate, take_rows(self.data.X, test))
+        return gate, np.maximum(log_proba_of(gate, self._part(test)), ABSENT)
+
+    def _part(self, rows: Any) -> GateTable:
+        """The table of some rows (all, if None)."""
+        return self.table if rows is None else self.table.take(rows)

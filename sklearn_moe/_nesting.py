@@ -15,7 +15,7 @@ from sklearn.base import BaseEstimator
 from sklearn.utils.metadata_routing import process_routing
 
 from ._validation import routed_params
-from .gates import HierarchicalGate, resolve_gate
+from .gates import HierarchicalGate, gates_to_try
 
 # Parameters of the model, not of a branch: a branch may repeat them but not differ.
 ONE_FOR_ALL = ("family", "outlier_fraction", "calibrate", "voting", "top_k", "balance")
@@ -25,10 +25,10 @@ OF_THE_WHOLE = ("dispersion_estimator", "shared_expert")
 
 @dataclass(frozen=True)
 class Unfolded:
-    """The experts at the leaves, the gate that leads to them, and their metadata by name."""
+    """The experts at the leaves, gates that may lead to them, and their metadata by name."""
 
     leaves: list[tuple[str, Any]]
-    gate: Any
+    gates: list[Any]
     params: dict[str, dict]
 
 
@@ -55,13 +55,14 @@ def unfold(mixture: Any, params: dict[str, dict], n_experts: int | None = None) 
         leaves += [(f"{name}/{leaf}", estimator) for leaf, estimator in branch.leaves]
         known |= {f"{name}/{leaf}": branch.params.get(leaf, {}) for leaf, _ in branch.leaves}
         sizes.append(len(branch.leaves))
-        within.append(branch.gate)
+        within.append(branch.gates[0])
         _refuse_gate_metadata(name, branch.params)
     _check_names([name for name, _ in leaves])
+    gates = gates_to_try(mixture.gate)
     if all(gate is None for gate in within):
-        return Unfolded(leaves, resolve_gate(mixture.gate), known)
+        return Unfolded(leaves, gates, known)
     _refuse_gate_metadata("the mixture", params)
-    return Unfolded(leaves, HierarchicalGate(sizes, resolve_gate(mixture.gate), within), known)
+    return Unfolded(leaves, [HierarchicalGate(sizes, gate, within) for gate in gates], known)
 
 
 def is_mixture(expert: Any) -> bool:
@@ -76,6 +77,11 @@ def _check_branch(mixture: Any, name: str, branch: Any) -> None:
         raise ValueError(
             f"Expert {name!r} is a mixture with n_experts='auto', but branches of a hierarchy are "
             "fitted together. Give it a number of experts."
+        )
+    if isinstance(branch.gate, str):
+        raise ValueError(
+            f"Expert {name!r} is a mixture with gate={branch.gate!r}, but a fit chooses only the "
+            "gate over its branches. Give it a gate."
         )
     usual = type(branch)().get_params(deep=False)
     whole, own = mixture.get_params(deep=False), branch.get_params(deep=False)

@@ -40,10 +40,12 @@ class MixtureOfExpertsRegressor(RegressorMixin, Forecasts):
         Number of experts where one estimator is cloned; ignored for a list. 1 is legal: the
         mixture then is the expert alone. `"auto"` splits experts, from two on, and merges them, as
         unseen rows ask for; it keeps the smallest number within a standard error of the best.
-    gate : gate, classifier or Pipeline, default=None
+    gate : gate, classifier, Pipeline, "auto" or None, default=None
         What gives the probabilities of the experts: None for ``SoftmaxGate()``, another gate, any
         classifier with `predict_proba` (fitted by weighted row expansion), or a pipeline that ends
-        in either, so that gate and experts may see different columns.
+        in either, so that gate and experts may see different columns. "auto" tries a small network
+        (``MLPGate(16)``) beside ``SoftmaxGate()`` once the race is run, and keeps it if the bound
+        is higher by a standard error; without cross-fitting it is ``SoftmaxGate()``.
     top_k : int or None, default=None
         Number of experts that act on a row: those of highest gate probability, renormalised. The
         others are neither responsible for it nor asked, so that time grows with `top_k` and not

@@ -7,7 +7,15 @@ from ._gaussian import GaussianGate
 from ._hierarchical import HierarchicalGate
 from ._mlp import MLPGate
 from ._regressor import RegressorGate
-from ._resolve import fit_gate, keeping, last_step, next_gate, resolve_gate
+from ._resolve import (
+    fit_gate,
+    gates_to_try,
+    keeping,
+    last_step,
+    log_proba_of,
+    next_gate,
+    resolve_gate,
+)
 from ._softmax import SoftmaxGate
 from ._table import GateTable
 
@@ -22,8 +30,10 @@ __all__ = [
     "RegressorGate",
     "SoftmaxGate",
     "fit_gate",
+    "gates_to_try",
     "keeping",
     "last_step",
+    "log_proba_of",
     "next_gate",
     "resolve_gate",
 ]

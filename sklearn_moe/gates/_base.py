@@ -97,6 +97,21 @@ class Gate(BaseEstimator):
         """
         return self.fit(table.X, expert_weights)
 
+    def log_proba_table(self, table: GateTable) -> Array:
+        """Log probabilities as `predict_log_proba` gives them, for rows that others look at too.
+
+        Parameters
+        ----------
+        table : GateTable
+            The rows, and their encoded form.
+
+        Returns
+        -------
+        log_proba : ndarray of shape (n_samples, n_experts)
+            Log probabilities; the exponentials of each row sum to one.
+        """
+        return self.predict_log_proba(table.X)
+
     def keeping(self, members: tuple[int, ...], n_experts: int) -> Gate:
         """The template for some of the experts, once the others are lost.
 

@@ -71,6 +71,23 @@ class EncodedGate(Gate):
         check_is_fitted(self, "encoder_")
         return self.log_proba_encoded(self.encoder_.transform(X))
 
+    def log_proba_table(self, table: GateTable) -> Array:
+        """Log probabilities as `predict_log_proba` gives them, for rows that others look at too.
+
+        Parameters
+        ----------
+        table : GateTable
+            The rows, and their encoded form, which is used if the gate learnt from the like of it.
+
+        Returns
+        -------
+        log_proba : ndarray of shape (n_samples, n_experts)
+            Log probabilities; the exponentials of each row sum to one.
+        """
+        if table.encoder is self.encoder_:
+            return self.log_proba_encoded(table.Z)
+        return self.predict_log_proba(table.X)
+
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = True

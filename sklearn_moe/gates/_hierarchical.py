@@ -12,11 +12,11 @@ from sklearn.utils.metaestimators import available_if
 
 from .._design import TabularEncoder
 from .._numeric import Array
-from .._validation import check_is_fitted, fit_context, get_tags
+from .._validation import check_is_fitted, fit_context, get_tags, n_rows
 from ._base import Gate
 from ._constant import ConstantGate
 from ._encoded import SearchingGate, check_expert_weights
-from ._resolve import fit_gate, keeping, last_step, resolve_gate
+from ._resolve import fit_gate, keeping, last_step, log_proba_of, resolve_gate
 from ._table import GateTable
 
 
@@ -201,10 +201,25 @@ class HierarchicalGate(Gate):
             Log probabilities; the exponentials of each row sum to one.
         """
         check_is_fitted(self, "top_")
-        log_proba = np.repeat(self.top_.predict_log_proba(X), self.groups, axis=1)
+        return self.log_proba_table(GateTable(X, np.ones(n_rows(X)), self.encoder_))
+
+    def log_proba_table(self, table: GateTable) -> Array:
+        """Log probabilities as `predict_log_proba` gives them, for rows that others look at too.
+
+        Parameters
+        ----------
+        table : GateTable
+            The rows, and their encoded form.
+
+        Returns
+        -------
+        log_proba : ndarray of shape (n_samples, n_experts)
+            Log probabilities; the exponentials of each row sum to one.
+        """
+        log_proba = np.repeat(log_proba_of(self.top_, table), self.groups, axis=1)
         for (_, group), gate in zip(self._slices(), self.within_, strict=True):
             if gate is not None:
-                log_proba[:, group] += gate.predict_log_proba(X)
+                log_proba[:, group] += log_proba_of(gate, table)
         return log_proba
 
     def penalty(self) -> float:

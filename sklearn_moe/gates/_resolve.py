@@ -13,9 +13,13 @@ from .._weighting import gate_with_weighted_steps
 from ._base import Gate
 from ._classifier import ClassifierGate
 from ._constant import ConstantGate
+from ._mlp import MLPGate
 from ._regressor import RegressorGate
 from ._softmax import SoftmaxGate
 from ._table import GateTable
+
+# Hidden units of a network that is tried: as good on the whole as many, and found sooner.
+FEW_UNITS = 16
 
 
 def resolve_gate(gate: Any) -> Any:
@@ -40,6 +44,16 @@ def resolve_gate(gate: Any) -> Any:
         f"gate={gate!r} cannot give probabilities of the experts. Pass SoftmaxGate(), a classifier "
         "with predict_proba, a regressor, or a pipeline that ends in one of them."
     )
+
+
+def gates_to_try(gate: Any) -> list[Any]:
+    """Templates for the parameter `gate` of a mixture, the first to begin with.
+
+    Of several, the fit keeps one.
+    """
+    if isinstance(gate, str) and gate == "auto":
+        return [SoftmaxGate(), MLPGate(FEW_UNITS)]
+    return [resolve_gate(gate)]
 
 
 def last_step(gate: Any) -> Any:
@@ -72,6 +86,13 @@ def fit_gate(
     if params:
         return gate.fit(table.X, expert_weights, **params)
     return gate.fit_table(table, expert_weights, start, brief)
+
+
+def log_proba_of(gate: Any, table: GateTable) -> Array:
+    """Log probabilities (n, K) of a fitted gate; a pipeline encodes the rows for itself."""
+    if isinstance(gate, Gate):
+        return gate.log_proba_table(table)
+    return gate.predict_log_proba(table.X)
 
 
 def next_gate(gate: Any, X: Any, expert_weights: Array) -> Any:

@@ -7,6 +7,7 @@ from typing import Any
 
 from .._design import TabularEncoder
 from .._numeric import Array
+from .._validation import take_rows
 
 
 class GateTable:
@@ -18,6 +19,10 @@ class GateTable:
     def __init__(self, X: Any, sample_weight: Array, encoder: TabularEncoder | None = None) -> None:
         self.X, self.sample_weight, self._known = X, sample_weight, encoder
 
+    def take(self, rows: Any) -> GateTable:
+        """Some of the rows, encoded as they are among all."""
+        return PartOfGateTable(self, rows)
+
     @cached_property
     def encoder(self) -> TabularEncoder:
         """How the columns are standardised and encoded."""
@@ -27,3 +32,21 @@ class GateTable:
     def Z(self) -> Any:
         """The encoded rows (n, d), dense or sparse."""
         return self.encoder.transform(self.X)
+
+
+class PartOfGateTable(GateTable):
+    """Some `rows` of a `whole` table, which encodes for all of its parts."""
+
+    def __init__(self, whole: GateTable, rows: Any) -> None:
+        super().__init__(take_rows(whole.X, rows), whole.sample_weight[rows])
+        self._whole, self._rows = whole, rows
+
+    @cached_property
+    def encoder(self) -> TabularEncoder:
+        """That of the whole."""
+        return self._whole.encoder
+
+    @cached_property
+    def Z(self) -> Any:
+        """The encoded rows (n, d), dense or sparse."""
+        return take_rows(self._whole.Z, self._rows)
