@@ -98,7 +98,7 @@ def moe(expert: str, n_experts: int, **params: Any) -> Make:
     return make
 
 
-def linear_moe(task: str, seed: int, n_experts: int = 4, gate: Any = None) -> MixtureWithLaw:
+def linear_moe(task: str, seed: int, n_experts: Any = 4, gate: Any = None) -> MixtureWithLaw:
     """Columns as numbers once, then a mixture of ridge or logistic regressions."""
     columns, last = linear(task).steps[0][1], linear(task).steps[1][1]
     columns.set_params(sparse_threshold=0.0)
@@ -189,6 +189,10 @@ MODELS: dict[str, Model] = {
     "moe boosting": Model(moe("boosting", 2)),
     "moe linear net": Model(lambda task, seed: linear_moe(task, seed, gate=MLPGate())),
     "moe boosting net": Model(moe("boosting", 2, gate=MLPGate())),
+    "moe linear auto": Model(lambda task, seed: linear_moe(task, seed, "auto", "auto")),
+    "moe linear gate": Model(lambda task, seed: linear_moe(task, seed, gate="auto")),
+    "moe tree gate": Model(moe("tree", 4, gate="auto")),
+    "moe boosting gate": Model(moe("boosting", 2, gate="auto")),
     "moe search": Model(lambda task, seed: SearchedMixture(seed), ("regression",)),
     "linear": Model(one("linear")),
     "linear tuned": Model(tuned(one("linear"), penalties)),
