@@ -148,3 +148,17 @@ def test_mixture_can_be_cloned_shown_and_stored():
     moe.fit(X, target("circle"))
     again = pickle.loads(pickle.dumps(moe))
     np.testing.assert_array_equal(again.predict(X), moe.predict(X))
+
+
+@pytest.mark.parametrize("gate", ["auto", MLPGate(4)])
+def test_weights_are_repeats_in_any_order(gate):
+    """Through all of EM, though L-BFGS doubles rounding errors every few steps."""
+    weight = RNG.integers(1, 4, 300)
+    moe = MixtureOfExpertsRegressor(Ridge(), 2, gate=gate, random_state=0, verdict=False)
+    moe.fit(X, target("circle"), sample_weight=weight.astype(float))
+    assert type(moe.gate_) is MLPGate
+    expected, n_iter = moe.predict(X), moe.n_iter_
+    rows = RNG.permutation(np.repeat(np.arange(300), weight))
+    moe.fit(X[rows], target("circle")[rows])
+    assert moe.n_iter_ == n_iter > 3
+    np.testing.assert_allclose(moe.predict(X), expected, rtol=1e-9, atol=1e-10)

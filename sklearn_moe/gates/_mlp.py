@@ -20,6 +20,10 @@ from ._table import GateTable
 Shape = tuple[int, int]
 # Steps of L-BFGS in an iteration of EM.
 BRIEF = 10
+# After so many steps the weights are put on a grid. L-BFGS doubles rounding errors every few steps;
+# so they do not grow from leg to leg, and the order of rows, or weights in place of repeats, decide
+# nothing.
+LEG, GRID = 20, 2.0**20
 
 
 class MLPGate(SearchingGate):
@@ -226,12 +230,17 @@ class SoftNetwork:
             loss, *slopes = self.evaluate(*layers(flat))
             return loss / total, np.concatenate([slope.ravel() for slope in slopes]) / total
 
-        options = {"maxiter": max_iter, "ftol": tol, "gtol": 0.0}
-        first = np.concatenate([layer.ravel() for layer in start])
-        found = scipy.optimize.minimize(
-            objective, first, jac=True, method="L-BFGS-B", options=options
-        )
-        return layers(found.x), int(found.nit)
+        at, n_iter = np.concatenate([layer.ravel() for layer in start]), 0
+        while n_iter < max_iter:
+            steps = min(LEG, max_iter - n_iter)
+            options = {"maxiter": steps, "ftol": tol, "gtol": 0.0}
+            found = scipy.optimize.minimize(
+                objective, at, jac=True, method="L-BFGS-B", options=options
+            )
+            at, n_iter = np.rint(found.x * GRID) / GRID, n_iter + int(found.nit)
+            if found.nit < steps:
+                break
+        return layers(at), n_iter
 
 
 def _layers_of(gate: Gate | None, shapes: tuple[Shape, Shape]) -> tuple[Array, Array] | None:
