@@ -29,10 +29,11 @@ TABLES = [
     *("medical_cost", "puma8nh", "space_ga", "stock", "wine_white"),
 ]
 EXPERTS = {"linear": linear_moe, "tree": moe("tree", 2)}
+GATES = {"linear": None, "auto": "auto"}
 NUMBERS = [1, 2, 3, 4, 6, 8]
 PARAMETER = "mixtureofexpertsregressor__n_experts"
 COLUMNS = (
-    *("commit", "table", "expert", "split", "n_train", "auto", "grid", "delta", "stderr"),
+    *("commit", "table", "expert", "gate", "split", "n_train", "auto", "grid", "delta", "stderr"),
     *("auto_number", "grid_number", "auto_seconds", "grid_seconds"),
 )
 
@@ -58,7 +59,7 @@ def compare(name: str, expert: str, split: int, options: argparse.Namespace) -> 
     """The row of a table, an expert and a split."""
     train, test = Case("", name, split).parts(options.max_train, options.data)
     base = EXPERTS[expert]("regression", split)
-    base[-1].set_params(verdict=options.verdict)
+    base[-1].set_params(verdict=options.verdict, gate=GATES[options.gate])
     walk = clone(base).set_params(**{PARAMETER: "auto"})
     search = GridSearchCV(base, {PARAMETER: NUMBERS}, scoring=log_score, cv=3)
     walk_seconds, search_seconds = timed(walk, train), timed(search, train)
@@ -101,6 +102,7 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     add("--max-train", type=int, default=1000, help="training rows")
     add("--splits", type=int, default=1, help="draws of each table")
     add("--first-split", type=int, default=0, help="number of the first draw")
+    add("--gate", default="linear", choices=list(GATES), help="gate of both")
     add("--no-verdict", dest="verdict", action="store_false", help="neither has witnesses")
     add("--output", type=Path, default=Path("results/numbers.csv"), help="CSV to add rows to")
     return parser.parse_args(argv)
@@ -120,7 +122,8 @@ def main(argv: Sequence[str]) -> int:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             found = compare(table, expert, split, options)
-        row = {"commit": code, "table": table, "expert": expert, "split": split} | found
+        cell = {"table": table, "expert": expert, "gate": options.gate, "split": split}
+        row = {"commit": code} | cell | found
         append_row(options.output, {name: row[name] for name in COLUMNS})
         progress.tell(f"{table} {expert}: {found['auto']:.3f} against {found['grid']:.3f}")
     print(report(pd.read_csv(options.output)))

@@ -29,11 +29,18 @@ MADE_OF = {
     "moe boosting": ("boosting", "2 boostings", "20 boostings"),
     "moe tree": ("tree", "4 trees", "forest"),
     "moe linear": ("linear",),
+    "moe boosting gate": ("boosting", "2 boostings", "20 boostings"),
+    "moe tree gate": ("tree", "4 trees", "forest"),
+    "moe linear gate": ("linear", "moe linear"),
+    "moe linear auto": ("linear", "moe linear"),
     "moe linear net": ("linear",),
     "moe boosting net": ("boosting", "2 boostings"),
     "moe linear tuned": ("linear tuned",),
 }
-INTERPRETABLE = ("moe linear", "moe linear tuned", "linear tree", "cubist", "smt", "cgmm", "gmr")
+INTERPRETABLE = (
+    *("moe linear", "moe linear gate", "moe linear auto", "moe linear tuned"),
+    *("linear tree", "cubist", "smt", "cgmm", "gmr"),
+)
 # A signed rank test of fewer tables cannot come out significant.
 FEWEST_TABLES = 6
 
