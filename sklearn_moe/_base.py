@@ -98,8 +98,8 @@ class BaseMixtureOfExperts(Queries, MetaEstimatorMixin, BaseComposition):
         """Checked target, its form in the formulas, and the class labels (None for regression)."""
 
     @abstractmethod
-    def _fit_family(self, training: Training) -> Family:
-        """The noise law, with what it takes from the training target."""
+    def _fit_families(self, training: Training) -> list[Family]:
+        """Noise laws, with what they take from the training target; of several, one is kept."""
 
     @abstractmethod
     def _target_attributes(self, fit: Fit) -> dict[str, Any]:
@@ -197,10 +197,11 @@ class BaseMixtureOfExperts(Queries, MetaEstimatorMixin, BaseComposition):
         )
         if shared:
             how, pooled = how.beside_shared(), pooled and pooled.beside_shared()
+        families = self._fit_families(training)
         recipe = Recipe(
             templates,
             how,
-            self._fit_family(training),
+            families[0],
             unfolded.gates[0],
             params.get("gate", {}),
             int(seeds[0]),
@@ -211,10 +212,11 @@ class BaseMixtureOfExperts(Queries, MetaEstimatorMixin, BaseComposition):
             self._spread_template(int(seeds[0])),
         )
         trials = [] if pooled is None else [Trial({"specialisation": pooled})]
-        # In sample the richer gate always looks better.
-        if training.splits is not None and len(templates) - shared > 1:
-            trials += [Trial({"gate": gate}, margin=1.0) for gate in unfolded.gates[1:]]
-        return recipe, trials
+        if training.splits is None:  # in sample, what is richer always looks better
+            return recipe, []
+        gates = unfolded.gates if len(templates) - shared > 1 else []
+        trials += [Trial({"family": family}, margin=1.0) for family in families[1:]]
+        return recipe, trials + [Trial({"gate": gate}, margin=1.0) for gate in gates[1:]]
 
     def _starts(self, X: Any, y: Any, training: Training, recipe: Recipe) -> list[Start]:
         given = self._given_responsibilities(X, y, training.n_given, recipe)

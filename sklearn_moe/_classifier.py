@@ -352,14 +352,14 @@ class MixtureOfExpertsClassifier(ClassifierMixin, BaseMixtureOfExperts):
         codes = np.minimum(np.searchsorted(classes, y), len(classes) - 1)
         return y, codes, classes
 
-    def _fit_family(self, training: Training) -> Family:
+    def _fit_families(self, training: Training) -> list[Family]:
         in_sample, tempered = training.splits is None, self.calibrate is not None
         if in_sample and tempered:
             raise ValueError(
                 f"calibrate={self.calibrate!r} needs out-of-fold predictions, and cv is None. Use "
                 "cv=5."
             )
-        return Categorical(self._class_prior(training), in_sample, tempered)
+        return [Categorical(self._class_prior(training), in_sample, tempered)]
 
     def _wants_all_classes(self) -> bool:
         return self.calibrate is not None

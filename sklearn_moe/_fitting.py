@@ -105,7 +105,7 @@ class Wishes:
 
 def run_fit(training: Training, recipe: Recipe, starts: list[Start], wishes: Wishes) -> Plan[Fit]:
     """Race the starts, finish the best one, judge it if asked; fit what is kept to all rows."""
-    data, grows = training.data, wishes.recipes is not None
+    data, grows, law = training.data, wishes.recipes is not None, recipe.family
     baseline = Baseline("", np.zeros(data.n_samples))
     is_needed = wishes.verdict or grows or any(start.is_surprised for start in starts)
     if is_needed:
@@ -113,6 +113,8 @@ def run_fit(training: Training, recipe: Recipe, starts: list[Start], wishes: Wis
     # The baseline has shown the experts' parameters to be valid; the next hundred fits trust them.
     with config_context(skip_parameter_validation=is_needed):
         recipe, model, heat = yield from _heats(training, recipe, starts, baseline, wishes)
+        if is_needed and recipe.family is not law:  # the rival has the law that is kept
+            baseline = yield from fit_baseline(recipe, data, training.splits)
         first = yield from _first_stage(recipe, model, heat, wishes)
         walk = Walk(baseline, data, [first])
         kept: Stage | None = first
@@ -185,7 +187,12 @@ def _heats(
     recipe_there, _, heat = yield from _heats(
         part, recipe.take(rows, data.n_samples), starts, baseline.take(rows), wishes
     )
-    recipe = replace(recipe, specialisation=recipe_there.specialisation, gate=recipe_there.gate)
+    recipe = replace(
+        recipe,
+        specialisation=recipe_there.specialisation,
+        family=recipe_there.family,
+        gate=recipe_there.gate,
+    )
     model = recipe.build(data, splits)
     resp = yield from do(heat.start.responsibilities, recipe, data, baseline.surprise)
     return recipe, model, replace(heat, winner=EMResult(model.expect(resp)), resp=resp)

@@ -23,6 +23,9 @@ from ._validation import check_is_fitted, check_table
 from .families import Contaminated, Family, RealFamily, resolve_family
 from .predictive import MixtureDistribution
 
+# The laws that `family="auto"` stands for, the first to begin with.
+LAWS_TO_TRY = ("gaussian", "student_t")
+
 
 class Forecasts(BaseMixtureOfExperts):
     """The law of the target, and queries about it; not for use."""
@@ -164,8 +167,13 @@ class Forecasts(BaseMixtureOfExperts):
 
     # What the law of the target is.
 
-    def _fit_family(self, training: Training) -> Family:
-        data, law = training.data, resolve_family(self.family)
+    def _fit_families(self, training: Training) -> list[Family]:
+        laws = LAWS_TO_TRY if isinstance(self.family, str) and self.family == "auto" else ()
+        return [self._prepared(training, resolve_family(law)) for law in laws or [self.family]]
+
+    def _prepared(self, training: Training, law: RealFamily) -> Family:
+        """The law with what it takes from the target, and the background if there is one."""
+        data = training.data
         for name, unused in (("outlier_fraction", 0.0), ("dispersion_estimator", None)):
             given = getattr(self, name)
             if given != unused and not law.is_location_scale:

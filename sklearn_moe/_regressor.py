@@ -62,7 +62,9 @@ class MixtureOfExpertsRegressor(RegressorMixin, Forecasts):
         Noise law, with a dispersion for each expert and output: `"gaussian"`, `"student_t"`,
         `"laplace"`; for positive targets `"lognormal"`, `"gamma"`, `"inverse_gaussian"`; for
         amounts that may be zero `"tweedie"`; for counts `"poisson"`, `"negative_binomial"`; or an
-        instance from ``sklearn_moe.families``.
+        instance from ``sklearn_moe.families``. `"auto"` tries `"student_t"` beside `"gaussian"`
+        once the race is run, and keeps it if the bound is higher by a standard error; without
+        cross-fitting it is `"gaussian"`.
     dispersion_estimator : estimator, default=None
         What predicts the dispersion of a row under each expert, a clone for each: a regressor of
         the log squared out-of-fold residuals. None for one dispersion for all rows. For Gaussian,
@@ -228,7 +230,7 @@ class MixtureOfExpertsRegressor(RegressorMixin, Forecasts):
 
     _parameter_constraints = {
         **Forecasts._parameter_constraints,
-        "family": [StrOptions(set(FAMILIES)), RealFamily],
+        "family": [StrOptions({"auto", *FAMILIES}), RealFamily],
         "dispersion_estimator": [HasMethods(["fit", "predict"]), None],
         "outlier_fraction": [Interval(Real, 0, 0.5, closed="left")],
         "calibrate": [StrOptions({"conformal"}), None],
