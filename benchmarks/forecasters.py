@@ -137,6 +137,15 @@ class StudentMixture(Mixture):
         self.model.set_params(family="student_t")
 
 
+class FoundMixture(Mixture):
+    """The mixture whose gate and noise law the fit chooses."""
+
+    def fit(self, train: Table) -> Mixture:
+        """Fit the mixture."""
+        self.model.set_params(family="auto", gate="auto")
+        return super().fit(train)
+
+
 class OneExpert:
     """One expert with Gaussian noise of the scale of its out-of-fold residuals."""
 
@@ -272,6 +281,7 @@ class SmoothQuantileForest(QuantileForest):
 MODELS: dict[str, Callable[[Setting], Forecaster]] = {
     "mixture": Mixture,
     "student mixture": StudentMixture,
+    "found mixture": FoundMixture,
     "one expert": OneExpert,
     "mapie": Mapie,
     "ngboost": NGBoost,
@@ -280,7 +290,7 @@ MODELS: dict[str, Callable[[Setting], Forecaster]] = {
     "quantile forest": QuantileForest,
     "quantile forest 5": SmoothQuantileForest,
 }
-MIXTURES = ("mixture", "student mixture")
+MIXTURES = ("mixture", "student mixture", "found mixture")
 WITH_EXPERT = (*MIXTURES, "one expert", "mapie")
 PACKAGES = {
     "mapie": "mapie",
