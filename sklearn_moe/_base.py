@@ -29,6 +29,7 @@ from ._fitting import (
     failure_text,
     fitted_attributes,
     run_fit,
+    trials_of,
     verdict_text,
 )
 from ._growth import MOST_EXPERTS, check_growth, most_experts
@@ -211,12 +212,10 @@ class BaseMixtureOfExperts(Queries, MetaEstimatorMixin, BaseComposition):
             self._keeps_outputs(),
             self._spread_template(int(seeds[0])),
         )
-        trials = [] if pooled is None else [Trial({"specialisation": pooled})]
         if training.splits is None:  # in sample, what is richer always looks better
             return recipe, []
-        gates = unfolded.gates if len(templates) - shared > 1 else []
-        trials += [Trial({"family": family}, margin=1.0) for family in families[1:]]
-        return recipe, trials + [Trial({"gate": gate}, margin=1.0) for gate in gates[1:]]
+        gates = unfolded.gates if recipe.n_routed > 1 else []
+        return recipe, trials_of(pooled, families[1:], gates[1:])
 
     def _starts(self, X: Any, y: Any, training: Training, recipe: Recipe) -> list[Start]:
         given = self._given_responsibilities(X, y, training.n_given, recipe)

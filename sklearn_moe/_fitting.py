@@ -20,6 +20,7 @@ from ._numeric import Array, clustered_stderr, weighted_mean
 from ._plans import Plan, do
 from ._progress import Reporter
 from ._recipe import Recipe
+from ._specialisation import Specialisation
 from ._training import Training
 from ._verdict import (
     UNKNOWN,
@@ -30,6 +31,7 @@ from ._verdict import (
     judge,
     run_witnessed,
 )
+from .families import Family
 
 # Distinct rows of a table on which starts race. They show which kind of start is best.
 RACE_ROWS = 5000
@@ -65,11 +67,12 @@ class Fit:
 
 @dataclass(frozen=True)
 class Trial:
-    """Parts of a recipe, by name, that are tried in place of its own.
+    """Parts of a recipe that are tried in place of its own.
 
     They are kept if the bound is higher with them, by more than `margin` standard errors.
     """
 
+    name: str
     parts: dict[str, Any]
     margin: float = 0.0
 
@@ -81,6 +84,15 @@ class Trial:
         delta = rival.expectation.log_evidence - run.expectation.log_evidence
         stderr = clustered_stderr(delta - weighted_mean(delta, weight), weight, data.clusters)
         return ahead > self.margin * stderr
+
+
+def trials_of(
+    pooled: Specialisation | None, families: Sequence[Family], gates: Sequence[Any]
+) -> list[Trial]:
+    """Pooling, which costs no parameters, then what is richer and has to be ahead more surely."""
+    trials = [] if pooled is None else [Trial("pooling", {"specialisation": pooled})]
+    trials += [Trial(type(law).__name__, {"family": law}, margin=1.0) for law in families]
+    return trials + [Trial(type(gate).__name__, {"gate": gate}, margin=1.0) for gate in gates]
 
 
 # The recipe for a number of experts, and what may be tried with it.
@@ -181,7 +193,7 @@ def _heats(
         hear = wishes.reporter.start
         heat = yield from race(model, recipe, starts, baseline.surprise, wishes.rule, hear)
         for trial in wishes.trials:
-            recipe, model, heat = yield from _better(recipe, model, heat, trial, wishes.rule)
+            recipe, model, heat = yield from _better(recipe, model, heat, trial, wishes)
         return recipe, model, heat
     part = training.take(rows)
     recipe_there, _, heat = yield from _heats(
@@ -199,16 +211,16 @@ def _heats(
 
 
 def _better(
-    recipe: Recipe, model: MixtureModel, heat: Race, trial: Trial, rule: EMRule
+    recipe: Recipe, model: MixtureModel, heat: Race, trial: Trial, wishes: Wishes
 ) -> Plan[tuple[Recipe, MixtureModel, Race]]:
     """The race's winner as it is, or run as far with what is tried, if that wins."""
     other = replace(recipe, **trial.parts)
     rival = other.build(model.data, model.splits)
-    short = replace(rule, max_iter=heat.winner.n_iter)
+    short = replace(wishes.rule, max_iter=heat.winner.n_iter)
     run = yield from run_em(rival, rival.expect(heat.resp), short)
-    if not trial.is_won(heat.winner, run, model.data):
-        return recipe, model, heat
-    return other, rival, replace(heat, winner=run)
+    wins = trial.is_won(heat.winner, run, model.data)
+    wishes.reporter.trial(trial.name, run, wins)
+    return (other, rival, replace(heat, winner=run)) if wins else (recipe, model, heat)
 
 
 def _one_expert(

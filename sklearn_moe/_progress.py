@@ -8,7 +8,7 @@ from ._em import EMResult
 
 
 class Reporter:
-    """Prints one line for each start (`verbose` 1 or more) and each iteration (2 or more)."""
+    """Prints a line for each start and trial (`verbose` 1 or more) and iteration (2 or more)."""
 
     def __init__(self, owner: str, verbose: int) -> None:
         self.owner = owner
@@ -19,6 +19,12 @@ class Reporter:
         """Report the bound that a start has reached in the race."""
         if self.verbose >= 1:
             print(f"[{self.owner}] start {name}: bound {result.lower_bound:.5f}", flush=True)
+
+    def trial(self, name: str, result: EMResult, wins: bool) -> None:
+        """Report the bound that the winner of the race has reached with something else."""
+        if self.verbose >= 1:
+            outcome = "kept" if wins else "not kept"
+            print(f"[{self.owner}] {name}: bound {result.lower_bound:.5f}, {outcome}", flush=True)
 
     def iteration(self, result: EMResult) -> None:
         """Report the bound of the latest iteration."""

@@ -162,3 +162,10 @@ def test_weights_are_repeats_in_any_order(gate):
     moe.fit(X[rows], target("circle")[rows])
     assert moe.n_iter_ == n_iter > 3
     np.testing.assert_allclose(moe.predict(X), expected, rtol=1e-9, atol=1e-10)
+
+
+def test_trials_are_reported(capsys):
+    moe = MixtureOfExpertsRegressor(DecisionTreeRegressor(max_depth=3), 2, verbose=1, **QUICK)
+    moe.set_params(gate="auto", family="auto", init=start("circle")).fit(X, target("circle"))
+    lines = [line.split("] ")[1].split(":")[0] for line in capsys.readouterr().out.splitlines()]
+    assert lines[:4] == ["start array", "pooling", "StudentT", "MLPGate"]
