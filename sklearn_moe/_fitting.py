@@ -186,41 +186,28 @@ def _heats(
     baseline: Baseline,
     wishes: Wishes,
 ) -> Plan[tuple[Recipe, MixtureModel, Race]]:
-    """The race of the starts and the trials of its winner.
-
-    They are run on a sample if the table is large, and with lighter experts where there are such.
-    """
-    data, splits = training.data, training.splits
-    surprise, rows = baseline.surprise, training.sample(RACE_ROWS) if len(starts) > 1 else None
-    part = training if rows is None else training.take(rows)
-    light = recipe.light() if len(starts) > 1 or wishes.trials else recipe
-    if rows is not None:
-        light, baseline = light.take(rows, data.n_samples), baseline.take(rows)
-    found, model, heat = yield from _run_heats(part, light, starts, baseline, wishes)
-    if part is training and light is recipe:
-        return found, model, heat
-    recipe = replace(
-        recipe, specialisation=found.specialisation, family=found.family, gate=found.gate
+    """The race of the starts and the trials of its winner, on a sample if the table is large."""
+    data, splits, rows = training.data, training.splits, training.sample(RACE_ROWS)
+    if rows is None or len(starts) == 1:
+        model = recipe.build(data, splits)
+        hear = wishes.reporter.start
+        heat = yield from race(model, recipe, starts, baseline.surprise, wishes.rule, hear)
+        for trial in wishes.trials:
+            recipe, model, heat = yield from _better(recipe, model, heat, trial, wishes)
+        return recipe, model, heat
+    part = training.take(rows)
+    recipe_there, _, heat = yield from _heats(
+        part, recipe.take(rows, data.n_samples), starts, baseline.take(rows), wishes
     )
-    model, resp = recipe.build(data, splits), heat.resp
-    if part is not training:
-        resp = yield from do(heat.start.responsibilities, recipe, data, surprise)
+    recipe = replace(
+        recipe,
+        specialisation=recipe_there.specialisation,
+        family=recipe_there.family,
+        gate=recipe_there.gate,
+    )
+    model = recipe.build(data, splits)
+    resp = yield from do(heat.start.responsibilities, recipe, data, baseline.surprise)
     return recipe, model, replace(heat, winner=EMResult(model.expect(resp)), resp=resp)
-
-
-def _run_heats(
-    training: Training,
-    recipe: Recipe,
-    starts: list[Start],
-    baseline: Baseline,
-    wishes: Wishes,
-) -> Plan[tuple[Recipe, MixtureModel, Race]]:
-    """The same with this table and recipe."""
-    model, hear = recipe.build(training.data, training.splits), wishes.reporter.start
-    heat = yield from race(model, recipe, starts, baseline.surprise, wishes.rule, hear)
-    for trial in wishes.trials:
-        recipe, model, heat = yield from _better(recipe, model, heat, trial, wishes)
-    return recipe, model, heat
 
 
 def _better(

@@ -69,16 +69,6 @@ class Recipe:
         gate_params = take_params(self.gate_params, n_samples, rows)
         return replace(self, templates=templates, gate_params=gate_params)
 
-    def light(self) -> Recipe:
-        """The recipe with smaller copies of its experts, to compare one thing with another.
-
-        Itself, if there are none.
-        """
-        templates = [template.light() for template in self.templates]
-        if all(new is old for new, old in zip(templates, self.templates, strict=True)):
-            return self
-        return replace(self, templates=templates)
-
     def alone(self, member: int) -> Recipe:
         """The recipe of one expert alone."""
         return replace(

@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from sklearn.base import clone
 
 from ._binning import bins_of
-from ._light import lighter
 from ._out_of_bag import offers_out_of_bag
 from ._validation import take_params
 from ._weighting import WEIGHTED, WeightPlan, plan_weights
@@ -63,11 +62,6 @@ class Template:
         """The template for a table of bin numbers, some columns of which number categories."""
         expert = clone(self.estimator).set_params(categorical_features=categorical)
         return replace(self, estimator=expert)
-
-    def light(self) -> Template:
-        """The template of a smaller copy; itself, if there is none."""
-        estimator = lighter(self.estimator)
-        return self if estimator is self.estimator else replace(self, estimator=estimator)
 
     def take(self, rows: NDArray[np.intp], n_samples: int) -> Template:
         """The template for some rows of a table of `n_samples`: its metadata cut to them."""
