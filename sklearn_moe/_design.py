@@ -14,6 +14,7 @@ import scipy.sparse as sp
 from sklearn.base import BaseEstimator
 
 from ._numeric import Array, weighted_moments
+from ._standardised import StandardisedRows
 from ._validation import column_names, is_frame
 
 MAX_CATEGORIES = 30
@@ -54,9 +55,8 @@ class TabularEncoder(BaseEstimator):
             return scaled.toarray() if np.prod(X.shape) <= SMALL else scaled
         if self.columns_ is None:
             return np.asarray(X, dtype=np.float64) / self.scale_
-        is_numbers = isinstance(X, np.ndarray) and X.dtype.kind in "fiub"
-        if is_numbers and X.shape[1:] == (len(self.columns_),) and _all_numbers(self.columns_):
-            return _standardise(X, self.columns_)
+        if self._only_scales(X):
+            return _without_gaps(X, self._scaled(X).made())
         encoded = np.zeros((len(X), self.n_outputs_))
         start = 0
         for column, values in zip(self.columns_, table_columns(X), strict=True):
@@ -64,6 +64,22 @@ class TabularEncoder(BaseEstimator):
             _encode(column, values, encoded[:, start:stop])
             start = stop
         return encoded
+
+    def by_block(self, X: Any) -> Any:
+        """The same, where possible without a copy: encoded block by block as it is read."""
+        plain = not sp.issparse(X) and self._only_scales(X)
+        return self._scaled(X) if plain and _has_finite_sum(X) else self.transform(X)
+
+    def _only_scales(self, X: Any) -> bool:
+        """Whether all there is to do for a dense table is to standardise its columns."""
+        is_numbers = isinstance(X, np.ndarray) and X.dtype.kind in "fiub"
+        columns = self.columns_ or []
+        return is_numbers and X.shape[1:] == (len(columns),) and _all_numbers(columns)
+
+    def _scaled(self, X: np.ndarray) -> StandardisedRows:
+        columns = self.columns_ or []
+        center, scale = (np.array([c[name] for c in columns]) for name in ("mean", "scale"))
+        return StandardisedRows(X, center, scale)
 
 
 def table_columns(X: Any) -> list[np.ndarray]:
@@ -81,10 +97,14 @@ def _all_numbers(columns: list[dict]) -> bool:
     return all(column.get("missing") is False for column in columns)
 
 
-def _standardise(X: np.ndarray, columns: list[dict]) -> Array:
-    """All numeric columns at once; the same numbers as one by one."""
-    encoded = np.subtract(X, [column["mean"] for column in columns])
-    encoded /= [column["scale"] for column in columns]
+def _has_finite_sum(X: np.ndarray) -> bool:
+    """Whether the numbers are surely finite; those whose sum overflows may be."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        return bool(np.isfinite(X.sum(dtype=np.float64)))
+
+
+def _without_gaps(X: np.ndarray, encoded: Array) -> Array:
+    """Standardised numbers `X`, in which missing ones are at the mean."""
     if not np.isfinite(encoded).all():
         check_finite(X)
         encoded[np.isnan(encoded)] = 0.0

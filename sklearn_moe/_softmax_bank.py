@@ -29,7 +29,7 @@ class SoftmaxBank:
         folds = None if splits is None else [test for _, test in splits]
         self.n_folds, self.left_out = len(folds or [None]), folds is not None
         self.encoder = gate.make_encoder(data.X, data.sample_weight)
-        design = self.encoder.transform(data.X)
+        design = self.encoder.by_block(data.X)
         ridge = np.full((self.n_folds, 1, design.shape[1] + 1), float(gate.alpha))
         ridge[..., -1] = 0.0
         self.logits = FoldedLogits(design, folds, ridge)
@@ -59,10 +59,10 @@ class SoftmaxBank:
 
         theta = theta[:, None]
         for _ in range(n_steps):
-            theta, log_proba, moved = self.logits.step(theta, targets)
+            theta, moved = self.logits.step(theta, targets)
             if moved.max() < SETTLED:
                 break
-        return theta[:, 0], log_proba[0].T
+        return theta[:, 0], self.logits.log_proba(theta)[0].T
 
     def finish(
         self,

@@ -30,6 +30,10 @@ class EncodedGate(Gate):
     def log_proba_encoded(self, Z: Any) -> Array:
         """Log probabilities (n, K) of encoded rows `Z` (n, d)."""
 
+    def _encode(self, X: Any) -> Any:
+        """Rows of a query as `log_proba_encoded` takes them."""
+        return self.encoder_.transform(X)
+
     @fit_context(prefer_skip_nested_validation=True)
     def fit(self, X: Any, expert_weights: Array) -> EncodedGate:
         """Fit to soft targets.
@@ -69,7 +73,7 @@ class EncodedGate(Gate):
             Log probabilities; the exponentials of each row sum to one.
         """
         check_is_fitted(self, "encoder_")
-        return self.log_proba_encoded(self.encoder_.transform(X))
+        return self.log_proba_encoded(self._encode(X))
 
     def log_proba_table(self, table: GateTable) -> Array:
         """Log probabilities as `predict_log_proba` gives them, for rows that others look at too.

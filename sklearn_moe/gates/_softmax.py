@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from .._design import TabularEncoder
-from .._numeric import Array, log_softmax
+from .._numeric import Array, log_normalize
 from .._validation import Interval, check_is_fitted
-from ..logit import SoftLogit, scores_of, solve, sum_zero_basis
+from ..logit import SoftLogit, row_blocks, scores_of, solve, sum_zero_basis
 from ._base import Gate
 from ._encoded import SearchingGate
 from ._table import GateTable
@@ -165,7 +165,7 @@ class SoftmaxGate(SearchingGate):
         log_proba : ndarray of shape (n_samples, n_experts)
             Log probabilities.
         """
-        return log_softmax(self._scores(Z))
+        return log_normalize(self._scores(Z), overwrite=True)[0]
 
     def predict_scores(self, X: Any) -> Array:
         """Linear scores of the experts, of which the softmax is the probability.
@@ -181,10 +181,17 @@ class SoftmaxGate(SearchingGate):
             Scores.
         """
         check_is_fitted(self, "coef_")
-        return self._scores(self.encoder_.transform(X))
+        return self._scores(self._encode(X))
+
+    def _encode(self, X: Any) -> Any:
+        return self.encoder_.by_block(X)
 
     def _scores(self, Z: Any) -> Array:
-        return scores_of(Z, np.column_stack([self.coef_, self.intercept_])).T
+        weights = np.column_stack([self.coef_, self.intercept_])
+        scores = np.empty((len(weights), Z.shape[0]))
+        for rows in row_blocks(Z, len(weights)):
+            scores[:, rows] = scores_of(Z[rows], weights)
+        return scores.T
 
     def penalty(self) -> float:
         """What the objective subtracts from the summed log-likelihood.

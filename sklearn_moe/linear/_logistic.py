@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 
 from .._numeric import BLOCK_ELEMENTS, Array, columns_of, rows_of, sums_of_others
+from .._standardised import StandardisedRows
 from ..logit import (
     FIRST_STEPS,
     NEWTON_LIMIT,
@@ -70,29 +71,13 @@ def recognise(estimator: Any) -> Logistic | None:
 
 
 @dataclass(frozen=True)
-class LabelledTable:
-    """Features (n, p) and class codes (n,); rows are standardised as they are read."""
+class LabelledTable(StandardisedRows):
+    """Standardised features (n, p) and class codes (n,)."""
 
-    X: NDArray
     codes: Rows
     n_classes: int
-    center: Array
-    scale: Array
 
     suits = Logistic
-
-    @property
-    def shape(self) -> tuple[int, int]:
-        return self.X.shape[0], self.X.shape[1]
-
-    def __getitem__(self, rows: Any) -> Array:
-        return self.standardised(rows_of(self.X, rows))
-
-    def standardised(self, X: NDArray) -> Array:
-        """The features of any rows in the units of the table."""
-        Z = np.subtract(X, self.center, dtype=np.float64)
-        Z /= self.scale
-        return Z
 
     def indicators(self, rows: Any) -> Array:
         """Which class each row has (C, B)."""
@@ -109,7 +94,7 @@ def make_labelled_table(X: Any, codes: Rows, n_classes: int) -> LabelledTable | 
     center, spread = numbers.mean(axis=0, dtype=np.float64), numbers.std(axis=0, dtype=np.float64)
     constant = numbers.min(axis=0) == numbers.max(axis=0)
     spread = np.where(constant | (spread == 0), 1.0, spread)
-    return LabelledTable(numbers, codes, n_classes, np.where(constant, numbers[0], center), spread)
+    return LabelledTable(numbers, np.where(constant, numbers[0], center), spread, codes, n_classes)
 
 
 @dataclass(frozen=True)
@@ -176,12 +161,14 @@ def solve_left_out(
         return total[:, None] * table.indicators(rows), total
 
     for _ in range(n_steps):
-        theta, log_proba, moved = logits.step(theta, targets)
+        theta, moved = logits.step(theta, targets)
         if moved[present].max(initial=0.0) < last:
             break
     solved: NDArray[np.bool_] = present & (moved < last) if exact else present
     theta = np.where(solved[..., None, None], theta, 0.0)
-    return LogisticSolution(table, theta, np.exp(log_proba).transpose(2, 0, 1), solved)
+    log_proba = logits.log_proba(theta)
+    proba = np.exp(log_proba, out=log_proba)
+    return LogisticSolution(table, theta, proba.transpose(2, 0, 1), solved)
 
 
 def _class_mass(table: LabelledTable, weights: Array, folds: Sequence[Rows] | None) -> Array:
@@ -228,7 +215,7 @@ def _moments(table: LabelledTable, weights: Array, rows: Rows | None) -> Array:
     for first in range(0, table.shape[0] if rows is None else len(rows), size):
         piece: Any = slice(first, first + size)
         piece = piece if rows is None else rows[piece]
-        Z, weight = table[piece], rows_of(weights, piece).T
+        Z, weight = table.standardised(rows_of(table.X, piece)), rows_of(weights, piece).T
         sums[0] += weight.sum(axis=1)[:, None]
         sums[1] += weight @ Z
         sums[2] += weight @ Z**2

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -43,37 +42,37 @@ class FoldedLogits:
     ridge: Array
     exact: bool = False
 
-    def step(self, theta: Array, targets: Targets) -> tuple[Array, Array, Array]:
-        """One damped Newton step from `theta`.
+    def step(self, theta: Array, targets: Targets) -> tuple[Array, Array]:
+        """One damped Newton step from `theta`: coefficients, and how far (F, M) any score moves."""
+        direction = self._direction(theta, targets)
+        largest = self._largest_change(direction)
+        size = np.where(largest > 0, np.log1p(largest) / np.maximum(largest, 1e-300), 1.0)
+        return theta + size[..., None, None] * direction, largest
 
-        Returns the coefficients, the log probabilities (M, C, n) that they give out of fold, and
-        how far the step has moved any score, (F, M).
-        """
-        return self._move(theta, self._direction(theta, targets))
+    def log_proba(self, theta: Array) -> Array:
+        """Log probabilities (M, C, n) that each fold's logits give to its own rows."""
+        n_problems, n_free = theta.shape[1:3]
+        weights = sum_zero_basis(n_free + 1) @ theta
+        log_proba = np.empty((n_problems, n_free + 1, self.design.shape[0]))
+        for fold, rows, Z in self._blocks(n_problems * (n_free + 1)):
+            scores, _, log_sum = softmax_columns(scores_of(Z, weights[fold]))
+            scores -= log_sum[:, None]
+            log_proba[..., rows] = scores
+        return log_proba
 
-    def _blocks(self, n_columns: int) -> Iterator[tuple[int, slice, Any, Any]]:
-        """Fold, place, rows and design of blocks that stay in a core's cache, each of one fold.
-
-        The place is that among all rows, those of the first fold first.
-        """
+    def _blocks(self, n_columns: int) -> Iterator[tuple[int, Any, Any]]:
+        """Fold, rows and design of blocks that stay in a core's cache, each of one fold."""
         n_samples, width = self.design.shape
         size = max(64, BLOCK_ELEMENTS // max(width, n_columns))
         if sp.issparse(self.design):
             size = n_samples
         plain = isinstance(self.design, np.ndarray)
-        for fold, (start, stop) in enumerate(self._places()):
-            for first in range(start, stop, size):
-                place = slice(first, min(first + size, stop))
-                rows = place
-                if self.folds is not None:
-                    rows = self.folds[fold][first - start : place.stop - start]
-                yield fold, place, rows, rows_of(self.design, rows) if plain else self.design[rows]
-
-    def _places(self) -> list[tuple[int, int]]:
-        """Where each fold begins and ends, if the rows of the first fold come first."""
-        sizes = [self.design.shape[0]] if self.folds is None else [len(f) for f in self.folds]
-        ends = np.cumsum([0, *sizes]).tolist()
-        return list(pairwise(ends))
+        for fold, own in enumerate(self.folds or [None]):
+            n_rows = n_samples if own is None else len(own)
+            for first in range(0, n_rows, size):
+                place = slice(first, min(first + size, n_rows))
+                rows = place if own is None else own[place]
+                yield fold, rows, rows_of(self.design, rows) if plain else self.design[rows]
 
     def _direction(self, theta: Array, targets: Targets) -> Array:
         """Newton directions (F, M, C - 1, d + 1) of all logits."""
@@ -81,7 +80,7 @@ class FoldedLogits:
         shape, basis = (n_folds, n_problems, n_free + 1, width), sum_zero_basis(n_free + 1)
         gradient = np.zeros(shape)
         curvature = make_curvature(shape, self.folds is not None, self.design, self.exact)
-        for fold, _, rows, Z in self._blocks(n_folds * n_problems * (n_free + 1)):
+        for fold, rows, Z in self._blocks(n_folds * n_problems * (n_free + 1)):
             target, total = targets(rows)
             proba = softmax_columns(scores_of(Z, basis @ theta))[1]
             curvature.add(fold, rows, Z, self._typical(proba, fold), total)
@@ -102,31 +101,12 @@ class FoldedLogits:
             return proba[0]
         return (proba.sum(axis=0) - proba[fold]) / (len(proba) - 1)
 
-    def _move(self, theta: Array, direction: Array) -> tuple[Array, Array, Array]:
-        """Coefficients after a damped step, log probabilities out of fold, change of scores."""
-        n_folds, n_problems, n_free, _ = theta.shape
-        basis = sum_zero_basis(n_free + 1)
-        weights = np.stack([basis @ theta, basis @ direction], axis=1)
-        scores = np.empty((2, n_problems, n_free + 1, self.design.shape[0]))
-        largest = np.zeros((n_folds, n_problems))
-        for fold, place, _, Z in self._blocks(2 * n_problems * (n_free + 1)):
-            block = scores_of(Z, weights[fold])
-            scores[..., place] = block
-            spread = (block[1].max(axis=1) - block[1].min(axis=1)).max(axis=1, initial=0.0)
+    def _largest_change(self, direction: Array) -> Array:
+        """How far (F, M) a whole step would move two scores of a fold's own row apart."""
+        n_folds, n_problems, n_free, _ = direction.shape
+        weights, largest = sum_zero_basis(n_free + 1) @ direction, np.zeros((n_folds, n_problems))
+        for fold, _, Z in self._blocks(n_problems * (n_free + 1)):
+            change = scores_of(Z, weights[fold])
+            spread = (change.max(axis=1) - change.min(axis=1)).max(axis=1, initial=0.0)
             largest[fold] = np.maximum(largest[fold], spread)
-        size = np.where(largest > 0, np.log1p(largest) / np.maximum(largest, 1e-300), 1.0)
-        log_proba, change = scores
-        for fold, (start, stop) in enumerate(self._places()):
-            change[..., start:stop] *= size[fold][:, None, None]
-        log_proba += change
-        log_proba -= log_proba.max(axis=1, keepdims=True)
-        log_proba -= np.log(np.exp(log_proba, out=change).sum(axis=1, keepdims=True))
-        return theta + size[..., None, None] * direction, self._in_order(log_proba), largest
-
-    def _in_order(self, values: Array) -> Array:
-        """Values (..., n) in the order of the rows, from that of the folds."""
-        if self.folds is None:
-            return values
-        ordered = np.empty_like(values)
-        ordered[..., np.concatenate(self.folds)] = values
-        return ordered
+        return largest

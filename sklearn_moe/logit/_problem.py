@@ -20,6 +20,7 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from .._numeric import BLOCK_ELEMENTS, Array, row_sum, weighted_grams
+from .._standardised import StandardisedRows
 
 NEWTON_LIMIT = 250
 
@@ -64,7 +65,9 @@ class SoftLogit:
 
     def hessian(self, proba: Array) -> Array:
         """Exact Hessian, a square matrix over the flattened coefficients."""
-        grams = pair_grams(self.Z, proba.T, self.total)
+        grams: Any = 0.0
+        for rows in row_blocks(self.Z, proba.shape[1] ** 2):
+            grams += pair_grams(self.Z[rows], proba[rows].T, self.total[rows])
         ridge = np.full(self.shape[1], self.alpha)
         ridge[-1] = 0.0
         return assemble_hessian(grams, self.targets.shape[1], ridge)
@@ -76,7 +79,7 @@ def row_blocks(Z: Any, n_columns: int) -> Iterator[slice]:
     Sparse rows are costly to cut, and come in one piece.
     """
     n_samples, width = Z.shape
-    size = n_samples if sp.issparse(Z) else max(64, BLOCK_ELEMENTS // max(width, n_columns))
+    size = max(1, n_samples) if sp.issparse(Z) else max(64, BLOCK_ELEMENTS // max(width, n_columns))
     for first in range(0, n_samples, size):
         yield slice(first, first + size)
 
@@ -86,6 +89,8 @@ def scores_of(Z: Any, weights: Array) -> Array:
 
     Experts come before rows: numpy is fast along the last axis, and there are few experts.
     """
+    if isinstance(Z, StandardisedRows):
+        Z, weights = Z.X, Z.weights_of_numbers(weights)
     flat = weights.reshape(-1, weights.shape[-1])
     scores = (Z @ flat[:, :-1].T).T if sp.issparse(Z) else flat[:, :-1] @ Z.T
     scores += flat[:, -1:]
@@ -106,6 +111,8 @@ def softmax_columns(scores: Array) -> tuple[Array, Array, Array]:
 
 def design_sums(Z: Any, values: Array) -> Array:
     """Sums (..., d + 1) over rows of `values` (..., B) times the rows of `Z`, and alone."""
+    if isinstance(Z, StandardisedRows):
+        return Z.sums_of_rows(design_sums(Z.X, values))
     flat = values.reshape(-1, values.shape[-1])
     sums = np.empty((len(flat), Z.shape[1] + 1))
     sums[:, :-1] = (Z.T @ flat.T).T if sp.issparse(Z) else flat @ Z
@@ -151,6 +158,7 @@ def sum_zero_basis(n_experts: int) -> Array:
 def weighted_design_grams(Z: Any, weights: Array) -> Array:
     """Gram matrices (m, d + 1, d + 1) of `Z` with a column of ones appended, rows weighted by each
     row of `weights` (m, n)."""
+    Z = Z.made() if isinstance(Z, StandardisedRows) else Z
     width = Z.shape[1] + 1
     grams = np.empty((len(weights), width, width))
     if sp.issparse(Z):

@@ -1,0 +1,60 @@
+"""A table of numbers in units of its own columns, of which no copy is made."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ._numeric import Array, rows_of
+
+# So many scales from zero, a center costs three of sixteen digits where it is subtracted late.
+FAR = 1e3
+
+
+@dataclass(frozen=True)
+class StandardisedRows:
+    """Finite numbers `X` (n, d), of which `center` (d,) is to be subtracted, and over `scale` (d,).
+
+    Products with the rows are products with `X` under other weights, so the rows themselves need
+    not be made, unless a column is so far from zero that digits would be lost.
+    """
+
+    X: NDArray
+    center: Array
+    scale: Array
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        return self.X.shape[0], self.X.shape[1]
+
+    def __getitem__(self, rows: Any) -> StandardisedRows | Array:
+        part = StandardisedRows(rows_of(self.X, rows), self.center, self.scale)
+        return part.made() if self._is_far else part
+
+    @cached_property
+    def _is_far(self) -> bool:
+        return bool((np.abs(self.center) > FAR * self.scale).any())
+
+    def made(self) -> Array:
+        """The rows, standardised."""
+        return self.standardised(self.X)
+
+    def standardised(self, X: NDArray) -> Array:
+        """Any rows in the units of the table."""
+        Z = np.subtract(X, self.center, dtype=np.float64)
+        Z /= self.scale
+        return Z
+
+    def weights_of_numbers(self, weights: Array) -> Array:
+        """What gives `X` the scores that `weights` (..., d + 1) give the rows; intercepts last."""
+        coef = weights[..., :-1] / self.scale
+        return np.concatenate([coef, weights[..., -1:] - coef @ self.center[:, None]], axis=-1)
+
+    def sums_of_rows(self, sums: Array) -> Array:
+        """Weighted sums (..., d + 1) of the rows from those of `X`; sums of weights last."""
+        rows = (sums[..., :-1] - sums[..., -1:] * self.center) / self.scale
+        return np.concatenate([rows, sums[..., -1:]], axis=-1)
