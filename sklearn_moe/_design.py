@@ -14,8 +14,8 @@ import scipy.sparse as sp
 from sklearn.base import BaseEstimator
 
 from ._numeric import Array, weighted_moments
-from ._standardised import StandardisedRows
 from ._validation import column_names, is_frame
+from .logit import StandardisedRows
 
 MAX_CATEGORIES = 30
 # Entries below which a sparse table is cheaper as a dense one.

@@ -76,14 +76,19 @@ def run_em(
     """
     result = start if isinstance(start, EMResult) else EMResult(start)
     while result.n_iter < rule.max_iter:
-        state = yield from model.m_step(result.last)
-        expectation = model.e_step(state)
-        result = _judge(_append(result, model.kept(state), expectation), rule)
+        result = _judge(_append(result, *(yield from _iteration(model, result.last))), rule)
         if on_iteration(result) and result.reason == "max_iter":
             result = replace(result, reason="callback")
         if result.reason != "max_iter":
             break
     return result
+
+
+def _iteration(model: Model, last: Any) -> Generator[Any, Any, tuple[Any, Any]]:
+    """What is kept of the next state, and its expectation; the rest is forgotten on return."""
+    state = yield from model.m_step(last)
+    expectation = model.e_step(state)
+    return model.kept(state), expectation
 
 
 def _append(result: EMResult, state: Any, expectation: Any) -> EMResult:

@@ -129,12 +129,13 @@ class BankFit:
     """What experts predict, (n, S, q), out of fold if there were splits.
 
     Of class probabilities there are all, (n, S, C), or the row's own class's alone, (n, S, 1).
-    `experts` are kept if each was fitted once and to all rows. `state` is where solvers go on from.
+    `experts` are kept if each was fitted once and to all rows. `state` is the solution for plain
+    linear experts, without its predictions.
     """
 
     mean: Array
     experts: list[Any] | None
-    state: Array | None
+    state: Solution | None
 
 
 def fit_predict(
@@ -142,7 +143,7 @@ def fit_predict(
     templates: Sequence[Template],
     expert_weights: Array,
     splits: Splits | None,
-    state: Array | None = None,
+    state: Solution | None = None,
     routing: Routing = DENSE,
 ) -> Plan[BankFit]:
     """Fit each template under its column of `expert_weights`; predict the rows that it acts on."""
@@ -154,6 +155,8 @@ def fit_predict(
     places, jobs = _unsolved(data, templates, expert_weights, pairs, solved, routing)
     done = yield jobs
     n_slots = len(templates) if routing.index is None else routing.index.shape[1]
+    if solution is not None and solved.all() and routing.index is None:
+        return BankFit(data.digest(solution.mean, slice(None)), None, solution.state)
     mean = experts_first(data.n_samples, n_slots, data.n_values)
     if solution is not None:
         for i, k in enumerate(columns):
@@ -198,7 +201,7 @@ def fit_predict_new(
     templates: Sequence[Template],
     expert_weights: Array,
     X: Any,
-    state: Array | None = None,
+    state: Solution | None = None,
     routing: Routing = DENSE,
 ) -> Plan[Array]:
     """Predictions (m, S, q) for new rows `X` of experts fitted to all rows under `expert_weights`.
@@ -208,7 +211,10 @@ def fit_predict_new(
     numbers, places = finite_numbers(X), [routing.acting(k) for k in range(len(templates))]
     said: dict[int, Array] = {}
     if numbers is not None:
-        columns, solution = yield from _solve(data, templates, expert_weights, None, state)
+        # What the folds have found serves as well; an iteration has no need of more.
+        columns, solution = _plain(data, templates), None if state is None else state.of_all_rows()
+        if solution is None:
+            columns, solution = yield from _solve(data, templates, expert_weights, None, None)
         if solution is not None:
             predicted, solved = solution.predict_new(numbers), solution.solved[0]
             said = {k: predicted[places[k][0], i] for i, k in enumerate(columns) if solved[i]}
@@ -251,28 +257,35 @@ def _solve(
     templates: Sequence[Template],
     expert_weights: Array,
     splits: Splits | None,
-    state: Array | None,
+    state: Solution | None,
 ) -> Plan[tuple[list[int], Solution | None]]:
     """Which templates are plain linear experts that suit the table, and their solution."""
-    plain = any(template.problem is not None for template in templates)
-    table = data.linear_table if plain and (splits is None or splits.leave_out) else None
-    if table is None:
+    columns = _plain(data, templates) if splits is None or splits.leave_out else []
+    if not columns or (table := data.linear_table) is None:
         return [], None
-    columns = [k for k, t in enumerate(templates) if isinstance(t.problem, table.suits)]
-    if not columns:
-        return [], None
-    problems, weights = [templates[k].problem for k in columns], expert_weights[:, columns]
+    problems, weights = [templates[k].problem for k in columns], expert_weights
+    if len(columns) < len(templates):
+        weights = weights[:, columns]
     if splits is not None and all(templates[k].one_out for k in columns):
         return columns, (yield from do(solve_one_out, problems, table, weights, data.rank))
     folds = None if splits is None else [test for _, test in splits]
-    return columns, (yield from do(solve_left_out, problems, table, weights, folds, state))
+    start = None if state is None else state.start
+    return columns, (yield from do(solve_left_out, problems, table, weights, folds, start))
+
+
+def _plain(data: Data, templates: Sequence[Template]) -> list[int]:
+    """The templates that are plain linear experts and suit the table."""
+    if all(template.problem is None for template in templates) or data.linear_table is None:
+        return []
+    kind = data.linear_table.suits
+    return [k for k, template in enumerate(templates) if isinstance(template.problem, kind)]
 
 
 def fit_all_rows(
     data: Data,
     templates: Sequence[Template],
     expert_weights: Array,
-    state: Array | None = None,
+    state: Solution | None = None,
 ) -> Plan[list[Any]]:
     """Experts fitted to all rows under the columns of `expert_weights`.
 
@@ -292,7 +305,7 @@ def fit_all_rows(
 
 
 def _last_solution(
-    data: Data, templates: Sequence[Template], expert_weights: Array, state: Array | None
+    data: Data, templates: Sequence[Template], expert_weights: Array, state: Solution | None
 ) -> Plan[dict[int, tuple[Solution, int]]]:
     """For the experts whose solution is to be set: the solution for all rows, the place in it."""
     problems = {k: t.problem for k, t in enumerate(templates) if t.problem is not None}

@@ -110,8 +110,8 @@ def race(
     """Run all starts for one iteration, the better half for a few more; the best of them wins."""
     made = yield [(start.responsibilities, (recipe, model.data, surprise)) for start in starts]
     first = dict(zip(starts, made, strict=True))
-    begun = {start: model.expect(resp) for start, resp in first.items()}
-    runs = yield from _run_all(model, begun, replace(rule, max_iter=1))
+    runs = {start: EMResult(model.expect(resp)) for start, resp in first.items()}
+    runs = yield from _run_all(model, runs, replace(rule, max_iter=1))
     leaders = sorted(starts, key=lambda start: -runs[start].lower_bound)
     short = replace(rule, max_iter=min(RACE_LENGTH, rule.max_iter))
     ahead = {start: runs[start] for start in leaders[: (len(starts) + 1) // 2]}

@@ -25,6 +25,7 @@ from ._spread import Spread, finish_spread, fit_spread, new_spread
 from ._templates import Template
 from ._usage import Usage, usage_of
 from .families import Family
+from .linear import Solution
 
 # An expert is lost when its share of the weight falls below this part of an equal share.
 LOST_SHARE = 0.02
@@ -46,7 +47,7 @@ class MixtureExpectation:
     lower_bound: float = -np.inf
     log_evidence: Array | None = None
     gates: Any = None
-    solver_state: Array | None = None
+    solver_state: Solution | None = None
     reseeded: frozenset[int] = frozenset()
     score: float = -np.inf
     held_out: Array | None = None

@@ -56,7 +56,10 @@ def log_normalize(log_joint: Array, overwrite: bool = False) -> tuple[Array, Arr
     """
     highest = row_max(log_joint)
     shifted = np.subtract(log_joint, highest[:, None], out=log_joint if overwrite else None)
-    log_total = np.log(row_sum(np.exp(shifted)))
+    log_total, size = np.empty(len(highest)), max(64, BLOCK_ELEMENTS // log_joint.shape[1])
+    for first in range(0, len(highest), size):
+        log_total[first : first + size] = row_sum(np.exp(shifted[first : first + size]))
+    np.log(log_total, out=log_total)
     shifted -= log_total[:, None]
     return shifted, highest + log_total
 

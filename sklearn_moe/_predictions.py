@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from ._numeric import Array, experts_first
 from ._routing import Routing
 from ._validation import n_rows, take_rows
+from .linear import predict_plain
 
 
 def predict_expert(expert: Any, X: Any, classes: NDArray | None) -> Array:
@@ -45,6 +46,9 @@ def align_classes(proba: Array, seen: NDArray, classes: NDArray) -> Array:
 
 def predict_bank(experts: Sequence[Any], X: Any, classes: NDArray | None) -> Array:
     """Predictions of all experts for all rows: (n, K, q) or (n, K, C)."""
+    plain = predict_plain(experts, X) if classes is None else None
+    if plain is not None:
+        return plain
     return np.stack([predict_expert(expert, X, classes) for expert in experts], axis=1)
 
 

@@ -71,12 +71,15 @@ class SoftmaxBank:
         members: tuple[int, ...] | None = None,
         brief: bool = False,
     ) -> Any:
-        """The gate of all rows: the one there is, or the exact one where there were folds."""
+        """The gate of all rows: the one there is, or the exact one where there were folds.
+
+        A `brief` one is the mean of the folds', each of which has left out other rows.
+        """
         if expert_weights.shape[1] == 1:
             return ConstantGate().fit(self.data.X, expert_weights)
-        final, n_iter = theta[0], 1
-        if self.left_out:
-            final, n_iter = self._solve(expert_weights, theta.mean(axis=0))
+        final, n_iter = theta.mean(axis=0), 1
+        if self.left_out and not brief:
+            final, n_iter = self._solve(expert_weights, final)
         return SoftmaxGate(**self.template.get_params()).set_solution(self.encoder, final, n_iter)
 
     def penalty(self, theta: Array) -> float:

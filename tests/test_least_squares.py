@@ -7,12 +7,15 @@ from scipy.sparse import csr_array
 from sklearn import config_context
 from sklearn.base import clone
 from sklearn.compose import TransformedTargetRegressor
+from sklearn.dummy import DummyRegressor
 from sklearn.linear_model import ElasticNet, LinearRegression, Ridge
 from sklearn.model_selection import KFold, LeaveOneOut
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import MinMaxScaler, StandardScaler
 
 from sklearn_moe import MixtureOfExpertsRegressor, _templates
+from sklearn_moe._predictions import predict_bank
+from sklearn_moe.linear import predict_plain
 from sklearn_moe.linear._least_squares import make_table, recognise, solve_left_out
 
 ESTIMATORS = {
@@ -65,6 +68,17 @@ def test_equals_the_estimator(name, n_outputs, n_folds):
     assert solved.all()
     expected = by_estimator(ESTIMATORS[name], X, y, weights, folds)
     np.testing.assert_allclose(predicted, expected, rtol=1e-8, atol=1e-8 * y.std())
+
+
+@pytest.mark.parametrize("name", ESTIMATORS)
+def test_folds_bring_the_solution_of_all_rows(name):
+    X, y, weights = regimes()
+    problems, table = [recognise(ESTIMATORS[name])] * weights.shape[1], make_table(X, y)
+    folds = np.array_split(np.arange(len(X)), 4)
+    kept = solve_left_out(problems, table, weights, folds).state
+    whole = solve_left_out(problems, table, weights, None)
+    np.testing.assert_allclose(kept.of_all_rows().coef, whole.coef, rtol=1e-9, atol=1e-10)
+    np.testing.assert_allclose(kept.predict_new(X), whole.mean, rtol=1e-9, atol=1e-9)
 
 
 @pytest.mark.parametrize("n_outputs", [1, 2])
@@ -255,3 +269,33 @@ def test_request_of_the_user_about_weights_is_respected(both_ways):
         scaler = StandardScaler().set_fit_request(sample_weight=False)
     fast, slow = both_ways(make_pipeline(scaler, Ridge(100.0)), 2, X=X, y=y[:, 0])
     assert_same_fit(fast, slow, X)
+
+
+def fitted_experts(estimator, n_outputs, dtype=np.float64):
+    X, y, weights = regimes(n_outputs=n_outputs)
+    X, y = X.astype(dtype), y if n_outputs > 1 else y.ravel()
+    return [clone(estimator).fit(X, y, weight) for weight in weights.T], X
+
+
+@pytest.mark.parametrize("n_outputs", [1, 2])
+@pytest.mark.parametrize("estimator", [Ridge(0.5), LinearRegression(fit_intercept=False)])
+def test_one_product_says_what_each_expert_says(estimator, n_outputs):
+    experts, X = fitted_experts(estimator, n_outputs)
+    expected = np.stack([e.predict(X).reshape(len(X), -1) for e in experts], axis=1)
+    said = predict_plain(experts, X)
+    assert said is not None
+    np.testing.assert_allclose(said, expected, rtol=1e-12, atol=1e-12)
+    np.testing.assert_array_equal(predict_bank(experts, X, None), said)
+
+
+@pytest.mark.parametrize("n_outputs", [1, 2])
+def test_experts_are_asked_where_a_product_will_not_do(n_outputs):
+    experts, X = fitted_experts(Ridge(0.5), n_outputs)
+    holed, huge = X.copy(), X.copy()
+    holed[0, 0], huge[:2, 0] = np.nan, 1e308
+    for other in (holed, X.astype(np.float32), X[:, :1], csr_array(X)):
+        assert predict_plain(experts, other) is None
+    experts[0].coef_ = experts[0].coef_ * 1e3
+    with np.errstate(over="ignore", invalid="ignore"):
+        assert predict_plain(experts, huge) is None
+    assert predict_plain([*experts, DummyRegressor().fit(X, X)], X) is None

@@ -76,10 +76,10 @@ def test_goes_on_from_an_earlier_solution():
     table, folds = make_labelled_table(X, codes, 3), random_folds(len(X), 3)
     problems = [recognise(LogisticRegression())] * 2
     exact = solve_left_out(problems, table, weights, folds)
-    near = solve_left_out(problems, table, weights, folds, exact.state + 1e-4, exact=False)
+    near = solve_left_out(problems, table, weights, folds, exact.start + 1e-4, exact=False)
     np.testing.assert_allclose(near.mean, exact.mean, atol=1e-4)
     for _ in range(6):
-        near = solve_left_out(problems, table, weights, folds, near.state, exact=False)
+        near = solve_left_out(problems, table, weights, folds, near.start, exact=False)
     np.testing.assert_allclose(near.mean, exact.mean, atol=1e-6)
 
 

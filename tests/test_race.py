@@ -8,6 +8,9 @@ from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
 from sklearn_moe import MixtureOfExpertsClassifier, MixtureOfExpertsRegressor
 from sklearn_moe import _fitting as fitting
+from sklearn_moe._training import make_training
+from sklearn_moe.starts import _ladder as ladder
+from sklearn_moe.starts._base import StartContext
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(400, 3))
@@ -62,3 +65,48 @@ def test_metadata_is_cut_to_the_sample(racing):
     groups = np.arange(400) // 4
     MixtureOfExpertsRegressor(random_state=0).fit(X, Y, groups=groups)
     assert racing == [150]
+
+
+def regimes_of_many_rows():
+    X = RNG.normal(size=(3000, 3))
+    regime = (X[:, 0] > 0).astype(int)
+    y = np.where(regime, 3.0, -3.0) * X[:, 1] + 0.3 * RNG.normal(size=3000)
+    return X, y, regime
+
+
+def training_data(X, y):
+    return make_training(X, y, y[:, None], np.ones(len(y)), None, None, {}).data
+
+
+@pytest.fixture
+def few_rows(monkeypatch):
+    """The ladder climbs on a few hundred rows; the sizes of the tables that it sees."""
+    sizes, make = [], ladder._linear_model
+
+    def recorded(context):
+        sizes.append(context.data.n_samples)
+        return make(context)
+
+    monkeypatch.setattr(ladder, "_linear_model", recorded)
+    monkeypatch.setattr(ladder, "ENOUGH_ROWS", 300)
+    return sizes
+
+
+def test_ladder_assigns_the_rows_that_it_has_not_seen(few_rows):
+    X, y, regime = regimes_of_many_rows()
+    context = StartContext(X, y[:, None] / y.std(), training_data(X, y), lambda: y, 2, seed=0)
+    resp = ladder.ladder(context)
+    assert few_rows == [300]
+    agree = (resp.argmax(axis=1) == regime).mean()
+    assert max(agree, 1 - agree) > 0.9
+
+
+def test_ladder_on_a_sample_sees_weights_as_repeats(few_rows):
+    X, y, _ = regimes_of_many_rows()
+    twice = np.repeat(np.arange(3000), 1 + np.arange(3000) % 2)
+    order = RNG.permutation(len(twice))
+    fit = MixtureOfExpertsRegressor(Ridge(), init="ladder", n_init=1, verdict=False, random_state=0)
+    by_weight = fit.fit(X, y, 1.0 + np.arange(3000) % 2).log_prob(X, y)
+    repeated = fit.fit(X[twice][order], y[twice][order]).log_prob(X, y)
+    assert few_rows[0] == 300 < few_rows[1] < 600
+    np.testing.assert_allclose(by_weight, repeated, rtol=1e-6, atol=1e-6)

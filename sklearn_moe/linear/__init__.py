@@ -14,7 +14,7 @@ from ._bank import (
     solve_left_out,
     solve_one_out,
 )
-from ._plain import finite_numbers
+from ._plain import finite_numbers, predict_plain
 
 __all__ = [
     "Problem",
@@ -23,6 +23,7 @@ __all__ = [
     "finite_numbers",
     "leaves_one_out",
     "make_table",
+    "predict_plain",
     "recognise",
     "solve_left_out",
     "solve_one_out",

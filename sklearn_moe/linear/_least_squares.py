@@ -9,7 +9,7 @@ system is too badly conditioned for that to hold, it is left to the estimator.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -33,6 +33,7 @@ Rows = NDArray[np.intp]
 LARGEST_BANK = 2**24
 # What cancellation and elimination must leave of a diagonal element: 1e-16 over it is below 1e-8.
 SMALLEST_PIVOT = 1e-7
+NOTHING = np.empty((0, 0, 0))
 
 
 @dataclass(frozen=True)
@@ -123,17 +124,30 @@ def make_table(X: Any, y: Array) -> OutputTable | None:
 
 @dataclass(frozen=True)
 class LeastSquaresSolution:
-    """Coefficients (F, K, 1 + p, q), predictions (n, K, q) out of fold, what holds (F, K)."""
+    """Coefficients (F, K, 1 + p, q), predictions (n, K, q) out of fold, what holds (F, K).
+
+    If there were folds, `whole` is the solution for all rows, which makes no predictions.
+    """
 
     table: OutputTable
     coef: Array
     mean: Array
     solved: NDArray[np.bool_]
+    whole: LeastSquaresSolution | None = None
 
     @property
-    def state(self) -> None:
+    def state(self) -> LeastSquaresSolution:
+        """What is kept of it."""
+        return self.whole or replace(self, mean=NOTHING)
+
+    @property
+    def start(self) -> None:
         """Nothing: the next solution begins from scratch."""
         return None
+
+    def of_all_rows(self) -> LeastSquaresSolution:
+        """The solution that leaves no row out."""
+        return self.whole or self
 
     def polish(self, estimator: Any, problem: int) -> None:
         """Give the light `estimator`, fitted to other rows, the solution without folds."""
@@ -163,10 +177,14 @@ def solve_left_out(
     parts = [np.arange(len(weights))] if folds is None else folds
     grams = np.stack([_weighted_grams(table, weights, rows) for rows in parts])
     if folds is not None:
-        grams = sums_of_others(grams)
+        grams = np.concatenate([sums_of_others(grams), grams.sum(axis=0)[None]])
     systems = _normal_equations(problems, grams, table.n_features)
-    coef = systems.solve()
-    return LeastSquaresSolution(table, coef, _predict_parts(table, coef, parts), systems.solvable)
+    coef, solved = systems.solve(), systems.solvable
+    if folds is None:
+        return LeastSquaresSolution(table, coef, _predict_parts(table, coef, parts), solved)
+    whole = LeastSquaresSolution(table, coef[-1:], NOTHING, solved[-1:])
+    mean = _predict_parts(table, coef[:-1], parts)
+    return LeastSquaresSolution(table, coef[:-1], mean, solved[:-1], whole)
 
 
 def solve_one_out(

@@ -9,7 +9,7 @@ missing outside a fold, or the steps do not end, the estimator is asked.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -17,12 +17,12 @@ from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 
 from .._numeric import BLOCK_ELEMENTS, Array, columns_of, rows_of, sums_of_others
-from .._standardised import StandardisedRows
 from ..logit import (
     FIRST_STEPS,
     NEWTON_LIMIT,
     SETTLED,
     FoldedLogits,
+    StandardisedRows,
     scores_of,
     softmax_columns,
     sum_zero_basis,
@@ -35,6 +35,7 @@ Rows = NDArray[np.intp]
 EXACT_STEPS, EXACT = 50, 1e-7
 # Of the variance of a column in the whole table; less is rounding.
 SMALLEST_VARIANCE = 1e-10
+NOTHING = np.empty((0, 0, 0))
 
 
 @dataclass(frozen=True)
@@ -107,9 +108,19 @@ class LogisticSolution:
     solved: NDArray[np.bool_]
 
     @property
-    def state(self) -> Array:
+    def state(self) -> LogisticSolution:
+        """What is kept of it."""
+        return replace(self, mean=NOTHING)
+
+    @property
+    def start(self) -> Array:
         """What the next solution may begin from."""
         return self.theta
+
+    def of_all_rows(self) -> LogisticSolution:
+        """One that leaves no row out, if need be the mean of those that leave out a fold each."""
+        solved = np.logical_and.reduce(self.solved, axis=0, keepdims=True)
+        return replace(self, theta=self.theta.mean(axis=0, keepdims=True), solved=solved)
 
     def predict_new(self, X: NDArray) -> Array:
         """Class probabilities (m, K, C) of new rows under the coefficients of the first fold."""

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
+from sklearn.linear_model import LinearRegression, Ridge
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
+
+from .._numeric import Array
 
 
 def without_scaler(estimator: Any) -> tuple[Any, bool]:
@@ -28,6 +32,28 @@ def finite_numbers(X: Any) -> NDArray | None:
     if numbers.dtype.kind not in "fiub" or not np.isfinite(numbers).all():
         return None
     return numbers
+
+
+def predict_plain(experts: Sequence[Any], X: Any) -> Array | None:
+    """Outputs (n, K, q) of fitted plain regressors by one product for all of them.
+
+    None if one of them is anything else, or does not suit the numbers, about which it has a say.
+    """
+    if any(type(expert) not in (Ridge, LinearRegression) for expert in experts):
+        return None
+    numbers = finite_numbers(X)
+    if numbers is None or numbers.dtype != np.float64 or numbers.ndim != 2:
+        return None
+    coef = np.concatenate([np.atleast_2d(expert.coef_) for expert in experts])
+    if coef.shape[1] != numbers.shape[1]:
+        return None
+    n_outputs = len(coef) // len(experts)
+    level = [np.broadcast_to(expert.intercept_, n_outputs) for expert in experts]
+    outputs = coef @ numbers.T
+    outputs += np.concatenate(level)[:, None]
+    if not np.isfinite(outputs).all():
+        return None
+    return np.moveaxis(outputs.reshape(len(experts), n_outputs, -1), -1, 0)
 
 
 def has_valid_params(estimator: Any) -> bool:

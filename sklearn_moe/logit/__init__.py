@@ -11,6 +11,7 @@ from ._problem import (
     solve,
     sum_zero_basis,
 )
+from ._standardised import StandardisedRows
 
 __all__ = [
     "FIRST_STEPS",
@@ -18,6 +19,7 @@ __all__ = [
     "SETTLED",
     "FoldedLogits",
     "SoftLogit",
+    "StandardisedRows",
     "design_sums",
     "row_blocks",
     "scores_of",

@@ -20,7 +20,7 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from .._numeric import BLOCK_ELEMENTS, Array, row_sum, weighted_grams
-from .._standardised import StandardisedRows
+from ._standardised import StandardisedRows
 
 NEWTON_LIMIT = 250
 

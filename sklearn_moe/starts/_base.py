@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import scipy.sparse as sp
@@ -39,6 +39,26 @@ class StartContext:
     def salted(self, salt: int = 0) -> Array:
         """Numbers in [0, 1), one for each row, equal for equal rows, new for each seed and salt."""
         return uniform_by_content(self.data.hashes, self.seed + 1000003 * salt)
+
+    def sample(self, n_rows: int) -> NDArray[np.intp] | None:
+        """All copies of `n_rows` distinct rows; None if there are not twice as many to choose from.
+
+        Which rows follows from their content and the seed.
+        """
+        distinct, drawn = self.data.distinct, self.salted(salt=2)
+        if len(distinct) < 2 * n_rows:
+            return None
+        return np.flatnonzero(drawn < np.partition(drawn[distinct], n_rows)[n_rows])
+
+    def take(self, rows: NDArray[np.intp]) -> StartContext:
+        """The same of some rows."""
+        return replace(
+            self,
+            Z=self.Z[rows],
+            T=self.T[rows],
+            data=self.data.take(rows),
+            surprise=lambda: self.surprise()[rows],
+        )
 
 
 def numeric_features(data: Data) -> Array:

@@ -11,11 +11,11 @@ from dataclasses import replace
 import numpy as np
 from sklearn.linear_model import Ridge
 
-from .._em import EMRule, run_em
+from .._em import EMResult, EMRule, run_em
 from .._folds import Splits, content_folds
 from .._gate_bank import make_gate_bank
 from .._mixture import MixtureModel
-from .._numeric import Array
+from .._numeric import Array, log_normalize
 from .._plans import follow_here
 from .._specialisation import Specialisation
 from .._templates import make_template
@@ -27,16 +27,24 @@ from ._simple import kmeans_xy, random_labels
 
 RUNGS = (random_labels, kmeans_xy, local_coefficients)
 RULE = EMRule(max_iter=20, tol=1e-3)
+# Rows for each coefficient that cannot be learnt by heart; and rows that are enough to begin with.
+ROWS_OF_COEFFICIENT, ENOUGH_ROWS = 10, 10_000
 
 
 def ladder(context: StartContext) -> Array:
-    """Responsibilities of the best of a few EM runs with ridge experts on the encoded table."""
-    model = _linear_model(context)
+    """Responsibilities of the best of a few EM runs with ridge experts on the encoded table.
+
+    Of a large table a sample is enough to find the regimes, to which the other rows are assigned.
+    """
+    rows = context.sample(max(ENOUGH_ROWS, ROWS_OF_COEFFICIENT * _n_coefficients(context)))
+    part = context if rows is None else context.take(rows)
+    model = _linear_model(part)
     # To the end: after a few iterations the rung that will win is often not yet ahead.
-    runs = [follow_here(run_em(model, model.expect(rung(context)), RULE)) for rung in RUNGS]
+    runs = [follow_here(run_em(model, model.expect(rung(part)), RULE)) for rung in RUNGS]
     best = max(runs, key=lambda run: run.lower_bound)
+    log_resp = best.expectation.log_resp if rows is None else _assigned(model, best, context)
     resp = np.full((context.data.n_samples, context.n_experts), 1e-3)
-    resp[:, list(best.expectation.members)] += np.exp(best.expectation.log_resp)
+    resp[:, list(best.expectation.members)] += np.exp(log_resp)
     return resp / resp.sum(axis=1, keepdims=True)
 
 
@@ -55,9 +63,18 @@ def _linear_model(context: StartContext) -> MixtureModel:
     )
 
 
+def _assigned(model: MixtureModel, run: EMResult, context: StartContext) -> Array:
+    """Log responsibilities (n, K) for all rows of a run's best state, which has seen some."""
+    log_gate, mean, law = follow_here(model.predict_new(run.state, context.Z))
+    return log_normalize(log_gate + model.family.log_prob(context.T, mean, law))[0]
+
+
 def _splits(context: StartContext) -> Splits | None:
     """Folds where ridge experts could learn their rows by heart; else none, which is cheaper."""
-    n_coefficients = context.n_experts * (context.Z.shape[1] + 1)
-    if len(context.data.distinct) >= 10 * n_coefficients:
+    if len(context.data.distinct) >= ROWS_OF_COEFFICIENT * _n_coefficients(context):
         return None
     return content_folds(5, context.data.rank)
+
+
+def _n_coefficients(context: StartContext) -> int:
+    return context.n_experts * (context.Z.shape[1] + 1)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy.spatial.distance import cdist
+from sklearn.metrics import pairwise_distances_argmin
+from sklearn.neighbors import NearestNeighbors
 
 from .._folds import Rows
 from .._numeric import Array, soften
@@ -24,7 +25,7 @@ def local_coefficients(context: StartContext) -> Array:
     coefficients = _local_ridge(context, anchors, rows)
     priority = context.salted(salt=1)[anchors]
     groups = cluster(coefficients, np.ones(len(anchors)), priority, context.n_experts)
-    nearest = _nearest_anchor(context.Z, context.Z[anchors])
+    nearest = pairwise_distances_argmin(context.Z, context.Z[anchors])
     return soften(groups[nearest], context.n_experts)
 
 
@@ -33,14 +34,9 @@ def _local_ridge(context: StartContext, anchors: Rows, rows: Rows) -> Array:
     width = context.Z.shape[1] + 1
     # A neighbourhood of most of the table would give every anchor the same coefficients.
     size = max(min(len(rows) // 4, max(3 * width, 20)), 1)
-    distance = cdist(context.Z[anchors], context.Z[rows], "sqeuclidean")
-    near = rows[np.argpartition(distance, size - 1, axis=1)[:, :size]]
+    neighbours = NearestNeighbors(n_neighbors=size, algorithm="brute").fit(context.Z[rows])
+    near = rows[neighbours.kneighbors(context.Z[anchors], return_distance=False)]
     design = np.concatenate([context.Z[near], np.ones((*near.shape, 1))], axis=2)
     gram = np.einsum("msu,msv->muv", design, design, optimize=True) + np.eye(width)
     moment = np.einsum("msu,msq->muq", design, context.T[near], optimize=True)
     return np.linalg.solve(gram, moment).reshape(len(anchors), -1)
-
-
-def _nearest_anchor(Z: Array, anchors: Array) -> Rows:
-    """Position of the nearest anchor of each row, without the (n, m) table of differences."""
-    return np.argmin((anchors**2).sum(axis=1) - 2.0 * Z @ anchors.T, axis=1)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ._numeric import Array, rows_of
+from .._numeric import Array, rows_of
 
 # So many scales from zero, a center costs three of sixteen digits where it is subtracted late.
 FAR = 1e3

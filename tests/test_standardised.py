@@ -1,0 +1,79 @@
+"""Standardised rows of which no copy is made, and who reads them so."""
+
+import tracemalloc
+
+import numpy as np
+import pytest
+
+from sklearn_moe import SoftmaxGate
+from sklearn_moe._design import TabularEncoder
+from sklearn_moe.logit import SoftLogit, StandardisedRows, design_sums, scores_of
+
+RNG = np.random.default_rng(0)
+NUMBERS = 3.0 + 2.0 * RNG.normal(size=(60, 3))
+WEIGHTS, VALUES = RNG.normal(size=(2, 4)), RNG.normal(size=(2, 60))
+TABLES = {
+    "float64": NUMBERS,
+    "float32": NUMBERS.astype(np.float32),
+    "integers": np.rint(NUMBERS).astype(np.int64),
+    "booleans": NUMBERS > 3.0,
+    "by columns": np.asfortranarray(NUMBERS),
+    "far from zero": NUMBERS + 1e9,
+    "a constant": NUMBERS * [1.0, 0.0, 1.0] + 7.0,
+}
+
+
+def encoded(X):
+    encoder = TabularEncoder().fit(X, np.ones(len(X)))
+    return encoder.by_block(X), encoder.transform(X)
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_products_are_those_with_the_encoded_table(name):
+    rows, Z = encoded(TABLES[name])
+    assert isinstance(rows, StandardisedRows)
+    for some in (slice(5, 30), np.arange(0, 60, 7)):
+        scores, sums = scores_of(rows[some], WEIGHTS), design_sums(rows[some], VALUES[:, some])
+        np.testing.assert_allclose(scores, scores_of(Z[some], WEIGHTS), atol=1e-11)
+        np.testing.assert_allclose(sums, design_sums(Z[some], VALUES[:, some]), atol=1e-11)
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_problem_is_that_of_the_encoded_table(name):
+    rows, Z = encoded(TABLES[name])
+    targets, theta = RNG.dirichlet([1, 1, 1], 60), RNG.normal(size=(2, 4))
+    here, there = SoftLogit(rows, targets, 0.1), SoftLogit(Z, targets, 0.1)
+    for mine, theirs in zip(here.evaluate(theta), there.evaluate(theta), strict=True):
+        np.testing.assert_allclose(mine, theirs, atol=1e-10)
+    proba = there.evaluate(theta)[2]
+    np.testing.assert_allclose(here.hessian(proba), there.hessian(proba), atol=1e-10)
+
+
+@pytest.mark.parametrize("hole", [np.nan, np.inf, -np.inf])
+def test_what_is_no_number_is_found(hole):
+    gate = SoftmaxGate().fit(NUMBERS, RNG.dirichlet([1, 1], 60))
+    X = NUMBERS.copy()
+    X[3, 1] = hole
+    if np.isinf(hole):
+        with pytest.raises(ValueError, match="infinity"):
+            gate.predict_proba(X)
+        return
+    at_mean = NUMBERS.copy()
+    at_mean[3, 1] = NUMBERS[:, 1].mean()
+    np.testing.assert_allclose(gate.predict_proba(X), gate.predict_proba(at_mean), atol=1e-12)
+
+
+def test_numbers_whose_sum_overflows_are_numbers():
+    encoder = TabularEncoder().fit(NUMBERS, np.ones(60))
+    rows = encoder.by_block(np.full((4, 3), 1.5e308))
+    assert np.isfinite(rows).all()
+
+
+def test_prediction_makes_no_copy_of_the_table():
+    X = RNG.normal(size=(20_000, 40))
+    gate = SoftmaxGate().fit(X[:500], RNG.dirichlet([1, 1], 500))
+    tracemalloc.start()
+    gate.predict_proba(X)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 0.5 * X.nbytes
