@@ -7,6 +7,8 @@ Each part prints medians of repeated runs, made in turn in one process, and thei
 - `peers`: the whole in-sample fit from the same responsibilities, with the log-likelihood reached;
 - `fits`: whole default fits of linear, tree and boosting experts as K grows, in bare fits of one
   expert, and what share of the time is spent inside the experts;
+- `defaults`: whole default fits of linear experts as n grows, race and witnesses included, beside
+  one boosting;
 - `jobs`: whole default fits on one worker and on several;
 - `predict`: prediction against the sum of the experts' own;
 - `laws`: three quantiles, and the CRPS, of mixtures of eight components under several noise laws;
@@ -224,6 +226,21 @@ def time_in_experts(fit: Callable, expert: Any) -> tuple[float, float, Any]:
         return seconds, sum(spent) / seconds, mixture
 
 
+def defaults(repeats: int, sizes: list[int]) -> Iterator[Row]:
+    """Whole default fits of four ridge experts, with witnesses and without, and one boosting."""
+    for n in sizes:
+        X, y, _ = simulate(n, 10, 4)
+        runs = {
+            "default": fitter(X, y, Ridge(), 4),
+            "without witnesses": fitter(X, y, Ridge(), 4, verdict=False),
+            "HistGradientBoosting": lambda: HistGradientBoostingRegressor().fit(X, y),  # noqa: B023
+        }
+        seconds = median_seconds(runs, repeats if n < 10**5 else 1)
+        for what, found in seconds.items():
+            unit = seconds["HistGradientBoosting"]
+            yield row("defaults", "ridge", (n, 10, 4), what, found, unit)
+
+
 def jobs(repeats: int, n: int) -> Iterator[Row]:
     """Whole default fits on one worker and on several; threads or processes as the fit chooses."""
     X, y, _ = simulate(n, 10, 4)
@@ -306,6 +323,9 @@ def parts(options: argparse.Namespace) -> Iterator[Row]:
         "iterations": lambda: iterations(options.repeats, small),
         "peers": lambda: peers(options.repeats),
         "fits": lambda: fits(options.repeats, min(20_000, options.max_rows), [2, 4, 8, 16, 32]),
+        "defaults": lambda: defaults(
+            options.repeats, [n for n in (1_000, 10_000, 100_000) if n <= options.max_rows]
+        ),
         "jobs": lambda: jobs(options.repeats, min(10_000, options.max_rows)),
         "predict": lambda: predict(options.repeats, min(100_000, options.max_rows)),
         "laws": lambda: laws(options.repeats, min(100_000, options.max_rows), 8),
@@ -318,7 +338,7 @@ def parts(options: argparse.Namespace) -> Iterator[Row]:
 def main(argv: list[str] | None = None) -> None:
     """Run the parts, print and keep each row."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks speed", description=__doc__)
-    names = ["iterations", "peers", "fits", "jobs", "predict", "laws", "memory"]
+    names = ["iterations", "peers", "fits", "defaults", "jobs", "predict", "laws", "memory"]
     parser.add_argument("--parts", nargs="+", choices=names, help="default: all")
     parser.add_argument("--max-rows", type=int, default=10**6, help="largest table")
     parser.add_argument("--repeats", type=int, default=3)

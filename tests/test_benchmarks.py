@@ -97,7 +97,7 @@ def test_every_command_is_there(command, monkeypatch):
 
 
 def test_speed_prints_and_keeps_every_part(tmp_path):
-    output, parts = tmp_path / "speed.csv", ["iterations", "predict", "laws", "memory"]
+    output, parts = tmp_path / "speed.csv", ["iterations", "defaults", "predict", "laws", "memory"]
     options = ["--max-rows", 1000, "--repeats", 1, "--output", output]
     done = run("speed", *options, "--parts", *parts)
     assert done.returncode == 0, done.stderr
