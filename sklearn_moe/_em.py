@@ -75,6 +75,7 @@ def run_em(
     `on_iteration` is called after each iteration; a true answer ends the run.
     """
     result = start if isinstance(start, EMResult) else EMResult(start)
+    del start  # its responsibilities are as large as the table
     while result.n_iter < rule.max_iter:
         result = _judge(_append(result, *(yield from _iteration(model, result.last))), rule)
         if on_iteration(result) and result.reason == "max_iter":

@@ -154,10 +154,9 @@ def fit_predict(
         solved[:, columns] = solution.solved
     places, jobs = _unsolved(data, templates, expert_weights, pairs, solved, routing)
     done = yield jobs
-    n_slots = len(templates) if routing.index is None else routing.index.shape[1]
     if solution is not None and solved.all() and routing.index is None:
         return BankFit(data.digest(solution.mean, slice(None)), None, solution.state)
-    mean = experts_first(data.n_samples, n_slots, data.n_values)
+    mean = experts_first(data.n_samples, routing.n_slots(len(templates)), data.n_values)
     if solution is not None:
         for i, k in enumerate(columns):
             rows, slots = routing.acting(k)
@@ -212,7 +211,7 @@ def fit_predict_new(
     said: dict[int, Array] = {}
     if numbers is not None:
         # What the folds have found serves as well; an iteration has no need of more.
-        columns, solution = _plain(data, templates), None if state is None else state.of_all_rows()
+        columns, solution = _plain(data, templates), state and state.of_all_rows()
         if solution is None:
             columns, solution = yield from _solve(data, templates, expert_weights, None, None)
         if solution is not None:
@@ -226,9 +225,8 @@ def fit_predict_new(
         jobs.append((fit_new, (table, expert, expert_weights[:, k], new)))
     done = yield jobs
     said |= dict(zip(left, done, strict=True))
-    n_slots = len(templates) if routing.index is None else routing.index.shape[1]
     n_values = next(iter(said.values())).shape[1]
-    mean = experts_first(n_rows(X), n_slots, n_values)
+    mean = experts_first(n_rows(X), routing.n_slots(len(templates)), n_values)
     for k, predicted in said.items():
         mean[places[k]] = predicted
     return mean
@@ -295,7 +293,7 @@ def fit_all_rows(
     jobs: list[Job] = []
     for k, template in enumerate(templates):
         if k in solved and template.problem is not None and template.problem.is_light:
-            jobs.append((fit_expert, (data, template, np.ones(data.n_samples), np.zeros(1, int))))
+            jobs.append((fit_expert, (data, template, data.sample_weight, np.zeros(1, int))))
         else:
             jobs.append((fit_expert, (data, template, expert_weights[:, k], None)))
     experts = yield jobs
@@ -313,7 +311,9 @@ def _last_solution(
     # One expert alone is the estimator itself, to the last digit.
     if len(templates) == 1 or not wanted:
         return {}
-    columns, solution = yield from _solve(data, templates, expert_weights, None, state)
+    columns, solution = _plain(data, templates), state and state.of_all_rows(exact=True)
+    if solution is None:
+        columns, solution = yield from _solve(data, templates, expert_weights, None, state)
     if solution is None:
         return {}
     places = [(k, i) for i, k in enumerate(columns) if k in wanted and solution.solved[0, i]]

@@ -58,20 +58,22 @@ class MixtureExpectation:
 class MixtureState:
     """Result of an M-step; `bank.mean` and `routing` are out of fold if it is cross-fitted.
 
-    `weights` (n, K) are those of the gate, `specialised` those of the experts. What is kept of a
-    state after its E-step has an empty `bank.mean` and `routing`.
+    `basis` is the expectation that it was fitted to, lost experts being dealt with. What is kept of
+    a state after its E-step has an empty `bank.mean` and `routing`.
     """
 
-    members: tuple[int, ...]
-    weights: Array
-    specialised: Array
+    basis: MixtureExpectation
     bank: BankFit
     dispersion: Array
     gates: Any
     routing: Routing
-    reseeded: frozenset[int]
     spread: Spread | None = None
     shrinkage: Array | None = None
+
+    @property
+    def members(self) -> tuple[int, ...]:
+        """Positions of its experts in the list of templates."""
+        return self.basis.members
 
     @property
     def law(self) -> Array:
@@ -128,11 +130,9 @@ class MixtureModel:
 
     def m_step(self, expectation: MixtureExpectation) -> Plan[MixtureState]:
         """Fit experts, dispersions and gate to the responsibilities."""
-        expectation, resp, kept = self._keep_alive(expectation)
-        members, weights = expectation.members, self.data.weighted(resp)
-        how = self.specialisation.of(members)
-        fit_weights = self.data.weighted(how.with_latent(how.pooled(kept), expectation.latent))
-        gates, routing, bank = yield from self._fit_parts(expectation, weights, fit_weights)
+        basis = self._keep_alive(expectation)
+        weights, fit_weights = self._weights(basis)
+        gates, routing, bank = yield from self._fit_parts(basis, weights, fit_weights)
         shrinkage = None
         if self.shared:
             parts = self.data.target, bank.mean, weights, routing
@@ -140,18 +140,13 @@ class MixtureModel:
             bank = replace(bank, mean=shrunk(bank.mean, shrinkage, routing))
         spread = yield from self._fit_spread(bank.mean, fit_weights, routing)
         dispersion = self._fit_dispersion(bank.mean, weights, routing, spread)
-        return MixtureState(
-            members,
-            weights,
-            fit_weights,
-            bank,
-            dispersion,
-            gates,
-            routing,
-            expectation.reseeded,
-            spread,
-            shrinkage,
-        )
+        return MixtureState(basis, bank, dispersion, gates, routing, spread, shrinkage)
+
+    def _weights(self, basis: MixtureExpectation) -> tuple[Array, Array]:
+        """Weights (n, K) for the fit of the gate, and for those of the experts."""
+        resp, how = np.exp(basis.log_resp), self.specialisation.of(basis.members)
+        kept = how.with_latent(how.pooled(how.kept(resp)), basis.latent)
+        return self.data.weighted(resp), self.data.weighted(kept)
 
     def _fit_parts(
         self, expectation: MixtureExpectation, weights: Array, fit_weights: Array
@@ -208,7 +203,7 @@ class MixtureModel:
             log_evidence,
             state.gates,
             state.bank.state,
-            state.reseeded,
+            state.basis.reseeded,
             score=bound,
             latent=None if latent is None else state.routing.whole(latent, n_experts, fill=1.0),
         )
@@ -244,13 +239,9 @@ class MixtureModel:
 
     def finish(self, state: MixtureState) -> Plan[FittedMixture]:
         """A state fitted to all rows: what its bound speaks of."""
-        experts = state.bank.experts
-        if experts is None:
-            templates = self._templates(state.members)
-            experts = yield from fit_all_rows(
-                self.data, templates, state.specialised, state.bank.state
-            )
-        gate, mass = self._finish_gate(state), state.weights.sum(axis=0)
+        experts = yield from self._finish_experts(state)
+        weights = self._weights(state.basis)[0]
+        gate, mass = self._finish_gate(state, weights), weights.sum(axis=0)
         routing = self._route(log_gate_of(gate, self.data.X))
         usage = usage_of(routing, len(experts), self.data.sample_weight, self.top_k)
         spreads = None
@@ -260,12 +251,19 @@ class MixtureModel:
             experts, gate, state.dispersion, state.members, mass, usage, spreads, state.shrinkage
         )
 
+    def _finish_experts(self, state: MixtureState) -> Plan[list[Any]]:
+        if state.bank.experts is not None:
+            return state.bank.experts
+        templates, weights = self._templates(state.members), self._weights(state.basis)[1]
+        return (yield from fit_all_rows(self.data, templates, weights, state.bank.state))
+
     def predict_new(self, state: MixtureState, X: Any) -> Plan[tuple[Array, Array, Array]]:
         """Log gate probabilities (m, S), predictions and law at `X`, all rows being fitted."""
-        gate = self._finish_gate(state, brief=True)
+        weights, fit_weights = self._weights(state.basis)
+        gate = self._finish_gate(state, weights, brief=True)
         routing, templates = self._route(log_gate_of(gate, X)), self._templates(state.members)
         mean = yield from fit_predict_new(
-            self.data, templates, state.specialised, X, state.bank.state, routing
+            self.data, templates, fit_weights, X, state.bank.state, routing
         )
         if state.shrinkage is not None:
             mean = shrunk(mean, state.shrinkage, routing)
@@ -275,25 +273,19 @@ class MixtureModel:
         law = law_by_row(state.dispersion, relative)
         return routing.log_gate, mean, routing.at(law, by_row=True)
 
-    def _finish_gate(self, state: MixtureState, brief: bool = False) -> Any:
-        return self.gate_bank.finish(state.gates, state.weights, state.members, brief)
+    def _finish_gate(self, state: MixtureState, weights: Array, brief: bool = False) -> Any:
+        return self.gate_bank.finish(state.gates, weights, state.members, brief)
 
     def _templates(self, members: tuple[int, ...]) -> list[Template]:
         return [self.templates[member] for member in members]
 
-    def _keep_alive(
-        self, expectation: MixtureExpectation
-    ) -> tuple[MixtureExpectation, Array, Array]:
-        """Give a lost expert the worst-explained rows, once; remove it the second time.
-
-        Returns the expectation, its responsibilities, and those for the experts' fits.
-        """
+    def _keep_alive(self, expectation: MixtureExpectation) -> MixtureExpectation:
+        """Give a lost expert the worst-explained rows, once; remove it the second time."""
         while True:
-            resp = np.exp(expectation.log_resp)
-            kept = self.specialisation.of(expectation.members).kept(resp)
-            lost = self._lost(self.data.weighted(kept))
+            how = self.specialisation.of(expectation.members)
+            lost = self._lost(self.data.weighted(how.kept(np.exp(expectation.log_resp))))
             if not lost.size or len(expectation.members) == 1:
-                return expectation, resp, kept
+                return expectation
             position = int(lost[0])
             if expectation.members[position] in expectation.reseeded:
                 expectation = _remove(expectation, position)

@@ -40,6 +40,10 @@ class Routing:
             return values[self.index]
         return values[np.arange(len(values))[:, None], self.index]
 
+    def n_slots(self, n_experts: int) -> int:
+        """How many slots a row has, of `n_experts` experts."""
+        return n_experts if self.index is None else self.index.shape[1]
+
     def whole(self, slots: Array, n_experts: int, fill: Any = 0.0) -> Array:
         """What belongs to slots (n, S, ...), for all experts (n, K, ...); `fill` for the others."""
         if self.index is None:

@@ -36,12 +36,12 @@ def usage_of(
 ) -> Usage:
     """The usage of experts, of which `top_k` may act, over rows that weigh `sample_weight` (n,)."""
     proba = np.exp(routing.log_gate)
-    entropy = -float(weighted_mean(proba * routing.log_gate, sample_weight).sum())
+    share = sample_weight / sample_weight.sum()
+    entropy = -float(np.einsum("n,nk,nk->", share, proba, routing.log_gate))
     importance = weighted_mean(routing.whole(proba, n_experts), sample_weight)
     if top_k is None:
-        acting = np.eye(n_experts)[proba.argmax(axis=1)]
+        load = np.bincount(proba.argmax(axis=1), share, minlength=n_experts).astype(np.float64)
     else:
-        acting = routing.whole(np.ones_like(proba), n_experts)
-    load = weighted_mean(acting, sample_weight)
+        load = share @ routing.whole(np.ones_like(proba), n_experts)
     whole = -float((importance * np.log(np.maximum(importance, np.finfo(float).tiny))).sum())
     return Usage(load, importance, entropy, whole - entropy)

@@ -108,18 +108,18 @@ def run_witnessed(
 
     Without witnesses it may go on from a run that is already `ahead`.
     """
-    begun, trouble = model.expect(resp), None
+    trouble = None
     try:
         called = yield from witnesses
         if called:
             witnessed = WitnessedModel(model, called)
             patient = replace(rule, patience=PATIENCE)
-            result = yield from run_em(witnessed, begun, patient, on_iteration)
+            result = yield from run_em(witnessed, model.expect(resp), patient, on_iteration)
             return Stage(recipe, model, result, np.array(witnessed.said), called)
     except WitnessError as error:
         # The fit itself is sound; only a witness, who works on fewer rows, has failed.
         trouble = f"No verdict: {error}"
-    result = yield from run_em(model, begun if ahead is None else ahead, rule, on_iteration)
+    result = yield from run_em(model, ahead or model.expect(resp), rule, on_iteration)
     return Stage(recipe, model, result, trouble=trouble)
 
 

@@ -145,8 +145,8 @@ class LeastSquaresSolution:
         """Nothing: the next solution begins from scratch."""
         return None
 
-    def of_all_rows(self) -> LeastSquaresSolution:
-        """The solution that leaves no row out."""
+    def of_all_rows(self, exact: bool = False) -> LeastSquaresSolution:
+        """The solution that leaves no row out; it is always `exact`."""
         return self.whole or self
 
     def polish(self, estimator: Any, problem: int) -> None:

@@ -117,8 +117,13 @@ class LogisticSolution:
         """What the next solution may begin from."""
         return self.theta
 
-    def of_all_rows(self) -> LogisticSolution:
-        """One that leaves no row out, if need be the mean of those that leave out a fold each."""
+    def of_all_rows(self, exact: bool = False) -> LogisticSolution | None:
+        """One that leaves no row out: the mean of those of all folds, if that will do.
+
+        None if it must be `exact`, and has to be searched for.
+        """
+        if exact and len(self.theta) > 1:
+            return None
         solved = np.logical_and.reduce(self.solved, axis=0, keepdims=True)
         return replace(self, theta=self.theta.mean(axis=0, keepdims=True), solved=solved)
 
