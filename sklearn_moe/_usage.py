@@ -36,12 +36,12 @@ def usage_of(
 ) -> Usage:
     """The usage of experts, of which `top_k` may act, over rows that weigh `sample_weight` (n,)."""
     proba = np.exp(routing.log_gate)
-    share = sample_weight / sample_weight.sum()
-    entropy = -float(np.einsum("n,nk,nk->", share, proba, routing.log_gate))
+    total = sample_weight.sum()
+    entropy = -float(np.einsum("n,nk,nk->", sample_weight, proba, routing.log_gate)) / total
     importance = weighted_mean(routing.whole(proba, n_experts), sample_weight)
     if top_k is None:
-        load = np.bincount(proba.argmax(axis=1), share, minlength=n_experts).astype(np.float64)
+        load = np.bincount(proba.argmax(axis=1), sample_weight, minlength=n_experts) / total
     else:
-        load = share @ routing.whole(np.ones_like(proba), n_experts)
+        load = weighted_mean(routing.whole(np.ones_like(proba), n_experts), sample_weight)
     whole = -float((importance * np.log(np.maximum(importance, np.finfo(float).tiny))).sum())
     return Usage(load, importance, entropy, whole - entropy)
