@@ -130,8 +130,8 @@ class MixtureModel:
 
     def m_step(self, expectation: MixtureExpectation) -> Plan[MixtureState]:
         """Fit experts, dispersions and gate to the responsibilities."""
-        basis = self._keep_alive(expectation)
-        weights, fit_weights = self._weights(basis)
+        basis, resp, kept = self._keep_alive(expectation)
+        weights, fit_weights = self._weighted(basis, resp, kept)
         gates, routing, bank = yield from self._fit_parts(basis, weights, fit_weights)
         shrinkage = None
         if self.shared:
@@ -144,9 +144,17 @@ class MixtureModel:
 
     def _weights(self, basis: MixtureExpectation) -> tuple[Array, Array]:
         """Weights (n, K) for the fit of the gate, and for those of the experts."""
-        resp, how = np.exp(basis.log_resp), self.specialisation.of(basis.members)
-        kept = how.with_latent(how.pooled(how.kept(resp)), basis.latent)
-        return self.data.weighted(resp), self.data.weighted(kept)
+        return self._weighted(basis, *self._shares(basis))
+
+    def _shares(self, basis: MixtureExpectation) -> tuple[Array, Array]:
+        """Responsibilities (n, K), and what is kept of them for the experts' fits."""
+        resp = np.exp(basis.log_resp)
+        return resp, self.specialisation.of(basis.members).kept(resp)
+
+    def _weighted(self, basis: MixtureExpectation, resp: Array, kept: Array) -> tuple[Array, Array]:
+        how = self.specialisation.of(basis.members)
+        specialised = how.with_latent(how.pooled(kept), basis.latent)
+        return self.data.weighted(resp), self.data.weighted(specialised)
 
     def _fit_parts(
         self, expectation: MixtureExpectation, weights: Array, fit_weights: Array
@@ -279,13 +287,18 @@ class MixtureModel:
     def _templates(self, members: tuple[int, ...]) -> list[Template]:
         return [self.templates[member] for member in members]
 
-    def _keep_alive(self, expectation: MixtureExpectation) -> MixtureExpectation:
-        """Give a lost expert the worst-explained rows, once; remove it the second time."""
+    def _keep_alive(
+        self, expectation: MixtureExpectation
+    ) -> tuple[MixtureExpectation, Array, Array]:
+        """Give a lost expert the worst-explained rows, once; remove it the second time.
+
+        Returns the expectation with its shares.
+        """
         while True:
-            how = self.specialisation.of(expectation.members)
-            lost = self._lost(self.data.weighted(how.kept(np.exp(expectation.log_resp))))
+            resp, kept = self._shares(expectation)
+            lost = self._lost(self.data.weighted(kept))
             if not lost.size or len(expectation.members) == 1:
-                return expectation
+                return expectation, resp, kept
             position = int(lost[0])
             if expectation.members[position] in expectation.reseeded:
                 expectation = _remove(expectation, position)
