@@ -38,8 +38,11 @@ def predict_plain(experts: Sequence[Any], X: Any) -> Array | None:
     """Outputs (n, K, q) of fitted plain regressors by one product for all of them.
 
     None if one of them is anything else, or does not suit the numbers, about which it has a say.
+    One expert alone is asked itself: its answer is to be the same to the last digit.
     """
-    if any(type(expert) not in (Ridge, LinearRegression) for expert in experts):
+    if len(experts) == 1 or any(
+        type(expert) not in (Ridge, LinearRegression) for expert in experts
+    ):
         return None
     numbers = finite_numbers(X)
     if numbers is None or numbers.dtype != np.float64 or numbers.ndim != 2:
