@@ -40,9 +40,8 @@ def predict_plain(experts: Sequence[Any], X: Any) -> Array | None:
     None if one of them is anything else, or does not suit the numbers, about which it has a say.
     One expert alone is asked itself: its answer is to be the same to the last digit.
     """
-    if len(experts) == 1 or any(
-        type(expert) not in (Ridge, LinearRegression) for expert in experts
-    ):
+    plain = all(type(expert) in (Ridge, LinearRegression) for expert in experts)
+    if not plain or len(experts) == 1:
         return None
     numbers = finite_numbers(X)
     if numbers is None or numbers.dtype != np.float64 or numbers.ndim != 2:
