@@ -144,9 +144,9 @@ def _describe(values: np.ndarray, weight: Array) -> dict:
     if not seen.any():
         return {"mean": 0.0, "scale": 1.0, "missing": False}
     mean, variance = weighted_moments(values[seen], weight[seen])
-    # A constant column has a variance of rounding noise, which must not be blown up to one.
-    spread = np.sqrt(variance) if variance > (1e-12 * mean) ** 2 else 1.0
-    return {"mean": float(mean), "scale": float(spread or 1.0), "missing": bool(not seen.all())}
+    # A constant column has a variance of rounding noise, which must not be blown up: it is zero.
+    spread = np.sqrt(variance) if variance > (1e-12 * mean) ** 2 else np.inf
+    return {"mean": float(mean), "scale": float(spread or np.inf), "missing": bool(not seen.all())}
 
 
 def frequent_categories(values: np.ndarray, weight: Array) -> np.ndarray:

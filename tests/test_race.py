@@ -5,12 +5,15 @@ import pytest
 from sklearn.linear_model import Ridge
 from sklearn.model_selection import KFold
 from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
+from threadpoolctl import threadpool_limits
 
 from sklearn_moe import MixtureOfExpertsClassifier, MixtureOfExpertsRegressor
 from sklearn_moe import _fitting as fitting
 from sklearn_moe._training import make_training
 from sklearn_moe.starts import _ladder as ladder
+from sklearn_moe.starts import _local as local
 from sklearn_moe.starts._base import StartContext
+from sklearn_moe.starts._local import local_coefficients
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(400, 3))
@@ -110,3 +113,22 @@ def test_ladder_on_a_sample_sees_weights_as_repeats(few_rows):
     repeated = fit.fit(X[twice][order], y[twice][order]).log_prob(X, y)
     assert few_rows[0] == 300 < few_rows[1] < 600
     np.testing.assert_allclose(by_weight, repeated, rtol=1e-6, atol=1e-6)
+
+
+def test_local_start_takes_the_same_of_equals_on_any_number_of_threads():
+    X = RNG.integers(0, 3, size=(1500, 4)).astype(float)
+    y = X[:, 0] * X[:, 1] + 0.1 * RNG.normal(size=1500)
+    context = StartContext(X, y[:, None], training_data(X, y), lambda: y, 2, seed=0)
+    found = []
+    for n_threads in (1, 4):
+        with threadpool_limits(n_threads):
+            found.append(local_coefficients(context))
+    np.testing.assert_array_equal(*found)
+
+
+def test_local_start_finds_the_same_neighbours_in_pieces(monkeypatch):
+    X, y, _ = regimes_of_many_rows()
+    context = StartContext(X, y[:, None], training_data(X, y), lambda: y, 2, seed=0)
+    whole = local_coefficients(context)
+    monkeypatch.setattr(local, "LARGEST", 10_000)
+    np.testing.assert_array_equal(local_coefficients(context), whole)

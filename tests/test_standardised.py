@@ -5,7 +5,7 @@ import tracemalloc
 import numpy as np
 import pytest
 
-from sklearn_moe import SoftmaxGate
+from sklearn_moe import MixtureOfExpertsRegressor, SoftmaxGate
 from sklearn_moe._design import TabularEncoder
 from sklearn_moe.logit import SoftLogit, StandardisedRows, design_sums, scores_of
 
@@ -77,3 +77,24 @@ def test_prediction_makes_no_copy_of_the_table():
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 0.5 * X.nbytes
+
+
+@pytest.mark.parametrize("constant", [0.0, 900.0, -0.1, 1e9])
+def test_a_constant_column_has_no_say_in_a_gate_without_a_penalty(constant):
+    X = np.column_stack([RNG.normal(size=300), np.full(300, constant)])
+    y = np.abs(X[:, 0]) + 0.3 * RNG.normal(size=300)
+    options = {"n_experts": 2, "random_state": 0, "verdict": False, "max_iter": 50, "tol": 1e-2}
+    mixture = MixtureOfExpertsRegressor(gate=SoftmaxGate(alpha=0.0), **options).fit(X, y)
+    np.testing.assert_array_equal(mixture.gate_.coef_[:, 1], 0.0)
+    np.testing.assert_array_equal(mixture.gate_proba(X + np.array([0.0, 7.0])), mixture.gate_proba(X))
+
+
+def test_a_subclass_that_answers_for_encoded_rows_gets_them():
+    class Doubled(SoftmaxGate):
+        def log_proba_encoded(self, Z):
+            return super().log_proba_encoded(2.0 * Z)
+
+    targets = RNG.dirichlet([1, 1], 60)
+    plain, doubled = SoftmaxGate().fit(NUMBERS, targets), Doubled().fit(NUMBERS, targets)
+    by_hand = plain.log_proba_encoded(2.0 * plain.encoder_.transform(NUMBERS))
+    np.testing.assert_allclose(doubled.predict_log_proba(NUMBERS), by_hand, atol=1e-12)

@@ -181,10 +181,12 @@ class SoftmaxGate(SearchingGate):
             Scores.
         """
         check_is_fitted(self, "coef_")
-        return self._scores(self._encode(X))
+        return self._scores(self.encoder_.by_block(X))
 
     def _encode(self, X: Any) -> Any:
-        return self.encoder_.by_block(X)
+        # A subclass that answers for encoded rows is to get them.
+        answers = type(self).log_proba_encoded is not SoftmaxGate.log_proba_encoded
+        return super()._encode(X) if answers else self.encoder_.by_block(X)
 
     def _scores(self, Z: Any) -> Array:
         weights = np.column_stack([self.coef_, self.intercept_])

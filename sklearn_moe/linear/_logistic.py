@@ -80,6 +80,10 @@ class LabelledTable(StandardisedRows):
 
     suits = Logistic
 
+    def __getitem__(self, rows: Any) -> Array:
+        # Several problems use each block: it is worth making.
+        return self.standardised(rows_of(self.X, rows))
+
     def indicators(self, rows: Any) -> Array:
         """Which class each row has (C, B)."""
         return (np.arange(self.n_classes)[:, None] == self.codes[rows]).astype(float)
@@ -231,7 +235,7 @@ def _moments(table: LabelledTable, weights: Array, rows: Rows | None) -> Array:
     for first in range(0, table.shape[0] if rows is None else len(rows), size):
         piece: Any = slice(first, first + size)
         piece = piece if rows is None else rows[piece]
-        Z, weight = table.standardised(rows_of(table.X, piece)), rows_of(weights, piece).T
+        Z, weight = table[piece], rows_of(weights, piece).T
         sums[0] += weight.sum(axis=1)[:, None]
         sums[1] += weight @ Z
         sums[2] += weight @ Z**2

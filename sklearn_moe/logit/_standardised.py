@@ -19,6 +19,7 @@ FAR = 1e3
 class StandardisedRows:
     """Finite numbers `X` (n, d), of which `center` (d,) is to be subtracted, and over `scale` (d,).
 
+    A column whose scale is infinite is zero, to the last digit.
     Products with the rows are products with `X` under other weights, so the rows themselves need
     not be made, unless a column is so far from zero that digits would be lost.
     """
@@ -46,7 +47,8 @@ class StandardisedRows:
     def standardised(self, X: NDArray) -> Array:
         """Any rows in the units of the table."""
         Z = np.subtract(X, self.center, dtype=np.float64)
-        Z /= self.scale
+        with np.errstate(invalid="ignore"):  # of infinities, whoever asks is told
+            Z /= self.scale
         return Z
 
     def weights_of_numbers(self, weights: Array) -> Array:

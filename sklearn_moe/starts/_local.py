@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import numpy as np
-from sklearn.metrics import pairwise_distances_argmin
-from sklearn.neighbors import NearestNeighbors
+from scipy.spatial.distance import cdist
 
 from .._folds import Rows
 from .._numeric import Array, soften
+from ..logit import row_blocks
 from ._base import StartContext, cluster
 
 N_ANCHORS = 200
+# Distances that are held at once.
+LARGEST = 2**21
 
 
 def local_coefficients(context: StartContext) -> Array:
@@ -25,7 +27,7 @@ def local_coefficients(context: StartContext) -> Array:
     coefficients = _local_ridge(context, anchors, rows)
     priority = context.salted(salt=1)[anchors]
     groups = cluster(coefficients, np.ones(len(anchors)), priority, context.n_experts)
-    nearest = pairwise_distances_argmin(context.Z, context.Z[anchors])
+    nearest = _nearest_anchor(context.Z, context.Z[anchors])
     return soften(groups[nearest], context.n_experts)
 
 
@@ -34,9 +36,28 @@ def _local_ridge(context: StartContext, anchors: Rows, rows: Rows) -> Array:
     width = context.Z.shape[1] + 1
     # A neighbourhood of most of the table would give every anchor the same coefficients.
     size = max(min(len(rows) // 4, max(3 * width, 20)), 1)
-    neighbours = NearestNeighbors(n_neighbors=size, algorithm="brute").fit(context.Z[rows])
-    near = rows[neighbours.kneighbors(context.Z[anchors], return_distance=False)]
+    near = _neighbours(context.Z, anchors, rows, size)
     design = np.concatenate([context.Z[near], np.ones((*near.shape, 1))], axis=2)
     gram = np.einsum("msu,msv->muv", design, design, optimize=True) + np.eye(width)
     moment = np.einsum("msu,msq->muq", design, context.T[near], optimize=True)
     return np.linalg.solve(gram, moment).reshape(len(anchors), -1)
+
+
+def _neighbours(Z: Array, anchors: Rows, rows: Rows, size: int) -> Rows:
+    """The `size` of the rows that are nearest to each anchor (m, size).
+
+    Not by a search on several threads, where their number decides which of equals is taken.
+    """
+    points, step = Z[rows], max(1, LARGEST // len(rows))
+    near = [
+        np.argpartition(cdist(Z[some], points, "sqeuclidean"), size - 1, axis=1)[:, :size]
+        for some in np.split(anchors, range(step, len(anchors), step))
+    ]
+    return rows[np.concatenate(near)]
+
+
+def _nearest_anchor(Z: Array, anchors: Array) -> Rows:
+    """Position of the nearest anchor of each row, without the (n, m) table of distances."""
+    lengths = (anchors**2).sum(axis=1)
+    blocks = [Z[rows] for rows in row_blocks(Z, len(anchors))]
+    return np.concatenate([np.argmin(lengths - 2.0 * Z @ anchors.T, axis=1) for Z in blocks])
