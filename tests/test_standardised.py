@@ -86,7 +86,8 @@ def test_a_constant_column_has_no_say_in_a_gate_without_a_penalty(constant):
     options = {"n_experts": 2, "random_state": 0, "verdict": False, "max_iter": 50, "tol": 1e-2}
     mixture = MixtureOfExpertsRegressor(gate=SoftmaxGate(alpha=0.0), **options).fit(X, y)
     np.testing.assert_array_equal(mixture.gate_.coef_[:, 1], 0.0)
-    np.testing.assert_array_equal(mixture.gate_proba(X + np.array([0.0, 7.0])), mixture.gate_proba(X))
+    elsewhere = X + np.array([0.0, 7.0])
+    np.testing.assert_array_equal(mixture.gate_proba(elsewhere), mixture.gate_proba(X))
 
 
 def test_a_subclass_that_answers_for_encoded_rows_gets_them():
