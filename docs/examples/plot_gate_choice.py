@@ -49,7 +49,7 @@ print(f"rates {[round(float(expert.coef_[2]), 2) for expert in found.experts_]},
 # -----------
 # Left and middle: the probability of the cheap rate at a weight of five, with the city limits
 # dashed. Right: the errors of the bills outside, and the two laws.
-figure, axes = plt.subplots(1, 3, figsize=(11, 3.5), layout="constrained")
+figure, axes = plt.subplots(1, 3, figsize=(11, 3.5), layout="compressed")
 mesh = np.meshgrid(np.linspace(-3, 3, 121), np.linspace(-3, 3, 121))
 grid = np.column_stack([part.ravel() for part in mesh] + [np.full(mesh[0].size, 5.0)])
 turn = np.linspace(0, 2 * np.pi, 200)

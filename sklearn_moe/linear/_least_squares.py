@@ -25,7 +25,7 @@ from .._numeric import (
     sums_of_others,
     weighted_grams,
 )
-from ._plain import finite_numbers, without_scaler
+from ._plain import NOTHING, finite_numbers, without_scaler
 
 Rows = NDArray[np.intp]
 
@@ -33,7 +33,6 @@ Rows = NDArray[np.intp]
 LARGEST_BANK = 2**24
 # What cancellation and elimination must leave of a diagonal element: 1e-16 over it is below 1e-8.
 SMALLEST_PIVOT = 1e-7
-NOTHING = np.empty((0, 0, 0))
 
 
 @dataclass(frozen=True)

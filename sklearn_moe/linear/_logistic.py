@@ -27,7 +27,7 @@ from ..logit import (
     softmax_columns,
     sum_zero_basis,
 )
-from ._plain import finite_numbers, without_scaler
+from ._plain import NOTHING, finite_numbers, without_scaler
 
 Rows = NDArray[np.intp]
 
@@ -35,7 +35,6 @@ Rows = NDArray[np.intp]
 EXACT_STEPS, EXACT = 50, 1e-7
 # Of the variance of a column in the whole table; less is rounding.
 SMALLEST_VARIANCE = 1e-10
-NOTHING = np.empty((0, 0, 0))
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,9 @@ from sklearn.preprocessing import StandardScaler
 
 from .._numeric import Array
 
+# The predictions of a solution that is kept without them.
+NOTHING = np.empty((0, 0, 0))
+
 
 def without_scaler(estimator: Any) -> tuple[Any, bool]:
     """The estimator behind a plain `StandardScaler`, and whether there is one."""
