@@ -271,9 +271,9 @@ def test_request_of_the_user_about_weights_is_respected(both_ways):
     assert_same_fit(fast, slow, X)
 
 
-def fitted_experts(estimator, n_outputs, dtype=np.float64):
+def fitted_experts(estimator, n_outputs):
     X, y, weights = regimes(n_outputs=n_outputs)
-    X, y = X.astype(dtype), y if n_outputs > 1 else y.ravel()
+    y = y if n_outputs > 1 else y.ravel()
     return [clone(estimator).fit(X, y, weight) for weight in weights.T], X
 
 

@@ -1,5 +1,7 @@
 """Logits for all experts and folds at once: the solutions of one fit for each."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -54,6 +56,22 @@ def test_equals_the_estimator(name, n_classes, n_folds):
             fitted = fit_weighted(estimator, X[train], codes[train], weight[train])
             expected = fitted.predict_proba(X[test])
             np.testing.assert_allclose(solution.mean[test, k], expected, atol=2e-7)
+
+
+@pytest.mark.parametrize("n_classes", [2, 4])
+def test_folds_bring_nearly_the_solution_of_all_rows(n_classes):
+    X, codes, weights = labelled(n_classes)
+    problems = [recognise(ESTIMATORS["scaled"])] * 2
+    table = make_labelled_table(X, codes, n_classes)
+    whole = solve_left_out(problems, table, weights, None)
+    folded = solve_left_out(problems, table, weights, random_folds(len(X), 5)).state
+    assert folded.of_all_rows(exact=True) is None
+    # What the folds differ by in first order cancels, so the mean is nearer than any of them.
+    kept = [replace(folded, theta=theta[None]) for theta in folded.theta]
+    both = (folded.of_all_rows(), *kept)
+    apart = [np.square(solution.predict_new(X) - whole.mean).mean() for solution in both]
+    assert apart[0] < min(apart[1:])
+    np.testing.assert_array_equal(whole.state.of_all_rows(exact=True).theta, whole.theta)
 
 
 @pytest.mark.parametrize("n_classes", [2, 4])
