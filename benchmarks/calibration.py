@@ -1,7 +1,8 @@
 """Do intervals cover what they say, and how sharp is the forecast? The mixture and its rivals.
 
-Each table is split once for each seed; every model is fitted to the training rows and judged by
-the test rows, in units of the standard deviation of the training targets.
+Seeds 0 to 3 hold out a quarter of a table each, so that every row is held out once; seeds 4 to 7
+do it again by other quarters. A model is fitted to at most `max_rows` of the other rows and judged
+by at most `max_test_rows` of the quarter, in units of the deviation of the training targets.
 
 coverage_50, _80, _95  share of test targets within the central intervals
 coverage_error         mean distance of the three from what was asked for, in percentage points
@@ -27,6 +28,7 @@ from time import perf_counter
 from typing import Any
 
 import numpy as np
+from sklearn.model_selection import KFold
 
 from benchmarks import calibration_report as report
 from benchmarks.data import Table, load
@@ -56,7 +58,8 @@ TABLES = [
 N_EXPERTS = {"linear": 3, "tree": 3, "boosting": 2}
 JUDGED = (0.5, 0.8, 0.95)
 WIDE = 0.9
-IDENTITY = ("table", "seed", "max_rows", "model", "expert", "n_experts")
+N_QUARTERS = 4
+IDENTITY = ("table", "seed", "max_rows", "max_test_rows", "model", "expert", "n_experts")
 FIGURES = (
     *(f"coverage_{100 * coverage:.0f}" for coverage in JUDGED),
     *("coverage_error", "crps", "crps_closed", "nll", "width_90"),
@@ -71,6 +74,7 @@ class Cell:
     table: str
     seed: int
     max_rows: int
+    max_test_rows: int
     model: str
     expert: str
     n_experts: int | str
@@ -83,6 +87,14 @@ class Cell:
     def setting(self) -> Setting:
         """What the model is made from."""
         return Setting(self.expert, int(self.n_experts or 1), self.seed)
+
+
+def held_out(table: Table, seed: int, max_rows: int, max_test_rows: int) -> tuple[Table, Table]:
+    """Training and test rows: those outside and inside the quarter of the seed, capped."""
+    draw, quarter = divmod(seed, N_QUARTERS)
+    folds = KFold(N_QUARTERS, shuffle=True, random_state=draw)
+    train, test = list(folds.split(table.y))[quarter]
+    return table.take(train).capped(max_rows, seed), table.take(test).capped(max_test_rows, seed)
 
 
 def coverage(interval: np.ndarray, y: np.ndarray) -> float:
@@ -126,7 +138,8 @@ def measure(cell: Cell, train: Table, test: Table) -> dict[str, dict[str, float]
 
 def run_cell(cell: Cell, data: str | None) -> list[dict[str, Any]]:
     """The rows of a cell: figures, the warnings it raised, the error that ended it."""
-    train, test = load(cell.table, data).capped(cell.max_rows).split(cell.seed)
+    whole = load(cell.table, data)
+    train, test = held_out(whole, cell.seed, cell.max_rows, cell.max_test_rows)
     sizes = {"n_train": len(train.y), "n_test": len(test.y)}
     row = dict.fromkeys(COLUMNS, "") | asdict(cell) | sizes | {"commit": commit()}
     with warnings.catch_warnings(record=True) as caught:
@@ -141,17 +154,18 @@ def run_cell(cell: Cell, data: str | None) -> list[dict[str, Any]]:
 
 def cells_of(model: str, table: str, seed: int, options: argparse.Namespace) -> Iterator[Cell]:
     """The cells of a model on one split: one for each expert, if it is made of experts."""
+    split = (table, seed, options.max_rows, options.max_test_rows)
     if model not in WITH_EXPERT:
-        yield Cell(table, seed, options.max_rows, model, "", "")
+        yield Cell(*split, model, "", "")
         return
     for expert in options.experts:
         n_experts = (options.n_experts or N_EXPERTS[expert]) if model in MIXTURES else 1
-        yield Cell(table, seed, options.max_rows, model, expert, n_experts)
+        yield Cell(*split, model, expert, n_experts)
 
 
 def make_cells(options: argparse.Namespace) -> list[Cell]:
     """The cells that the options ask for and the output file does not hold."""
-    splits = product(range(options.seeds), options.tables, available(options.models))
+    splits = product(options.seeds, options.tables, available(options.models))
     cells = [
         cell for seed, table, model in splits for cell in cells_of(model, table, seed, options)
     ]
@@ -205,8 +219,9 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     add("--models", nargs="+", default=list(MODELS), choices=list(MODELS), metavar="NAME")
     add("--experts", nargs="+", default=list(EXPERTS), choices=list(EXPERTS))
     add("--n-experts", type=int, help="K; 3 by default, 2 for boosting")
-    add("--max-rows", type=int, default=3000, help="rows drawn from a larger table")
-    add("--seeds", type=int, default=1, help="number of splits")
+    add("--max-rows", type=int, default=1500, help="training rows, of those that there are")
+    add("--max-test-rows", type=int, default=5000, help="test rows, of those that there are")
+    add("--seeds", type=int, nargs="+", default=[0], help="quarters to hold out; 0 1 2 3 are all")
     add("--output", type=Path, default=Path("results/calibration.csv"), help="CSV to add rows to")
     add("--report", type=Path, metavar="FILE", help="only report on the rows of this CSV file")
     return parser.parse_args(argv)
