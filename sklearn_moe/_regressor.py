@@ -61,7 +61,8 @@ class MixtureOfExpertsRegressor(RegressorMixin, Forecasts):
     family : str or RealFamily, default="gaussian"
         Noise law, with a dispersion for each expert and output: `"gaussian"`, `"student_t"`,
         `"laplace"`; for positive targets `"lognormal"`, `"gamma"`, `"inverse_gaussian"`; for
-        amounts that may be zero `"tweedie"`; for counts `"poisson"`, `"negative_binomial"`; or an
+        amounts that may be zero `"tweedie"`; for counts `"poisson"`, `"negative_binomial"`; for
+        yes or no `"binomial"`, of n trials ``Binomial(n_trials=n)``; or another
         instance from ``sklearn_moe.families``. `"auto"` tries `"student_t"` beside `"gaussian"`
         once the race is run, and keeps it if the bound is higher by a standard error; without
         cross-fitting it is `"gaussian"`.

@@ -8,6 +8,7 @@ from scipy.integrate import quad
 from sklearn_moe import MixtureOfExpertsRegressor
 from sklearn_moe.families import (
     FAMILIES,
+    Binomial,
     Contaminated,
     CountFamily,
     Gamma,
@@ -34,7 +35,9 @@ LAWS = {
     "tweedie": (Tweedie(power=1.5), (0.8,)),
     "poisson": (Poisson(), (1.0,)),
     "negative binomial": (NegativeBinomial(), (0.4,)),
+    "binomial": (Binomial(n_trials=9), (1.0,)),
 }
+WITHOUT_DISPERSION = ("poisson", "binomial")
 MEANS = np.array([0.7, 2.0, 6.0])
 
 
@@ -136,7 +139,7 @@ def simulated(name, n=400, seed=0):
     return family.prepared(y, np.ones(n)), y, mean[..., None], rng.dirichlet(np.ones(3), n)
 
 
-@pytest.mark.parametrize("name", [name for name in LAWS if name != "poisson"])
+@pytest.mark.parametrize("name", [name for name in LAWS if name not in WITHOUT_DISPERSION])
 @pytest.mark.parametrize("shared", [False, True])
 def test_dispersion_is_the_most_likely_one(name, shared):
     family, y, mean, weights = simulated(name)
@@ -218,6 +221,8 @@ def test_several_outputs_are_independent():
         ("lognormal", -2.0, "not negative"),
         ("inverse_gaussian", 0.0, "positive targets"),
         ("tweedie", -0.1, "not negative"),
+        ("binomial", 0.5, "for counts; y holds 0.5"),
+        ("binomial", 2.0, "n_trials=1; y holds 2.*Binomial.n_trials=2."),
     ],
 )
 def test_targets_that_are_not_of_the_law_are_refused(family, bad, message):
@@ -233,6 +238,8 @@ def test_targets_that_are_not_of_the_law_are_refused(family, bad, message):
         (lambda: StudentT(df=1.0), "df=1.0 must be a number above 1"),
         (lambda: StudentT(df="many"), "df='many'"),
         (lambda: StudentT(df=np.inf), "at most 1000000"),
+        (lambda: Binomial(n_trials=0), "n_trials=0 must be a whole number"),
+        (lambda: Binomial(n_trials=2.5), "n_trials=2.5"),
         (lambda: Tweedie(power=2.0), "power=2.0 must be above 1 and below 2.*gamma"),
         (lambda: LogNormal(expert_says="mode"), "expert_says='mode'.*median"),
     ],

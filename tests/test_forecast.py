@@ -36,6 +36,7 @@ SUITED = {
     "poisson": PoissonRegressor(**NEWTON),
     "gamma": GammaRegressor(**NEWTON),
     "tweedie": TweedieRegressor(power=1.5, link="log", **NEWTON),
+    "binomial": DummyRegressor(),
     "inverse_gaussian": TweedieRegressor(power=3, link="log", alpha=0, tol=1e-8, max_iter=10_000),
     LogNormal(expert_says="median"): TransformedTargetRegressor(
         LinearRegression(), func=np.log, inverse_func=np.exp
@@ -54,6 +55,7 @@ TARGETS = {
     "tweedie": np.where(RNG.uniform(size=300) < 0.2, 0, RNG.gamma(4, LEVEL / 4)),
     "poisson": RNG.poisson(LEVEL).astype(float),
     "negative_binomial": RNG.negative_binomial(3, 3 / (3 + LEVEL)).astype(float),
+    "binomial": (RNG.uniform(size=300) * LEVEL > 2).astype(float),
 }
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ._base import Family
+from ._binomial import Binomial
 from ._categorical import Categorical
 from ._contaminated import Contaminated
 from ._gamma import Gamma
@@ -21,6 +22,7 @@ from ._tweedie import Tweedie
 
 __all__ = [
     "FAMILIES",
+    "Binomial",
     "Categorical",
     "Contaminated",
     "CountFamily",
@@ -50,6 +52,7 @@ FAMILIES: dict[str, type[RealFamily]] = {
     "tweedie": Tweedie,
     "poisson": Poisson,
     "negative_binomial": NegativeBinomial,
+    "binomial": Binomial,
 }
 
 

@@ -1,0 +1,84 @@
+"""Successes in a known number of trials, the same for every row."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from numbers import Integral
+from typing import Any
+
+import numpy as np
+from scipy import stats
+from scipy.special import bdtr, gammaln, xlog1py, xlogy
+
+from .._numeric import Array
+from ._real import LEAST_MEAN, CountFamily
+
+# As near to certainty as an expert comes, in parts of the trials, where all targets are certain.
+LEAST_FAILURE = 1e-12
+
+
+@dataclass(frozen=True, kw_only=True)
+class Binomial(CountFamily):
+    """Binomial law whose mean is the expert's output; it has no dispersion, reported as one.
+
+    The target is the number of successes: a rate times `n_trials`. An expert that says nearly all
+    of them, or more, leaves a thousandth of the target's mean number of failures.
+
+    Parameters
+    ----------
+    n_trials : int, default=1
+        How many trials each row had, at least 1. One is a yes or no.
+    shared : bool, default=False
+        Without effect, for there is no dispersion.
+    """
+
+    n_trials: int = 1
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.n_trials, Integral) or self.n_trials < 1:
+            raise ValueError(
+                f"n_trials={self.n_trials!r} must be a whole number, at least 1: how many trials "
+                "each row had."
+            )
+
+    @property
+    def n_estimated(self) -> int:
+        """None."""
+        return 0
+
+    def frozen(self, mean: Array, *law: Array) -> Any:
+        """The law as a frozen distribution of scipy."""
+        shape = np.broadcast_shapes(mean.shape, law[0].shape)
+        return stats.binom(self.n_trials, np.broadcast_to(mean / self.n_trials, shape))
+
+    def log_density(self, y: Array, mean: Array, *law: Array) -> Array:
+        """Log probability of `y`."""
+        failures, chance = self.n_trials - y, mean / self.n_trials
+        orders = gammaln(self.n_trials + 1) - gammaln(y + 1) - gammaln(failures + 1)
+        return orders + xlogy(y, chance) + xlog1py(failures, -chance)
+
+    def cdf(self, y: Array, mean: Array, *law: Array) -> Array:
+        """Probability of values up to `y`."""
+        whole = np.clip(np.floor(y), 0, self.n_trials)
+        return np.where(y < 0, 0.0, bdtr(whole, self.n_trials, mean / self.n_trials))
+
+    def fit_output(self, y: Array, mean: Array, weights: Array) -> tuple[Array, ...]:
+        """Ones (K,)."""
+        return (np.ones(weights.shape[1]),)
+
+    def admit(self, mean: Array, output: int, *law: Array) -> Array:
+        """Means that leave at least a small part of the target's own successes and failures."""
+        known = self.moments[0]
+        failures = self.n_trials - known[min(output, len(known) - 1)]
+        least = max(LEAST_MEAN * failures, LEAST_FAILURE * self.n_trials)
+        return np.minimum(super().admit(mean, output, *law), self.n_trials - least)
+
+    def check_target(self, y: Array, takes_zeros: bool) -> None:
+        """Raise if a target is no count, or more than all trials."""
+        super().check_target(y, takes_zeros)
+        if (most := float(y.max())) > self.n_trials:
+            raise ValueError(
+                f"The Binomial law has n_trials={self.n_trials}; y holds {most:.6g}. Use "
+                f"family=Binomial(n_trials={most:.0f}) or more of sklearn_moe.families, or "
+                "'poisson' for counts without a limit."
+            )
