@@ -114,6 +114,10 @@ class BaseMixtureOfExperts(Queries, MetaEstimatorMixin, BaseComposition):
         """Whether the estimator looks at out-of-fold predictions once EM has ended."""
         return False
 
+    def _calibrates(self) -> bool:
+        """Whether the estimator looks at what witnesses have said of unseen rows."""
+        return False
+
     def _spread_template(self, seed: int) -> Template | None:
         """What predicts the dispersion of a row, if anything does."""
         return None
@@ -199,6 +203,7 @@ class BaseMixtureOfExperts(Queries, MetaEstimatorMixin, BaseComposition):
         if shared:
             how, pooled = how.beside_shared(), pooled and pooled.beside_shared()
         families = self._fit_families(training)
+        has_witnesses = self.verdict and len(templates) > 1
         recipe = Recipe(
             templates,
             how,
@@ -209,8 +214,9 @@ class BaseMixtureOfExperts(Queries, MetaEstimatorMixin, BaseComposition):
             self.top_k,
             shared,
             float(self.balance),
-            self._keeps_outputs(),
+            self._keeps_outputs() or (self._calibrates() and not has_witnesses),
             self._spread_template(int(seeds[0])),
+            self._calibrates(),
         )
         if training.splits is None:  # in sample, what is richer always looks better
             return recipe, []

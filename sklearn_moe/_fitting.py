@@ -16,6 +16,7 @@ from ._experts import Data
 from ._growth import Walk, grow
 from ._initialization import Race, Start, race
 from ._mixture import FittedMixture, MixtureModel, MixtureState
+from ._noise import Forecast, Noise, calibrated
 from ._numeric import Array, clustered_stderr, weighted_mean
 from ._plans import Plan, do
 from ._progress import Reporter
@@ -52,6 +53,8 @@ class Fit:
     walk: Walk
     alone: bool
     grew: bool
+    forecasts: Sequence[Forecast]
+    noise: Noise
 
     @property
     def trouble(self) -> str | None:
@@ -137,12 +140,30 @@ def run_fit(training: Training, recipe: Recipe, starts: list[Start], wishes: Wis
         judgement = _judgement(baseline, kept, data) if wishes.verdict else UNKNOWN
         alone = kept is None or judgement.is_against
         if kept is None or alone:
-            mixture, state, bound = yield from _one_expert(recipe, training, baseline)
+            last = yield from _one_expert(recipe, training, baseline)
         else:
-            recipe = kept.recipe
-            mixture, state, bound = yield from _all_experts(kept)
+            recipe, last = kept.recipe, (yield from _all_experts(kept))
+    mixture, state, bound = last
+    forecasts = _forecasts(recipe, training, None if alone else kept, state)
+    noise = calibrated(recipe.family, forecasts)
+    mixture = replace(mixture, dispersion=noise.law_of(mixture.dispersion))
+    wishes.reporter.noise(noise.factor, noise.df)
     wishes.reporter.end(result)
-    return Fit(training, recipe, heat, result, mixture, state, bound, judgement, walk, alone, grows)
+    parts = recipe, heat, result, mixture, state, bound, judgement, walk, alone, grows
+    return Fit(training, *parts, forecasts, noise)
+
+
+def _forecasts(
+    recipe: Recipe, training: Training, kept: Stage | None, state: MixtureState
+) -> list[Forecast]:
+    """What witnesses have said of unseen rows or, without any, the fit itself out of fold."""
+    told = [] if kept is None else kept.forecasts
+    is_known = training.splits is not None and state.bank.mean.size > 0
+    if told or not (recipe.calibrates and is_known):
+        return told
+    data, routing = training.data, state.routing
+    parts = data.target, data.sample_weight, data.clusters, routing.log_gate
+    return [Forecast(*parts, state.bank.mean, state.law)]
 
 
 def _judgement(baseline: Baseline, kept: Stage | None, data: Data) -> Verdict:
@@ -259,7 +280,7 @@ def fitted_attributes(fit: Fit) -> dict[str, Any]:
         "gain_": fit.verdict.gain,
         "gain_stderr_": fit.verdict.stderr,
         **mixture.usage.attributes(),
-        **fit.recipe.family.attributes(mixture.dispersion),
+        **fit.noise.family.attributes(mixture.dispersion),
     }
 
 

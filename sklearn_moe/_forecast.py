@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from numbers import Real
 from typing import Any
 
@@ -13,6 +14,7 @@ from ._base import BaseMixtureOfExperts
 from ._conformal import Calibration
 from ._fitting import Fit
 from ._nesting import unfold
+from ._noise import Forecast, Noise
 from ._numeric import Array, law_by_row, log_normalize
 from ._predictions import predict_acting
 from ._routing import Routing
@@ -192,25 +194,24 @@ class Forecasts(BaseMixtureOfExperts):
         return any(e.strategy == "constant" and not np.any(e.constant) for e in constants)
 
     def _keeps_outputs(self) -> bool:
-        if self.calibrate is not None and self.cv is None:
+        if self.calibrate == "conformal" and self.cv is None:
             raise ValueError(
                 f"calibrate={self.calibrate!r} needs out-of-fold distributions, and cv is None. "
                 "Use cv=5."
             )
+        return self.calibrate == "conformal"
+
+    def _calibrates(self) -> bool:
         return self.calibrate is not None
 
     def _target_attributes(self, fit: Fit) -> dict[str, Any]:
-        data, family, state = fit.training.data, fit.recipe.family, fit.state
-        assert isinstance(family, RealFamily | Contaminated)
-        shape, calibration = data.y.shape[1:], None
-        if self.calibrate is not None:
-            parts = state.routing.log_gate, state.bank.mean, state.law
-            known = distribution_of(family, *parts, shape)
-            calibration = calibration_of(known, data.target, data.sample_weight)
+        shape = fit.training.data.y.shape[1:]
+        conformal = self.calibrate == "conformal"
         return {
             "target_shape_": shape,
-            "family_": family,
-            "calibration_": calibration,
+            "family_": fit.noise.family,
+            "dispersion_factor_": fit.noise.factor,
+            "calibration_": calibration_of(fit.noise, fit.forecasts, shape) if conformal else None,
             "dispersion_experts_": fit.mixture.dispersion_experts,
         }
 
@@ -265,9 +266,20 @@ def distribution_of(
     return MixtureDistribution(family.of_means(), log_gate, mean, law, target_shape)
 
 
-def calibration_of(distribution: MixtureDistribution, y: Array, weight: Array) -> Calibration:
-    """Where the targets `y` (n, q) fell."""
-    targets = y.reshape(len(y), *distribution.target_shape)
+def calibration_of(
+    noise: Noise, forecasts: Sequence[Forecast], target_shape: tuple[int, ...]
+) -> Calibration:
+    """Where the targets of forecasts fell."""
+    fallen = [_fallen(noise, forecast, target_shape) for forecast in forecasts]
+    return Calibration(*(np.concatenate(parts) for parts in zip(*fallen, strict=True)))
+
+
+def _fallen(
+    noise: Noise, forecast: Forecast, target_shape: tuple[int, ...]
+) -> tuple[Array, Array, Array]:
+    """Probabilities (m, q) below and up to the targets, and the weights (m,) of the rows."""
+    parts = forecast.log_gate, forecast.mean, noise.law_of(forecast.law)
+    distribution, y = distribution_of(noise.family, *parts, target_shape), forecast.target
+    targets = y.reshape(len(y), *target_shape)
     up_to = distribution.cdf(targets).reshape(len(y), -1)
-    below = distribution.cdf_below(targets).reshape(len(y), -1)
-    return Calibration(below, up_to, weight)
+    return distribution.cdf_below(targets).reshape(len(y), -1), up_to, forecast.weight

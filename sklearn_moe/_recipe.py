@@ -34,6 +34,7 @@ class Recipe:
     balance: float = 0.0
     keeps_outputs: bool = False
     spread_template: Template | None = None
+    calibrates: bool = False
 
     @property
     def n_routed(self) -> int:

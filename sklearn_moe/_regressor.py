@@ -73,9 +73,14 @@ class MixtureOfExpertsRegressor(RegressorMixin, Forecasts):
     outlier_fraction : float, default=0.0
         Part of the rows, below one half, that may be no expert's: they come from a broad background
         and lose their weight in the experts' fits. For Gaussian, Student-t and Laplace laws.
-    calibrate : {"conformal"} or None, default=None
-        Whether ``predict_interval`` takes its levels from where the training targets fell in their
-        out-of-fold distributions.
+    calibrate : {"noise", "conformal"} or None, default="noise"
+        What is done to the predictive distribution once EM has ended, by rows that nobody has
+        fitted: those of the witnesses (see `verdict`), without witnesses those that are out of
+        fold. `"noise"` multiplies all dispersions by a factor and gives Gaussian noise the tails of
+        Student's t, each if it raises the log density of those rows by more than a standard error;
+        for Gaussian, Student-t and Laplace laws. `"conformal"` does the same, and
+        ``predict_interval`` takes its levels from where the targets of those rows fell. None leaves
+        the law as EM has found it. Means and gate stay what they are.
     cv : int, splitter, iterable, "oob", "loo" or None, default=5
         Cross-fitting. An integer is a number of folds, dealt by the content of the rows: copies of
         a row share a fold and the order of the table does not matter (classes are spread evenly).
@@ -146,8 +151,10 @@ class MixtureOfExpertsRegressor(RegressorMixin, Forecasts):
         Degrees of freedom of a Student-t law; None for others.
     family_ : RealFamily or Contaminated
         The noise law with what it took from the target, and with the background if there is one.
+    dispersion_factor_ : float
+        What all dispersions were multiplied by (see `calibrate`).
     calibration_ : Calibration or None
-        Where the training targets fell, if `calibrate`.
+        Where the targets fell, if `calibrate` is `"conformal"`.
     n_experts_ : int
         Number of experts left; an expert that loses its rows twice is removed. 1 if one expert
         alone was found to be better (see `verdict`).
@@ -234,7 +241,7 @@ class MixtureOfExpertsRegressor(RegressorMixin, Forecasts):
         "family": [StrOptions({"auto", *FAMILIES}), RealFamily],
         "dispersion_estimator": [HasMethods(["fit", "predict"]), None],
         "outlier_fraction": [Interval(Real, 0, 0.5, closed="left")],
-        "calibrate": [StrOptions({"conformal"}), None],
+        "calibrate": [StrOptions({"noise", "conformal"}), None],
     }
 
     _several_outputs = True
@@ -251,7 +258,7 @@ class MixtureOfExpertsRegressor(RegressorMixin, Forecasts):
         family: Any = "gaussian",
         dispersion_estimator: Any = None,
         outlier_fraction: float = 0.0,
-        calibrate: str | None = None,
+        calibrate: str | None = "noise",
         cv: Any = 5,
         init: Any = "auto",
         n_init: int = 4,

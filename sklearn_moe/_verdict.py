@@ -30,6 +30,7 @@ from ._experts import Data
 from ._folds import Splits, keep_rows
 from ._initialization import Start, surprise_of
 from ._mixture import MixtureExpectation, MixtureModel, MixtureState
+from ._noise import Forecast, Question
 from ._numeric import Array, clustered_stderr, log_normalize
 from ._plans import Plan, do, together
 from ._recipe import Recipe
@@ -81,6 +82,13 @@ class Stage:
     said: Array | None = None
     witnesses: Sequence[Witness] = ()
     trouble: str | None = None
+    believes: bool = True
+
+    @property
+    def forecasts(self) -> list[Forecast]:
+        """What the witnesses say of rows that they have not seen, if it holds for the run."""
+        told = [witness.told for witness in self.witnesses] if self.believes else []
+        return [forecast for forecast in told if forecast is not None]
 
     @property
     def n_experts(self) -> int:
@@ -184,7 +192,7 @@ class WitnessedModel:
         if score > self.best:
             self.best = score
             for witness in self.witnesses:
-                witness.best = witness.expectation
+                witness.best, witness.told = witness.expectation, witness.latest
         return replace(self.model.e_step(state), score=score, held_out=held_out)
 
     def kept(self, state: MixtureState) -> MixtureState:
@@ -197,6 +205,8 @@ class Witness:
 
     expectation: MixtureExpectation
     best: MixtureExpectation
+    latest: Forecast | None = None
+    told: Forecast | None = None
 
     def __init__(self, recipe: Recipe, data: Data, splits: Splits, fold: int) -> None:
         self.whole, self.fold = splits, fold
@@ -207,6 +217,9 @@ class Witness:
         if self.splits is None:
             self.recipe = replace(self.recipe, family=self.recipe.family.in_sample_law())
         self.model = self.recipe.build(data.take(self.train), self.splits)
+        # In sample its dispersions would say nothing of those of the fit.
+        is_asked = recipe.calibrates and self.splits is not None
+        self.question = Question(data, self.test) if is_asked else None
 
     def begin(self, start: Start) -> Plan[None]:
         """Make the start anew from the rows that the witness may see."""
@@ -219,16 +232,22 @@ class Witness:
         """Log density of the fold's rows after one more iteration."""
         state = yield from self.model.m_step(self.expectation)
         self.expectation = self.model.e_step(state)
-        return (yield from self._look(state, self.X, self.target))[1]
+        if self.model.wanders:  # as what is kept of the fit will be
+            state, _ = self.model.settled(state)
+        said = yield from self.model.predict_new(state, self.X)
+        self.latest = None if self.question is None else self.question.answer(*said)
+        return self._normalized(*said, self.target)[1]
 
     def responsibilities(self, data: Data) -> Plan[Array]:
         """Responsibilities (n, K) of all rows of `data` under the best mixture of the witness."""
         state = yield from self.model.m_step(self.best)
-        return np.exp((yield from self._look(state, data.X, data.target))[0])
+        said = yield from self.model.predict_new(state, data.X)
+        return np.exp(self._normalized(*said, data.target)[0])
 
-    def _look(self, state: MixtureState, X: Any, target: NDArray) -> Plan[tuple[Array, Array]]:
-        """Log responsibilities (m, S) and log densities (m,) of rows under a state."""
-        log_gate, mean, law = yield from self.model.predict_new(state, X)
+    def _normalized(
+        self, log_gate: Array, mean: Array, law: Array, target: NDArray
+    ) -> tuple[Array, Array]:
+        """Log responsibilities (m, S) and log densities (m,)."""
         return log_normalize(log_gate + self.recipe.family.log_prob(target, mean, law))
 
 

@@ -1,0 +1,160 @@
+"""The noise law once more, by rows that nobody has fitted: how wide, and how heavy its tails.
+
+A dispersion is out of fold, of experts that have seen four fifths of the rows; those that are kept
+have seen them all and err by less. And real noise is seldom Gaussian. Witnesses know both: each has
+laid down its dispersions before it met its fold, and its experts have grown by the same part in
+between. What would have made their forecasts most likely is done to the law that is kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import cache
+from itertools import product
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ._content import uniform_by_content
+from ._experts import Data
+from ._numeric import Array, clustered_stderr, log_normalize, weighted_mean
+from .families import Family, Gaussian, RealFamily, StudentT
+
+# Axes of a law that differs by row: rows, slots, outputs, parameters.
+LAW_BY_ROW = 4
+# Distinct rows of a fold that are enough to tell a width and a tail by.
+ENOUGH_ROWS = 2000
+# A Student-t law of fewer degrees of freedom has hardly a variance, one of more is Gaussian.
+LEAST_DF, FIRST_DF, MOST_DF = 3.0, 8.0, 100.0
+MOST_FACTOR = 4.0
+# The grid of the logarithms, and the strides of the search on it.
+STEP, STRIDES = 0.02, (16, 4, 1)
+
+Place = tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """What a mixture has said of rows that it had not seen: the parts of its law, and the rows."""
+
+    target: Array
+    weight: Array
+    clusters: NDArray[np.intp]
+    log_gate: Array
+    mean: Array
+    law: Array
+
+    def log_density(self, noise: Noise) -> Array:
+        """Log density (m,) of the targets under calibrated noise."""
+        log_prob = noise.family.log_prob(self.target, self.mean, noise.law_of(self.law))
+        return log_normalize(log_prob + self.log_gate, overwrite=True)[1]
+
+
+@dataclass(frozen=True)
+class Noise:
+    """A family, and what is done to dispersions for it: a factor and, if given, tails."""
+
+    family: Any
+    factor: float = 1.0
+    df: float | None = None
+
+    def law_of(self, law: Array) -> Array:
+        """The calibrated parameters (..., P), or (..., P + 1) with tails."""
+        scaled = np.concatenate([self.factor * law[..., :1], law[..., 1:]], axis=-1)
+        if self.df is None:
+            return scaled
+        return np.concatenate([scaled, np.full_like(law[..., :1], self.df)], axis=-1)
+
+
+class Question:
+    """Which of the rows that a witness has not seen it is asked about; copies go together."""
+
+    def __init__(self, data: Data, rows: NDArray[np.intp]) -> None:
+        n_distinct = len(np.unique(data.rank[rows]))
+        drawn = uniform_by_content(data.hashes[rows], seed=0) * n_distinct < ENOUGH_ROWS
+        self.places = np.flatnonzero(drawn)
+        asked = rows[self.places]
+        self.rows = data.target[asked], data.sample_weight[asked], data.clusters[asked]
+
+    def answer(self, log_gate: Array, mean: Array, law: Array) -> Forecast:
+        """The forecast, of all that is said of the witness's rows."""
+        law = law[self.places] if law.ndim == LAW_BY_ROW else law
+        return Forecast(*self.rows, log_gate[self.places], mean[self.places], law)
+
+
+def calibrated(family: Family, forecasts: Sequence[Forecast]) -> Noise:
+    """The noise under which forecasts are most likely.
+
+    First a factor of all dispersions, then Student-t tails where the law is Gaussian; each is taken
+    if it raises the mean log density by more than a standard error.
+    """
+    noise = Noise(family)
+    if not (forecasts and isinstance(family, RealFamily) and family.is_location_scale):
+        return noise
+    noise = _if_ahead(_most_likely(noise, forecasts), noise, forecasts)
+    if not isinstance(family, Gaussian):
+        return noise
+    tails = replace(noise, family=_with_tails(family, FIRST_DF), df=FIRST_DF)
+    return _if_ahead(_most_likely(tails, forecasts), noise, forecasts)
+
+
+def _most_likely(noise: Noise, forecasts: Sequence[Forecast]) -> Noise:
+    """The noise at its best factor and, if it has tails, degrees of freedom."""
+    ends = np.log([(1 / MOST_FACTOR, MOST_FACTOR), (LEAST_DF, MOST_DF)])
+    first = np.log([noise.factor] if noise.df is None else [noise.factor, noise.df])
+    low, high = np.rint((ends[: len(first)].T - first) / STEP)
+    weight = np.concatenate([forecast.weight for forecast in forecasts])
+
+    def at(place: Place) -> Noise:
+        factor, *df = np.exp(first + STEP * np.array(place)).tolist()
+        return replace(noise, factor=factor, df=df[0] if df else None)
+
+    @cache
+    def height(place: Place) -> float:
+        if (np.less(place, low) | np.greater(place, high)).any():
+            return -np.inf
+        return float(weighted_mean(_log_density(at(place), forecasts), weight))
+
+    found = at(_climb(height, (0,) * len(first)))
+    return found if found.df is None else replace(found, family=_with_tails(noise.family, found.df))
+
+
+def _climb(height: Callable[[Place], float], place: Place) -> Place:
+    """The place on a grid from which all neighbours are lower, found by ever smaller steps.
+
+    On a grid, rounding errors, which the order of the rows changes, do not show in the result.
+    """
+    ways = [way for way in product((-1, 0, 1), repeat=len(place)) if any(way)]
+    for stride in STRIDES:
+        while True:
+            around = [tuple(np.add(place, np.multiply(stride, way)).tolist()) for way in ways]
+            best = max(around, key=height)
+            if height(best) <= height(place):
+                break
+            place = best
+    return place
+
+
+def _if_ahead(rival: Noise, noise: Noise, forecasts: Sequence[Forecast]) -> Noise:
+    """The `rival` if it is ahead by more than a standard error, else the `noise`."""
+    weight = np.concatenate([forecast.weight for forecast in forecasts])
+    clusters = np.concatenate([forecast.clusters for forecast in forecasts])
+    delta = _log_density(rival, forecasts) - _log_density(noise, forecasts)
+    ahead = float(weighted_mean(delta, weight))
+    return rival if ahead > clustered_stderr(delta - ahead, weight, clusters) else noise
+
+
+def _log_density(noise: Noise, forecasts: Sequence[Forecast]) -> Array:
+    return np.concatenate([forecast.log_density(noise) for forecast in forecasts])
+
+
+def _with_tails(family: RealFamily, df: float) -> StudentT:
+    """Student's t in place of a law of location and scale, with what that knows of the target."""
+    return StudentT(
+        shared=family.shared,
+        target_mean=family.target_mean,
+        target_variance=family.target_variance,
+        df=df,
+    )

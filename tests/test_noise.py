@@ -1,0 +1,190 @@
+"""Noise calibrated by rows that nobody has fitted: a factor for dispersions, and tails."""
+
+import pickle
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.linear_model import Ridge
+from sklearn.tree import DecisionTreeRegressor
+
+from sklearn_moe import MixtureOfExpertsRegressor
+from sklearn_moe._noise import Forecast, calibrated
+from sklearn_moe.families import Contaminated, Gaussian, Laplace, Poisson, StudentT
+
+RNG = np.random.default_rng(0)
+X = RNG.normal(size=(600, 3))
+MEAN = np.where(X[:, 0] > 0, 3.0, -3.0) * X[:, 1]
+PLAIN = MEAN + 0.3 * RNG.normal(size=600)
+HEAVY = MEAN + 0.3 * RNG.standard_t(3, size=600)
+QUICK = {"n_init": 1, "max_iter": 8, "random_state": 0}
+pytestmark = pytest.mark.filterwarnings("ignore:EM did not settle")
+
+
+def forecast(noise, variance, n_rows=4000, weight=None):
+    """What two experts that know the means say of rows with that noise, of a claimed variance."""
+    rng = np.random.default_rng(1)
+    mean = np.tile([0.0, 9.0], (n_rows, 1))[..., None]
+    label = rng.integers(2, size=n_rows)
+    target = 9.0 * label[:, None] + noise(rng, n_rows)[:, None]
+    weight = np.ones(n_rows) if weight is None else weight
+    log_gate, law = np.full((n_rows, 2), np.log(0.5)), np.full((2, 1, 1), variance)
+    return Forecast(target, weight, np.arange(n_rows), log_gate, mean, law)
+
+
+def normal(rng, n_rows):
+    return rng.normal(size=n_rows)
+
+
+def heavy(rng, n_rows):
+    return rng.standard_t(4, size=n_rows)
+
+
+def test_a_claim_that_holds_is_left_alone():
+    noise = calibrated(Gaussian(), [forecast(normal, 1.0)])
+    assert (noise.factor, noise.df) == (1.0, None)
+    assert noise.family == Gaussian()
+
+
+@pytest.mark.parametrize("claimed", [0.5, 2.0])
+def test_the_factor_mends_a_wrong_width(claimed):
+    for family in (Gaussian(), Gaussian(shared=True)):
+        noise = calibrated(family, [forecast(normal, claimed)])
+        assert noise.factor == pytest.approx(1 / claimed, rel=0.06)
+        assert noise.df is None
+        np.testing.assert_allclose(noise.law_of(np.full((2, 1, 1), claimed)), 1.0, rtol=0.06)
+
+
+def test_tails_are_found_and_make_the_forecast_likelier():
+    told = [forecast(heavy, 2.0, 2000), forecast(heavy, 2.0, 3000)]
+    noise = calibrated(Gaussian(), told)
+    assert isinstance(noise.family, StudentT)
+    assert noise.df == pytest.approx(4, rel=0.2)
+    assert 2.0 * noise.factor == pytest.approx(1, rel=0.1)
+    assert noise.law_of(np.full((2, 1, 1), 2.0)).shape == (2, 1, 2)
+    before = told[0].log_density(calibrated(Gaussian(), []))
+    assert told[0].log_density(noise).mean() > before.mean() + 0.03
+
+
+def test_it_is_the_most_likely_one():
+    told = [forecast(heavy, 2.0)]
+    noise = calibrated(Gaussian(), told)
+    best = told[0].log_density(noise).mean()
+    for factor in (0.95, 1.05):
+        other = type(noise)(noise.family, factor * noise.factor, noise.df)
+        assert told[0].log_density(other).mean() < best
+        other = type(noise)(noise.family, noise.factor, factor * noise.df)
+        assert told[0].log_density(other).mean() < best
+
+
+def test_few_rows_change_nothing_unless_they_are_sure():
+    assert calibrated(Gaussian(), [forecast(normal, 1.1, 30)]).factor == 1.0
+    assert calibrated(Gaussian(), [forecast(normal, 50.0, 30)]).factor < 0.5
+
+
+def test_weights_equal_repeats():
+    times = np.arange(400) % 3
+    weighted = forecast(heavy, 2.0, 400, times.astype(float))
+    rows = np.repeat(np.arange(400), times)
+    parts = weighted.target, np.ones(400), weighted.clusters, weighted.log_gate, weighted.mean
+    repeated = Forecast(*(part[rows] for part in parts), weighted.law)
+    assert calibrated(Gaussian(), [weighted]) == calibrated(Gaussian(), [repeated])
+
+
+def test_other_laws_have_a_factor_or_nothing():
+    assert calibrated(Laplace(), [forecast(normal, 9.0)]).factor < 0.5
+    told = forecast(normal, 9.0)
+    counts = Forecast(*(vars(told) | {"target": np.rint(np.abs(told.target))}).values())
+    assert calibrated(Poisson(), [counts]).factor == 1.0
+
+
+def test_gaussian_noise_is_as_em_found_it():
+    moe = MixtureOfExpertsRegressor(**QUICK).fit(X, PLAIN)
+    raw = MixtureOfExpertsRegressor(calibrate=None, **QUICK).fit(X, PLAIN)
+    assert moe.dispersion_factor_ == 1.0
+    assert moe.family_ == raw.family_
+    np.testing.assert_array_equal(moe.dispersions_, raw.dispersions_)
+
+
+def test_heavy_tails_are_known_and_means_stay():
+    moe = MixtureOfExpertsRegressor(**QUICK).fit(X, HEAVY)
+    raw = MixtureOfExpertsRegressor(calibrate=None, **QUICK).fit(X, HEAVY)
+    assert moe.family_.df == moe.df_[0] < 6
+    assert isinstance(raw.family_, Gaussian)
+    np.testing.assert_array_equal(moe.predict(X), raw.predict(X))
+    np.testing.assert_allclose(moe.dispersions_, moe.dispersion_factor_ * raw.dispersions_)
+    fresh = np.random.default_rng(5)
+    Z = fresh.normal(size=(3000, 3))
+    y = np.where(Z[:, 0] > 0, 3, -3) * Z[:, 1] + 0.3 * fresh.standard_t(3, size=3000)
+    assert moe.log_prob(Z, y).mean() > raw.log_prob(Z, y).mean() + 0.05
+    off = {}
+    for name, mixture in (("calibrated", moe), ("raw", raw)):
+        low, high = mixture.predict_interval(Z, 0.5).T
+        off[name] = abs(np.mean((low <= y) & (y <= high)) - 0.5)
+    assert off["calibrated"] < 0.5 * off["raw"]
+
+
+FRAME = pd.DataFrame(X, columns=["a", "b", "c"])
+SETTINGS = {
+    "trees": {"experts": DecisionTreeRegressor(max_depth=4)},
+    "sparse": {"n_experts": 3, "top_k": 2, "balance": 0.5},
+    "shared": {"shared_expert": Ridge()},
+    "spread": {"dispersion_estimator": Ridge()},
+    "without witnesses": {"verdict": False},
+    "alone": {"n_experts": 1},
+    "number": {"n_experts": "auto"},
+    "found law": {"family": "auto"},
+    "laplace": {"family": "laplace"},
+    "conformal": {"calibrate": "conformal"},
+}
+
+
+@pytest.mark.parametrize("n_outputs", [1, 2])
+@pytest.mark.parametrize("setting", SETTINGS)
+def test_goes_with_all_else(setting, n_outputs):
+    y = HEAVY if n_outputs == 1 else np.column_stack([HEAVY, HEAVY[::-1]])
+    weight = 1.0 + np.arange(600) % 2
+    options = QUICK | SETTINGS[setting]
+    moe = MixtureOfExpertsRegressor(**options).fit(FRAME, y, weight)
+    dist = moe.predict_dist(FRAME)
+    np.testing.assert_allclose(dist.logpdf(y), moe.log_prob(FRAME, y), rtol=1e-9)
+    np.testing.assert_allclose(moe.responsibilities(FRAME, y).sum(axis=1), 1)
+    assert np.isfinite(dist.var()).all()
+    assert moe.dispersion_factor_ > 0
+    assert (moe.df_ is not None) == isinstance(moe.family_, StudentT)
+    raw = MixtureOfExpertsRegressor(**(options | {"calibrate": None})).fit(FRAME, y, weight)
+    np.testing.assert_array_equal(moe.predict(FRAME), raw.predict(FRAME))
+    other = MixtureOfExpertsRegressor(n_jobs=2, **options).fit(FRAME, y, weight)
+    again = pickle.loads(pickle.dumps(other))
+    np.testing.assert_allclose(again.predict_dist(FRAME).cdf(y), dist.cdf(y), rtol=1e-9)
+
+
+def test_without_rows_that_are_out_of_fold_nothing_is_known():
+    moe = MixtureOfExpertsRegressor(cv=None, **QUICK).fit(X, HEAVY)
+    assert moe.dispersion_factor_ == 1.0
+    assert isinstance(moe.family_, Gaussian)
+
+
+def test_a_background_has_the_outliers_already():
+    moe = MixtureOfExpertsRegressor(outlier_fraction=0.05, **QUICK).fit(X, HEAVY)
+    assert isinstance(moe.family_, Contaminated)
+    assert moe.dispersion_factor_ == 1.0
+
+
+def test_one_expert_in_place_of_the_mixture_is_calibrated_too():
+    rng = np.random.default_rng(3)
+    Z = rng.normal(size=(400, 80))
+    y = 3 * Z[:, 0] + rng.standard_t(4, size=400)
+    moe = MixtureOfExpertsRegressor(n_experts=4, max_iter=5, random_state=0)
+    with pytest.warns(UserWarning, match="One expert explains unseen rows better"):
+        moe.fit(Z, y)
+    assert moe.n_experts_ == 1
+    alone = MixtureOfExpertsRegressor(n_experts=1).fit(Z, y)
+    assert isinstance(moe.family_, StudentT)
+    assert moe.family_ == alone.family_
+    np.testing.assert_allclose(moe.dispersions_, alone.dispersions_, rtol=1e-9)
+
+
+def test_is_reported(capsys):
+    MixtureOfExpertsRegressor(verbose=1, **QUICK).fit(X, HEAVY)
+    assert "noise: dispersions times 0." in capsys.readouterr().out
