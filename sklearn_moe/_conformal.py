@@ -14,7 +14,7 @@ BEYOND = 1e-9
 
 @dataclass(frozen=True)
 class Calibration:
-    """Where targets fell in out-of-fold distributions: probabilities up to and below each.
+    """Where targets fell in distributions of unseen rows: probabilities up to and below each.
 
     `below` and `up_to` (n, q) are equal where the target is continuous. Weights count as repeats.
     """

@@ -55,8 +55,8 @@ class Forecasts(BaseMixtureOfExperts):
     def predict_interval(self, X: Any, coverage: float = 0.9) -> Array:
         """Central interval that holds the target with probability `coverage`.
 
-        With ``calibrate="conformal"`` the levels of its ends are those between which, in the
-        out-of-fold distributions of the training rows, that share of the targets fell; ends are
+        With ``calibrate="conformal"`` the levels of its ends are those between which that share of
+        the targets fell, in the distributions of rows that nobody has fitted; ends are
         infinite where there were too few rows to tell.
 
         Parameters

@@ -2,7 +2,7 @@
 
 A dispersion is out of fold, of experts that have seen four fifths of the rows; those that are kept
 have seen them all and err by less. And real noise is seldom Gaussian. Witnesses know both: each has
-laid down its dispersions before it met its fold, and its experts have grown by the same part in
+laid down its dispersions before it met its fold, and its experts have learnt from more rows in
 between. What would have made their forecasts most likely is done to the law that is kept.
 """
 
@@ -37,7 +37,10 @@ Place = tuple[int, ...]
 
 @dataclass(frozen=True)
 class Forecast:
-    """What a mixture has said of rows that it had not seen: the parts of its law, and the rows."""
+    """What a mixture has said of rows that it had not seen: the parts of its law, and the rows.
+
+    `ahead` is how much less others have still to learn than it had when it met them.
+    """
 
     target: Array
     weight: Array
@@ -45,6 +48,7 @@ class Forecast:
     log_gate: Array
     mean: Array
     law: Array
+    ahead: float = 1.0
 
     def log_density(self, noise: Noise) -> Array:
         """Log density (m,) of the targets under calibrated noise."""
@@ -71,33 +75,46 @@ class Noise:
 class Question:
     """Which of the rows that a witness has not seen it is asked about; copies go together."""
 
-    def __init__(self, data: Data, rows: NDArray[np.intp]) -> None:
+    def __init__(self, data: Data, rows: NDArray[np.intp], n_folds: int) -> None:
         n_distinct = len(np.unique(data.rank[rows]))
         drawn = uniform_by_content(data.hashes[rows], seed=0) * n_distinct < ENOUGH_ROWS
         self.places = np.flatnonzero(drawn)
         asked = rows[self.places]
+        self.ahead = still_ahead(n_folds)
         self.rows = data.target[asked], data.sample_weight[asked], data.clusters[asked]
 
     def answer(self, log_gate: Array, mean: Array, law: Array) -> Forecast:
         """The forecast, of all that is said of the witness's rows."""
         law = law[self.places] if law.ndim == LAW_BY_ROW else law
-        return Forecast(*self.rows, log_gate[self.places], mean[self.places], law)
+        return Forecast(*self.rows, log_gate[self.places], mean[self.places], law, self.ahead)
 
 
 def calibrated(family: Family, forecasts: Sequence[Forecast]) -> Noise:
     """The noise under which forecasts are most likely.
 
     First a factor of all dispersions, then Student-t tails where the law is Gaussian; each is taken
-    if it raises the mean log density by more than a standard error.
+    if it raises the mean log density by more than a standard error. By the law's own factor the
+    experts of the forecasts have learnt; others have somewhat less `ahead`.
     """
     noise = Noise(family)
     if not (forecasts and isinstance(family, RealFamily) and family.is_location_scale):
         return noise
-    noise = _if_ahead(_most_likely(noise, forecasts), noise, forecasts)
-    if not isinstance(family, Gaussian):
+    learnt = _most_likely(noise, forecasts)
+    found = _if_ahead(learnt, noise, forecasts)
+    if isinstance(family, Gaussian):
+        tails = replace(found, family=_with_tails(family, FIRST_DF), df=FIRST_DF)
+        found = _if_ahead(_most_likely(tails, forecasts), found, forecasts)
+    if found is noise:
         return noise
-    tails = replace(noise, family=_with_tails(family, FIRST_DF), df=FIRST_DF)
-    return _if_ahead(_most_likely(tails, forecasts), noise, forecasts)
+    return replace(found, factor=found.factor * learnt.factor ** (forecasts[0].ahead - 1))
+
+
+def still_ahead(n_folds: int) -> float:
+    """What experts learn from the last of `n_folds`, in parts of what they do from the one before.
+
+    On a logarithmic scale, where errors fall as a power of the number of rows.
+    """
+    return float(np.log(n_folds / (n_folds - 1)) / np.log((n_folds - 1) / (n_folds - 2)))
 
 
 def _most_likely(noise: Noise, forecasts: Sequence[Forecast]) -> Noise:

@@ -219,7 +219,7 @@ class Witness:
         self.model = self.recipe.build(data.take(self.train), self.splits)
         # In sample its dispersions would say nothing of those of the fit.
         is_asked = recipe.calibrates and self.splits is not None
-        self.question = Question(data, self.test) if is_asked else None
+        self.question = Question(data, self.test, len(splits)) if is_asked else None
 
     def begin(self, start: Start) -> Plan[None]:
         """Make the start anew from the rows that the witness may see."""

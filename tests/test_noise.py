@@ -1,6 +1,7 @@
 """Noise calibrated by rows that nobody has fitted: a factor for dispersions, and tails."""
 
 import pickle
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -9,7 +10,7 @@ from sklearn.linear_model import Ridge
 from sklearn.tree import DecisionTreeRegressor
 
 from sklearn_moe import MixtureOfExpertsRegressor
-from sklearn_moe._noise import Forecast, calibrated
+from sklearn_moe._noise import Forecast, calibrated, still_ahead
 from sklearn_moe.families import Contaminated, Gaussian, Laplace, Poisson, StudentT
 
 RNG = np.random.default_rng(0)
@@ -75,6 +76,15 @@ def test_it_is_the_most_likely_one():
         assert told[0].log_density(other).mean() < best
         other = type(noise)(noise.family, noise.factor, factor * noise.df)
         assert told[0].log_density(other).mean() < best
+
+
+def test_what_is_learnt_late_is_less():
+    told = [forecast(heavy, 4.0)]
+    whole = calibrated(Gaussian(), told).factor
+    learnt = whole / calibrated(Gaussian(), [replace(told[0], ahead=0.0)]).factor
+    assert learnt == pytest.approx(0.5, rel=0.1)  # twice the variance of the noise was claimed
+    late = calibrated(Gaussian(), [replace(told[0], ahead=still_ahead(5))]).factor
+    assert late == pytest.approx(whole * learnt ** (np.log(5 / 4) / np.log(4 / 3) - 1))
 
 
 def test_few_rows_change_nothing_unless_they_are_sure():
