@@ -110,12 +110,8 @@ class BaseMixtureOfExperts(Queries, MetaEstimatorMixin, BaseComposition):
         """Whether the fit looks at more of an expert's probabilities than the own class's."""
         return False
 
-    def _keeps_outputs(self) -> bool:
-        """Whether the estimator looks at out-of-fold predictions once EM has ended."""
-        return False
-
     def _calibrates(self) -> bool:
-        """Whether the estimator looks at what witnesses have said of unseen rows."""
+        """Whether the estimator looks at what is said of unseen rows once EM has ended."""
         return False
 
     def _spread_template(self, seed: int) -> Template | None:
@@ -203,7 +199,6 @@ class BaseMixtureOfExperts(Queries, MetaEstimatorMixin, BaseComposition):
         if shared:
             how, pooled = how.beside_shared(), pooled and pooled.beside_shared()
         families = self._fit_families(training)
-        has_witnesses = self.verdict and len(templates) > 1
         recipe = Recipe(
             templates,
             how,
@@ -214,7 +209,6 @@ class BaseMixtureOfExperts(Queries, MetaEstimatorMixin, BaseComposition):
             self.top_k,
             shared,
             float(self.balance),
-            self._keeps_outputs() or (self._calibrates() and not has_witnesses),
             self._spread_template(int(seeds[0])),
             self._calibrates(),
         )

@@ -144,7 +144,7 @@ def run_fit(training: Training, recipe: Recipe, starts: list[Start], wishes: Wis
         else:
             recipe, last = kept.recipe, (yield from _all_experts(kept))
     mixture, state, bound = last
-    forecasts = _forecasts(recipe, training, None if alone else kept, state)
+    forecasts = _forecasts(None if alone else kept, state)
     noise = calibrated(recipe.family, forecasts)
     mixture = replace(mixture, dispersion=noise.law_of(mixture.dispersion))
     wishes.reporter.noise(noise.factor, noise.df)
@@ -153,17 +153,10 @@ def run_fit(training: Training, recipe: Recipe, starts: list[Start], wishes: Wis
     return Fit(training, *parts, forecasts, noise)
 
 
-def _forecasts(
-    recipe: Recipe, training: Training, kept: Stage | None, state: MixtureState
-) -> list[Forecast]:
+def _forecasts(kept: Stage | None, state: MixtureState) -> list[Forecast]:
     """What witnesses have said of unseen rows or, without any, the fit itself out of fold."""
     told = [] if kept is None else kept.forecasts
-    is_known = training.splits is not None and state.bank.mean.size > 0
-    if told or not (recipe.calibrates and is_known):
-        return told
-    data, routing = training.data, state.routing
-    parts = data.target, data.sample_weight, data.clusters, routing.log_gate
-    return [Forecast(*parts, state.bank.mean, state.law)]
+    return told or ([] if state.told is None else [state.told])
 
 
 def _judgement(baseline: Baseline, kept: Stage | None, data: Data) -> Verdict:
@@ -197,6 +190,7 @@ def _all_experts(stage: Stage) -> Plan[tuple[FittedMixture, MixtureState, float]
     state, bound = stage.result.state, stage.result.lower_bound
     if stage.model.wanders:
         state, bound = stage.model.settled(state)
+        state = replace(state, told=stage.model.told_by(state))
     return (yield from stage.model.finish(state)), state, bound
 
 
@@ -252,7 +246,7 @@ def _one_expert(
     model = recipe.alone(member).build(training.data, training.splits)
     state = yield from model.m_step(model.expect(np.ones((training.data.n_samples, 1))))
     mixture = replace((yield from model.finish(state)), members=(member,))
-    return mixture, state, model.e_step(state).lower_bound
+    return mixture, replace(state, told=model.told_by(state)), model.e_step(state).lower_bound
 
 
 def fitted_attributes(fit: Fit) -> dict[str, Any]:

@@ -193,15 +193,12 @@ class Forecasts(BaseMixtureOfExperts):
         constants = [expert for expert in experts if isinstance(expert, DummyRegressor)]
         return any(e.strategy == "constant" and not np.any(e.constant) for e in constants)
 
-    def _keeps_outputs(self) -> bool:
+    def _calibrates(self) -> bool:
         if self.calibrate == "conformal" and self.cv is None:
             raise ValueError(
                 f"calibrate={self.calibrate!r} needs out-of-fold distributions, and cv is None. "
                 "Use cv=5."
             )
-        return self.calibrate == "conformal"
-
-    def _calibrates(self) -> bool:
         return self.calibrate is not None
 
     def _target_attributes(self, fit: Fit) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from ._dispersion import fit_dispersion
 from ._experts import BankFit, Data, fit_all_rows, fit_predict, fit_predict_new
 from ._folds import Rows, Splits
 from ._gate_bank import GateBank, SoftmaxBank
+from ._noise import Forecast, Question
 from ._numeric import Array, law_by_row, log_normalize, safe_log
 from ._plans import Plan, together
 from ._routing import ABSENT, Routing, log_gate_of, route, truncate
@@ -69,6 +70,7 @@ class MixtureState:
     routing: Routing
     spread: Spread | None = None
     shrinkage: Array | None = None
+    told: Forecast | None = None
 
     @property
     def members(self) -> tuple[int, ...]:
@@ -102,8 +104,8 @@ class MixtureModel:
     """The statistical model of one fit, as the engine sees it.
 
     Of its experts `top_k` act on a row, or all; the last one always if it is `shared`. `balance` is
-    how strongly E-steps favour experts that have few rows. If the model `keeps_outputs`, a finished
-    run still knows its predictions.
+    how strongly E-steps favour experts that have few rows. The `question` is what a finished run is
+    to tell of its rows, out of fold.
     """
 
     data: Data
@@ -115,8 +117,8 @@ class MixtureModel:
     top_k: int | None = None
     shared: bool = False
     balance: float = 0.0
-    keeps_outputs: bool = False
     spread_template: Template | None = None
+    question: Question | None = None
 
     @property
     def wanders(self) -> bool:
@@ -224,9 +226,16 @@ class MixtureModel:
 
     def kept(self, state: MixtureState) -> MixtureState:
         """What is left of a state after its E-step: enough to finish it."""
-        if self.keeps_outputs or self.wanders:
+        if self.wanders:
             return state
-        return replace(state, bank=replace(state.bank, mean=NOTHING), routing=Routing(NOTHING))
+        bare = replace(state, bank=replace(state.bank, mean=NOTHING), routing=Routing(NOTHING))
+        return replace(bare, told=self.told_by(state))
+
+    def told_by(self, state: MixtureState) -> Forecast | None:
+        """What a state that has its outputs says of the rows in question, if there are any."""
+        if self.question is None:
+            return None
+        return self.question.answer(state.routing.log_gate, state.bank.mean, state.law)
 
     def settled(self, state: MixtureState) -> tuple[MixtureState, float]:
         """The state with the dispersions that suit its own predictions and gate, and its bound.

@@ -24,8 +24,8 @@ from .families import Family, Gaussian, RealFamily, StudentT
 
 # Axes of a law that differs by row: rows, slots, outputs, parameters.
 LAW_BY_ROW = 4
-# Distinct rows of a fold that are enough to tell a width and a tail by.
-ENOUGH_ROWS = 2000
+# Distinct rows that are enough to tell a width and a tail by.
+ENOUGH_ROWS = 10_000
 # A Student-t law of fewer degrees of freedom has hardly a variance, one of more is Gaussian.
 LEAST_DF, FIRST_DF, MOST_DF = 3.0, 8.0, 100.0
 MOST_FACTOR = 4.0
@@ -73,18 +73,16 @@ class Noise:
 
 
 class Question:
-    """Which of the rows that a witness has not seen it is asked about; copies go together."""
+    """Which of the `rows` that it has not seen a mixture is asked about; copies go together."""
 
-    def __init__(self, data: Data, rows: NDArray[np.intp], n_folds: int) -> None:
-        n_distinct = len(np.unique(data.rank[rows]))
-        drawn = uniform_by_content(data.hashes[rows], seed=0) * n_distinct < ENOUGH_ROWS
+    def __init__(self, data: Data, rows: NDArray[np.intp], ahead: float = 1.0) -> None:
+        drawn = uniform_by_content(data.hashes[rows], seed=0) * len(data.distinct) < ENOUGH_ROWS
         self.places = np.flatnonzero(drawn)
-        asked = rows[self.places]
-        self.ahead = still_ahead(n_folds)
+        self.ahead, asked = ahead, rows[self.places]
         self.rows = data.target[asked], data.sample_weight[asked], data.clusters[asked]
 
     def answer(self, log_gate: Array, mean: Array, law: Array) -> Forecast:
-        """The forecast, of all that is said of the witness's rows."""
+        """The forecast, of all that is said of the rows."""
         law = law[self.places] if law.ndim == LAW_BY_ROW else law
         return Forecast(*self.rows, log_gate[self.places], mean[self.places], law, self.ahead)
 

@@ -12,6 +12,7 @@ from ._experts import Data
 from ._folds import Splits
 from ._gate_bank import make_gate_bank
 from ._mixture import MixtureModel
+from ._noise import Question
 from ._specialisation import Specialisation
 from ._templates import Template
 from ._validation import take_params
@@ -21,7 +22,10 @@ from .gates import ConstantGate, HierarchicalGate, last_step
 
 @dataclass(frozen=True)
 class Recipe:
-    """The parts of a mixture, seeded and named; the last template is the `shared` one, if any."""
+    """The parts of a mixture, seeded and named; the last template is the `shared` one, if any.
+
+    If it `calibrates`, the mixture and its witnesses are asked for forecasts.
+    """
 
     templates: Sequence[Template]
     specialisation: Specialisation
@@ -32,7 +36,6 @@ class Recipe:
     top_k: int | None = None
     shared: bool = False
     balance: float = 0.0
-    keeps_outputs: bool = False
     spread_template: Template | None = None
     calibrates: bool = False
 
@@ -50,6 +53,7 @@ class Recipe:
     def build(self, data: Data, splits: Splits | None) -> MixtureModel:
         """The mixture of these parts for the table `data`, cross-fitted over `splits`."""
         n_experts = len(self.templates)
+        asks = self.calibrates and splits is not None
         return MixtureModel(
             data,
             self.templates,
@@ -60,8 +64,8 @@ class Recipe:
             self.top_k,
             self.shared,
             self.balance,
-            self.keeps_outputs,
             self.spread_template,
+            Question(data, np.arange(data.n_samples)) if asks else None,
         )
 
     def take(self, rows: Any, n_samples: int) -> Recipe:

@@ -30,7 +30,7 @@ from ._experts import Data
 from ._folds import Splits, keep_rows
 from ._initialization import Start, surprise_of
 from ._mixture import MixtureExpectation, MixtureModel, MixtureState
-from ._noise import Forecast, Question
+from ._noise import Forecast, Question, still_ahead
 from ._numeric import Array, clustered_stderr, log_normalize
 from ._plans import Plan, do, together
 from ._recipe import Recipe
@@ -211,7 +211,7 @@ class Witness:
     def __init__(self, recipe: Recipe, data: Data, splits: Splits, fold: int) -> None:
         self.whole, self.fold = splits, fold
         self.train, self.test = splits[fold]
-        self.recipe = recipe.take(self.train, data.n_samples)
+        self.recipe = replace(recipe.take(self.train, data.n_samples), calibrates=False)
         self.X, self.target = take_rows(data.X, self.test), data.target[self.test]
         self.splits = _inner_splits(splits, fold, data.n_samples)
         if self.splits is None:
@@ -219,7 +219,7 @@ class Witness:
         self.model = self.recipe.build(data.take(self.train), self.splits)
         # In sample its dispersions would say nothing of those of the fit.
         is_asked = recipe.calibrates and self.splits is not None
-        self.question = Question(data, self.test, len(splits)) if is_asked else None
+        self.question = Question(data, self.test, still_ahead(len(splits))) if is_asked else None
 
     def begin(self, start: Start) -> Plan[None]:
         """Make the start anew from the rows that the witness may see."""

@@ -11,6 +11,7 @@ from sklearn.tree import DecisionTreeRegressor
 
 from sklearn_moe import MixtureOfExpertsRegressor
 from sklearn_moe._noise import Forecast, calibrated, still_ahead
+from sklearn_moe._verdict import Witness, WitnessError
 from sklearn_moe.families import Contaminated, Gaussian, Laplace, Poisson, StudentT
 
 RNG = np.random.default_rng(0)
@@ -193,6 +194,20 @@ def test_one_expert_in_place_of_the_mixture_is_calibrated_too():
     assert isinstance(moe.family_, StudentT)
     assert moe.family_ == alone.family_
     np.testing.assert_allclose(moe.dispersions_, alone.dispersions_, rtol=1e-9)
+
+
+@pytest.mark.parametrize("calibrate", ["noise", "conformal"])
+def test_where_witnesses_fail_the_fit_speaks_for_itself(calibrate, monkeypatch):
+    def fail(self, start):
+        raise WitnessError("no.")
+
+    monkeypatch.setattr(Witness, "begin", fail)
+    moe = MixtureOfExpertsRegressor(calibrate=calibrate, **QUICK)
+    with pytest.warns(UserWarning, match="No verdict: no."):
+        moe.fit(X, HEAVY)
+    led = MixtureOfExpertsRegressor(calibrate=calibrate, verdict=False, **QUICK).fit(X, HEAVY)
+    assert isinstance(moe.family_, StudentT)
+    np.testing.assert_array_equal(moe.predict_interval(X), led.predict_interval(X))
 
 
 def test_is_reported(capsys):
