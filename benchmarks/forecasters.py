@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import redirect_stdout
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from typing import Any, Protocol
 
@@ -103,7 +103,7 @@ def numbers() -> Pipeline:
 class Mixture:
     """The mixture of `n_experts` experts; everything but these at its default.
 
-    `calibrate` changes `predict_interval` and nothing else, so one fit serves both kinds.
+    Conformal levels change `predict_interval` and nothing else, so one fit serves both kinds.
     """
 
     def __init__(self, setting: Setting) -> None:
@@ -127,6 +127,18 @@ class Mixture:
             crps=law.crps(y),
             calibrated=conformal,
         )
+
+
+class RawMixture(Mixture):
+    """The mixture whose noise stays as EM finds it."""
+
+    def __init__(self, setting: Setting) -> None:
+        super().__init__(setting)
+        self.model.set_params(calibrate=None)
+
+    def forecast(self, test: Table) -> Forecast:
+        """Its predictive distribution; it has no other intervals."""
+        return replace(super().forecast(test), calibrated=None)
 
 
 class StudentMixture(Mixture):
@@ -280,6 +292,7 @@ class SmoothQuantileForest(QuantileForest):
 
 MODELS: dict[str, Callable[[Setting], Forecaster]] = {
     "mixture": Mixture,
+    "raw mixture": RawMixture,
     "student mixture": StudentMixture,
     "found mixture": FoundMixture,
     "one expert": OneExpert,
@@ -290,7 +303,7 @@ MODELS: dict[str, Callable[[Setting], Forecaster]] = {
     "quantile forest": QuantileForest,
     "quantile forest 5": SmoothQuantileForest,
 }
-MIXTURES = ("mixture", "student mixture", "found mixture")
+MIXTURES = ("mixture", "raw mixture", "student mixture", "found mixture")
 WITH_EXPERT = (*MIXTURES, "one expert", "mapie")
 PACKAGES = {
     "mapie": "mapie",

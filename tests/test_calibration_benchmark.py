@@ -57,7 +57,8 @@ def test_every_model_that_is_here_is_judged(finished):
     rows = pd.read_csv(output).set_index("model")
     assert rows["error"].isna().all(), rows["error"].tolist()
     missing = {name for name, package in PACKAGES.items() if not find_spec(package)}
-    assert set(rows.index) == {*MODELS, *(f"conformal {name}" for name in MIXTURES)} - missing
+    conformal = {f"conformal {name}" for name in MIXTURES if name != "raw mixture"}
+    assert set(rows.index) == {*MODELS, *conformal} - missing
     assert all(f"{name} is left out: the package" in text for name in missing)
     figures = rows[["coverage_50", "coverage_80", "coverage_95", "width_90", "seconds"]]
     assert np.isfinite(figures.to_numpy(float)).all()
@@ -77,7 +78,7 @@ def test_one_fit_serves_both_kinds_of_interval(tmp_path):
     write_table(tmp_path)
     train, test = load("toy", tmp_path).split(0)
     model = Mixture(Setting("linear", 2, 0)).fit(train)
-    plain = clone(model.model).set_params(calibrate=None).fit(train.X, train.y)
+    plain = clone(model.model).set_params(calibrate="noise").fit(train.X, train.y)
     forecast = model.forecast(test)
     np.testing.assert_array_equal(forecast.intervals[0.8], plain.predict_interval(test.X, 0.8))
     assert (forecast.calibrated[0.8] != forecast.intervals[0.8]).any()
@@ -90,6 +91,36 @@ def test_cells_that_are_there_are_skipped(finished):
     assert output.read_text() == before
     assert "[1/" in text
     assert "[1/" not in again
+
+
+def test_all_rows_are_held_out_once(tmp_path):
+    from benchmarks.calibration import N_QUARTERS, held_out
+    from benchmarks.data import load
+
+    write_table(tmp_path)
+    table = load("toy", tmp_path)
+    for draw in (0, N_QUARTERS):
+        parts = [held_out(table, draw + quarter, 60, 500) for quarter in range(N_QUARTERS)]
+        assert sorted(row for _, test in parts for row in test.y.index) == list(table.y.index)
+        assert {len(train.y) for train, _ in parts} == {60}
+        assert not any(set(train.y.index) & set(test.y.index) for train, test in parts)
+    assert held_out(table, 0, 60, 500)[1].y.tolist() != parts[0][1].y.tolist()
+    assert len(held_out(table, 0, 60, 10)[1].y) == 10
+
+
+def test_report_averages_coverage_before_it_compares():
+    from benchmarks.calibration_report import mean_over_seeds
+
+    row = {"table": "a", "label": "m", "model": "m", "error": np.nan, "n_test": 50, "nll": 0.0}
+    row |= {"crps": 0.0, "crps_closed": 0.0, "width_90": 1.0, "seconds": 1.0, "coverage_95": 0.95}
+    rows = [
+        row | {"coverage_50": share, "coverage_80": 0.8, "coverage_error": 10 / 3}
+        for share in (0.4, 0.6)
+    ]
+    (cell,) = mean_over_seeds(pd.DataFrame(rows)).to_dict("records")
+    assert cell["coverage_error"] == pytest.approx(0)
+    assert cell["split_error"] == pytest.approx(10 / 3)
+    assert (cell["n_test"], cell["seeds"]) == (100, 2)
 
 
 def test_report_alone_needs_no_fit(finished):
