@@ -207,7 +207,7 @@ class Forecasts(BaseMixtureOfExperts):
         return {
             "target_shape_": shape,
             "family_": fit.noise.family,
-            "dispersion_factor_": fit.noise.factor,
+            "dispersion_factor_": fit.noise.kept().factor,
             "calibration_": calibration_of(fit.noise, fit.forecasts, shape) if conformal else None,
             "dispersion_experts_": fit.mixture.dispersion_experts,
         }

@@ -58,11 +58,19 @@ class Forecast:
 
 @dataclass(frozen=True)
 class Noise:
-    """A family, and what is done to dispersions for it: a factor and, if given, tails."""
+    """A family, and what is done to dispersions for it: a factor and, if given, tails.
+
+    `late` is what the factor is to be multiplied by for those who have less to learn.
+    """
 
     family: Any
     factor: float = 1.0
     df: float | None = None
+    late: float = 1.0
+
+    def kept(self) -> Noise:
+        """The noise of the fit itself."""
+        return replace(self, factor=self.factor * self.late, late=1.0)
 
     def law_of(self, law: Array) -> Array:
         """The calibrated parameters (..., P), or (..., P + 1) with tails."""
@@ -104,7 +112,7 @@ def calibrated(family: Family, forecasts: Sequence[Forecast]) -> Noise:
         found = _if_ahead(_most_likely(tails, forecasts), found, forecasts)
     if found is noise:
         return noise
-    return replace(found, factor=found.factor * learnt.factor ** (forecasts[0].ahead - 1))
+    return replace(found, late=learnt.factor ** (forecasts[0].ahead - 1))
 
 
 def still_ahead(n_folds: int) -> float:

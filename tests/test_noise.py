@@ -81,11 +81,13 @@ def test_it_is_the_most_likely_one():
 
 def test_what_is_learnt_late_is_less():
     told = [forecast(heavy, 4.0)]
-    whole = calibrated(Gaussian(), told).factor
-    learnt = whole / calibrated(Gaussian(), [replace(told[0], ahead=0.0)]).factor
+    whole = calibrated(Gaussian(), told)
+    none = calibrated(Gaussian(), [replace(told[0], ahead=0.0)])
+    assert none.factor == whole.factor == whole.kept().factor
+    learnt = whole.factor / none.kept().factor
     assert learnt == pytest.approx(0.5, rel=0.1)  # twice the variance of the noise was claimed
-    late = calibrated(Gaussian(), [replace(told[0], ahead=still_ahead(5))]).factor
-    assert late == pytest.approx(whole * learnt ** (np.log(5 / 4) / np.log(4 / 3) - 1))
+    late = calibrated(Gaussian(), [replace(told[0], ahead=still_ahead(5))]).kept().factor
+    assert late == pytest.approx(whole.factor * learnt ** (np.log(5 / 4) / np.log(4 / 3) - 1))
 
 
 def test_few_rows_change_nothing_unless_they_are_sure():
