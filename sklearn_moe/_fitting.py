@@ -147,7 +147,7 @@ def run_fit(training: Training, recipe: Recipe, starts: list[Start], wishes: Wis
     forecasts = _forecasts(None if alone else kept, state)
     noise = calibrated(recipe.family, forecasts)
     mixture = replace(mixture, dispersion=noise.kept().law_of(mixture.dispersion))
-    wishes.reporter.noise(noise.kept().factor, noise.df)
+    wishes.reporter.noise([(change.factor * change.late, change.df) for change in noise.changes])
     wishes.reporter.end(result)
     parts = recipe, heat, result, mixture, state, bound, judgement, walk, alone, grows
     return Fit(training, *parts, forecasts, noise)

@@ -207,7 +207,7 @@ class Forecasts(BaseMixtureOfExperts):
         return {
             "target_shape_": shape,
             "family_": fit.noise.family,
-            "dispersion_factor_": fit.noise.kept().factor,
+            "dispersion_factor_": _factors(fit.noise.kept(), shape),
             "calibration_": calibration_of(fit.noise, fit.forecasts, shape) if conformal else None,
             "dispersion_experts_": fit.mixture.dispersion_experts,
         }
@@ -261,6 +261,12 @@ def distribution_of(
         log_gate, mean, law = family.with_background(log_gate, mean, law)
         family = family.law
     return MixtureDistribution(family.of_means(), log_gate, mean, law, target_shape)
+
+
+def _factors(noise: Noise, target_shape: tuple[int, ...]) -> Any:
+    """What the dispersions were multiplied by: a number, or (n_outputs,) of several outputs."""
+    factors = [change.factor for change in noise.changes] or np.ones(target_shape).ravel().tolist()
+    return np.array(factors) if target_shape else factors[0]
 
 
 def calibration_of(

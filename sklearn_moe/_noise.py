@@ -26,8 +26,9 @@ from .families import Family, Gaussian, RealFamily, StudentT
 LAW_BY_ROW = 4
 # Distinct rows that are enough to tell a width and a tail by.
 ENOUGH_ROWS = 10_000
-# A Student-t law of fewer degrees of freedom has hardly a variance, one of more is Gaussian.
-LEAST_DF, FIRST_DF, MOST_DF = 3.0, 8.0, 100.0
+# A Student-t law of fewer degrees of freedom has hardly a variance, one of more is nearly Gaussian,
+# and the last one is for the outputs that are.
+LEAST_DF, FIRST_DF, MOST_DF, LARGEST_DF = 3.0, 8.0, 100.0, 1e6
 MOST_FACTOR = 4.0
 # The grid of the logarithms, and the strides of the search on it.
 STEP, STRIDES = 0.02, (16, 4, 1)
@@ -57,27 +58,54 @@ class Forecast:
 
 
 @dataclass(frozen=True)
-class Noise:
-    """A family, and what is done to dispersions for it: a factor and, if given, tails.
+class Change:
+    """What is done to the noise of one output: a factor of its dispersions, and maybe tails.
 
     `late` is what the factor is to be multiplied by for those who have less to learn.
     """
 
-    family: Any
     factor: float = 1.0
     df: float | None = None
     late: float = 1.0
 
+
+@dataclass(frozen=True)
+class Noise:
+    """The noise of a `law`, changed for each output, or left alone if there are no changes."""
+
+    law: Any
+    changes: tuple[Change, ...] = ()
+
+    @property
+    def family(self) -> Any:
+        """The law that it is: Student's t, if an output has tails."""
+        dfs = {change.df for change in self.changes}
+        if not dfs - {None}:
+            return self.law
+        df = dfs.pop() if len(dfs) == 1 else None
+        mean, variance = self.law.target_mean, self.law.target_variance
+        return StudentT(shared=self.law.shared, target_mean=mean, target_variance=variance, df=df)
+
     def kept(self) -> Noise:
-        """The noise of the fit itself."""
-        return replace(self, factor=self.factor * self.late, late=1.0)
+        """The noise of the fit itself, which has less to learn."""
+        late = (replace(c, factor=c.factor * c.late, late=1.0) for c in self.changes)
+        return replace(self, changes=tuple(late))
 
     def law_of(self, law: Array) -> Array:
-        """The calibrated parameters (..., P), or (..., P + 1) with tails."""
-        scaled = np.concatenate([self.factor * law[..., :1], law[..., 1:]], axis=-1)
-        if self.df is None:
+        """The changed parameters (..., q, P), or (..., q, P + 1) with tails."""
+        if not self.changes:
+            return law
+        scaled = law.copy()
+        scaled[..., 0] *= [change.factor for change in self.changes]
+        if self.family is self.law:
             return scaled
-        return np.concatenate([scaled, np.full_like(law[..., :1], self.df)], axis=-1)
+        df = [LARGEST_DF if change.df is None else change.df for change in self.changes]
+        return np.stack([scaled[..., 0], np.broadcast_to(df, scaled.shape[:-1])], axis=-1)
+
+    def with_change(self, output: int, change: Change) -> Noise:
+        """The noise with another change of one output."""
+        before, after = self.changes[:output], self.changes[output + 1 :]
+        return replace(self, changes=(*before, change, *after))
 
 
 class Question:
@@ -96,43 +124,53 @@ class Question:
 
 
 def calibrated(family: Family, forecasts: Sequence[Forecast]) -> Noise:
-    """The noise under which forecasts are most likely.
+    """The noise under which forecasts are most likely, output by output.
 
-    First a factor of all dispersions, then Student-t tails where the law is Gaussian; each is taken
+    First a factor of the dispersions, then Student-t tails where the law is Gaussian; each is taken
     if it raises the mean log density by more than a standard error. By the law's own factor the
     experts of the forecasts have learnt; others have somewhat less `ahead`.
     """
-    noise = Noise(family)
     if not (forecasts and isinstance(family, RealFamily) and family.is_location_scale):
-        return noise
-    learnt = _most_likely(noise, forecasts)
+        return Noise(family)
+    noise = Noise(family, (Change(),) * forecasts[0].mean.shape[-1])
+    for output in range(len(noise.changes)):
+        noise = _calibrate(noise, output, forecasts)
+    return noise
+
+
+def _calibrate(noise: Noise, output: int, forecasts: Sequence[Forecast]) -> Noise:
+    """The noise with what one output's forecasts ask for."""
+    learnt = _most_likely(noise, output, Change(), forecasts)
     found = _if_ahead(learnt, noise, forecasts)
-    if isinstance(family, Gaussian):
-        tails = replace(found, family=_with_tails(family, FIRST_DF), df=FIRST_DF)
-        found = _if_ahead(_most_likely(tails, forecasts), found, forecasts)
+    if type(noise.law) is Gaussian:  # a subclass has formulas of its own
+        tails = replace(found.changes[output], df=FIRST_DF)
+        found = _if_ahead(_most_likely(found, output, tails, forecasts), found, forecasts)
     if found is noise:
         return noise
-    return replace(found, late=learnt.factor ** (forecasts[0].ahead - 1))
+    late = learnt.changes[output].factor ** (forecasts[0].ahead - 1)
+    return found.with_change(output, replace(found.changes[output], late=late))
 
 
 def still_ahead(n_folds: int) -> float:
     """What experts learn from the last of `n_folds`, in parts of what they do from the one before.
 
-    On a logarithmic scale, where errors fall as a power of the number of rows.
+    On a logarithmic scale, where errors fall as a power of the number of rows. (Of two folds one is
+    left, unless a user has made them overlap.)
     """
+    n_folds = max(n_folds, 3)
     return float(np.log(n_folds / (n_folds - 1)) / np.log((n_folds - 1) / (n_folds - 2)))
 
 
-def _most_likely(noise: Noise, forecasts: Sequence[Forecast]) -> Noise:
-    """The noise at its best factor and, if it has tails, degrees of freedom."""
+def _most_likely(noise: Noise, output: int, begin: Change, forecasts: Sequence[Forecast]) -> Noise:
+    """The noise at the best factor of an output and, if it begins with any, degrees of freedom."""
     ends = np.log([(1 / MOST_FACTOR, MOST_FACTOR), (LEAST_DF, MOST_DF)])
-    first = np.log([noise.factor] if noise.df is None else [noise.factor, noise.df])
+    first = np.log([begin.factor] if begin.df is None else [begin.factor, begin.df])
     low, high = np.rint((ends[: len(first)].T - first) / STEP)
     weight = np.concatenate([forecast.weight for forecast in forecasts])
 
     def at(place: Place) -> Noise:
-        factor, *df = np.exp(first + STEP * np.array(place)).tolist()
-        return replace(noise, factor=factor, df=df[0] if df else None)
+        values = np.exp(first + STEP * np.array(place)).tolist()
+        return noise.with_change(output, Change(*values))
 
     @cache
     def height(place: Place) -> float:
@@ -140,8 +178,7 @@ def _most_likely(noise: Noise, forecasts: Sequence[Forecast]) -> Noise:
             return -np.inf
         return float(weighted_mean(_log_density(at(place), forecasts), weight))
 
-    found = at(_climb(height, (0,) * len(first)))
-    return found if found.df is None else replace(found, family=_with_tails(noise.family, found.df))
+    return at(_climb(height, (0,) * len(first)))
 
 
 def _climb(height: Callable[[Place], float], place: Place) -> Place:
@@ -171,13 +208,3 @@ def _if_ahead(rival: Noise, noise: Noise, forecasts: Sequence[Forecast]) -> Nois
 
 def _log_density(noise: Noise, forecasts: Sequence[Forecast]) -> Array:
     return np.concatenate([forecast.log_density(noise) for forecast in forecasts])
-
-
-def _with_tails(family: RealFamily, df: float) -> StudentT:
-    """Student's t in place of a law of location and scale, with what that knows of the target."""
-    return StudentT(
-        shared=family.shared,
-        target_mean=family.target_mean,
-        target_variance=family.target_variance,
-        df=df,
-    )

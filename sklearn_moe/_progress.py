@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from time import perf_counter
 
 from ._em import EMResult
@@ -39,11 +40,12 @@ class Reporter:
                 f"[{self.owner}] {n_experts} experts: gain {gain:.4f} +- {stderr:.4f}", flush=True
             )
 
-    def noise(self, factor: float, df: float | None) -> None:
-        """Report how unseen rows have changed the noise, if they have."""
-        if self.verbose >= 1 and (factor != 1.0 or df is not None):
-            tails = "" if df is None else f", Student-t tails of {df:.1f} degrees of freedom"
-            print(f"[{self.owner}] noise: dispersions times {factor:.2f}{tails}", flush=True)
+    def noise(self, changes: Sequence[tuple[float, float | None]]) -> None:
+        """Report how unseen rows have changed the noise of the outputs, if they have."""
+        for factor, df in changes:
+            if self.verbose >= 1 and (factor != 1.0 or df is not None):
+                tails = "" if df is None else f", Student-t tails of {df:.1f} degrees of freedom"
+                print(f"[{self.owner}] noise: dispersions times {factor:.2f}{tails}", flush=True)
 
     def end(self, result: EMResult) -> None:
         """Report how the run ended."""

@@ -168,7 +168,8 @@ class Queries(ABC):
         The criteria are meant for fits in sample (``cv=None``) and the rows of the fit: the
         log-likelihood is that of the final experts on the rows given. Penalised coefficients are
         counted as if they were free, so that the number is an upper bound of the effective one.
-        For everything else there is `heldout_log_prob_`.
+        What `calibrate` has found is not counted, but degrees of freedom that differ by output. For
+        everything else there is `heldout_log_prob_`.
 
         Parameters
         ----------

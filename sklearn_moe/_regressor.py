@@ -76,9 +76,10 @@ class MixtureOfExpertsRegressor(RegressorMixin, Forecasts):
     calibrate : {"noise", "conformal"} or None, default="noise"
         What is done to the predictive distribution once EM has ended, by rows that nobody has
         fitted: those of the witnesses (see `verdict`), without witnesses those that are out of
-        fold. `"noise"` multiplies all dispersions by a factor and gives Gaussian noise the tails of
-        Student's t, each if it raises the log density of those rows by more than a standard error;
-        for Gaussian, Student-t and Laplace laws. `"conformal"` does the same, and
+        fold. For each output `"noise"` multiplies the dispersions by a factor and gives Gaussian
+        noise the tails of Student's t, each if it raises the log density of those rows by more than
+        a standard error; for Gaussian, Student-t and Laplace laws, and a factor for others that
+        say `is_location_scale`. `"conformal"` does the same, and
         ``predict_interval`` takes its levels from where the targets of those rows fell. None leaves
         the law as EM has found it. Means and gate stay what they are.
     cv : int, splitter, iterable, "oob", "loo" or None, default=5
@@ -143,16 +144,17 @@ class MixtureOfExpertsRegressor(RegressorMixin, Forecasts):
     gate_ : estimator
         The gate, fitted to all rows.
     dispersions_ : ndarray of shape (n_experts_,) or (n_experts_, n_outputs)
-        Dispersion of each expert on the scale of a variance (see `family`), from out-of-fold
-        predictions if cross-fitted. With a `dispersion_estimator` a factor of what it predicts.
+        Dispersion of each expert on the scale of a variance, a squared scale of Student's t (see
+        `family` and `calibrate`), from out-of-fold predictions if cross-fitted. With a
+        `dispersion_estimator` a factor of what it predicts.
     dispersion_experts_ : list of estimators or None
         The fitted clones of `dispersion_estimator`, which predict logarithms.
     df_ : ndarray of shape (n_experts_,) or (n_experts_, n_outputs), or None
         Degrees of freedom of a Student-t law; None for others.
     family_ : RealFamily or Contaminated
         The noise law with what it took from the target, and with the background if there is one.
-    dispersion_factor_ : float
-        What all dispersions were multiplied by (see `calibrate`).
+    dispersion_factor_ : float or ndarray of shape (n_outputs,)
+        What the dispersions were multiplied by (see `calibrate`).
     calibration_ : Calibration or None
         Where the targets fell, if `calibrate` is `"conformal"`.
     n_experts_ : int
@@ -180,9 +182,10 @@ class MixtureOfExpertsRegressor(RegressorMixin, Forecasts):
     converged_ : bool
         Whether EM settled (see `tol`).
     lower_bound_ : float
-        Bound of `experts_`, `gate_` and `dispersions_`: the mean log-likelihood per unit of sample
-        weight, out of fold if cross-fitted, else minus the gate's penalty. Above those of the
-        iterations if the dispersions were settled after the last.
+        Bound of the experts, gate and noise that EM has found: the mean log-likelihood per unit of
+        sample weight, out of fold if cross-fitted, else minus the gate's penalty. Above those of
+        the iterations if the dispersions were settled after the last. What `calibrate` does comes
+        later.
     lower_bounds_ : list of float
         The bound of each iteration.
     start_bounds_ : dict of str to float
@@ -212,7 +215,7 @@ class MixtureOfExpertsRegressor(RegressorMixin, Forecasts):
     Notes
     -----
     Several outputs share gate and responsibilities and have independent noise. The variance floor
-    is 1e-8 of the variance of the target.
+    of EM is 1e-8 of the variance of the target.
 
     References
     ----------

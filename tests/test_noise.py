@@ -9,10 +9,11 @@ import pytest
 from sklearn.linear_model import Ridge
 from sklearn.tree import DecisionTreeRegressor
 
-from sklearn_moe import MixtureOfExpertsRegressor
-from sklearn_moe._noise import Forecast, calibrated, still_ahead
+from sklearn_moe import MixtureOfExpertsRegressor, _fitting
+from sklearn_moe._noise import Change, Forecast, Noise, calibrated, still_ahead
 from sklearn_moe._verdict import Witness, WitnessError
 from sklearn_moe.families import Contaminated, Gaussian, Laplace, Poisson, StudentT
+from sklearn_moe.predictive import MixtureDistribution
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(600, 3))
@@ -34,6 +35,12 @@ def forecast(noise, variance, n_rows=4000, weight=None):
     return Forecast(target, weight, np.arange(n_rows), log_gate, mean, law)
 
 
+def change_of(noise):
+    """What is done to the only output."""
+    (change,) = noise.changes
+    return change
+
+
 def normal(rng, n_rows):
     return rng.normal(size=n_rows)
 
@@ -44,7 +51,7 @@ def heavy(rng, n_rows):
 
 def test_a_claim_that_holds_is_left_alone():
     noise = calibrated(Gaussian(), [forecast(normal, 1.0)])
-    assert (noise.factor, noise.df) == (1.0, None)
+    assert change_of(noise) == Change()
     assert noise.family == Gaussian()
 
 
@@ -52,8 +59,8 @@ def test_a_claim_that_holds_is_left_alone():
 def test_the_factor_mends_a_wrong_width(claimed):
     for family in (Gaussian(), Gaussian(shared=True)):
         noise = calibrated(family, [forecast(normal, claimed)])
-        assert noise.factor == pytest.approx(1 / claimed, rel=0.06)
-        assert noise.df is None
+        assert change_of(noise).factor == pytest.approx(1 / claimed, rel=0.06)
+        assert change_of(noise).df is None
         np.testing.assert_allclose(noise.law_of(np.full((2, 1, 1), claimed)), 1.0, rtol=0.06)
 
 
@@ -61,8 +68,8 @@ def test_tails_are_found_and_make_the_forecast_likelier():
     told = [forecast(heavy, 2.0, 2000), forecast(heavy, 2.0, 3000)]
     noise = calibrated(Gaussian(), told)
     assert isinstance(noise.family, StudentT)
-    assert noise.df == pytest.approx(4, rel=0.2)
-    assert 2.0 * noise.factor == pytest.approx(1, rel=0.1)
+    assert noise.family.df == change_of(noise).df == pytest.approx(4, rel=0.2)
+    assert 2.0 * change_of(noise).factor == pytest.approx(1, rel=0.1)
     assert noise.law_of(np.full((2, 1, 1), 2.0)).shape == (2, 1, 2)
     before = told[0].log_density(calibrated(Gaussian(), []))
     assert told[0].log_density(noise).mean() > before.mean() + 0.03
@@ -72,27 +79,55 @@ def test_it_is_the_most_likely_one():
     told = [forecast(heavy, 2.0)]
     noise = calibrated(Gaussian(), told)
     best = told[0].log_density(noise).mean()
-    for factor in (0.95, 1.05):
-        other = type(noise)(noise.family, factor * noise.factor, noise.df)
-        assert told[0].log_density(other).mean() < best
-        other = type(noise)(noise.family, noise.factor, factor * noise.df)
-        assert told[0].log_density(other).mean() < best
+    change = change_of(noise)
+    for by in (0.95, 1.05):
+        for other in (
+            replace(change, factor=by * change.factor),
+            replace(change, df=by * change.df),
+        ):
+            assert told[0].log_density(Noise(Gaussian(), (other,))).mean() < best
 
 
 def test_what_is_learnt_late_is_less():
     told = [forecast(heavy, 4.0)]
-    whole = calibrated(Gaussian(), told)
+    whole = change_of(calibrated(Gaussian(), told))
     none = calibrated(Gaussian(), [replace(told[0], ahead=0.0)])
-    assert none.factor == whole.factor == whole.kept().factor
-    learnt = whole.factor / none.kept().factor
+    assert change_of(none).factor == whole.factor
+    assert whole.late == 1.0
+    learnt = whole.factor / change_of(none.kept()).factor
     assert learnt == pytest.approx(0.5, rel=0.1)  # twice the variance of the noise was claimed
-    late = calibrated(Gaussian(), [replace(told[0], ahead=still_ahead(5))]).kept().factor
-    assert late == pytest.approx(whole.factor * learnt ** (np.log(5 / 4) / np.log(4 / 3) - 1))
+    late = calibrated(Gaussian(), [replace(told[0], ahead=still_ahead(5))]).kept()
+    part = np.log(5 / 4) / np.log(4 / 3) - 1
+    assert change_of(late).factor == pytest.approx(whole.factor * learnt**part)
+
+
+def test_outputs_are_calibrated_each_by_itself():
+    told, others = forecast(heavy, 2.0), forecast(normal, 1.0)
+    both = Forecast(
+        np.hstack([told.target, others.target]),
+        *(told.weight, told.clusters, told.log_gate),
+        np.concatenate([told.mean, others.mean], axis=-1),
+        np.concatenate([told.law, others.law], axis=1),
+    )
+    noise = calibrated(Gaussian(), [both])
+    assert noise.changes[0].df == pytest.approx(4, rel=0.25)
+    assert noise.changes[1] == Change()
+    assert noise.family.df is None
+    law = noise.law_of(both.law)
+    assert law.shape == (2, 2, 2)
+    np.testing.assert_array_equal(law[:, 1], [[1.0, 1e6]] * 2)
+
+
+def test_a_law_of_the_users_own_stays_what_it_is():
+    class Mine(Gaussian):
+        pass
+
+    assert type(calibrated(Mine(), [forecast(heavy, 2.0)]).family) is Mine
 
 
 def test_few_rows_change_nothing_unless_they_are_sure():
-    assert calibrated(Gaussian(), [forecast(normal, 1.1, 30)]).factor == 1.0
-    assert calibrated(Gaussian(), [forecast(normal, 50.0, 30)]).factor < 0.5
+    assert calibrated(Gaussian(), [forecast(normal, 1.1, 30)]).changes == (Change(),)
+    assert change_of(calibrated(Gaussian(), [forecast(normal, 50.0, 30)])).factor < 0.5
 
 
 def test_weights_equal_repeats():
@@ -105,10 +140,10 @@ def test_weights_equal_repeats():
 
 
 def test_other_laws_have_a_factor_or_nothing():
-    assert calibrated(Laplace(), [forecast(normal, 9.0)]).factor < 0.5
+    assert change_of(calibrated(Laplace(), [forecast(normal, 9.0)])).factor < 0.5
     told = forecast(normal, 9.0)
     counts = Forecast(*(vars(told) | {"target": np.rint(np.abs(told.target))}).values())
-    assert calibrated(Poisson(), [counts]).factor == 1.0
+    assert calibrated(Poisson(), [counts]).changes == ()
 
 
 def test_gaussian_noise_is_as_em_found_it():
@@ -163,7 +198,8 @@ def test_goes_with_all_else(setting, n_outputs):
     np.testing.assert_allclose(dist.logpdf(y), moe.log_prob(FRAME, y), rtol=1e-9)
     np.testing.assert_allclose(moe.responsibilities(FRAME, y).sum(axis=1), 1)
     assert np.isfinite(dist.var()).all()
-    assert moe.dispersion_factor_ > 0
+    assert np.shape(moe.dispersion_factor_) == (() if n_outputs == 1 else (2,))
+    assert np.all(moe.dispersion_factor_ > 0)
     assert (moe.df_ is not None) == isinstance(moe.family_, StudentT)
     raw = MixtureOfExpertsRegressor(**(options | {"calibrate": None})).fit(FRAME, y, weight)
     np.testing.assert_array_equal(moe.predict(FRAME), raw.predict(FRAME))
@@ -196,6 +232,31 @@ def test_one_expert_in_place_of_the_mixture_is_calibrated_too():
     assert isinstance(moe.family_, StudentT)
     assert moe.family_ == alone.family_
     np.testing.assert_allclose(moe.dispersions_, alone.dispersions_, rtol=1e-9)
+
+
+def test_conformal_levels_are_of_the_noise_that_witnesses_have(monkeypatch):
+    told = []
+    monkeypatch.setattr(
+        _fitting, "calibrated", lambda *parts: told.append(parts) or calibrated(*parts)
+    )
+    tree = DecisionTreeRegressor(max_depth=5)
+    moe = MixtureOfExpertsRegressor(tree, calibrate="conformal", **QUICK).fit(X, HEAVY)
+    ((law, forecasts),) = told
+    noise = calibrated(law, forecasts)
+    assert change_of(noise).late != 1.0
+    assert moe.dispersion_factor_ == change_of(noise.kept()).factor
+    fell = []
+    for one in forecasts:
+        parts = noise.family, one.log_gate, one.mean, noise.law_of(one.law)
+        fell.append(MixtureDistribution(*parts).cdf(one.target[:, 0]))
+    np.testing.assert_array_equal(moe.calibration_.up_to[:, 0], np.concatenate(fell))
+
+
+def test_folds_that_overlap():
+    half = np.arange(600) < 300
+    pairs = [(np.arange(600), np.flatnonzero(half)), (np.arange(600), np.flatnonzero(~half))]
+    moe = MixtureOfExpertsRegressor(cv=pairs, **QUICK).fit(X, HEAVY)
+    assert moe.dispersion_factor_ > 0
 
 
 @pytest.mark.parametrize("calibrate", ["noise", "conformal"])

@@ -55,7 +55,8 @@ class Binomial(CountFamily):
         """Log probability of `y`."""
         failures, chance = self.n_trials - y, mean / self.n_trials
         orders = gammaln(self.n_trials + 1) - gammaln(y + 1) - gammaln(failures + 1)
-        return orders + xlogy(y, chance) + xlog1py(failures, -chance)
+        density = orders + xlogy(y, chance) + xlog1py(failures, -chance)
+        return np.where(failures < 0, -np.inf, density)
 
     def cdf(self, y: Array, mean: Array, *law: Array) -> Array:
         """Probability of values up to `y`."""
