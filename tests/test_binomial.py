@@ -66,7 +66,7 @@ def test_two_regimes_are_found_and_what_it_says_stays_within_the_trials():
 
 @pytest.mark.filterwarnings("ignore:EM did not settle")
 def test_yes_or_no_is_the_classifier_of_two_classes():
-    yes = (RNG.uniform(size=len(X)) < CHANCE).astype(float)
+    yes = (np.random.default_rng(1).uniform(size=len(X)) < CHANCE).astype(float)
     options = {"cv": None, "init": START, "verdict": False, "tol": 0, "max_iter": N_STEPS}
     moe = MixtureOfExpertsRegressor(DummyRegressor(), family="binomial", **options).fit(X, yes)
     labels = MixtureOfExpertsClassifier(DummyClassifier(strategy="prior"), **options)
