@@ -32,13 +32,14 @@ X_train, X_test, y_train, y_test, _, city_test = train_test_split(X, y, city, ra
 # %%
 # The fits
 # --------
-# The first is the default: a linear gate and Gaussian noise. The second tries a network beside the
-# gate and heavier tails beside the noise, and keeps what raises the out-of-fold bound.
-plain = MixtureOfExpertsRegressor(Ridge(), n_experts=2, random_state=0).fit(X_train, y_train)
+# The first has a linear gate and Gaussian noise. The second tries a network beside the gate and
+# heavier tails beside the noise, and keeps what raises the out-of-fold bound.
+plain = MixtureOfExpertsRegressor(Ridge(), n_experts=2, calibrate=None, random_state=0)
+plain.fit(X_train, y_train)
 found = MixtureOfExpertsRegressor(
     Ridge(), n_experts=2, gate="auto", family="auto", random_state=0
 ).fit(X_train, y_train)
-for name, mixture in (("default", plain), ("found", found)):
+for name, mixture in (("plain", plain), ("found", found)):
     kinds = type(mixture.gate_).__name__, type(mixture.family_).__name__
     log_score = mixture.log_prob(X_test, y_test).mean()
     print(f"{name}: {kinds}, R2 {mixture.score(X_test, y_test):.2f}, log score {log_score:.2f}")
@@ -53,7 +54,7 @@ figure, axes = plt.subplots(1, 3, figsize=(11, 3.5), layout="compressed")
 mesh = np.meshgrid(np.linspace(-3, 3, 121), np.linspace(-3, 3, 121))
 grid = np.column_stack([part.ravel() for part in mesh] + [np.full(mesh[0].size, 5.0)])
 turn = np.linspace(0, 2 * np.pi, 200)
-shown = {"default gate": plain, "found gate": found}
+shown = {"linear gate": plain, "found gate": found}
 for ax, (title, mixture) in zip(axes[:2], shown.items(), strict=True):
     cheap = np.argmin([expert.coef_[2] for expert in mixture.experts_])
     proba = mixture.gate_proba(grid)[:, cheap].reshape(mesh[0].shape)
@@ -70,7 +71,7 @@ scale, degrees = np.sqrt(found.dispersions_[dear]), found.df_[dear]
 heavy = (1 + (span / scale) ** 2 / degrees) ** (-(degrees + 1) / 2)
 width = np.sqrt(max(plain.dispersions_))
 light = np.exp(-0.5 * (span / width) ** 2)
-for curve, color, label in ((light, "#2f6f9f", "default law"), (heavy, "#c8553d", "found law")):
+for curve, color, label in ((light, "#2f6f9f", "Gaussian law"), (heavy, "#c8553d", "found law")):
     axes[2].plot(span, curve / (curve.sum() * (span[1] - span[0])), color=color, label=label)
 axes[2].set(title="noise of the dear rate", xlabel="error of a bill", ylabel="density")
 axes[2].legend(frameon=False)
