@@ -61,6 +61,7 @@ def test_two_regimes_are_found_and_what_it_says_stays_within_the_trials():
     np.testing.assert_allclose(law.cdf(np.full(3, float(N_TRIALS))), 1)
     assert law.ppf(1.0).max() <= N_TRIALS
     assert np.isfinite(moe.log_prob(far, [0, 12, 12])).all()
+    assert moe.log_prob(far, np.full(3, N_TRIALS + 2.5)).max() < -700  # beyond the trials
     assert moe.heldout_log_prob_ > moe.heldout_log_prob_ - moe.gain_
 
 
