@@ -20,12 +20,14 @@ from sklearn.utils.metadata_routing import (
     process_routing,
 )
 
+from ._callbacks import CallbackSupportMixin, Tasks
 from ._em import EMRule
 from ._fitting import (
     Fit,
     Recipes,
     Trial,
     Wishes,
+    as_it_stands,
     failure_text,
     fitted_attributes,
     run_fit,
@@ -36,7 +38,7 @@ from ._growth import MOST_EXPERTS, check_growth, most_experts
 from ._initialization import Start, beside_shared, named_starts
 from ._nesting import unfold
 from ._numeric import Array
-from ._parallel import open_workers
+from ._parallel import Workers, open_workers
 from ._progress import Reporter
 from ._queries import Queries
 from ._recipe import Recipe
@@ -56,12 +58,13 @@ from ._validation import (
     routed_params,
     take_rows,
 )
+from ._verdict import Stage
 from .families import Family
 from .gates import gates_to_try
 from .starts import STARTS
 
 
-class BaseMixtureOfExperts(Queries, MetaEstimatorMixin, BaseComposition):
+class BaseMixtureOfExperts(Queries, CallbackSupportMixin, MetaEstimatorMixin, BaseComposition):
     """Base of the two estimators; not for use."""
 
     _parameter_constraints = {
@@ -124,16 +127,19 @@ class BaseMixtureOfExperts(Queries, MetaEstimatorMixin, BaseComposition):
         # Checks that record feature names do so on a copy: a failed fit leaves `self` as it was.
         shape = copy.copy(self)
         training = self._validate_training(shape, X, y, sample_weight, fit_params)
+        tasks = Tasks(self, X, y, sample_weight)
         with open_workers(self.n_jobs) as workers:
             recipes = self._recipes(training)
             recipe, trials = recipes(self._first_number())
             starts = self._starts(X, y, training, recipe)
             rule = EMRule(self.max_iter, self.tol, monotone=training.splits is None)
-            reporter = Reporter(type(self).__name__, self.verbose)
+            unfinished = partial(self._unfinished, shape, training, workers)
+            reporter = Reporter(type(self).__name__, self.verbose, tasks, unfinished)
             others = (recipes, most_experts(self)) if self._grows else ()
             wishes = Wishes(rule, reporter, self.verdict, trials, *others)
             fit = workers.follow(run_fit(training, recipe, starts, wishes))
         self._store(shape, fit)
+        tasks.end(dict)  # the estimator has its attributes already
         self._warn(fit)
         return self
 
@@ -244,8 +250,17 @@ class BaseMixtureOfExperts(Queries, MetaEstimatorMixin, BaseComposition):
     def _store(self, shape: Any, fit: Fit) -> None:
         """Set all fitted attributes together, now that nothing can fail."""
         self.__dict__.pop("feature_names_in_", None)
+        self.__dict__.update(self._attributes(shape, fit))
+
+    def _attributes(self, shape: Any, fit: Fit) -> dict[str, Any]:
         seen = {name: value for name, value in vars(shape).items() if name.endswith("_in_")}
-        self.__dict__.update(seen | self._target_attributes(fit) | fitted_attributes(fit))
+        return seen | self._target_attributes(fit) | fitted_attributes(fit)
+
+    def _unfinished(
+        self, shape: Any, training: Training, workers: Workers, stage: Stage
+    ) -> dict[str, Any]:
+        """The attributes of a fit that has come as far as `stage`."""
+        return self._attributes(shape, workers.follow(as_it_stands(training, stage)))
 
     def _warn(self, fit: Fit) -> None:
         templates, kept = fit.recipe.templates, fit.mixture.members

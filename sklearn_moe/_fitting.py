@@ -44,17 +44,17 @@ class Fit:
 
     training: Training
     recipe: Recipe
-    heat: Race
+    start_bounds: dict[str, float]
     result: EMResult
     mixture: FittedMixture
     state: MixtureState
     lower_bound: float
-    verdict: Verdict
-    walk: Walk
-    alone: bool
-    grew: bool
     forecasts: Sequence[Forecast]
     noise: Noise
+    verdict: Verdict
+    walk: Walk
+    alone: bool = False
+    grew: bool = False
 
     @property
     def trouble(self) -> str | None:
@@ -98,6 +98,8 @@ def trials_of(
     return trials + [Trial(type(gate).__name__, {"gate": gate}, margin=1.0) for gate in gates]
 
 
+# A mixture fitted to all rows, its state and its bound.
+Finished = tuple[FittedMixture, MixtureState, float]
 # The recipe for a number of experts, and what may be tried with it.
 Recipes = Callable[[int], tuple[Recipe, Sequence[Trial]]]
 
@@ -127,7 +129,8 @@ def run_fit(training: Training, recipe: Recipe, starts: list[Start], wishes: Wis
         baseline = yield from fit_baseline(recipe, data, training.splits)
     # The baseline has shown the experts' parameters to be valid; the next hundred fits trust them.
     with config_context(skip_parameter_validation=is_needed):
-        recipe, model, heat = yield from _heats(training, recipe, starts, baseline, wishes)
+        with wishes.reporter.tasks.task("race"):
+            recipe, model, heat = yield from _heats(training, recipe, starts, baseline, wishes)
         if is_needed and recipe.family is not law:  # the rival has the law that is kept
             baseline = yield from fit_baseline(recipe, data, training.splits)
         first = yield from _first_stage(recipe, model, heat, wishes)
@@ -143,14 +146,30 @@ def run_fit(training: Training, recipe: Recipe, starts: list[Start], wishes: Wis
             last = yield from _one_expert(recipe, training, baseline)
         else:
             recipe, last = kept.recipe, (yield from _all_experts(kept))
-    mixture, state, bound = last
-    forecasts = _forecasts(None if alone else kept, state)
-    noise = calibrated(recipe.family, forecasts)
-    mixture = replace(mixture, dispersion=noise.kept().law_of(mixture.dispersion))
-    wishes.reporter.noise([(change.factor * change.late, change.df) for change in noise.changes])
+    forecasts = _forecasts(None if alone else kept, last[1])
+    noised = _with_noise(recipe.family, last, forecasts)
+    fit = Fit(training, recipe, heat.bounds, result, *noised, judgement, walk, alone, grows)
+    wishes.reporter.noise([(change.factor, change.df) for change in fit.noise.changes])
     wishes.reporter.end(result)
-    parts = recipe, heat, result, mixture, state, bound, judgement, walk, alone, grows
-    return Fit(training, *parts, forecasts, noise)
+    return fit
+
+
+def as_it_stands(training: Training, stage: Stage) -> Plan[Fit]:
+    """The fit, were the run of `stage`, so far as it has come, all that it does."""
+    last = yield from _all_experts(stage)
+    walk = Walk(Baseline("", np.zeros(training.data.n_samples)), training.data, [stage])
+    noised = _with_noise(stage.recipe.family, last, _forecasts(stage, last[1]))
+    return Fit(training, stage.recipe, {}, stage.result, *noised, UNKNOWN, walk)
+
+
+def _with_noise(
+    family: Family, last: Finished, forecasts: Sequence[Forecast]
+) -> tuple[FittedMixture, MixtureState, float, Sequence[Forecast], Noise]:
+    """What is finished, its noise calibrated by the forecasts; these, and the noise."""
+    noise = calibrated(family, forecasts)
+    mixture, state, bound = last
+    dispersion = noise.law_of(mixture.dispersion)
+    return replace(mixture, dispersion=dispersion), state, bound, forecasts, noise
 
 
 def _forecasts(kept: Stage | None, state: MixtureState) -> list[Forecast]:
@@ -171,7 +190,7 @@ def _first_stage(recipe: Recipe, model: MixtureModel, heat: Race, wishes: Wishes
     rule, data = wishes.rule, model.data
     splits = model.splits if wishes.verdict else None
     witnesses = call_witnesses(recipe, data, splits, heat.start)
-    parts = recipe, model, heat.resp, witnesses, rule, wishes.reporter.iteration
+    parts = recipe, model, heat.resp, witnesses, rule, wishes.reporter
     return (yield from run_witnessed(*parts, ahead=heat.winner))
 
 
@@ -185,7 +204,7 @@ def _of_number(wishes: Wishes, recipe: Recipe, n_experts: int) -> Recipe:
     return other
 
 
-def _all_experts(stage: Stage) -> Plan[tuple[FittedMixture, MixtureState, float]]:
+def _all_experts(stage: Stage) -> Plan[Finished]:
     """The mixture of a finished run, its state and its bound."""
     state, bound = stage.result.state, stage.result.lower_bound
     if stage.model.wanders:
@@ -238,9 +257,7 @@ def _better(
     return (other, rival, replace(heat, winner=run)) if wins else (recipe, model, heat)
 
 
-def _one_expert(
-    recipe: Recipe, training: Training, baseline: Baseline
-) -> Plan[tuple[FittedMixture, MixtureState, float]]:
+def _one_expert(recipe: Recipe, training: Training, baseline: Baseline) -> Plan[Finished]:
     """The mixture of the best expert alone, its state and its bound."""
     (member,) = [k for k, t in enumerate(recipe.templates) if t.name == baseline.name]
     model = recipe.alone(member).build(training.data, training.splits)
@@ -268,7 +285,7 @@ def fitted_attributes(fit: Fit) -> dict[str, Any]:
         "converged_": result.converged,
         "lower_bound_": fit.lower_bound,
         "lower_bounds_": list(result.lower_bounds),
-        "start_bounds_": fit.heat.bounds,
+        "start_bounds_": fit.start_bounds,
         "heldout_log_prob_": fit.verdict.log_prob,
         "heldout_log_probs_": ([] if result.expectation.held_out is None else list(result.scores)),
         "gain_": fit.verdict.gain,

@@ -203,12 +203,14 @@ class Forecasts(BaseMixtureOfExperts):
 
     def _target_attributes(self, fit: Fit) -> dict[str, Any]:
         shape = fit.training.data.y.shape[1:]
-        conformal = self.calibrate == "conformal"
+        calibration = None
+        if self.calibrate == "conformal":
+            calibration = calibration_of(fit.noise.early(), fit.forecasts, shape)
         return {
             "target_shape_": shape,
             "family_": fit.noise.family,
-            "dispersion_factor_": _factors(fit.noise.kept(), shape),
-            "calibration_": calibration_of(fit.noise, fit.forecasts, shape) if conformal else None,
+            "dispersion_factor_": _factors(fit.noise, shape),
+            "calibration_": calibration,
             "dispersion_experts_": fit.mixture.dispersion_experts,
         }
 

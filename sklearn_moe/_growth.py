@@ -279,7 +279,7 @@ def _move(
     model = recipe.build(stage.model.data, stage.model.splits)
     resp = yield from do(move, recipe, model.data, stage.result.expectation)
     heirs = call_heirs(stage, recipe, move)
-    moved = yield from run_witnessed(recipe, model, resp, heirs, rule, reporter.iteration)
+    moved = yield from run_witnessed(recipe, model, resp, heirs, rule, reporter)
     return (yield from _caught_up(moved, rule))
 
 

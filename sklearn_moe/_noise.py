@@ -61,12 +61,12 @@ class Forecast:
 class Change:
     """What is done to the noise of one output: a factor of its dispersions, and maybe tails.
 
-    `late` is what the factor is to be multiplied by for those who have less to learn.
+    `early` is what the factor is to be multiplied by for those who have more to learn.
     """
 
     factor: float = 1.0
     df: float | None = None
-    late: float = 1.0
+    early: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -86,10 +86,10 @@ class Noise:
         mean, variance = self.law.target_mean, self.law.target_variance
         return StudentT(shared=self.law.shared, target_mean=mean, target_variance=variance, df=df)
 
-    def kept(self) -> Noise:
-        """The noise of the fit itself, which has less to learn."""
-        late = (replace(c, factor=c.factor * c.late, late=1.0) for c in self.changes)
-        return replace(self, changes=tuple(late))
+    def early(self) -> Noise:
+        """The noise of those who have more to learn: of the forecasts."""
+        early = (replace(c, factor=c.factor * c.early, early=1.0) for c in self.changes)
+        return replace(self, changes=tuple(early))
 
     def law_of(self, law: Array) -> Array:
         """The changed parameters (..., q, P), or (..., q, P + 1) with tails."""
@@ -128,7 +128,7 @@ def calibrated(family: Family, forecasts: Sequence[Forecast]) -> Noise:
 
     First a factor of the dispersions, then Student-t tails where the law is Gaussian; each is taken
     if it raises the mean log density by more than a standard error. By the law's own factor the
-    experts of the forecasts have learnt; others have somewhat less `ahead`.
+    experts of the forecasts have learnt; those whose noise it is have somewhat less `ahead`.
     """
     if not (forecasts and isinstance(family, RealFamily) and family.is_location_scale):
         return Noise(family)
@@ -145,20 +145,19 @@ def _calibrate(noise: Noise, output: int, forecasts: Sequence[Forecast]) -> Nois
     if type(noise.law) is Gaussian:  # a subclass has formulas of its own
         tails = replace(found.changes[output], df=FIRST_DF)
         found = _if_ahead(_most_likely(found, output, tails, forecasts), found, forecasts)
-    if found is noise:
-        return noise
-    late = learnt.changes[output].factor ** (forecasts[0].ahead - 1)
-    return found.with_change(output, replace(found.changes[output], late=late))
+    early = learnt.changes[output].factor ** (1 - forecasts[0].ahead)
+    change = found.changes[output]
+    factor = change.factor if found is noise else change.factor / early
+    return found.with_change(output, replace(change, factor=factor, early=early))
 
 
 def still_ahead(n_folds: int) -> float:
     """What experts learn from the last of `n_folds`, in parts of what they do from the one before.
 
-    On a logarithmic scale, where errors fall as a power of the number of rows. (Of two folds one is
-    left, unless a user has made them overlap.)
+    Where what they err by beyond the noise is inverse to the number of rows: 1/(F-2), 1/(F-1), 1/F.
+    (Of two folds one is left, unless a user has made them overlap.)
     """
-    n_folds = max(n_folds, 3)
-    return float(np.log(n_folds / (n_folds - 1)) / np.log((n_folds - 1) / (n_folds - 2)))
+    return 1 - 2 / max(n_folds, 3)
 
 
 def _most_likely(noise: Noise, output: int, begin: Change, forecasts: Sequence[Forecast]) -> Noise:

@@ -1,19 +1,41 @@
-"""What a long fit says while it runs."""
+"""What a long fit says while it runs: in print, and to callbacks."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from time import perf_counter
+from typing import Any, Protocol
 
+from ._callbacks import Tasks
 from ._em import EMResult
 
 
-class Reporter:
-    """Prints a line for each start and trial (`verbose` 1 or more) and iteration (2 or more)."""
+class HasResult(Protocol):
+    """A run of EM, under way or finished."""
 
-    def __init__(self, owner: str, verbose: int) -> None:
+    @property
+    def result(self) -> EMResult: ...
+
+
+class Reporter:
+    """Prints a line for each start and trial (`verbose` 1 or more) and iteration (2 or more).
+
+    Callbacks hear of the `tasks`; `attributes_of` are those of an estimator fitted as far as a run
+    has come.
+    """
+
+    def __init__(
+        self,
+        owner: str,
+        verbose: int,
+        tasks: Tasks,
+        attributes_of: Callable[[Any], dict[str, Any]],
+    ) -> None:
         self.owner = owner
         self.verbose = verbose
+        self.tasks = tasks
+        self.attributes_of = attributes_of
         self.begun = perf_counter()
 
     def start(self, name: str, result: EMResult) -> None:
@@ -27,11 +49,23 @@ class Reporter:
             outcome = "kept" if wins else "not kept"
             print(f"[{self.owner}] {name}: bound {result.lower_bound:.5f}, {outcome}", flush=True)
 
-    def iteration(self, result: EMResult) -> None:
-        """Report the bound of the latest iteration."""
+    @contextmanager
+    def run(self, max_iter: int) -> Iterator[None]:
+        """Report a run of EM."""
+        with self.tasks.task("EM", max_iter):
+            self.tasks.begin("iteration")
+            yield
+
+    def iteration(self, run: HasResult, max_iter: int) -> bool:
+        """Report the latest iteration of a run; whether a callback wants it to be the last."""
+        result = run.result
         if self.verbose >= 2:
             bound = result.lower_bounds[-1]
             print(f"[{self.owner}] iteration {result.n_iter}: bound {bound:.5f}", flush=True)
+        is_last = self.tasks.end(lambda: self.attributes_of(run))
+        if not is_last and result.reason == "max_iter" and result.n_iter < max_iter:
+            self.tasks.begin("iteration")
+        return is_last
 
     def number(self, n_experts: int, gain: float, stderr: float) -> None:
         """Report how much better than one expert a number of experts explains unseen rows."""

@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 
 from ._baseline import Baseline
 from ._content import uniform_by_content
-from ._em import EMResult, EMRule, run_em
+from ._em import EMResult, EMRule, Model, run_em
 from ._experts import Data
 from ._folds import Splits, keep_rows
 from ._initialization import Start, surprise_of
@@ -33,11 +33,11 @@ from ._mixture import MixtureExpectation, MixtureModel, MixtureState
 from ._noise import Forecast, Question, still_ahead
 from ._numeric import Array, clustered_stderr, log_normalize
 from ._plans import Plan, do, together
+from ._progress import Reporter
 from ._recipe import Recipe
 from ._validation import take_rows
 
 T = TypeVar("T")
-OnIteration = Callable[[EMResult], bool | None]
 # From an expectation to first responsibilities for a recipe with another number of experts.
 Move = Callable[[Recipe, Data, MixtureExpectation], Array]
 
@@ -109,7 +109,7 @@ def run_witnessed(
     resp: Array,
     witnesses: Plan[list[Witness]],
     rule: EMRule,
-    on_iteration: OnIteration,
+    reporter: Reporter,
     ahead: EMResult | None = None,
 ) -> Plan[Stage]:
     """Run EM from first responsibilities, led by the witnesses that are called, if any come.
@@ -120,15 +120,34 @@ def run_witnessed(
     try:
         called = yield from witnesses
         if called:
-            witnessed = WitnessedModel(model, called)
-            patient = replace(rule, patience=PATIENCE)
-            result = yield from run_em(witnessed, model.expect(resp), patient, on_iteration)
-            return Stage(recipe, model, result, np.array(witnessed.said), called)
+            led, patient = WitnessedModel(model, called), replace(rule, patience=PATIENCE)
+            stage_of = partial(_led_stage, recipe, led)
+            return (yield from _run(led, model.expect(resp), patient, stage_of, reporter))
     except WitnessError as error:
         # The fit itself is sound; only a witness, who works on fewer rows, has failed.
         trouble = f"No verdict: {error}"
-    result = yield from run_em(model, ahead or model.expect(resp), rule, on_iteration)
-    return Stage(recipe, model, result, trouble=trouble)
+    stage_of = partial(Stage, recipe, model, trouble=trouble)
+    return (yield from _run(model, ahead or model.expect(resp), rule, stage_of, reporter))
+
+
+def _run(
+    model: Model,
+    start: MixtureExpectation | EMResult,
+    rule: EMRule,
+    stage_of: Callable[[EMResult], Stage],
+    reporter: Reporter,
+) -> Plan[Stage]:
+    """The stage of a run of EM, of which the reporter hears."""
+
+    def hear(result: EMResult) -> bool:
+        return reporter.iteration(stage_of(result), rule.max_iter)
+
+    with reporter.run(rule.max_iter):
+        return stage_of((yield from run_em(model, start, rule, hear)))
+
+
+def _led_stage(recipe: Recipe, led: WitnessedModel, result: EMResult) -> Stage:
+    return Stage(recipe, led.model, result, np.array(led.said), led.witnesses)
 
 
 def judge(baseline: Baseline, result: EMResult, said: Array | None, data: Data) -> Verdict:
@@ -188,11 +207,15 @@ class WitnessedModel:
         weight, held_out = self.model.data.sample_weight, self.held_out
         self.said.append([float(held_out[w.test] @ weight[w.test]) for w in self.witnesses])
         heard = sum(float(weight[w.test].sum()) for w in self.witnesses)
-        score = sum(self.said[-1]) / heard
-        if score > self.best:
-            self.best = score
-            for witness in self.witnesses:
-                witness.best, witness.told = witness.expectation, witness.latest
+        total = sum(self.said[-1])
+        score = total / heard
+        for witness, own in zip(self.witnesses, self.said[-1], strict=True):
+            # A forecast has to be innocent of its rows, so others choose its iteration.
+            if total - own > witness.praise:
+                witness.praise, witness.told = total - own, witness.latest
+            if score > self.best:
+                witness.best = witness.expectation
+        self.best = max(self.best, score)
         return replace(self.model.e_step(state), score=score, held_out=held_out)
 
     def kept(self, state: MixtureState) -> MixtureState:
@@ -207,6 +230,7 @@ class Witness:
     best: MixtureExpectation
     latest: Forecast | None = None
     told: Forecast | None = None
+    praise = -np.inf
 
     def __init__(self, recipe: Recipe, data: Data, splits: Splits, fold: int) -> None:
         self.whole, self.fold = splits, fold

@@ -10,7 +10,7 @@ from sklearn.linear_model import Ridge
 from sklearn.tree import DecisionTreeRegressor
 
 from sklearn_moe import MixtureOfExpertsRegressor, _fitting
-from sklearn_moe._noise import Change, Forecast, Noise, calibrated, still_ahead
+from sklearn_moe._noise import Change, Forecast, Noise, _most_likely, calibrated, still_ahead
 from sklearn_moe._verdict import Witness, WitnessError
 from sklearn_moe.families import Contaminated, Gaussian, Laplace, Poisson, StudentT
 from sklearn_moe.predictive import MixtureDistribution
@@ -92,13 +92,23 @@ def test_what_is_learnt_late_is_less():
     told = [forecast(heavy, 4.0)]
     whole = change_of(calibrated(Gaussian(), told))
     none = calibrated(Gaussian(), [replace(told[0], ahead=0.0)])
-    assert change_of(none).factor == whole.factor
-    assert whole.late == 1.0
-    learnt = whole.factor / change_of(none.kept()).factor
+    assert change_of(none.early()).factor == pytest.approx(whole.factor, rel=1e-12)
+    assert whole.early == 1.0
+    learnt = whole.factor / change_of(none).factor
     assert learnt == pytest.approx(0.5, rel=0.1)  # twice the variance of the noise was claimed
-    late = calibrated(Gaussian(), [replace(told[0], ahead=still_ahead(5))]).kept()
-    part = np.log(5 / 4) / np.log(4 / 3) - 1
-    assert change_of(late).factor == pytest.approx(whole.factor * learnt**part)
+    late = calibrated(Gaussian(), [replace(told[0], ahead=still_ahead(5))])
+    part = (1 / 4 - 1 / 5) / (1 / 3 - 1 / 4)  # of what is learnt between the parts of the rows
+    assert change_of(late).factor == pytest.approx(whole.factor * learnt ** (part - 1))
+
+
+def test_noise_that_is_left_alone_was_wider_for_those_who_knew_less():
+    told = [replace(forecast(normal, 1.1, 40), ahead=0.6)]
+    change = change_of(calibrated(Gaussian(), told))
+    assert change.factor == 1.0
+    assert change.df is None
+    best = change_of(_most_likely(Noise(Gaussian(), (Change(),)), 0, Change(), told))
+    assert change.early == pytest.approx(best.factor**0.4)
+    assert change.early < 1.0
 
 
 def test_outputs_are_calibrated_each_by_itself():
@@ -242,9 +252,10 @@ def test_conformal_levels_are_of_the_noise_that_witnesses_have(monkeypatch):
     tree = DecisionTreeRegressor(max_depth=5)
     moe = MixtureOfExpertsRegressor(tree, calibrate="conformal", **QUICK).fit(X, HEAVY)
     ((law, forecasts),) = told
-    noise = calibrated(law, forecasts)
-    assert change_of(noise).late != 1.0
-    assert moe.dispersion_factor_ == change_of(noise.kept()).factor
+    kept = calibrated(law, forecasts)
+    assert change_of(kept).early != 1.0
+    assert moe.dispersion_factor_ == change_of(kept).factor
+    noise = kept.early()
     fell = []
     for one in forecasts:
         parts = noise.family, one.log_gate, one.mean, noise.law_of(one.law)

@@ -1,0 +1,77 @@
+"""What scikit-learn's callbacks are told of a fit: its tasks, and the mixture as it stands.
+
+The tasks of a fit are the race of the starts and runs of EM, one for each number of experts that is
+tried; those of a run are its iterations.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+try:
+    from sklearn.callback import CallbackSupportMixin
+except ImportError:  # before scikit-learn 1.9
+
+    class CallbackSupportMixin:  # type: ignore[no-redef]
+        """No callbacks."""
+
+        def _init_callback_context(self, **options: Any) -> Silence:
+            return Silence()
+
+
+__all__ = ["CallbackSupportMixin", "Tasks"]
+
+
+class Silence:
+    """A task of which nobody hears."""
+
+    def subcontext(self, **options: Any) -> Silence:
+        """Part of the task."""
+        return self
+
+    def call_on_fit_task_begin(self, **told: Any) -> None:
+        """Tell nobody."""
+
+    def call_on_fit_task_end(self, **told: Any) -> bool:
+        """Nobody wants to stop."""
+        return False
+
+
+class Tasks:
+    """The tasks that are under way, each a part of the one before; the first is the whole fit."""
+
+    def __init__(self, owner: Any, X: Any, y: Any, sample_weight: Any) -> None:
+        metadata = {} if sample_weight is None else {"sample_weight": sample_weight}
+        self._told = {"estimator": owner, "X": X, "y": y, "metadata": metadata}
+        # How many parts it has is not known where the number of experts is to be found.
+        self._open: list[Any] = []
+        self._enter(owner._init_callback_context(max_subtasks=None))
+
+    def begin(self, name: str, n_parts: int = 0) -> None:
+        """Begin a part, itself of at most `n_parts`, of the task that is under way."""
+        self._enter(self._open[-1].subcontext(task_name=name, max_subtasks=n_parts))
+
+    def _enter(self, context: Any) -> None:
+        self._open.append(context)
+        context.call_on_fit_task_begin(**self._told)
+
+    def end(self, attributes: Callable[[], dict[str, Any]] | None = None) -> bool:
+        """End the latest task; whether a callback wants no more like it.
+
+        The `attributes`, made if asked for, are those of an estimator fitted as far as that.
+        """
+        context = self._open.pop()
+        return context.call_on_fit_task_end(**self._told, reconstruction_attributes=attributes)
+
+    @contextmanager
+    def task(self, name: str, n_parts: int = 0) -> Iterator[None]:
+        """A part of the task that is under way; what it has left open ends with it."""
+        depth = len(self._open)
+        self.begin(name, n_parts)
+        try:
+            yield
+        finally:  # a fit may go on where a witness, or a larger number of experts, has failed
+            while len(self._open) > depth:
+                self.end()
