@@ -276,7 +276,8 @@ class BaseMixtureOfExperts(Queries, CallbackSupportMixin, MetaEstimatorMixin, Ba
                 f"{len(templates)}. Use fewer experts, or another init."
             )
             warnings.warn(message, ConvergenceWarning, stacklevel=5)
-        if not fit.alone and not fit.result.converged and fit.result.reason != "callback":
+        ended = fit.result.reason in ("callback", "error")  # the latter has been told
+        if not (fit.alone or fit.result.converged or ended):
             message = failure_text(fit.result, self.tol)
             warnings.warn(message, ConvergenceWarning, stacklevel=5)
 

@@ -12,13 +12,13 @@ from sklearn import config_context
 
 from ._baseline import Baseline, fit_baseline
 from ._em import EMResult, EMRule, run_em
-from ._experts import Data
+from ._experts import Data, ExpertError
 from ._growth import Walk, grow
 from ._initialization import Race, Start, race
 from ._mixture import FittedMixture, MixtureModel, MixtureState
 from ._noise import Forecast, Noise, calibrated
 from ._numeric import Array, clustered_stderr, weighted_mean
-from ._plans import Plan, do
+from ._plans import Plan, attempt, do
 from ._progress import Reporter
 from ._recipe import Recipe
 from ._specialisation import Specialisation
@@ -224,8 +224,8 @@ def _heats(
     data, splits, rows = training.data, training.splits, training.sample(RACE_ROWS)
     if rows is None or len(starts) == 1:
         model = recipe.build(data, splits)
-        hear = wishes.reporter.start
-        heat = yield from race(model, recipe, starts, baseline.surprise, wishes.rule, hear)
+        hear = wishes.reporter.start, wishes.reporter.failure
+        heat = yield from race(model, recipe, starts, baseline.surprise, wishes.rule, *hear)
         for trial in wishes.trials:
             recipe, model, heat = yield from _better(recipe, model, heat, trial, wishes)
         return recipe, model, heat
@@ -251,7 +251,10 @@ def _better(
     other = replace(recipe, **trial.parts)
     rival = other.build(model.data, model.splits)
     short = replace(wishes.rule, max_iter=heat.winner.n_iter)
-    run = yield from run_em(rival, rival.expect(heat.resp), short)
+    run = yield from attempt(run_em(rival, rival.expect(heat.resp), short), ExpertError)
+    if isinstance(run, ExpertError):
+        wishes.reporter.failure(trial.name, run)
+        return recipe, model, heat
     wins = trial.is_won(heat.winner, run, model.data)
     wishes.reporter.trial(trial.name, run, wins)
     return (other, rival, replace(heat, winner=run)) if wins else (recipe, model, heat)

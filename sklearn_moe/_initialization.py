@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 
 from ._baseline import fit_baseline
 from ._em import EMResult, EMRule, run_em
-from ._experts import Data
+from ._experts import Data, ExpertError
 from ._folds import Splits
 from ._mixture import MixtureModel
 from ._numeric import Array
-from ._plans import Plan, follow_here, together
+from ._plans import Plan, attempt, follow_here, together
 from ._recipe import Recipe
 from .starts import (
     STARTS,
@@ -30,6 +30,7 @@ RACE_LENGTH = 3
 PORTFOLIO = ("ladder", "residual", "kmeans_xy", "tree")
 
 OnStart = Callable[[str, EMResult], Any]
+OnFailure = Callable[[str, ExpertError], Any]
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,6 +83,10 @@ class Race:
     bounds: dict[str, float]
 
 
+# Runs of EM that have ended, or the errors that have ended them.
+Runs = dict[Start, Any]
+
+
 def beside_shared(resp: Array, n_experts: int) -> Array:
     """Responsibilities (n, K) from those of routed experts, if one of the K is shared.
 
@@ -106,29 +111,41 @@ def race(
     surprise: Callable[[], Array],
     rule: EMRule,
     on_start: OnStart = lambda name, result: None,
+    on_failure: OnFailure = lambda name, error: None,
 ) -> Plan[Race]:
-    """Run all starts for one iteration, the better half for a few more; the best of them wins."""
+    """Run all starts for one iteration, the better half for a few more; the best of them wins.
+
+    Those under which an expert cannot be fitted are out of it; if all are, the error is raised.
+    """
     made = yield [(start.responsibilities, (recipe, model.data, surprise)) for start in starts]
     first = dict(zip(starts, made, strict=True))
-    runs = {start: EMResult(model.expect(resp)) for start, resp in first.items()}
+    runs: Runs = {start: EMResult(model.expect(resp)) for start, resp in first.items()}
     runs = yield from _run_all(model, runs, replace(rule, max_iter=1))
-    leaders = sorted(starts, key=lambda start: -runs[start].lower_bound)
+    leaders = sorted(_sound(runs), key=lambda start: -runs[start].lower_bound)
     short = replace(rule, max_iter=min(RACE_LENGTH, rule.max_iter))
     ahead = {start: runs[start] for start in leaders[: (len(starts) + 1) // 2]}
     runs |= yield from _run_all(model, ahead, short)
     for start, run in runs.items():
-        on_start(start_name(start), run)
-    winner = max(starts, key=lambda start: runs[start].lower_bound)
-    bounds = {start_name(start): run.lower_bound for start, run in runs.items()}
-    return Race(runs[winner], winner, first[winner], bounds)
+        hear = on_failure if isinstance(run, ExpertError) else on_start
+        hear(start_name(start), run)
+    sound = _sound(runs)
+    winner = max(sound, key=lambda start: sound[start].lower_bound)
+    bounds = {start_name(start): run.lower_bound for start, run in sound.items()}
+    return Race(sound[winner], winner, first[winner], bounds)
 
 
-def _run_all(
-    model: MixtureModel, begun: dict[Start, Any], rule: EMRule
-) -> Plan[dict[Start, EMResult]]:
+def _run_all(model: MixtureModel, begun: Runs, rule: EMRule) -> Plan[Runs]:
     """EM from what each start has begun with, all in step."""
-    ended = yield from together(*(run_em(model, at, rule) for at in begun.values()))
-    return dict(zip(begun, ended, strict=True))
+    runs = (attempt(run_em(model, at, rule), ExpertError) for at in begun.values())
+    return dict(zip(begun, (yield from together(*runs)), strict=True))
+
+
+def _sound(runs: Runs) -> dict[Start, EMResult]:
+    """The runs that have not failed; an error if all have."""
+    sound = {start: run for start, run in runs.items() if isinstance(run, EMResult)}
+    if not sound:
+        raise next(iter(runs.values()))
+    return sound
 
 
 def start_name(start: Start) -> str:

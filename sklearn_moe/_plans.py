@@ -12,6 +12,7 @@ from functools import partial
 from typing import Any, TypeVar
 
 T = TypeVar("T")
+E = TypeVar("E", bound=Exception)
 Job = tuple[Callable[..., Any], tuple]
 Plan = Generator[list[Job], list[Any], T]
 
@@ -36,6 +37,29 @@ def together(*plans: Plan[Any]) -> Plan[list[Any]]:
         done = iter((yield [job for jobs in wanted.values() for job in jobs]) if wanted else [])
         answers = {i: [next(done) for _ in jobs] for i, jobs in wanted.items()}
     return [results[i] for i in range(len(plans))]
+
+
+def attempt(plan: Plan[T], kind: type[E]) -> Plan[T | E]:
+    """The plan; its result, or the error of a `kind` that has ended it. Others in step go on."""
+    resume: Callable[[], list[Job]] = partial(next, plan)
+    while True:
+        try:
+            jobs = resume()
+        except StopIteration as stop:
+            return stop.value
+        except kind as error:
+            return error
+        answers = yield [(_answer, (kind, *job)) for job in jobs]
+        failures = [answer for answer in answers if isinstance(answer, kind)]
+        resume = partial(plan.throw, failures[0]) if failures else partial(plan.send, answers)
+
+
+def _answer(kind: type[Exception], function: Callable[..., Any], arguments: tuple) -> Any:
+    """The result of a job, or its error."""
+    try:
+        return function(*arguments)
+    except kind as error:
+        return error
 
 
 def follow(plan: Plan[T], run: Callable[[list[Job]], list[Any]]) -> T:

@@ -43,6 +43,11 @@ class Reporter:
         if self.verbose >= 1:
             print(f"[{self.owner}] start {name}: bound {result.lower_bound:.5f}", flush=True)
 
+    def failure(self, name: str, error: Exception) -> None:
+        """Report a start or a trial under which an expert could not be fitted."""
+        if self.verbose >= 1:
+            print(f"[{self.owner}] {name}: failed, {error}", flush=True)
+
     def trial(self, name: str, result: EMResult, wins: bool) -> None:
         """Report the bound that the winner of the race has reached with something else."""
         if self.verbose >= 1:

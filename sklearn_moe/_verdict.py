@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from ._baseline import Baseline
 from ._content import uniform_by_content
 from ._em import EMResult, EMRule, Model, run_em
-from ._experts import Data
+from ._experts import Data, ExpertError
 from ._folds import Splits, keep_rows
 from ._initialization import Start, surprise_of
 from ._mixture import MixtureExpectation, MixtureModel, MixtureState
@@ -73,7 +73,7 @@ class Stage:
     """A finished run of EM with some number of experts.
 
     `said` is what its witnesses said: the log density of each fold's rows (n_iter, F), summed.
-    Without witnesses it is None, and `trouble` is why, if one of them failed.
+    Without witnesses it is None. `trouble` is what went wrong, if one of them or an expert failed.
     """
 
     recipe: Recipe
@@ -139,11 +139,20 @@ def _run(
 ) -> Plan[Stage]:
     """The stage of a run of EM, of which the reporter hears."""
 
+    latest: list[EMResult] = []
+
     def hear(result: EMResult) -> bool:
+        latest[:] = [result]
         return reporter.iteration(stage_of(result), rule.max_iter)
 
     with reporter.run(rule.max_iter):
-        return stage_of((yield from run_em(model, start, rule, hear)))
+        try:
+            return stage_of((yield from run_em(model, start, rule, hear)))
+        except ExpertError as error:
+            if not latest:
+                raise
+            trouble = f"EM ended after iteration {latest[0].n_iter}: {error}"
+            return replace(stage_of(replace(latest[0], reason="error")), trouble=trouble)
 
 
 def _led_stage(recipe: Recipe, led: WitnessedModel, result: EMResult) -> Stage:

@@ -5,10 +5,12 @@ import pytest
 from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LinearRegression, Ridge
+from sklearn.neighbors import KNeighborsRegressor
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from sklearn_moe import ConstantGate, MixtureOfExpertsRegressor
+from sklearn_moe import ConstantGate, MixtureOfExpertsRegressor, _fitting
+from sklearn_moe._experts import ExpertError
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore:EM did not settle:sklearn.exceptions.ConvergenceWarning"  # few iterations will do
@@ -80,6 +82,61 @@ def test_failed_fit_leaves_no_trace(fitted_before, fault):
         moe.fit(table, target, sample_weight=weight)
     assert vars(moe).keys() == before.keys()
     assert all(vars(moe)[name] is before[name] for name in before)
+
+
+# Some failures a fit can do without.
+
+
+def test_start_that_gives_an_expert_too_few_rows_is_out_of_the_race(capsys):
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(300, 3))
+    y = np.where(X[:, 0] > 0, 3 * X[:, 1], -2 * X[:, 2]) + 0.2 * rng.normal(size=300)
+    moe = MixtureOfExpertsRegressor(KNeighborsRegressor(30), n_experts=4, random_state=0, verbose=1)
+    moe.fit(X, y)
+    assert moe.n_experts_ == 4
+    assert list(moe.start_bounds_) == ["residual", "kmeans_xy", "tree"]
+    assert "ladder: failed, Expert 'expert0' (KNeighborsRegressor)" in capsys.readouterr().out
+    with pytest.raises(ValueError, match=r"n_neighbors = 70.*fewer experts"):
+        moe.set_params(experts__n_neighbors=70).fit(X, y)
+
+
+def test_trial_that_fails_is_not_kept(monkeypatch, capsys):
+    def fail(model, start, rule):
+        yield from ()
+        raise ExpertError("no.")
+
+    quick = {"random_state": 0, "max_iter": 3, "verdict": False}
+    bare = MixtureOfExpertsRegressor(**quick).fit(X, Y)
+    monkeypatch.setattr(_fitting, "run_em", fail)
+    moe = MixtureOfExpertsRegressor(family="auto", verbose=1, **quick).fit(X, Y)
+    assert "StudentT: failed, no." in capsys.readouterr().out
+    np.testing.assert_array_equal(moe.predict(X), bare.predict(X))
+
+
+class Tiring(Ridge):
+    """A ridge regression that can be fitted so many times."""
+
+    left = 0
+
+    def fit(self, X, y, sample_weight=None):
+        Tiring.left -= 1
+        if Tiring.left < 0:
+            raise RuntimeError("had enough")
+        return super().fit(X, y, sample_weight)
+
+
+def test_run_that_fails_keeps_what_it_has_come_to():
+    params = {"init": HALVES, "cv": None, "max_iter": 20, "tol": 0.0}
+    Tiring.left = 2 * 5  # one fit is a trial of its weights; the last of five iterations fails
+    moe = regressor(Tiring(alpha=0.1), **params)
+    told = r"EM ended after iteration 4: Expert 'expert1'.*had enough"
+    with pytest.warns(UserWarning, match=told):
+        moe.fit(X, Y)
+    assert moe.n_iter_ == 4
+    assert not moe.converged_
+    Tiring.left = 1000
+    short = regressor(Tiring(alpha=0.1), **{**params, "max_iter": 4}).fit(X, Y)
+    np.testing.assert_array_equal(moe.predict(X), short.predict(X))
 
 
 # Collapse.

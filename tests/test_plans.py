@@ -5,7 +5,7 @@ import pytest
 from sklearn.tree import DecisionTreeRegressor
 
 from sklearn_moe import MixtureOfExpertsRegressor, _parallel
-from sklearn_moe._plans import do, follow, follow_here, run_here, together
+from sklearn_moe._plans import attempt, do, follow, follow_here, run_here, together
 
 
 def countdown(n):
@@ -39,6 +39,30 @@ def test_plan_that_hears_of_a_failed_job_may_go_on():
             return (yield from countdown(3))
 
     assert follow_here(careful()) == 3
+
+
+def test_attempt_that_fails_leaves_the_others_alone():
+    def fails_itself():
+        yield from countdown(1)
+        raise ValueError("of its own")
+
+    attempts = countdown(3), do(int, "no number"), fails_itself()
+    whole, job, own = follow_here(together(*(attempt(plan, ValueError) for plan in attempts)))
+    assert whole == 3
+    assert "no number" in str(job)
+    assert str(own) == "of its own"
+    with pytest.raises(ValueError, match="no number"):
+        follow_here(attempt(do(int, "no number"), ZeroDivisionError))
+
+
+def test_attempt_may_recover_by_itself():
+    def careful():
+        try:
+            yield from do(int, "no number")
+        except ValueError:
+            return (yield from countdown(3))
+
+    assert follow_here(attempt(careful(), ValueError)) == 3
 
 
 def test_failed_job_ends_a_plan_that_does_not_care():
