@@ -45,8 +45,8 @@ class Tasks:
     def __init__(self, owner: Any, X: Any, y: Any, sample_weight: Any) -> None:
         metadata = {} if sample_weight is None else {"sample_weight": sample_weight}
         self._told = {"estimator": owner, "X": X, "y": y, "metadata": metadata}
-        # How many parts it has is not known where the number of experts is to be found.
         self._open: list[Any] = []
+        # How many parts it has is not known where the number of experts is to be found.
         self._enter(owner._init_callback_context(max_subtasks=None))
 
     def begin(self, name: str, n_parts: int = 0) -> None:

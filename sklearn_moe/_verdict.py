@@ -137,17 +137,18 @@ def _run(
     stage_of: Callable[[EMResult], Stage],
     reporter: Reporter,
 ) -> Plan[Stage]:
-    """The stage of a run of EM, of which the reporter hears."""
-
+    """The stage of a run of EM, of which the reporter hears; it ends where an expert fails."""
     latest: list[EMResult] = []
 
     def hear(result: EMResult) -> bool:
         latest[:] = [result]
         return reporter.iteration(stage_of(result), rule.max_iter)
 
+    run = run_em(model, start, rule, hear)
+    del start  # its responsibilities are as large as the table
     with reporter.run(rule.max_iter):
         try:
-            return stage_of((yield from run_em(model, start, rule, hear)))
+            return stage_of((yield from run))
         except ExpertError as error:
             if not latest:
                 raise
