@@ -25,7 +25,7 @@ from ._initialization import RACE_LENGTH, Start
 from ._mixture import MixtureExpectation
 from ._nesting import is_mixture
 from ._numeric import Array, clustered_stderr
-from ._plans import Plan, do, together
+from ._plans import Plan, attempt, do, together
 from ._progress import Reporter
 from ._recipe import Recipe
 from ._verdict import Move, Stage, call_heirs, run_witnessed
@@ -262,12 +262,15 @@ def _best_way(stage: Stage, recipe: Recipe, rule: EMRule) -> Plan[Move]:
     ways.append(Anew("ladder"))
     at = stage.result.expectation
     made = yield [(way, (recipe, model.data, at)) for way in ways]
-    runs = [EMResult(model.expect(resp)) for resp in made]
+    runs: list[Any] = [EMResult(model.expect(resp)) for resp in made]
     for length in (1, RACE_LENGTH):
         short = replace(rule, max_iter=min(length, rule.max_iter))
-        runs = yield from together(*(run_em(model, run, short) for run in runs))
-        order = sorted(range(len(runs)), key=lambda i: -runs[i].lower_bound)
-        ahead = order[: (len(order) + 1) // 2]
+        tried = (attempt(run_em(model, run, short), ExpertError) for run in runs)
+        runs = yield from together(*tried)
+        sound = [i for i, run in enumerate(runs) if isinstance(run, EMResult)]
+        if not sound:
+            raise runs[0]
+        ahead = sorted(sound, key=lambda i: -runs[i].lower_bound)[: (len(sound) + 1) // 2]
         ways, runs = [ways[i] for i in ahead], [runs[i] for i in ahead]
     return ways[0]
 

@@ -177,6 +177,15 @@ def test_any_expert_will_do(expert, params):
     assert moe.log_prob(*test).mean() > alone.log_prob(*test).mean()
 
 
+@pytest.mark.filterwarnings("ignore:EM ended after:UserWarning")
+def test_a_split_that_gives_an_expert_too_few_rows_leaves_the_others():
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(300, 3))
+    rules = [3 * X[:, 1], -3 * X[:, 2], 4 + X[:, 1], X[:, 2] - 4, 3 * X[:, 2]]
+    y = np.choose(np.digitize(X[:, 0], [-1, -0.3, 0.3, 1]), rules) + 0.2 * rng.normal(size=300)
+    assert list(auto(KNeighborsRegressor(30)).fit(X, y).n_experts_path_) == [1, 2, 3]
+
+
 def test_several_outputs_share_the_number():
     moe = auto().fit(X3, np.column_stack([Y3, -2 * Y3]))
     assert moe.n_experts_ == 3
