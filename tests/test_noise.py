@@ -2,6 +2,7 @@
 
 import pickle
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -10,8 +11,9 @@ from sklearn.linear_model import Ridge
 from sklearn.tree import DecisionTreeRegressor
 
 from sklearn_moe import MixtureOfExpertsRegressor, _fitting
+from sklearn_moe._mixture import MixtureExpectation
 from sklearn_moe._noise import Change, Forecast, Noise, _most_likely, calibrated, still_ahead
-from sklearn_moe._verdict import Witness, WitnessError
+from sklearn_moe._verdict import Witness, WitnessedModel, WitnessError
 from sklearn_moe.families import Contaminated, Gaussian, Laplace, Poisson, StudentT
 from sklearn_moe.predictive import MixtureDistribution
 
@@ -261,6 +263,21 @@ def test_conformal_levels_are_of_the_noise_that_witnesses_have(monkeypatch):
         parts = noise.family, one.log_gate, one.mean, noise.law_of(one.law)
         fell.append(MixtureDistribution(*parts).cdf(one.target[:, 0]))
     np.testing.assert_array_equal(moe.calibration_.up_to[:, 0], np.concatenate(fell))
+
+
+def test_a_forecast_is_of_the_iteration_that_is_best_for_the_other_folds():
+    expectation = MixtureExpectation(np.zeros((2, 1)), (0,))
+    data = SimpleNamespace(n_samples=2, sample_weight=np.ones(2))
+    model = SimpleNamespace(data=data, e_step=lambda state: expectation)
+    folds = [SimpleNamespace(test=[row], praise=-np.inf) for row in range(2)]
+    led = WitnessedModel(model, folds)
+    for iteration, said in enumerate([(-1.0, -1.0), (5.0, -2.0), (-3.0, -3.0)]):
+        for fold in folds:
+            fold.latest = fold.expectation = iteration
+        led.held_out = np.array(said)
+        led.e_step(None)
+    assert [fold.best for fold in folds] == [1, 1]
+    assert [fold.told for fold in folds] == [0, 1]  # the luck of the first fold is its own
 
 
 def test_folds_that_overlap():
