@@ -10,16 +10,18 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+
+class NoCallbacks:
+    """What takes the place of the mixin of scikit-learn before 1.9."""
+
+    def _init_callback_context(self, **options: Any) -> Silence:
+        return Silence()
+
+
 try:
     from sklearn.callback import CallbackSupportMixin
-except ImportError:  # before scikit-learn 1.9
-
-    class CallbackSupportMixin:  # type: ignore[no-redef]
-        """No callbacks."""
-
-        def _init_callback_context(self, **options: Any) -> Silence:
-            return Silence()
-
+except ImportError:
+    CallbackSupportMixin = NoCallbacks
 
 __all__ = ["CallbackSupportMixin", "Tasks"]
 

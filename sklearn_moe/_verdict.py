@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,7 +32,7 @@ from ._initialization import Start, surprise_of
 from ._mixture import MixtureExpectation, MixtureModel, MixtureState
 from ._noise import Forecast, Question, still_ahead
 from ._numeric import Array, clustered_stderr, log_normalize
-from ._plans import Plan, do, together
+from ._plans import Plan, attempt, do, together
 from ._progress import Reporter
 from ._recipe import Recipe
 from ._validation import take_rows
@@ -138,7 +138,7 @@ def _run(
     reporter: Reporter,
 ) -> Plan[Stage]:
     """The stage of a run of EM, of which the reporter hears; it ends where an expert fails."""
-    latest: list[EMResult] = []
+    latest = [start] if isinstance(start, EMResult) else []
 
     def hear(result: EMResult) -> bool:
         latest[:] = [result]
@@ -152,8 +152,9 @@ def _run(
         except ExpertError as error:
             if not latest:
                 raise
-            trouble = f"EM ended after iteration {latest[0].n_iter}: {error}"
-            return replace(stage_of(replace(latest[0], reason="error")), trouble=trouble)
+            stage = stage_of(replace(latest[0], reason="error"))
+            trouble = f"EM ended after iteration {stage.result.n_iter}: {error}"
+            return replace(stage, trouble=" ".join(filter(None, (stage.trouble, trouble))))
 
 
 def _led_stage(recipe: Recipe, led: WitnessedModel, result: EMResult) -> Stage:
@@ -352,19 +353,11 @@ def _as_witness_error() -> Iterator[None]:
 
 def _excused(plan: Plan[T]) -> Plan[T]:
     """The plan, whose errors, and those of its jobs, are a witness's."""
-    answer: Any = None
-    while True:
-        try:
-            with _as_witness_error():
-                jobs = plan.send(answer)
-        except StopIteration as stop:
-            return stop.value
-        answer = yield [(_run_excused, job) for job in jobs]
-
-
-def _run_excused(function: Callable[..., Any], arguments: tuple) -> Any:
+    result = yield from attempt(plan, ValueError)
     with _as_witness_error():
-        return function(*arguments)
+        if isinstance(result, ValueError):
+            raise result
+    return result
 
 
 def _inner_splits(splits: Splits, fold: int, n_samples: int) -> Splits | None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pickle
 
 import numpy as np
+import pandas as pd
 import pytest
-from sklearn import config_context
 from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression, Ridge
@@ -111,11 +111,22 @@ def test_a_classifier_is_monitored_with_its_weights():
     y, weight = np.where(target > 0, "yes", "no"), np.arange(len(X)) % 3
     monitor = callback.ScoringMonitor(scoring="neg_log_loss")
     mixture = MixtureOfExpertsClassifier(LogisticRegression(), n_experts=2, random_state=0)
-    with config_context(enable_metadata_routing=False):
-        mixture.set_callbacks(monitor).fit(X, y, sample_weight=weight)
+    mixture.set_callbacks(monitor).fit(X, y, sample_weight=weight)
     proba = mixture.predict_proba(X)[np.arange(len(X)), (y == "yes").astype(int)]
     scores = [row["neg_log_loss"] for row in monitor.get_logs().data]
     assert scores[0] == pytest.approx(np.average(np.log(proba), weights=weight))
+
+
+def test_a_monitor_scores_several_outputs_of_a_frame_with_weights():
+    X, y = two_regimes()
+    frame, targets = pd.DataFrame(X, columns=["a", "b", "c"]), np.column_stack([y, X[:, 0] - y])
+    weight = np.arange(len(X)) % 3
+    monitor = callback.ScoringMonitor(scoring="r2")
+    mixture = regressor(calibrate="conformal").set_callbacks(monitor)
+    mixture.fit(frame, targets, sample_weight=weight)
+    scores = [row["r2"] for row in monitor.get_logs().data if row["task_name"] == "iteration"]
+    assert len(scores) == mixture.n_iter_
+    assert scores[-1] == mixture.score(frame, targets, weight)
 
 
 def test_a_callback_ends_the_run():
