@@ -166,8 +166,8 @@ def _with_noise(
     family: Family, last: Finished, forecasts: Sequence[Forecast]
 ) -> tuple[FittedMixture, MixtureState, float, Sequence[Forecast], Noise]:
     """What is finished, its noise calibrated by the forecasts; these, and the noise."""
-    noise = calibrated(family, forecasts)
     mixture, state, bound = last
+    noise = calibrated(family, forecasts, state.told)
     dispersion = noise.law_of(mixture.dispersion)
     return replace(mixture, dispersion=dispersion), state, bound, forecasts, noise
 

@@ -51,6 +51,12 @@ class Forecast:
     law: Array
     ahead: float = 1.0
 
+    def mean_log_dispersion(self) -> Array:
+        """Mean logarithm (q,) of the dispersions that the gate expects."""
+        log_dispersion = np.log(self.law[..., 0])
+        expected = (np.exp(self.log_gate)[..., None] * log_dispersion).sum(axis=1)
+        return weighted_mean(expected, self.weight)
+
     def log_density(self, noise: Noise) -> Array:
         """Log density (m,) of the targets under calibrated noise."""
         log_prob = noise.family.log_prob(self.target, self.mean, noise.law_of(self.law))
@@ -123,19 +129,22 @@ class Question:
         return Forecast(*self.rows, log_gate[self.places], mean[self.places], law, self.ahead)
 
 
-def calibrated(family: Family, forecasts: Sequence[Forecast]) -> Noise:
+def calibrated(family: Family, forecasts: Sequence[Forecast], own: Forecast | None = None) -> Noise:
     """The noise under which forecasts are most likely, output by output.
 
     First a factor of the dispersions, then Student-t tails where the law is Gaussian; each is taken
     if it raises the mean log density by more than a standard error. By the law's own factor the
-    experts of the forecasts have learnt; those whose noise it is have somewhat less `ahead`.
+    experts of the forecasts have learnt; those whose noise it is, and whose `own` forecast is given
+    if it is another, have somewhat less `ahead`.
     """
     if not (forecasts and isinstance(family, RealFamily) and family.is_location_scale):
         return Noise(family)
     noise = Noise(family, (Change(),) * forecasts[0].mean.shape[-1])
     for output in range(len(noise.changes)):
         noise = _calibrate(noise, output, forecasts)
-    return noise
+    early = _early(forecasts, forecasts[0] if own is None else own)
+    changes = zip(noise.changes, early, strict=True)
+    return replace(noise, changes=tuple(replace(c, early=e) for c, e in changes))
 
 
 def _calibrate(noise: Noise, output: int, forecasts: Sequence[Forecast]) -> Noise:
@@ -145,10 +154,27 @@ def _calibrate(noise: Noise, output: int, forecasts: Sequence[Forecast]) -> Nois
     if type(noise.law) is Gaussian:  # a subclass has formulas of its own
         tails = replace(found.changes[output], df=FIRST_DF)
         found = _if_ahead(_most_likely(found, output, tails, forecasts), found, forecasts)
-    early = learnt.changes[output].factor ** (1 - forecasts[0].ahead)
-    change = found.changes[output]
-    factor = change.factor if found is noise else change.factor / early
-    return found.with_change(output, replace(change, factor=factor, early=early))
+    if found is noise:
+        return noise
+    change, part = found.changes[output], forecasts[0].ahead - 1
+    factor = change.factor * learnt.changes[output].factor ** part
+    return found.with_change(output, replace(change, factor=factor))
+
+
+def _early(forecasts: Sequence[Forecast], own: Forecast) -> list[float]:
+    """What the factor of each output is to be multiplied by for those who have more to learn.
+
+    Dispersions are those of experts with a fold less. The fit's own come from a fold more than the
+    forecasts' and are narrower by what is learnt from it: something between nothing and, without
+    noise, errors inverse to the number of rows. What experts of forecasts have learnt since theirs
+    is as much, what those of the fit have is the part `ahead` of it, and the difference is due.
+    The factor does not tell: it also makes good for responsibilities, which know the targets.
+    """
+    ahead, weights = forecasts[0].ahead, [forecast.weight.sum() for forecast in forecasts]
+    theirs = [forecast.mean_log_dispersion() for forecast in forecasts]
+    learnt = own.mean_log_dispersion() - np.average(theirs, axis=0, weights=weights)
+    most = np.log(2 * ahead / (1 + ahead))  # (F-2)/(F-1), as `still_ahead` has it
+    return np.exp((1 - ahead) * np.clip(learnt, most, 0.0)).tolist()
 
 
 def still_ahead(n_folds: int) -> float:

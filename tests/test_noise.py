@@ -37,6 +37,10 @@ def forecast(noise, variance, n_rows=4000, weight=None):
     return Forecast(target, weight, np.arange(n_rows), log_gate, mean, law)
 
 
+# Variances that mixtures claim, and of how many rows: their geometric mean is 1.
+PARTS = ((1.1, 300), (1 / 1.1, 300))
+
+
 def change_of(noise):
     """What is done to the only output."""
     (change,) = noise.changes
@@ -93,24 +97,31 @@ def test_it_is_the_most_likely_one():
 def test_what_is_learnt_late_is_less():
     told = [forecast(heavy, 4.0)]
     whole = change_of(calibrated(Gaussian(), told))
-    none = calibrated(Gaussian(), [replace(told[0], ahead=0.0)])
-    assert change_of(none.early()).factor == pytest.approx(whole.factor, rel=1e-12)
     assert whole.early == 1.0
-    learnt = whole.factor / change_of(none).factor
+    learnt = change_of(_most_likely(Noise(Gaussian(), (Change(),)), 0, Change(), told)).factor
     assert learnt == pytest.approx(0.5, rel=0.1)  # twice the variance of the noise was claimed
     late = calibrated(Gaussian(), [replace(told[0], ahead=still_ahead(5))])
     part = (1 / 4 - 1 / 5) / (1 / 3 - 1 / 4)  # of what is learnt between the parts of the rows
     assert change_of(late).factor == pytest.approx(whole.factor * learnt ** (part - 1))
 
 
-def test_noise_that_is_left_alone_was_wider_for_those_who_knew_less():
-    told = [replace(forecast(normal, 1.1, 40), ahead=0.6)]
-    change = change_of(calibrated(Gaussian(), told))
+@pytest.mark.parametrize(("own", "learnt"), [(0.9, 0.9), (0.2, 3 / 4), (1.3, 1.0)])
+def test_forecasts_are_wider_by_what_they_have_still_to_learn(own, learnt):
+    told = [replace(forecast(normal, variance, n), ahead=still_ahead(5)) for variance, n in PARTS]
+    late = forecast(normal, own)
+    change = change_of(calibrated(Gaussian(), told, late))
     assert change.factor == 1.0
     assert change.df is None
-    best = change_of(_most_likely(Noise(Gaussian(), (Change(),)), 0, Change(), told))
-    assert change.early == pytest.approx(best.factor**0.4)
-    assert change.early < 1.0
+    assert change.early == pytest.approx(learnt**0.4)  # at most as without noise: (1/4) / (1/3)
+    with_noise = calibrated(Gaussian(), told, late).early()
+    assert change_of(with_noise) == Change(factor=change.early)
+
+
+def test_dispersions_that_differ_by_row_are_compared_too():
+    told = replace(forecast(normal, 1.0, 500), ahead=still_ahead(5))
+    by_row = np.geomspace(0.5, 1.62, 500)[:, None, None, None] * np.ones((500, 2, 1, 1))
+    own = replace(told, law=by_row, log_gate=np.log([[1.0, 1e-300]]).repeat(500, axis=0))
+    assert change_of(calibrated(Gaussian(), [told], own)).early == pytest.approx(0.9**0.4, rel=1e-4)
 
 
 def test_outputs_are_calibrated_each_by_itself():
@@ -253,8 +264,8 @@ def test_conformal_levels_are_of_the_noise_that_witnesses_have(monkeypatch):
     )
     tree = DecisionTreeRegressor(max_depth=5)
     moe = MixtureOfExpertsRegressor(tree, calibrate="conformal", **QUICK).fit(X, HEAVY)
-    ((law, forecasts),) = told
-    kept = calibrated(law, forecasts)
+    ((law, forecasts, own),) = told
+    kept = calibrated(law, forecasts, own)
     assert change_of(kept).early != 1.0
     assert moe.dispersion_factor_ == change_of(kept).factor
     noise = kept.early()
