@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import reduce
 from typing import Any, ClassVar
 
 import numpy as np
@@ -18,6 +18,8 @@ from ._real import PositiveFamily
 NEGLIGIBLE = 37.0
 LEAST, MOST = 1e-3, 1e4
 N_STEPS = 32
+# Entries of a block of terms, which fits into the cache, and of a table of their constants.
+AT_ONCE, LONGEST_TABLE = 2**16, 10**6
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -126,13 +128,27 @@ def _log_series(slope: Array, shape: Array) -> Array:
 
     Terms rise to one peak and fall; those around it are summed, as many as the widest peak needs.
     """
-    peak = np.exp((slope - shape * np.log(shape)) / (1 + shape))
-    width = np.sqrt(2 * NEGLIGIBLE * np.maximum(peak, 1.0) / (1 + shape)) + 10
+    peak = np.maximum(np.exp((slope - shape * np.log(shape)) / (1 + shape)), 1.0)
+    width = np.sqrt(2 * NEGLIGIBLE * peak / (1 + shape)) + 10
     first = np.maximum(np.rint(peak - width), 1.0)
     n_terms = int(np.max(np.rint(peak + width) - first)) + 1
+    log_constant = _log_constants(first, n_terms, shape)
+    largest = np.rint(peak) * slope - log_constant(np.rint(peak))
+    total, n_at_once = np.zeros_like(slope), max(1, AT_ONCE // slope.size)
+    for begin in range(0, n_terms, n_at_once):
+        j = first + np.arange(begin, min(begin + n_at_once, n_terms)).reshape(-1, *[1] * first.ndim)
+        total += np.exp(j * slope - log_constant(j) - largest).sum(axis=0)
+    return largest + np.log(total)
 
-    def term(step: int) -> Array:
-        j = first + step
-        return j * slope - gammaln(j + 1) - gammaln(j * shape)
 
-    return reduce(np.logaddexp, map(term, range(n_terms)))
+def _log_constants(first: Array, n_terms: int, shape: Array) -> Callable[[Array], Array]:
+    """Maps numbers j, from `first` on, to log(j! Gamma(j shape)): a table, if they are not many."""
+
+    def at(j: Array) -> Array:
+        return gammaln(j + 1) + gammaln(j * shape)
+
+    start, end = first.min(), first.max() + n_terms
+    if end - start > LONGEST_TABLE:
+        return at
+    table = at(np.arange(start, end))
+    return lambda j: table[(j - start).astype(np.intp)]
