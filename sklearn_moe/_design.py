@@ -13,13 +13,11 @@ import numpy as np
 import scipy.sparse as sp
 from sklearn.base import BaseEstimator
 
-from ._numeric import Array, weighted_moments
+from ._numeric import SMALL, Array, weighted_moments
 from ._validation import column_names, is_frame
 from .logit import StandardisedRows
 
 MAX_CATEGORIES = 30
-# Entries below which a sparse table is cheaper as a dense one.
-SMALL = 2**17
 
 
 class TabularEncoder(BaseEstimator):

@@ -11,6 +11,8 @@ WEIGHT_GRID = 2.0**24
 # Elements in one block of rows: 256 kB.
 BLOCK_ELEMENTS = 2**15
 MANY_COLUMNS = 10
+# Entries up to which a sparse table is cheaper as a dense one.
+SMALL = 2**17
 
 
 def rows_of(table: NDArray, rows: slice | NDArray[np.intp]) -> NDArray:

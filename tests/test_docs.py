@@ -9,7 +9,6 @@ import doctest
 import inspect
 import os
 import re
-import resource
 import subprocess
 import sys
 from pathlib import Path
@@ -24,7 +23,6 @@ import sklearn_moe
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").rglob("*.md"))]
 GALLERY = sorted((ROOT / "docs" / "examples").glob("*.py"))
-MOST_SECONDS = 30
 FLAGS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 
 # Missing docstrings and summaries; parameters missing, unknown, out of order, untyped, undescribed;
@@ -85,14 +83,11 @@ def test_every_page_can_be_reached():
 
 @pytest.mark.parametrize("script", GALLERY, ids=relative)
 def test_gallery_runs(script, tmp_path):
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
     command = [sys.executable, "-W", "error", script, tmp_path / "picture.png"]
     settings = {**os.environ, "MPLBACKEND": "Agg"}
     done = subprocess.run(command, cwd=tmp_path, env=settings, capture_output=True, text=True)
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "picture.png").stat().st_size > 10_000
-    assert after.ru_utime - before.ru_utime < MOST_SECONDS
 
 
 def test_pictures_are_small():

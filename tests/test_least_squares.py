@@ -173,16 +173,25 @@ def test_anything_else_is_left_to_the_estimator(estimator):
 @pytest.mark.parametrize(
     "X",
     [
-        csr_array(np.eye(3)),
+        csr_array((2, 201)),
+        csr_array((2**17 + 1, 1)),
+        csr_array([[1.0, np.nan]]),
         np.array([[1.0, np.nan]]),
         np.array([["1", "2"]]),
         np.array([[1.0, "a"]], dtype=object),
         pd.DataFrame({"a": [1.0], "b": pd.Categorical(["x"])}),
     ],
-    ids=["sparse", "missing", "text", "object", "category"],
+    ids=["wide", "large", "sparse missing", "missing", "text", "object", "category"],
 )
 def test_tables_that_are_more_than_numbers_are_left_to_the_estimator(X):
     assert make_table(X, np.ones((X.shape[0], 1))) is None
+
+
+def test_small_sparse_tables_are_solved_as_dense_ones():
+    X = np.where(np.random.default_rng(0).random((50, 4)) < 0.5, 0, 1.0)
+    table, dense = (make_table(form, np.ones((50, 1))) for form in (csr_array(X), X))
+    np.testing.assert_array_equal(table.X, dense.X)
+    np.testing.assert_array_equal(table.x_center, dense.x_center)
 
 
 # Whole fits: with and without the short cut.

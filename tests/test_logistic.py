@@ -144,7 +144,7 @@ def test_others_are_not_taken_for_plain(estimator):
 def test_tables_that_do_not_suit(table):
     X, codes, _ = labelled(2)
     tables = {
-        "sparse": csr_array(X),
+        "sparse": csr_array((300, 500)),
         "missing": np.where(X > 6, np.nan, X),
         "text": pd.DataFrame({"a": ["x", "y"] * 150}),
         "wide": np.ones((300, 300)),

@@ -12,8 +12,10 @@ from sklearn.linear_model import LinearRegression, Ridge
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
 
-from .._numeric import Array
+from .._numeric import SMALL, Array
 
+# Columns of a sparse table beyond which scikit-learn's sparse solvers have less to do.
+MOST_COLUMNS = 200
 # The predictions of a solution that is kept without them.
 NOTHING = np.empty((0, 0, 0))
 
@@ -28,9 +30,14 @@ def without_scaler(estimator: Any) -> tuple[Any, bool]:
 
 
 def finite_numbers(X: Any) -> NDArray | None:
-    """The table as an array, not copied; None if there is more in it than finite dense numbers."""
+    """The table as an array, not copied unless it is sparse and small.
+
+    None if there is more in it than finite numbers, or they are too many to be made dense.
+    """
     if sp.issparse(X):
-        return None
+        if np.prod(X.shape) > SMALL or X.shape[1] > MOST_COLUMNS:
+            return None
+        X = X.toarray()
     numbers = np.asarray(X)
     if numbers.dtype.kind not in "fiub" or not np.isfinite(numbers).all():
         return None
