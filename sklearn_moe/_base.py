@@ -331,9 +331,9 @@ class BaseMixtureOfExperts(Queries, CallbackSupportMixin, MetaEstimatorMixin, Ba
             named.append(("shared_expert", self.shared_expert))
         return named
 
-    def _other_parts(self) -> list[Any]:
-        """Estimators beside experts and gate that see `X`."""
-        return []
+    def _other_parts(self) -> dict[str, Any]:
+        """Estimators beside experts and gate that see `X`, by parameter."""
+        return {}
 
     def get_metadata_routing(self) -> MetadataRouter:
         """Which metadata goes where; `sample_weight` is consumed here.
@@ -360,7 +360,7 @@ class BaseMixtureOfExperts(Queries, CallbackSupportMixin, MetaEstimatorMixin, Ba
             # Clones of one estimator are asked once: there may be many.
             experts = {id(expert): expert for _, expert in self._named_experts()}
             parts = [get_tags(expert) for expert in experts.values()]
-            others = [gates_to_try(self.gate)[0], *self._other_parts()]
+            others = [gates_to_try(self.gate)[0], *self._other_parts().values()]
             inputs = [part.input_tags for part in [*parts, *map(get_tags, others)]]
         except (TypeError, ValueError, AttributeError):
             return tags  # a parameter is not an estimator; fit says so
@@ -374,9 +374,11 @@ class BaseMixtureOfExperts(Queries, CallbackSupportMixin, MetaEstimatorMixin, Ba
         return tags
 
     def _sk_visual_block_(self) -> Any:
-        shown = self._named_experts(1 if self._grows else None)
-        names, experts = zip(*shown, strict=True)
-        shown_gate = gates_to_try(self.gate)[:1]
-        gate = VisualBlock("parallel", shown_gate, names=["gate"], dash_wrapped=False)
-        bank = VisualBlock("parallel", list(experts), names=list(names), dash_wrapped=False)
-        return VisualBlock("serial", [gate, bank], dash_wrapped=False)
+        experts = dict(self._named_experts(1 if self._grows else None))
+        rows = {"gate": gates_to_try(self.gate)[0]}, experts, self._other_parts()
+        blocks = [
+            VisualBlock("parallel", list(row.values()), names=list(row), dash_wrapped=False)
+            for row in rows
+            if row
+        ]
+        return VisualBlock("serial", blocks, dash_wrapped=False)

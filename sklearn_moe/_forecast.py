@@ -225,8 +225,9 @@ class Forecasts(BaseMixtureOfExperts):
             )
         return make_template("dispersion_estimator", self.dispersion_estimator, seed, {})
 
-    def _other_parts(self) -> list[Any]:
-        return [] if self.dispersion_estimator is None else [self.dispersion_estimator]
+    def _other_parts(self) -> dict[str, Any]:
+        given = self.dispersion_estimator
+        return {} if given is None else {"dispersion_estimator": given}
 
     def _laws_at(self, X: Any) -> tuple[Routing, Array, Array]:
         routing, mean = self._parts_at(X)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from sklearn import config_context
 from sklearn.base import clone
-from sklearn.linear_model import LogisticRegression, Ridge
+from sklearn.linear_model import LinearRegression, LogisticRegression, Ridge
 from sklearn.model_selection import (
     GridSearchCV,
     GroupKFold,
@@ -113,8 +113,8 @@ def test_frames_of_a_pipeline_reach_the_mixture():
     np.testing.assert_allclose(pipe.predict(X), make_pipeline(*pipe).fit(X, Y).predict(X))
 
 
-def test_diagram_shows_gate_and_experts():
-    moe = regressor(PAIR, gate=LogisticRegression())
+def test_diagram_shows_all_parts():
+    moe = regressor(PAIR, gate=LogisticRegression(), dispersion_estimator=LinearRegression())
     for state in (moe, clone(moe).fit(X, Y)):
         html = estimator_html_repr(state)
         for part in (
@@ -124,6 +124,8 @@ def test_diagram_shows_gate_and_experts():
             "Ridge",
             "DecisionTreeRegressor",
             "LogisticRegression",
+            "dispersion_estimator",
+            "LinearRegression",
         ):
             assert part in html
 

@@ -240,6 +240,7 @@ def test_targets_that_are_not_of_the_law_are_refused(family, bad, message):
         (lambda: StudentT(df=np.inf), "at most 1000000"),
         (lambda: Binomial(n_trials=0), "n_trials=0 must be a whole number"),
         (lambda: Binomial(n_trials=2.5), "n_trials=2.5"),
+        (lambda: Binomial(n_trials=True), "n_trials=True"),
         (lambda: Tweedie(power=2.0), "power=2.0 must be above 1 and below 2.*gamma"),
         (lambda: LogNormal(expert_says="mode"), "expert_says='mode'.*median"),
     ],

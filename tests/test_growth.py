@@ -165,7 +165,7 @@ def test_features_go_with_it(params):
     [
         (DecisionTreeRegressor(max_depth=3), {}),
         (KNeighborsRegressor(), {}),
-        (RandomForestRegressor(30), {"cv": "oob"}),
+        (RandomForestRegressor(22), {"cv": "oob"}),
         (make_pipeline(StandardScaler(), Ridge()), {}),
     ],
 )
@@ -200,7 +200,7 @@ def test_labels_and_frames():
     labels = np.where(rng.random(300) < 1 / (1 + np.exp(-logit)), "yes", "no")
     frame = pd.DataFrame({"side": pd.Categorical(side), "x": x})
     columns = make_pipeline(_Codes(), LogisticRegression())
-    moe = MixtureOfExpertsClassifier(columns, "auto", max_iter=4, n_init=1, random_state=0)
+    moe = MixtureOfExpertsClassifier(columns, "auto", cv=3, max_iter=3, n_init=1, random_state=0)
     moe.fit(frame, labels)
     assert moe.n_experts_ >= 2
     assert moe.gain_ > 5 * moe.gain_stderr_

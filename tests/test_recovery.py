@@ -7,7 +7,7 @@ from sklearn.metrics import r2_score, root_mean_squared_error
 
 from sklearn_moe import MixtureOfExpertsRegressor
 
-FOREST = RandomForestRegressor(15, min_samples_leaf=3, random_state=0)
+FOREST = RandomForestRegressor(8, min_samples_leaf=3, random_state=0)
 
 
 def sign_table(n_samples, seed):

@@ -35,7 +35,8 @@ class Binomial(CountFamily):
     n_trials: int = 1
 
     def __post_init__(self) -> None:
-        if not isinstance(self.n_trials, Integral) or self.n_trials < 1:
+        is_number = isinstance(self.n_trials, Integral) and not isinstance(self.n_trials, bool)
+        if not is_number or self.n_trials < 1:
             raise ValueError(
                 f"n_trials={self.n_trials!r} must be a whole number, at least 1: how many trials "
                 "each row had."
