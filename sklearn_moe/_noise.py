@@ -52,10 +52,9 @@ class Forecast:
     ahead: float = 1.0
 
     def mean_log_dispersion(self) -> Array:
-        """Mean logarithm (q,) of the dispersions that the gate expects."""
-        log_dispersion = np.log(self.law[..., 0])
-        expected = (np.exp(self.log_gate)[..., None] * log_dispersion).sum(axis=1)
-        return weighted_mean(expected, self.weight)
+        """Mean logarithm (q,) of what the gate expects the dispersion of a row to be."""
+        expected = (np.exp(self.log_gate)[..., None] * self.law[..., 0]).sum(axis=1)
+        return weighted_mean(np.log(expected), self.weight)
 
     def log_density(self, noise: Noise) -> Array:
         """Log density (m,) of the targets under calibrated noise."""
@@ -165,16 +164,17 @@ def _early(forecasts: Sequence[Forecast], own: Forecast) -> list[float]:
     """What the factor of each output is to be multiplied by for those who have more to learn.
 
     Dispersions are those of experts with a fold less. The fit's own come from a fold more than the
-    forecasts' and are narrower by what is learnt from it: something between nothing and, without
-    noise, errors inverse to the number of rows. What experts of forecasts have learnt since theirs
-    is as much, what those of the fit have is the part `ahead` of it, and the difference is due.
-    The factor does not tell: it also makes good for responsibilities, which know the targets.
+    forecasts' and are narrower by what is learnt from it: at most, without noise, as errors inverse
+    to the number of rows are, and luck can make as much of either sign. What experts of forecasts
+    have learnt since theirs is as much, what those of the fit have is the part `ahead` of it, and
+    the difference is due. The factor does not tell: it also makes good for responsibilities, which
+    know the targets.
     """
     ahead, weights = forecasts[0].ahead, [forecast.weight.sum() for forecast in forecasts]
     theirs = [forecast.mean_log_dispersion() for forecast in forecasts]
     learnt = own.mean_log_dispersion() - np.average(theirs, axis=0, weights=weights)
     most = np.log(2 * ahead / (1 + ahead))  # (F-2)/(F-1), as `still_ahead` has it
-    return np.exp((1 - ahead) * np.clip(learnt, most, 0.0)).tolist()
+    return np.exp((1 - ahead) * np.clip(learnt, most, -most)).tolist()
 
 
 def still_ahead(n_folds: int) -> float:
