@@ -21,6 +21,7 @@ from sklearn_moe.families import (
     PositiveFamily,
     StudentT,
     Tweedie,
+    _tweedie,
 )
 from sklearn_moe.predictive import MixtureDistribution
 
@@ -101,6 +102,17 @@ def test_tweedie_is_a_poisson_number_of_gammas():
     amount = rng.gamma(np.maximum(number, 1), 0.8 * 0.5 * law.mean() ** 0.5) * (number > 0)
     below = (amount <= 1.5).mean(axis=0)
     np.testing.assert_allclose(law.cdf(np.full(3, 1.5)), below, atol=0.01)
+
+
+def test_tweedie_series_may_come_in_any_blocks(monkeypatch):
+    y, mean = np.geomspace(0.01, 50, 40)[:, None], np.array([0.5, 4.0])
+    whole = Tweedie(power=1.3).log_density(y, mean, np.array([0.1, 2.0]))
+    monkeypatch.setattr(_tweedie, "AT_ONCE", 200)
+    blocks = Tweedie(power=1.3).log_density(y, mean, np.array([0.1, 2.0]))
+    np.testing.assert_allclose(blocks, whole, rtol=1e-12)
+    monkeypatch.setattr(_tweedie, "LONGEST_TABLE", 0)
+    untabled = Tweedie(power=1.3).log_density(y, mean, np.array([0.1, 2.0]))
+    np.testing.assert_allclose(untabled, whole, rtol=1e-12)
 
 
 def test_tweedie_of_tiny_dispersion_is_nearly_normal():
