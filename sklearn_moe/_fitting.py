@@ -133,7 +133,9 @@ def run_fit(training: Training, recipe: Recipe, starts: list[Start], wishes: Wis
             recipe, model, heat = yield from _heats(training, recipe, starts, baseline, wishes)
         if is_needed and recipe.family is not law:  # the rival has the law that is kept
             baseline = yield from fit_baseline(recipe, data, training.splits)
-        first = yield from _first_stage(recipe, model, heat, wishes)
+        bounds, run = heat.bounds, _first_run(recipe, model, heat, wishes)
+        del heat  # its responsibilities are as large as the table
+        first = yield from run
         walk = Walk(baseline, data, [first])
         kept: Stage | None = first
         if wishes.recipes is not None:
@@ -148,7 +150,7 @@ def run_fit(training: Training, recipe: Recipe, starts: list[Start], wishes: Wis
             recipe, last = kept.recipe, (yield from _all_experts(kept))
     forecasts = _forecasts(None if alone else kept, last[1])
     noised = _with_noise(recipe.family, last, forecasts)
-    fit = Fit(training, recipe, heat.bounds, result, *noised, judgement, walk, alone, grows)
+    fit = Fit(training, recipe, bounds, result, *noised, judgement, walk, alone, grows)
     wishes.reporter.noise([(change.factor, change.df) for change in fit.noise.changes])
     wishes.reporter.end(result)
     return fit
@@ -185,13 +187,12 @@ def _judgement(baseline: Baseline, kept: Stage | None, data: Data) -> Verdict:
     return judge(baseline, kept.result, kept.said, data)
 
 
-def _first_stage(recipe: Recipe, model: MixtureModel, heat: Race, wishes: Wishes) -> Plan[Stage]:
+def _first_run(recipe: Recipe, model: MixtureModel, heat: Race, wishes: Wishes) -> Plan[Stage]:
     """EM from the winning start, led by witnesses if it is to be judged."""
-    rule, data = wishes.rule, model.data
     splits = model.splits if wishes.verdict else None
-    witnesses = call_witnesses(recipe, data, splits, heat.start)
-    parts = recipe, model, heat.resp, witnesses, rule, wishes.reporter
-    return (yield from run_witnessed(*parts, ahead=heat.winner))
+    witnesses = call_witnesses(recipe, model.data, splits, heat.start)
+    rule, hear = wishes.rule, wishes.reporter
+    return run_witnessed(recipe, model, heat.resp, witnesses, rule, hear, ahead=heat.winner)
 
 
 def _of_number(wishes: Wishes, recipe: Recipe, n_experts: int) -> Recipe:

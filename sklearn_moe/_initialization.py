@@ -119,12 +119,13 @@ def race(
     """
     made = yield [(start.responsibilities, (recipe, model.data, surprise)) for start in starts]
     first = dict(zip(starts, made, strict=True))
-    runs: Runs = {start: EMResult(model.expect(resp)) for start, resp in first.items()}
-    runs = yield from _run_all(model, runs, replace(rule, max_iter=1))
+    begun: Runs = {start: EMResult(model.expect(resp)) for start, resp in first.items()}
+    runs = yield from _run_all(model, begun, replace(rule, max_iter=1))
     leaders = sorted(_sound(runs), key=lambda start: -runs[start].lower_bound)
     short = replace(rule, max_iter=min(RACE_LENGTH, rule.max_iter))
-    ahead = {start: runs[start] for start in leaders[: (len(starts) + 1) // 2]}
+    ahead = {start: runs.pop(start) for start in leaders[: (len(starts) + 1) // 2]}
     runs |= yield from _run_all(model, ahead, short)
+    runs = {start: runs[start] for start in starts}
     for start, run in runs.items():
         hear = on_failure if isinstance(run, ExpertError) else on_start
         hear(start_name(start), run)
@@ -135,9 +136,16 @@ def race(
 
 
 def _run_all(model: MixtureModel, begun: Runs, rule: EMRule) -> Plan[Runs]:
-    """EM from what each start has begun with, all in step."""
-    runs = (attempt(run_em(model, at, rule), ExpertError) for at in begun.values())
-    return dict(zip(begun, (yield from together(*runs)), strict=True))
+    """EM from what each start has begun with, all in step.
+
+    What they have `begun` with is as large as the table, and is taken out of there.
+    """
+    starts, runs = (
+        list(begun),
+        [attempt(run_em(model, at, rule), ExpertError) for at in begun.values()],
+    )
+    begun.clear()
+    return dict(zip(starts, (yield from together(*runs)), strict=True))
 
 
 def _sound(runs: Runs) -> dict[Start, EMResult]:

@@ -259,6 +259,7 @@ class MixtureModel:
         experts = yield from self._finish_experts(state)
         weights = self._weights(state.basis)[0]
         gate, mass = self._finish_gate(state, weights), weights.sum(axis=0)
+        del weights
         routing = self._route(log_gate_of(gate, self.data.X))
         usage = usage_of(routing, len(experts), self.data.sample_weight, self.top_k)
         spreads = None

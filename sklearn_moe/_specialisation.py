@@ -44,11 +44,13 @@ class Specialisation:
         """Responsibilities (n, K) for the experts' fits, without those that are small.
 
         Where rows are dropped, the rest is rounded to a grid on which sums are exact: trees break
-        ties by the last digit, and rounding noise must not decide how they grow.
+        ties by the last digit, and rounding noise must not decide how they grow. Where only what is
+        negligible goes, it goes from `resp` itself, and there is no second array.
         """
         coarse = self.thresholds >= ON_GRID
         if not coarse.any():
-            return np.where(resp < self.thresholds, 0.0, resp)
+            resp[resp < self.thresholds] = 0.0
+            return resp
         rounded = _rounded(resp)
         rounded[rounded < self.thresholds] = 0.0
         if coarse.all():

@@ -49,6 +49,9 @@ __all__ = [
     "threadpool_controller",
 ]
 
+# What rounding may leave of a sum that is to be one.
+SUMS_TO_ONE = 1e-12
+
 BaseComposition = _BaseComposition
 BaseScorer = _BaseScorer
 VisualBlock = _VisualBlock
@@ -174,7 +177,7 @@ def check_responsibilities(resp: Any, n_samples: int, n_experts: int) -> Array:
         raise ValueError(
             "init must hold responsibilities: no negative entry and a positive sum in each row."
         )
-    return resp / totals
+    return resp if np.allclose(totals, 1.0, rtol=0, atol=SUMS_TO_ONE) else resp / totals
 
 
 def check_experts(estimator: Any) -> None:

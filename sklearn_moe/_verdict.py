@@ -120,6 +120,7 @@ def run_witnessed(
     try:
         called = yield from witnesses
         if called:
+            ahead = None  # its arrays are as large as the table
             led, patient = WitnessedModel(model, called), replace(rule, patience=PATIENCE)
             stage_of = partial(_led_stage, recipe, led)
             return (yield from _run(led, model.expect(resp), patient, stage_of, reporter))
@@ -127,7 +128,9 @@ def run_witnessed(
         # The fit itself is sound; only a witness, who works on fewer rows, has failed.
         trouble = f"No verdict: {error}"
     stage_of = partial(Stage, recipe, model, trouble=trouble)
-    return (yield from _run(model, ahead or model.expect(resp), rule, stage_of, reporter))
+    run = _run(model, ahead or model.expect(resp), rule, stage_of, reporter)
+    del resp, ahead  # as large as the table
+    return (yield from run)
 
 
 def _run(

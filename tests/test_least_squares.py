@@ -294,6 +294,7 @@ def test_one_product_says_what_each_expert_says(estimator, n_outputs):
     said = predict_plain(experts, X)
     assert said is not None
     np.testing.assert_allclose(said, expected, rtol=1e-12, atol=1e-12)
+    np.testing.assert_array_equal(predict_plain(experts, csr_array(X)), said)
     np.testing.assert_array_equal(predict_bank(experts, X, None), said)
 
 
@@ -302,7 +303,7 @@ def test_experts_are_asked_where_a_product_will_not_do(n_outputs):
     experts, X = fitted_experts(Ridge(0.5), n_outputs)
     holed, huge = X.copy(), X.copy()
     holed[0, 0], huge[:2, 0] = np.nan, 1e308
-    for other in (holed, X.astype(np.float32), X[:, :1], csr_array(X)):
+    for other in (holed, X.astype(np.float32), X[:, :1], csr_array((300, 500))):
         assert predict_plain(experts, other) is None
     experts[0].coef_ = experts[0].coef_ * 1e3
     with np.errstate(over="ignore", invalid="ignore"):
