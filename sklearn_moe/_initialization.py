@@ -140,10 +140,8 @@ def _run_all(model: MixtureModel, begun: Runs, rule: EMRule) -> Plan[Runs]:
 
     What they have `begun` with is as large as the table, and is taken out of there.
     """
-    starts, runs = (
-        list(begun),
-        [attempt(run_em(model, at, rule), ExpertError) for at in begun.values()],
-    )
+    starts = list(begun)
+    runs = [attempt(run_em(model, at, rule), ExpertError) for at in begun.values()]
     begun.clear()
     return dict(zip(starts, (yield from together(*runs)), strict=True))
 

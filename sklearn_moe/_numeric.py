@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -18,6 +20,13 @@ SMALL = 2**17
 def rows_of(table: NDArray, rows: slice | NDArray[np.intp]) -> NDArray:
     """Rows of an array: a view for a slice; else a copy, four times as fast as by indexing."""
     return table[rows] if isinstance(rows, slice) else np.take(table, rows, axis=0)
+
+
+def row_blocks(n_samples: int, width: int) -> Iterator[slice]:
+    """Slices of rows so short that a table of `width` columns stays in a core's cache."""
+    size = max(64, BLOCK_ELEMENTS // max(width, 1))
+    for first in range(0, n_samples, size):
+        yield slice(first, min(first + size, n_samples))
 
 
 def experts_first(n_samples: int, *shape: int) -> Array:
@@ -58,9 +67,9 @@ def log_normalize(log_joint: Array, overwrite: bool = False) -> tuple[Array, Arr
     """
     highest = row_max(log_joint)
     shifted = np.subtract(log_joint, highest[:, None], out=log_joint if overwrite else None)
-    log_total, size = np.empty(len(highest)), max(64, BLOCK_ELEMENTS // log_joint.shape[1])
-    for first in range(0, len(highest), size):
-        log_total[first : first + size] = row_sum(np.exp(shifted[first : first + size]))
+    log_total = np.empty(len(highest))
+    for rows in row_blocks(*log_joint.shape):
+        log_total[rows] = row_sum(np.exp(shifted[rows]))
     np.log(log_total, out=log_total)
     shifted -= log_total[:, None]
     return shifted, highest + log_total
@@ -71,12 +80,10 @@ def weighted_grams(Z: Array, weights: Array) -> Array:
 
     Block by block, so that the rows stay in a core's cache while all weights use them.
     """
-    n_samples, width = Z.shape
-    grams = np.zeros((len(weights), width, width))
-    size = max(64, BLOCK_ELEMENTS // max(width, 1))
-    for first in range(0, n_samples, size):
-        block = Z[first : first + size]
-        for gram, weight in zip(grams, weights[:, first : first + size], strict=True):
+    grams = np.zeros((len(weights), Z.shape[1], Z.shape[1]))
+    for rows in row_blocks(*Z.shape):
+        block = Z[rows]
+        for gram, weight in zip(grams, weights[:, rows], strict=True):
             gram += (block * weight[:, None]).T @ block
     return grams
 

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ._numeric import BLOCK_ELEMENTS, Array, log_normalize
+from ._numeric import Array, log_normalize, row_blocks
 
 # The log of a probability that is exactly zero, yet can be normalised if all of a row are.
 ABSENT = -800.0
@@ -102,10 +102,9 @@ def _largest(values: Array, count: int) -> NDArray[np.intp]:
     as a partition.
     """
     found = np.empty((len(values), count), dtype=np.intp)
-    size = max(64, BLOCK_ELEMENTS // values.shape[1])
-    for first in range(0, len(values), size):
-        left = np.array(values[first : first + size], order="C")
-        rows, places = np.arange(len(left)), found[first : first + size]
+    for block in row_blocks(*values.shape):
+        left = np.array(values[block], order="C")
+        rows, places = np.arange(len(left)), found[block]
         for i in range(count):
             places[:, i] = left.argmax(axis=1)
             left[rows, places[:, i]] = -np.inf

@@ -9,7 +9,7 @@ import numpy as np
 from scipy import stats
 from scipy.special import ndtr, ndtri
 
-from .._numeric import BLOCK_ELEMENTS, Array
+from .._numeric import Array, row_blocks
 from ._real import RealFamily
 
 
@@ -54,9 +54,8 @@ class Gaussian(RealFamily):
 
     def fit_output(self, y: Array, mean: Array, weights: Array) -> tuple[Array, ...]:
         """Weighted mean squared residual (K,)."""
-        sums, size = np.zeros(mean.shape[1]), max(64, BLOCK_ELEMENTS // mean.shape[1])
-        for first in range(0, len(mean), size):
-            rows = slice(first, first + size)
+        sums = np.zeros(mean.shape[1])
+        for rows in row_blocks(*mean.shape):
             residual = mean[rows] - y[rows]
             sums += np.einsum("nk,nk,nk->k", weights[rows], residual, residual)
         return (np.maximum(sums / weights.sum(axis=0), self.floor),)

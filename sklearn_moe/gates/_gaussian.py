@@ -17,7 +17,7 @@ from .._numeric import (
     weighted_moments,
 )
 from .._validation import Interval, StrOptions, check_is_fitted
-from ..logit import row_blocks
+from ..logit import blocks_of
 from ._base import Gate
 from ._encoded import EncodedGate
 from ._table import GateTable
@@ -207,7 +207,7 @@ class GaussianGate(EncodedGate):
     def _log_joint(self, Z: Any) -> Array:
         """Log of mixing proportion times density (n, K) of encoded rows."""
         joint = experts_first(Z.shape[0], self.n_experts_)
-        for rows in row_blocks(Z, 1):
+        for rows in blocks_of(Z, 1):
             block = np.clip(_dense(Z[rows])[:, self.used_], -FARTHEST, FARTHEST)
             for mean, factor, column in zip(self.means_, self._factors, joint.T, strict=True):
                 apart = block - mean

@@ -12,7 +12,7 @@ from sklearn.utils import check_random_state
 
 from .._numeric import Array, log_softmax
 from .._validation import Interval
-from ..logit import design_sums, row_blocks, scores_of, softmax_columns
+from ..logit import blocks_of, design_sums, scores_of, softmax_columns
 from ._base import Gate
 from ._encoded import SearchingGate
 from ._table import GateTable
@@ -164,7 +164,7 @@ class MLPGate(SearchingGate):
         """
         hidden, scores = self._layers()
         said = np.empty((len(scores), Z.shape[0]))
-        for rows in row_blocks(Z, len(hidden)):
+        for rows in blocks_of(Z, len(hidden)):
             said[:, rows] = scores_of(np.tanh(scores_of(Z[rows], hidden)).T, scores)
         return log_softmax(said.T)
 
@@ -198,7 +198,7 @@ class SoftNetwork:
     def evaluate(self, hidden: Array, scores: Array) -> tuple[float, Array, Array]:
         """Objective and its gradient along both layers, in one pass over the rows."""
         loss, slopes = 0.0, [np.zeros(shape) for shape in self.shapes]
-        for rows in row_blocks(self.Z, self.hidden_units):
+        for rows in blocks_of(self.Z, self.hidden_units):
             Z, target = self.Z[rows], self.targets[:, rows]
             total = target.sum(axis=0)
             units = scores_of(Z, hidden)

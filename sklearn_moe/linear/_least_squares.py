@@ -17,10 +17,10 @@ from numpy.typing import NDArray
 from sklearn.linear_model import LinearRegression, Ridge
 
 from .._numeric import (
-    BLOCK_ELEMENTS,
     Array,
     columns_of,
     experts_first,
+    row_blocks,
     rows_of,
     sums_of_others,
     weighted_grams,
@@ -92,16 +92,16 @@ class OutputTable:
     def width(self) -> int:
         return 1 + self.n_features + self.y.shape[1]
 
-    def blocks(self, rows: Rows) -> Iterator[tuple[Rows, Array]]:
-        """The rows in pieces, each with its intercept, features and outputs (B, 1 + p + q).
+    def blocks(self, rows: Rows | None) -> Iterator[tuple[Rows | slice, Array]]:
+        """The rows (all, if None) in pieces, each with its intercept, features and outputs.
 
-        Each block is written over the last.
+        Each block (B, 1 + p + q) is written over the last.
         """
-        size = max(64, BLOCK_ELEMENTS // self.width)
-        room = np.ones((min(size, len(rows)), self.width))
-        for first in range(0, len(rows), size):
-            piece = rows[first : first + size]
-            block = room[: len(piece)]
+        places = list(row_blocks(len(self.y) if rows is None else len(rows), self.width))
+        room = np.ones((max((place.stop - place.start for place in places), default=0), self.width))
+        for place in places:
+            piece = place if rows is None else rows[place]
+            block = room[: place.stop - place.start]
             features, outputs = block[:, 1 : 1 + self.n_features], block[:, 1 + self.n_features :]
             np.subtract(rows_of(self.X, piece), self.x_center, out=features)
             np.subtract(rows_of(self.y, piece), self.y_center, out=outputs)
@@ -173,7 +173,7 @@ def solve_left_out(
     Each fold is predicted from all other rows; without folds, all rows from all rows. Where a
     system was not solved, its coefficients and predictions are not to be used.
     """
-    parts = [np.arange(len(weights))] if folds is None else folds
+    parts: Sequence[Rows | None] = [None] if folds is None else folds
     grams = np.stack([_weighted_grams(table, weights, rows) for rows in parts])
     if folds is not None:
         grams = np.concatenate([sums_of_others(grams), grams.sum(axis=0)[None]])
@@ -194,18 +194,17 @@ def solve_one_out(
     Rows of equal `rank` are copies, and left out together. A row has leverage h, so without it the
     residual is that of all rows over 1 - h; where nothing is left of that, it is not solved.
     """
-    rows = np.arange(len(weights))
-    grams = _weighted_grams(table, weights, rows)[None]
+    grams = _weighted_grams(table, weights, None)[None]
     systems = _normal_equations(problems, grams, table.n_features)
     coef = systems.solve()
     left = 1.0 - _total_of_copies(weights, rank) * _leverages(table, systems)
     enough = (left >= SMALLEST_PIVOT).all(axis=0)
-    residual = table.y[:, None] - _predict_parts(table, coef, [rows])
+    residual = table.y[:, None] - _predict_parts(table, coef, [None])
     mean = table.y[:, None] - residual / np.where(enough, left, 1.0)[..., None]
     return LeastSquaresSolution(table, coef, mean, systems.solvable & enough)
 
 
-def _predict_parts(table: OutputTable, coef: Array, parts: Sequence[Rows]) -> Array:
+def _predict_parts(table: OutputTable, coef: Array, parts: Sequence[Rows | None]) -> Array:
     """Predictions (n, K, q): those of each part of the rows under its own coefficients."""
     mean = experts_first(len(table.y), coef.shape[1], coef.shape[3])
     for part_coef, rows in zip(coef, parts, strict=True):
@@ -219,7 +218,7 @@ def _leverages(table: OutputTable, systems: NormalEquations) -> Array:
     """Leverages (n, K) of rows of weight one."""
     root = np.linalg.inv(np.linalg.cholesky(systems.matrix[0])) * systems.scale[0, :, None]
     leverages = np.empty((len(table.y), len(root)))
-    for piece, block in table.blocks(np.arange(len(table.y))):
+    for piece, block in table.blocks(None):
         for k, (center, total) in enumerate(zip(systems.means[0], systems.total[0], strict=True)):
             around = (block - center)[:, 1 : 1 + table.n_features] @ root[k].T
             leverages[piece, k] = 1.0 / total + np.einsum("np,np->n", around, around)
@@ -238,7 +237,7 @@ def _predict(design: Array, coef: Array) -> Array:
     return (design @ stacked).reshape(len(design), n_problems, n_outputs)
 
 
-def _weighted_grams(table: OutputTable, weights: Array, rows: Rows) -> Array:
+def _weighted_grams(table: OutputTable, weights: Array, rows: Rows | None) -> Array:
     """Gram matrices (K, 1 + p + q, 1 + p + q) of the rows under each column of `weights`."""
     grams = np.zeros((weights.shape[1], table.width, table.width))
     columns = np.ascontiguousarray(weights.T)

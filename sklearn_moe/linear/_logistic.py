@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 
-from .._numeric import BLOCK_ELEMENTS, Array, columns_of, rows_of, sums_of_others
+from .._numeric import Array, columns_of, row_blocks, rows_of, sums_of_others
 from ..logit import (
     FIRST_STEPS,
     NEWTON_LIMIT,
@@ -230,10 +230,8 @@ def _variances(table: LabelledTable, weights: Array, folds: Sequence[Rows] | Non
 def _moments(table: LabelledTable, weights: Array, rows: Rows | None) -> Array:
     """Weighted sums of ones, values and squares (3, K, p) of some rows (all, if None)."""
     sums = np.zeros((3, weights.shape[1], table.shape[1]))
-    size = max(64, BLOCK_ELEMENTS // table.shape[1])
-    for first in range(0, table.shape[0] if rows is None else len(rows), size):
-        piece: Any = slice(first, first + size)
-        piece = piece if rows is None else rows[piece]
+    for place in row_blocks(table.shape[0] if rows is None else len(rows), table.shape[1]):
+        piece = place if rows is None else rows[place]
         Z, weight = table[piece], rows_of(weights, piece).T
         sums[0] += weight.sum(axis=1)[:, None]
         sums[1] += weight @ Z

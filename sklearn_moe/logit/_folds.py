@@ -13,11 +13,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import scipy.sparse as sp
 
-from .._numeric import BLOCK_ELEMENTS, Array, rows_of
+from .._numeric import Array, rows_of
 from ._curvature import make_curvature
-from ._problem import design_sums, scores_of, softmax_columns, sum_zero_basis
+from ._problem import blocks_of, design_sums, scores_of, softmax_columns, sum_zero_basis
 
 # Steps from nothing. From where the last iteration of EM was, one will do.
 FIRST_STEPS = 30
@@ -62,15 +61,10 @@ class FoldedLogits:
 
     def _blocks(self, n_columns: int) -> Iterator[tuple[int, Any, Any]]:
         """Fold, rows and design of blocks that stay in a core's cache, each of one fold."""
-        n_samples, width = self.design.shape
-        size = max(64, BLOCK_ELEMENTS // max(width, n_columns))
-        if sp.issparse(self.design):
-            size = n_samples
         plain = isinstance(self.design, np.ndarray)
         for fold, own in enumerate(self.folds or [None]):
-            n_rows = n_samples if own is None else len(own)
-            for first in range(0, n_rows, size):
-                place = slice(first, min(first + size, n_rows))
+            n_rows = self.design.shape[0] if own is None else len(own)
+            for place in blocks_of(self.design, n_columns, n_rows):
                 rows = place if own is None else own[place]
                 yield fold, rows, rows_of(self.design, rows) if plain else self.design[rows]
 

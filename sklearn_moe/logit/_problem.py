@@ -19,7 +19,7 @@ import scipy.optimize
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from .._numeric import BLOCK_ELEMENTS, Array, row_sum, weighted_grams
+from .._numeric import Array, row_blocks, row_sum, weighted_grams
 from ._standardised import StandardisedRows
 
 NEWTON_LIMIT = 250
@@ -53,7 +53,7 @@ class SoftLogit:
         """Objective, gradient (K - 1, d + 1) and gate probabilities (n, K) at `theta`."""
         loss, gradient = 0.0, np.zeros((self.targets.shape[1], theta.shape[1]))
         proba = np.empty(self.targets.shape, order="F")
-        for rows in row_blocks(self.Z, self.targets.shape[1]):
+        for rows in blocks_of(self.Z, self.targets.shape[1]):
             Z, target, total = self.Z[rows], self.targets[rows].T, self.total[rows]
             scores, share, log_sum = softmax_columns(scores_of(Z, self.basis @ theta))
             loss += float(total @ log_sum) - float(np.vdot(target, scores))
@@ -66,22 +66,22 @@ class SoftLogit:
     def hessian(self, proba: Array) -> Array:
         """Exact Hessian, a square matrix over the flattened coefficients."""
         grams: Any = 0.0
-        for rows in row_blocks(self.Z, proba.shape[1] ** 2):
+        for rows in blocks_of(self.Z, proba.shape[1] ** 2):
             grams += pair_grams(self.Z[rows], proba[rows].T, self.total[rows])
         ridge = np.full(self.shape[1], self.alpha)
         ridge[-1] = 0.0
         return assemble_hessian(grams, self.targets.shape[1], ridge)
 
 
-def row_blocks(Z: Any, n_columns: int) -> Iterator[slice]:
-    """Slices of rows of `Z` for which a table of `n_columns` stays in a core's cache.
+def blocks_of(Z: Any, n_columns: int, n_rows: int | None = None) -> Iterator[slice]:
+    """Slices of rows of `Z`, or of `n_rows` of them, so short that `n_columns` stay in a cache too.
 
     Sparse rows are costly to cut, and come in one piece.
     """
-    n_samples, width = Z.shape
-    size = max(1, n_samples) if sp.issparse(Z) else max(64, BLOCK_ELEMENTS // max(width, n_columns))
-    for first in range(0, n_samples, size):
-        yield slice(first, first + size)
+    n_rows = Z.shape[0] if n_rows is None else n_rows
+    if sp.issparse(Z):
+        return iter([slice(0, n_rows)])
+    return row_blocks(n_rows, max(Z.shape[1], n_columns))
 
 
 def scores_of(Z: Any, weights: Array) -> Array:

@@ -7,7 +7,7 @@ from scipy.spatial.distance import cdist
 
 from .._folds import Rows
 from .._numeric import Array, soften
-from ..logit import row_blocks
+from ..logit import blocks_of
 from ._base import StartContext, cluster
 
 N_ANCHORS = 200
@@ -59,5 +59,5 @@ def _neighbours(Z: Array, anchors: Rows, rows: Rows, size: int) -> Rows:
 def _nearest_anchor(Z: Array, anchors: Array) -> Rows:
     """Position of the nearest anchor of each row, without the (n, m) table of distances."""
     lengths = (anchors**2).sum(axis=1)
-    blocks = [Z[rows] for rows in row_blocks(Z, len(anchors))]
+    blocks = [Z[rows] for rows in blocks_of(Z, len(anchors))]
     return np.concatenate([np.argmin(lengths - 2.0 * Z @ anchors.T, axis=1) for Z in blocks])
