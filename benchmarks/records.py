@@ -48,6 +48,8 @@ def machine_facts(options: Mapping[str, Any]) -> dict[str, Any]:
 def write_facts(output: Path, facts: Mapping[str, Any]) -> None:
     """Add the facts of a run to the JSON file beside `output`."""
     path = output.with_suffix(".json")
+    if path == output:
+        raise ValueError(f"--output {output} is where the facts go. Choose a .csv for the rows.")
     runs = json.loads(path.read_text()) if path.exists() else []
     path.write_text(json.dumps([*runs, facts], indent=2) + "\n")
 

@@ -140,3 +140,11 @@ def test_temperature_compares_on_the_same_rows(tmp_path):
     np.testing.assert_allclose(rows["gain"], rows["plain"] - rows["tempered"], atol=2e-5)
     assert rows["expert"].tolist() == ["tree", "bayes"]
     assert "clearly, worse" in done.stdout
+
+
+def test_rows_do_not_go_where_the_facts_go(tmp_path):
+    from benchmarks.records import write_facts
+
+    with pytest.raises(ValueError, match=r"rows\.json is where the facts go"):
+        write_facts(tmp_path / "rows.json", {})
+    assert not list(tmp_path.iterdir())
