@@ -167,14 +167,15 @@ def _early(forecasts: Sequence[Forecast], own: Forecast) -> list[float]:
     forecasts' and are narrower by what is learnt from it: at most, without noise, as errors inverse
     to the number of rows are, and luck can make as much of either sign. What experts of forecasts
     have learnt since theirs is as much, what those of the fit have is the part `ahead` of it, and
-    the difference is due. The factor does not tell: it also makes good for responsibilities, which
-    know the targets.
+    the difference is due. What the fit is narrower beyond that is no learning, and is due whole.
+    The factor does not tell: it also makes good for responsibilities, which know the targets.
     """
     ahead, weights = forecasts[0].ahead, [forecast.weight.sum() for forecast in forecasts]
     theirs = [forecast.mean_log_dispersion() for forecast in forecasts]
     learnt = own.mean_log_dispersion() - np.average(theirs, axis=0, weights=weights)
     most = np.log(2 * ahead / (1 + ahead))  # (F-2)/(F-1), as `still_ahead` has it
-    return np.exp((1 - ahead) * np.clip(learnt, most, -most)).tolist()
+    beyond = np.minimum(learnt - most, 0.0)
+    return np.exp((1 - ahead) * np.clip(learnt, most, -most) + beyond).tolist()
 
 
 def still_ahead(n_folds: int) -> float:

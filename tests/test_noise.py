@@ -105,14 +105,18 @@ def test_what_is_learnt_late_is_less():
     assert change_of(late).factor == pytest.approx(whole.factor * learnt ** (part - 1))
 
 
-@pytest.mark.parametrize(("own", "learnt"), [(0.9, 0.9), (1.2, 1.2), (0.2, 3 / 4), (2.0, 4 / 3)])
-def test_forecasts_are_wider_by_what_they_have_still_to_learn(own, learnt):
+@pytest.mark.parametrize(
+    ("own", "learnt", "beyond"),
+    [(0.9, 0.9, 1), (1.2, 1.2, 1), (0.3, 3 / 4, 0.4), (2.0, 4 / 3, 1)],
+)
+def test_forecasts_are_wider_by_what_they_have_still_to_learn(own, learnt, beyond):
     told = [replace(forecast(normal, variance, n), ahead=still_ahead(5)) for variance, n in PARTS]
     late = forecast(normal, own)
     change = change_of(calibrated(Gaussian(), told, late))
     assert change.factor == 1.0
     assert change.df is None
-    assert change.early == pytest.approx(learnt**0.4)  # at most as without noise, by (1/4) / (1/3)
+    # What is learnt is at most as without noise, (1/4) / (1/3).
+    assert change.early == pytest.approx(learnt**0.4 * beyond)
     with_noise = calibrated(Gaussian(), told, late).early()
     assert change_of(with_noise) == Change(factor=change.early)
 
