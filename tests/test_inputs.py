@@ -17,6 +17,7 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from sklearn.tree import DecisionTreeClassifier
 
 from sklearn_moe import MixtureOfExpertsRegressor
+from sklearn_moe.linear import _plain
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore:EM did not settle:sklearn.exceptions.ConvergenceWarning"  # few iterations will do
@@ -120,6 +121,21 @@ def test_sparse_and_dense_tables_give_nearly_one_fit():
     dense = moe.fit(sparse, Y).predict(sparse)
     other = moe.fit(sp.csr_array(sparse), Y).predict(sp.csr_array(sparse))
     np.testing.assert_allclose(dense, other, rtol=1e-4, atol=1e-4)
+
+
+def test_witnesses_may_find_a_sparse_table_small_that_the_fit_does_not(monkeypatch):
+    sparse = sp.csr_array(np.where(np.abs(X) > 0.5, X, 0))
+    moe = regressor(Ridge(tol=1e-12), verdict=True)
+    expected = moe.fit(sparse, Y).log_prob(sparse, Y)
+    monkeypatch.setattr(_plain, "SMALL", X.size - 1)
+    np.testing.assert_allclose(moe.fit(sparse, Y).log_prob(sparse, Y), expected, atol=1e-6)
+
+
+def test_starts_of_the_user_are_not_written_to():
+    start = np.column_stack([X[:, 0] > 0, X[:, 0] <= 0]).astype(float)
+    start.flags.writeable = False
+    for cv in (None, 5):
+        assert regressor(cv=cv, init=start).fit(X, Y).n_experts_ == 2
 
 
 def test_sparse_table_is_refused_where_an_expert_cannot_take_it():
