@@ -9,21 +9,21 @@ from __future__ import annotations
 
 import numpy as np
 
-from ._numeric import Array, log_normalize, weighted_mean
+from ._numeric import Array, normalize, safe_log, weighted_mean
 
 # Of an equal share; an expert of less is favoured as if it had so much.
 LEAST_SHARE = 1e-3
 
 
-def balanced(log_resp: Array, sample_weight: Array, balance: float, shared: bool = False) -> Array:
-    """Log responsibilities (n, K) in which experts of small share have gained.
+def balanced(resp: Array, sample_weight: Array, balance: float, shared: bool = False) -> Array:
+    """Responsibilities (n, K) in which experts of small share have gained.
 
     A `shared` expert, the last, has no share of its own to keep, and neither gains nor loses.
     """
-    n_routed = log_resp.shape[1] - shared
-    share = weighted_mean(np.exp(log_resp), sample_weight)
-    favour = np.zeros(log_resp.shape[1])
+    n_routed = resp.shape[1] - shared
+    share = weighted_mean(resp, sample_weight)
+    favour = np.zeros(resp.shape[1])
     total = max(float(share[:n_routed].sum()), np.finfo(np.float64).tiny)
     relative = share[:n_routed] * n_routed / total
     favour[:n_routed] = -balance * np.log(np.maximum(relative, LEAST_SHARE))
-    return log_normalize(log_resp + favour)[0]
+    return normalize(np.where(resp > 0, safe_log(resp) + favour, -np.inf))[0]

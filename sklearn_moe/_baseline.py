@@ -32,6 +32,11 @@ class Baseline:
         return Baseline(self.name, self.log_prob[rows])
 
 
+def unknown_baseline(data: Data) -> Baseline:
+    """What stands for it where nobody needs it."""
+    return Baseline("", np.broadcast_to(0.0, data.n_samples))
+
+
 def fit_baseline(recipe: Recipe, data: Data, splits: Splits | None) -> Plan[Baseline]:
     """The best single expert among those of the recipe."""
     singles = (_single(recipe, template, data, splits) for template in distinct(recipe))

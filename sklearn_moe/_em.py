@@ -25,11 +25,14 @@ class Expectation(Protocol):
 
 
 class Model(Protocol):
-    """All that the engine sees of a model. An M-step is a plan: it may ask for jobs to be done."""
+    """All that the engine sees of a model.
+
+    An M-step is a plan: it may ask for jobs to be done. To conclude a state is to take the E-step,
+    and to tell what is to be kept of the state beside the expectation.
+    """
 
     def m_step(self, expectation: Any) -> Generator[Any, Any, Any]: ...
-    def e_step(self, state: Any) -> Any: ...
-    def kept(self, state: Any) -> Any: ...
+    def conclude(self, state: Any) -> tuple[Any, Any]: ...
 
 
 @dataclass(frozen=True)
@@ -77,19 +80,14 @@ def run_em(
     result = start if isinstance(start, EMResult) else EMResult(start)
     del start  # its responsibilities are as large as the table
     while result.n_iter < rule.max_iter:
-        result = _judge(_append(result, *(yield from _iteration(model, result.last))), rule)
+        state = yield from model.m_step(result.last)
+        result = _judge(_append(result, *model.conclude(state)), rule)
+        del state  # what was not kept of it is as large as the table
         if on_iteration(result) and result.reason == "max_iter":
             result = replace(result, reason="callback")
         if result.reason != "max_iter":
             break
     return result
-
-
-def _iteration(model: Model, last: Any) -> Generator[Any, Any, tuple[Any, Any]]:
-    """What is kept of the next state, and its expectation; the rest is forgotten on return."""
-    state = yield from model.m_step(last)
-    expectation = model.e_step(state)
-    return model.kept(state), expectation
 
 
 def _append(result: EMResult, state: Any, expectation: Any) -> EMResult:

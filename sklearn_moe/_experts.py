@@ -147,15 +147,14 @@ def fit_predict(
     routing: Routing = DENSE,
 ) -> Plan[BankFit]:
     """Fit each template under its column of `expert_weights`; predict the rows that it acts on."""
-    pairs = [(None, None)] if splits is None else splits
     columns, solution = yield from _solve(data, templates, expert_weights, splits, state)
-    solved = np.zeros((len(pairs), len(templates)), dtype=bool)
+    solved = np.zeros((1 if splits is None else len(splits), len(templates)), dtype=bool)
     if solution is not None:
         solved[:, columns] = solution.solved
-    places, jobs = _unsolved(data, templates, expert_weights, pairs, solved, routing)
-    done = yield jobs
     if solution is not None and solved.all() and routing.index is None:
         return BankFit(data.digest(solution.mean, slice(None)), None, solution.state)
+    places, jobs = _unsolved(data, templates, expert_weights, splits, solved, routing)
+    done = yield jobs
     mean = experts_first(data.n_samples, routing.n_slots(len(templates)), data.n_values)
     if solution is not None:
         for i, k in enumerate(columns):
@@ -172,14 +171,15 @@ def _unsolved(
     data: Data,
     templates: Sequence[Template],
     expert_weights: Array,
-    pairs: Sequence[tuple[Any, Any]],
+    splits: Splits | None,
     solved: NDArray[np.bool_],
     routing: Routing,
 ) -> tuple[list[tuple[Any, Any]], list[Job]]:
     """The jobs for what is not `solved` (F, K), and where in the predictions each one's go."""
     places: list[tuple[Any, Any]] = []
     jobs: list[Job] = []
-    in_sample = pairs[0][1] is None
+    in_sample = splits is None
+    pairs: list[Any] = [(None, None)] if splits is None else list(splits)
     for k, template in enumerate(templates):
         table, expert = (data, template) if in_sample else in_bins(data, template)[:2]
         task = (table, expert, expert_weights[:, k])
@@ -266,7 +266,7 @@ def _solve(
         weights = weights[:, columns]
     if splits is not None and all(templates[k].one_out for k in columns):
         return columns, (yield from do(solve_one_out, problems, table, weights, data.rank))
-    folds = None if splits is None else [test for _, test in splits]
+    folds = None if splits is None else splits.tests
     start = None if state is None else state.start
     return columns, (yield from do(solve_left_out, problems, table, weights, folds, start))
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from sklearn import config_context
 
-from ._baseline import Baseline, fit_baseline
+from ._baseline import Baseline, fit_baseline, unknown_baseline
 from ._em import EMResult, EMRule, run_em
 from ._experts import Data, ExpertError
 from ._growth import Walk, grow
@@ -123,7 +123,7 @@ class Wishes:
 def run_fit(training: Training, recipe: Recipe, starts: list[Start], wishes: Wishes) -> Plan[Fit]:
     """Race the starts, finish the best one, judge it if asked; fit what is kept to all rows."""
     data, grows, law = training.data, wishes.recipes is not None, recipe.family
-    baseline = Baseline("", np.zeros(data.n_samples))
+    baseline = unknown_baseline(data)
     is_needed = wishes.verdict or grows or any(start.is_surprised for start in starts)
     if is_needed:
         baseline = yield from fit_baseline(recipe, data, training.splits)
@@ -159,7 +159,7 @@ def run_fit(training: Training, recipe: Recipe, starts: list[Start], wishes: Wis
 def as_it_stands(training: Training, stage: Stage) -> Plan[Fit]:
     """The fit, were the run of `stage`, so far as it has come, all that it does."""
     last = yield from _all_experts(stage)
-    walk = Walk(Baseline("", np.zeros(training.data.n_samples)), training.data, [stage])
+    walk = Walk(unknown_baseline(training.data), training.data, [stage])
     noised = _with_noise(stage.recipe.family, last, _forecasts(stage, last[1]))
     return Fit(training, stage.recipe, {}, stage.result, *noised, UNKNOWN, walk)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 from numbers import Integral
 from typing import Any
@@ -18,21 +18,43 @@ Rows = NDArray[np.intp]
 USUAL_FOLDS = 5
 
 
-class Splits(list[tuple[Rows, Rows]]):
+class Splits:
     """(train, test) row numbers of each fold; each row is tested once.
 
-    If they are `dealt`, by content, each fold is as good as any other.
+    Without `trains` each fold trains on all that it does not test. These rows, of all folds several
+    times as many as the table has, are then found when they are asked for. If the folds are
+    `dealt`, by content, each is as good as any other.
     """
 
-    dealt = False
+    def __init__(
+        self, tests: Sequence[Rows], trains: Sequence[Rows] | None = None, dealt: bool = False
+    ) -> None:
+        self.tests, self.trains, self.dealt = tests, trains, dealt
+        self.n_samples = sum(map(len, tests))
+
+    def __len__(self) -> int:
+        return len(self.tests)
+
+    def __getitem__(self, fold: int) -> tuple[Rows, Rows]:
+        test = self.tests[fold]
+        if self.trains is not None:
+            return self.trains[fold], test
+        is_left = np.ones(self.n_samples, dtype=bool)
+        is_left[test] = False
+        return np.flatnonzero(is_left), test
+
+    def __iter__(self) -> Iterator[tuple[Rows, Rows]]:
+        return (self[fold] for fold in range(len(self)))
 
     @cached_property
     def leave_out(self) -> bool:
         """Whether each training side is all that its test side leaves, none less and none twice."""
-        n_samples = sum(len(test) for _, test in self)
-        if len(self) < 2 or any(len(train) + len(test) != n_samples for train, test in self):
+        if len(self) < 2 or self.trains is None:
+            return len(self) > 1
+        n_samples = self.n_samples
+        if any(len(train) + len(test) != n_samples for train, test in self):
             return False
-        times = np.bincount(np.concatenate([train for train, _ in self]), minlength=n_samples)
+        times = np.bincount(np.concatenate(self.trains), minlength=n_samples)
         apart = all(not np.isin(test, train).any() for train, test in self)
         return apart and bool((times == len(self) - 1).all())
 
@@ -46,17 +68,12 @@ def content_folds(n_folds: int, ids: Rows, labels: NDArray | None = None) -> Spl
     order = np.arange(len(distinct)) if labels is None else np.argsort(labels[first], kind="stable")
     fold_of = np.empty(len(distinct), dtype=np.intp)
     fold_of[order] = np.arange(len(distinct)) % min(n_folds, len(distinct))
-    splits = fold_splits(fold_of[np.searchsorted(distinct, ids)])
-    splits.dealt = True
-    return splits
+    return fold_splits(fold_of[np.searchsorted(distinct, ids)], dealt=True)
 
 
-def fold_splits(fold: Rows) -> Splits:
-    """(train, test) row numbers of each fold, given the fold of each row."""
-    return Splits(
-        (np.flatnonzero(fold != number), np.flatnonzero(fold == number))
-        for number in np.unique(fold)
-    )
+def fold_splits(fold: Rows, dealt: bool = False) -> Splits:
+    """The splits, given the fold of each row."""
+    return Splits([np.flatnonzero(fold == number) for number in np.unique(fold)], dealt=dealt)
 
 
 def user_splits(cv: Any, X: Any, y: NDArray, is_classifier: bool, params: dict) -> Splits:
@@ -68,9 +85,9 @@ def user_splits(cv: Any, X: Any, y: NDArray, is_classifier: bool, params: dict) 
         If some row is never, or more than once, in a test fold.
     """
     splitter = check_cv(cv, y, classifier=is_classifier)
-    pairs = splitter.split(X, y, **params)
-    splits = Splits((_as_rows(train), _as_rows(test)) for train, test in pairs)
-    tested = np.bincount(np.concatenate([test for _, test in splits]), minlength=n_rows(X))
+    pairs = [(_as_rows(train), _as_rows(test)) for train, test in splitter.split(X, y, **params)]
+    trains, tests = [train for train, _ in pairs], [test for _, test in pairs]
+    tested = np.bincount(np.concatenate([np.empty(0, int), *tests]), minlength=n_rows(X))
     if (tested != 1).any() or len(tested) != n_rows(X):
         raise ValueError(
             f"cv={cv!r} puts {int((tested == 0).sum())} rows in no test fold and "
@@ -79,7 +96,7 @@ def user_splits(cv: Any, X: Any, y: NDArray, is_classifier: bool, params: dict) 
             "(KFold, StratifiedKFold, GroupKFold). TimeSeriesSplit never tests its first rows; "
             "for ordered data use KFold(shuffle=False), whose folds are blocks."
         )
-    return splits
+    return Splits(tests, trains)
 
 
 def fold_count(cv: Any) -> int | None:
@@ -92,16 +109,21 @@ def fold_count(cv: Any) -> int | None:
     return int(cv) if isinstance(cv, Integral) else None
 
 
-def keep_rows(splits: Iterable[tuple[Rows, Rows]], kept: Rows, n_samples: int) -> Splits:
-    """Splits renumbered for the table of the `kept` rows only; empty test folds vanish."""
+def keep_rows(splits: Splits, kept: Rows, n_samples: int, without: int | None = None) -> Splits:
+    """Splits renumbered for the table of the `kept` rows only; empty test folds vanish.
+
+    So does the fold `without` which they are wanted, none of whose test rows are kept.
+    """
     new = np.full(n_samples, -1)
     new[kept] = np.arange(len(kept))
 
     def renumber(side: Rows) -> Rows:
         return new[side][new[side] >= 0]
 
-    renumbered = [(renumber(train), renumber(test)) for train, test in splits]
-    return Splits((train, test) for train, test in renumbered if len(test))
+    tests = {f: renumber(test) for f, test in enumerate(splits.tests) if f != without}
+    folds = [fold for fold, test in tests.items() if len(test)]
+    trains = None if splits.trains is None else [renumber(splits.trains[fold]) for fold in folds]
+    return Splits([tests[fold] for fold in folds], trains)
 
 
 def _as_rows(side: Any) -> Rows:

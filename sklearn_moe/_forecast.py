@@ -15,7 +15,7 @@ from ._conformal import Calibration
 from ._fitting import Fit
 from ._nesting import unfold
 from ._noise import Forecast, Noise
-from ._numeric import Array, law_by_row, log_normalize
+from ._numeric import Array, law_by_row, normalize
 from ._predictions import predict_acting
 from ._routing import Routing
 from ._spread import relative_dispersion
@@ -164,7 +164,7 @@ class Forecasts(BaseMixtureOfExperts):
         if not isinstance(self.family_, Contaminated):
             return np.zeros(len(target))
         routing, mean, law = self._laws_at(X)
-        resp = np.exp(log_normalize(routing.log_gate + self._family.log_prob(target, mean, law))[0])
+        resp = normalize(routing.log_gate + self._family.log_prob(target, mean, law))[0]
         return 1.0 - (resp * self.family_.clean_proba(target, mean, law)).sum(axis=1)
 
     # What the law of the target is.

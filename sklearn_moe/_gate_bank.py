@@ -57,7 +57,7 @@ class GateBank:
         self, expert_weights: Array, previous: Any, members: tuple[int, ...] | None = None
     ) -> Plan[tuple[list[Any], Array]]:
         """Gates (one per fold, or one) and log gate probabilities (n, K), out of fold if split."""
-        pairs = [(None, None)] if self.splits is None else self.splits
+        pairs: list[Any] = [(None, None)] if self.splits is None else list(self.splits)
         template, starts = self._template(members), previous or [None] * len(pairs)
         jobs = [
             (self._fit_predict_fold, (template, expert_weights, start, *pair))

@@ -51,7 +51,7 @@ class Split:
 
     def __call__(self, recipe: Recipe, data: Data, at: MixtureExpectation) -> Array:
         """First responsibilities (n, K + 1) after `at`, an expectation of K experts."""
-        resp = np.exp(at.log_resp)
+        resp = at.resp
         n_routed = resp.shape[1] - recipe.shared
         leads = resp[:, :n_routed].argmax(axis=1)
         position = self._position(data, leads, n_routed, at)
@@ -87,7 +87,7 @@ class Anew:
 
 def merge(recipe: Recipe, data: Data, at: MixtureExpectation) -> Array:
     """First responsibilities (n, K - 1): the two experts that share most of their rows are one."""
-    resp = np.exp(at.log_resp)
+    resp = at.resp
     routed = resp[:, : resp.shape[1] - recipe.shared]
     gram = routed.T @ (data.sample_weight[:, None] * routed)
     size = np.sqrt(np.maximum(np.diag(gram), np.finfo(float).tiny))

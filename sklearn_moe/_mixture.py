@@ -17,9 +17,9 @@ from ._experts import BankFit, Data, fit_all_rows, fit_predict, fit_predict_new
 from ._folds import Rows, Splits
 from ._gate_bank import GateBank, SoftmaxBank
 from ._noise import Forecast, Question
-from ._numeric import Array, law_by_row, log_normalize, safe_log
+from ._numeric import Array, law_by_row, normalize, row_blocks, row_sum
 from ._plans import Plan, together
-from ._routing import ABSENT, Routing, log_gate_of, route, truncate
+from ._routing import Routing, log_gate_of, route, truncate
 from ._shrinkage import fit_shrinkage, shrunk
 from ._specialisation import Specialisation
 from ._spread import Spread, finish_spread, fit_spread, new_spread
@@ -43,7 +43,7 @@ class MixtureExpectation:
     the bound or, where rows are held out, their mean log density.
     """
 
-    log_resp: Array
+    resp: Array
     members: tuple[int, ...]
     lower_bound: float = -np.inf
     log_evidence: Array | None = None
@@ -77,12 +77,12 @@ class MixtureState:
         """Positions of its experts in the list of templates."""
         return self.basis.members
 
-    @property
-    def law(self) -> Array:
-        """Parameters of the noise law of those that act, of each row if they differ."""
+    def law(self, rows: slice = slice(None)) -> Array:
+        """Parameters of the noise law of those that act on `rows`, of each row if they differ."""
+        routing = self.routing.take(rows)
         if self.spread is None:
-            return self.routing.at(self.dispersion)
-        return self.routing.at(law_by_row(self.dispersion, self.spread.relative), by_row=True)
+            return routing.at(self.dispersion)
+        return routing.at(law_by_row(self.dispersion, self.spread.relative[rows]), by_row=True)
 
 
 @dataclass(frozen=True)
@@ -127,8 +127,9 @@ class MixtureModel:
 
     def expect(self, resp: Array) -> MixtureExpectation:
         """Starting responsibilities (n, K) as the expectation that EM begins from."""
-        resp = truncate(resp, self.top_k, self.shared)
-        return MixtureExpectation(safe_log(resp), tuple(range(len(self.templates))))
+        acting = truncate(resp, self.top_k, self.shared).copy()
+        resp = self.specialisation.without_negligible(acting)
+        return MixtureExpectation(resp, tuple(range(len(self.templates))))
 
     def m_step(self, expectation: MixtureExpectation) -> Plan[MixtureState]:
         """Fit experts, dispersions and gate to the responsibilities."""
@@ -150,8 +151,7 @@ class MixtureModel:
 
     def _shares(self, basis: MixtureExpectation) -> tuple[Array, Array]:
         """Responsibilities (n, K), and what is kept of them for the experts' fits."""
-        resp = np.exp(basis.log_resp)
-        return resp, self.specialisation.of(basis.members).kept(resp)
+        return basis.resp, self.specialisation.of(basis.members).kept(basis.resp)
 
     def _weighted(self, basis: MixtureExpectation, resp: Array, kept: Array) -> tuple[Array, Array]:
         how = self.specialisation.of(basis.members)
@@ -194,20 +194,33 @@ class MixtureModel:
         relative = None if spread is None else spread.relative
         return fit_dispersion(self.family, self.data.target, mean, weights, relative, routing)
 
-    def e_step(self, state: MixtureState) -> MixtureExpectation:
-        """Responsibilities and bound of a state; in sample the bound is the penalised one."""
-        parts = self.data.target, state.bank.mean, state.law
-        log_prob = self.family.log_prob(*parts)
-        log_prob += state.routing.log_gate
-        log_resp, log_evidence = log_normalize(log_prob, overwrite=True)
-        latent, n_experts = self.family.latent_weights(*parts), len(state.members)
+    def conclude(self, state: MixtureState) -> tuple[MixtureState, MixtureExpectation]:
+        """What is kept of a state, enough to finish it, and its expectation."""
+        if self.wanders:
+            return state, self.e_step(state)
+        kept = replace(
+            state,
+            basis=replace(state.basis, log_evidence=None),
+            bank=replace(state.bank, mean=NOTHING),
+            routing=Routing(NOTHING),
+            told=self.told_by(state),
+        )
+        return kept, self.e_step(state, overwrite=True)
+
+    def e_step(self, state: MixtureState, overwrite: bool = False) -> MixtureExpectation:
+        """Responsibilities and bound of a state; in sample the bound is the penalised one.
+
+        They may `overwrite` its gate probabilities if these are not needed any more.
+        """
+        latent, n_experts = self._latent(state), len(state.members)
+        resp, log_evidence = self._posterior(state, overwrite)
         weight = self.data.sample_weight
         bound = float(weight @ log_evidence) / weight.sum()
         if self.splits is None:
             bound -= self.gate_bank.penalty(state.gates) / weight.sum()
-        log_resp = state.routing.whole(log_resp, n_experts, fill=ABSENT)
+        resp = self._balanced(state.routing.whole(resp, n_experts))
         return MixtureExpectation(
-            self._balanced(log_resp),
+            self.specialisation.of(state.members).without_negligible(resp),
             state.members,
             bound,
             log_evidence,
@@ -218,24 +231,31 @@ class MixtureModel:
             latent=None if latent is None else state.routing.whole(latent, n_experts, fill=1.0),
         )
 
-    def _balanced(self, log_resp: Array) -> Array:
-        """Log responsibilities (n, K), raised for experts that are responsible for little."""
-        if not self.balance:
-            return log_resp
-        return balanced(log_resp, self.data.sample_weight, self.balance, self.shared)
+    def _posterior(self, state: MixtureState, overwrite: bool) -> tuple[Array, Array]:
+        """Responsibilities (n, S) of those that act, and log evidence (n,), block by block."""
+        log_gate, mean, target = state.routing.log_gate, state.bank.mean, self.data.target
+        resp = log_gate if overwrite else np.empty_like(log_gate)
+        log_evidence = np.empty(len(resp))
+        for rows in row_blocks(*resp.shape):
+            log_joint = self.family.log_prob(target[rows], mean[rows], state.law(rows))
+            log_joint += log_gate[rows]
+            resp[rows], log_evidence[rows] = normalize(log_joint)
+        return resp, log_evidence
 
-    def kept(self, state: MixtureState) -> MixtureState:
-        """What is left of a state after its E-step: enough to finish it."""
-        if self.wanders:
-            return state
-        bare = replace(state, bank=replace(state.bank, mean=NOTHING), routing=Routing(NOTHING))
-        return replace(bare, told=self.told_by(state))
+    def _latent(self, state: MixtureState) -> Array | None:
+        return self.family.latent_weights(self.data.target, state.bank.mean, state.law())
+
+    def _balanced(self, resp: Array) -> Array:
+        """Responsibilities (n, K), raised for experts that are responsible for little."""
+        if not self.balance:
+            return resp
+        return balanced(resp, self.data.sample_weight, self.balance, self.shared)
 
     def told_by(self, state: MixtureState) -> Forecast | None:
         """What a state that has its outputs says of the rows in question, if there are any."""
         if self.question is None:
             return None
-        return self.question.answer(state.routing.log_gate, state.bank.mean, state.law)
+        return self.question.answer(state.routing.log_gate, state.bank.mean, state.law())
 
     def settled(self, state: MixtureState) -> tuple[MixtureState, float]:
         """The state with the dispersions that suit its own predictions and gate, and its bound.
@@ -245,7 +265,7 @@ class MixtureModel:
         """
         bounds = [-np.inf, (expectation := self.e_step(state)).lower_bound]
         while bounds[-1] - bounds[-2] > SETTLED and len(bounds) < MOST_ROUNDS:
-            weights = self.data.weighted(np.exp(expectation.log_resp))
+            weights = self.data.weighted(expectation.resp)
             parts = state.bank.mean, weights, state.routing, state.spread
             after = replace(state, dispersion=self._fit_dispersion(*parts))
             expectation = self.e_step(after)
@@ -333,13 +353,13 @@ class MixtureModel:
         if evidence is None:
             evidence = uniform_by_content(self.data.hashes, seed=position)
         worst = self._lowest(evidence, 1.0 / len(expectation.members))
-        resp = np.exp(expectation.log_resp)
+        resp = expectation.resp.copy()
         resp[worst] *= 0.1
         resp[worst, position] += 0.9
         member = expectation.members[position]
         return replace(
             expectation,
-            log_resp=log_normalize(safe_log(resp))[0],
+            resp=resp / row_sum(resp)[:, None],
             # The next one that is lost is given other rows.
             log_evidence=np.where(worst, np.inf, evidence),
             latent=None,
@@ -361,10 +381,12 @@ class MixtureModel:
 
 def _remove(expectation: MixtureExpectation, position: int) -> MixtureExpectation:
     members = expectation.members[:position] + expectation.members[position + 1 :]
-    remaining = np.delete(expectation.log_resp, position, axis=1)
+    remaining = np.delete(expectation.resp, position, axis=1)
+    # Of rows that were its own alone, nobody knows whose they are.
+    remaining[row_sum(remaining) == 0] = 1.0
     return replace(
         expectation,
-        log_resp=log_normalize(remaining)[0],
+        resp=remaining / row_sum(remaining)[:, None],
         members=members,
         gates=None,
         solver_state=None,

@@ -13,6 +13,8 @@ WEIGHT_GRID = 2.0**24
 # Elements in one block of rows: 256 kB.
 BLOCK_ELEMENTS = 2**15
 MANY_COLUMNS = 10
+# Columns of which the products of every two still fit a cache, and rows that make these worth it.
+MOST_FACTORS, FEWEST_ROWS = 64, 512
 # Entries up to which a sparse table is cheaper as a dense one.
 SMALL = 2**17
 
@@ -22,9 +24,9 @@ def rows_of(table: NDArray, rows: slice | NDArray[np.intp]) -> NDArray:
     return table[rows] if isinstance(rows, slice) else np.take(table, rows, axis=0)
 
 
-def row_blocks(n_samples: int, width: int) -> Iterator[slice]:
+def row_blocks(n_samples: int, width: int, fewest: int = 64) -> Iterator[slice]:
     """Slices of rows so short that a table of `width` columns stays in a core's cache."""
-    size = max(64, BLOCK_ELEMENTS // max(width, 1))
+    size = max(fewest, BLOCK_ELEMENTS // max(width, 1))
     for first in range(0, n_samples, size):
         yield slice(first, min(first + size, n_samples))
 
@@ -75,16 +77,55 @@ def log_normalize(log_joint: Array, overwrite: bool = False) -> tuple[Array, Arr
     return shifted, highest + log_total
 
 
+def normalize(log_joint: Array) -> tuple[Array, Array]:
+    """Normalise the exponential of each row of `log_joint` (n, K), in its own memory.
+
+    Returns the probabilities (n, K) and the log of what the rows summed to (n,).
+    """
+    log_total = row_max(log_joint)
+    log_joint -= log_total[:, None]
+    proba = np.exp(log_joint, out=log_joint)
+    total = row_sum(proba)
+    proba /= total[:, None]
+    log_total += np.log(total)
+    return proba, log_total
+
+
 def weighted_grams(Z: Array, weights: Array) -> Array:
     """Gram matrices (m, p, p) of `Z` (n, p) with rows weighted by each row of `weights` (m, n).
 
     Block by block, so that the rows stay in a core's cache while all weights use them.
     """
+    if shares_products(len(weights), Z.shape[1]):
+        return _grams_of_products(Z, weights)
     grams = np.zeros((len(weights), Z.shape[1], Z.shape[1]))
     for rows in row_blocks(*Z.shape):
         block = Z[rows]
         for gram, weight in zip(grams, weights[:, rows], strict=True):
             gram += (block * weight[:, None]).T @ block
+    return grams
+
+
+def shares_products(n_weights: int, width: int) -> bool:
+    """Whether Gram matrices of so many weights are cheaper by products that all of them share."""
+    return width <= MOST_FACTORS and n_weights > width / 2
+
+
+def _grams_of_products(Z: Array, weights: Array) -> Array:
+    """The same from the products of every two columns, made once for all weights."""
+    width = Z.shape[1]
+    first, second = np.triu_indices(width)
+    starts = np.flatnonzero(first == second)
+    sums = np.zeros((len(weights), len(first)))
+    for rows in row_blocks(len(Z), len(first), FEWEST_ROWS):
+        columns = np.ascontiguousarray(Z[rows].T)
+        products = np.empty((len(first), columns.shape[1]))
+        for column, start in enumerate(starts):
+            room = products[start : start + width - column]
+            np.multiply(columns[column:], columns[column], out=room)
+        sums += weights[:, rows] @ products.T
+    grams = np.empty((len(weights), width, width))
+    grams[:, first, second] = grams[:, second, first] = sums
     return grams
 
 

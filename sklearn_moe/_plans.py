@@ -2,7 +2,8 @@
 
 A plan is a generator that yields lists of independent jobs and is sent their results. It knows
 neither who does them nor what else is going on, so several plans can be followed in step: the jobs
-of all starts, witnesses, experts and folds of one round go to the workers as one list.
+of all starts, witnesses, experts and folds of one round go to the workers as one list. Whoever
+follows a plan lets go of the results that he has handed over: they may be as large as the table.
 """
 
 from __future__ import annotations
@@ -29,13 +30,13 @@ def together(*plans: Plan[Any]) -> Plan[list[Any]]:
     answers: dict[int, Any] = dict.fromkeys(range(len(plans)))
     while answers:
         wanted: dict[int, list[Job]] = {}
-        for i, answer in answers.items():
+        for i in list(answers):
             try:
-                wanted[i] = plans[i].send(answer)
+                wanted[i] = plans[i].send(answers.pop(i))
             except StopIteration as stop:
                 results[i] = stop.value
-        done = iter((yield [job for jobs in wanted.values() for job in jobs]) if wanted else [])
-        answers = {i: [next(done) for _ in jobs] for i, jobs in wanted.items()}
+        done = (yield [job for jobs in wanted.values() for job in jobs])[::-1] if wanted else []
+        answers = {i: [done.pop() for _ in jobs] for i, jobs in wanted.items()}
     return [results[i] for i in range(len(plans))]
 
 
@@ -49,9 +50,11 @@ def attempt(plan: Plan[T], kind: type[E]) -> Plan[T | E]:
             return stop.value
         except kind as error:
             return error
+        del resume
         answers = yield [(_answer, (kind, *job)) for job in jobs]
         failures = [answer for answer in answers if isinstance(answer, kind)]
         resume = partial(plan.throw, failures[0]) if failures else partial(plan.send, answers)
+        del answers
 
 
 def _answer(kind: type[Exception], function: Callable[..., Any], arguments: tuple) -> Any:
@@ -70,6 +73,7 @@ def follow(plan: Plan[T], run: Callable[[list[Job]], list[Any]]) -> T:
             jobs = resume()
         except StopIteration as stop:
             return stop.value
+        del resume
         try:
             resume = partial(plan.send, run(jobs))
         except BaseException as error:

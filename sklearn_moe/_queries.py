@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ._information import InformationCriteria, count_estimator, criteria_of, uncountable
-from ._numeric import Array, log_normalize, weighted_mean
+from ._numeric import Array, log_normalize, normalize, weighted_mean
 from ._predictions import predict_acting, predict_bank
 from ._routing import Routing, log_gate_of, route
 from ._shrinkage import shrunk
@@ -136,7 +136,7 @@ class Queries(ABC):
             Responsibilities; each row sums to one. Zero for experts that do not act.
         """
         routing, log_joint = self._log_joint(X, y)
-        return routing.whole(np.exp(log_normalize(log_joint)[0]), len(self.experts_))
+        return routing.whole(normalize(log_joint)[0], len(self.experts_))
 
     def log_prob(self, X: Any, y: Any) -> Array:
         """Log density (log probability, for labels) of each target under the mixture.
@@ -316,13 +316,13 @@ class Queries(ABC):
         gate = best = self.gate_
         reached = highest = -np.inf
         for n_updates in range(max_iter + 1):
-            log_resp, log_evidence = log_normalize(log_gate_of(gate, X) + log_prob)
+            resp, log_evidence = normalize(log_gate_of(gate, X) + log_prob)
             before, reached = reached, float(weighted_mean(log_evidence, weight))
             if reached > highest:
                 best, highest = gate, reached
             if reached - before < tol or n_updates == max_iter or log_prob.shape[1] == 1:
                 break
-            gate = next_gate(gate, X, np.exp(log_resp) * weight[:, None])
+            gate = next_gate(gate, X, resp * weight[:, None])
         return best
 
     def truncated_proba(self, X: Any) -> Array:

@@ -378,7 +378,7 @@ class MixtureOfExpertsRegressor(RegressorMixin, Forecasts):
 
     def _check_target(self, X: Any, y: Any, weight: Array) -> tuple[NDArray, NDArray, Any]:
         y = check_real_target(self, X, y)
-        return y, y.reshape(len(y), -1).astype(np.float64), None
+        return y, y.reshape(len(y), -1).astype(np.float64, copy=False), None
 
     def _encode_target(self, y: Any) -> NDArray:
         y = np.asarray(y, dtype=np.float64)

@@ -40,6 +40,10 @@ class Routing:
             return values[self.index]
         return values[np.arange(len(values))[:, None], self.index]
 
+    def take(self, rows: slice) -> Routing:
+        """That of some rows."""
+        return Routing(self.log_gate[rows], None if self.index is None else self.index[rows])
+
     def n_slots(self, n_experts: int) -> int:
         """How many slots a row has, of `n_experts` experts."""
         return n_experts if self.index is None else self.index.shape[1]
@@ -75,7 +79,8 @@ class Routing:
 
 def log_gate_of(gate: Any, X: Any) -> Array:
     """Log gate probabilities (n, K) at `X`; a probability of zero has a finite logarithm."""
-    return np.maximum(gate.predict_log_proba(X), ABSENT)
+    log_gate = gate.predict_log_proba(X)
+    return np.maximum(log_gate, ABSENT) if log_gate.min() < ABSENT else log_gate
 
 
 def route(log_gate: Array, top_k: int | None, shared: bool = False) -> Routing:

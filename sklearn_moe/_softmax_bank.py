@@ -26,7 +26,7 @@ class SoftmaxBank:
 
     def __init__(self, gate: SoftmaxGate, data: Data, splits: Splits | None) -> None:
         self.template, self.data = gate, data
-        folds = None if splits is None else [test for _, test in splits]
+        folds = None if splits is None else splits.tests
         self.n_folds, self.left_out = len(folds or [None]), folds is not None
         self.encoder = gate.make_encoder(data.X, data.sample_weight)
         design = self.encoder.by_block(data.X)

@@ -40,22 +40,25 @@ class Specialisation:
         """Whether experts specialise by losing rows."""
         return bool((self.thresholds >= ON_GRID).any())
 
-    def kept(self, resp: Array) -> Array:
-        """Responsibilities (n, K) for the experts' fits, without those that are small.
+    def without_negligible(self, resp: Array) -> Array:
+        """Responsibilities (n, K) without those that no expert needs to know, in their memory."""
+        negligible = np.where(self.thresholds >= ON_GRID, 0.0, self.thresholds)
+        if negligible.any():
+            resp *= resp >= negligible
+        return resp
 
-        Where rows are dropped, the rest is rounded to a grid on which sums are exact: trees break
-        ties by the last digit, and rounding noise must not decide how they grow. Where only what is
-        negligible goes, it goes from `resp` itself, and there is no second array.
+    def kept(self, resp: Array) -> Array:
+        """Responsibilities (n, K) for the experts' fits, without the small ones of some experts.
+
+        What these are left is rounded to a grid on which sums are exact: trees break ties by the
+        last digit, and rounding noise must not decide how they grow.
         """
-        coarse = self.thresholds >= ON_GRID
-        if not coarse.any():
-            resp[resp < self.thresholds] = 0.0
+        if not self.loses_rows:
             return resp
         rounded = _rounded(resp)
         rounded[rounded < self.thresholds] = 0.0
-        if coarse.all():
-            return rounded
-        return np.where(coarse, rounded, np.where(resp < self.thresholds, 0.0, resp))
+        coarse = self.thresholds >= ON_GRID
+        return rounded if coarse.all() else np.where(coarse, rounded, resp)
 
     def pooled(self, kept: Array) -> Array:
         """The same after every row has given its part to experts that pool; on the grid too."""

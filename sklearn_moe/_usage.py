@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from scipy.special import entr
 
-from ._numeric import Array, weighted_mean
+from ._numeric import Array, row_blocks, row_sum
 from ._routing import Routing
 
 
@@ -35,13 +36,17 @@ def usage_of(
     routing: Routing, n_experts: int, sample_weight: Array, top_k: int | None = None
 ) -> Usage:
     """The usage of experts, of which `top_k` may act, over rows that weigh `sample_weight` (n,)."""
-    proba = np.exp(routing.log_gate)
+    load, importance, entropy = np.zeros(n_experts), np.zeros(n_experts), 0.0
+    for rows in row_blocks(len(sample_weight), n_experts):
+        part, weight = routing.take(rows), sample_weight[rows]
+        proba = np.exp(part.log_gate)
+        entropy -= float(weight @ row_sum(proba * part.log_gate))
+        importance += weight @ part.whole(proba, n_experts)
+        if top_k is None:
+            load += np.bincount(proba.argmax(axis=1), weight, minlength=n_experts)
+        else:
+            load += weight @ part.whole(np.ones_like(proba), n_experts)
     total = sample_weight.sum()
-    entropy = -float(np.einsum("n,nk,nk->", sample_weight, proba, routing.log_gate)) / total
-    importance = weighted_mean(routing.whole(proba, n_experts), sample_weight)
-    if top_k is None:
-        load = np.bincount(proba.argmax(axis=1), sample_weight, minlength=n_experts) / total
-    else:
-        load = weighted_mean(routing.whole(np.ones_like(proba), n_experts), sample_weight)
-    whole = -float((importance * np.log(np.maximum(importance, np.finfo(float).tiny))).sum())
+    load, importance, entropy = load / total, importance / total, entropy / total
+    whole = float(entr(importance).sum())
     return Usage(load, importance, entropy, whole - entropy)

@@ -31,7 +31,7 @@ from ._folds import Splits, keep_rows
 from ._initialization import Start, surprise_of
 from ._mixture import MixtureExpectation, MixtureModel, MixtureState
 from ._noise import Forecast, Question, still_ahead
-from ._numeric import Array, clustered_stderr, log_normalize
+from ._numeric import Array, clustered_stderr, normalize
 from ._plans import Plan, attempt, do, together
 from ._progress import Reporter
 from ._recipe import Recipe
@@ -216,8 +216,8 @@ class WitnessedModel:
             self.held_out[witness.test] = log_prob
         return state
 
-    def e_step(self, state: MixtureState) -> MixtureExpectation:
-        """That of the model, with the score that the witnesses gave it."""
+    def conclude(self, state: MixtureState) -> tuple[MixtureState, MixtureExpectation]:
+        """What the model does, with the score that the witnesses gave the state."""
         weight, held_out = self.model.data.sample_weight, self.held_out
         self.said.append([float(held_out[w.test] @ weight[w.test]) for w in self.witnesses])
         heard = sum(float(weight[w.test].sum()) for w in self.witnesses)
@@ -230,11 +230,8 @@ class WitnessedModel:
             if score > self.best:
                 witness.best = witness.expectation
         self.best = max(self.best, score)
-        return replace(self.model.e_step(state), score=score, held_out=held_out)
-
-    def kept(self, state: MixtureState) -> MixtureState:
-        """That of the model."""
-        return self.model.kept(state)
+        kept, expectation = self.model.conclude(state)
+        return kept, replace(expectation, score=score, held_out=held_out)
 
 
 class Witness:
@@ -269,7 +266,7 @@ class Witness:
     def advance(self) -> Plan[Array]:
         """Log density of the fold's rows after one more iteration."""
         state = yield from self.model.m_step(self.expectation)
-        self.expectation = self.model.e_step(state)
+        state, self.expectation = self.model.conclude(state)
         if self.model.wanders:  # as what is kept of the fit will be
             state, _ = self.model.settled(state)
         said = yield from self.model.predict_new(state, self.X)
@@ -280,13 +277,13 @@ class Witness:
         """Responsibilities (n, K) of all rows of `data` under the best mixture of the witness."""
         state = yield from self.model.m_step(self.best)
         said = yield from self.model.predict_new(state, data.X)
-        return np.exp(self._normalized(*said, data.target)[0])
+        return self._normalized(*said, data.target)[0]
 
     def _normalized(
         self, log_gate: Array, mean: Array, law: Array, target: NDArray
     ) -> tuple[Array, Array]:
-        """Log responsibilities (m, S) and log densities (m,)."""
-        return log_normalize(log_gate + self.recipe.family.log_prob(target, mean, law))
+        """Responsibilities (m, S) and log densities (m,)."""
+        return normalize(log_gate + self.recipe.family.log_prob(target, mean, law))
 
 
 def call_witnesses(
@@ -338,7 +335,7 @@ def n_witnesses(data: Data, splits: Splits) -> int:
     """How many folds, from the first on, get a witness; two at least, to judge one another."""
     if not splits.dealt:
         return len(splits)
-    held = np.cumsum([len(np.unique(data.rank[test])) for _, test in splits])
+    held = np.cumsum([len(np.unique(data.rank[test])) for test in splits.tests])
     return int(np.clip(np.searchsorted(held, ENOUGH_ROWS) + 1, 2, len(splits)))
 
 
@@ -365,6 +362,5 @@ def _excused(plan: Plan[T]) -> Plan[T]:
 
 def _inner_splits(splits: Splits, fold: int, n_samples: int) -> Splits | None:
     """The other folds, as a split of the fold's training rows; none if only one is left."""
-    others = (pair for number, pair in enumerate(splits) if number != fold)
-    inner = keep_rows(others, splits[fold][0], n_samples)
+    inner = keep_rows(splits, splits[fold][0], n_samples, without=fold)
     return inner if all(len(train) for train, _ in inner) else None

@@ -14,6 +14,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import MinMaxScaler, StandardScaler
 
 from sklearn_moe import MixtureOfExpertsRegressor, _templates
+from sklearn_moe._numeric import weighted_grams
 from sklearn_moe._predictions import predict_bank
 from sklearn_moe.linear import predict_plain
 from sklearn_moe.linear._least_squares import make_table, recognise, solve_left_out
@@ -56,6 +57,15 @@ def by_grams(estimator, X, y, weights, folds):
     problems = [recognise(estimator)] * weights.shape[1]
     solution = solve_left_out(problems, make_table(X, y), weights, folds)
     return solution.mean, solution.solved
+
+
+@pytest.mark.parametrize("width", [1, 2, 11, 30, 70])
+@pytest.mark.parametrize("n_weights", [1, 4, 28, 40])
+def test_gram_matrices(width, n_weights):
+    rng = np.random.default_rng(width)
+    Z, weights = rng.normal(size=(3000, width)), rng.uniform(size=(n_weights, 3000))
+    found = weighted_grams(Z, weights)
+    np.testing.assert_allclose(found, [(Z.T * w) @ Z for w in weights], rtol=1e-10, atol=1e-10)
 
 
 @pytest.mark.parametrize("n_folds", [None, 2, 5])

@@ -27,6 +27,29 @@ def test_plans_that_go_together_send_one_list_a_round():
     assert lists == [2, 2, 1, 1]
 
 
+class Large:
+    """What a job returns; the living ones are counted."""
+
+    living = 0
+
+    def __init__(self):
+        Large.living += 1
+
+    def __del__(self):
+        Large.living -= 1
+
+
+@pytest.mark.parametrize(
+    "beside", [lambda plan: plan, together, lambda plan: attempt(plan, ValueError)]
+)
+def test_results_are_let_go_once_they_are_handed_over(beside):
+    def forgets():
+        yield from do(Large)
+        return (yield from do(lambda: Large.living))
+
+    assert follow_here(beside(forgets())) in (0, [0])
+
+
 def test_nothing_to_do_together():
     assert follow_here(together()) == []
 

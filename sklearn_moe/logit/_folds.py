@@ -8,7 +8,7 @@ nothing is searched for.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -37,7 +37,7 @@ class FoldedLogits:
     """
 
     design: Any
-    folds: list[Any] | None
+    folds: Sequence[Any] | None
     ridge: Array
     exact: bool = False
 

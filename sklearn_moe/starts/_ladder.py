@@ -15,7 +15,7 @@ from .._em import EMResult, EMRule, run_em
 from .._folds import Splits, content_folds
 from .._gate_bank import make_gate_bank
 from .._mixture import MixtureModel
-from .._numeric import Array, log_normalize
+from .._numeric import Array, normalize
 from .._plans import follow_here
 from .._specialisation import Specialisation
 from .._templates import make_template
@@ -42,9 +42,9 @@ def ladder(context: StartContext) -> Array:
     # To the end: after a few iterations the rung that will win is often not yet ahead.
     runs = [follow_here(run_em(model, model.expect(rung(part)), RULE)) for rung in RUNGS]
     best = max(runs, key=lambda run: run.lower_bound)
-    log_resp = best.expectation.log_resp if rows is None else _assigned(model, best, context)
+    found = best.expectation.resp if rows is None else _assigned(model, best, context)
     resp = np.full((context.data.n_samples, context.n_experts), 1e-3)
-    resp[:, list(best.expectation.members)] += np.exp(log_resp)
+    resp[:, list(best.expectation.members)] += found
     return resp / resp.sum(axis=1, keepdims=True)
 
 
@@ -64,9 +64,9 @@ def _linear_model(context: StartContext) -> MixtureModel:
 
 
 def _assigned(model: MixtureModel, run: EMResult, context: StartContext) -> Array:
-    """Log responsibilities (n, K) for all rows of a run's best state, which has seen some."""
+    """Responsibilities (n, K) for all rows of a run's best state, which has seen some."""
     log_gate, mean, law = follow_here(model.predict_new(run.state, context.Z))
-    return log_normalize(log_gate + model.family.log_prob(context.T, mean, law))[0]
+    return normalize(log_gate + model.family.log_prob(context.T, mean, law))[0]
 
 
 def _splits(context: StartContext) -> Splits | None:

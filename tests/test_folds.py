@@ -1,0 +1,64 @@
+"""The one split of a fit."""
+
+import numpy as np
+import pytest
+from sklearn.model_selection import KFold
+
+from sklearn_moe import MixtureOfExpertsRegressor
+from sklearn_moe._folds import Splits, content_folds, fold_splits, keep_rows
+
+FOLDS = fold_splits(np.arange(23) % 4)
+
+
+def listed(splits):
+    return [(train.tolist(), test.tolist()) for train, test in splits]
+
+
+def spelt_out(splits):
+    """The same splits, whose training rows are given."""
+    return Splits([test for _, test in splits], [train for train, _ in splits])
+
+
+def test_each_fold_trains_on_the_rest():
+    pairs = KFold(4).split(np.zeros((23, 1)))
+    found = Splits([test for _, test in pairs])
+    assert listed(found) == [(a.tolist(), b.tolist()) for a, b in KFold(4).split(np.zeros((23, 1)))]
+    assert listed(spelt_out(FOLDS)) == listed(FOLDS)
+    assert FOLDS.leave_out
+    assert spelt_out(FOLDS).leave_out
+
+
+@pytest.mark.parametrize("without", [None, 2])
+def test_rows_that_are_kept_are_renumbered(without):
+    kept = FOLDS[2][0] if without is not None else np.arange(3, 20)
+    short = keep_rows(FOLDS, kept, 23, without)
+    assert listed(short) == listed(keep_rows(spelt_out(FOLDS), kept, 23, without))
+    assert sorted(np.concatenate(short.tests)) == list(range(len(kept)))
+    assert len(short) == (4 if without is None else 3)
+
+
+def test_folds_that_lose_their_rows_vanish():
+    short = keep_rows(FOLDS, np.flatnonzero(np.arange(23) % 4 != 1), 23)
+    assert len(short) == 3
+    assert short.leave_out
+
+
+def test_training_rows_that_are_not_the_rest():
+    whole = Splits(FOLDS.tests, [np.arange(23)] * 4)
+    assert not whole.leave_out
+    assert [len(train) for train, _ in whole] == [23] * 4
+    assert not fold_splits(np.zeros(5, int)).leave_out
+
+
+def test_dealt_by_content():
+    ids = np.array([4, 1, 1, 7, 7, 9, 4, 2])
+    splits = content_folds(3, ids)
+    assert splits.dealt
+    for train, test in splits:
+        assert not set(ids[train]) & set(ids[test])
+
+
+def test_no_fold_at_all():
+    X = np.arange(20.0)[:, None]
+    with pytest.raises(ValueError, match="puts 20 rows in no test fold"):
+        MixtureOfExpertsRegressor(cv=[]).fit(X, X[:, 0])
