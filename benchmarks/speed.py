@@ -300,7 +300,7 @@ def memory(shape: tuple[int, int, int]) -> Iterator[Row]:
         fitter(X, y, Ridge(), shape[2], **options, max_iter=2)()
         peak = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
-        note = f"{mixture.n_iter_} iterations, peak beyond X {peak / X.nbytes:.1f} sizes of X"
+        note = f"{mixture.n_iter_} iterations, peak beyond X {peak / X.nbytes:.2f} sizes of X"
         yield row("memory", "ridge", shape, label, seconds, seconds, note)
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ._numeric import WEIGHT_GRID, Array
+from ._numeric import WEIGHT_GRID, Array, row_blocks
 
 # A threshold that is not below this marks experts whose weights are put on the grid.
 ON_GRID = 1.0 / WEIGHT_GRID
@@ -44,7 +44,8 @@ class Specialisation:
         """Responsibilities (n, K) without those that no expert needs to know, in their memory."""
         negligible = np.where(self.thresholds >= ON_GRID, 0.0, self.thresholds)
         if negligible.any():
-            resp *= resp >= negligible
+            for rows in row_blocks(*resp.shape):
+                resp[rows] *= resp[rows] >= negligible
         return resp
 
     def kept(self, resp: Array) -> Array:
