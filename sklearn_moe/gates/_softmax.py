@@ -10,7 +10,7 @@ import numpy as np
 from .._design import TabularEncoder
 from .._numeric import Array, log_normalize
 from .._validation import Interval, check_is_fitted
-from ..logit import SoftLogit, blocks_of, scores_of, solve, sum_zero_basis
+from ..logit import SoftLogit, StandardisedRows, blocks_of, scores_of, solve, sum_zero_basis
 from ._base import Gate
 from ._encoded import SearchingGate
 from ._table import GateTable
@@ -190,6 +190,8 @@ class SoftmaxGate(SearchingGate):
 
     def _scores(self, Z: Any) -> Array:
         weights = np.column_stack([self.coef_, self.intercept_])
+        if isinstance(Z, StandardisedRows) and Z.is_ready:
+            return scores_of(Z, weights).T
         scores = np.empty((len(weights), Z.shape[0]))
         for rows in blocks_of(Z, len(weights)):
             scores[:, rows] = scores_of(Z[rows], weights)

@@ -36,6 +36,11 @@ class StandardisedRows:
         part = StandardisedRows(rows_of(self.X, rows), self.center, self.scale)
         return part.made() if self._is_far else part
 
+    @property
+    def is_ready(self) -> bool:
+        """Whether products with all rows at once need no copy of them."""
+        return self.X.dtype == np.float64 and not self._is_far
+
     @cached_property
     def _is_far(self) -> bool:
         return bool((np.abs(self.center) > FAR * self.scale).any())
