@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from ._information import InformationCriteria, count_estimator, criteria_of, uncountable
 from ._numeric import Array, log_normalize, normalize, weighted_mean
 from ._predictions import predict_acting, predict_bank
-from ._routing import Routing, log_gate_of, route
+from ._routing import Routing, log_gate_of, route, route_blocks
 from ._shrinkage import shrunk
 from ._usage import usage_of
 from ._validation import check_consistent_length, check_is_fitted, check_table, check_weight
@@ -51,11 +51,10 @@ class Queries(ABC):
 
     def _routing_at(self, X: Any) -> Routing:
         """The experts that act on each row of the checked table `X`."""
-        if self.top_k_ is not None and isinstance(self.gate_, SoftmaxGate):
-            scores = self.gate_.predict_scores(X)
-        else:
-            scores = log_gate_of(self.gate_, X)
-        return route(scores, self.top_k_, self.shrinkage_ is not None)
+        shared = self.shrinkage_ is not None
+        if self.top_k_ is not None and type(self.gate_) is SoftmaxGate:
+            return route_blocks(self.gate_.score_blocks(X), self.top_k_, shared)
+        return route(log_gate_of(self.gate_, X), self.top_k_, shared)
 
     def _parts_at(self, X: Any) -> tuple[Routing, Array]:
         """Who acts, and what those who do say, (n, S, q) or (n, S, C)."""

@@ -6,6 +6,7 @@ expert, (n, K). With a gate that keeps k of K experts, S is k: time and memory g
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -64,17 +65,17 @@ class Routing:
         if among is not None:
             rows, slots = np.nonzero(self.index[among] == expert)
             return among[rows], slots
-        flat, experts = self._by_expert
-        mine = flat[slice(*np.searchsorted(experts, [expert, expert + 1]))]
+        flat, first = self._by_expert
+        mine = flat[slice(*first[expert : expert + 2])] if expert + 1 < len(first) else flat[:0]
         return np.divmod(mine, self.index.shape[1])
 
     @cached_property
-    def _by_expert(self) -> tuple[NDArray[np.intp], NDArray[np.uint16]]:
-        """Flat positions of the slots, expert by expert, and the experts there."""
+    def _by_expert(self) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+        """Flat positions of the slots, expert by expert, and where each expert's begin."""
         assert self.index is not None
         experts = self.index.ravel().astype(np.uint16)  # short numbers are sorted by radix
-        flat = np.argsort(experts, kind="stable")
-        return flat, experts[flat]
+        first = np.cumsum(np.bincount(experts))
+        return np.argsort(experts, kind="stable"), np.append(0, first)
 
 
 def log_gate_of(gate: Any, X: Any) -> Array:
@@ -98,6 +99,14 @@ def route(log_gate: Array, top_k: int | None, shared: bool = False) -> Routing:
     if shared:
         index = np.column_stack([index, np.full(len(index), n_routed)])
     return Routing(log_normalize(np.take_along_axis(log_gate, index, axis=1))[0], index)
+
+
+def route_blocks(blocks: Iterable[Array], top_k: int, shared: bool = False) -> Routing:
+    """The same of the rows of all `blocks` (B, K), of which the table of all is never made."""
+    parts = [route(block, top_k, shared) for block in blocks]
+    index = [part.index for part in parts if part.index is not None]
+    log_gate = np.concatenate([part.log_gate for part in parts])
+    return Routing(log_gate, np.concatenate(index) if index else None)
 
 
 def _largest(values: Array, count: int) -> NDArray[np.intp]:

@@ -14,7 +14,7 @@ from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
 from sklearn_moe import MixtureOfExpertsClassifier, MixtureOfExpertsRegressor, SoftmaxGate
 from sklearn_moe._balance import balanced
-from sklearn_moe._routing import route, truncate
+from sklearn_moe._routing import route, route_blocks, truncate
 from sklearn_moe._shrinkage import fit_shrinkage
 from sklearn_moe.gates import Gate
 
@@ -402,6 +402,26 @@ def test_a_mixture_that_is_not_worth_it_becomes_one_expert():
         moe = regressor(LinearRegression(), **params).fit(Z, y)
     assert moe.n_experts_ == 1
     assert moe.predict(Z).shape == (60,)
+
+
+@pytest.mark.parametrize("shared", [False, True])
+@pytest.mark.parametrize("top_k", [1, 2, 5])
+def test_routing_block_by_block_is_that_of_the_whole_table(top_k, shared):
+    scores = np.random.default_rng(top_k).normal(size=(50, 5))
+    whole = route(scores, top_k, shared)
+    pieces = route_blocks(np.split(scores, [7, 30]), top_k, shared)
+    np.testing.assert_array_equal(pieces.log_gate, whole.log_gate)
+    np.testing.assert_array_equal(pieces.index, whole.index)
+
+
+def test_experts_act_on_the_rows_of_their_slots():
+    routing = route(np.random.default_rng(0).normal(size=(40, 6)) - 9.0 * np.eye(6)[4], 2)
+    for expert in range(7):  # the last two of whom nobody has heard
+        rows, slots = routing.acting(expert)
+        found, places = np.nonzero(routing.index == expert)
+        np.testing.assert_array_equal(np.sort(rows), found)
+        np.testing.assert_array_equal(routing.index[rows, slots], expert)
+        assert len(slots) == len(places)
 
 
 # Balance and use.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from numbers import Integral, Real
 from typing import Any
 
@@ -10,10 +11,21 @@ import numpy as np
 from .._design import TabularEncoder
 from .._numeric import Array, log_normalize
 from .._validation import Interval, check_is_fitted
-from ..logit import SoftLogit, StandardisedRows, blocks_of, scores_of, solve, sum_zero_basis
+from ..logit import (
+    SoftLogit,
+    StandardisedRows,
+    blocks_of,
+    row_scores,
+    scores_of,
+    solve,
+    sum_zero_basis,
+)
 from ._base import Gate
 from ._encoded import SearchingGate
 from ._table import GateTable
+
+# Rows of a block of scores of many experts: fewer are not worth a call, more leave a core's cache.
+FEWEST_ROWS = 2048
 
 
 class SoftmaxGate(SearchingGate):
@@ -167,21 +179,23 @@ class SoftmaxGate(SearchingGate):
         """
         return log_normalize(self._scores(Z), overwrite=True)[0]
 
-    def predict_scores(self, X: Any) -> Array:
-        """Linear scores of the experts, of which the softmax is the probability.
+    def score_blocks(self, X: Any) -> Iterator[Array]:
+        """Linear scores of the experts, of which the softmax is the probability, block by block.
 
         Parameters
         ----------
         X : array-like, sparse matrix or frame of shape (n_samples, n_features)
             Rows to divide among the experts.
 
-        Returns
-        -------
-        scores : ndarray of shape (n_samples, n_experts)
-            Scores.
+        Yields
+        ------
+        scores : ndarray of shape (n_rows, n_experts)
+            Scores of the next rows.
         """
         check_is_fitted(self, "coef_")
-        return self._scores(self.encoder_.by_block(X))
+        Z, weights = self.encoder_.by_block(X), np.column_stack([self.coef_, self.intercept_])
+        for rows in blocks_of(Z, len(weights), fewest=FEWEST_ROWS):
+            yield row_scores(Z[rows], weights)
 
     def _encode(self, X: Any) -> Any:
         # A subclass that answers for encoded rows is to get them.

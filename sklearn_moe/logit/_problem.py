@@ -73,7 +73,9 @@ class SoftLogit:
         return assemble_hessian(grams, self.targets.shape[1], ridge)
 
 
-def blocks_of(Z: Any, n_columns: int, n_rows: int | None = None) -> Iterator[slice]:
+def blocks_of(
+    Z: Any, n_columns: int, n_rows: int | None = None, fewest: int = 64
+) -> Iterator[slice]:
     """Slices of rows of `Z`, or of `n_rows` of them, so short that `n_columns` stay in a cache too.
 
     Sparse rows are costly to cut, and come in one piece.
@@ -81,7 +83,7 @@ def blocks_of(Z: Any, n_columns: int, n_rows: int | None = None) -> Iterator[sli
     n_rows = Z.shape[0] if n_rows is None else n_rows
     if sp.issparse(Z):
         return iter([slice(0, n_rows)])
-    return row_blocks(n_rows, max(Z.shape[1], n_columns))
+    return row_blocks(n_rows, max(Z.shape[1], n_columns), fewest)
 
 
 def scores_of(Z: Any, weights: Array) -> Array:
@@ -95,6 +97,15 @@ def scores_of(Z: Any, weights: Array) -> Array:
     scores = (Z @ flat[:, :-1].T).T if sp.issparse(Z) else flat[:, :-1] @ Z.T
     scores += flat[:, -1:]
     return scores.reshape(*weights.shape[:-1], -1)
+
+
+def row_scores(Z: Any, weights: Array) -> Array:
+    """The same (B, K) under `weights` (K, d + 1), rows first: for who compares many experts."""
+    if isinstance(Z, StandardisedRows):
+        Z, weights = Z.X, Z.weights_of_numbers(weights)
+    scores = Z @ weights[:, :-1].T
+    scores += weights[:, -1]
+    return scores
 
 
 def softmax_columns(scores: Array) -> tuple[Array, Array, Array]:
