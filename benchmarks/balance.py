@@ -53,9 +53,10 @@ class Auxiliary(MixtureModel):
 
     strength = 0.0
 
-    def _balanced(self, log_resp: np.ndarray) -> np.ndarray:
-        share = self.data.sample_weight @ np.exp(log_resp) / self.data.sample_weight.sum()
-        return log_normalize(log_resp - self.strength * len(share) * share)[0]
+    def _balanced(self, resp: np.ndarray) -> np.ndarray:
+        share = self.data.sample_weight @ resp / self.data.sample_weight.sum()
+        favoured = resp * np.exp(-self.strength * len(share) * (share - share.min()))
+        return favoured / favoured.sum(axis=1, keepdims=True)
 
 
 class Biased(MixtureModel):

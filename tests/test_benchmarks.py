@@ -1,9 +1,10 @@
-"""The benchmark commands still run: a tiny `first_look` on synthetic tables."""
+"""The benchmark commands still run: a tiny `first_look` on synthetic tables, and more."""
 
 import json
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -148,3 +149,14 @@ def test_rows_do_not_go_where_the_facts_go(tmp_path):
     with pytest.raises(ValueError, match=r"rows\.json is where the facts go"):
         write_facts(tmp_path / "rows.json", {})
     assert not list(tmp_path.iterdir())
+
+
+def test_auxiliary_loss_takes_from_those_who_have_much():
+    from benchmarks.balance import Auxiliary
+
+    resp = np.random.default_rng(0).dirichlet([6.0, 2.0, 1.0], size=200)
+    model = SimpleNamespace(data=SimpleNamespace(sample_weight=np.ones(200)), strength=2.0)
+    share, found = resp.mean(axis=0), Auxiliary._balanced(model, resp)
+    np.testing.assert_allclose(found.sum(axis=1), 1.0)
+    tilted = resp * np.exp(-6.0 * share)
+    np.testing.assert_allclose(found, tilted / tilted.sum(axis=1, keepdims=True))
