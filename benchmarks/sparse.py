@@ -1,11 +1,12 @@
 """What sparse routing costs as the number of experts grows: two experts act on a row.
 
-Two parts, each with tree, forest and network experts, 8 to 128 of them:
+Parts, each with tree, forest and network experts, 8 to 128 of them:
 
 - `fit`: seconds of an in-sample EM iteration (a long run less a short one), sparse and, for few
   experts, dense;
+- `bare`: seconds of as many fits of the expert without us, each to its share of the rows;
 - `predict`: seconds to predict 100,000 rows, sparse and dense, over those of one expert of the same
-  kind that was fitted to all rows and predicts them all.
+  kind that was fitted to all rows and predicts them all; `gate`: those to find who acts on them.
 
 The figure has both curves.
 """
@@ -71,6 +72,15 @@ def fits(kind: str, n_experts: int, options: argparse.Namespace) -> Iterator[dic
         seconds = median_seconds(runs, options.repeats)
         per_iteration = (seconds[str(LONG)] - seconds[str(SHORT)]) / (LONG - SHORT)
         yield row("fit", kind, n_experts, top_k, per_iteration, np.nan)
+    seconds = median_seconds({"bare": lambda: bare_fits(kind, n_experts, X, y)}, options.repeats)
+    yield row("bare", kind, n_experts, TOP_K, seconds["bare"], np.nan)
+
+
+def bare_fits(kind: str, n_experts: int, X: np.ndarray, y: np.ndarray) -> None:
+    """Fit the expert to as many rows as `n_experts` would have of which two act on a row."""
+    size = TOP_K * len(y) // n_experts
+    for first in np.linspace(0, len(y) - size, n_experts, dtype=int):
+        clone(EXPERTS[kind]).fit(X[first : first + size], y[first : first + size])
 
 
 def predictions(kind: str, n_experts: int, options: argparse.Namespace) -> Iterator[dict[str, Any]]:
@@ -83,7 +93,7 @@ def predictions(kind: str, n_experts: int, options: argparse.Namespace) -> Itera
         "one": lambda: one.predict(new),
         "sparse": lambda: sparse.predict(new),
         "dense": lambda: dense.predict(new),
-        "gate": lambda: sparse.gate_.predict_log_proba(new),
+        "gate": lambda: sparse._routing_at(new),
     }
     seconds = median_seconds(runs, options.repeats)
     for what, top_k in (("sparse", TOP_K), ("dense", None), ("gate", TOP_K)):
@@ -118,8 +128,8 @@ def summary(rows: list[dict[str, Any]]) -> str:
     """A table for each part: experts down, their number across."""
     lines = []
     for part, top_k, figure in (
-        ("fit", TOP_K, "seconds"), ("fit", "all", "seconds"), ("predict", TOP_K, "ratio"),
-        ("predict", "all", "ratio"), ("gate", TOP_K, "ratio"),
+        ("fit", TOP_K, "seconds"), ("bare", TOP_K, "seconds"), ("fit", "all", "seconds"),
+        ("predict", TOP_K, "ratio"), ("predict", "all", "ratio"), ("gate", TOP_K, "ratio"),
     ):  # fmt: skip
         mine = [r for r in rows if (r["part"], r["top_k"]) == (part, top_k)]
         lines.append(f"{part}, {top_k} act: {figure}")

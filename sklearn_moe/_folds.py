@@ -112,7 +112,7 @@ def fold_count(cv: Any) -> int | None:
 def keep_rows(splits: Splits, kept: Rows, n_samples: int, without: int | None = None) -> Splits:
     """Splits renumbered for the table of the `kept` rows only; empty test folds vanish.
 
-    So does the fold `without` which they are wanted, none of whose test rows are kept.
+    So does the fold `without` which they are wanted.
     """
     new = np.full(n_samples, -1)
     new[kept] = np.arange(len(kept))

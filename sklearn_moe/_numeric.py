@@ -96,7 +96,7 @@ def weighted_grams(Z: Array, weights: Array) -> Array:
 
     Block by block, so that the rows stay in a core's cache while all weights use them.
     """
-    if shares_products(len(weights), Z.shape[1]):
+    if Z.shape[1] <= MOST_FACTORS and len(weights) > Z.shape[1] / 2:
         return _grams_of_products(Z, weights)
     grams = np.zeros((len(weights), Z.shape[1], Z.shape[1]))
     for rows in row_blocks(*Z.shape):
@@ -106,13 +106,11 @@ def weighted_grams(Z: Array, weights: Array) -> Array:
     return grams
 
 
-def shares_products(n_weights: int, width: int) -> bool:
-    """Whether Gram matrices of so many weights are cheaper by products that all of them share."""
-    return width <= MOST_FACTORS and n_weights > width / 2
-
-
 def _grams_of_products(Z: Array, weights: Array) -> Array:
-    """The same from the products of every two columns, made once for all weights."""
+    """The same from the products of every two columns, made once for all weights.
+
+    Cheaper where there are at least half as many weights as columns.
+    """
     width = Z.shape[1]
     first, second = np.triu_indices(width)
     starts = np.flatnonzero(first == second)

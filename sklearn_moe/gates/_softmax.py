@@ -25,7 +25,7 @@ from ._encoded import SearchingGate
 from ._table import GateTable
 
 # Rows of a block of scores of many experts: fewer are not worth a call, more leave a core's cache.
-FEWEST_ROWS = 2048
+SCORED_AT_ONCE = 2048
 
 
 class SoftmaxGate(SearchingGate):
@@ -194,7 +194,7 @@ class SoftmaxGate(SearchingGate):
         """
         check_is_fitted(self, "coef_")
         Z, weights = self.encoder_.by_block(X), np.column_stack([self.coef_, self.intercept_])
-        for rows in blocks_of(Z, len(weights), fewest=FEWEST_ROWS):
+        for rows in blocks_of(Z, len(weights), fewest=SCORED_AT_ONCE):
             yield row_scores(Z[rows], weights)
 
     def _encode(self, X: Any) -> Any:
