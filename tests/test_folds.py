@@ -50,6 +50,12 @@ def test_training_rows_that_are_not_the_rest():
     assert not fold_splits(np.zeros(5, int)).leave_out
 
 
+def test_a_fold_is_left_out_though_its_rows_are_kept():
+    whole = Splits(FOLDS.tests, [np.arange(23)] * 4)
+    left = keep_rows(whole, np.arange(23), 23, without=2)
+    assert [test.tolist() for _, test in left] == [FOLDS.tests[k].tolist() for k in (0, 1, 3)]
+
+
 def test_dealt_by_content():
     ids = np.array([4, 1, 1, 7, 7, 9, 4, 2])
     splits = content_folds(3, ids)
