@@ -79,6 +79,7 @@ class BaseMixtureOfExperts(Queries, CallbackSupportMixin, MetaEstimatorMixin, Ba
         "n_init": [Interval(Integral, 1, None, closed="left")],
         "min_responsibility": [Interval(Real, 0, 1, closed="left"), StrOptions({"auto"})],
         "pooling": [Interval(Real, 0, 1, closed="left"), StrOptions({"auto"})],
+        "ensemble": ["boolean"],
         "max_iter": [Interval(Integral, 1, None, closed="left")],
         "tol": [Interval(Real, 0, None, closed="left")],
         "verdict": ["boolean"],
@@ -147,6 +148,11 @@ class BaseMixtureOfExperts(Queries, CallbackSupportMixin, MetaEstimatorMixin, Ba
         self, shape: Any, X: Any, y: Any, sample_weight: Any, fit_params: dict
     ) -> Training:
         check_experts(self)
+        if self.ensemble and self.cv is None:
+            raise ValueError(
+                "ensemble=True keeps the experts of the folds, and cv is None. Use cv=5, or "
+                "ensemble=False."
+            )
         params = routed_params(self, fit_params, process_routing)
         X = check_table(shape, X, reset=True)
         weight = check_weight(sample_weight, X)
@@ -217,6 +223,7 @@ class BaseMixtureOfExperts(Queries, CallbackSupportMixin, MetaEstimatorMixin, Ba
             float(self.balance),
             self._spread_template(int(seeds[0])),
             self._calibrates(),
+            self.ensemble,
         )
         if training.splits is None:  # in sample, what is richer always looks better
             return recipe, []

@@ -83,6 +83,10 @@ class MixtureOfExpertsClassifier(ClassifierMixin, BaseMixtureOfExperts):
         `"auto"` tries 0 and 0.2 under cross-fitting, for experts without `coef_` of which
         `min_responsibility` is `"auto"`, and keeps what gives the winning start the higher bound;
         else it is 0.
+    ensemble : bool, default=False
+        Whether each of `experts_` is the mean of its fits without one fold (its `estimators`), in
+        place of one fit to all rows. It errs less where experts are flexible, and takes as many
+        times as long to predict. What the fit says of itself is of single fits. Not for `cv=None`.
     max_iter : int, default=100
         Largest number of EM iterations.
     tol : float, default=1e-4
@@ -110,7 +114,7 @@ class MixtureOfExpertsClassifier(ClassifierMixin, BaseMixtureOfExperts):
     Attributes
     ----------
     experts_ : list of estimators
-        The experts, fitted to all rows.
+        The experts, fitted to all rows (see `ensemble`).
     expert_names_ : list of str
         Their names.
     weight_modes_ : list of str
@@ -230,6 +234,7 @@ class MixtureOfExpertsClassifier(ClassifierMixin, BaseMixtureOfExperts):
         n_init: int = 4,
         min_responsibility: float | str = "auto",
         pooling: float | str = "auto",
+        ensemble: bool = False,
         max_iter: int = 100,
         tol: float = 1e-4,
         verdict: bool = True,
@@ -251,6 +256,7 @@ class MixtureOfExpertsClassifier(ClassifierMixin, BaseMixtureOfExperts):
         self.n_init = n_init
         self.min_responsibility = min_responsibility
         self.pooling = pooling
+        self.ensemble = ensemble
         self.max_iter = max_iter
         self.tol = tol
         self.verdict = verdict

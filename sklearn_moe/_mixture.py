@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from ._balance import balanced
 from ._content import uniform_by_content
 from ._dispersion import fit_dispersion
+from ._ensembles import fit_ensembles
 from ._experts import BankFit, Data, fit_all_rows, fit_predict, fit_predict_new
 from ._folds import Rows, Splits
 from ._gate_bank import GateBank, SoftmaxBank
@@ -105,7 +106,7 @@ class MixtureModel:
 
     Of its experts `top_k` act on a row, or all; the last one always if it is `shared`. `balance` is
     how strongly E-steps favour experts that have few rows. The `question` is what a finished run is
-    to tell of its rows, out of fold.
+    to tell of its rows, out of fold. Its experts may end as an `ensemble` of those of the folds.
     """
 
     data: Data
@@ -119,6 +120,7 @@ class MixtureModel:
     balance: float = 0.0
     spread_template: Template | None = None
     question: Question | None = None
+    ensemble: bool = False
 
     @property
     def wanders(self) -> bool:
@@ -293,6 +295,8 @@ class MixtureModel:
         if state.bank.experts is not None:
             return state.bank.experts
         templates, weights = self._templates(state.members), self._weights(state.basis)[1]
+        if self.ensemble and self.splits is not None:
+            return (yield from fit_ensembles(self.data, templates, weights, self.splits))
         return (yield from fit_all_rows(self.data, templates, weights, state.bank.state))
 
     def predict_new(self, state: MixtureState, X: Any) -> Plan[tuple[Array, Array, Array]]:

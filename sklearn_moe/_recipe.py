@@ -24,7 +24,8 @@ from .gates import ConstantGate, HierarchicalGate, last_step
 class Recipe:
     """The parts of a mixture, seeded and named; the last template is the `shared` one, if any.
 
-    If it `calibrates`, the mixture and its witnesses are asked for forecasts.
+    If it `calibrates`, the mixture and its witnesses are asked for forecasts. With `ensemble` the
+    experts that are kept are those of the folds, together.
     """
 
     templates: Sequence[Template]
@@ -38,6 +39,7 @@ class Recipe:
     balance: float = 0.0
     spread_template: Template | None = None
     calibrates: bool = False
+    ensemble: bool = False
 
     @property
     def n_routed(self) -> int:
@@ -66,6 +68,7 @@ class Recipe:
             self.balance,
             self.spread_template,
             Question(data, np.arange(data.n_samples)) if asks else None,
+            self.ensemble,
         )
 
     def take(self, rows: Any, n_samples: int) -> Recipe:

@@ -1,0 +1,95 @@
+"""Experts that answer for the folds: the mean of fits of which each has left one fold out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
+
+from ._experts import Data, fit_expert
+from ._folds import Splits
+from ._numeric import Array
+from ._plans import Job, Plan
+from ._predictions import predict_expert
+from ._templates import Template
+
+
+class Ensemble(BaseEstimator):
+    """Fitted estimators of one kind that answer by their mean.
+
+    They are what they are: `fit` changes nothing and a clone is the same, as with
+    ``sklearn.frozen.FrozenEstimator``.
+    """
+
+    def __init__(self, estimators: Sequence[Any]) -> None:
+        self.estimators = estimators
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return True
+
+    def __sklearn_clone__(self) -> Ensemble:
+        return self
+
+    def fit(self, X: Any, y: Any = None) -> Ensemble:
+        """Nothing is done: the estimators are fitted."""
+        return self
+
+    def _mean(self, X: Any, classes: NDArray | None = None) -> Array:
+        """Mean of their outputs (n, q), or of their class probabilities (n, C)."""
+        total = predict_expert(self.estimators[0], X, classes)
+        for estimator in self.estimators[1:]:
+            total = total + predict_expert(estimator, X, classes)
+        return total / len(self.estimators)
+
+
+class EnsembleRegressor(RegressorMixin, Ensemble):
+    """The mean of what fitted regressors predict."""
+
+    def __init__(self, estimators: Sequence[Any], target_shape: tuple[int, ...] = ()) -> None:
+        super().__init__(estimators)
+        self.target_shape = target_shape
+
+    def predict(self, X: Any) -> Array:
+        """Mean prediction, (n,) or (n, q)."""
+        mean = self._mean(X)
+        return mean.reshape(len(mean), *self.target_shape)
+
+
+class EnsembleClassifier(ClassifierMixin, Ensemble):
+    """The mean of the class probabilities of fitted classifiers; a class that one lacks is zero."""
+
+    def __init__(self, estimators: Sequence[Any], classes: NDArray) -> None:
+        super().__init__(estimators)
+        self.classes = classes
+
+    @property
+    def classes_(self) -> NDArray:
+        """The classes, in the order of the probabilities."""
+        return self.classes
+
+    def predict_proba(self, X: Any) -> Array:
+        """Mean class probabilities (n, C)."""
+        return self._mean(X, self.classes)
+
+    def predict(self, X: Any) -> NDArray:
+        """Most probable class (n,)."""
+        return self.classes[self.predict_proba(X).argmax(axis=1)]
+
+
+def fit_ensembles(
+    data: Data, templates: Sequence[Template], expert_weights: Array, splits: Splits
+) -> Plan[list[Any]]:
+    """Each template as the ensemble of its fits without one fold, under its column of weights."""
+    jobs: list[Job] = [
+        (fit_expert, (data, template, expert_weights[:, k], train))
+        for k, template in enumerate(templates)
+        for train, _ in splits
+    ]
+    fitted = yield jobs
+    members = [fitted[first : first + len(splits)] for first in range(0, len(jobs), len(splits))]
+    if data.classes is not None:
+        return [EnsembleClassifier(estimators, data.classes) for estimators in members]
+    return [EnsembleRegressor(estimators, np.shape(data.y)[1:]) for estimators in members]
