@@ -6,14 +6,18 @@ features and targets together get a standardised target too, whose scale is take
 
 from __future__ import annotations
 
+import subprocess
 from abc import ABC, abstractmethod
 from contextlib import redirect_stdout
 from os import devnull
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy.special import logsumexp
+from scipy.linalg import qr
+from scipy.special import log_softmax, logsumexp
 from sklearn.base import BaseEstimator
 from sklearn.linear_model import Ridge
 from sklearn.pipeline import Pipeline, make_pipeline
@@ -26,6 +30,9 @@ from sklearn_moe.predictive import MixtureDistribution
 
 # As small as the noise of other models may be, in units of the target's deviation.
 LEAST_SCALE = 1e-4
+SCRIPT = Path(__file__).with_name("flexmix_law.R")
+# Starts of flexmix, as many as our mixtures race.
+N_TRIES = 4
 
 
 def named(X: Any) -> pd.DataFrame:
@@ -170,3 +177,38 @@ class Gmr(WithMixtureLaw):
         log_weights = log_joint - logsumexp(log_joint, axis=1, keepdims=True)
         means = np.column_stack([mean for mean, _ in found])
         return log_weights, means, np.array([covariance[0, 0] for _, covariance in found])
+
+
+class Flexmix(WithMixtureLaw):
+    """flexmix of R: Gaussian regressions under a multinomial gate, the best of several tries.
+
+    Its least squares want columns of full rank, so those that depend on others are left out.
+    """
+
+    def _fitted(self, Z: np.ndarray, target: np.ndarray) -> np.ndarray:
+        self.independent_ = independent_columns(Z)
+        options = [N_EXPERTS["linear"], N_TRIES, self.seed]
+        with TemporaryDirectory() as folder:
+            table = np.column_stack([target, Z[:, self.independent_]])
+            np.savetxt(f"{folder}/table.csv", table, delimiter=",")
+            command = ["Rscript", str(SCRIPT), folder, *map(str, options)]
+            done = subprocess.run(command, capture_output=True, text=True)
+            if done.returncode:
+                raise RuntimeError(f"flexmix failed: {done.stderr.strip()[-200:]}")
+            return np.loadtxt(f"{folder}/law.csv", delimiter=",", ndmin=2)
+
+    def _predicted(self, Z: np.ndarray) -> np.ndarray:
+        log_weights, means, _ = self._parts(Z)
+        return (np.exp(log_weights) * means).sum(axis=1)
+
+    def _parts(self, Z: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        A = np.column_stack([np.ones(len(Z)), Z[:, self.independent_]])
+        coef, scale, gate = np.split(self.model_, [A.shape[1], A.shape[1] + 1], axis=1)
+        return log_softmax(A @ gate.T, axis=1), A @ coef.T, np.ravel(scale) ** 2
+
+
+def independent_columns(Z: np.ndarray) -> np.ndarray:
+    """Numbers of columns that, with a constant, span what all of `Z` (n, p) do."""
+    _, upper, order = qr(Z - Z.mean(axis=0), mode="economic", pivoting=True)
+    size = np.abs(np.diag(upper))
+    return np.sort(order[: int((size > 1e-8 * size[0]).sum())])

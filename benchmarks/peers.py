@@ -6,8 +6,12 @@ is imported only when one of its models is made or fitted.
 
 from __future__ import annotations
 
+import subprocess
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
+from importlib.util import find_spec
+from shutil import which
 from typing import Any
 
 import numpy as np
@@ -33,8 +37,8 @@ BOTH = REGRESSION + CLASSIFICATION
 class Peer:
     """A model of another package.
 
-    `package` is the name it is imported by, and `make(task, seed)` gives the unfitted model; above
-    `max_rows` training rows a fit takes too long.
+    `package`, of Python or R, is the name it is imported by, and `make(task, seed)` gives the
+    unfitted model; above `max_rows` training rows a fit takes too long.
     """
 
     package: str
@@ -258,5 +262,15 @@ PEERS: dict[str, Peer] = {
     "linear tree": Peer("lineartree", REGRESSION, local_peers.linear_tree, "ridge leaves"),
     "smt": Peer("smt", REGRESSION, local_peers.Smt.made, "its least squares only"),
     "cgmm": Peer("cgmm", REGRESSION, local_peers.Cgmm.made, CGMM, max_rows=8_000),
+    "flexmix": Peer("flexmix", REGRESSION, local_peers.Flexmix.made, "of R; four components"),
     "gmr": Peer("gmr", REGRESSION, local_peers.Gmr.made, "four components"),
 }
+
+
+@cache
+def is_here(package: str) -> bool:
+    """Whether a package of Python or R is installed."""
+    if find_spec(package) is not None or which("Rscript") is None:
+        return find_spec(package) is not None
+    asked = ["Rscript", "-e", f"library({package})"]
+    return subprocess.run(asked, capture_output=True).returncode == 0

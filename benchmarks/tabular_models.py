@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from importlib.util import find_spec
 from typing import Any
 
 from sklearn.ensemble import (
@@ -27,7 +26,7 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import Pipeline, make_pipeline
 
 from benchmarks.models import EXPERTS, Average, linear, mixture, seeded, tree
-from benchmarks.peers import PEERS
+from benchmarks.peers import PEERS, is_here
 from benchmarks.uci_search import SearchedMixture
 from sklearn_moe.gates import MLPGate
 
@@ -216,7 +215,7 @@ OURS = tuple(name for name in MODELS if name.startswith("moe"))
 
 def available(names: list[str]) -> list[str]:
     """Those of the models whose package is here; the others are named."""
-    missing = [name for name in names if find_spec(MODELS[name].package) is None]
+    missing = [name for name in names if not is_here(MODELS[name].package)]
     for name in missing:
-        print(f"{name} is left out: the package {MODELS[name].package} is not installed")
+        print(f"{name} is left out: {MODELS[name].package} is not installed")
     return [name for name in names if name not in missing]

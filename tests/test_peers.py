@@ -1,6 +1,5 @@
 """The models of other packages keep the contract of the command `tabular`; those that are here."""
 
-from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -14,9 +13,9 @@ BREAKING = {"weight [kg]": "x", '{"a": <b>}': "w"}
 TASKS = ("regression", "classification")
 NAMES = (
     *("lightgbm", "lightgbm linear", "xgboost", "catboost", "ngboost", "quantile forest"),
-    *("deslib", "deskit", "cubist", "linear tree", "smt", "cgmm", "gmr"),
+    *("deslib", "deskit", "cubist", "linear tree", "smt", "cgmm", "flexmix", "gmr"),
 )
-WITH_LAW = ("ngboost", "cgmm", "gmr")
+WITH_LAW = ("ngboost", "cgmm", "flexmix", "gmr")
 # What a package says of its own use of numpy and scikit-learn is not ours to mend.
 pytestmark = pytest.mark.filterwarnings("default")
 
@@ -41,10 +40,10 @@ def table(task):
 
 
 def peer(name, task):
-    from benchmarks.peers import PEERS
+    from benchmarks.peers import PEERS, is_here
 
     found = PEERS[name]
-    if find_spec(found.package) is None:
+    if not is_here(found.package):
         pytest.skip(f"the package {found.package} is not installed")
     if task not in found.tasks:
         pytest.skip(f"{name} does no {task}")
