@@ -24,22 +24,26 @@ from benchmarks.tabular_suites import SYNTHETIC
 TABLE = ["suite", "table"]
 SPLIT = [*TABLE, "split"]
 SLACK = 1.01
-# Each mixture and what it is made of, alone and averaged.
+BOOSTINGS = ("boosting", "2 boostings", "20 boostings", "boosting tuned", "catboost", "stacking")
+# Each mixture, what it is made of, alone and averaged, and who is strongest.
 MADE_OF = {
-    "moe boosting": ("boosting", "2 boostings", "20 boostings"),
+    "moe boosting": BOOSTINGS,
     "moe tree": ("tree", "4 trees", "forest"),
     "moe linear": ("linear",),
-    "moe boosting gate": ("boosting", "2 boostings", "20 boostings"),
+    "moe boosting gate": BOOSTINGS,
     "moe tree gate": ("tree", "4 trees", "forest"),
     "moe linear gate": ("linear", "moe linear"),
     "moe linear auto": ("linear", "moe linear"),
     "moe linear net": ("linear",),
     "moe boosting net": ("boosting", "2 boostings"),
     "moe linear tuned": ("linear tuned",),
+    "moe tree ensemble": ("tree", "4 trees", "forest", "moe tree"),
+    "moe boosting ensemble": (*BOOSTINGS, "moe boosting"),
+    "moe boosting gate ensemble": (*BOOSTINGS, "moe boosting gate"),
 }
 INTERPRETABLE = (
     *("moe linear", "moe linear gate", "moe linear auto", "moe linear tuned"),
-    *("linear tree", "cubist", "smt", "cgmm", "gmr"),
+    *("linear tree", "cubist", "smt", "cgmm", "flexmix", "gmr"),
 )
 # A signed rank test of fewer tables cannot come out significant.
 FEWEST_TABLES = 6
