@@ -5,16 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
 
-from ._experts import Data, fit_expert
-from ._folds import Splits
 from ._numeric import Array
-from ._plans import Job, Plan
 from ._predictions import predict_expert
-from ._templates import Template
 
 
 class Ensemble(BaseEstimator):
@@ -77,19 +72,3 @@ class EnsembleClassifier(ClassifierMixin, Ensemble):
     def predict(self, X: Any) -> NDArray:
         """Most probable class (n,)."""
         return self.classes[self.predict_proba(X).argmax(axis=1)]
-
-
-def fit_ensembles(
-    data: Data, templates: Sequence[Template], expert_weights: Array, splits: Splits
-) -> Plan[list[Any]]:
-    """Each template as the ensemble of its fits without one fold, under its column of weights."""
-    jobs: list[Job] = [
-        (fit_expert, (data, template, expert_weights[:, k], train))
-        for k, template in enumerate(templates)
-        for train, _ in splits
-    ]
-    fitted = yield jobs
-    members = [fitted[first : first + len(splits)] for first in range(0, len(jobs), len(splits))]
-    if data.classes is not None:
-        return [EnsembleClassifier(estimators, data.classes) for estimators in members]
-    return [EnsembleRegressor(estimators, np.shape(data.y)[1:]) for estimators in members]

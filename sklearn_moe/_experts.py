@@ -147,7 +147,7 @@ def fit_predict(
     routing: Routing = DENSE,
 ) -> Plan[BankFit]:
     """Fit each template under its column of `expert_weights`; predict the rows that it acts on."""
-    columns, solution = yield from _solve(data, templates, expert_weights, splits, state)
+    columns, solution = yield from solve_plain(data, templates, expert_weights, splits, state)
     solved = np.zeros((1 if splits is None else len(splits), len(templates)), dtype=bool)
     if solution is not None:
         solved[:, columns] = solution.solved
@@ -211,9 +211,9 @@ def fit_predict_new(
     said: dict[int, Array] = {}
     if numbers is not None:
         # What the folds have found serves as well; an iteration has no need of more.
-        columns, solution = _plain(data, templates), state and state.of_all_rows()
+        columns, solution = plain_among(data, templates), state and state.of_all_rows()
         if solution is None:
-            columns, solution = yield from _solve(data, templates, expert_weights, None, None)
+            columns, solution = yield from solve_plain(data, templates, expert_weights, None, None)
         if solution is not None:
             predicted, solved = solution.predict_new(numbers), solution.solved[0]
             said = {k: predicted[places[k][0], i] for i, k in enumerate(columns) if solved[i]}
@@ -250,7 +250,7 @@ def in_bins(data: Data, template: Template) -> tuple[Data, Template, Callable[[A
     return table, template.for_bins(binner.categorical), binner.transform
 
 
-def _solve(
+def solve_plain(
     data: Data,
     templates: Sequence[Template],
     expert_weights: Array,
@@ -258,7 +258,7 @@ def _solve(
     state: Solution | None,
 ) -> Plan[tuple[list[int], Solution | None]]:
     """Which templates are plain linear experts that suit the table, and their solution."""
-    columns = _plain(data, templates) if splits is None or splits.leave_out else []
+    columns = plain_among(data, templates) if splits is None or splits.leave_out else []
     if not columns or (table := data.linear_table) is None:
         return [], None
     problems, weights = [templates[k].problem for k in columns], expert_weights
@@ -271,53 +271,12 @@ def _solve(
     return columns, (yield from do(solve_left_out, problems, table, weights, folds, start))
 
 
-def _plain(data: Data, templates: Sequence[Template]) -> list[int]:
+def plain_among(data: Data, templates: Sequence[Template]) -> list[int]:
     """The templates that are plain linear experts and suit the table."""
     if all(template.problem is None for template in templates) or data.linear_table is None:
         return []
     kind = data.linear_table.suits
     return [k for k, template in enumerate(templates) if isinstance(template.problem, kind)]
-
-
-def fit_all_rows(
-    data: Data,
-    templates: Sequence[Template],
-    expert_weights: Array,
-    state: Solution | None = None,
-) -> Plan[list[Any]]:
-    """Experts fitted to all rows under the columns of `expert_weights`.
-
-    Plain ones are as exact as they were while EM ran.
-    """
-    solved = yield from _last_solution(data, templates, expert_weights, state)
-    jobs: list[Job] = []
-    for k, template in enumerate(templates):
-        if k in solved and template.problem is not None and template.problem.is_light:
-            jobs.append((fit_expert, (data, template, data.sample_weight, np.zeros(1, int))))
-        else:
-            jobs.append((fit_expert, (data, template, expert_weights[:, k], None)))
-    experts = yield jobs
-    for k, (solution, position) in solved.items():
-        solution.polish(experts[k], position)
-    return experts
-
-
-def _last_solution(
-    data: Data, templates: Sequence[Template], expert_weights: Array, state: Solution | None
-) -> Plan[dict[int, tuple[Solution, int]]]:
-    """For the experts whose solution is to be set: the solution for all rows, the place in it."""
-    problems = {k: t.problem for k, t in enumerate(templates) if t.problem is not None}
-    wanted = {k for k, problem in problems.items() if problem.is_loose or problem.is_light}
-    # One expert alone is the estimator itself, to the last digit.
-    if len(templates) == 1 or not wanted:
-        return {}
-    columns, solution = _plain(data, templates), state and state.of_all_rows(exact=True)
-    if solution is None:
-        columns, solution = yield from _solve(data, templates, expert_weights, None, state)
-    if solution is None:
-        return {}
-    places = [(k, i) for i, k in enumerate(columns) if k in wanted and solution.solved[0, i]]
-    return {k: (solution, i) for k, i in places}
 
 
 def fit_one(data: Data, template: Template, weight: Array, train: Any, test: Any) -> tuple:

@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 from ._balance import balanced
 from ._content import uniform_by_content
 from ._dispersion import fit_dispersion
-from ._ensembles import fit_ensembles
-from ._experts import BankFit, Data, fit_all_rows, fit_predict, fit_predict_new
+from ._experts import BankFit, Data, fit_predict, fit_predict_new
 from ._folds import Rows, Splits
 from ._gate_bank import GateBank, SoftmaxBank
+from ._last_fits import fit_all_rows, fit_ensembles
 from ._noise import Forecast, Question
 from ._numeric import Array, law_by_row, normalize, row_blocks, row_sum
 from ._plans import Plan, together

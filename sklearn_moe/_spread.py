@@ -12,8 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from ._experts import Data, fit_all_rows, fit_predict, fit_predict_new
+from ._experts import Data, fit_predict, fit_predict_new
 from ._folds import Splits
+from ._last_fits import fit_all_rows
 from ._numeric import Array
 from ._plans import Plan, together
 from ._templates import Template

@@ -8,6 +8,7 @@ from sklearn import config_context
 from sklearn.base import clone
 from sklearn.compose import TransformedTargetRegressor
 from sklearn.dummy import DummyRegressor
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import ElasticNet, LinearRegression, Ridge
 from sklearn.model_selection import KFold, LeaveOneOut
 from sklearn.pipeline import make_pipeline
@@ -320,3 +321,20 @@ def test_experts_are_asked_where_a_product_will_not_do(n_outputs):
         assert predict_plain(experts, huge) is None
     assert predict_plain(experts[:1], X) is None
     assert predict_plain([*experts, DummyRegressor().fit(X, X)], X) is None
+
+
+def test_experts_that_are_made_like_the_first_are_whole():
+    X, y, resp = regimes()
+    frame = pd.DataFrame(X, columns=list("abcd"))
+    named = [("one", Ridge(2.0)), ("other", Ridge(2.0)), ("strong", Ridge(1e3))]
+    moe = MixtureOfExpertsRegressor(named, init=resp, max_iter=2, verdict=False, random_state=0)
+    with pytest.warns(ConvergenceWarning):
+        moe.fit(frame, y[:, 0])
+    alone = Ridge(2.0, random_state=0).fit(frame, y[:, 0])
+    assert all(vars(expert).keys() == vars(alone).keys() for expert in moe.experts_)
+    assert [expert.alpha for expert in moe.experts_] == [2.0, 2.0, 1e3]
+    assert len({expert.random_state for expert in moe.experts_}) == 3
+    one, other, strong = moe.experts_
+    other.feature_names_in_[0] = "z"
+    assert list(one.feature_names_in_) == list(strong.feature_names_in_) == list("abcd")
+    assert not np.allclose(one.coef_, other.coef_)

@@ -1,0 +1,96 @@
+"""The experts that are kept once EM has ended: fitted to all rows, or once without each fold."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from copy import copy
+from typing import Any
+
+import numpy as np
+from sklearn.base import clone
+
+from ._ensembles import EnsembleClassifier, EnsembleRegressor
+from ._experts import Data, fit_expert, plain_among, solve_plain
+from ._folds import Splits
+from ._numeric import Array
+from ._plans import Job, Plan
+from ._templates import Template
+from .linear import Solution
+
+
+def fit_all_rows(
+    data: Data,
+    templates: Sequence[Template],
+    expert_weights: Array,
+    state: Solution | None = None,
+) -> Plan[list[Any]]:
+    """Experts fitted to all rows under the columns of `expert_weights`.
+
+    Plain ones are as exact as they were while EM ran. Of those that owe the table nothing but
+    their coefficients, one of a kind is fitted, to one row, and the others are made like it.
+    """
+    solved = yield from _last_solution(data, templates, expert_weights, state)
+    first = _first_light(templates, solved)
+    jobs: dict[int, Job] = {}
+    for k, template in enumerate(templates):
+        if first.get(k) == k:
+            jobs[k] = fit_expert, (data, template, data.sample_weight, np.zeros(1, int))
+        elif k not in first:
+            jobs[k] = fit_expert, (data, template, expert_weights[:, k], None)
+    fitted = dict(zip(jobs, (yield list(jobs.values())), strict=True))
+    experts = [
+        fitted[k] if k in fitted else _alike(fitted[first[k]], template)
+        for k, template in enumerate(templates)
+    ]
+    for k, (solution, position) in solved.items():
+        solution.polish(experts[k], position)
+    return experts
+
+
+def _first_light(templates: Sequence[Template], solved: dict[int, Any]) -> dict[int, int]:
+    """For each solved expert that owes the table nothing else: the first one of its kind."""
+    light = [k for k in solved if (problem := templates[k].problem) and problem.is_light]
+    firsts = {templates[k].kind: k for k in reversed(light)}
+    return {k: firsts[templates[k].kind] for k in light}
+
+
+def _alike(fitted: Any, template: Template) -> Any:
+    """The expert of a template with what a fitted one of its kind has beside parameters."""
+    expert = clone(template.estimator)
+    found = {name: copy(value) for name, value in vars(fitted).items() if name not in vars(expert)}
+    vars(expert).update(found)
+    return expert
+
+
+def _last_solution(
+    data: Data, templates: Sequence[Template], expert_weights: Array, state: Solution | None
+) -> Plan[dict[int, tuple[Solution, int]]]:
+    """For the experts whose solution is to be set: the solution for all rows, the place in it."""
+    problems = {k: t.problem for k, t in enumerate(templates) if t.problem is not None}
+    wanted = {k for k, problem in problems.items() if problem.is_loose or problem.is_light}
+    # One expert alone is the estimator itself, to the last digit.
+    if len(templates) == 1 or not wanted:
+        return {}
+    columns, solution = plain_among(data, templates), state and state.of_all_rows(exact=True)
+    if solution is None:
+        columns, solution = yield from solve_plain(data, templates, expert_weights, None, state)
+    if solution is None:
+        return {}
+    places = [(k, i) for i, k in enumerate(columns) if k in wanted and solution.solved[0, i]]
+    return {k: (solution, i) for k, i in places}
+
+
+def fit_ensembles(
+    data: Data, templates: Sequence[Template], expert_weights: Array, splits: Splits
+) -> Plan[list[Any]]:
+    """Each template as the ensemble of its fits without one fold, under its column of weights."""
+    jobs: list[Job] = [
+        (fit_expert, (data, template, expert_weights[:, k], train))
+        for k, template in enumerate(templates)
+        for train, _ in splits
+    ]
+    fitted = yield jobs
+    members = [fitted[first : first + len(splits)] for first in range(0, len(jobs), len(splits))]
+    if data.classes is not None:
+        return [EnsembleClassifier(estimators, data.classes) for estimators in members]
+    return [EnsembleRegressor(estimators, np.shape(data.y)[1:]) for estimators in members]
