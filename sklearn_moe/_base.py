@@ -150,7 +150,7 @@ class BaseMixtureOfExperts(Queries, CallbackSupportMixin, MetaEstimatorMixin, Ba
         check_experts(self)
         if self.ensemble and self.cv is None:
             raise ValueError(
-                "ensemble=True keeps the experts of the folds, and cv is None. Use cv=5, or "
+                "ensemble=True needs experts of several folds, and cv is None. Use cv=5, or "
                 "ensemble=False."
             )
         params = routed_params(self, fit_params, process_routing)

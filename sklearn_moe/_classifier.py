@@ -84,9 +84,9 @@ class MixtureOfExpertsClassifier(ClassifierMixin, BaseMixtureOfExperts):
         `min_responsibility` is `"auto"`, and keeps what gives the winning start the higher bound;
         else it is 0.
     ensemble : bool, default=False
-        Whether each of `experts_` is the mean of its fits without one fold (its `estimators`), in
-        place of one fit to all rows. It errs less where experts are flexible, and takes as many
-        times as long to predict. What the fit says of itself is of single fits. Not for `cv=None`.
+        Whether each of `experts_` is the mean of a fit to all rows (its `estimator`) and of the
+        mean of those without one fold (its `fold_estimators`). It errs less where experts are
+        flexible, and is slower by as many predictions. Not for ``cv=None``.
     max_iter : int, default=100
         Largest number of EM iterations.
     tol : float, default=1e-4

@@ -1,4 +1,4 @@
-"""Experts that answer for the folds: the mean of fits of which each has left one fold out."""
+"""Experts that answer together with those of the folds, each of which has left one fold out."""
 
 from __future__ import annotations
 
@@ -13,14 +13,15 @@ from ._predictions import predict_expert
 
 
 class Ensemble(BaseEstimator):
-    """Fitted estimators of one kind that answer by their mean.
+    """A fitted estimator and others of its kind that answer by a mean; half of it is the first's.
 
     They are what they are: `fit` changes nothing and a clone is the same, as with
     ``sklearn.frozen.FrozenEstimator``.
     """
 
-    def __init__(self, estimators: Sequence[Any]) -> None:
-        self.estimators = estimators
+    def __init__(self, estimator: Any, fold_estimators: Sequence[Any]) -> None:
+        self.estimator = estimator
+        self.fold_estimators = fold_estimators
 
     def __sklearn_is_fitted__(self) -> bool:
         return True
@@ -34,17 +35,20 @@ class Ensemble(BaseEstimator):
 
     def _mean(self, X: Any, classes: NDArray | None = None) -> Array:
         """Mean of their outputs (n, q), or of their class probabilities (n, C)."""
-        total = predict_expert(self.estimators[0], X, classes)
-        for estimator in self.estimators[1:]:
-            total = total + predict_expert(estimator, X, classes)
-        return total / len(self.estimators)
+        part = 0.5 / len(self.fold_estimators)
+        mean = 0.5 * predict_expert(self.estimator, X, classes)
+        for estimator in self.fold_estimators:
+            mean += part * predict_expert(estimator, X, classes)
+        return mean
 
 
 class EnsembleRegressor(RegressorMixin, Ensemble):
     """The mean of what fitted regressors predict."""
 
-    def __init__(self, estimators: Sequence[Any], target_shape: tuple[int, ...] = ()) -> None:
-        super().__init__(estimators)
+    def __init__(
+        self, estimator: Any, fold_estimators: Sequence[Any], target_shape: tuple[int, ...] = ()
+    ) -> None:
+        super().__init__(estimator, fold_estimators)
         self.target_shape = target_shape
 
     def predict(self, X: Any) -> Array:
@@ -56,8 +60,8 @@ class EnsembleRegressor(RegressorMixin, Ensemble):
 class EnsembleClassifier(ClassifierMixin, Ensemble):
     """The mean of the class probabilities of fitted classifiers; a class that one lacks is zero."""
 
-    def __init__(self, estimators: Sequence[Any], classes: NDArray) -> None:
-        super().__init__(estimators)
+    def __init__(self, estimator: Any, fold_estimators: Sequence[Any], classes: NDArray) -> None:
+        super().__init__(estimator, fold_estimators)
         self.classes = classes
 
     @property

@@ -1,4 +1,4 @@
-"""The experts that are kept once EM has ended: fitted to all rows, or once without each fold."""
+"""The experts that are kept once EM has ended: fitted to all rows, and with the folds if asked."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ._ensembles import EnsembleClassifier, EnsembleRegressor
 from ._experts import Data, fit_expert, plain_among, solve_plain
 from ._folds import Splits
 from ._numeric import Array
-from ._plans import Job, Plan
+from ._plans import Job, Plan, together
 from ._templates import Template
 from .linear import Solution
 
@@ -81,16 +81,31 @@ def _last_solution(
 
 
 def fit_ensembles(
-    data: Data, templates: Sequence[Template], expert_weights: Array, splits: Splits
+    data: Data,
+    templates: Sequence[Template],
+    expert_weights: Array,
+    state: Solution | None,
+    splits: Splits,
 ) -> Plan[list[Any]]:
-    """Each template as the ensemble of its fits without one fold, under its column of weights."""
+    """Each expert fitted to all rows, in an ensemble with its fits without one fold each."""
+    parts = data, templates, expert_weights
+    whole, left_out = yield from together(
+        fit_all_rows(*parts, state), _fit_left_out(*parts, splits)
+    )
+    pairs = zip(whole, left_out, strict=True)
+    if data.classes is not None:
+        return [EnsembleClassifier(one, others, data.classes) for one, others in pairs]
+    return [EnsembleRegressor(one, others, np.shape(data.y)[1:]) for one, others in pairs]
+
+
+def _fit_left_out(
+    data: Data, templates: Sequence[Template], expert_weights: Array, splits: Splits
+) -> Plan[list[list[Any]]]:
+    """The fits of each template without one fold each."""
     jobs: list[Job] = [
         (fit_expert, (data, template, expert_weights[:, k], train))
         for k, template in enumerate(templates)
         for train, _ in splits
     ]
     fitted = yield jobs
-    members = [fitted[first : first + len(splits)] for first in range(0, len(jobs), len(splits))]
-    if data.classes is not None:
-        return [EnsembleClassifier(estimators, data.classes) for estimators in members]
-    return [EnsembleRegressor(estimators, np.shape(data.y)[1:]) for estimators in members]
+    return [fitted[first : first + len(splits)] for first in range(0, len(jobs), len(splits))]

@@ -106,7 +106,7 @@ class MixtureModel:
 
     Of its experts `top_k` act on a row, or all; the last one always if it is `shared`. `balance` is
     how strongly E-steps favour experts that have few rows. The `question` is what a finished run is
-    to tell of its rows, out of fold. Its experts may end as an `ensemble` of those of the folds.
+    to tell of its rows, out of fold. Its experts may end in an `ensemble` with those of the folds.
     """
 
     data: Data
@@ -295,9 +295,10 @@ class MixtureModel:
         if state.bank.experts is not None:
             return state.bank.experts
         templates, weights = self._templates(state.members), self._weights(state.basis)[1]
+        parts = self.data, templates, weights, state.bank.state
         if self.ensemble and self.splits is not None:
-            return (yield from fit_ensembles(self.data, templates, weights, self.splits))
-        return (yield from fit_all_rows(self.data, templates, weights, state.bank.state))
+            return (yield from fit_ensembles(*parts, self.splits))
+        return (yield from fit_all_rows(*parts))
 
     def predict_new(self, state: MixtureState, X: Any) -> Plan[tuple[Array, Array, Array]]:
         """Log gate probabilities (m, S), predictions and law at `X`, all rows being fitted."""

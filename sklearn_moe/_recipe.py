@@ -25,7 +25,7 @@ class Recipe:
     """The parts of a mixture, seeded and named; the last template is the `shared` one, if any.
 
     If it `calibrates`, the mixture and its witnesses are asked for forecasts. With `ensemble` the
-    experts that are kept are those of the folds, together.
+    experts that are kept answer together with those of the folds.
     """
 
     templates: Sequence[Template]

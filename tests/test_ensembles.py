@@ -1,4 +1,4 @@
-"""Experts that are ensembles: the mean of fits of which each has left one fold out."""
+"""Experts that answer together with those of the folds, each of which has left one fold out."""
 
 import pickle
 
@@ -47,18 +47,20 @@ def classifier(experts=None, **params):
 
 
 @pytest.mark.parametrize("expert", [TREE, Ridge(), HistGradientBoostingRegressor(max_iter=5)])
-def test_one_expert_is_the_mean_of_its_fits_without_each_fold(expert):
+def test_half_of_one_expert_is_the_mean_of_its_fits_without_each_fold(expert):
     alone = clone(expert).set_params(**{"random_state": 0} if expert is not TREE else {})
     moe = regressor(alone, n_experts=1, cv=FOLDS).fit(X, Y)
     said = [clone(alone).fit(X[train], Y[train]).predict(X) for train, _ in FOLDS.split(X)]
-    np.testing.assert_allclose(moe.predict(X), np.mean(said, axis=0), rtol=1e-9, atol=1e-12)
+    half = (clone(alone).fit(X, Y).predict(X) + np.mean(said, axis=0)) / 2
+    np.testing.assert_allclose(moe.predict(X), half, rtol=1e-9, atol=1e-12)
 
 
-def test_one_classifier_is_the_mean_of_its_fits_without_each_fold():
+def test_half_of_one_classifier_is_the_mean_of_its_fits_without_each_fold():
     expert = DecisionTreeClassifier(max_depth=3, random_state=0)
     moe = classifier(expert, n_experts=1, cv=FOLDS).fit(X, LABELS)
     fits = [clone(expert).fit(X[train], LABELS[train]) for train, _ in FOLDS.split(X)]
     said = np.mean([fit.predict_proba(X) for fit in fits], axis=0)
+    said = (clone(expert).fit(X, LABELS).predict_proba(X) + said) / 2
     np.testing.assert_allclose(moe.experts_[0].predict_proba(X), said)
     np.testing.assert_array_equal(moe.experts_[0].predict(X), fits[0].classes_[said.argmax(axis=1)])
 
@@ -70,7 +72,9 @@ def test_em_knows_nothing_of_it():
     np.testing.assert_array_equal(ensemble.gate_proba(X), plain.gate_proba(X))
     np.testing.assert_array_equal(ensemble.dispersions_, plain.dispersions_)
     assert isinstance(plain.experts_[0], DecisionTreeRegressor)
-    assert [type(e) for e in ensemble.experts_[0].estimators] == [DecisionTreeRegressor] * 3
+    assert [type(e) for e in ensemble.experts_[0].fold_estimators] == [DecisionTreeRegressor] * 3
+    alone = [expert.estimator.predict(X) for expert in ensemble.experts_]
+    np.testing.assert_array_equal(np.column_stack(alone), plain.predict_experts(X))
     assert np.abs(ensemble.predict(X) - plain.predict(X)).max() > 0.01
 
 
@@ -108,10 +112,11 @@ PARTS = {
 def test_it_goes_together_with_everything(params):
     moe = regressor(**params).fit(X, Y)
     n_folds = 5 if isinstance(params.get("cv"), str) else 3
-    assert all(len(expert.estimators) == n_folds for expert in moe.experts_)
+    assert all(len(expert.fold_estimators) == n_folds for expert in moe.experts_)
     assert np.isfinite(moe.predict(X)).all()
     assert np.isfinite(moe.log_prob(X, Y)).all()
-    said = [np.mean([m.predict(X) for m in e.estimators], axis=0) for e in moe.experts_]
+    folds = [np.mean([m.predict(X) for m in e.fold_estimators], axis=0) for e in moe.experts_]
+    said = [(e.estimator.predict(X) + f) / 2 for e, f in zip(moe.experts_, folds, strict=True)]
     np.testing.assert_allclose(moe.predict_experts(X), np.column_stack(said), rtol=1e-9)
 
 
@@ -144,20 +149,21 @@ def test_a_class_that_a_fold_lacks_gets_no_probability_from_it():
     labels[:2] = "rare"
     folds = [(np.arange(2, N), np.arange(2)), (np.arange(0, N, 2), np.arange(2, N))]
     moe = classifier(n_experts=1, cv=folds).fit(X, labels)
-    lacks = moe.experts_[0].estimators[0]
+    lacks, knows = moe.experts_[0].fold_estimators
     assert "rare" not in lacks.classes_
     proba = moe.experts_[0].predict_proba(X)
     np.testing.assert_allclose(proba.sum(axis=1), 1.0)
     assert proba.shape == (N, 4)
-    rare = moe.experts_[0].estimators[1].predict_proba(X)[:, 3]
+    rare = knows.predict_proba(X)[:, 3] / 2 + moe.experts_[0].estimator.predict_proba(X)[:, 3]
     np.testing.assert_allclose(proba[:, 3], rare / 2)
 
 
 def test_classifiers_without_probabilities_vote():
     moe = classifier(LinearSVC(), n_experts=1, cv=FOLDS).fit(X, LABELS)
-    votes = [fit.predict(X) for fit in moe.experts_[0].estimators]
-    share = np.mean([vote[:, None] == moe.classes_ for vote in votes], axis=0)
-    np.testing.assert_allclose(moe.experts_[0].predict_proba(X), share)
+    expert = moe.experts_[0]
+    votes = [fit.predict(X)[:, None] == moe.classes_ for fit in expert.fold_estimators]
+    own = expert.estimator.predict(X)[:, None] == moe.classes_
+    np.testing.assert_allclose(expert.predict_proba(X), (own + np.mean(votes, axis=0)) / 2)
 
 
 @pytest.mark.parametrize("voting", ["soft", "hard"])
