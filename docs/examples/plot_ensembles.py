@@ -1,10 +1,10 @@
 """
-Trees that answer for the folds
-===============================
+Trees that answer together
+==========================
 
 A kiln is fired with wood or with gas, as the price of gas has it, and burns differently with each.
 Trees learn both fuels, but a tree of many leaves also learns what was chance. With `ensemble=True`
-each expert is the mean of the trees that cross-fitting has left one fold out of.
+each expert answers together with the trees that have left one fold out.
 
 Run `python docs/examples/plot_ensembles.py PICTURE.png` to write the picture to a file.
 """
@@ -33,8 +33,8 @@ X_train, X_test, y_train, y_test = train_test_split(X, heat, train_size=600, ran
 # %%
 # Two ways to keep the experts
 # ----------------------------
-# EM is the same for both. What is kept differs: one tree for each fuel, fitted to all rows, or the
-# five that EM has fitted without one fold each.
+# EM is the same for both. What is kept differs: one tree for each fuel, or that tree and the five
+# that are fitted without one fold each.
 leaves = [1, 2, 5, 10, 20, 40]
 mixtures = {}
 for n_rows in leaves:
