@@ -193,6 +193,7 @@ MODELS: dict[str, Model] = {
     "moe tree gate": Model(moe("tree", 4, gate="auto")),
     "moe boosting gate": Model(moe("boosting", 2, gate="auto")),
     "moe tree ensemble": Model(moe("tree", 4, ensemble=True)),
+    "moe tree gate ensemble": Model(moe("tree", 4, gate="auto", ensemble=True)),
     "moe boosting ensemble": Model(moe("boosting", 2, ensemble=True)),
     "moe boosting gate ensemble": Model(moe("boosting", 2, gate="auto", ensemble=True)),
     "moe search": Model(lambda task, seed: SearchedMixture(seed), ("regression",)),

@@ -38,6 +38,7 @@ MADE_OF = {
     "moe boosting net": ("boosting", "2 boostings"),
     "moe linear tuned": ("linear tuned",),
     "moe tree ensemble": ("tree", "4 trees", "forest", "moe tree"),
+    "moe tree gate ensemble": ("tree", "4 trees", "forest", "moe tree gate"),
     "moe boosting ensemble": (*BOOSTINGS, "moe boosting"),
     "moe boosting gate ensemble": (*BOOSTINGS, "moe boosting gate"),
 }
