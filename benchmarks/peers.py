@@ -34,18 +34,21 @@ BOTH = REGRESSION + CLASSIFICATION
 
 
 @dataclass(frozen=True)
-class Peer:
-    """A model of another package.
+class Model:
+    """A model by name: `make(task, seed)` gives it unfitted; the tasks that it can do.
 
-    `package`, of Python or R, is the name it is imported by, and `make(task, seed)` gives the
-    unfitted model; above `max_rows` training rows a fit takes too long.
+    `package`, of Python or R, is the name of what it needs; above `max_rows` training rows a fit
+    takes too long.
     """
 
-    package: str
-    tasks: tuple[str, ...]
     make: Callable[[str, int], Any]
-    note: str = ""
+    tasks: tuple[str, ...] = BOTH
+    package: str = "sklearn"
     max_rows: int | None = None
+
+    def can(self, task: str, n_rows: int) -> bool:
+        """Whether it is meant for such a table."""
+        return task in self.tasks and (self.max_rows is None or n_rows <= self.max_rows)
 
 
 class Coded(BaseEstimator):
@@ -248,22 +251,21 @@ def deskit(task: str, seed: int) -> Any:
     return Deskit(task, seed) if task == "regression" else Coded(Deskit(task, seed))
 
 
-CGMM = "its gate does not train as shipped"
-PEERS: dict[str, Peer] = {
-    "lightgbm": Peer("lightgbm", BOTH, lightgbm),
-    "lightgbm linear": Peer("lightgbm", BOTH, lightgbm_of_lines, "boosted trees of linear leaves"),
-    "xgboost": Peer("xgboost", BOTH, xgboost),
-    "catboost": Peer("catboost", BOTH, CatBoost, "ten minutes where classes are twenty"),
-    "ngboost": Peer("ngboost", BOTH, ngboost, max_rows=15_000),
-    "quantile forest": Peer("quantile_forest", REGRESSION, quantile_forest, "its mean"),
-    "deslib": Peer("deslib", CLASSIFICATION, deslib, "KNORA-E; its probabilities are votes"),
-    "deskit": Peer("deskit", BOTH, deskit, "DEWS-U over our three experts"),
-    "cubist": Peer("cubist", REGRESSION, local_peers.cubist),
-    "linear tree": Peer("lineartree", REGRESSION, local_peers.linear_tree, "ridge leaves"),
-    "smt": Peer("smt", REGRESSION, local_peers.Smt.made, "its least squares only"),
-    "cgmm": Peer("cgmm", REGRESSION, local_peers.Cgmm.made, CGMM, max_rows=8_000),
-    "flexmix": Peer("flexmix", REGRESSION, local_peers.Flexmix.made, "of R; four components"),
-    "gmr": Peer("gmr", REGRESSION, local_peers.Gmr.made, "four components"),
+PEERS: dict[str, Model] = {
+    "lightgbm": Model(lightgbm, BOTH, "lightgbm"),
+    "lightgbm linear": Model(lightgbm_of_lines, BOTH, "lightgbm"),
+    "xgboost": Model(xgboost, BOTH, "xgboost"),
+    "catboost": Model(CatBoost, BOTH, "catboost"),  # ten minutes where classes are twenty
+    "ngboost": Model(ngboost, BOTH, "ngboost", max_rows=15_000),
+    "quantile forest": Model(quantile_forest, REGRESSION, "quantile_forest"),
+    "deslib": Model(deslib, CLASSIFICATION, "deslib"),  # its probabilities are votes
+    "deskit": Model(deskit, BOTH, "deskit"),
+    "cubist": Model(local_peers.cubist, REGRESSION, "cubist"),
+    "linear tree": Model(local_peers.linear_tree, REGRESSION, "lineartree"),
+    "smt": Model(local_peers.Smt.made, REGRESSION, "smt"),
+    "cgmm": Model(local_peers.Cgmm.made, REGRESSION, "cgmm", max_rows=8_000),
+    "flexmix": Model(local_peers.Flexmix.made, REGRESSION, "flexmix"),
+    "gmr": Model(local_peers.Gmr.made, REGRESSION, "gmr"),
 }
 
 

@@ -7,7 +7,6 @@ part only, all with the same number of candidates and folds.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 from sklearn.ensemble import (
@@ -26,27 +25,12 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import Pipeline, make_pipeline
 
 from benchmarks.models import EXPERTS, Average, linear, mixture, seeded, tree
-from benchmarks.peers import PEERS, is_here
+from benchmarks.peers import PEERS, Model, is_here
 from benchmarks.uci_search import SearchedMixture
 from sklearn_moe.gates import MLPGate
 
 N_FOLDS = 3
-BOTH = ("regression", "classification")
 Make = Callable[[str, int], Any]
-
-
-@dataclass(frozen=True)
-class Model:
-    """A model by name: the tasks it can do, how it is made, the package it needs."""
-
-    make: Make
-    tasks: tuple[str, ...] = BOTH
-    package: str = "sklearn"
-    max_rows: int | None = None
-
-    def can(self, task: str, n_rows: int) -> bool:
-        """Whether it is meant for such a table."""
-        return task in self.tasks and (self.max_rows is None or n_rows <= self.max_rows)
 
 
 class MixtureWithLaw(Pipeline):
@@ -209,7 +193,7 @@ MODELS: dict[str, Model] = {
     "forest": Model(forest),
     "voting": Model(voting),
     "stacking": Model(stacking),
-    **{name: Model(p.make, p.tasks, p.package, p.max_rows) for name, p in PEERS.items()},
+    **PEERS,
 }
 OURS = tuple(name for name in MODELS if name.startswith("moe"))
 
