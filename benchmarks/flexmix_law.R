@@ -6,8 +6,8 @@ suppressMessages(library(flexmix))
 arguments <- commandArgs(trailingOnly = TRUE)
 folder <- arguments[1]
 table <- read.csv(file.path(folder, "table.csv"), header = FALSE)
-names(table) <- c("y", paste0("x", seq_len(ncol(table) - 1)))
-covariates <- paste(names(table)[-1], collapse = " + ")
+names(table) <- c("y", sprintf("x%d", seq_len(ncol(table) - 1)))
+covariates <- paste(c("1", names(table)[-1]), collapse = " + ")
 with_components <- function(k) {
   stepFlexmix(
     as.formula(paste("y ~", covariates)),
@@ -16,10 +16,11 @@ with_components <- function(k) {
   )
 }
 set.seed(as.integer(arguments[4]))
-fit <- NULL
 for (k in seq(as.integer(arguments[2]), 1)) {
-  if (is.null(fit)) fit <- tryCatch(with_components(k), error = function(error) NULL)
+  fit <- try(with_components(k), silent = TRUE)
+  if (!inherits(fit, "try-error")) break
 }
+if (inherits(fit, "try-error")) stop(fit)
 law <- t(parameters(fit))
 # One component alone has no gate.
 gate <- 0 * law[, -ncol(law), drop = FALSE]

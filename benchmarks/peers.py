@@ -37,8 +37,8 @@ BOTH = REGRESSION + CLASSIFICATION
 class Model:
     """A model by name: `make(task, seed)` gives it unfitted; the tasks that it can do.
 
-    `package`, of Python or R, is the name of what it needs; above `max_rows` training rows a fit
-    takes too long.
+    `package` is the name of what it needs, "NAME of R" for one of R; above `max_rows` training
+    rows a fit takes too long.
     """
 
     make: Callable[[str, int], Any]
@@ -264,15 +264,18 @@ PEERS: dict[str, Model] = {
     "linear tree": Model(local_peers.linear_tree, REGRESSION, "lineartree"),
     "smt": Model(local_peers.Smt.made, REGRESSION, "smt"),
     "cgmm": Model(local_peers.Cgmm.made, REGRESSION, "cgmm", max_rows=8_000),
-    "flexmix": Model(local_peers.Flexmix.made, REGRESSION, "flexmix"),
+    "flexmix": Model(local_peers.Flexmix.made, REGRESSION, "flexmix of R"),
     "gmr": Model(local_peers.Gmr.made, REGRESSION, "gmr"),
 }
 
 
 @cache
 def is_here(package: str) -> bool:
-    """Whether a package of Python or R is installed."""
-    if find_spec(package) is not None or which("Rscript") is None:
-        return find_spec(package) is not None
-    asked = ["Rscript", "-e", f"library({package})"]
-    return subprocess.run(asked, capture_output=True).returncode == 0
+    """Whether a package is installed."""
+    name, of_r, _ = package.partition(" of R")
+    if not of_r:
+        return find_spec(name) is not None
+    asked = ["Rscript", "-e", f"library({name})"]
+    return (
+        which("Rscript") is not None and not subprocess.run(asked, capture_output=True).returncode
+    )

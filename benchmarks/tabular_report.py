@@ -25,8 +25,8 @@ TABLE = ["suite", "table"]
 SPLIT = [*TABLE, "split"]
 SLACK = 1.01
 BOOSTINGS = ("boosting", "2 boostings", "20 boostings", "boosting tuned", "catboost", "stacking")
-# Each mixture, what it is made of, alone and averaged, and who is strongest.
-MADE_OF = {
+# Each mixture with what it is made of, alone and averaged, and with strong rivals.
+COMPARED_TO = {
     "moe boosting": BOOSTINGS,
     "moe tree": ("tree", "4 trees", "forest"),
     "moe linear": ("linear",),
@@ -96,7 +96,7 @@ def grid(rows: pd.DataFrame, figure: str) -> pd.DataFrame:
 def pairs(rows: pd.DataFrame) -> Iterator[tuple[str, str]]:
     """Each mixture with each rival that it is compared to."""
     models = set(rows["model"])
-    for ours, rivals in MADE_OF.items():
+    for ours, rivals in COMPARED_TO.items():
         yield from ((ours, rival) for rival in rivals if {ours, rival} <= models)
 
 

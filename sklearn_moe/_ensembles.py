@@ -10,23 +10,52 @@ from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
 
 from ._numeric import Array
 from ._predictions import predict_expert
+from ._validation import get_tags
 
 
 class Ensemble(BaseEstimator):
     """A fitted estimator and others of its kind that answer by a mean; half of it is the first's.
 
-    They are what they are: `fit` changes nothing and a clone is the same, as with
-    ``sklearn.frozen.FrozenEstimator``.
+    They are what they are: `fit` changes nothing, parameters cannot be set, and a clone is the
+    same, as with ``sklearn.frozen.FrozenEstimator``.
     """
 
     def __init__(self, estimator: Any, fold_estimators: Sequence[Any]) -> None:
         self.estimator = estimator
         self.fold_estimators = fold_estimators
 
+    @property
+    def n_features_in_(self) -> int:
+        """Number of features that the first has seen."""
+        return self.estimator.n_features_in_
+
+    @property
+    def feature_names_in_(self) -> NDArray:
+        """Their names, if it has seen any."""
+        return self.estimator.feature_names_in_
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags = get_tags(self.estimator).input_tags
+        return tags
+
     def __sklearn_is_fitted__(self) -> bool:
         return True
 
     def __sklearn_clone__(self) -> Ensemble:
+        return self
+
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
+        """What it was made of; parameters of the fitted parts are not its own."""
+        return super().get_params(deep=False)
+
+    def set_params(self, **params: Any) -> Ensemble:
+        """Raise if there is anything to set."""
+        if params:
+            raise ValueError(
+                f"An ensemble of fitted estimators has no parameters to set; got {sorted(params)}. "
+                "Set those of the mixture's experts and fit it again."
+            )
         return self
 
     def fit(self, X: Any, y: Any = None) -> Ensemble:

@@ -17,6 +17,10 @@ from ._plans import Job, Plan, together
 from ._templates import Template
 from .linear import Solution
 
+# The weight of an expert's rows outside a fold, of what an even share would be, without which it is
+# not the same expert.
+LEAST_PART = 0.5
+
 
 def fit_all_rows(
     data: Data,
@@ -92,20 +96,26 @@ def fit_ensembles(
     whole, left_out = yield from together(
         fit_all_rows(*parts, state), _fit_left_out(*parts, splits)
     )
-    pairs = zip(whole, left_out, strict=True)
+    pairs = [(one, others or [one]) for one, others in zip(whole, left_out, strict=True)]
     if data.classes is not None:
-        return [EnsembleClassifier(one, others, data.classes) for one, others in pairs]
-    return [EnsembleRegressor(one, others, np.shape(data.y)[1:]) for one, others in pairs]
+        return [EnsembleClassifier(*pair, data.classes) for pair in pairs]
+    return [EnsembleRegressor(*pair, np.shape(data.y)[1:]) for pair in pairs]
 
 
 def _fit_left_out(
     data: Data, templates: Sequence[Template], expert_weights: Array, splits: Splits
 ) -> Plan[list[list[Any]]]:
-    """The fits of each template without one fold each."""
-    jobs: list[Job] = [
-        (fit_expert, (data, template, expert_weights[:, k], train))
-        for k, template in enumerate(templates)
-        for train, _ in splits
-    ]
-    fitted = yield jobs
-    return [fitted[first : first + len(splits)] for first in range(0, len(jobs), len(splits))]
+    """The fits of each template without one fold each.
+
+    One that would lose most of its expert's region with the fold is not made.
+    """
+    trains, masses = [train for train, _ in splits], expert_weights.sum(axis=0)
+    least = LEAST_PART * (1 - 1 / len(splits)) * masses
+    kept = [np.flatnonzero(expert_weights[train].sum(axis=0) >= least) for train in trains]
+    jobs: dict[tuple[int, int], Job] = {
+        (k, fold): (fit_expert, (data, templates[k], expert_weights[:, k], trains[fold]))
+        for fold, experts in enumerate(kept)
+        for k in experts.tolist()
+    }
+    fitted = dict(zip(jobs, (yield list(jobs.values())), strict=True))
+    return [[fit for (k, _), fit in fitted.items() if k == own] for own in range(len(templates))]

@@ -107,9 +107,9 @@ class MixtureOfExpertsRegressor(RegressorMixin, Forecasts):
         `min_responsibility` is `"auto"`, and keeps what gives the winning start the higher bound;
         else it is 0.
     ensemble : bool, default=False
-        Whether each of `experts_` is the mean of a fit to all rows (its `estimator`) and of the
-        mean of those without one fold (its `fold_estimators`). It errs less where experts are
-        flexible, and is slower by as many predictions. Not for ``cv=None``.
+        Whether each of `experts_` answers by a mean: half of it is a fit to all rows (its
+        `estimator`), half the mean of fits without one fold each (its `fold_estimators`). It errs
+        less where experts are flexible, and predicts more slowly. Not for ``cv=None``.
     max_iter : int, default=100
         Largest number of EM iterations.
     tol : float, default=1e-4

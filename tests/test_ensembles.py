@@ -9,7 +9,7 @@ from sklearn.base import BaseEstimator, RegressorMixin, clone, is_classifier, is
 from sklearn.ensemble import HistGradientBoostingRegressor, RandomForestRegressor
 from sklearn.inspection import partial_dependence
 from sklearn.linear_model import LogisticRegression, Ridge
-from sklearn.model_selection import KFold
+from sklearn.model_selection import GroupKFold, KFold
 from sklearn.svm import LinearSVC
 from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 from sklearn.utils.validation import check_is_fitted
@@ -232,3 +232,43 @@ def test_parameters_cannot_be_counted():
     moe = regressor(Ridge()).fit(X, Y)
     with pytest.raises(ValueError, match="cannot be counted"):
         moe.information_criteria(X, Y)
+
+
+def test_a_fold_that_is_the_region_of_an_expert_has_no_say_in_it():
+    rng = np.random.default_rng(0)
+    group = np.repeat(range(3), 60)
+    Z = np.column_stack([group + 0.2 * rng.uniform(-1, 1, 180), rng.uniform(-1, 1, 180)])
+    y = 20.0 * group + 5 * Z[:, 1] * (-1.0) ** group + 0.2 * rng.normal(size=180)
+    tree = DecisionTreeRegressor(min_samples_leaf=5)
+    moe = regressor(tree, n_experts=3, cv=GroupKFold(3), init=np.eye(3)[group], max_iter=1)
+    moe.fit(Z, y, groups=group)
+    assert [len(expert.fold_estimators) for expert in moe.experts_] == [2, 2, 2]
+    plain = clone(moe).set_params(ensemble=False).fit(Z, y, groups=group)
+    for mixture in (moe, plain):
+        assert np.sqrt(np.mean((mixture.predict(Z) - y) ** 2)) < 1
+
+
+def test_one_whose_folds_all_lack_it_stands_alone():
+    group = np.repeat([0, 1], [150, 150])
+    rows = np.arange(N)
+    # Neither training side has the rows of the first expert.
+    folds = [(rows[group == 1], rows[::2]), (rows[group == 1], rows[1::2])]
+    moe = regressor(n_experts=2, cv=folds, init=np.eye(2)[group], max_iter=1).fit(X, Y)
+    first, second = moe.experts_
+    assert first.fold_estimators == [first.estimator]
+    assert len(second.fold_estimators) == 2
+
+
+def test_an_ensemble_is_frozen():
+    moe = regressor(HistGradientBoostingRegressor(max_iter=3)).fit(
+        pd.DataFrame(X, columns=["a", "b", "c"]), Y
+    )
+    expert = moe.experts_[0]
+    with pytest.raises(ValueError, match=r"no parameters to set; got \['estimator__max_depth'\]"):
+        expert.set_params(estimator__max_depth=1)
+    assert expert.set_params() is expert
+    assert set(expert.get_params()) == {"estimator", "fold_estimators", "target_shape"}
+    assert expert.n_features_in_ == 3
+    assert list(expert.feature_names_in_) == ["a", "b", "c"]
+    assert expert.__sklearn_tags__().input_tags.allow_nan
+    assert not hasattr(regressor().fit(X, Y).experts_[0], "feature_names_in_")
