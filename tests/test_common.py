@@ -18,11 +18,13 @@ INSTANCES = [
     MixtureOfExpertsRegressor(n_experts=1, **QUICK),
     MixtureOfExpertsRegressor([("ridge", Ridge()), ("bayes", BayesianRidge())], **QUICK),
     MixtureOfExpertsRegressor(DecisionTreeRegressor(max_depth=3), **QUICK),
+    MixtureOfExpertsRegressor(DecisionTreeRegressor(max_depth=3), ensemble=True, **QUICK),
     MixtureOfExpertsClassifier(),
     MixtureOfExpertsClassifier(cv=None, **QUICK),
     MixtureOfExpertsClassifier(n_experts=1, **QUICK),
     MixtureOfExpertsClassifier([("logit", NEWTON), ("bayes", GaussianNB())], **QUICK),
     MixtureOfExpertsClassifier(DecisionTreeClassifier(max_depth=3), **QUICK),
+    MixtureOfExpertsClassifier(DecisionTreeClassifier(max_depth=3), ensemble=True, **QUICK),
     MixtureOfExpertsClassifier(gate=NEWTON, **QUICK),
     MixtureOfExpertsClassifier(voting="hard", **QUICK),
 ]
