@@ -10,6 +10,7 @@ from sklearn.ensemble import HistGradientBoostingRegressor, RandomForestRegresso
 from sklearn.inspection import partial_dependence
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.model_selection import GroupKFold, KFold
+from sklearn.neighbors import KNeighborsRegressor
 from sklearn.svm import LinearSVC
 from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 from sklearn.utils.validation import check_is_fitted
@@ -101,6 +102,7 @@ PARTS = {
     "conformal": {"calibrate": "conformal", "verdict": True},
     "out of bag": {"experts": RandomForestRegressor(5, max_depth=3), "cv": "oob"},
     "left out": {"experts": Ridge(), "cv": "loo"},
+    "resampled": {"experts": KNeighborsRegressor()},
     "named": {"experts": [("line", Ridge()), ("tree", TREE)]},
     "branches": {"experts": MixtureOfExpertsRegressor(TREE, 2), "n_experts": 2},
     "number": {"n_experts": "auto", "verdict": True, "max_iter": 2},
