@@ -42,6 +42,7 @@ from ._parallel import Workers, open_workers
 from ._progress import Reporter
 from ._queries import Queries
 from ._recipe import Recipe
+from ._specialisation import Specialisation
 from ._templates import Template, make_templates
 from ._training import Training, make_training, specialisations
 from ._validation import (
@@ -116,6 +117,10 @@ class BaseMixtureOfExperts(Queries, CallbackSupportMixin, MetaEstimatorMixin, Ba
 
     def _calibrates(self) -> bool:
         """Whether the estimator looks at what is said of unseen rows once EM has ended."""
+        return False
+
+    def _leans(self, how: Specialisation) -> bool:
+        """Whether experts may lean on one expert of all rows."""
         return False
 
     def _spread_template(self, seed: int) -> Template | None:
@@ -223,6 +228,7 @@ class BaseMixtureOfExperts(Queries, CallbackSupportMixin, MetaEstimatorMixin, Ba
             float(self.balance),
             self._spread_template(int(seeds[0])),
             self._calibrates(),
+            self._leans(how),
             self.ensemble,
         )
         if training.splits is None:  # in sample, what is richer always looks better

@@ -18,10 +18,14 @@ from ._templates import Template
 
 @dataclass(frozen=True)
 class Baseline:
-    """The best single expert: the log density (n,) it gives each row, out of fold if split."""
+    """The best single expert: the log density (n,) it gives each row, out of fold if split.
+
+    `mean` (n, q) is what it predicts, if experts are to lean on it.
+    """
 
     name: str
     log_prob: Array
+    mean: Array | None = None
 
     def surprise(self) -> Array:
         """How badly (n,) it explains each row."""
@@ -29,7 +33,8 @@ class Baseline:
 
     def take(self, rows: NDArray[np.intp]) -> Baseline:
         """What it says of some rows."""
-        return Baseline(self.name, self.log_prob[rows])
+        mean = None if self.mean is None else self.mean[rows]
+        return Baseline(self.name, self.log_prob[rows], mean)
 
 
 def unknown_baseline(data: Data) -> Baseline:
@@ -57,7 +62,8 @@ def _single(
     # Witnesses, with whom it is compared, have seen as much as a fold leaves.
     bank = yield from fit_predict(data, [template.in_folds()], weight, splits)
     law = yield from _law(recipe, data, bank.mean, weight, splits)
-    return Baseline(template.name, recipe.family.log_prob(data.target, bank.mean, law)[:, 0])
+    log_prob = recipe.family.log_prob(data.target, bank.mean, law)[:, 0]
+    return Baseline(template.name, log_prob, bank.mean[:, 0] if recipe.leans else None)
 
 
 def _law(

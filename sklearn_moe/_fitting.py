@@ -15,6 +15,8 @@ from ._em import EMResult, EMRule, run_em
 from ._experts import Data, ExpertError
 from ._growth import Walk, grow
 from ._initialization import Race, Start, race
+from ._last_fits import fit_last
+from ._leaning import Leaning, lean, lean_variance
 from ._mixture import FittedMixture, MixtureModel, MixtureState
 from ._noise import Forecast, Noise, calibrated
 from ._numeric import Array, clustered_stderr, weighted_mean
@@ -51,6 +53,7 @@ class Fit:
     lower_bound: float
     forecasts: Sequence[Forecast]
     noise: Noise
+    leaning: Leaning | None
     verdict: Verdict
     walk: Walk
     alone: bool = False
@@ -122,7 +125,7 @@ class Wishes:
 
 def run_fit(training: Training, recipe: Recipe, starts: list[Start], wishes: Wishes) -> Plan[Fit]:
     """Race the starts, finish the best one, judge it if asked; fit what is kept to all rows."""
-    data, grows, law = training.data, wishes.recipes is not None, recipe.family
+    data, grows, family = training.data, wishes.recipes is not None, recipe.family
     baseline = unknown_baseline(data)
     is_needed = wishes.verdict or grows or any(start.is_surprised for start in starts)
     if is_needed:
@@ -131,7 +134,7 @@ def run_fit(training: Training, recipe: Recipe, starts: list[Start], wishes: Wis
     with config_context(skip_parameter_validation=is_needed):
         with wishes.reporter.tasks.task("race"):
             recipe, model, heat = yield from _heats(training, recipe, starts, baseline, wishes)
-        if is_needed and recipe.family is not law:  # the rival has the law that is kept
+        if is_needed and recipe.family is not family:  # the rival has the law that is kept
             baseline = yield from fit_baseline(recipe, data, training.splits)
         bounds, run = heat.bounds, _first_run(recipe, model, heat, wishes)
         del heat  # its responsibilities are as large as the table
@@ -148,9 +151,9 @@ def run_fit(training: Training, recipe: Recipe, starts: list[Start], wishes: Wis
             last = yield from _one_expert(recipe, training, baseline)
         else:
             recipe, last = kept.recipe, (yield from _all_experts(kept))
-    forecasts = _forecasts(None if alone else kept, last[1])
-    noised = _with_noise(recipe.family, last, forecasts)
-    fit = Fit(training, recipe, bounds, result, *noised, judgement, walk, alone, grows)
+        told = [] if alone or kept is None else kept.forecasts
+        law = yield from _calibrated(recipe, training, baseline, last, told)
+    fit = Fit(training, recipe, bounds, result, *law, judgement, walk, alone, grows)
     wishes.reporter.noise([(change.factor, change.df) for change in fit.noise.changes])
     wishes.reporter.end(result)
     return fit
@@ -158,26 +161,53 @@ def run_fit(training: Training, recipe: Recipe, starts: list[Start], wishes: Wis
 
 def as_it_stands(training: Training, stage: Stage) -> Plan[Fit]:
     """The fit, were the run of `stage`, so far as it has come, all that it does."""
-    last = yield from _all_experts(stage)
-    walk = Walk(unknown_baseline(training.data), training.data, [stage])
-    noised = _with_noise(stage.recipe.family, last, _forecasts(stage, last[1]))
-    return Fit(training, stage.recipe, {}, stage.result, *noised, UNKNOWN, walk)
+    last, recipe = (yield from _all_experts(stage)), stage.recipe
+    baseline = unknown_baseline(training.data)
+    if recipe.leans and stage.forecasts:
+        baseline = yield from fit_baseline(recipe, training.data, training.splits)
+    law = yield from _calibrated(recipe, training, baseline, last, stage.forecasts)
+    walk = Walk(baseline, training.data, [stage])
+    return Fit(training, recipe, {}, stage.result, *law, UNKNOWN, walk)
 
 
-def _with_noise(
-    family: Family, last: Finished, forecasts: Sequence[Forecast]
-) -> tuple[FittedMixture, MixtureState, float, Sequence[Forecast], Noise]:
-    """What is finished, its noise calibrated by the forecasts; these, and the noise."""
+def _calibrated(
+    recipe: Recipe,
+    training: Training,
+    baseline: Baseline,
+    last: Finished,
+    told: Sequence[Forecast],
+) -> Plan[tuple[FittedMixture, MixtureState, float, Sequence[Forecast], Noise, Leaning | None]]:
+    """What is finished, as forecasts of unseen rows would have it; these, noise and leaning.
+
+    The forecasts are what witnesses have `told` or, without any, the fit itself out of fold.
+    """
     mixture, state, bound = last
-    noise = calibrated(family, forecasts, state.told)
-    dispersion = noise.law_of(mixture.dispersion)
-    return replace(mixture, dispersion=dispersion), state, bound, forecasts, noise
+    told, leaning = yield from _leant(recipe, training, baseline, told, state.told)
+    forecasts = told or ([] if state.told is None else [state.told])
+    noise = calibrated(recipe.family, forecasts if recipe.calibrates else [], state.told)
+    mixture = replace(mixture, dispersion=noise.law_of(mixture.dispersion))
+    return mixture, state, bound, forecasts, noise, leaning and leaning.under(noise)
 
 
-def _forecasts(kept: Stage | None, state: MixtureState) -> list[Forecast]:
-    """What witnesses have said of unseen rows or, without any, the fit itself out of fold."""
-    told = [] if kept is None else kept.forecasts
-    return told or ([] if state.told is None else [state.told])
+def _leant(
+    recipe: Recipe,
+    training: Training,
+    baseline: Baseline,
+    told: Sequence[Forecast],
+    own: Forecast | None,
+) -> Plan[tuple[Sequence[Forecast], Leaning | None]]:
+    """The forecasts of witnesses, and what experts lean on, if they are the better for it."""
+    if baseline.mean is None:
+        return told, None
+    # Of the noise that suits them, so that experts lean the same whether it is kept or not.
+    noise = calibrated(recipe.family, told, own).early()
+    variance = lean_variance(noise, told, baseline.mean)
+    if np.isinf(variance).all():
+        return told, None
+    data, templates = training.data, [t for t in recipe.templates if t.name == baseline.name]
+    parts = data, templates, data.sample_weight[:, None], None, training.splits, recipe.ensemble
+    (expert,) = yield from fit_last(*parts)
+    return lean(told, baseline.mean, variance), Leaning(expert, variance)
 
 
 def _judgement(baseline: Baseline, kept: Stage | None, data: Data) -> Verdict:

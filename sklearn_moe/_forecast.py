@@ -13,11 +13,14 @@ from sklearn.dummy import DummyRegressor
 from ._base import BaseMixtureOfExperts
 from ._conformal import Calibration
 from ._fitting import Fit
+from ._information import count_estimator
+from ._leaning import Leaning, leaned
 from ._nesting import unfold
 from ._noise import Forecast, Noise
 from ._numeric import Array, law_by_row, normalize
-from ._predictions import predict_acting
+from ._predictions import predict_acting, predict_expert
 from ._routing import Routing
+from ._specialisation import Specialisation
 from ._spread import relative_dispersion
 from ._templates import Template, make_template
 from ._training import Training
@@ -35,6 +38,24 @@ class Forecasts(BaseMixtureOfExperts):
     family_: RealFamily | Contaminated
     target_shape_: tuple[int, ...]
     calibration_: Calibration | None
+    baseline_: Any
+    lean_variance_: Any
+
+    def predict_experts(self, X: Any) -> Array:
+        """What each expert predicts on its own, before it leans on another.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix, frame} of shape (n_samples, n_features)
+            Rows to predict.
+
+        Returns
+        -------
+        mean : ndarray of shape (n_samples, n_experts_) or (n_samples, n_experts_, n_outputs)
+            Predictions of the experts.
+        """
+        mean = self._experts_at(X)
+        return mean.reshape(*mean.shape[:2], *self.target_shape_)
 
     def predict_dist(self, X: Any) -> MixtureDistribution:
         """Predictive distribution of each row.
@@ -201,6 +222,9 @@ class Forecasts(BaseMixtureOfExperts):
             )
         return self.calibrate is not None
 
+    def _leans(self, how: Specialisation) -> bool:
+        return how.loses_rows if self.lean == "auto" else self.lean
+
     def _target_attributes(self, fit: Fit) -> dict[str, Any]:
         shape = fit.training.data.y.shape[1:]
         calibration = None
@@ -212,6 +236,8 @@ class Forecasts(BaseMixtureOfExperts):
             "dispersion_factor_": _factors(fit.noise, shape),
             "calibration_": calibration,
             "dispersion_experts_": fit.mixture.dispersion_experts,
+            "baseline_": None if fit.leaning is None else fit.leaning.expert,
+            "lean_variance_": _variances(fit.leaning, shape),
         }
 
     def _spread_template(self, seed: int) -> Template | None:
@@ -230,6 +256,20 @@ class Forecasts(BaseMixtureOfExperts):
         return {} if given is None else {"dispersion_estimator": given}
 
     def _laws_at(self, X: Any) -> tuple[Routing, Array, Array]:
+        routing, mean, law = self._laws_of_experts(X)
+        if self.baseline_ is not None:
+            toward = predict_expert(self.baseline_, check_table(self, X, reset=False), None)
+            mean = leaned(mean, law, toward, np.ravel(self.lean_variance_))
+        return routing, mean, law
+
+    def _count_leaning(self) -> int:
+        if self.baseline_ is None:
+            return 0
+        variances = int(np.count_nonzero(np.isfinite(self.lean_variance_)))
+        return count_estimator(self.baseline_, "baseline_") + variances
+
+    def _laws_of_experts(self, X: Any) -> tuple[Routing, Array, Array]:
+        """Who acts, what they say before they lean, and the parameters of their law."""
         routing, mean = self._parts_at(X)
         if self.dispersion_experts_ is None:
             return routing, mean, routing.at(self._law)
@@ -270,6 +310,12 @@ def _factors(noise: Noise, target_shape: tuple[int, ...]) -> Any:
     """What the dispersions were multiplied by: a number, or (n_outputs,) of several outputs."""
     factors = [change.factor for change in noise.changes] or np.ones(target_shape).ravel().tolist()
     return np.array(factors) if target_shape else factors[0]
+
+
+def _variances(leaning: Leaning | None, target_shape: tuple[int, ...]) -> Any:
+    """What experts have to say of their own: a number, or (n_outputs,) of several outputs."""
+    variance = np.full(target_shape, np.inf) if leaning is None else leaning.variance
+    return variance.reshape(target_shape) if target_shape else float(variance.item())
 
 
 def calibration_of(

@@ -22,6 +22,21 @@ from .linear import Solution
 LEAST_PART = 0.5
 
 
+def fit_last(
+    data: Data,
+    templates: Sequence[Template],
+    expert_weights: Array,
+    state: Solution | None,
+    splits: Splits | None,
+    ensemble: bool,
+) -> Plan[list[Any]]:
+    """The experts that are kept, under the columns of `expert_weights` (n, K)."""
+    parts = data, templates, expert_weights, state
+    if ensemble and splits is not None:
+        return (yield from fit_ensembles(*parts, splits))
+    return (yield from fit_all_rows(*parts))
+
+
 def fit_all_rows(
     data: Data,
     templates: Sequence[Template],

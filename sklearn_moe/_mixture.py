@@ -16,7 +16,7 @@ from ._dispersion import fit_dispersion
 from ._experts import BankFit, Data, fit_predict, fit_predict_new
 from ._folds import Rows, Splits
 from ._gate_bank import GateBank, SoftmaxBank
-from ._last_fits import fit_all_rows, fit_ensembles
+from ._last_fits import fit_last
 from ._noise import Forecast, Question
 from ._numeric import Array, law_by_row, normalize, row_blocks, row_sum
 from ._plans import Plan, together
@@ -296,9 +296,7 @@ class MixtureModel:
             return state.bank.experts
         templates, weights = self._templates(state.members), self._weights(state.basis)[1]
         parts = self.data, templates, weights, state.bank.state
-        if self.ensemble and self.splits is not None:
-            return (yield from fit_ensembles(*parts, self.splits))
-        return (yield from fit_all_rows(*parts))
+        return (yield from fit_last(*parts, self.splits, self.ensemble))
 
     def predict_new(self, state: MixtureState, X: Any) -> Plan[tuple[Array, Array, Array]]:
         """Log gate probabilities (m, S), predictions and law at `X`, all rows being fitted."""

@@ -18,7 +18,10 @@ from ._validation import routed_params
 from .gates import HierarchicalGate, gates_to_try
 
 # Parameters of the model, not of a branch: a branch may repeat them but not differ.
-ONE_FOR_ALL = ("family", "outlier_fraction", "calibrate", "voting", "top_k", "balance", "ensemble")
+ONE_FOR_ALL = (
+    *("family", "outlier_fraction", "calibrate", "lean", "voting", "top_k", "balance"),
+    "ensemble",
+)
 # Estimators that only the whole can have.
 OF_THE_WHOLE = ("dispersion_estimator", "shared_expert")
 

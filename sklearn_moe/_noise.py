@@ -40,9 +40,11 @@ Place = tuple[int, ...]
 class Forecast:
     """What a mixture has said of rows that it had not seen: the parts of its law, and the rows.
 
-    `ahead` is how much less others have still to learn than it had when it met them.
+    `rows` are their places in the table; `ahead` is how much less others have still to learn than
+    the mixture had when it met them.
     """
 
+    rows: NDArray[np.intp]
     target: Array
     weight: Array
     clusters: NDArray[np.intp]
@@ -55,6 +57,11 @@ class Forecast:
         """Mean logarithm (q,) of what the gate expects the dispersion of a row to be."""
         expected = (np.exp(self.log_gate)[..., None] * self.law[..., 0]).sum(axis=1)
         return weighted_mean(np.log(expected), self.weight)
+
+    def squared_error(self, output: int) -> Array:
+        """Squared error (m,) of the mean of one output."""
+        mean = (np.exp(self.log_gate) * self.mean[..., output]).sum(axis=1)
+        return (self.target[:, output] - mean) ** 2
 
     def log_density(self, noise: Noise) -> Array:
         """Log density (m,) of the targets under calibrated noise."""
@@ -120,12 +127,12 @@ class Question:
         drawn = uniform_by_content(data.hashes[rows], seed=0) * len(data.distinct) < ENOUGH_ROWS
         self.places = np.flatnonzero(drawn)
         self.ahead, asked = ahead, rows[self.places]
-        self.rows = data.target[asked], data.sample_weight[asked], data.clusters[asked]
+        self.asked = asked, data.target[asked], data.sample_weight[asked], data.clusters[asked]
 
     def answer(self, log_gate: Array, mean: Array, law: Array) -> Forecast:
         """The forecast, of all that is said of the rows."""
         law = law[self.places] if law.ndim == LAW_BY_ROW else law
-        return Forecast(*self.rows, log_gate[self.places], mean[self.places], law, self.ahead)
+        return Forecast(*self.asked, log_gate[self.places], mean[self.places], law, self.ahead)
 
 
 def calibrated(family: Family, forecasts: Sequence[Forecast], own: Forecast | None = None) -> Noise:

@@ -213,7 +213,7 @@ class Queries(ABC):
         return criteria_of(log_joint, check_weight(sample_weight, X), n_parameters)
 
     def _count_parameters(self) -> int:
-        """Free parameters of experts, gate, noise law and what draws to a shared expert."""
+        """Free parameters of experts, gate, noise law and what draws to another expert."""
         by_row = getattr(self, "dispersion_experts_", None)
         if by_row is not None:
             raise uncountable("dispersion_estimator", by_row[0])
@@ -222,7 +222,12 @@ class Queries(ABC):
         law = self._family.in_sample_law() if self.cv is None else self._family
         drawn = 0 if self.shrinkage_ is None else len(self.shrinkage_) - 1
         gate = last_step(self.gate_).count_parameters()
-        return experts + gate + law.count_parameters(self._dispersion) + drawn
+        law_parameters = law.count_parameters(self._dispersion)
+        return experts + gate + law_parameters + drawn + self._count_leaning()
+
+    def _count_leaning(self) -> int:
+        """Free parameters of what experts lean on."""
+        return 0
 
     def with_top_k(self, top_k: int | None) -> Any:
         """The same fitted mixture, of which another number of experts act on a row.

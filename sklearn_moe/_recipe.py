@@ -24,8 +24,9 @@ from .gates import ConstantGate, HierarchicalGate, last_step
 class Recipe:
     """The parts of a mixture, seeded and named; the last template is the `shared` one, if any.
 
-    If it `calibrates`, the mixture and its witnesses are asked for forecasts. With `ensemble` the
-    experts that are kept answer together with those of the folds.
+    If it `calibrates` its noise, or it `leans` on one expert of all rows, the mixture and its
+    witnesses are asked for forecasts. With `ensemble` the experts that are kept answer together
+    with those of the folds.
     """
 
     templates: Sequence[Template]
@@ -39,7 +40,13 @@ class Recipe:
     balance: float = 0.0
     spread_template: Template | None = None
     calibrates: bool = False
+    leans: bool = False
     ensemble: bool = False
+
+    @property
+    def is_asked(self) -> bool:
+        """Whether somebody looks at what is said of unseen rows once EM has ended."""
+        return self.calibrates or self.leans
 
     @property
     def n_routed(self) -> int:
@@ -55,7 +62,7 @@ class Recipe:
     def build(self, data: Data, splits: Splits | None) -> MixtureModel:
         """The mixture of these parts for the table `data`, cross-fitted over `splits`."""
         n_experts = len(self.templates)
-        asks = self.calibrates and splits is not None
+        asks = self.is_asked and splits is not None
         return MixtureModel(
             data,
             self.templates,

@@ -82,6 +82,14 @@ class MixtureOfExpertsRegressor(RegressorMixin, Forecasts):
         say `is_location_scale`. `"conformal"` does the same, and
         ``predict_interval`` takes its levels from where the targets of those rows fell. None leaves
         the law as EM has found it. Means and gate stay what they are.
+    lean : bool or "auto", default="auto"
+        Whether experts may lean on `baseline_`, one expert of all rows, once EM has ended: what
+        expert k predicts is moved toward what that one does by ``d / (d + lean_variance_)`` of the
+        way, where d is its dispersion. The variance is the one that makes the rows that the
+        witnesses have not seen most likely, of those that do not raise the squared error of their
+        means; it is infinite, and nothing is moved, where the log density would not rise by more
+        than a standard error. `"auto"` is for experts that lose rows (see `min_responsibility`).
+        For Gaussian, Student-t and Laplace laws, under a `verdict`.
     cv : int, splitter, iterable, "oob", "loo" or None, default=5
         Cross-fitting. An integer is a number of folds, dealt by the content of the rows: copies of
         a row share a fold and the order of the table does not matter (classes are spread evenly).
@@ -159,6 +167,11 @@ class MixtureOfExpertsRegressor(RegressorMixin, Forecasts):
         The noise law with what it took from the target, and with the background if there is one.
     dispersion_factor_ : float or ndarray of shape (n_outputs,)
         What the dispersions were multiplied by (see `calibrate`).
+    baseline_ : estimator or None
+        The expert of all rows that the others lean on; None if they do not.
+    lean_variance_ : float or ndarray of shape (n_outputs,)
+        Variance of what experts have to say of their own (see `lean`); infinite where they do not
+        lean.
     calibration_ : Calibration or None
         Where the targets fell, if `calibrate` is `"conformal"`.
     n_experts_ : int
@@ -249,6 +262,7 @@ class MixtureOfExpertsRegressor(RegressorMixin, Forecasts):
         "dispersion_estimator": [HasMethods(["fit", "predict"]), None],
         "outlier_fraction": [Interval(Real, 0, 0.5, closed="left")],
         "calibrate": [StrOptions({"noise", "conformal"}), None],
+        "lean": ["boolean", StrOptions({"auto"})],
     }
 
     _several_outputs = True
@@ -266,6 +280,7 @@ class MixtureOfExpertsRegressor(RegressorMixin, Forecasts):
         dispersion_estimator: Any = None,
         outlier_fraction: float = 0.0,
         calibrate: str | None = "noise",
+        lean: bool | str = "auto",
         cv: Any = 5,
         init: Any = "auto",
         n_init: int = 4,
@@ -290,6 +305,7 @@ class MixtureOfExpertsRegressor(RegressorMixin, Forecasts):
         self.dispersion_estimator = dispersion_estimator
         self.outlier_fraction = outlier_fraction
         self.calibrate = calibrate
+        self.lean = lean
         self.cv = cv
         self.init = init
         self.n_init = n_init
@@ -361,22 +377,6 @@ class MixtureOfExpertsRegressor(RegressorMixin, Forecasts):
             return predicted
         parts = routing.log_gate, mean, law, self.target_shape_
         return predicted, distribution_of(self.family_, *parts).std()
-
-    def predict_experts(self, X: Any) -> Array:
-        """What each expert predicts on its own.
-
-        Parameters
-        ----------
-        X : {array-like, sparse matrix, frame} of shape (n_samples, n_features)
-            Rows to predict.
-
-        Returns
-        -------
-        mean : ndarray of shape (n_samples, n_experts_) or (n_samples, n_experts_, n_outputs)
-            Predictions of the experts.
-        """
-        mean = self._experts_at(X)
-        return mean.reshape(*mean.shape[:2], *self.target_shape_)
 
     def _default_expert(self) -> Any:
         # Exact also for sparse input, where Ridge solves iteratively.

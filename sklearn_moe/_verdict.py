@@ -246,14 +246,15 @@ class Witness:
     def __init__(self, recipe: Recipe, data: Data, splits: Splits, fold: int) -> None:
         self.whole, self.fold = splits, fold
         self.train, self.test = splits[fold]
-        self.recipe = replace(recipe.take(self.train, data.n_samples), calibrates=False)
+        taken = recipe.take(self.train, data.n_samples)
+        self.recipe = replace(taken, calibrates=False, leans=False)
         self.X, self.target = take_rows(data.X, self.test), data.target[self.test]
         self.splits = _inner_splits(splits, fold, data.n_samples)
         if self.splits is None:
             self.recipe = replace(self.recipe, family=self.recipe.family.in_sample_law())
         self.model = self.recipe.build(data.take(self.train), self.splits)
         # In sample its dispersions would say nothing of those of the fit.
-        is_asked = recipe.calibrates and self.splits is not None
+        is_asked = recipe.is_asked and self.splits is not None
         self.question = Question(data, self.test, still_ahead(len(splits))) if is_asked else None
 
     def begin(self, start: Start) -> Plan[None]:

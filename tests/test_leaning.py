@@ -1,0 +1,254 @@
+"""Experts that lean on one expert of all rows, as far as unseen rows say that they should."""
+
+import pickle
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.base import clone
+from sklearn.ensemble import HistGradientBoostingRegressor
+from sklearn.linear_model import Ridge
+from sklearn.tree import DecisionTreeRegressor
+
+from sklearn_moe import MixtureOfExpertsRegressor
+from sklearn_moe._ensembles import EnsembleRegressor
+from sklearn_moe._leaning import Leaning, lean, lean_variance, leaned
+from sklearn_moe._noise import Change, Forecast, Noise
+from sklearn_moe.families import Gaussian, Laplace, LogNormal, Poisson, StudentT
+
+TREE = DecisionTreeRegressor(min_samples_leaf=3)
+QUICK = {"n_init": 1, "max_iter": 6, "random_state": 0}
+pytestmark = pytest.mark.filterwarnings("ignore:EM did not settle")
+
+
+def loud_and_quiet(n_rows=300, seed=0):
+    """One smooth rule; where the noise is loud, an expert of that region alone knows little."""
+    rng = np.random.default_rng(seed)
+    X = rng.uniform(-1, 1, size=(n_rows, 3))
+    rule = np.sin(3 * X[:, 1]) + X[:, 2]
+    return X, rule, rule + np.where(X[:, 0] > 0.3, 1.0, 0.05) * rng.normal(size=n_rows)
+
+
+X, RULE, Y = loud_and_quiet()
+
+
+def forecast(error, variance=(0.01, 1.0), n_rows=2000):
+    """Two experts, each with half of the rows, who err by `error` beside their noise."""
+    rng = np.random.default_rng(0)
+    loud, truth = np.arange(n_rows) % 2, rng.normal(size=n_rows)
+    law = np.array(variance).reshape(2, 1, 1)
+    target = truth + np.sqrt(np.array(variance))[loud] * rng.normal(size=n_rows)
+    mean = truth[:, None] + np.asarray(error) * rng.normal(size=(n_rows, 2))
+    law = law + (np.asarray(error) ** 2).reshape(2, 1, 1)
+    log_gate = np.log(np.where(np.eye(2)[loud] > 0, 1.0, 1e-12))
+    rows = np.arange(n_rows)
+    parts = target[:, None], np.ones(n_rows), rows, log_gate, mean[..., None], law
+    return Forecast(rows, *parts), truth[:, None]
+
+
+def test_experts_that_err_lean_on_one_that_does_not():
+    told, truth = forecast(error=[0.1, 1.0])
+    (variance,) = lean_variance(Noise(Gaussian()), [told], truth)
+    part = told.law[:, 0, 0] / (told.law[:, 0, 0] + variance)
+    assert part[1] > 0.9
+    assert part[0] < part[1]
+    assert lean([told], truth, np.array([variance]))[0].squared_error(0).mean() < 0.8
+
+
+def test_experts_that_know_their_region_stay_what_they_are():
+    told, truth = forecast(error=[0.0, 0.0])
+    wrong = truth + np.random.default_rng(1).normal(size=truth.shape)
+    assert lean_variance(Noise(Gaussian()), [told], wrong) == np.inf
+
+
+def test_the_error_of_the_mean_is_not_raised_for_the_sake_of_density():
+    # The quiet expert's claims are too bold for its errors; leaning of both would mend the density.
+    told, truth = forecast(error=[0.3, 0.0])
+    bold = replace(told, law=np.array([0.01, 1.0]).reshape(2, 1, 1))
+    rng = np.random.default_rng(1)
+    quiet = np.arange(len(truth)) % 2 == 0
+    toward = truth + np.where(quiet, 0.05, 3.0)[:, None] * rng.normal(size=truth.shape)
+    variance = lean_variance(Noise(Gaussian()), [bold], toward)
+    after = lean([bold], toward, variance)[0]
+    assert after.squared_error(0).sum() <= bold.squared_error(0).sum()
+
+
+def test_weights_equal_repeats():
+    told, truth = forecast(error=[0.1, 1.0], n_rows=400)
+    times = np.arange(400) // 2 % 3
+    rows = np.repeat(np.arange(400), times)
+    weighted = replace(told, weight=times.astype(float))
+    parts = (told.rows, told.target, told.weight, told.clusters, told.log_gate, told.mean)
+    repeated = Forecast(*(part[rows] for part in parts), told.law)
+    noise = Noise(Gaussian())
+    expected = lean_variance(noise, [repeated], truth)
+    np.testing.assert_allclose(lean_variance(noise, [weighted], truth), expected, rtol=1e-10)
+    assert np.isfinite(expected).all()
+
+
+@pytest.mark.parametrize("scale", [1e-6, 1e6])
+def test_variances_have_the_scale_of_the_target(scale):
+    told, truth = forecast(error=[0.1, 1.0])
+    wide = replace(
+        told, target=scale * told.target, mean=scale * told.mean, law=scale**2 * told.law
+    )
+    noise = Noise(Gaussian())
+    expected = scale**2 * lean_variance(noise, [told], truth)
+    np.testing.assert_allclose(lean_variance(noise, [wide], scale * truth), expected, rtol=1e-10)
+
+
+@pytest.mark.parametrize("family", [LogNormal(), Poisson()])
+def test_other_laws_do_not_lean(family):
+    told, truth = forecast(error=[0.1, 1.0])
+    assert lean_variance(Noise(family), [told], truth) == np.inf
+    assert lean_variance(Noise(Laplace()), [told], truth) < np.inf
+
+
+def test_each_output_leans_by_itself():
+    told, truth = forecast(error=[0.1, 1.0])
+    sure, _ = forecast(error=[0.0, 0.0])
+    both = replace(
+        told,
+        target=np.hstack([sure.target, told.target]),
+        mean=np.concatenate([sure.mean, told.mean], axis=2),
+        law=np.concatenate([sure.law, told.law], axis=1),
+    )
+    wrong = truth + np.random.default_rng(1).normal(size=truth.shape)
+    found = lean_variance(Noise(Gaussian()), [both], np.hstack([wrong, truth]))
+    assert found[0] == np.inf
+    np.testing.assert_allclose(found[1], lean_variance(Noise(Gaussian()), [told], truth), rtol=0.7)
+
+
+def test_an_infinite_variance_moves_nothing():
+    told, truth = forecast(error=[0.1, 1.0])
+    np.testing.assert_array_equal(leaned(told.mean, told.law, truth, np.array([np.inf])), told.mean)
+
+
+def test_calibrated_noise_leaves_the_parts_as_they_are():
+    noise = Noise(Gaussian(), (Change(factor=2.0, df=4.0),))
+    law, mean = np.array([0.5, 2.0]).reshape(2, 1, 1), np.zeros((3, 2, 1))
+    before = leaned(mean, law, np.ones((3, 1)), np.array([0.3]))
+    after = Leaning(None, np.array([0.3])).under(noise).variance
+    np.testing.assert_allclose(leaned(mean, noise.law_of(law), np.ones((3, 1)), after), before)
+
+
+@pytest.fixture(scope="module")
+def mixture():
+    return MixtureOfExpertsRegressor(TREE, **QUICK).fit(X, Y)
+
+
+def test_predictions_are_those_of_experts_moved_toward_the_baseline(mixture):
+    one = mixture.baseline_.predict(X)
+    np.testing.assert_array_equal(one, clone(mixture.baseline_).fit(X, Y).predict(X))
+    part = mixture.dispersions_ / (mixture.dispersions_ + mixture.lean_variance_)
+    said = mixture.predict_experts(X)
+    moved = said + part * (one[:, None] - said)
+    expected = (mixture.gate_proba(X) * moved).sum(axis=1)
+    np.testing.assert_allclose(mixture.predict(X), expected, rtol=1e-12)
+    np.testing.assert_allclose(mixture.predict_dist(X).mean(), expected, rtol=1e-12)
+    assert part.max() > 0.5 > part.min()
+
+
+def test_leaning_brings_predictions_nearer_to_the_rule(mixture):
+    errors = {True: [], False: []}
+    for seed in range(4):
+        (train, _, y), (new, rule, _) = loud_and_quiet(seed=seed), loud_and_quiet(2000, 99)
+        for leans in errors:
+            moe = MixtureOfExpertsRegressor(TREE, lean=leans, **QUICK).fit(train, y)
+            errors[leans].append(np.mean((moe.predict(new) - rule) ** 2))
+    assert np.mean(errors[True]) < 0.9 * np.mean(errors[False])
+
+
+def test_em_and_its_verdict_know_nothing_of_it(mixture):
+    upright = MixtureOfExpertsRegressor(TREE, lean=False, **QUICK).fit(X, Y)
+    assert upright.baseline_ is None
+    assert upright.lean_variance_ == np.inf
+    for name in ("lower_bounds_", "heldout_log_prob_", "gain_", "n_iter_"):
+        assert getattr(upright, name) == getattr(mixture, name)
+    np.testing.assert_array_equal(upright.predict_experts(X), mixture.predict_experts(X))
+
+
+@pytest.mark.parametrize(
+    "params",
+    [
+        {"lean": False},
+        {"verdict": False},
+        {"experts": Ridge(), "lean": True, "cv": None},
+        {"n_experts": 1},
+        {"family": "poisson"},
+        {"experts": Ridge()},
+    ],
+)
+def test_where_experts_do_not_lean(params):
+    y = np.abs(np.rint(Y))
+    moe = MixtureOfExpertsRegressor(**({"experts": TREE} | QUICK | params)).fit(X, y)
+    assert moe.baseline_ is None
+    assert moe.lean_variance_ == np.inf
+
+
+SETTINGS = {
+    "plain": {},
+    "ensemble": {"ensemble": True},
+    "conformal": {"calibrate": "conformal"},
+    "sparse": {"n_experts": 3, "top_k": 2},
+    "spread": {"dispersion_estimator": Ridge()},
+    "shared": {"shared_expert": Ridge()},
+    "student": {"family": "student_t"},
+    "auto": {"family": "auto", "gate": "auto"},
+    "number": {"n_experts": "auto", "experts": DecisionTreeRegressor(max_depth=2), "max_iter": 3},
+    "kinds": {"experts": [("tree", TREE), ("leaf", DecisionTreeRegressor(max_depth=2))]},
+    "boosting": {"experts": HistGradientBoostingRegressor(max_iter=10), "max_iter": 3},
+}
+
+
+@pytest.mark.parametrize(
+    ("setting", "n_outputs"),
+    [(name, n) for name in SETTINGS for n in (1, 2) if (name, n) != ("boosting", 2)],
+)
+def test_goes_with_all_else(setting, n_outputs):
+    frame = pd.DataFrame(X, columns=["a", "b", "c"])
+    y = Y if n_outputs == 1 else np.column_stack([Y, RULE + 0.3 * np.roll(Y, 7)])
+    options = {"experts": TREE} | QUICK | SETTINGS[setting]
+    weight = 1.0 + np.arange(len(X)) % 2
+    moe = MixtureOfExpertsRegressor(**options).fit(frame, y, weight)
+    assert np.shape(moe.lean_variance_) == (() if n_outputs == 1 else (2,))
+    assert (moe.baseline_ is None) == np.isinf(moe.lean_variance_).all()
+    if setting == "ensemble":
+        assert isinstance(moe.baseline_, EnsembleRegressor)
+    dist = moe.predict_dist(frame)
+    np.testing.assert_allclose(dist.mean(), moe.predict(frame), rtol=1e-9, atol=1e-12)
+    np.testing.assert_allclose(dist.logpdf(y), moe.log_prob(frame, y), rtol=1e-9)
+    np.testing.assert_allclose(moe.responsibilities(frame, y).sum(axis=1), 1)
+    other = MixtureOfExpertsRegressor(n_jobs=2, **options).fit(frame, y, weight)
+    again = pickle.loads(pickle.dumps(other))
+    np.testing.assert_allclose(again.predict(frame), moe.predict(frame), rtol=1e-9)
+    moe.update_gate(frame, y)
+    assert np.isfinite(moe.log_prob(frame, y)).all()
+
+
+def test_several_of_these_lean():
+    """The test above would prove little of mixtures that stand upright."""
+    leaning = [
+        name
+        for name in ("plain", "ensemble", "student", "sparse", "spread", "kinds")
+        if MixtureOfExpertsRegressor(**({"experts": TREE} | QUICK | SETTINGS[name]))
+        .fit(X, Y)
+        .baseline_
+        is not None
+    ]
+    assert len(leaning) >= 4, leaning
+
+
+def test_information_criteria_count_the_baseline():
+    moe = MixtureOfExpertsRegressor(Ridge(), **QUICK).fit(X, Y)
+    before = moe.information_criteria(X, Y).n_parameters
+    moe.baseline_, moe.lean_variance_ = Ridge().fit(X, Y), 1.0
+    assert moe.information_criteria(X, Y).n_parameters == before + 4 + 1
+
+
+def test_a_student_law_leans_by_its_squared_scale():
+    told, truth = forecast(error=[0.1, 1.0])
+    law = np.concatenate([told.law, np.full((2, 1, 1), 5.0)], axis=2)
+    told = replace(told, law=law)
+    assert lean_variance(Noise(StudentT()), [told], truth) < np.inf
