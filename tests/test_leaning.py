@@ -196,7 +196,6 @@ SETTINGS = {
     "shared": {"shared_expert": Ridge()},
     "student": {"family": "student_t"},
     "auto": {"family": "auto", "gate": "auto"},
-    "number": {"n_experts": "auto", "experts": DecisionTreeRegressor(max_depth=2), "max_iter": 3},
     "kinds": {"experts": [("tree", TREE), ("leaf", DecisionTreeRegressor(max_depth=2))]},
     "boosting": {"experts": HistGradientBoostingRegressor(max_iter=10), "max_iter": 3},
 }
