@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
 
 from ._numeric import Array
-from ._predictions import predict_expert
+from ._predictions import Asked
 from ._validation import get_tags
 
 
@@ -65,9 +65,10 @@ class Ensemble(BaseEstimator):
     def _mean(self, X: Any, classes: NDArray | None = None) -> Array:
         """Mean of their outputs (n, q), or of their class probabilities (n, C)."""
         part = 0.5 / len(self.fold_estimators)
-        mean = 0.5 * predict_expert(self.estimator, X, classes)
+        asked = Asked.of(X, [self.estimator, *self.fold_estimators])
+        mean = 0.5 * asked.predict(self.estimator, classes)
         for estimator in self.fold_estimators:
-            mean += part * predict_expert(estimator, X, classes)
+            mean += part * asked.predict(estimator, classes)
         return mean
 
 

@@ -3,23 +3,65 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from sklearn.tree import (
+    DecisionTreeClassifier,
+    DecisionTreeRegressor,
+    ExtraTreeClassifier,
+    ExtraTreeRegressor,
+)
 
 from ._numeric import Array, experts_first
 from ._routing import Routing
 from ._validation import n_rows, take_rows
 from .linear import predict_plain
 
+# A class derived from one of these may see its rows otherwise.
+TREES = (DecisionTreeClassifier, DecisionTreeRegressor, ExtraTreeClassifier, ExtraTreeRegressor)
 
-def predict_expert(expert: Any, X: Any, classes: NDArray | None) -> Array:
+
+@dataclass(frozen=True)
+class Asked:
+    """A table that experts are asked about.
+
+    Trees take single precision. For them it is made and checked once (`single`), not by each: to
+    look for gaps in a few rows takes as long as to go down a tree with them.
+    """
+
+    X: Any
+    single: NDArray[np.float32] | None
+
+    @classmethod
+    def of(cls, X: Any, experts: Sequence[Any]) -> Asked:
+        """The table for these experts."""
+        is_numbers = isinstance(X, np.ndarray) and X.ndim == 2 and X.dtype.kind in "fiu"
+        if not (is_numbers and any(type(expert) in TREES for expert in experts)):
+            return cls(X, None)
+        with np.errstate(over="ignore"):
+            single = np.ascontiguousarray(X, dtype=np.float32)
+        return cls(X, single if np.isfinite(single).all() else None)
+
+    def predict(
+        self, expert: Any, classes: NDArray | None, rows: NDArray[np.intp] | None = None
+    ) -> Array:
+        """What an expert says of the rows, or of some."""
+        single = self.single if type(expert) in TREES else None
+        if single is None or expert.n_features_in_ != single.shape[1]:
+            return predict_expert(expert, take_rows(self.X, rows), classes)
+        return predict_expert(expert, take_rows(single, rows), classes, check_input=False)
+
+
+def predict_expert(expert: Any, X: Any, classes: NDArray | None, **options: Any) -> Array:
     """What a fitted expert says of each row: outputs (n, q), or class probabilities (n, C)."""
     if classes is None:
-        predicted = np.asarray(expert.predict(X), dtype=np.float64).reshape(n_rows(X), -1)
+        predicted = np.asarray(expert.predict(X, **options), dtype=np.float64)
+        predicted = predicted.reshape(n_rows(X), -1)
     else:
-        predicted = _class_probabilities(expert, X, classes)
+        predicted = _class_probabilities(expert, X, classes, options)
     if not np.isfinite(predicted).all():
         raise ValueError(
             f"{type(expert).__name__} predicted NaN or infinity. Scale its inputs or regularise "
@@ -28,10 +70,10 @@ def predict_expert(expert: Any, X: Any, classes: NDArray | None) -> Array:
     return predicted
 
 
-def _class_probabilities(expert: Any, X: Any, classes: NDArray) -> Array:
+def _class_probabilities(expert: Any, X: Any, classes: NDArray, options: dict) -> Array:
     """Probabilities (n, C), zero for classes unseen; a hard vote where there are none."""
     if hasattr(expert, "predict_proba"):
-        return align_classes(expert.predict_proba(X), expert.classes_, classes)
+        return align_classes(expert.predict_proba(X, **options), expert.classes_, classes)
     return np.eye(len(classes))[np.searchsorted(classes, expert.predict(X))]
 
 
@@ -49,7 +91,8 @@ def predict_bank(experts: Sequence[Any], X: Any, classes: NDArray | None) -> Arr
     plain = predict_plain(experts, X) if classes is None else None
     if plain is not None:
         return plain
-    return np.stack([predict_expert(expert, X, classes) for expert in experts], axis=1)
+    asked = Asked.of(X, experts)
+    return np.stack([asked.predict(expert, classes) for expert in experts], axis=1)
 
 
 def predict_acting(
@@ -59,11 +102,12 @@ def predict_acting(
     if routing.index is None:
         return predict_bank(experts, X, classes)
     mean: Array | None = None
+    asked = Asked.of(X, experts)
     for k, expert in enumerate(experts):
         rows, slots = routing.acting(k)
         if not len(rows):
             continue
-        predicted = predict_expert(expert, take_rows(X, rows), classes)
+        predicted = asked.predict(expert, classes, rows)
         if mean is None:
             mean = experts_first(*routing.index.shape, predicted.shape[1])
         mean[rows, slots] = predicted

@@ -1,0 +1,93 @@
+"""Trees are given the table in single precision, made and checked once."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import scipy.sparse as sp
+from sklearn.linear_model import Ridge
+from sklearn.tree import (
+    DecisionTreeClassifier,
+    DecisionTreeRegressor,
+    ExtraTreeClassifier,
+    ExtraTreeRegressor,
+)
+
+from sklearn_moe._ensembles import EnsembleRegressor
+from sklearn_moe._predictions import Asked, predict_bank
+
+RNG = np.random.default_rng(0)
+X = RNG.normal(size=(300, 4))
+Y = X[:, 0] * X[:, 1] + 0.1 * RNG.normal(size=300)
+LABELS = np.digitize(Y, [-0.5, 0.5])
+NEW = RNG.normal(size=(200, 4))
+
+
+class Watched(DecisionTreeRegressor):
+    """A tree of a user's own, which may see its rows otherwise."""
+
+    def predict(self, X):
+        return np.full(len(X), 7.0)
+
+
+@pytest.mark.parametrize("tree", [DecisionTreeRegressor, ExtraTreeRegressor])
+@pytest.mark.parametrize("dtype", [np.float64, np.float32, np.int64])
+def test_regressors_say_the_same(tree, dtype):
+    fitted, new = tree(random_state=0).fit(X, Y), (10 * NEW).astype(dtype)
+    asked = Asked.of(new, [fitted])
+    assert asked.single is not None
+    np.testing.assert_array_equal(asked.predict(fitted, None)[:, 0], fitted.predict(new))
+    rows = np.array([5, 3, 190])
+    np.testing.assert_array_equal(
+        asked.predict(fitted, None, rows)[:, 0], fitted.predict(new[rows])
+    )
+
+
+@pytest.mark.parametrize("tree", [DecisionTreeClassifier, ExtraTreeClassifier])
+def test_classifiers_say_the_same(tree):
+    fitted = tree(max_depth=3, random_state=0).fit(X[LABELS > 0], LABELS[LABELS > 0])
+    found = Asked.of(NEW, [fitted]).predict(fitted, np.arange(3))
+    np.testing.assert_array_equal(found[:, 1:], fitted.predict_proba(NEW))
+    assert not found[:, 0].any()
+
+
+@pytest.mark.parametrize(
+    "table",
+    [
+        pd.DataFrame(NEW),
+        sp.csr_array(NEW),
+        np.where(NEW > 2, np.nan, NEW),
+        NEW.astype(object),
+    ],
+)
+def test_other_tables_go_to_trees_as_they_are(table):
+    fitted = DecisionTreeRegressor().fit(X, Y)
+    asked = Asked.of(table, [fitted])
+    assert asked.single is None
+    np.testing.assert_array_equal(asked.predict(fitted, None)[:, 0], fitted.predict(table))
+
+
+def test_numbers_too_large_for_single_precision_are_refused_as_by_the_tree():
+    fitted = DecisionTreeRegressor().fit(X, Y)
+    with np.errstate(over="ignore"), pytest.raises(ValueError, match="too large"):
+        predict_bank([fitted], np.full((3, 4), 1e300), None)
+
+
+def test_only_trees_are_given_it():
+    ridge, tree, other = Ridge().fit(X, Y), DecisionTreeRegressor().fit(X, Y), Watched().fit(X, Y)
+    assert Asked.of(NEW, [ridge, other]).single is None
+    found = predict_bank([ridge, tree, other], NEW, None)[..., 0]
+    np.testing.assert_array_equal(found[:, 0], ridge.predict(NEW))
+    np.testing.assert_array_equal(found[:, 1], tree.predict(NEW))
+    np.testing.assert_array_equal(found[:, 2], 7.0)
+
+
+@pytest.mark.parametrize("n_columns", [3, 5])
+def test_a_table_of_another_width_is_refused(n_columns):
+    tree = DecisionTreeRegressor().fit(X, Y)
+    with pytest.raises(ValueError, match="features"):
+        EnsembleRegressor(tree, [tree]).predict(np.zeros((2, n_columns)))
+
+
+def test_several_outputs():
+    tree = DecisionTreeRegressor().fit(X, np.column_stack([Y, -Y]))
+    np.testing.assert_array_equal(predict_bank([tree], NEW, None)[:, 0], tree.predict(NEW))
