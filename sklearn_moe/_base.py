@@ -119,7 +119,7 @@ class BaseMixtureOfExperts(Queries, CallbackSupportMixin, MetaEstimatorMixin, Ba
         """Whether the estimator looks at what is said of unseen rows once EM has ended."""
         return False
 
-    def _leans(self, how: Specialisation) -> bool:
+    def _leans(self, how: Specialisation, family: Family) -> bool:
         """Whether experts may lean on one expert of all rows."""
         return False
 
@@ -213,9 +213,10 @@ class BaseMixtureOfExperts(Queries, CallbackSupportMixin, MetaEstimatorMixin, Ba
             templates[: len(templates) - shared],
             self.top_k,
         )
+        families = self._fit_families(training)
+        leans = self._leans(how, families[0])
         if shared:
             how, pooled = how.beside_shared(), pooled and pooled.beside_shared()
-        families = self._fit_families(training)
         recipe = Recipe(
             templates,
             how,
@@ -228,7 +229,7 @@ class BaseMixtureOfExperts(Queries, CallbackSupportMixin, MetaEstimatorMixin, Ba
             float(self.balance),
             self._spread_template(int(seeds[0])),
             self._calibrates(),
-            self._leans(how),
+            leans,
             self.ensemble,
         )
         if training.splits is None:  # in sample, what is richer always looks better

@@ -334,7 +334,7 @@ class MixtureOfExpertsClassifier(ClassifierMixin, BaseMixtureOfExperts):
         return np.einsum("nk,nkc->nc", np.exp(routing.log_gate), said)
 
     def predict_experts(self, X: Any) -> Array:
-        """Class probabilities of each expert on its own, before smoothing.
+        """Class probabilities of each expert, drawn toward a shared one, before smoothing.
 
         Parameters
         ----------

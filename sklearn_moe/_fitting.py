@@ -152,8 +152,8 @@ def run_fit(training: Training, recipe: Recipe, starts: list[Start], wishes: Wis
         else:
             recipe, last = kept.recipe, (yield from _all_experts(kept))
         told = [] if alone or kept is None else kept.forecasts
-        law = yield from _calibrated(recipe, training, baseline, last, told)
-    fit = Fit(training, recipe, bounds, result, *law, judgement, walk, alone, grows)
+        found = yield from _informed(recipe, training, baseline, last, told)
+    fit = Fit(training, recipe, bounds, result, *found, judgement, walk, alone, grows)
     wishes.reporter.noise([(change.factor, change.df) for change in fit.noise.changes])
     wishes.reporter.end(result)
     return fit
@@ -165,12 +165,12 @@ def as_it_stands(training: Training, stage: Stage) -> Plan[Fit]:
     baseline = unknown_baseline(training.data)
     if recipe.leans and stage.forecasts:
         baseline = yield from fit_baseline(recipe, training.data, training.splits)
-    law = yield from _calibrated(recipe, training, baseline, last, stage.forecasts)
+    found = yield from _informed(recipe, training, baseline, last, stage.forecasts)
     walk = Walk(baseline, training.data, [stage])
-    return Fit(training, recipe, {}, stage.result, *law, UNKNOWN, walk)
+    return Fit(training, recipe, {}, stage.result, *found, UNKNOWN, walk)
 
 
-def _calibrated(
+def _informed(
     recipe: Recipe,
     training: Training,
     baseline: Baseline,
@@ -182,32 +182,32 @@ def _calibrated(
     The forecasts are what witnesses have `told` or, without any, the fit itself out of fold.
     """
     mixture, state, bound = last
-    told, leaning = yield from _leant(recipe, training, baseline, told, state.told)
     forecasts = told or ([] if state.told is None else [state.told])
-    noise = calibrated(recipe.family, forecasts if recipe.calibrates else [], state.told)
+    noise, leaning = calibrated(recipe.family, forecasts, state.told), None
+    if told and baseline.mean is not None:
+        # Under the noise that suits them, so that experts lean the same whether it is kept or not.
+        leaning = yield from _leaning(recipe, training, baseline, told, noise.early())
+        if leaning is not None:
+            forecasts = lean(told, baseline.mean, leaning.variance)
+            noise = calibrated(recipe.family, forecasts, state.told)
+    if not recipe.calibrates:
+        noise = Noise(recipe.family)
     mixture = replace(mixture, dispersion=noise.law_of(mixture.dispersion))
     return mixture, state, bound, forecasts, noise, leaning and leaning.under(noise)
 
 
-def _leant(
-    recipe: Recipe,
-    training: Training,
-    baseline: Baseline,
-    told: Sequence[Forecast],
-    own: Forecast | None,
-) -> Plan[tuple[Sequence[Forecast], Leaning | None]]:
-    """The forecasts of witnesses, and what experts lean on, if they are the better for it."""
-    if baseline.mean is None:
-        return told, None
-    # Of the noise that suits them, so that experts lean the same whether it is kept or not.
-    noise = calibrated(recipe.family, told, own).early()
+def _leaning(
+    recipe: Recipe, training: Training, baseline: Baseline, told: Sequence[Forecast], noise: Noise
+) -> Plan[Leaning | None]:
+    """What experts lean on, fitted to all rows, if they are the better for it."""
+    assert baseline.mean is not None
     variance = lean_variance(noise, told, baseline.mean)
     if np.isinf(variance).all():
-        return told, None
+        return None
     data, templates = training.data, [t for t in recipe.templates if t.name == baseline.name]
     parts = data, templates, data.sample_weight[:, None], None, training.splits, recipe.ensemble
     (expert,) = yield from fit_last(*parts)
-    return lean(told, baseline.mean, variance), Leaning(expert, variance)
+    return Leaning(expert, variance)
 
 
 def _judgement(baseline: Baseline, kept: Stage | None, data: Data) -> Verdict:

@@ -14,7 +14,7 @@ from ._base import BaseMixtureOfExperts
 from ._conformal import Calibration
 from ._fitting import Fit
 from ._information import count_estimator
-from ._leaning import Leaning, leaned
+from ._leaning import Leaning, can_lean, leaned
 from ._nesting import unfold
 from ._noise import Forecast, Noise
 from ._numeric import Array, law_by_row, normalize
@@ -24,7 +24,7 @@ from ._specialisation import Specialisation
 from ._spread import relative_dispersion
 from ._templates import Template, make_template
 from ._training import Training
-from ._validation import check_is_fitted, check_table
+from ._validation import check_is_fitted
 from .families import Contaminated, Family, RealFamily, resolve_family
 from .predictive import MixtureDistribution
 
@@ -42,7 +42,7 @@ class Forecasts(BaseMixtureOfExperts):
     lean_variance_: Any
 
     def predict_experts(self, X: Any) -> Array:
-        """What each expert predicts on its own, before it leans on another.
+        """What each expert predicts, once it has leant on another (see `lean`, `shared_expert`).
 
         Parameters
         ----------
@@ -222,8 +222,15 @@ class Forecasts(BaseMixtureOfExperts):
             )
         return self.calibrate is not None
 
-    def _leans(self, how: Specialisation) -> bool:
-        return how.loses_rows if self.lean == "auto" else self.lean
+    def _leans(self, how: Specialisation, family: Family) -> bool:
+        if self.lean is True and (self.cv is None or not (self.verdict and can_lean(family))):
+            raise ValueError(
+                f"lean=True needs witnesses and a law that is_location_scale; got cv={self.cv!r}, "
+                f"verdict={self.verdict}, family={self.family!r}, outlier_fraction="
+                f"{self.outlier_fraction}. Use lean='auto'."
+            )
+        wanted = how.all_lose_rows if self.lean == "auto" else self.lean
+        return wanted and can_lean(family)
 
     def _target_attributes(self, fit: Fit) -> dict[str, Any]:
         shape = fit.training.data.y.shape[1:]
@@ -255,10 +262,10 @@ class Forecasts(BaseMixtureOfExperts):
         given = self.dispersion_estimator
         return {} if given is None else {"dispersion_estimator": given}
 
-    def _laws_at(self, X: Any) -> tuple[Routing, Array, Array]:
+    def _laws_of(self, X: Any) -> tuple[Routing, Array, Array]:
         routing, mean, law = self._laws_of_experts(X)
         if self.baseline_ is not None:
-            toward = predict_expert(self.baseline_, check_table(self, X, reset=False), None)
+            toward = predict_expert(self.baseline_, X, None)
             mean = leaned(mean, law, toward, np.ravel(self.lean_variance_))
         return routing, mean, law
 
@@ -273,7 +280,6 @@ class Forecasts(BaseMixtureOfExperts):
         routing, mean = self._parts_at(X)
         if self.dispersion_experts_ is None:
             return routing, mean, routing.at(self._law)
-        X = check_table(self, X, reset=False)
         predicted = predict_acting(self.dispersion_experts_, X, None, routing)
         relative = relative_dispersion(predicted)
         if routing.index is None:

@@ -3,8 +3,8 @@
 An expert learns from a part of the rows, and the one of all rows, that the mixture has to beat, is
 steadier. So what expert k says is drawn toward what that one says, by the part d / (d + v): d is
 the expert's dispersion, and v, one number for all, the variance of what experts have to say of
-their own. It is the mean of a normal law whose prior is the one of all rows. Experts that know
-their region stay what they are; those that have all that is noisy lean.
+their own. It is the mean of a normal law whose prior is the one of all rows. Experts of regions
+with little noise stay what they are; those of noisy ones lean.
 """
 
 from __future__ import annotations
@@ -55,9 +55,10 @@ def leaned(mean: Array, law: Array, toward: Array, variance: Array) -> Array:
 def lean_variance(noise: Noise, forecasts: Sequence[Forecast], baseline: Array) -> Array:
     """Variances (q,) of what experts have to say of their own, infinite where they do not lean.
 
-    For each output it is the one that makes the forecasts most likely under the `noise`, of those
-    that do not raise the squared error of their means; it is taken if the mean log density rises by
-    more than a standard error. `baseline` (n, q) are predictions of one expert, of the same folds.
+    For one output after the other it is the one that makes the forecasts most likely under the
+    `noise`, of those that do not raise the squared error of their means; it is taken if the mean
+    log density rises by more than a standard error. `baseline` (n, q) are predictions of one
+    expert, of the same folds.
     """
     variance = np.full(baseline.shape[1], np.inf)
     if not (forecasts and can_lean(noise.law)):

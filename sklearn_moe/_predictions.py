@@ -28,8 +28,8 @@ TREES = (DecisionTreeClassifier, DecisionTreeRegressor, ExtraTreeClassifier, Ext
 class Asked:
     """A table that experts are asked about.
 
-    Trees take single precision. For them it is made and checked once (`single`), not by each: to
-    look for gaps in a few rows takes as long as to go down a tree with them.
+    Trees take single precision. For those among the experts it is made and checked once
+    (`single`), not by each: to look for gaps in a few rows takes as long as to go down a tree.
     """
 
     X: Any

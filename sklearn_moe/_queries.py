@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from ._information import InformationCriteria, count_estimator, criteria_of, uncountable
 from ._numeric import Array, log_normalize, normalize, weighted_mean
-from ._predictions import predict_acting, predict_bank
+from ._predictions import predict_acting
 from ._routing import Routing, log_gate_of, route, route_blocks
 from ._shrinkage import shrunk
 from ._usage import usage_of
@@ -57,21 +57,22 @@ class Queries(ABC):
         return route(log_gate_of(self.gate_, X), self.top_k_, shared)
 
     def _parts_at(self, X: Any) -> tuple[Routing, Array]:
-        """Who acts, and what those who do say, (n, S, q) or (n, S, C)."""
-        check_is_fitted(self)
-        X = check_table(self, X, reset=False)
+        """Who acts on the checked table, and what those who do say, (n, S, q) or (n, S, C)."""
         routing = self._routing_at(X)
         mean = predict_acting(self.experts_, X, getattr(self, "classes_", None), routing)
         return routing, mean if self.shrinkage_ is None else shrunk(mean, self.shrinkage_, routing)
 
     def _experts_at(self, X: Any) -> Array:
-        """What the experts say, (n, K, q) or (n, K, C)."""
-        check_is_fitted(self)
-        X = check_table(self, X, reset=False)
-        return predict_bank(self.experts_, X, getattr(self, "classes_", None))
+        """What all experts say, (n, K, q) or (n, K, C)."""
+        return self.with_top_k(None)._laws_at(X)[1]
 
     def _laws_at(self, X: Any) -> tuple[Routing, Array, Array]:
         """Who acts, what they say, and the parameters of their law."""
+        check_is_fitted(self)
+        return self._laws_of(check_table(self, X, reset=False))
+
+    def _laws_of(self, X: Any) -> tuple[Routing, Array, Array]:
+        """The same at the checked table."""
         routing, mean = self._parts_at(X)
         return routing, mean, routing.at(self._dispersion)
 
@@ -167,8 +168,8 @@ class Queries(ABC):
         The criteria are meant for fits in sample (``cv=None``) and the rows of the fit: the
         log-likelihood is that of the final experts on the rows given. Penalised coefficients are
         counted as if they were free, so that the number is an upper bound of the effective one.
-        What `calibrate` has found is not counted, but degrees of freedom that differ by output. For
-        everything else there is `heldout_log_prob_`.
+        What `calibrate` has found is not counted, but degrees of freedom that differ by output are,
+        and so is what experts lean on. For everything else there is `heldout_log_prob_`.
 
         Parameters
         ----------

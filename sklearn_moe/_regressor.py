@@ -27,7 +27,7 @@ class MixtureOfExpertsRegressor(RegressorMixin, Forecasts):
 
     A gate divides the input space softly among experts, each of which learns its region. The model
     is ``p(y | x) = sum_k gate_k(x) family(y | expert_k(x), dispersion_k)``; the prediction is the
-    gate-weighted mean of the experts. The E-step and the dispersions use out-of-fold predictions of
+    gate-weighted mean of the experts, who may lean on one of all rows (see `lean`). The E-step and the dispersions use out-of-fold predictions of
     experts and gate, so that flexible experts cannot drive the noise to zero.
 
     Parameters
@@ -88,8 +88,9 @@ class MixtureOfExpertsRegressor(RegressorMixin, Forecasts):
         way, where d is its dispersion. The variance is the one that makes the rows that the
         witnesses have not seen most likely, of those that do not raise the squared error of their
         means; it is infinite, and nothing is moved, where the log density would not rise by more
-        than a standard error. `"auto"` is for experts that lose rows (see `min_responsibility`).
-        For Gaussian, Student-t and Laplace laws, under a `verdict`.
+        than a standard error. `"auto"` is for mixtures all of whose experts lose rows (see
+        `min_responsibility`). For laws that say `is_location_scale` (Gaussian, Student-t and
+        Laplace), without an `outlier_fraction`, and where witnesses are out of fold (not `cv=2`).
     cv : int, splitter, iterable, "oob", "loo" or None, default=5
         Cross-fitting. An integer is a number of folds, dealt by the content of the rows: copies of
         a row share a fold and the order of the table does not matter (classes are spread evenly).
@@ -201,8 +202,8 @@ class MixtureOfExpertsRegressor(RegressorMixin, Forecasts):
     lower_bound_ : float
         Bound of the experts, gate and noise that EM has found: the mean log-likelihood per unit of
         sample weight, out of fold if cross-fitted, else minus the gate's penalty. Above those of
-        the iterations if the dispersions were settled after the last. What `calibrate` does comes
-        later.
+        the iterations if the dispersions were settled after the last. What `calibrate` and `lean`
+        do comes later.
     lower_bounds_ : list of float
         The bound of each iteration.
     start_bounds_ : dict of str to float

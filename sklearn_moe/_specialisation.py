@@ -40,6 +40,11 @@ class Specialisation:
         """Whether experts specialise by losing rows."""
         return bool((self.thresholds >= ON_GRID).any())
 
+    @property
+    def all_lose_rows(self) -> bool:
+        """Whether every expert does."""
+        return bool((self.thresholds >= ON_GRID).all())
+
     def without_negligible(self, resp: Array) -> Array:
         """Responsibilities (n, K) without those that no expert needs to know, in their memory."""
         negligible = np.where(self.thresholds >= ON_GRID, 0.0, self.thresholds)

@@ -11,11 +11,13 @@ from sklearn.ensemble import HistGradientBoostingRegressor
 from sklearn.linear_model import Ridge
 from sklearn.tree import DecisionTreeRegressor
 
-from sklearn_moe import MixtureOfExpertsRegressor
+from sklearn_moe import MixtureOfExpertsRegressor, _fitting
 from sklearn_moe._ensembles import EnsembleRegressor
-from sklearn_moe._leaning import Leaning, lean, lean_variance, leaned
-from sklearn_moe._noise import Change, Forecast, Noise
+from sklearn_moe._leaning import Leaning, _best, lean, lean_variance, leaned
+from sklearn_moe._noise import Change, Forecast, Noise, calibrated
+from sklearn_moe._spread import relative_dispersion
 from sklearn_moe.families import Gaussian, Laplace, LogNormal, Poisson, StudentT
+from sklearn_moe.predictive import MixtureDistribution
 
 TREE = DecisionTreeRegressor(min_samples_leaf=3)
 QUICK = {"n_init": 1, "max_iter": 6, "random_state": 0}
@@ -62,16 +64,24 @@ def test_experts_that_know_their_region_stay_what_they_are():
     assert lean_variance(Noise(Gaussian()), [told], wrong) == np.inf
 
 
+def chosen(records, clusters=None):
+    """Which of records (mean, spread of log densities, error) is taken for eight rows."""
+    signs = np.tile([1.0, -1.0], 4)
+    told, _ = forecast(error=[0.1, 1.0], n_rows=8)
+    told = replace(told, clusters=np.arange(8) if clusters is None else clusters)
+    return _best([(mean + spread * signs, error) for mean, spread, error in records], [told])
+
+
 def test_the_error_of_the_mean_is_not_raised_for_the_sake_of_density():
-    # The quiet expert's claims are too bold for its errors; leaning of both would mend the density.
-    told, truth = forecast(error=[0.3, 0.0])
-    bold = replace(told, law=np.array([0.01, 1.0]).reshape(2, 1, 1))
-    rng = np.random.default_rng(1)
-    quiet = np.arange(len(truth)) % 2 == 0
-    toward = truth + np.where(quiet, 0.05, 3.0)[:, None] * rng.normal(size=truth.shape)
-    variance = lean_variance(Noise(Gaussian()), [bold], toward)
-    after = lean([bold], toward, variance)[0]
-    assert after.squared_error(0).sum() <= bold.squared_error(0).sum()
+    assert chosen([(0.0, 0.0, 1.0), (9.0, 0.0, 1.1), (1.0, 0.0, 0.9)]) == 2
+    assert chosen([(0.0, 0.0, 1.0), (9.0, 0.0, 1.1)]) == 0
+
+
+def test_density_has_to_rise_by_more_than_a_standard_error():
+    assert chosen([(0.0, 0.0, 1.0), (0.5, 1.0, 0.9)]) == 1
+    assert chosen([(0.0, 0.0, 1.0), (0.3, 1.0, 0.9)]) == 0
+    # Rows that are of one group are one.
+    assert chosen([(0.0, 0.0, 1.0), (0.5, 1.0, 0.9)], clusters=np.arange(8) % 2) == 0
 
 
 def test_weights_equal_repeats():
@@ -138,16 +148,63 @@ def mixture():
     return MixtureOfExpertsRegressor(TREE, **QUICK).fit(X, Y)
 
 
+def upright(moe, table):
+    """What the experts say by themselves, (n, K, q)."""
+    said = [expert.predict(table).reshape(len(table), -1) for expert in moe.experts_]
+    return np.stack(said, axis=1)
+
+
+def parts(moe, table):
+    """The parts (K, q) or (n, K, q) of the baseline in what the experts say."""
+    dispersion = moe.dispersions_.reshape(moe.n_experts_, -1)
+    if moe.dispersion_experts_ is not None:
+        logs = [e.predict(table).reshape(len(table), -1) for e in moe.dispersion_experts_]
+        dispersion = dispersion * relative_dispersion(np.stack(logs, axis=1))
+    return dispersion / (dispersion + moe.lean_variance_)
+
+
+def by_hand(moe, table):
+    """Predictions of experts moved toward the baseline."""
+    said, part = upright(moe, table), parts(moe, table)
+    if moe.shrinkage_ is not None:
+        said += moe.shrinkage_[:, None] * (said[:, -1:] - said)
+    one = moe.baseline_.predict(table).reshape(len(table), 1, -1)
+    return said + part * (one - said)
+
+
 def test_predictions_are_those_of_experts_moved_toward_the_baseline(mixture):
-    one = mixture.baseline_.predict(X)
-    np.testing.assert_array_equal(one, clone(mixture.baseline_).fit(X, Y).predict(X))
-    part = mixture.dispersions_ / (mixture.dispersions_ + mixture.lean_variance_)
-    said = mixture.predict_experts(X)
-    moved = said + part * (one[:, None] - said)
+    moved = by_hand(mixture, X)[..., 0]
+    np.testing.assert_allclose(mixture.predict_experts(X), moved, rtol=1e-12, atol=1e-14)
     expected = (mixture.gate_proba(X) * moved).sum(axis=1)
     np.testing.assert_allclose(mixture.predict(X), expected, rtol=1e-12)
     np.testing.assert_allclose(mixture.predict_dist(X).mean(), expected, rtol=1e-12)
+    part = parts(mixture, X)
     assert part.max() > 0.5 > part.min()
+
+
+def test_forecasts_lean_before_noise_is_calibrated(monkeypatch):
+    asked, found = [], []
+    monkeypatch.setattr(
+        _fitting, "calibrated", lambda *given: asked.append(given) or calibrated(*given)
+    )
+    monkeypatch.setattr(
+        _fitting, "lean_variance", lambda *given: found.append(given) or lean_variance(*given)
+    )
+    moe = MixtureOfExpertsRegressor(TREE, calibrate="conformal", **QUICK).fit(X, Y)
+    (first, last), ((noise, told, one),) = asked, found
+    assert noise == calibrated(*first).early()
+    assert told is first[1]
+    kept = calibrated(*last)
+    assert moe.dispersion_factor_ == kept.changes[0].factor
+    variance = np.atleast_1d(moe.lean_variance_ / moe.dispersion_factor_)
+    fallen = []
+    for raw, leant in zip(told, last[1], strict=True):
+        expected = leaned(raw.mean, raw.law, one[raw.rows], variance)
+        np.testing.assert_allclose(leant.mean, expected, rtol=1e-12)
+        law = kept.early().law_of(leant.law)
+        law = MixtureDistribution(kept.family, leant.log_gate, leant.mean, law)
+        fallen.append(law.cdf(leant.target[:, 0]))
+    np.testing.assert_allclose(moe.calibration_.up_to[:, 0], np.concatenate(fallen), rtol=1e-12)
 
 
 def test_leaning_brings_predictions_nearer_to_the_rule(mixture):
@@ -161,12 +218,12 @@ def test_leaning_brings_predictions_nearer_to_the_rule(mixture):
 
 
 def test_em_and_its_verdict_know_nothing_of_it(mixture):
-    upright = MixtureOfExpertsRegressor(TREE, lean=False, **QUICK).fit(X, Y)
-    assert upright.baseline_ is None
-    assert upright.lean_variance_ == np.inf
+    other = MixtureOfExpertsRegressor(TREE, lean=False, **QUICK).fit(X, Y)
+    assert other.baseline_ is None
+    assert other.lean_variance_ == np.inf
     for name in ("lower_bounds_", "heldout_log_prob_", "gain_", "n_iter_"):
-        assert getattr(upright, name) == getattr(mixture, name)
-    np.testing.assert_array_equal(upright.predict_experts(X), mixture.predict_experts(X))
+        assert getattr(other, name) == getattr(mixture, name)
+    np.testing.assert_array_equal(other.predict_experts(X), upright(mixture, X)[..., 0])
 
 
 @pytest.mark.parametrize(
@@ -174,10 +231,10 @@ def test_em_and_its_verdict_know_nothing_of_it(mixture):
     [
         {"lean": False},
         {"verdict": False},
-        {"experts": Ridge(), "lean": True, "cv": None},
         {"n_experts": 1},
         {"family": "poisson"},
-        {"experts": Ridge()},
+        {"outlier_fraction": 0.05},
+        {"experts": [("ridge", Ridge()), ("tree", TREE)]},
     ],
 )
 def test_where_experts_do_not_lean(params):
@@ -185,6 +242,30 @@ def test_where_experts_do_not_lean(params):
     moe = MixtureOfExpertsRegressor(**({"experts": TREE} | QUICK | params)).fit(X, y)
     assert moe.baseline_ is None
     assert moe.lean_variance_ == np.inf
+
+
+def test_experts_with_coefficients_lean_only_if_told_to():
+    rng = np.random.default_rng(1)
+    table = rng.normal(size=(150, 12))
+    noise = np.where(table[:, 0] > 0, 3.0, 0.1) * rng.normal(size=150)
+    y = table @ rng.normal(size=12) + noise
+    assert MixtureOfExpertsRegressor(Ridge(), **QUICK).fit(table, y).baseline_ is None
+    moe = MixtureOfExpertsRegressor(Ridge(), lean=True, **QUICK).fit(table, y)
+    np.testing.assert_allclose(moe.baseline_.coef_, Ridge().fit(table, y).coef_, rtol=1e-9)
+
+
+@pytest.mark.parametrize(
+    "params", [{"cv": None}, {"verdict": False}, {"family": "gamma"}, {"outlier_fraction": 0.1}]
+)
+def test_what_cannot_be_is_refused(params):
+    with pytest.raises(ValueError, match="lean=True needs witnesses"):
+        MixtureOfExpertsRegressor(TREE, lean=True, **params).fit(X, np.abs(Y))
+
+
+def test_branches_lean_as_the_whole_does():
+    branch = MixtureOfExpertsRegressor(TREE, lean=False)
+    with pytest.raises(ValueError, match="has lean=False"):
+        MixtureOfExpertsRegressor([("branch", branch), ("tree", TREE)]).fit(X, Y)
 
 
 SETTINGS = {
@@ -196,7 +277,7 @@ SETTINGS = {
     "shared": {"shared_expert": Ridge()},
     "student": {"family": "student_t"},
     "auto": {"family": "auto", "gate": "auto"},
-    "kinds": {"experts": [("tree", TREE), ("leaf", DecisionTreeRegressor(max_depth=2))]},
+    "kinds": {"experts": [("leaf", DecisionTreeRegressor(max_depth=1)), ("tree", TREE)]},
     "boosting": {"experts": HistGradientBoostingRegressor(max_iter=10), "max_iter": 3},
 }
 
@@ -213,8 +294,14 @@ def test_goes_with_all_else(setting, n_outputs):
     moe = MixtureOfExpertsRegressor(**options).fit(frame, y, weight)
     assert np.shape(moe.lean_variance_) == (() if n_outputs == 1 else (2,))
     assert (moe.baseline_ is None) == np.isinf(moe.lean_variance_).all()
-    if setting == "ensemble":
-        assert isinstance(moe.baseline_, EnsembleRegressor)
+    if moe.baseline_ is not None:
+        moved = by_hand(moe, frame)
+        said = moe.predict_experts(frame).reshape(moved.shape)
+        np.testing.assert_allclose(said, moved, rtol=1e-9, atol=1e-12)
+        assert isinstance(moe.baseline_, EnsembleRegressor) == (setting == "ensemble")
+        one = getattr(moe.baseline_, "estimator", moe.baseline_)
+        again = clone(one).fit(frame, y, sample_weight=weight)
+        np.testing.assert_array_equal(one.predict(frame), again.predict(frame))
     dist = moe.predict_dist(frame)
     np.testing.assert_allclose(dist.mean(), moe.predict(frame), rtol=1e-9, atol=1e-12)
     np.testing.assert_allclose(dist.logpdf(y), moe.log_prob(frame, y), rtol=1e-9)
@@ -237,6 +324,11 @@ def test_several_of_these_lean():
         is not None
     ]
     assert len(leaning) >= 4, leaning
+
+
+def test_the_baseline_is_of_the_best_kind():
+    moe = MixtureOfExpertsRegressor(**(QUICK | SETTINGS["kinds"])).fit(X, Y)
+    assert moe.baseline_.min_samples_leaf == 3
 
 
 def test_information_criteria_count_the_baseline():

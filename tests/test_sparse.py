@@ -330,9 +330,12 @@ def test_a_shared_expert_sees_all_rows_and_acts_on_each():
 
 
 def test_experts_lean_on_the_shared_one_in_their_part():
-    moe = regressor(DecisionTreeRegressor(max_depth=3), shared_expert=Ridge()).fit(X, Y)
-    said, part = moe.predict_experts(X), moe.shrinkage_
+    tree = DecisionTreeRegressor(max_depth=3)
+    moe = regressor(tree, shared_expert=Ridge(), lean=False).fit(X, Y)
+    said = np.column_stack([expert.predict(X) for expert in moe.experts_])
+    part = moe.shrinkage_
     leaning = (1 - part) * said + part * said[:, -1:]
+    np.testing.assert_allclose(moe.predict_experts(X), leaning, atol=1e-12)
     np.testing.assert_allclose(
         moe.predict(X), (moe.gate_proba(X) * leaning).sum(axis=1), atol=1e-12
     )

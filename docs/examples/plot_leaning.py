@@ -1,6 +1,6 @@
 """
-Experts that lean on one another
-================================
+Experts that lean on one of all rows
+====================================
 
 The flow of a river follows its level, all year round. In summer a gauge measures it well; in winter
 there is ice, and it is guessed. A mixture finds the two seasons by their noise, which tells it how
