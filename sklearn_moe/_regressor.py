@@ -27,8 +27,9 @@ class MixtureOfExpertsRegressor(RegressorMixin, Forecasts):
 
     A gate divides the input space softly among experts, each of which learns its region. The model
     is ``p(y | x) = sum_k gate_k(x) family(y | expert_k(x), dispersion_k)``; the prediction is the
-    gate-weighted mean of the experts, who may lean on one of all rows (see `lean`). The E-step and the dispersions use out-of-fold predictions of
-    experts and gate, so that flexible experts cannot drive the noise to zero.
+    gate-weighted mean of the experts, who may lean on one of all rows (see `lean`). The E-step and
+    the dispersions use out-of-fold predictions of experts and gate, so that flexible experts cannot
+    drive the noise to zero.
 
     Parameters
     ----------
