@@ -47,7 +47,7 @@ def classifier(experts=None, **params):
 def test_route_keeps_the_largest_and_renormalises():
     proba = RNG.dirichlet(np.ones(6), size=50)
     routing = route(np.log(proba), 2)
-    order = np.sort(np.argsort(-proba, axis=1)[:, :2], axis=1)
+    order = np.argsort(-proba, axis=1)[:, :2]
     np.testing.assert_array_equal(routing.index, order)
     kept = np.take_along_axis(proba, order, axis=1)
     np.testing.assert_allclose(np.exp(routing.log_gate), kept / kept.sum(axis=1, keepdims=True))
@@ -412,7 +412,7 @@ def test_a_mixture_that_is_not_worth_it_becomes_one_expert():
 def test_routing_block_by_block_is_that_of_the_whole_table(top_k, shared):
     scores = np.random.default_rng(top_k).normal(size=(50, 5))
     whole = route(scores, top_k, shared)
-    pieces = route_blocks(np.split(scores, [7, 30]), top_k, shared)
+    pieces = route_blocks(np.split(scores.copy(), [7, 30]), top_k, shared)
     np.testing.assert_array_equal(pieces.log_gate, whole.log_gate)
     np.testing.assert_array_equal(pieces.index, whole.index)
 
