@@ -14,7 +14,7 @@ from ._folds import Splits
 from ._numeric import Array, columns_of
 from ._plans import Plan, do
 from .gates import ConstantGate, SoftmaxGate
-from .logit import FIRST_STEPS, SETTLED, FoldedLogits, SoftLogit, solve
+from .logit import FIRST_STEPS, SETTLED, FoldedLogits, SoftLogit, Targets, solve
 
 
 class SoftmaxBank:
@@ -57,12 +57,23 @@ class SoftmaxBank:
             target = columns_of(columns, rows)[None]
             return target, target.sum(axis=1)
 
-        theta = theta[:, None]
+        steps = self._left_out_steps if self.left_out else self._whole_steps
+        theta, log_proba = steps(theta[:, None], targets, n_steps)
+        return theta[:, 0], log_proba[0].T
+
+    def _left_out_steps(self, theta: Array, targets: Targets, n_steps: int) -> tuple[Array, Array]:
         for _ in range(n_steps):
             theta, moved = self.logits.step(theta, targets)
             if moved.max() < SETTLED:
                 break
-        return theta[:, 0], self.logits.log_proba(theta)[0].T
+        return theta, self.logits.log_proba(theta)
+
+    def _whole_steps(self, theta: Array, targets: Targets, n_steps: int) -> tuple[Array, Array]:
+        for _ in range(n_steps):
+            theta, log_proba, is_last = self.logits.whole_step(theta, targets)
+            if is_last:
+                break
+        return theta, log_proba
 
     def finish(
         self,

@@ -192,7 +192,9 @@ def test_one_iteration_has_not_converged(cv):
 @pytest.mark.parametrize("kind", ["ridge", "logistic"])
 def test_warm_start_goes_on(kind, cv):
     X, y = table(kind)
-    moe = build(kind, cv=cv, init="random", tol=1e-4, warm_start=True).fit(X, y)
+    # In sample the bound rises as long as experts maximise the likelihood, so without a penalty.
+    expert = Ridge(1e-8) if kind == "ridge" and cv is None else kind
+    moe = build(expert, cv=cv, init="random", tol=1e-4, warm_start=True).fit(X, y)
     assert moe.converged_
     first, bound = moe.n_iter_, moe.lower_bound_
     moe.fit(X, y)

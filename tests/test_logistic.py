@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
+import scipy.special
 from scipy.sparse import csr_array
 from sklearn.base import clone
 from sklearn.linear_model import LogisticRegression, LogisticRegressionCV
@@ -13,7 +14,14 @@ from sklearn.preprocessing import MinMaxScaler, StandardScaler
 
 from sklearn_moe import MixtureOfExpertsClassifier, _templates
 from sklearn_moe.linear._logistic import make_labelled_table, recognise, solve_left_out
-from sklearn_moe.logit import FoldedLogits, SoftLogit, _curvature, solve, sum_zero_basis
+from sklearn_moe.logit import (
+    FoldedLogits,
+    SoftLogit,
+    _curvature,
+    softmax_columns,
+    solve,
+    sum_zero_basis,
+)
 
 TIGHT = {"solver": "newton-cholesky", "tol": 1e-12, "max_iter": 1000}
 ESTIMATORS = {
@@ -185,6 +193,15 @@ def test_float32_is_as_good_as_its_numbers():
 # The steps that all folds take together.
 
 
+@pytest.mark.parametrize("scale", [1.0, 290.0, 310.0, 1e5])
+def test_softmax_of_columns_of_any_size(scale):
+    given = scale * np.array([[[1.0, -1.0, 1.0], [-1.0, 1.0, 1.0]]])
+    scores, proba, log_sum = softmax_columns(given.copy())
+    np.testing.assert_allclose(proba, scipy.special.softmax(given, axis=1), atol=1e-15)
+    expected = scipy.special.log_softmax(given, axis=1)
+    np.testing.assert_allclose(scores - log_sum[:, None], expected, rtol=1e-12)
+
+
 def folded(n_classes, sparse=False, n_problems=2, n_folds=3):
     rng = np.random.default_rng(0)
     Z = rng.standard_normal((200, 4)) * (rng.random((200, 4)) < 0.6)
@@ -235,6 +252,41 @@ def test_every_step_is_a_descent(n_folds):
         losses.append([loss(logits, targets, theta[f, 0], f) for f in range(n_folds or 1)])
         theta = logits.step(theta, some)[0]
     assert np.diff(losses, axis=0).max() <= 1e-9
+
+
+@pytest.mark.parametrize("by", ["grams", "products"])
+def test_whole_steps_are_descents_to_the_solution(by, monkeypatch):
+    if by == "products":
+        monkeypatch.setattr(_curvature, "LARGEST_GRAMS", 0)
+    logits, targets = folded(3, n_problems=1, n_folds=None)
+    target = targets[:, 0].T[None]
+    alone = SoftLogit(logits.design, targets[:, 0], 0.7)
+    theta, is_last, losses = np.zeros((1, 1, 2, 5)), False, []
+    while not is_last and len(losses) < 10:
+        losses.append(alone.evaluate(theta[0, 0])[0])
+        theta, log_proba, is_last = logits.whole_step(theta, lambda rows: some_of(target, rows))
+        np.testing.assert_array_equal(log_proba, logits.log_proba(theta))
+    assert is_last
+    assert np.diff(losses).max() < 0
+    np.testing.assert_allclose(theta[0, 0], solve(alone, None, 100, 1e-12)[0], atol=1e-4)
+
+
+def test_a_whole_step_that_overshoots_is_damped():
+    # Both rows are on the wrong side by so much that Newton's step would send them far beyond.
+    logits = FoldedLogits(np.array([[-1.0], [1.0]]), None, np.array([[[1e-3, 0.0]]]))
+    target = np.array([[[0.9, 0.1], [0.1, 0.9]]])
+    alone = SoftLogit(logits.design, target[0].T, 1e-3)
+    start = np.array([[[[-6.0, 0.0]]]])
+    direction, before = logits._direction(start, lambda rows: some_of(target, rows))
+    assert before == pytest.approx(alone.evaluate(start[0, 0])[0])
+    assert alone.evaluate((start + direction)[0, 0])[0] > before
+    theta, _, is_last = logits.whole_step(start, lambda rows: some_of(target, rows))
+    assert not is_last
+    assert alone.evaluate(theta[0, 0])[0] < before
+
+
+def some_of(target, rows):
+    return target[..., rows], target[..., rows].sum(axis=1)
 
 
 def loss(logits, targets, theta, fold):

@@ -56,7 +56,9 @@ def test_kept_iteration_is_the_one_that_the_witnesses_praise(expert):
     moe = MixtureOfExpertsRegressor(expert, random_state=0).fit(X, Y)
     assert len(moe.heldout_log_probs_) == len(moe.lower_bounds_) == moe.n_iter_
     best = int(np.argmax(moe.heldout_log_probs_))
-    assert min(moe.heldout_log_probs_) <= moe.heldout_log_prob_ <= moe.heldout_log_probs_[best]
+    # Others choose the iteration of each fold, so no luck of its own is in what it says.
+    assert moe.heldout_log_prob_ <= moe.heldout_log_probs_[best]
+    assert moe.heldout_log_prob_ == pytest.approx(moe.heldout_log_probs_[best], abs=0.05)
     # The dispersions of experts that wander are settled in the end, which raises the bound.
     settled = moe.lower_bound_ - moe.lower_bounds_[best]
     assert settled == 0 if isinstance(expert, Ridge) else 0 <= settled < 0.05

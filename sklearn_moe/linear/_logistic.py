@@ -78,6 +78,7 @@ class LabelledTable(StandardisedRows):
     n_classes: int
 
     suits = Logistic
+    hands_out_numbers = False
 
     def __getitem__(self, rows: Any) -> Array:
         # Several problems use each block: it is worth making.

@@ -1,6 +1,6 @@
 """Multinomial logits on soft targets: one alone, or many over the same rows and folds."""
 
-from ._folds import FIRST_STEPS, SETTLED, FoldedLogits
+from ._folds import FIRST_STEPS, SETTLED, FoldedLogits, Targets
 from ._problem import (
     NEWTON_LIMIT,
     SoftLogit,
@@ -21,6 +21,7 @@ __all__ = [
     "FoldedLogits",
     "SoftLogit",
     "StandardisedRows",
+    "Targets",
     "blocks_of",
     "design_sums",
     "row_scores",

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from .._numeric import Array, sums_of_others
 from ._problem import (
@@ -18,9 +19,12 @@ from ._problem import (
     assemble_hessian,
     design_sums,
     newton_step,
+    numbers_of,
     pair_grams,
     scores_of,
     sum_zero_basis,
+    sums_of_rows,
+    weights_of_numbers,
 )
 
 Shape = tuple[int, int, int, int]
@@ -29,7 +33,7 @@ Shape = tuple[int, int, int, int]
 LARGEST_GRAMS = 2**24
 # What the products of a step cost for each row, in units of a pass with one logit's coefficients;
 # by the seconds of whole fits of (20000, 2 to 50) tables with 2 to 8 experts.
-PRODUCTS = 7
+PRODUCTS = 10
 # Multiplications of a few milliseconds.
 SMALL = 2e7
 # Conjugate gradients stop when this part of the gradient is left, or after so many products; of
@@ -51,6 +55,13 @@ def make_curvature(shape: Shape, left_out: bool, design: Any, exact: bool) -> Cu
     if sharp and n_folds * grams <= LARGEST_GRAMS:
         return GramCurvature(shape, left_out)
     return ProductCurvature(shape, left_out, design)
+
+
+def learners_of(n_folds: int, left_out: bool) -> list[NDArray[np.intp] | slice]:
+    """Which folds' logits learn from the rows of each fold: not its own, if these are left out."""
+    if not left_out:
+        return [slice(None)]
+    return [np.delete(np.arange(n_folds), fold) for fold in range(n_folds)]
 
 
 class GramCurvature:
@@ -81,7 +92,8 @@ class ProductCurvature:
     """The same without a Hessian: products with it, block of rows by block."""
 
     def __init__(self, shape: Shape, left_out: bool, design: Any) -> None:
-        self.shape, self.left_out, self.design = shape, left_out, design
+        self.shape, self.design = shape, design
+        self.learners = learners_of(shape[0], left_out)
         self.pieces: list[tuple[int, Any, Array, Array]] = []
 
     def add(self, fold: int, rows: Any, Z: Any, proba: Array, total: Array) -> None:
@@ -96,16 +108,14 @@ class ProductCurvature:
 
     def _product(self, at: Array) -> Array:
         basis = sum_zero_basis(self.shape[2])
-        product = np.zeros(self.shape)
+        product, weights = np.zeros(self.shape), weights_of_numbers(self.design, basis @ at)
         for fold, rows, proba, total in self.pieces:
-            Z = self.design[rows]
-            change = scores_of(Z, basis @ at)
-            change -= (proba * change).sum(axis=2, keepdims=True)
+            numbers = numbers_of(self.design[rows])
+            change = scores_of(numbers, weights[self.learners[fold]])
+            change -= np.einsum("mcb,fmcb->fmb", proba, change)[:, :, None]
             change *= proba * total
-            if self.left_out:
-                change[fold] = 0.0
-            product += design_sums(Z, change)
-        return basis.T @ product
+            product[self.learners[fold]] += design_sums(numbers, change)
+        return basis.T @ sums_of_rows(self.design, product)
 
 
 Curvature = GramCurvature | ProductCurvature

@@ -3,7 +3,8 @@
 One pass over the rows gives the gradient of every fold's logit on the rows outside its fold and, by
 the probabilities that each row was given out of fold, the curvature. A step is damped as much as
 makes a descent certain for the exact Newton direction (Bach, 2010; Sun and Tran-Dinh, 2019), so
-nothing is searched for.
+nothing is searched for. A logit that sees all rows first tries the whole step: what that comes to
+is known as soon as its probabilities are.
 """
 
 from __future__ import annotations
@@ -15,13 +16,26 @@ from typing import Any
 import numpy as np
 
 from .._numeric import Array, rows_of
-from ._curvature import make_curvature
-from ._problem import blocks_of, design_sums, scores_of, softmax_columns, sum_zero_basis
+from ._curvature import learners_of, make_curvature
+from ._problem import (
+    blocks_of,
+    design_sums,
+    numbers_of,
+    scores_of,
+    softmax_columns,
+    sum_zero_basis,
+    sums_of_rows,
+    weights_of_numbers,
+)
 
 # Steps from nothing. From where the last iteration of EM was, one will do.
 FIRST_STEPS = 30
 # A step from nothing that changes no score by more than this is the last.
 SETTLED = 1e-2
+# So is one that lowers the objective by no more than this, in nats per unit of weight.
+LEVEL = 1e-8
+# The part of an objective that may be rounding.
+ROUNDING = 1e-12
 
 # Targets (M, C, B) and their sums (M, B) for some rows.
 Targets = Callable[[Any], tuple[Array, Array]]
@@ -43,18 +57,31 @@ class FoldedLogits:
 
     def step(self, theta: Array, targets: Targets) -> tuple[Array, Array]:
         """One damped Newton step from `theta`: coefficients, and how far (F, M) any score moves."""
-        direction = self._direction(theta, targets)
+        direction, _ = self._direction(theta, targets)
         largest = self._largest_change(direction)
-        size = np.where(largest > 0, np.log1p(largest) / np.maximum(largest, 1e-300), 1.0)
-        return theta + size[..., None, None] * direction, largest
+        return theta + _damped(direction, largest), largest
+
+    def whole_step(self, theta: Array, targets: Targets) -> tuple[Array, Array, bool]:
+        """One Newton step of logits that see all rows, damped only if the whole one is no descent.
+
+        Returns coefficients, log probabilities (M, C, n), and whether they are all but `LEVEL`.
+        """
+        direction, before = self._direction(theta, targets)
+        target, total = targets(slice(None))
+        moved, log_proba = theta + direction, self.log_proba(theta + direction)
+        after = self._penalty(moved) - float(np.vdot(target, log_proba))
+        if not after <= before + ROUNDING * abs(before):
+            moved = theta + _damped(direction, self._largest_change(direction))
+            return moved, self.log_proba(moved), False
+        return moved, log_proba, bool(before - after <= LEVEL * total.sum())
 
     def log_proba(self, theta: Array) -> Array:
         """Log probabilities (M, C, n) that each fold's logits give to its own rows."""
         n_problems, n_free = theta.shape[1:3]
-        weights = sum_zero_basis(n_free + 1) @ theta
+        weights = self._weights(theta)
         log_proba = np.empty((n_problems, n_free + 1, self.design.shape[0]))
         for fold, rows, Z in self._blocks(n_problems * (n_free + 1)):
-            scores, _, log_sum = softmax_columns(scores_of(Z, weights[fold]))
+            scores, _, log_sum = softmax_columns(scores_of(numbers_of(Z), weights[fold]))
             scores -= log_sum[:, None]
             log_proba[..., rows] = scores
         return log_proba
@@ -68,39 +95,48 @@ class FoldedLogits:
                 rows = place if own is None else own[place]
                 yield fold, rows, rows_of(self.design, rows) if plain else self.design[rows]
 
-    def _direction(self, theta: Array, targets: Targets) -> Array:
-        """Newton directions (F, M, C - 1, d + 1) of all logits."""
+    def _direction(self, theta: Array, targets: Targets) -> tuple[Array, float]:
+        """Newton directions (F, M, C - 1, d + 1) of all logits, and what is to be lowered."""
         n_folds, n_problems, n_free, width = theta.shape
-        shape, basis = (n_folds, n_problems, n_free + 1, width), sum_zero_basis(n_free + 1)
-        gradient = np.zeros(shape)
+        shape = n_folds, n_problems, n_free + 1, width
+        value, gradient, weights = self._penalty(theta), np.zeros(shape), self._weights(theta)
         curvature = make_curvature(shape, self.folds is not None, self.design, self.exact)
+        learners = learners_of(n_folds, self.folds is not None)
         for fold, rows, Z in self._blocks(n_folds * n_problems * (n_free + 1)):
             target, total = targets(rows)
-            proba = softmax_columns(scores_of(Z, basis @ theta))[1]
-            curvature.add(fold, rows, Z, self._typical(proba, fold), total)
+            numbers = numbers_of(Z)
+            scores, proba, log_sum = softmax_columns(scores_of(numbers, weights[learners[fold]]))
+            if self.folds is None:
+                value += float(np.vdot(total, log_sum) - np.vdot(target, scores))
+            # The mean of those who learn from the rows: they differ little, and by Jensen's
+            # inequality it has the larger curvature.
+            curvature.add(fold, rows, Z, proba.mean(axis=0), total)
             proba *= total[:, None, :]
             proba -= target
-            if self.folds is not None:
-                proba[fold] = 0.0  # a fold's own rows teach it nothing
-            gradient += design_sums(Z, proba)
-        gradient = basis.T @ gradient + self.ridge[:, :, None, :] * theta
-        return -curvature.solve(gradient, self.ridge)
+            gradient[learners[fold]] += design_sums(numbers, proba)
+        gradient = sum_zero_basis(n_free + 1).T @ sums_of_rows(self.design, gradient)
+        gradient += self.ridge[:, :, None, :] * theta
+        return -curvature.solve(gradient, self.ridge), value
 
-    def _typical(self, proba: Array, fold: int) -> Array:
-        """Mean (M, C, B) of the probabilities (F, M, C, B) by those that learn from the rows.
+    def _penalty(self, theta: Array) -> float:
+        return 0.5 * float((self.ridge[:, :, None, :] * theta**2).sum())
 
-        They differ little, and by Jensen's inequality the mean has the larger curvature.
-        """
-        if self.folds is None:
-            return proba[0]
-        return (proba.sum(axis=0) - proba[fold]) / (len(proba) - 1)
+    def _weights(self, theta: Array) -> Array:
+        """Weights (F, M, C, d + 1) of the numbers of each row under coefficients."""
+        return weights_of_numbers(self.design, sum_zero_basis(theta.shape[2] + 1) @ theta)
 
     def _largest_change(self, direction: Array) -> Array:
         """How far (F, M) a whole step would move two scores of a fold's own row apart."""
         n_folds, n_problems, n_free, _ = direction.shape
-        weights, largest = sum_zero_basis(n_free + 1) @ direction, np.zeros((n_folds, n_problems))
+        weights, largest = self._weights(direction), np.zeros((n_folds, n_problems))
         for fold, _, Z in self._blocks(n_problems * (n_free + 1)):
-            change = scores_of(Z, weights[fold])
+            change = scores_of(numbers_of(Z), weights[fold])
             spread = (change.max(axis=1) - change.min(axis=1)).max(axis=1, initial=0.0)
             largest[fold] = np.maximum(largest[fold], spread)
         return largest
+
+
+def _damped(direction: Array, largest: Array) -> Array:
+    """What of each direction (F, M, ...) is surely a descent if it changes no score by more."""
+    size = np.where(largest > 0, np.log1p(largest) / np.maximum(largest, 1e-300), 1.0)
+    return size[..., None, None] * direction

@@ -23,6 +23,8 @@ from .._numeric import Array, row_blocks, row_sum, weighted_grams
 from ._standardised import StandardisedRows
 
 NEWTON_LIMIT = 250
+# Scores up to this have exponentials whose sums are finite.
+SAFE = 300.0
 
 
 @dataclass(frozen=True)
@@ -99,6 +101,25 @@ def scores_of(Z: Any, weights: Array) -> Array:
     return scores.reshape(*weights.shape[:-1], -1)
 
 
+def weights_of_numbers(design: Any, weights: Array) -> Array:
+    """What gives the numbers that a design hands out the scores that `weights` give its rows."""
+    return design.weights_of_numbers(weights) if _hands_out_numbers(design) else weights
+
+
+def sums_of_rows(design: Any, sums: Array) -> Array:
+    """Weighted sums (..., d + 1) of the rows of a design from those of its numbers."""
+    return design.sums_of_rows(sums) if _hands_out_numbers(design) else sums
+
+
+def _hands_out_numbers(design: Any) -> bool:
+    return isinstance(design, StandardisedRows) and design.hands_out_numbers
+
+
+def numbers_of(Z: Any) -> Any:
+    """The numbers of some rows, if they are not made."""
+    return Z.X if isinstance(Z, StandardisedRows) else Z
+
+
 def row_scores(Z: Any, weights: Array) -> Array:
     """The same (B, K) under `weights` (K, d + 1), rows first: for who compares many experts."""
     if isinstance(Z, StandardisedRows):
@@ -111,12 +132,14 @@ def row_scores(Z: Any, weights: Array) -> Array:
 def softmax_columns(scores: Array) -> tuple[Array, Array, Array]:
     """Softmax over the experts of `scores` (..., K, B), which are overwritten.
 
-    Returns the scores less their maximum, the probabilities, and the log of the normaliser.
+    Returns the scores, less their maximum where they are large, the probabilities, and the log of
+    the normaliser.
     """
-    scores -= scores.max(axis=-2, keepdims=True)
+    if not max(scores.max(initial=0.0), -scores.min(initial=0.0)) <= SAFE:
+        scores -= scores.max(axis=-2, keepdims=True)
     proba = np.exp(scores)
     normaliser = proba.sum(axis=-2, keepdims=True)
-    proba /= normaliser
+    proba *= 1.0 / normaliser
     return scores, proba, np.log(normaliser[..., 0, :])
 
 

@@ -34,16 +34,17 @@ class StandardisedRows:
 
     def __getitem__(self, rows: Any) -> StandardisedRows | Array:
         part = StandardisedRows(rows_of(self.X, rows), self.center, self.scale)
-        return part.made() if self._is_far else part
+        return part if self.hands_out_numbers else part.made()
 
     @property
     def is_ready(self) -> bool:
         """Whether products with all rows at once need no copy of them."""
-        return self.X.dtype == np.float64 and not self._is_far
+        return self.X.dtype == np.float64 and self.hands_out_numbers
 
     @cached_property
-    def _is_far(self) -> bool:
-        return bool((np.abs(self.center) > FAR * self.scale).any())
+    def hands_out_numbers(self) -> bool:
+        """Whether some rows are handed out as they are, not made."""
+        return not bool((np.abs(self.center) > FAR * self.scale).any())
 
     def made(self) -> Array:
         """The rows, standardised."""
