@@ -220,6 +220,7 @@ def _judgement(baseline: Baseline, kept: Stage | None, data: Data) -> Verdict:
 def _first_run(recipe: Recipe, model: MixtureModel, heat: Race, wishes: Wishes) -> Plan[Stage]:
     """EM from the winning start, led by witnesses if it is to be judged."""
     splits = model.splits if wishes.verdict else None
+    model = replace(model, gate_bank=model.gate_bank.bold())
     witnesses = call_witnesses(recipe, model.data, splits, heat.start)
     rule, hear = wishes.rule, wishes.reporter
     return run_witnessed(recipe, model, heat.resp, witnesses, rule, hear, ahead=heat.winner)

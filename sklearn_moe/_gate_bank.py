@@ -53,6 +53,10 @@ class GateBank:
         self.n_experts = n_experts
         self.table = GateTable(data.X, data.sample_weight)
 
+    def bold(self) -> GateBank:
+        """The same: what steps these gates take is their own affair."""
+        return self
+
     def fit_predict(
         self, expert_weights: Array, previous: Any, members: tuple[int, ...] | None = None
     ) -> Plan[tuple[list[Any], Array]]:

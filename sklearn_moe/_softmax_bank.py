@@ -1,10 +1,12 @@
 """The default gate of a fit: the gates of all folds at once, one Newton step for each EM iteration.
 
-EM needs an ascent, not the best gate for responsibilities that will change.
+EM needs an ascent, not the best gate for responsibilities that will change. While starts race,
+steps are cautious: a gate that is sure of its regions early keeps experts from finding better ones.
 """
 
 from __future__ import annotations
 
+from copy import copy
 from typing import Any
 
 import numpy as np
@@ -21,8 +23,10 @@ class SoftmaxBank:
     """All gates of a fit whose gate is a `SoftmaxGate`, over folds that leave their rows out.
 
     A state (F, K - 1, d + 1) holds the coefficients of each fold's gate; without folds there is
-    one, which sees all rows.
+    one, which sees all rows. If `is_bold`, that one takes whole steps.
     """
+
+    is_bold = False
 
     def __init__(self, gate: SoftmaxGate, data: Data, splits: Splits | None) -> None:
         self.template, self.data = gate, data
@@ -57,11 +61,18 @@ class SoftmaxBank:
             target = columns_of(columns, rows)[None]
             return target, target.sum(axis=1)
 
-        steps = self._left_out_steps if self.left_out else self._whole_steps
+        is_whole = not self.left_out and (self.is_bold or previous is None)
+        steps = self._whole_steps if is_whole else self._damped_steps
         theta, log_proba = steps(theta[:, None], targets, n_steps)
         return theta[:, 0], log_proba[0].T
 
-    def _left_out_steps(self, theta: Array, targets: Targets, n_steps: int) -> tuple[Array, Array]:
+    def bold(self) -> SoftmaxBank:
+        """The same, for a run whose start is chosen."""
+        other = copy(self)
+        other.is_bold = True
+        return other
+
+    def _damped_steps(self, theta: Array, targets: Targets, n_steps: int) -> tuple[Array, Array]:
         for _ in range(n_steps):
             theta, moved = self.logits.step(theta, targets)
             if moved.max() < SETTLED:

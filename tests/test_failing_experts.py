@@ -1,7 +1,5 @@
 """Experts that fail are named and leave no trace; lost ones are removed and reported."""
 
-import re
-
 import numpy as np
 import pytest
 from sklearn.base import BaseEstimator, RegressorMixin
@@ -93,11 +91,11 @@ def test_start_that_gives_an_expert_too_few_rows_is_out_of_the_race(capsys):
     rng = np.random.default_rng(0)
     X = rng.normal(size=(300, 3))
     y = np.where(X[:, 0] > 0, 3 * X[:, 1], -2 * X[:, 2]) + 0.2 * rng.normal(size=300)
-    moe = MixtureOfExpertsRegressor(KNeighborsRegressor(35), n_experts=4, random_state=0, verbose=1)
+    moe = MixtureOfExpertsRegressor(KNeighborsRegressor(30), n_experts=4, random_state=0, verbose=1)
     moe.fit(X, y)
     assert moe.n_experts_ == 4
-    assert list(moe.start_bounds_) == ["ladder", "residual", "kmeans_xy"]
-    assert re.search(r"tree: failed, Expert '.*' \(KNeighbors", capsys.readouterr().out)
+    assert list(moe.start_bounds_) == ["residual", "kmeans_xy", "tree"]
+    assert "ladder: failed, Expert 'expert0' (KNeighborsRegressor)" in capsys.readouterr().out
     with pytest.raises(ValueError, match=r"n_neighbors = 70.*fewer experts"):
         moe.set_params(experts__n_neighbors=70).fit(X, y)
 

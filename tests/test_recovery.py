@@ -58,7 +58,7 @@ def test_account_of_the_fit_agrees_with_fresh_rows(forests):
     fresh = moe.log_prob(*test).mean()
     print(f"fresh {fresh:.4f}, bound {moe.lower_bound_:.4f}, held out {moe.heldout_log_prob_:.4f}")
     assert moe.lower_bound_ == pytest.approx(fresh, rel=0.05)
-    assert fresh - 4 * moe.gain_stderr_ < moe.heldout_log_prob_ < fresh + 2 * moe.gain_stderr_
+    assert fresh - 0.1 < moe.heldout_log_prob_ < fresh + 2 * moe.gain_stderr_
 
 
 @pytest.mark.slow

@@ -92,7 +92,7 @@ def test_two_experts_act_on_a_row(make):
     for proba in (moe.gate_proba(X), moe.responsibilities(X, y)):
         assert (np.count_nonzero(proba, axis=1) <= 2).all()
         np.testing.assert_allclose(proba.sum(axis=1), 1.0)
-    assert moe.predict_experts(X).shape[:2] == (N, moe.n_experts_)
+    assert moe.predict_experts(X).shape[:2] == (N, 4)
     alone = Ridge() if make is regressor else LogisticRegression()
     assert moe.score(X, y) > alone.fit(X, y).score(X, y) + 0.05
 
@@ -441,9 +441,9 @@ def test_balance_divides_by_a_power_of_the_shares():
 def test_balance_gives_idle_experts_rows():
     skewed = X.copy()
     skewed[:, 0] = np.sign(X[:, 0]) * np.abs(X[:, 0]) ** 4
-    spread = np.zeros((2, 6))
+    spread = np.zeros((2, 3))
     for row, balance in zip(spread, (0.0, 2.0), strict=True):
-        for seed in range(6):
+        for seed in range(3):
             params = {"balance": balance, "n_experts": 6, "random_state": seed, "max_iter": 30}
             moe = regressor(**params).fit(skewed, Y)
             load = np.concatenate([moe.load_, np.zeros(6 - moe.n_experts_)])
