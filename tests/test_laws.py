@@ -21,6 +21,7 @@ from sklearn_moe import (
     MixtureOfExpertsRegressor,
     SoftmaxGate,
 )
+from sklearn_moe._softmax_bank import SoftmaxBank
 
 LOGISTIC = LogisticRegression(solver="newton-cholesky")
 EXPERTS = {
@@ -201,6 +202,17 @@ def test_warm_start_goes_on(kind, cv):
     assert list(moe.start_bounds_) == ["warm"]
     assert moe.n_iter_ < first
     assert moe.lower_bound_ > bound - (1e-3 if cv else 1e-9)
+
+
+def test_gate_takes_whole_steps_once_a_start_is_chosen(monkeypatch):
+    X, y = table("ridge")
+    params = {"cv": None, "init": "random", "tol": 1e-6, "max_iter": 300}
+    bold = build(Ridge(1e-8), **params).fit(X, y)
+    monkeypatch.setattr(SoftmaxBank, "bold", lambda bank: bank)
+    cautious = build(Ridge(1e-8), **params).fit(X, y)
+    assert bold.start_bounds_ == cautious.start_bounds_
+    assert bold.n_iter_ < 0.7 * cautious.n_iter_
+    assert bold.lower_bound_ == pytest.approx(cautious.lower_bound_, abs=1e-5)
 
 
 def test_cold_start_begins_anew():

@@ -64,13 +64,15 @@ class FoldedLogits:
     def whole_step(self, theta: Array, targets: Targets) -> tuple[Array, Array, bool]:
         """One Newton step of logits that see all rows, damped only if the whole one is no descent.
 
-        Returns coefficients, log probabilities (M, C, n), and whether they are all but `LEVEL`.
+        Returns coefficients, log probabilities (M, C, n), and whether they came to no more than
+        `LEVEL`.
         """
         direction, before = self._direction(theta, targets)
         target, total = targets(slice(None))
         moved, log_proba = theta + direction, self.log_proba(theta + direction)
         after = self._penalty(moved) - float(np.vdot(target, log_proba))
         if not after <= before + ROUNDING * abs(before):
+            del log_proba  # as large as the targets
             moved = theta + _damped(direction, self._largest_change(direction))
             return moved, self.log_proba(moved), False
         return moved, log_proba, bool(before - after <= LEVEL * total.sum())
