@@ -9,10 +9,10 @@ from sklearn.model_selection import KFold
 from sklearn.naive_bayes import GaussianNB
 from sklearn.tree import DecisionTreeRegressor
 
-from sklearn_moe import MixtureOfExpertsClassifier, MixtureOfExpertsRegressor
+from sklearn_moe import MixtureOfExpertsClassifier, MixtureOfExpertsRegressor, _fitting
 from sklearn_moe._initialization import Start
 from sklearn_moe._plans import follow_here
-from sklearn_moe._verdict import PATIENCE, Witness, unseen_best
+from sklearn_moe._verdict import PATIENCE, Witness, judge, unseen_best
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(300, 3))
@@ -52,13 +52,16 @@ def test_witness_never_saw_the_rows_it_scores(expert, start, monkeypatch):
 
 
 @pytest.mark.parametrize("expert", [Ridge(), DecisionTreeRegressor(max_depth=4)], ids=str)
-def test_kept_iteration_is_the_one_that_the_witnesses_praise(expert):
+def test_kept_iteration_is_the_one_that_the_witnesses_praise(expert, monkeypatch):
+    said = []
+    monkeypatch.setattr(_fitting, "judge", lambda *given: said.append(given[2]) or judge(*given))
     moe = MixtureOfExpertsRegressor(expert, random_state=0).fit(X, Y)
     assert len(moe.heldout_log_probs_) == len(moe.lower_bounds_) == moe.n_iter_
     best = int(np.argmax(moe.heldout_log_probs_))
+    np.testing.assert_allclose(moe.heldout_log_probs_, said[0].sum(axis=1) / len(X), rtol=1e-12)
     # Others choose the iteration of each fold, so no luck of its own is in what it says.
+    assert moe.heldout_log_prob_ == pytest.approx(unseen_best(said[0]) / len(X), rel=1e-12)
     assert moe.heldout_log_prob_ <= moe.heldout_log_probs_[best]
-    assert moe.heldout_log_prob_ == pytest.approx(moe.heldout_log_probs_[best], abs=0.05)
     # The dispersions of experts that wander are settled in the end, which raises the bound.
     settled = moe.lower_bound_ - moe.lower_bounds_[best]
     assert settled == 0 if isinstance(expert, Ridge) else 0 <= settled < 0.05

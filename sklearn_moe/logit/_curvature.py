@@ -32,7 +32,8 @@ Shape = tuple[int, int, int, int]
 # Elements of the Gram matrices of all folds and pairs together: 128 MB.
 LARGEST_GRAMS = 2**24
 # What the products of a step cost for each row, in units of a pass with one logit's coefficients;
-# by the seconds of whole fits of (20000, 2 to 50) tables with 2 to 8 experts.
+# by the seconds of whole fits. Seven would do where columns are independent, but real ones ask for
+# more products.
 PRODUCTS = 10
 # Multiplications of a few milliseconds.
 SMALL = 2e7

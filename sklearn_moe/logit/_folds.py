@@ -98,7 +98,10 @@ class FoldedLogits:
                 yield fold, rows, rows_of(self.design, rows) if plain else self.design[rows]
 
     def _direction(self, theta: Array, targets: Targets) -> tuple[Array, float]:
-        """Newton directions (F, M, C - 1, d + 1) of all logits, and what is to be lowered."""
+        """Newton directions (F, M, C - 1, d + 1) of all logits.
+
+        And what is to be lowered, of logits that see all rows: those left out are not asked.
+        """
         n_folds, n_problems, n_free, width = theta.shape
         shape = n_folds, n_problems, n_free + 1, width
         value, gradient, weights = self._penalty(theta), np.zeros(shape), self._weights(theta)
