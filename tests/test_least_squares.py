@@ -17,7 +17,7 @@ from sklearn.preprocessing import MinMaxScaler, StandardScaler
 from sklearn_moe import MixtureOfExpertsRegressor, _templates
 from sklearn_moe._numeric import weighted_grams
 from sklearn_moe._predictions import predict_bank
-from sklearn_moe.linear import predict_plain
+from sklearn_moe.linear import _least_squares, predict_plain
 from sklearn_moe.linear._least_squares import make_table, recognise, solve_left_out
 
 ESTIMATORS = {
@@ -79,6 +79,27 @@ def test_equals_the_estimator(name, n_outputs, n_folds):
     assert solved.all()
     expected = by_estimator(ESTIMATORS[name], X, y, weights, folds)
     np.testing.assert_allclose(predicted, expected, rtol=1e-8, atol=1e-8 * y.std())
+
+
+@pytest.mark.parametrize("n_folds", [None, 5])
+def test_problems_solved_one_by_one_equal_all_together(monkeypatch, n_folds):
+    X, y, weights = regimes(n_outputs=2)
+    folds = None if n_folds is None else [np.arange(300)[i::n_folds] for i in range(n_folds)]
+    problems = [recognise(Ridge(alpha)) for alpha in (0.1, 1.0, 10.0)]
+    parts = problems, make_table(X, y), weights, folds
+    together = solve_left_out(*parts)
+    groups = []
+    solve_group = _least_squares._coefficients
+    monkeypatch.setattr(_least_squares, "AT_A_TIME", 1)
+    monkeypatch.setattr(
+        _least_squares, "_coefficients", lambda *part: groups.append(1) or solve_group(*part)
+    )
+    alone = solve_left_out(*parts)
+    assert len(groups) == 3
+    assert alone.solved.all()
+    assert together.solved.all()
+    np.testing.assert_allclose(alone.mean, together.mean, rtol=1e-12)
+    np.testing.assert_allclose(alone.coef, together.coef, rtol=1e-10)
 
 
 @pytest.mark.parametrize("name", ESTIMATORS)

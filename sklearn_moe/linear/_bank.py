@@ -49,12 +49,13 @@ def solve_left_out(
 ) -> Solution | None:
     """Each problem under its column of `weights` (n, K), left out of each fold if there are folds.
 
-    `state` is that of an earlier solution. None if there are too many folds for the memory.
+    `state` is that of an earlier solution. None if there are too many folds, or columns, for the
+    memory.
     """
     if isinstance(table, LabelledTable):
         return solve_logistic(problems, table, weights, folds, state, folds is None)
     n_folds = 1 if folds is None else len(folds)
-    if not grams_are_worth_it(n_folds, len(problems), table.width):
+    if not grams_are_worth_it(n_folds, table.width):
         return None
     return solve_least_squares(problems, table, weights, folds)
 
@@ -74,6 +75,6 @@ def solve_one_out(
 
     Rows of equal `rank` are copies, and left out together.
     """
-    if not isinstance(table, OutputTable) or not grams_are_worth_it(1, len(problems), table.width):
+    if not isinstance(table, OutputTable) or not grams_are_worth_it(len(problems), table.width):
         return None
     return solve_least_squares_one_out(problems, table, weights, rank)

@@ -14,9 +14,11 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.linalg.lapack import dpotrf, dpotrs
 from sklearn.linear_model import LinearRegression, Ridge
 
 from .._numeric import (
+    FEWEST_ROWS,
     Array,
     columns_of,
     experts_first,
@@ -29,8 +31,8 @@ from ._plain import NOTHING, finite_numbers, without_scaler
 
 Rows = NDArray[np.intp]
 
-# Elements of all Gram matrices together: 128 MB.
-LARGEST_BANK = 2**24
+# Elements of the Gram matrices that are made together: 128 MB if they must be, else 32 MB.
+LARGEST_BANK, AT_A_TIME = 2**24, 2**22
 # What cancellation and elimination must leave of a diagonal element: 1e-16 over it is below 1e-8.
 SMALLEST_PIVOT = 1e-7
 
@@ -68,9 +70,9 @@ def _is_plain(estimator: Any) -> bool:
     return estimator.fit_intercept and not estimator.positive
 
 
-def is_worth_it(n_folds: int, n_experts: int, width: int) -> bool:
-    """Whether the matrices of all folds and experts fit into memory that nobody misses."""
-    return n_folds * n_experts * width**2 <= LARGEST_BANK
+def is_worth_it(n_matrices: int, width: int) -> bool:
+    """Whether so many matrices fit into memory that nobody misses."""
+    return n_matrices * width**2 <= LARGEST_BANK
 
 
 @dataclass(frozen=True)
@@ -97,7 +99,8 @@ class OutputTable:
 
         Each block (B, 1 + p + q) is written over the last.
         """
-        places = list(row_blocks(len(self.y) if rows is None else len(rows), self.width))
+        n_rows = len(self.y) if rows is None else len(rows)
+        places = list(row_blocks(n_rows, self.width, FEWEST_ROWS))
         room = np.ones((max((place.stop - place.start for place in places), default=0), self.width))
         for place in places:
             piece = place if rows is None else rows[place]
@@ -174,16 +177,30 @@ def solve_left_out(
     system was not solved, its coefficients and predictions are not to be used.
     """
     parts: Sequence[Rows | None] = [None] if folds is None else folds
-    grams = np.stack([_weighted_grams(table, weights, rows) for rows in parts])
-    if folds is not None:
-        grams = np.concatenate([sums_of_others(grams), grams.sum(axis=0)[None]])
-    systems = _normal_equations(problems, grams, table.n_features)
-    coef, solved = systems.solve(), systems.solvable
+    size = max(1, AT_A_TIME // (len(parts) * table.width**2))
+    groups = [slice(first, first + size) for first in range(0, len(problems), size)]
+    found = [_coefficients(problems[g], table, weights[:, g], folds) for g in groups]
+    coef, solved = (np.concatenate(pieces, axis=1) for pieces in zip(*found, strict=True))
     if folds is None:
         return LeastSquaresSolution(table, coef, _predict_parts(table, coef, parts), solved)
     whole = LeastSquaresSolution(table, coef[-1:], NOTHING, solved[-1:])
     mean = _predict_parts(table, coef[:-1], parts)
     return LeastSquaresSolution(table, coef[:-1], mean, solved[:-1], whole)
+
+
+def _coefficients(
+    problems: Sequence[LeastSquares],
+    table: OutputTable,
+    weights: Array,
+    folds: Sequence[Rows] | None,
+) -> tuple[Array, NDArray[np.bool_]]:
+    """Coefficients (F, K, 1 + p, q) without each fold's rows and, last, of all; and what holds."""
+    parts: Sequence[Rows | None] = [None] if folds is None else folds
+    grams = np.stack([_weighted_grams(table, weights, rows) for rows in parts])
+    if folds is not None:
+        grams = np.concatenate([sums_of_others(grams), grams.sum(axis=0)[None]])
+    systems = _normal_equations(problems, grams, table.n_features)
+    return systems.solve(), systems.solvable
 
 
 def solve_one_out(
@@ -216,7 +233,7 @@ def _predict_parts(table: OutputTable, coef: Array, parts: Sequence[Rows | None]
 
 def _leverages(table: OutputTable, systems: NormalEquations) -> Array:
     """Leverages (n, K) of rows of weight one."""
-    root = np.linalg.inv(np.linalg.cholesky(systems.matrix[0])) * systems.scale[0, :, None]
+    root = np.linalg.inv(systems.factor[0]).swapaxes(1, 2) * systems.scale[0, :, None]
     leverages = np.empty((len(table.y), len(root)))
     for piece, block in table.blocks(None):
         for k, (center, total) in enumerate(zip(systems.means[0], systems.total[0], strict=True)):
@@ -250,12 +267,12 @@ def _weighted_grams(table: OutputTable, weights: Array, rows: Rows | None) -> Ar
 class NormalEquations:
     """Normal equations of centred features for folds and problems, scaled to a unit diagonal.
 
-    `matrix` (F, K, p, p) is the identity where a system is not `solvable` (F, K). `right`
-    (F, K, p, q) is scaled, and `scale` (F, K, p) takes a solution back. `means` (F, K, 1 + p + q)
-    are weighted; `total` (F, K) is the weight.
+    `factor` (F, K, p, p) is that of Cholesky, upper, the identity where a system is not `solvable`
+    (F, K). `right` (F, K, p, q) is scaled, and `scale` (F, K, p) takes a solution back. `means`
+    (F, K, 1 + p + q) are weighted; `total` (F, K) is the weight.
     """
 
-    matrix: Array
+    factor: Array
     right: Array
     scale: Array
     means: Array
@@ -264,7 +281,10 @@ class NormalEquations:
 
     def solve(self) -> Array:
         """Intercepts and coefficients (F, K, 1 + p, q)."""
-        coef = self.scale[..., None] * np.linalg.solve(self.matrix, self.right)
+        coef = np.empty_like(self.right)
+        for where in np.ndindex(self.solvable.shape):
+            coef[where] = dpotrs(self.factor[where].T, self.right[where], lower=1)[0]
+        coef *= self.scale[..., None]
         first_output = 1 + self.scale.shape[-1]
         center, level = self.means[..., None, 1:first_output], self.means[..., None, first_output:]
         return np.concatenate([level - center @ coef, coef], axis=-2)
@@ -284,7 +304,7 @@ def _normal_equations(
     scale = 1.0 / np.sqrt(np.where(trusted[..., None], diagonal, 1.0))
     system *= scale[..., :, None] * scale[..., None, :]
     system[~trusted] = np.eye(n_features)
-    solved = trusted & _well_conditioned(system)
+    solved = trusted & _factorise(system)
     system[~solved] = np.eye(n_features)
     right = scale[..., None] * np.where(solved[..., None, None], centred[..., features, outputs], 0)
     return NormalEquations(system, right, scale, means, total[..., 0], solved)
@@ -306,15 +326,15 @@ def _penalised(
     return system, diagonal.copy(), kept
 
 
-def _well_conditioned(systems: Array) -> NDArray[np.bool_]:
-    """Whether the pivots of symmetric matrices (F, K, p, p) of unit diagonal are large enough."""
-    pivots = np.zeros(systems.shape[:-1])
-    try:
-        pivots = np.einsum("...jj->...j", np.linalg.cholesky(systems))
-    except np.linalg.LinAlgError:
-        for where in np.ndindex(systems.shape[:2]):
-            try:
-                pivots[where] = np.diag(np.linalg.cholesky(systems[where]))
-            except np.linalg.LinAlgError:
-                continue
-    return np.all(pivots**2 >= SMALLEST_PIVOT, axis=-1)
+def _factorise(systems: Array) -> NDArray[np.bool_]:
+    """Put Cholesky factors, upper, in the place of matrices (F, K, p, p) of unit diagonal.
+
+    Returns of which (F, K) the pivots are large enough.
+    """
+    exists = np.empty(systems.shape[:2], dtype=bool)
+    for where in np.ndindex(exists.shape):
+        # Of a symmetric matrix the transpose is the same, and is overwritten where it is.
+        failure = dpotrf(systems[where].T, lower=1, overwrite_a=1)[1]
+        exists[where] = failure == 0
+    pivots = np.einsum("...jj->...j", systems) ** 2
+    return exists & (pivots >= SMALLEST_PIVOT).all(axis=-1)
