@@ -18,8 +18,9 @@ from ._encoded import SearchingGate
 from ._table import GateTable
 
 Shape = tuple[int, int]
-# Steps of L-BFGS in an iteration of EM.
-BRIEF = 10
+# Steps of L-BFGS in the first iteration of EM, whose responsibilities are still crude, and in each
+# later one.
+FIRST, BRIEF = 50, 10
 # After so many steps the weights are put on a grid. L-BFGS doubles rounding errors every few steps;
 # so they do not grow from leg to leg, and the order of rows, or weights in place of repeats, decide
 # nothing.
@@ -121,7 +122,7 @@ class MLPGate(SearchingGate):
         start : Gate, default=None
             A fitted gate of the same shape, from whose weights the search begins.
         brief : bool, default=False
-            Whether a few steps from the start will do, as they do while EM goes on.
+            Whether a few steps will do, as they do while EM goes on: more without a start.
 
         Returns
         -------
@@ -131,7 +132,8 @@ class MLPGate(SearchingGate):
         targets = np.ascontiguousarray(expert_weights.T)
         problem = SoftNetwork(table.Z, targets, self.hidden_units, float(self.alpha))
         first = _layers_of(start, problem.shapes)
-        steps = min(BRIEF, self.max_iter) if brief and first else self.max_iter
+        enough = (BRIEF if first else FIRST) if brief else self.max_iter
+        steps = min(enough, self.max_iter)
         first = first or self._random_layers(*problem.shapes)
         layers, self.n_iter_ = problem.solve(first, steps, self.tol)
         self.hidden_coef_, self.hidden_intercept_ = layers[0][:, :-1], layers[0][:, -1]
