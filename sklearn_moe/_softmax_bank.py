@@ -16,7 +16,11 @@ from ._folds import Splits
 from ._numeric import Array, columns_of
 from ._plans import Plan, do
 from .gates import ConstantGate, SoftmaxGate
-from .logit import FIRST_STEPS, SETTLED, FoldedLogits, SoftLogit, Targets, solve
+from .logit import SETTLED, FoldedLogits, SoftLogit, Targets, solve
+
+# Steps from nothing. First responsibilities are crude, and a gate that makes the most of them holds
+# many experts fast. From where the last iteration was, one will do.
+FIRST_STEPS = 10
 
 
 class SoftmaxBank:

@@ -18,7 +18,6 @@ from sklearn.linear_model import LogisticRegression
 
 from .._numeric import Array, columns_of, row_blocks, rows_of, sums_of_others
 from ..logit import (
-    FIRST_STEPS,
     NEWTON_LIMIT,
     SETTLED,
     FoldedLogits,
@@ -31,6 +30,8 @@ from ._plain import NOTHING, finite_numbers, without_scaler
 
 Rows = NDArray[np.intp]
 
+# Steps from nothing, if they need not be exact.
+FIRST_STEPS = 30
 # An exact solution has so many steps, of which the last changes no score by more than this.
 EXACT_STEPS, EXACT = 50, 1e-7
 # Of the variance of a column in the whole table; less is rounding.

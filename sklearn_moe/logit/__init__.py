@@ -1,6 +1,6 @@
 """Multinomial logits on soft targets: one alone, or many over the same rows and folds."""
 
-from ._folds import FIRST_STEPS, SETTLED, FoldedLogits, Targets
+from ._folds import SETTLED, FoldedLogits, Targets
 from ._problem import (
     NEWTON_LIMIT,
     SoftLogit,
@@ -15,7 +15,6 @@ from ._problem import (
 from ._standardised import StandardisedRows
 
 __all__ = [
-    "FIRST_STEPS",
     "NEWTON_LIMIT",
     "SETTLED",
     "FoldedLogits",

@@ -28,8 +28,6 @@ from ._problem import (
     weights_of_numbers,
 )
 
-# Steps from nothing. From where the last iteration of EM was, one will do.
-FIRST_STEPS = 30
 # A step from nothing that changes no score by more than this is the last.
 SETTLED = 1e-2
 # So is one that lowers the objective by no more than this, in nats per unit of weight.
