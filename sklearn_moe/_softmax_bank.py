@@ -18,9 +18,9 @@ from ._plans import Plan, do
 from .gates import ConstantGate, SoftmaxGate
 from .logit import SETTLED, FoldedLogits, SoftLogit, Targets, solve
 
-# Steps from nothing. First responsibilities are crude, and a gate that makes the most of them holds
-# many experts fast. From where the last iteration was, one will do.
-FIRST_STEPS = 10
+# Steps from nothing, for few experts and for many, whom a gate that makes the most of crude first
+# responsibilities holds fast. From where the last iteration was, one will do.
+FIRST_STEPS, FEW, FIRST_OF_MANY = 30, 10, 10
 
 
 class SoftmaxBank:
@@ -57,7 +57,8 @@ class SoftmaxBank:
         theta, n_steps = previous, 1
         if theta is None:
             n_experts, width = expert_weights.shape[1], self.logits.design.shape[1] + 1
-            theta, n_steps = np.zeros((self.n_folds, n_experts - 1, width)), FIRST_STEPS
+            theta = np.zeros((self.n_folds, n_experts - 1, width))
+            n_steps = FIRST_STEPS if n_experts <= FEW else FIRST_OF_MANY
 
         columns = np.ascontiguousarray(expert_weights.T)
 
