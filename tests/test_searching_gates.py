@@ -9,9 +9,11 @@ from sklearn_moe import SoftmaxGate
 from sklearn_moe._folds import fold_splits
 from sklearn_moe._gate_bank import make_gate_bank
 from sklearn_moe._plans import follow_here
+from sklearn_moe._softmax_bank import FEW, FIRST_OF_MANY
 from sklearn_moe._training import make_training
 from sklearn_moe.gates import MLPGate
 from sklearn_moe.gates._mlp import BRIEF, FIRST, SoftNetwork
+from sklearn_moe.logit import FoldedLogits
 
 X = np.random.default_rng(0).normal(size=(240, 3))
 
@@ -74,6 +76,23 @@ def test_gates_of_folds_go_on_and_learn_from_no_other_rows():
     then, _ = follow_here(bank.fit_predict(other[:, ::-1], start))
     said = again[0].predict_log_proba(X[train]), then[0].predict_log_proba(X[train])
     np.testing.assert_array_equal(*said)
+
+
+def test_gates_of_many_experts_take_fewer_steps_from_nothing(monkeypatch):
+    steps, step = [], FoldedLogits.step
+    monkeypatch.setattr(FoldedLogits, "step", lambda *parts: steps.append(1) or step(*parts))
+    taken = {}
+    for n_experts in (FEW, FEW + 1):
+        directions = np.random.default_rng(1).normal(size=(3, n_experts))
+        weights = np.eye(n_experts)[(X @ directions).argmax(axis=1)]
+        bank, _ = bank_of(SoftmaxGate(1e-4))
+        steps.clear()
+        state, _ = follow_here(bank.fit_predict(weights, None))
+        taken[n_experts] = len(steps)
+        follow_here(bank.fit_predict(weights, state))
+        assert len(steps) == taken[n_experts] + 1
+    assert taken[FEW] > FIRST_OF_MANY
+    assert taken[FEW + 1] == FIRST_OF_MANY
 
 
 def test_last_gate_starts_at_that_of_the_first_fold():

@@ -333,8 +333,8 @@ def _factorise(systems: Array) -> NDArray[np.bool_]:
     """
     exists = np.empty(systems.shape[:2], dtype=bool)
     for where in np.ndindex(exists.shape):
-        # Of a symmetric matrix the transpose is the same, and is overwritten where it is.
-        failure = dpotrf(systems[where].T, lower=1, overwrite_a=1)[1]
-        exists[where] = failure == 0
+        # The transpose of a symmetric matrix is itself, in the order of LAPACK: no copy is made.
+        lower, failure = dpotrf(systems[where].T, lower=1, overwrite_a=1)
+        systems[where], exists[where] = lower.T, failure == 0
     pivots = np.einsum("...jj->...j", systems) ** 2
     return exists & (pivots >= SMALLEST_PIVOT).all(axis=-1)
