@@ -55,14 +55,15 @@ class Categorical(Family):
         logs, prior = _logs(mean), self.class_prior[y][:, None]
 
         def slope(log_temperature: Array) -> Array:
-            # The share at its best for this temperature: what it does adds nothing to the slope.
+            # The share at its best for this temperature: what it does adds nothing to the slope. A
+            # cold expert may have a second best, whose errors are all left to the share.
             own, excess = _heated(logs, np.exp(log_temperature), y)
             share = self._fit_share(y, own, expert_weights)
             trust = (1 - share) * own
             return -(expert_weights * excess * trust / (trust + share * prior)).sum(axis=0)
 
         low, high = np.log(np.outer([COLDEST, HOTTEST], np.ones(mean.shape[1])))
-        temperature = np.exp(top_of(slope, low, high, TEMPERATURE_STEPS))
+        temperature = np.exp(top_of(slope, low, high, TEMPERATURE_STEPS, by_ends=False))
         share = self._fit_share(y, _heated(logs, temperature, y)[0], expert_weights)
         return np.column_stack([share, temperature])
 

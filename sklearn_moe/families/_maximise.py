@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -10,21 +11,84 @@ from .._numeric import Array
 
 GOLDEN = (np.sqrt(5.0) - 1.0) / 2.0
 N_STEPS = 40
+# The longest search for a zero, in searches by halves.
+LONGEST = 3
 
 
 def top_of(
-    slope: Callable[[Array], Array], low: Array, high: Array, n_steps: int = N_STEPS
+    slope: Callable[[Array], Array],
+    low: Array,
+    high: Array,
+    n_steps: int = N_STEPS,
+    by_ends: bool = True,
 ) -> Array:
     """Arguments (K,) between `low` and `high` where the `slope` of what is maximised ends to rise.
 
-    Bisection: it finds all digits, and an end where the slope has one sign.
+    As exact as `n_steps` bisections, by a quarter to a half as many slopes; an end where the slope
+    has one sign. Each entry of the slope depends on its own argument only. `by_ends=False` is for a
+    slope of several zeros: its signs at the ends say nothing, and the middle has the first word.
+
+    References
+    ----------
+    T. R. Chandrupatla, "A new hybrid quadratic/bisection algorithm for finding the zero of a
+    nonlinear function without using derivatives", Advances in Engineering Software 28(3), 1997.
     """
+    tolerance = 0.5**n_steps * np.subtract(high, low)
     low, high = np.array(low, dtype=float), np.array(high, dtype=float)
-    for _ in range(n_steps):
-        middle = 0.5 * (low + high)
-        rising = slope(middle) > 0
-        low, high = np.where(rising, middle, low), np.where(rising, high, middle)
-    return 0.5 * (low + high)
+    signs = (slope(low), slope(high)) if by_ends else (np.full_like(low, np.inf), -np.inf)
+    bracket = _Bracket.between(low, high, *signs)
+    for _ in range(LONGEST * n_steps):
+        if (np.abs(bracket.other - bracket.new) <= tolerance).all():
+            break
+        bracket = bracket.narrowed(slope, tolerance)
+    return np.where(np.abs(bracket.at_new) < np.abs(bracket.at_other), bracket.new, bracket.other)
+
+
+@dataclass(frozen=True)
+class _Bracket:
+    """The newest arguments (K,), those beyond the zero, the ones before, and their slopes."""
+
+    new: Array
+    other: Array
+    before: Array
+    at_new: Array
+    at_other: Array
+    at_before: Array
+
+    @classmethod
+    def between(cls, low: Array, high: Array, at_low: Array, at_high: Array) -> _Bracket:
+        """From end to end, or nothing but the end where the zero is beyond it."""
+        new = np.where(at_low > 0, high, low)
+        other = np.where((at_low > 0) & (at_high < 0), low, new)
+        return cls(new, other, other, at_high, at_low, at_low)
+
+    def narrowed(self, slope: Callable[[Array], Array], tolerance: Array) -> _Bracket:
+        """One slope more."""
+        new = self.new + self._part(tolerance) * (self.other - self.new)
+        at_new = slope(new)
+        same = np.sign(at_new) == np.sign(self.at_new)
+        return _Bracket(
+            new,
+            np.where(at_new == 0, new, np.where(same, self.other, self.new)),
+            np.where(same, self.new, self.other),
+            at_new,
+            np.where(same, self.at_other, self.at_new),
+            np.where(same, self.at_new, self.at_other),
+        )
+
+    @np.errstate(all="ignore")  # entries that have no parabola are halved
+    def _part(self, tolerance: Array) -> Array:
+        """How far to go: where an inverse parabola leads, if the slopes are near to one."""
+        width, rise = self.other - self.new, self.at_other - self.at_new
+        place = (self.new - self.other) / (self.before - self.other)
+        value = (self.at_new - self.at_other) / (self.at_before - self.at_other)
+        trusted = (1 - np.sqrt(1 - place) < value) & (value < np.sqrt(place))
+        beyond, after = (self.before - self.new) / width, self.at_before - self.at_new
+        part = self.at_new / -rise * self.at_before / (self.at_before - self.at_other)
+        part += beyond * self.at_new / after * self.at_other / (self.at_before - self.at_other)
+        part = np.where(trusted & np.isfinite(part), part, 0.5)
+        least = np.minimum(0.5 * tolerance / np.abs(width), 0.5)
+        return np.clip(part, least, 1 - least)
 
 
 def maximise(

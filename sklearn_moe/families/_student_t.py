@@ -17,8 +17,10 @@ from ._real import RealFamily, without_output
 LEAST_DF, MOST_DF = 1.05, 200.0
 # Beyond this the law is Gaussian, and its formulas lose their digits.
 LARGEST_DF = 1e6
-# Steps for the scale at each degrees of freedom that are tried, and at the end.
-SCALE_STEPS, LAST_STEPS = 4, 200
+# Steps for the scale at each degrees of freedom that are tried, and at the end; a change below
+# which there are no more.
+SCALE_STEPS, LAST_STEPS = 8, 200
+SETTLED = 1e-10
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,23 +90,23 @@ class StudentT(RealFamily):
 
     def fit_output(self, y: Array, mean: Array, weights: Array) -> tuple[Array, ...]:
         """Squared scale and degrees of freedom (K,), jointly most likely."""
-        squared, mass = (mean - y) ** 2, weights.sum(axis=0)
-        scale2 = np.maximum((weights * squared).sum(axis=0) / mass, self.floor)
+        # An expert's rows side by side: they are summed many times.
+        squared, weights = np.ascontiguousarray((mean - y).T) ** 2, np.ascontiguousarray(weights.T)
+        scale2 = np.maximum(_means(squared, weights), self.floor)
 
         def improve(df: Array, n_steps: int) -> None:
             nonlocal scale2
             for _ in range(n_steps):
-                pull = weights * _precision(squared, scale2, df)
-                before = scale2
-                scale2 = np.maximum((pull * squared).sum(axis=0) / pull.sum(axis=0), self.floor)
-                if np.allclose(scale2, before, rtol=1e-10, atol=0):
+                pull = weights / (squared + (df * scale2)[:, None])
+                before, scale2 = scale2, np.maximum(_means(squared, pull), self.floor)
+                if (np.abs(scale2 - before) <= SETTLED * before).all():
                     break
 
         def slope(log_df: Array) -> Array:
             improve(df := np.exp(log_df), SCALE_STEPS)
-            return (weights * _slope(squared / scale2, df)).sum(axis=0)
+            return _sums(weights, _slope(squared / scale2[:, None], df[:, None]))
 
-        df = np.full(len(mass), self.df or np.nan)
+        df = np.full(len(scale2), self.df or np.nan)
         if self.df is None:
             df = np.exp(top_of(slope, *np.log(np.outer([LEAST_DF, MOST_DF], np.ones_like(df)))))
         improve(df, LAST_STEPS)
@@ -113,6 +115,15 @@ class StudentT(RealFamily):
     def attributes(self, dispersion: Array) -> dict[str, Any]:
         """Squared scales and degrees of freedom, each (K,) or (K, q)."""
         return super().attributes(dispersion) | {"df_": without_output(dispersion[..., 1])}
+
+
+def _means(values: Array, weights: Array) -> Array:
+    """Weighted mean of each row."""
+    return _sums(values, weights) / weights.sum(axis=1)
+
+
+def _sums(values: Array, weights: Array) -> Array:
+    return np.einsum("kn,kn->k", values, weights)
 
 
 def _precision(squared: Array, scale2: Array, df: Array) -> Array:
