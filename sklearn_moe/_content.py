@@ -72,7 +72,12 @@ def _codes(values: np.ndarray) -> Hash:
         return np.searchsorted(names, as_text(values)).astype(np.uint64)
     values = values.astype(np.float64)
     check_finite(values)
-    low, high = np.nanmin(values, initial=np.inf), np.nanmax(values, initial=-np.inf)
-    span = high - low if high > low else 1.0
-    position = np.where(np.isnan(values), -1.0, (values - low) / span)
-    return np.rint(position * GRID).astype(np.int64).view(np.uint64)
+    distinct = np.unique(values[~np.isnan(values)])
+    low, span = (distinct[0], np.ptp(distinct) or 1.0) if distinct.size else (0.0, 1.0)
+    places = np.rint((distinct - low) / span * GRID)
+    if 2 * np.count_nonzero(np.diff(places)) < distinct.size - 1:
+        # Most would be one: values far out take all the room between the extremes.
+        place = np.searchsorted(distinct, values).astype(np.float64)
+    else:
+        place = np.rint((values - low) / span * GRID)
+    return np.where(np.isnan(values), np.rint(-GRID), place).astype(np.int64).view(np.uint64)

@@ -1,12 +1,15 @@
 """A table as a standardised numeric matrix: what the default gate and the starts look at.
 
 Numeric columns are centred and scaled by weighted moments, with missing values put at the mean and
-marked by an indicator; text, boolean and categorical columns become one indicator per frequent
-category. Sparse input is scaled, not centred, and stays sparse unless it is small.
+marked by an indicator; text and categorical columns, be they of digits, become one indicator per
+frequent category. What a column is does not change after `fit`, whichever rows are asked for.
+Sparse input is scaled, not centred, and stays sparse unless it is small.
 """
 
 from __future__ import annotations
 
+from decimal import Decimal
+from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
@@ -18,6 +21,7 @@ from ._validation import column_names, is_frame
 from .logit import StandardisedRows
 
 MAX_CATEGORIES = 30
+MISSING = "nan"
 
 
 class TabularEncoder(BaseEstimator):
@@ -46,20 +50,21 @@ class TabularEncoder(BaseEstimator):
 
     def transform(self, X: Any) -> Any:
         """Return the encoded matrix (n, n_outputs_), dense or CSR as `X` is."""
-        if sp.issparse(X):
+        if sp.issparse(X) and self.columns_ is None:
             check_finite(X.data, allow_nan=False)
-            scale = self.scale_ if self.columns_ is None else np.ones(X.shape[1])
-            scaled = sp.csr_matrix(X, dtype=np.float64) @ sp.diags(1.0 / scale)
+            scaled = sp.csr_matrix(X, dtype=np.float64) @ sp.diags(1.0 / self.scale_)
             return scaled.toarray() if np.prod(X.shape) <= SMALL else scaled
+        X = X.toarray() if sp.issparse(X) else X
         if self.columns_ is None:
             return np.asarray(X, dtype=np.float64) / self.scale_
         if self._only_scales(X):
             return _without_gaps(X, self._scaled(X).made())
         encoded = np.zeros((len(X), self.n_outputs_))
         start = 0
-        for column, values in zip(self.columns_, table_columns(X), strict=True):
+        names = column_names(X) if is_frame(X) else range(X.shape[1])
+        for name, column, values in zip(names, self.columns_, table_columns(X), strict=True):
             stop = start + _width(column)
-            _encode(column, values, encoded[:, start:stop])
+            _encode(name, column, values, encoded[:, start:stop])
             start = stop
         return encoded
 
@@ -81,7 +86,7 @@ class TabularEncoder(BaseEstimator):
 
 
 def table_columns(X: Any) -> list[np.ndarray]:
-    """The columns of a dense table as 1-D arrays: float64 where numeric, else object."""
+    """The columns of a dense table as 1-D arrays: of numbers where numeric, else object."""
     if is_frame(X):
         return [_as_column(X[name]) for name in column_names(X)]
     X = np.asarray(X)
@@ -124,12 +129,22 @@ def _as_column(column: Any) -> np.ndarray:
     values = np.asarray(column)
     if values.dtype.kind == "c":
         raise ValueError("Complex data not supported: pass real columns in X.")
-    if values.dtype.kind in "fiub":
+    is_category = getattr(column.dtype, "name", None) == "category"
+    if values.dtype.kind in "fiub" and not is_category:
         return values
-    try:
-        return values.astype(np.float64) if values.dtype.kind == "O" else values.astype(object)
-    except (TypeError, ValueError):
-        return values.astype(object)
+    values = values.astype(object)
+    kinds = set(map(type, values))
+    if is_category or not all(
+        issubclass(kind, Real | Decimal) or _no_value(kind) for kind in kinds
+    ):
+        return values
+    without = np.array([_no_value(type(value)) for value in values], dtype=bool)
+    return np.where(without, np.nan, values).astype(np.float64)
+
+
+def _no_value(kind: type) -> bool:
+    """Whether objects of the type stand for a value that is missing: None, and those of pandas."""
+    return kind.__name__ in ("NoneType", "NAType", "NaTType")
 
 
 def _describe(values: np.ndarray, weight: Array) -> dict:
@@ -162,7 +177,20 @@ def as_text(values: np.ndarray) -> np.ndarray:
             "X holds containers: each argument must be a string or a real number. Spread them over "
             "columns."
         )
-    return values.astype(str)
+    spelled = {value: _spelled(value) for value in set(values)}
+    return np.array([spelled[value] for value in values], dtype=str)
+
+
+def _spelled(value: Any) -> str:
+    """A number is spelled by its value, whether a batch holds it as an integer or a float."""
+    if _no_value(type(value)) or value != value:
+        return MISSING
+    if isinstance(value, Integral):
+        return str(int(value))
+    if not isinstance(value, Real | Decimal):
+        return str(value)
+    number = float(value)
+    return str(int(number)) if number.is_integer() else repr(number)
 
 
 def _width(column: dict) -> int:
@@ -171,12 +199,17 @@ def _width(column: dict) -> int:
     return 1 + column["missing"]
 
 
-def _encode(column: dict, values: np.ndarray, out: Array) -> None:
+def _encode(name: Any, column: dict, values: np.ndarray, out: Array) -> None:
     if "categories" in column:
-        names = column["categories"]
-        out[:] = as_text(values.astype(object))[:, None] == names
+        out[:] = as_text(values.astype(object))[:, None] == column["categories"]
         return
-    values = values.astype(np.float64)
+    try:
+        values = values.astype(np.float64)
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            f"Column {name!r} of X held numbers in fit, and now more: {error}. Make it numeric, or "
+            "text already in fit."
+        ) from error
     check_finite(values)
     np.divide(values - column["mean"], column["scale"], out=out[:, 0])
     missing = np.isnan(out[:, 0])
