@@ -14,7 +14,7 @@ from typing import Any
 from sklearn.base import BaseEstimator
 from sklearn.utils.metadata_routing import process_routing
 
-from ._validation import routed_params
+from ._validation import check_experts, routed_params
 from .gates import HierarchicalGate, gates_to_try
 
 # Parameters of the model, not of a branch: a branch may repeat them but not differ.
@@ -76,6 +76,7 @@ def is_mixture(expert: Any) -> bool:
 def _check_branch(mixture: Any, name: str, branch: Any) -> None:
     """Raise if a branch asks for another model than the whole: it has no fit of its own."""
     branch._validate_params()
+    check_experts(branch)
     if branch._grows:
         raise ValueError(
             f"Expert {name!r} is a mixture with n_experts='auto', but branches of a hierarchy are "

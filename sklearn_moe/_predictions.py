@@ -74,16 +74,35 @@ def _class_probabilities(expert: Any, X: Any, classes: NDArray, options: dict) -
     """Probabilities (n, C), zero for classes unseen; a hard vote where there are none."""
     if hasattr(expert, "predict_proba"):
         return align_classes(expert.predict_proba(X, **options), expert.classes_, classes)
-    return np.eye(len(classes))[np.searchsorted(classes, expert.predict(X))]
+    labels = np.asarray(expert.predict(X))
+    place, known = _places(labels, classes)
+    if not known.all():
+        raise ValueError(
+            f"{type(expert).__name__} predicted {labels[~known][0]!r}, which is no class of y."
+        )
+    return np.eye(len(classes))[place]
 
 
 def align_classes(proba: Array, seen: NDArray, classes: NDArray) -> Array:
-    """Probabilities (n, C) of all `classes`, from those of the classes `seen`."""
-    if len(seen) == len(classes):
+    """Probabilities (n, C) of all `classes`, from those of the classes `seen`.
+
+    A frozen expert may know others, whose probability goes to those that are known to both.
+    """
+    if np.array_equal(seen, classes):
         return proba
+    place, known = _places(seen, classes)
     aligned = np.zeros((len(proba), len(classes)))
-    aligned[:, np.searchsorted(classes, seen)] = proba
-    return aligned
+    aligned[:, place[known]] = proba[:, known]
+    if known.all():
+        return aligned
+    total = aligned.sum(axis=1, keepdims=True)
+    return np.divide(aligned, total, out=np.full_like(aligned, 1 / len(classes)), where=total > 0)
+
+
+def _places(labels: NDArray, classes: NDArray) -> tuple[NDArray[np.intp], NDArray[np.bool_]]:
+    """Where among the `classes` each label is, and whether it is there."""
+    place = np.minimum(np.searchsorted(classes, labels), len(classes) - 1)
+    return place, classes[place] == labels
 
 
 def predict_bank(experts: Sequence[Any], X: Any, classes: NDArray | None) -> Array:

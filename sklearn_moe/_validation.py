@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 from sklearn import get_config
+from sklearn.base import is_classifier, is_regressor
 from sklearn.exceptions import NotFittedError
 from sklearn.metrics._scorer import _BaseScorer
 from sklearn.utils import _safe_indexing, assert_all_finite, check_array, get_tags
@@ -188,14 +189,34 @@ def check_experts(estimator: Any) -> None:
         experts = [expert for _, expert in experts if expert != "drop"]
     else:
         experts = [] if experts is None else [experts]
-    for expert in experts:
-        # Some that delegate (StackingRegressor) have no `predict` before they are fitted.
-        predicts = hasattr(expert, "predict") or hasattr(expert, "estimators")
-        if isinstance(expert, type) or not (hasattr(expert, "fit") and predicts):
-            raise TypeError(
-                f"experts={expert!r} is not an estimator with fit and predict. Pass an instance, "
-                "such as Ridge(), or a list of (name, instance)."
-            )
+    parts = [("experts", expert) for expert in experts]
+    if estimator.shared_expert is not None:
+        parts.append(("shared_expert", estimator.shared_expert))
+    for param, expert in parts:
+        _check_predicts(param, expert)
+        _check_kind(estimator, param, expert)
+
+
+def _check_predicts(param: str, expert: Any) -> None:
+    # Some that delegate (StackingRegressor) have no `predict` before they are fitted.
+    predicts = hasattr(expert, "predict") or hasattr(expert, "estimators")
+    if isinstance(expert, type) or not (hasattr(expert, "fit") and predicts):
+        several = ", or a list of (name, instance)" if param == "experts" else ""
+        raise TypeError(
+            f"{param}={expert!r} is not an estimator with fit and predict. Pass an instance, such "
+            f"as Ridge(){several}."
+        )
+
+
+def _check_kind(mixture: Any, param: str, expert: Any) -> None:
+    needed, refused = ("classifiers", is_regressor)
+    if is_regressor(mixture):
+        needed, refused = ("regressors", is_classifier)
+    if hasattr(expert, "__sklearn_tags__") and refused(expert):
+        raise TypeError(
+            f"{param}={expert!r} is of the wrong kind: {type(mixture).__name__} is made of "
+            f"{needed}. Use another expert, or the mixture for this kind."
+        )
 
 
 def _check_named(estimator: Any, experts: list) -> None:

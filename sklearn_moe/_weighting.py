@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from sklearn import config_context
 from sklearn.base import is_classifier, is_regressor
 from sklearn.dummy import DummyClassifier
+from sklearn.frozen import FrozenEstimator
 from sklearn.metrics import get_scorer
 from sklearn.pipeline import Pipeline
 from sklearn.utils.metadata_routing import get_routing_for_object
@@ -93,13 +94,14 @@ def fit_weighted(
 
     `rank` (n,) orders the rows by content. Rows of zero weight are never seen; weights that are
     all one are not passed at all, so that the fit is the one the user would have made. If `y` is
-    `labelled` and the rows seen are of one class, a constant takes the place of the estimator.
+    `labelled` and the rows seen are of one class, a constant takes the place of the estimator,
+    unless it is frozen.
     """
     plan = plan or plan_weights(estimator)
     rows, weight = _rows_seen(plan, np.array(weight), rank)
     params = take_params(params or {}, len(rank), rows)
     X, y = take_rows(X, rows), take_rows(y, rows)
-    if labelled and (y == y[0]).all():
+    if labelled and (y == y[0]).all() and not isinstance(_last_step(estimator)[1], FrozenEstimator):
         return DummyClassifier().fit(np.zeros((len(y), 1)), y)
     if (weight == 1.0).all():
         return estimator.fit(X, y, **params)
