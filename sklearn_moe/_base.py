@@ -35,7 +35,7 @@ from ._fitting import (
     verdict_text,
 )
 from ._growth import MOST_EXPERTS, check_growth, most_experts
-from ._initialization import Start, beside_shared, named_starts
+from ._initialization import Start, beside_shared, named_starts, warm_start
 from ._nesting import unfold
 from ._numeric import Array
 from ._parallel import Workers, open_workers
@@ -52,6 +52,7 @@ from ._validation import (
     StrOptions,
     VisualBlock,
     check_experts,
+    check_named_parts,
     check_responsibilities,
     check_table,
     check_weight,
@@ -238,28 +239,19 @@ class BaseMixtureOfExperts(Queries, CallbackSupportMixin, MetaEstimatorMixin, Ba
         return recipe, trials_of(pooled, families[1:], gates[1:])
 
     def _starts(self, X: Any, y: Any, training: Training, recipe: Recipe) -> list[Start]:
-        given = self._given_responsibilities(X, y, training.n_given, recipe)
-        if given is None:
-            return named_starts(self.init, self.n_init)
-        name, resp = given
-        return [Start(name, given=take_rows(resp, training.kept))]
-
-    def _given_responsibilities(
-        self, X: Any, y: Any, n_samples: int, recipe: Recipe
-    ) -> tuple[str, Array] | None:
-        """Responsibilities for the rows as the user gave them, if they need no start of ours."""
-        n_routed, n_experts = recipe.n_routed, len(recipe.templates)
+        data, n_routed, n_experts = training.data, recipe.n_routed, len(recipe.templates)
         if n_routed == 1:
-            return "single", beside_shared(np.ones((n_samples, 1)), n_experts)
-        if self.warm_start and len(getattr(self, "experts_", ())) == n_experts:
-            return "warm", self.responsibilities(X, y)
+            ones = np.ones((data.n_samples, 1))
+            return [Start("single", given=beside_shared(ones, n_experts))]
+        if (warm := warm_start(self, data, n_experts)) is not None:
+            return [warm]
         if isinstance(self.init, str):
-            return None
+            return named_starts(self.init, self.n_init)
         name, resp = "array", self.init
         if callable(resp):
             name, resp = "callable", resp(X, y, n_routed, recipe.seed)
-        resp = check_responsibilities(resp, n_samples, n_routed)
-        return name, beside_shared(resp, n_experts)
+        resp = take_rows(check_responsibilities(resp, training.n_given, n_routed), training.kept)
+        return [Start(name, given=beside_shared(resp, n_experts))]
 
     def _store(self, shape: Any, fit: Fit) -> None:
         """Set all fitted attributes together, now that nothing can fail."""
@@ -328,6 +320,7 @@ class BaseMixtureOfExperts(Queries, CallbackSupportMixin, MetaEstimatorMixin, Ba
         self : estimator
             The same estimator.
         """
+        check_named_parts(self, params)
         return self._set_params("experts", **params)
 
     def _named_experts(self, n_experts: int | None = None) -> list[tuple[str, Any]]:

@@ -30,7 +30,7 @@ class MixtureOfExpertsClassifier(ClassifierMixin, BaseMixtureOfExperts):
         One estimator, cloned `n_experts` times, or a list of named ones, which may differ in kind
         (`"drop"` leaves one out). Any scikit-learn classifier will do: pipelines, searches,
         ensembles, another mixture. None stands for
-        ``LogisticRegression(solver="newton-cholesky")``.
+        ``LogisticRegression(solver="newton-cg")``.
     n_experts : int or "auto", default=2
         Number of experts where one estimator is cloned; ignored for a list. 1 is legal: the
         mixture then is the expert alone. `"auto"` splits experts, from two on, and merges them, as
@@ -349,7 +349,7 @@ class MixtureOfExpertsClassifier(ClassifierMixin, BaseMixtureOfExperts):
         return self._experts_at(X)
 
     def _default_expert(self) -> Any:
-        return LogisticRegression(solver="newton-cholesky")
+        return LogisticRegression(solver="newton-cg")
 
     def _check_target(self, X: Any, y: Any, weight: Array) -> tuple[NDArray, NDArray, Any]:
         y = check_label_target(self, X, y)
@@ -383,7 +383,7 @@ class MixtureOfExpertsClassifier(ClassifierMixin, BaseMixtureOfExperts):
         codes = np.minimum(np.searchsorted(self.classes_, y), len(self.classes_) - 1)
         if (self.classes_[codes] != y).any():
             unknown = np.setdiff1d(y, self.classes_)
-            raise ValueError(f"y holds labels {list(unknown[:5])} that were not seen in fit.")
+            raise ValueError(f"y holds labels {unknown[:5].tolist()} that were not seen in fit.")
         return codes
 
     @property

@@ -37,9 +37,17 @@ from .linear import (
 
 DENSE = Routing(np.empty((0, 0)))
 REMEDY = (
-    "If its region is too small for it, use fewer experts, fewer folds or a simpler expert; if its "
-    "inputs do not suit it, put it in a pipeline."
+    "If its inputs do not suit it (text, missing values, scales), encode the table in a pipeline "
+    "before the mixture, or the expert's own in a pipeline of its own: that sees only the rows of "
+    "its region, so an encoder of categories needs handle_unknown='ignore'. If the region is too "
+    "small for it, use fewer experts, fewer folds or a simpler expert. One that takes no several "
+    "outputs goes into a MultiOutputRegressor."
 )
+
+
+def _sentence(error: Exception) -> str:
+    """What the error says, with a full stop."""
+    return f"{str(error).rstrip().rstrip('.')}."
 
 
 class ExpertError(ValueError):
@@ -293,7 +301,7 @@ def fit_one(data: Data, template: Template, weight: Array, train: Any, test: Any
     except Exception as error:
         raise ExpertError(
             f"Expert {template.name!r} ({type(expert).__name__}) was fitted, but failed to "
-            f"predict: {error} {REMEDY}"
+            f"predict: {_sentence(error)} {REMEDY}"
         ) from error
     return kept, data.digest(predicted, test)
 
@@ -347,7 +355,7 @@ def fit_expert(data: Data, template: Template, weight: Array, train: Any) -> Any
     except Exception as error:
         raise ExpertError(
             f"Expert {template.name!r} ({type(expert).__name__}) failed to fit on {n_rows(X)} rows "
-            f"of total weight {weight.sum():.6g}: {error} {REMEDY}"
+            f"of total weight {weight.sum():.6g}: {_sentence(error)} {REMEDY}"
         ) from error
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from functools import cached_property
 from numbers import Integral
+from reprlib import repr as brief
 from typing import Any
 
 import numpy as np
@@ -86,17 +87,43 @@ def user_splits(cv: Any, X: Any, y: NDArray, is_classifier: bool, params: dict) 
     """
     splitter = check_cv(cv, y, classifier=is_classifier)
     pairs = [(_as_rows(train), _as_rows(test)) for train, test in splitter.split(X, y, **params)]
+    if not pairs:
+        raise ValueError(
+            f"cv={brief(cv)} yields no folds. A generator is used up by the first fit: pass a list."
+        )
     trains, tests = [train for train, _ in pairs], [test for _, test in pairs]
     tested = np.bincount(np.concatenate([np.empty(0, int), *tests]), minlength=n_rows(X))
     if (tested != 1).any() or len(tested) != n_rows(X):
         raise ValueError(
-            f"cv={cv!r} puts {int((tested == 0).sum())} rows in no test fold and "
+            f"cv={brief(cv)} puts {int((tested == 0).sum())} rows in no test fold and "
             f"{int((tested > 1).sum())} in several. Cross-fitted EM needs an out-of-fold "
             "prediction for every row: pass an integer, or a splitter that tests each row once "
             "(KFold, StratifiedKFold, GroupKFold). TimeSeriesSplit never tests its first rows; "
             "for ordered data use KFold(shuffle=False), whose folds are blocks."
         )
     return Splits(tests, trains)
+
+
+def check_sides(cv: Any, splits: Splits | None) -> None:
+    """Raise if there is nothing to compare folds with, or a fold that nothing could be fitted to.
+
+    Raises
+    ------
+    ValueError
+        If there is one fold, or one without training rows of positive weight.
+    """
+    if splits is None:
+        return
+    if len(splits) < 2:
+        raise ValueError(
+            f"cv={brief(cv)} makes {len(splits)} fold of the rows (or groups of rows) of positive "
+            "weight, and cross-fitted EM needs two. Use cv=None to fit in sample."
+        )
+    if splits.trains is not None and not all(len(train) for train in splits.trains):
+        raise ValueError(
+            f"cv={brief(cv)} has a fold whose training side has no row of positive weight. Use "
+            "fewer folds, or another splitter."
+        )
 
 
 def fold_count(cv: Any) -> int | None:

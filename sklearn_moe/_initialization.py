@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
@@ -102,6 +103,22 @@ def named_starts(init: str, n_init: int) -> list[Start]:
     """The portfolio in turn, or `n_init` rounds of one kind."""
     kinds = PORTFOLIO if init == "auto" else (init,)
     return [Start(kinds[i % len(kinds)], again=i // len(kinds)) for i in range(n_init)]
+
+
+def warm_start(mixture: Any, data: Data, n_experts: int) -> Start | None:
+    """The start from what the fitted `mixture` says of the rows, if it can say it."""
+    if not mixture.warm_start or len(getattr(mixture, "experts_", ())) != n_experts:
+        return None
+    try:
+        return Start("warm", given=mixture.responsibilities(data.X, data.y))
+    except ValueError as error:
+        warnings.warn(
+            "warm_start=True, but what was fitted before does not suit the new rows, so the fit "
+            f"begins anew: {error}",
+            UserWarning,
+            stacklevel=6,
+        )
+        return None
 
 
 def race(

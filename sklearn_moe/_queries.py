@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ._information import InformationCriteria, count_estimator, criteria_of, uncountable
-from ._numeric import Array, log_normalize, normalize, weighted_mean
+from ._numeric import Array, log_normalize, normalize, row_max, weighted_mean
 from ._predictions import predict_acting
 from ._routing import Routing, log_gate_of, route, route_blocks
 from ._shrinkage import shrunk
@@ -80,7 +80,9 @@ class Queries(ABC):
         """Who acts, and the log of their gate probability times the density of the target."""
         check_consistent_length(X, y)
         routing, mean, law = self._laws_at(X)
-        return routing, routing.log_gate + self._family.log_prob(self._encode_target(y), mean, law)
+        with np.errstate(over="ignore"):  # of targets beyond all numbers
+            log_prob = self._family.log_prob(self._encode_target(y), mean, law)
+        return routing, routing.log_gate + log_prob
 
     def _forget_calibration(self) -> None:
         """Leave out what was calibrated for another gate, if anything was."""
@@ -133,9 +135,13 @@ class Queries(ABC):
         Returns
         -------
         resp : ndarray of shape (n_samples, n_experts_)
-            Responsibilities; each row sums to one. Zero for experts that do not act.
+            Responsibilities; each row sums to one. Zero for experts that do not act. Those of the
+            gate where the density of the target is too small for a number.
         """
         routing, log_joint = self._log_joint(X, y)
+        # A target that no expert can explain says nothing of who has produced it.
+        lost = np.isneginf(row_max(log_joint))
+        log_joint[lost] = routing.log_gate[lost]
         return routing.whole(normalize(log_joint)[0], len(self.experts_))
 
     def log_prob(self, X: Any, y: Any) -> Array:
@@ -153,7 +159,11 @@ class Queries(ABC):
         log_prob : ndarray of shape (n_samples,)
             Natural logarithm of p(y given x).
         """
-        return log_normalize(self._log_joint(X, y)[1])[1]
+        log_joint = self._log_joint(X, y)[1]
+        found = row_max(log_joint) > -np.inf
+        log_prob = np.full(len(log_joint), -np.inf)
+        log_prob[found] = log_normalize(log_joint[found])[1]
+        return log_prob
 
     def information_criteria(
         self, X: Any, y: Any, sample_weight: Any = None

@@ -390,6 +390,8 @@ class MixtureOfExpertsRegressor(RegressorMixin, Forecasts):
 
     def _encode_target(self, y: Any) -> NDArray:
         y = np.asarray(y, dtype=np.float64)
+        if np.isnan(y).any():
+            raise ValueError("y holds NaN, for which there is no density. Leave these rows out.")
         if y.reshape(len(y), -1).shape[1:] != (self._law.shape[1],):
             raise ValueError(
                 f"y has shape {y.shape}; the mixture was fitted to targets of shape "

@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 
 from ._content import content_ids, row_hashes
 from ._experts import Data, fit_expert
-from ._folds import Splits, content_folds, fold_count, keep_rows, user_splits
+from ._folds import Splits, check_sides, content_folds, fold_count, keep_rows, user_splits
 from ._numeric import Array
 from ._specialisation import ON_GRID, Specialisation
 from ._templates import Template
-from ._validation import n_rows, take_params, take_rows
+from ._validation import check_consistent_length, n_rows, take_params, take_rows
 
 # A row whose responsibility is below this part of an equal share leaves an expert's fit.
 DROP_SHARE = 0.05
@@ -70,8 +70,8 @@ def make_training(
 ) -> Training:
     """Split the rows into folds, then drop those that weigh nothing.
 
-    A number of folds is dealt by content. A splitter or an iterable speaks of the rows as the user
-    gave them.
+    A number of folds is dealt by content, or to whole groups if there are any. A splitter or an
+    iterable speaks of the rows as the user gave them.
     """
     n_samples, n_folds = n_rows(X), fold_count(cv)
     kept = None if sample_weight.all() else np.flatnonzero(sample_weight)
@@ -80,21 +80,26 @@ def make_training(
         if cv is None or n_folds is not None
         else user_splits(cv, X, y, classes is not None, params.get("splitter", {}))
     )
-    groups = take_rows(params.get("splitter", {}).get("groups"), kept)
+    groups = params.get("splitter", {}).get("groups")
+    check_consistent_length(X, groups)
+    groups = take_rows(groups, kept)
     X, y, target, weight = (take_rows(part, kept) for part in (X, y, target, sample_weight))
     hashes = row_hashes(X, target)
     rank = content_ids(hashes)
     clusters = rank if groups is None else np.unique(groups, return_inverse=True)[1]
     data = Data(X, y, target, weight, hashes, rank, clusters, classes, all_classes)
     if n_folds is not None:
-        given = _dealt_folds(n_folds, data)
+        given = _dealt_folds(n_folds, data, groups is not None)
     elif given is not None and kept is not None:
         given = keep_rows(given, kept, n_samples)
+    check_sides(cv, given)
     cut = {name: take_params(values, n_samples, kept) for name, values in params.items()}
     return Training(data, given, kept, n_samples, cut)
 
 
-def _dealt_folds(n_folds: int, data: Data) -> Splits:
+def _dealt_folds(n_folds: int, data: Data, in_groups: bool) -> Splits:
+    if in_groups:
+        return content_folds(n_folds, data.clusters)
     if len(data.distinct) < 2:
         raise ValueError(
             f"cv={n_folds} needs at least 2 distinct rows of positive weight; got n_samples="

@@ -197,6 +197,19 @@ def check_experts(estimator: Any) -> None:
         _check_kind(estimator, param, expert)
 
 
+def check_named_parts(estimator: Any, params: dict[str, Any]) -> None:
+    """Raise if `params` set a parameter of a part that is None, and so has none."""
+    usual = {"experts": "Ridge()", "gate": "SoftmaxGate()"}
+    for name in params:
+        part, _, within = name.partition("__")
+        is_default = part in usual and params.get(part, getattr(estimator, part)) is None
+        if within and is_default:
+            raise ValueError(
+                f"{name} cannot be set: {part}=None stands for the default, which has no "
+                f"parameters until it is named. Pass {part}={usual[part]}, or whatever is wanted."
+            )
+
+
 def _check_predicts(param: str, expert: Any) -> None:
     # Some that delegate (StackingRegressor) have no `predict` before they are fitted.
     predicts = hasattr(expert, "predict") or hasattr(expert, "estimators")

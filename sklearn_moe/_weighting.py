@@ -26,6 +26,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.utils.metadata_routing import get_routing_for_object
 from sklearn.utils.validation import has_fit_parameter
 
+from ._binning import without_empty_columns
 from ._numeric import Array
 from ._validation import take_params, take_rows
 
@@ -100,7 +101,7 @@ def fit_weighted(
     plan = plan or plan_weights(estimator)
     rows, weight = _rows_seen(plan, np.array(weight), rank)
     params = take_params(params or {}, len(rank), rows)
-    X, y = take_rows(X, rows), take_rows(y, rows)
+    X, y = without_empty_columns(estimator, take_rows(X, rows)), take_rows(y, rows)
     if labelled and (y == y[0]).all() and not isinstance(_last_step(estimator)[1], FrozenEstimator):
         return DummyClassifier().fit(np.zeros((len(y), 1)), y)
     if (weight == 1.0).all():

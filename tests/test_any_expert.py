@@ -44,7 +44,7 @@ from sklearn.neighbors import (
     RadiusNeighborsRegressor,
 )
 from sklearn.neural_network import MLPClassifier
-from sklearn.pipeline import make_pipeline
+from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 from sklearn.svm import SVC
 from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
@@ -579,3 +579,36 @@ def test_refused_classifier_is_named(name):
         classifier(build(name, "classifier")).fit(X, labels)
     with pytest.raises(ValueError, match=f"(?s)gate={name}.* failed to fit"):
         regressor(gate=build(name, "classifier")).fit(X, y)
+
+
+def test_frozen_classifiers_are_kept_whatever_they_know():
+    rng = np.random.default_rng(1)
+    X = rng.normal(size=(200, 2))
+    y = np.where((X[:, 0] < 0) & (X[:, 1] > 0), "b", "a")
+    left = LogisticRegression().fit(X, np.where(X[:, 1] > 0, "b", "a"))
+    other = LogisticRegression().fit(X, np.where(X[:, 1] > 0, "c", "a"))
+    scaled = make_pipeline(StandardScaler(), FrozenEstimator(other))
+    named = [("left", FrozenEstimator(left)), ("right", scaled)]
+    moe = MixtureOfExpertsClassifier(named, random_state=0, verdict=False).fit(X, y)
+    assert [type(expert) for expert in moe.experts_] == [FrozenEstimator, Pipeline]
+    said = moe.predict_experts(X)
+    np.testing.assert_allclose(said[:, 0], left.predict_proba(X))
+    np.testing.assert_allclose(said[:, 1], [[1.0, 0.0]] * 200)
+    assert moe.score(X, y) > 0.9
+
+
+class Stranger(ClassifierMixin, BaseEstimator):
+    """It votes for what it was not told of."""
+
+    def fit(self, X, y):
+        self.classes_ = np.unique(y)
+        return self
+
+    def predict(self, X):
+        return np.full(len(X), 7)
+
+
+def test_a_label_that_is_no_class_is_refused():
+    X, y = table()[:2]
+    with pytest.raises(ValueError, match=r"Stranger predicted .*7.*, which is no class of y"):
+        MixtureOfExpertsClassifier(Stranger(), random_state=0).fit(X, y > np.median(y))

@@ -5,15 +5,18 @@ import pytest
 import scipy.sparse as sp
 from sklearn.exceptions import NotFittedError
 from sklearn.linear_model import LogisticRegression, Ridge
+from sklearn.model_selection import GroupKFold
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import LinearSVC
+from sklearn.tree import DecisionTreeRegressor
 
 from sklearn_moe import (
     MixtureOfExpertsClassifier,
     MixtureOfExpertsRegressor,
     SoftmaxGate,
 )
+from sklearn_moe.families import Binomial
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore:EM did not settle:sklearn.exceptions.ConvergenceWarning"  # few iterations will do
@@ -192,3 +195,76 @@ def test_queries_before_fit():
                 query(X)
         with pytest.raises(NotFittedError):
             moe.log_prob(X, Y)
+
+
+# Kinds of experts.
+
+
+@pytest.mark.parametrize(
+    ("moe", "message"),
+    [
+        (classifier(Ridge()), r"experts=Ridge\(\) is of the wrong kind: .* of classifiers"),
+        (regressor(LogisticRegression()), "experts=LogisticRegression.* of regressors"),
+        (classifier(shared_expert=Ridge()), r"shared_expert=Ridge\(\) is of the wrong kind"),
+        (regressor(shared_expert=Ridge), "shared_expert=.*Pass an instance"),
+        (regressor(gate=SoftmaxGate), r"is a class. Pass an instance: SoftmaxGate\(\)"),
+        (regressor([("a", regressor(LogisticRegression())), ("b", Ridge())]), "wrong kind"),
+        (regressor([("a", classifier()), ("b", Ridge())]), "wrong kind"),
+    ],
+)
+def test_wrong_kind_is_told(moe, message):
+    with pytest.raises(TypeError, match=message):
+        moe.fit(X, LABELS if isinstance(moe, MixtureOfExpertsClassifier) else Y)
+
+
+def test_parameters_of_what_is_not_named_are_refused():
+    for name in ("experts__alpha", "gate__alpha"):
+        with pytest.raises(ValueError, match=f"{name} cannot be set"):
+            regressor().set_params(**{name: 2.0})
+    moe = regressor().set_params(experts=Ridge(), experts__alpha=2.0)
+    assert moe.experts.alpha == 2.0
+
+
+# Targets of queries.
+
+
+def test_targets_without_a_density_are_told():
+    moe = regressor().fit(X, Y)
+    with pytest.raises(ValueError, match="y holds NaN"):
+        moe.log_prob(X[:1], [np.nan])
+    far = [np.inf, 1e200, -1e200]
+    np.testing.assert_array_equal(moe.log_prob(X[:3], far), [-np.inf] * 3)
+    np.testing.assert_array_equal(moe.predict_dist(X[:3]).logpdf(far), [-np.inf] * 3)
+    np.testing.assert_allclose(moe.responsibilities(X[:3], far), moe.gate_proba(X[:3]))
+
+
+@pytest.mark.parametrize("family", ["poisson", "negative_binomial", Binomial(n_trials=9)])
+def test_what_is_no_count_is_next_to_impossible(family):
+    counts = np.clip(RNG.poisson(2, size=len(X)), 0, 9)
+    moe = regressor(DecisionTreeRegressor(max_depth=2), family=family).fit(X, counts)
+    impossible = [0.5, -1.0, -0.3]
+    assert (moe.log_prob(X[:3], impossible) < -700).all()
+    assert np.isneginf(moe.predict_dist(X[:3]).logpdf(impossible)).all()
+    resp = moe.responsibilities(X[:3], impossible)
+    np.testing.assert_allclose(resp, moe.gate_proba(X[:3]), atol=1e-9)
+
+
+# Folds.
+
+
+@pytest.mark.parametrize(
+    ("cv", "groups", "message"),
+    [
+        (3, np.arange(50), "inconsistent numbers of samples"),
+        ([(np.arange(60), np.arange(60))], None, "makes 1 fold"),
+        (iter(()), None, "yields no folds"),
+        (3, np.zeros(60), "makes 1 fold"),
+        ([([], np.arange(30)), (np.arange(30), np.arange(30, 60))], None, "no row of positive"),
+        (GroupKFold(2), np.arange(60) > 0, "makes 1 fold"),
+    ],
+)
+def test_folds_that_cannot_be_are_refused(cv, groups, message):
+    weight = np.ones(60)
+    weight[0] = 0.0 if isinstance(cv, GroupKFold) else 1.0
+    with pytest.raises(ValueError, match=message):
+        regressor(cv=cv).fit(X, Y, sample_weight=weight, groups=groups)

@@ -213,3 +213,38 @@ def test_metadata_reaches_the_parts_that_ask(weighted):
 def test_metadata_without_routing_is_refused():
     with pytest.raises(TypeError, match=r"shade.*enable_metadata_routing"):
         regressor(Listener()).fit(X, Y, shade=np.arange(120))
+
+
+def test_a_number_of_folds_keeps_groups_together():
+    moe = regressor(cv=3, verdict=True).fit(X, Y, groups=GROUPS)
+    fold = np.array([0, 1, 2])[np.unique(GROUPS, return_inverse=True)[1] % 3]
+    explicit = regressor(
+        cv=[(np.flatnonzero(fold != k), np.flatnonzero(fold == k)) for k in range(3)]
+    )
+    np.testing.assert_allclose(moe.lower_bounds_, explicit.fit(X, Y).lower_bounds_, rtol=1e-9)
+    alone = regressor(cv=3).fit(X, Y)
+    assert moe.lower_bound_ != alone.lower_bound_
+
+
+# Warm starts on other tables.
+
+
+def test_a_warm_start_that_does_not_suit_begins_anew():
+    moe = regressor(warm_start=True).fit(X, Y)
+    wider = np.column_stack([X, X[:, 0]])
+    with pytest.warns(UserWarning, match="begins anew: X has 5 features"):
+        again = moe.fit(wider, Y)
+    assert list(again.start_bounds_) == ["principal"]
+    np.testing.assert_allclose(again.predict(wider), regressor().fit(wider, Y).predict(wider))
+    assert list(moe.fit(wider, Y).start_bounds_) == ["warm"]
+
+
+def test_a_warm_start_does_not_see_rows_of_no_weight():
+    labels = np.where(Y > 0, "yes", "no")
+    other = np.where(X[:, 1] > 1, "new", labels)
+    moe = MixtureOfExpertsClassifier(warm_start=True, **FEW).fit(X, labels)
+    weight = (other != "new").astype(float)
+    assert list(moe.fit(X, other, sample_weight=weight).start_bounds_) == ["warm"]
+    with pytest.warns(UserWarning, match=r"begins anew: y holds labels \['new'\]"):
+        moe.fit(X, other)
+    assert list(moe.classes_) == ["new", "no", "yes"]

@@ -291,6 +291,12 @@ class CountFamily(PositiveFamily):
                 "family='gamma' or 'tweedie' for amounts."
             )
 
+    def log_prob(self, y: Array, mean: Array, dispersion: Array) -> Array:
+        """Log probability (n, K), summed over outputs; very low, not infinite, where impossible."""
+        total = super().log_prob(y, mean, dispersion)
+        is_count = ((y >= 0) & (y == np.rint(y))).all(axis=-1)
+        return np.where(is_count if y.ndim == 3 else is_count[:, None], total, IMPOSSIBLE)
+
 
 def without_output(values: Array) -> Array:
     """Values (K,) where there is one output, (K, q) where there are several."""

@@ -33,6 +33,8 @@ def resolve_gate(gate: Any) -> Any:
     """
     if gate is None:
         return SoftmaxGate()
+    if isinstance(gate, type):
+        raise TypeError(f"gate={gate!r} is a class. Pass an instance: {gate.__name__}().")
     last = last_step(gate)
     if isinstance(last, Gate):
         return gate

@@ -83,7 +83,8 @@ class Marginal:
 
     def log_components(self, y: Array) -> Array:
         """The same of each component, (n, J, M)."""
-        log_density = self._at(self.family.log_density, y)
+        with np.errstate(over="ignore"):  # of values beyond all numbers
+            log_density = self._at(self.family.log_density, y)
         if self.starts_at_zero:
             log_density = np.nan_to_num(log_density, nan=-np.inf, posinf=-np.inf)
             log_density[np.broadcast_to(y[:, None] < 0, log_density.shape)] = -np.inf

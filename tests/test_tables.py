@@ -1,0 +1,153 @@
+"""Tables as users have them: text, digits that are names, gaps in a region, values far out."""
+
+from decimal import Decimal
+
+import numpy as np
+import pandas as pd
+import polars as pl
+import pytest
+import scipy.sparse as sp
+from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
+from sklearn.linear_model import Ridge
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer
+from sklearn.tree import DecisionTreeClassifier
+
+from sklearn_moe import MixtureOfExpertsClassifier, MixtureOfExpertsRegressor, SoftmaxGate
+from sklearn_moe._content import content_ids, row_hashes
+from sklearn_moe._design import TabularEncoder
+from sklearn_moe.gates import GaussianGate, MLPGate
+
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:EM did not settle:sklearn.exceptions.ConvergenceWarning"  # few iterations will do
+)
+RNG = np.random.default_rng(0)
+N = 300
+CODE = RNG.choice(["10", "20", "other"], N)
+V = RNG.normal(size=N)
+Y = np.where(CODE == "10", 5, -5) * V + 0.1 * RNG.normal(size=N)
+QUICK = {"n_init": 1, "random_state": 0, "max_iter": 10, "verdict": False}
+
+
+def second_column(table):
+    return np.asarray(table["v"], dtype=float)[:, None]
+
+
+BY_V = make_pipeline(FunctionTransformer(second_column), Ridge())
+
+
+def with_number(values):
+    return [int(value) if value != "other" else value for value in values]
+
+
+def with_gap(values):
+    return [value if value != "other" else None for value in values]
+
+
+# What names a region is text, digits or nothing.
+COLUMNS = {
+    "text": CODE,
+    "objects": CODE.astype(object),
+    "category": pd.Categorical(CODE),
+    "mixed": pd.Series(with_number(CODE), dtype=object),
+    "text and gaps": pd.Series(with_gap(CODE), dtype=object),
+    "numbers and gaps": [int(c) if c != "other" else None for c in CODE],
+    "nullable": pd.array([int(c) if c != "other" else None for c in CODE], dtype="Int64"),
+}
+FRAMES = {name: pd.DataFrame({"code": column, "v": V}) for name, column in COLUMNS.items()}
+FRAMES["polars text"] = pl.DataFrame({"code": CODE.tolist(), "v": V})
+FRAMES["polars gaps"] = pl.DataFrame({"code": with_gap(CODE), "v": V})
+
+
+def rows(table, chosen):
+    return table.filter(pl.Series(chosen)) if isinstance(table, pl.DataFrame) else table[chosen]
+
+
+@pytest.mark.parametrize("gate", [SoftmaxGate(), MLPGate(4), GaussianGate()], ids=str)
+@pytest.mark.parametrize("name", FRAMES)
+def test_what_a_row_is_told_does_not_depend_on_the_others(name, gate):
+    moe = MixtureOfExpertsRegressor(BY_V, gate=gate, **QUICK).fit(FRAMES[name], Y)
+    whole = moe.gate_proba(FRAMES[name])
+    for value in np.unique(CODE):
+        alone = moe.gate_proba(rows(FRAMES[name], value == CODE))
+        np.testing.assert_allclose(alone, whole[value == CODE], rtol=1e-9)
+
+
+@pytest.mark.parametrize("column", ["digits", "category", "objects"])
+def test_digits_that_are_names_are_categories(column):
+    names = RNG.integers(0, 5, N)
+    y = np.where(np.isin(names, [0, 2, 4]), 5, -5) * V + 0.1 * RNG.normal(size=N)
+    made = {"digits": names.astype(str), "category": pd.Categorical(names)}
+    made["objects"] = names.astype(str).astype(object)
+    frame = pd.DataFrame({"code": made[column], "v": V})
+    moe = MixtureOfExpertsRegressor(BY_V, **QUICK).fit(frame, y)
+    assert moe.score(frame, y) > 0.99
+    unknown = moe.gate_proba(frame[:1].assign(code="N/A"))
+    np.testing.assert_allclose(unknown.sum(axis=1), 1)
+
+
+def test_text_where_numbers_were_is_refused_by_name():
+    frame = pd.DataFrame({"code": RNG.normal(size=N), "v": V})
+    moe = MixtureOfExpertsRegressor(BY_V, **QUICK).fit(frame, Y)
+    gap = moe.gate_proba(frame[:1].assign(code=pd.Series([None], dtype=object)))
+    assert np.isfinite(gap).all()
+    with pytest.raises(ValueError, match="Column 'code' of X held numbers in fit"):
+        moe.predict(frame[:1].assign(code="N/A"))
+
+
+def test_categories_are_spelled_by_their_value():
+    made = pd.DataFrame({"code": pd.Categorical([1, 2, 1, 2])})
+    encoder = TabularEncoder().fit(made, np.ones(4))
+    expected = np.array([[1.0, 0.0], [0.0, 1.0]])
+    for values in ([1, 2], [1.0, 2.0], ["1", "2"], [Decimal(1), np.int8(2)], [True, 2]):
+        table = pd.DataFrame({"code": pd.Series(values, dtype=object)})
+        np.testing.assert_array_equal(encoder.transform(table), expected)
+
+
+def test_a_dense_fit_answers_sparse_rows():
+    X = RNG.normal(3, 2, size=(N, 2))
+    X[:, 1] = V
+    moe = MixtureOfExpertsRegressor(Ridge(), **QUICK).fit(X, np.where(X[:, 0] > 3, 3, -3) * V)
+    np.testing.assert_allclose(moe.predict(sp.csr_array(X)), moe.predict(X), rtol=1e-9)
+
+
+@pytest.mark.parametrize("far", [1e3, 1e8, -1e300])
+def test_a_value_far_out_does_not_make_all_rows_one(far):
+    X = RNG.normal(size=(N, 1))
+    X[0] = far
+    hashes = row_hashes(X, np.zeros(N))
+    assert len(np.unique(hashes)) > 0.95 * N
+    order = RNG.permutation(N)
+    np.testing.assert_array_equal(row_hashes(2.5 * X[order] + 1, np.zeros(N)), hashes[order])
+    repeated = content_ids(row_hashes(np.repeat(X, 2, axis=0), np.zeros(2 * N)))
+    np.testing.assert_array_equal(repeated[::2], repeated[1::2])
+
+
+def test_a_code_for_missing_values_leaves_the_fit_as_good():
+    X = RNG.normal(size=(500, 1))
+    y = np.sin(3 * X[:, 0]) + 0.3 * RNG.normal(size=500) > 0
+    X[0] = -1e9
+    moe = MixtureOfExpertsClassifier(DecisionTreeClassifier(max_depth=3), n_init=1, random_state=0)
+    assert moe.fit(X, y).score(X[1:], y[1:]) > 0.9
+
+
+HALVES = np.column_stack([V > 0, V <= 0]).astype(float)
+
+
+@pytest.mark.parametrize("make", [np.asarray, pd.DataFrame], ids=["array", "frame"])
+@pytest.mark.parametrize("cv", [3, None])
+@pytest.mark.parametrize("kind", ["regressor", "classifier"])
+def test_boosting_goes_on_where_a_region_has_nothing_of_a_column(kind, cv, make):
+    other = RNG.normal(size=N)
+    table = make(np.column_stack([V, other, np.where(V > 0, np.nan, RNG.normal(size=N))]))
+    y = np.where(V > 0, 3, -3) * other + 0.1 * RNG.normal(size=N)
+    expert, mixture = HistGradientBoostingRegressor(max_iter=30), MixtureOfExpertsRegressor
+    if kind == "classifier":
+        y, expert, mixture = (
+            y > 0,
+            HistGradientBoostingClassifier(max_iter=30),
+            MixtureOfExpertsClassifier,
+        )
+    moe = mixture(expert, init=HALVES, cv=cv, **QUICK | {"max_iter": 2}).fit(table, y)
+    assert moe.score(table, y) > 0.8
+    assert moe.n_experts_ == 2
