@@ -35,10 +35,13 @@ class TabularEncoder(BaseEstimator):
         Weighted standard deviation of each column (sparse input only).
     n_outputs_ : int
         Number of columns of the encoded matrix.
+    names_ : list
+        Names of the input columns, `x0`, `x1`, ... where they have none.
     """
 
     def fit(self, X: Any, sample_weight: Array) -> TabularEncoder:
         """Learn moments and categories of `X` (n, p) under `sample_weight` (n,)."""
+        self.names_ = column_names(X) if is_frame(X) else [f"x{j}" for j in range(X.shape[1])]
         if sp.issparse(X):
             self.columns_ = None
             self.scale_ = _sparse_scale(X, sample_weight)
@@ -72,6 +75,17 @@ class TabularEncoder(BaseEstimator):
         """The same, where possible without a copy: encoded block by block as it is read."""
         plain = not sp.issparse(X) and self._only_scales(X)
         return self._scaled(X) if plain and _has_finite_sum(X) else self.transform(X)
+
+    def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
+        """Names (n_outputs_,) of the encoded columns, from those of the input columns."""
+        given = self.names_ if input_features is None else list(input_features)
+        if len(given) != len(self.names_):
+            raise ValueError(
+                f"input_features holds {len(given)} names; there are {len(self.names_)} columns."
+            )
+        columns = [{"missing": False}] * len(given) if self.columns_ is None else self.columns_
+        names = [_names(name, column) for name, column in zip(given, columns, strict=True)]
+        return np.concatenate(names).astype(object)
 
     def _only_scales(self, X: Any) -> bool:
         """Whether all there is to do for a dense table is to standardise its columns."""
@@ -197,6 +211,12 @@ def _width(column: dict) -> int:
     if "categories" in column:
         return len(column["categories"])
     return 1 + column["missing"]
+
+
+def _names(name: Any, column: dict) -> list[str]:
+    if "categories" in column:
+        return [f"{name}_{category}" for category in column["categories"]]
+    return [str(name), f"{name}_missing"][: _width(column)]
 
 
 def _encode(name: Any, column: dict, values: np.ndarray, out: Array) -> None:

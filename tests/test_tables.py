@@ -151,3 +151,24 @@ def test_boosting_goes_on_where_a_region_has_nothing_of_a_column(kind, cv, make)
     moe = mixture(expert, init=HALVES, cv=cv, **QUICK | {"max_iter": 2}).fit(table, y)
     assert moe.score(table, y) > 0.8
     assert moe.n_experts_ == 2
+
+
+@pytest.mark.parametrize("gate", [SoftmaxGate(), MLPGate(4), GaussianGate()], ids=str)
+def test_encoded_columns_have_names(gate):
+    frame = pd.DataFrame({"code": CODE, "v": V, "gap": np.where(V > 0, np.nan, V)})
+    gate.fit(frame, HALVES)
+    names = ["code_10", "code_20", "code_other", "v", "gap", "gap_missing"]
+    assert gate.get_feature_names_out().tolist() == names
+    encoded = pd.DataFrame(gate.encoder_.transform(frame), columns=names)
+    np.testing.assert_array_equal(encoded["code_other"], CODE == "other")
+    np.testing.assert_array_equal(encoded["gap_missing"], V > 0)
+    assert gate.get_feature_names_out(["a", "b", "c"]).tolist()[2:] == [
+        *("a_other", "b", "c", "c_missing")
+    ]
+    with pytest.raises(ValueError, match="holds 1 names; there are 3 columns"):
+        gate.get_feature_names_out(["a"])
+
+
+def test_sparse_columns_have_names():
+    gate = SoftmaxGate().fit(sp.csr_array(np.eye(3)[RNG.integers(3, size=N)]), HALVES)
+    assert gate.get_feature_names_out().tolist() == ["x0", "x1", "x2"]

@@ -75,6 +75,38 @@ class EncodedGate(Gate):
         check_is_fitted(self, "encoder_")
         return self.log_proba_encoded(self._encode(X))
 
+    def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
+        """Names of the encoded columns, which the coefficients of linear gates go with.
+
+        Parameters
+        ----------
+        input_features : array-like of str of shape (n_features,), default=None
+            Names of the columns of the table; those of the frame that the gate was fitted to, else
+            ``x0``, ``x1``, ...
+
+        Returns
+        -------
+        names : ndarray of str objects of shape (n_encoded_features,)
+            A numeric column has its own name, the indicator of its missing values that with
+            ``_missing``, that of a category the name, ``_`` and the category.
+
+        Raises
+        ------
+        ValueError
+            If there are not as many `input_features` as columns.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from sklearn_moe.gates import SoftmaxGate
+        >>> X = np.array([[0.0, 1.0], [1.0, np.nan], [2.0, 0.0]])
+        >>> gate = SoftmaxGate().fit(X, [[1.0, 0.0], [1.0, 0.0], [0.0, 1.0]])
+        >>> gate.get_feature_names_out(["age", "income"]).tolist()
+        ['age', 'income', 'income_missing']
+        """
+        check_is_fitted(self, "encoder_")
+        return self.encoder_.get_feature_names_out(input_features)
+
     def log_proba_table(self, table: GateTable) -> Array:
         """Log probabilities as `predict_log_proba` gives them, for rows that others look at too.
 
