@@ -31,22 +31,6 @@ def bins_of(estimator: Any) -> int | None:
     return estimator.max_bins if usual and valid else None
 
 
-def without_empty_columns(estimator: Any, X: Any) -> Any:
-    """The table `X` for a fit of `estimator`: boosting fails where a column has no value at all.
-
-    A region may have none of a column of the table. A constant in its place says as little.
-    """
-    if not isinstance(estimator, HistGradientBoostingRegressor | HistGradientBoostingClassifier):
-        return X
-    if hasattr(X, "fillna"):  # a frame of pandas
-        lost = [name for name in X if X[name].dtype.kind == "f" and X[name].isna().all()]
-        return X.fillna(dict.fromkeys(lost, 0.0)) if lost else X
-    if not isinstance(X, np.ndarray) or X.dtype.kind != "f":
-        return X
-    empty = np.isnan(X).all(axis=0)
-    return np.where(empty, X.dtype.type(0), X) if empty.any() else X
-
-
 @dataclass(frozen=True)
 class NumberBins:
     """The upper edges of all bins of a numeric column but the last."""

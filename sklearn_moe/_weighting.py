@@ -20,13 +20,13 @@ from numpy.typing import NDArray
 from sklearn import config_context
 from sklearn.base import is_classifier, is_regressor
 from sklearn.dummy import DummyClassifier
+from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 from sklearn.frozen import FrozenEstimator
 from sklearn.metrics import get_scorer
 from sklearn.pipeline import Pipeline
 from sklearn.utils.metadata_routing import get_routing_for_object
 from sklearn.utils.validation import has_fit_parameter
 
-from ._binning import without_empty_columns
 from ._numeric import Array
 from ._validation import take_params, take_rows
 
@@ -101,7 +101,7 @@ def fit_weighted(
     plan = plan or plan_weights(estimator)
     rows, weight = _rows_seen(plan, np.array(weight), rank)
     params = take_params(params or {}, len(rank), rows)
-    X, y = without_empty_columns(estimator, take_rows(X, rows)), take_rows(y, rows)
+    X, y = _without_empty_columns(estimator, take_rows(X, rows)), take_rows(y, rows)
     if labelled and (y == y[0]).all() and not isinstance(_last_step(estimator)[1], FrozenEstimator):
         return DummyClassifier().fit(np.zeros((len(y), 1)), y)
     if (weight == 1.0).all():
@@ -111,6 +111,22 @@ def fit_weighted(
             return estimator.fit(X, y, sample_weight=weight, **params)
     with config_context(enable_metadata_routing=False):
         return estimator.fit(X, y, **dict.fromkeys(plan.names, weight), **params)
+
+
+def _without_empty_columns(estimator: Any, X: Any) -> Any:
+    """The table `X` for a fit of `estimator`: boosting fails where a column has no value at all.
+
+    A region may have none of a column of the table. A constant in its place says as little.
+    """
+    if not isinstance(estimator, HistGradientBoostingRegressor | HistGradientBoostingClassifier):
+        return X
+    if hasattr(X, "fillna"):  # a frame of pandas
+        lost = [name for name in X if X[name].dtype.kind == "f" and X[name].isna().all()]
+        return X.fillna(dict.fromkeys(lost, 0.0)) if lost else X
+    if not isinstance(X, np.ndarray) or X.dtype.kind != "f":
+        return X
+    empty = np.isnan(X).all(axis=0)
+    return np.where(empty, X.dtype.type(0), X) if empty.any() else X
 
 
 def _rows_seen(plan: WeightPlan, weight: Array, rank: NDArray[np.intp]) -> tuple[Any, Array]:
