@@ -19,6 +19,7 @@ from ._design import as_text, check_finite, table_columns
 # Not a fraction with a small denominator, so that evenly spaced values do not fall on the edges of
 # the rounding grid.
 GRID = 1e6 * np.pi
+ROUNDING = 1e-12
 Hash = NDArray[np.uint64]
 
 
@@ -68,16 +69,21 @@ def _sparse_hash(X: Any) -> Hash:
 
 def _codes(values: np.ndarray) -> Hash:
     if values.dtype.kind not in "fiub":
-        names = np.unique(as_text(values))
-        return np.searchsorted(names, as_text(values)).astype(np.uint64)
+        return np.unique(as_text(values), return_inverse=True)[1].astype(np.uint64)
     values = values.astype(np.float64)
     check_finite(values)
     distinct = np.unique(values[~np.isnan(values)])
-    low, span = (distinct[0], np.ptp(distinct) or 1.0) if distinct.size else (0.0, 1.0)
-    places = np.rint((distinct - low) / span * GRID)
-    if 2 * np.count_nonzero(np.diff(places)) < distinct.size - 1:
-        # Most would be one: values far out take all the room between the extremes.
-        place = np.searchsorted(distinct, values).astype(np.float64)
-    else:
-        place = np.rint((values - low) / span * GRID)
+    place = _between_extremes(distinct, values)
+    # Levels that differ by rounding are one.
+    steps = np.diff(distinct) > ROUNDING * np.maximum(abs(distinct[1:]), abs(distinct[:-1]))
+    if 2 * np.count_nonzero(np.diff(_between_extremes(distinct, distinct))) < steps.sum():
+        # Most would be one as well: values far out take all the room between the extremes.
+        levels = np.cumsum(np.concatenate([[0], steps]))
+        place = levels[np.minimum(np.searchsorted(distinct, values), len(levels) - 1)]
     return np.where(np.isnan(values), np.rint(-GRID), place).astype(np.int64).view(np.uint64)
+
+
+def _between_extremes(distinct: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """Where `values` lie between the least and the largest of all, rounded to a grid."""
+    low, high = (0.5 * distinct[0], 0.5 * distinct[-1]) if distinct.size else (0.0, 0.0)
+    return np.rint((0.5 * values - low) / ((high - low) or 1.0) * GRID)

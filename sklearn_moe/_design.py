@@ -22,6 +22,7 @@ from .logit import StandardisedRows
 
 MAX_CATEGORIES = 30
 MISSING = "nan"
+NUMBERS = (Real, Decimal, np.bool_)
 
 
 class TabularEncoder(BaseEstimator):
@@ -41,7 +42,7 @@ class TabularEncoder(BaseEstimator):
 
     def fit(self, X: Any, sample_weight: Array) -> TabularEncoder:
         """Learn moments and categories of `X` (n, p) under `sample_weight` (n,)."""
-        self.names_ = column_names(X) if is_frame(X) else [f"x{j}" for j in range(X.shape[1])]
+        self.names_ = column_names(X) if is_frame(X) else [f"x{j}" for j in range(np.shape(X)[1])]
         if sp.issparse(X):
             self.columns_ = None
             self.scale_ = _sparse_scale(X, sample_weight)
@@ -64,7 +65,7 @@ class TabularEncoder(BaseEstimator):
             return _without_gaps(X, self._scaled(X).made())
         encoded = np.zeros((len(X), self.n_outputs_))
         start = 0
-        names = column_names(X) if is_frame(X) else range(X.shape[1])
+        names = column_names(X) if is_frame(X) else self.names_
         for name, column, values in zip(names, self.columns_, table_columns(X), strict=True):
             stop = start + _width(column)
             _encode(name, column, values, encoded[:, start:stop])
@@ -141,6 +142,8 @@ def check_finite(values: np.ndarray, allow_nan: bool = True) -> None:
 
 def _as_column(column: Any) -> np.ndarray:
     values = np.asarray(column)
+    if values.dtype.kind in "mM":
+        return _in_days(values)
     if values.dtype.kind == "c":
         raise ValueError("Complex data not supported: pass real columns in X.")
     is_category = getattr(column.dtype, "name", None) == "category"
@@ -148,12 +151,16 @@ def _as_column(column: Any) -> np.ndarray:
         return values
     values = values.astype(object)
     kinds = set(map(type, values))
-    if is_category or not all(
-        issubclass(kind, Real | Decimal) or _no_value(kind) for kind in kinds
-    ):
+    if is_category or not all(issubclass(kind, NUMBERS) or _no_value(kind) for kind in kinds):
         return values
     without = np.array([_no_value(type(value)) for value in values], dtype=bool)
     return np.where(without, np.nan, values).astype(np.float64)
+
+
+def _in_days(values: np.ndarray) -> Array:
+    """Dates and durations as numbers, NaN where there is none."""
+    days = values.astype(f"{values.dtype.kind}8[us]").astype(np.int64) / 86_400e6
+    return np.where(np.isnat(values), np.nan, days)
 
 
 def _no_value(kind: type) -> bool:
@@ -169,7 +176,7 @@ def _describe(values: np.ndarray, weight: Array) -> dict:
     check_finite(values)
     seen = ~np.isnan(values)
     if not seen.any():
-        return {"mean": 0.0, "scale": 1.0, "missing": False}
+        return {"mean": 0.0, "scale": np.inf, "missing": False, "empty": True}
     mean, variance = weighted_moments(values[seen], weight[seen])
     # A constant column has a variance of rounding noise, which must not be blown up: it is zero.
     spread = np.sqrt(variance) if variance > (1e-12 * mean) ** 2 else np.inf
@@ -186,7 +193,9 @@ def frequent_categories(values: np.ndarray, weight: Array) -> np.ndarray:
 
 def as_text(values: np.ndarray) -> np.ndarray:
     """Categories as strings, so that any mixture of types can be sorted."""
-    if any(issubclass(kind, dict | list | set | tuple) for kind in set(map(type, values))):
+    if any(
+        issubclass(kind, dict | list | set | tuple | np.ndarray) for kind in set(map(type, values))
+    ):
         raise TypeError(
             "X holds containers: each argument must be a string or a real number. Spread them over "
             "columns."
@@ -199,9 +208,9 @@ def _spelled(value: Any) -> str:
     """A number is spelled by its value, whether a batch holds it as an integer or a float."""
     if _no_value(type(value)) or value != value:
         return MISSING
-    if isinstance(value, Integral):
+    if isinstance(value, Integral | np.bool_):
         return str(int(value))
-    if not isinstance(value, Real | Decimal):
+    if not isinstance(value, NUMBERS):
         return str(value)
     number = float(value)
     return str(int(number)) if number.is_integer() else repr(number)
@@ -223,9 +232,11 @@ def _encode(name: Any, column: dict, values: np.ndarray, out: Array) -> None:
     if "categories" in column:
         out[:] = as_text(values.astype(object))[:, None] == column["categories"]
         return
+    if column.get("empty"):  # nothing is known of it, whatever it holds now
+        return
     try:
         values = values.astype(np.float64)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise ValueError(
             f"Column {name!r} of X held numbers in fit, and now more: {error}. Make it numeric, or "
             "text already in fit."

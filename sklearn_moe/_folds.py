@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from functools import cached_property
 from numbers import Integral
-from reprlib import repr as brief
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.model_selection import check_cv
 
+from ._numeric import Array
 from ._validation import n_rows
 
 Rows = NDArray[np.intp]
@@ -72,6 +72,33 @@ def content_folds(n_folds: int, ids: Rows, labels: NDArray | None = None) -> Spl
     return fold_splits(fold_of[np.searchsorted(distinct, ids)], dealt=True)
 
 
+def group_folds(n_folds: int, group: Rows, mass: Array) -> Splits:
+    """Deal whole groups, the heaviest first, each to the fold with least of what it holds.
+
+    `group` (n,) numbers them, `mass` (n, C) is the weight of each row in the column of its class.
+
+    Raises
+    ------
+    ValueError
+        If there are fewer groups than folds.
+    """
+    n_groups = group.max() + 1
+    if n_groups < n_folds:
+        raise ValueError(
+            f"cv={n_folds} asks for more folds than there are groups, which are {n_groups} (of "
+            "positive weight). Use fewer folds, or cv=None."
+        )
+    held = np.column_stack([np.bincount(group, weights=column) for column in mass.T])
+    # Rounded, since sums in another order of the rows must not decide.
+    share = np.round(held / held.sum(axis=0), 9)
+    dealt, fold_of = np.zeros((n_folds, share.shape[1])), np.empty(n_groups, dtype=np.intp)
+    for number in np.argsort(-share.sum(axis=1), kind="stable"):
+        # Of folds without its classes, the lightest.
+        fold_of[number] = np.argmin(dealt @ (share[number] + 1e-3 * share[number].sum()))
+        dealt[fold_of[number]] += share[number]
+    return fold_splits(fold_of[group], dealt=True)
+
+
 def fold_splits(fold: Rows, dealt: bool = False) -> Splits:
     """The splits, given the fold of each row."""
     return Splits([np.flatnonzero(fold == number) for number in np.unique(fold)], dealt=dealt)
@@ -89,13 +116,14 @@ def user_splits(cv: Any, X: Any, y: NDArray, is_classifier: bool, params: dict) 
     pairs = [(_as_rows(train), _as_rows(test)) for train, test in splitter.split(X, y, **params)]
     if not pairs:
         raise ValueError(
-            f"cv={brief(cv)} yields no folds. A generator is used up by the first fit: pass a list."
+            f"cv={_brief(cv)} yields no folds. A generator is used up by the first fit; pass a "
+            "list."
         )
     trains, tests = [train for train, _ in pairs], [test for _, test in pairs]
     tested = np.bincount(np.concatenate([np.empty(0, int), *tests]), minlength=n_rows(X))
     if (tested != 1).any() or len(tested) != n_rows(X):
         raise ValueError(
-            f"cv={brief(cv)} puts {int((tested == 0).sum())} rows in no test fold and "
+            f"cv={_brief(cv)} puts {int((tested == 0).sum())} rows in no test fold and "
             f"{int((tested > 1).sum())} in several. Cross-fitted EM needs an out-of-fold "
             "prediction for every row: pass an integer, or a splitter that tests each row once "
             "(KFold, StratifiedKFold, GroupKFold). TimeSeriesSplit never tests its first rows; "
@@ -116,14 +144,20 @@ def check_sides(cv: Any, splits: Splits | None) -> None:
         return
     if len(splits) < 2:
         raise ValueError(
-            f"cv={brief(cv)} makes {len(splits)} fold of the rows (or groups of rows) of positive "
+            f"cv={_brief(cv)} makes {len(splits)} fold of the rows (or groups of rows) of positive "
             "weight, and cross-fitted EM needs two. Use cv=None to fit in sample."
         )
     if splits.trains is not None and not all(len(train) for train in splits.trains):
         raise ValueError(
-            f"cv={brief(cv)} has a fold whose training side has no row of positive weight. Use "
+            f"cv={_brief(cv)} has a fold whose training side has no row of positive weight. Use "
             "fewer folds, or another splitter."
         )
+
+
+def _brief(cv: Any) -> str:
+    """What `cv` is, without all rows of a list of splits."""
+    text = repr(cv)
+    return text if len(text) <= 100 else f"a {type(cv).__name__}"
 
 
 def fold_count(cv: Any) -> int | None:

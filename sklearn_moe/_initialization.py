@@ -111,7 +111,7 @@ def warm_start(mixture: Any, data: Data, n_experts: int) -> Start | None:
         return None
     try:
         return Start("warm", given=mixture.responsibilities(data.X, data.y))
-    except ValueError as error:
+    except Exception as error:  # of any part of the mixture, at rows that it was not made for
         warnings.warn(
             "warm_start=True, but what was fitted before does not suit the new rows, so the fit "
             f"begins anew: {error}",

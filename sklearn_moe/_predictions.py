@@ -74,13 +74,13 @@ def _class_probabilities(expert: Any, X: Any, classes: NDArray, options: dict) -
     """Probabilities (n, C), zero for classes unseen; a hard vote where there are none."""
     if hasattr(expert, "predict_proba"):
         return align_classes(expert.predict_proba(X, **options), expert.classes_, classes)
-    labels = np.asarray(expert.predict(X))
-    place, known = _places(labels, classes)
+    labels, seen = np.asarray(expert.predict(X)), getattr(expert, "classes_", classes)
+    place, known = _places(labels, seen)
     if not known.all():
         raise ValueError(
-            f"{type(expert).__name__} predicted {labels[~known][0]!r}, which is no class of y."
+            f"{type(expert).__name__} predicted {labels[~known][:1].tolist()}, no class."
         )
-    return np.eye(len(classes))[place]
+    return align_classes(np.eye(len(seen))[place], seen, classes)
 
 
 def align_classes(proba: Array, seen: NDArray, classes: NDArray) -> Array:
@@ -91,6 +91,11 @@ def align_classes(proba: Array, seen: NDArray, classes: NDArray) -> Array:
     if np.array_equal(seen, classes):
         return proba
     place, known = _places(seen, classes)
+    if not known.any():
+        raise ValueError(
+            f"an expert knows the classes {seen.tolist()}, and none of those of y, which are "
+            f"{classes.tolist()}."
+        )
     aligned = np.zeros((len(proba), len(classes)))
     aligned[:, place[known]] = proba[:, known]
     if known.all():

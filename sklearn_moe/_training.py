@@ -11,7 +11,15 @@ from numpy.typing import NDArray
 
 from ._content import content_ids, row_hashes
 from ._experts import Data, fit_expert
-from ._folds import Splits, check_sides, content_folds, fold_count, keep_rows, user_splits
+from ._folds import (
+    Splits,
+    check_sides,
+    content_folds,
+    fold_count,
+    group_folds,
+    keep_rows,
+    user_splits,
+)
 from ._numeric import Array
 from ._specialisation import ON_GRID, Specialisation
 from ._templates import Template
@@ -99,7 +107,11 @@ def make_training(
 
 def _dealt_folds(n_folds: int, data: Data, in_groups: bool) -> Splits:
     if in_groups:
-        return content_folds(n_folds, data.clusters)
+        is_of_class = np.ones((data.n_samples, 1))
+        if data.classes is not None:
+            is_of_class = np.eye(len(data.classes))[data.target]
+        mass = is_of_class * data.sample_weight[:, None]
+        return group_folds(n_folds, data.clusters, mass)
     if len(data.distinct) < 2:
         raise ValueError(
             f"cv={n_folds} needs at least 2 distinct rows of positive weight; got n_samples="

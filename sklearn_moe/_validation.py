@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -199,7 +200,7 @@ def check_experts(estimator: Any) -> None:
 
 def check_named_parts(estimator: Any, params: dict[str, Any]) -> None:
     """Raise if `params` set a parameter of a part that is None, and so has none."""
-    usual = {"experts": "Ridge()", "gate": "SoftmaxGate()"}
+    usual = {"experts": f"{type(estimator._default_expert()).__name__}()", "gate": "SoftmaxGate()"}
     for name in params:
         part, _, within = name.partition("__")
         is_default = part in usual and params.get(part, getattr(estimator, part)) is None
@@ -250,6 +251,11 @@ def routed_params(estimator: Any, params: dict, process_routing: Any) -> dict[st
     if not params:
         return {"splitter": {}}
     if get_config()["enable_metadata_routing"]:
+        if isinstance(estimator.cv, Integral | str) and "groups" in params:
+            # Folds that are dealt here take the groups, which nobody need request.
+            others = {name: value for name, value in params.items() if name != "groups"}
+            routed = routed_params(estimator, others, process_routing)
+            return {**routed, "splitter": {"groups": params["groups"]}}
         routed = process_routing(estimator, "fit", **params)
         named = {name: dict(routed[name]["fit"]) for name in _fit_parts(estimator, routed)}
         split = dict(routed["splitter"]["split"]) if "splitter" in routed else {}

@@ -46,7 +46,7 @@ from sklearn.neighbors import (
 from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
-from sklearn.svm import SVC
+from sklearn.svm import SVC, LinearSVC
 from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 from sklearn.utils import all_estimators
 from sklearn.utils.validation import has_fit_parameter
@@ -610,5 +610,20 @@ class Stranger(ClassifierMixin, BaseEstimator):
 
 def test_a_label_that_is_no_class_is_refused():
     X, y = table()[:2]
-    with pytest.raises(ValueError, match=r"Stranger predicted .*7.*, which is no class of y"):
+    with pytest.raises(ValueError, match=r"Stranger predicted \[7\], no class"):
         MixtureOfExpertsClassifier(Stranger(), random_state=0).fit(X, y > np.median(y))
+
+
+def test_votes_of_a_frozen_classifier_for_other_classes_count_for_none():
+    rng = np.random.default_rng(1)
+    X = rng.normal(size=(200, 2))
+    y = np.where(X[:, 0] > 0, "b", "a")
+    more = LinearSVC().fit(X, np.where(X[:, 1] > 1, "c", y))
+    named = [("frozen", FrozenEstimator(more)), ("free", LogisticRegression())]
+    moe = MixtureOfExpertsClassifier(named, random_state=0, verdict=False).fit(X, y)
+    said = moe.predict_experts(X)[:, 0]
+    np.testing.assert_array_equal(said[more.predict(X) == "c"], 0.5)
+    np.testing.assert_array_equal(said[more.predict(X) == "b", 1], 1.0)
+    other = FrozenEstimator(LogisticRegression().fit(X, y == "b"))
+    with pytest.raises(ValueError, match="and none of those of y"):
+        MixtureOfExpertsClassifier([("frozen", other), named[1]], random_state=0).fit(X, y)

@@ -221,6 +221,8 @@ def test_parameters_of_what_is_not_named_are_refused():
     for name in ("experts__alpha", "gate__alpha"):
         with pytest.raises(ValueError, match=f"{name} cannot be set"):
             regressor().set_params(**{name: 2.0})
+    with pytest.raises(ValueError, match=r"Pass experts=LogisticRegression\(\)"):
+        classifier().set_params(experts__C=2.0)
     moe = regressor().set_params(experts=Ridge(), experts__alpha=2.0)
     assert moe.experts.alpha == 2.0
 
@@ -258,7 +260,7 @@ def test_what_is_no_count_is_next_to_impossible(family):
         (3, np.arange(50), "inconsistent numbers of samples"),
         ([(np.arange(60), np.arange(60))], None, "makes 1 fold"),
         (iter(()), None, "yields no folds"),
-        (3, np.zeros(60), "makes 1 fold"),
+        (3, np.zeros(60), "more folds than there are groups, which are 1"),
         ([([], np.arange(30)), (np.arange(30), np.arange(30, 60))], None, "no row of positive"),
         (GroupKFold(2), np.arange(60) > 0, "makes 1 fold"),
     ],

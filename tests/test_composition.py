@@ -22,6 +22,7 @@ from sklearn.tree import DecisionTreeRegressor
 from sklearn.utils import estimator_html_repr
 
 from sklearn_moe import MixtureOfExpertsClassifier, MixtureOfExpertsRegressor, SoftmaxGate
+from sklearn_moe._folds import group_folds
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore:EM did not settle:sklearn.exceptions.ConvergenceWarning"  # few iterations will do
@@ -215,15 +216,46 @@ def test_metadata_without_routing_is_refused():
         regressor(Listener()).fit(X, Y, shade=np.arange(120))
 
 
-def test_a_number_of_folds_keeps_groups_together():
-    moe = regressor(cv=3, verdict=True).fit(X, Y, groups=GROUPS)
-    fold = np.array([0, 1, 2])[np.unique(GROUPS, return_inverse=True)[1] % 3]
-    explicit = regressor(
-        cv=[(np.flatnonzero(fold != k), np.flatnonzero(fold == k)) for k in range(3)]
-    )
-    np.testing.assert_allclose(moe.lower_bounds_, explicit.fit(X, Y).lower_bounds_, rtol=1e-9)
-    alone = regressor(cv=3).fit(X, Y)
-    assert moe.lower_bound_ != alone.lower_bound_
+def groups_of(n_folds, groups, weight=None, labels=None):
+    """The folds that are dealt: for each group the one it is in."""
+    groups = np.unique(groups, return_inverse=True)[1]
+    weight = np.ones(len(groups)) if weight is None else weight
+    mass = weight[:, None] if labels is None else np.eye(labels.max() + 1)[labels] * weight[:, None]
+    fold = np.empty(len(groups), dtype=int)
+    for number, (_, test) in enumerate(group_folds(n_folds, groups, mass)):
+        fold[test] = number
+    assert all(len(np.unique(fold[groups == group])) == 1 for group in np.unique(groups))
+    return fold
+
+
+def test_whole_groups_are_dealt_evenly():
+    sizes = [200, 10, 10, 10, 10, 200, 10, 10, 10, 10, 10, 10]
+    groups = np.repeat(np.arange(12), sizes)
+    fold = groups_of(3, groups)
+    assert sorted(np.bincount(fold)) == [100, 200, 200]
+    order = RNG.permutation(len(groups))
+    np.testing.assert_array_equal(groups_of(3, groups[order]), fold[order])
+    light = np.where(groups == 0, 0.01, 1.0)
+    assert np.ptp(np.bincount(groups_of(2, groups, light), weights=light)) < 120
+
+
+def test_classes_are_spread_over_groups():
+    groups = np.repeat([f"{k:02d}_{kind}" for k in range(30) for kind in ("case", "control")], 4)
+    labels = np.array([name.endswith("case") for name in groups]).astype(int)
+    for n_folds in (2, 3, 4):
+        share = np.bincount(groups_of(n_folds, groups, labels=labels), weights=labels)
+        assert np.ptp(share) <= 4
+
+
+@pytest.mark.parametrize("routing", [False, True])
+def test_a_number_of_folds_keeps_groups_together(routing):
+    with config_context(enable_metadata_routing=routing):
+        moe = regressor(cv=3, verdict=True).fit(X, Y, groups=GROUPS)
+    fold = groups_of(3, GROUPS)
+    splits = [(np.flatnonzero(fold != k), np.flatnonzero(fold == k)) for k in range(3)]
+    explicit = regressor(cv=splits).fit(X, Y)
+    np.testing.assert_allclose(moe.lower_bounds_, explicit.lower_bounds_, rtol=1e-9)
+    assert moe.lower_bound_ != regressor(cv=3).fit(X, Y).lower_bound_
 
 
 # Warm starts on other tables.

@@ -154,7 +154,7 @@ def test_a_random_state_is_drawn_from_once():
     ids=lambda params: next(iter(params)),
 )
 def test_features_go_with_it(params):
-    moe = auto(**params).fit(X3, Y3)
+    moe = auto(**{"cv": 3, **params}).fit(X3, Y3)
     assert 3 <= moe.n_experts_ - (moe.shrinkage_ is not None) <= 4
     assert moe.score(X3, Y3) > 0.8
     np.testing.assert_allclose(moe.gate_proba(X3).sum(axis=1), 1.0, rtol=1e-9)
@@ -171,6 +171,7 @@ def test_features_go_with_it(params):
 )
 def test_any_expert_will_do(expert, params):
     train, test = (X3[:200], Y3[:200]), (X3[200:], Y3[200:])
+    params = {"cv": 3, **params}
     moe = auto(expert, max_iter=3, n_init=2, **params).fit(*train)
     alone = MixtureOfExpertsRegressor(expert, 1, random_state=0, **params).fit(*train)
     assert moe.n_experts_ in moe.n_experts_path_

@@ -289,7 +289,7 @@ SETTINGS = {
 def test_goes_with_all_else(setting, n_outputs):
     frame = pd.DataFrame(X, columns=["a", "b", "c"])
     y = Y if n_outputs == 1 else np.column_stack([Y, RULE + 0.3 * np.roll(Y, 7)])
-    options = {"experts": TREE} | QUICK | SETTINGS[setting]
+    options = {"experts": TREE, "cv": 3} | QUICK | SETTINGS[setting]
     weight = 1.0 + np.arange(len(X)) % 2
     moe = MixtureOfExpertsRegressor(**options).fit(frame, y, weight)
     assert np.shape(moe.lean_variance_) == (() if n_outputs == 1 else (2,))

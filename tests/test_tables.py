@@ -172,3 +172,46 @@ def test_encoded_columns_have_names(gate):
 def test_sparse_columns_have_names():
     gate = SoftmaxGate().fit(sp.csr_array(np.eye(3)[RNG.integers(3, size=N)]), HALVES)
     assert gate.get_feature_names_out().tolist() == ["x0", "x1", "x2"]
+
+
+@pytest.mark.parametrize("unit", ["s", "us", "ns"])
+def test_dates_and_durations_are_numbers_whatever_their_unit(unit):
+    days = np.arange(N) % 50
+    when = np.datetime64("2026-01-01", unit) + days.astype("timedelta64[D]")
+    frame = pd.DataFrame({"when": when, "wait": days.astype("timedelta64[h]"), "v": V})
+    encoder = TabularEncoder().fit(frame.astype({"when": "datetime64[us]"}), np.ones(N))
+    expected = (days - days.mean()) / days.std()
+    encoded = encoder.transform(frame)
+    np.testing.assert_allclose(encoded[:, 0], expected, rtol=1e-9)
+    np.testing.assert_allclose(encoded[:, 1], expected, rtol=1e-9)
+    gap = encoder.transform(frame.assign(when=pd.NaT)[:1])
+    assert gap[0, 0] == 0.0
+
+
+def test_truth_values_are_numbers_in_objects_too():
+    values = np.array([np.True_, np.False_, None, True], dtype=object)[:, None]
+    encoder = TabularEncoder().fit(values, np.ones(4))
+    assert encoder.n_outputs_ == 2
+    alone = encoder.transform(np.array([[True], [False]]))
+    np.testing.assert_array_equal(alone, encoder.transform(values)[:2])
+
+
+def test_a_column_without_values_says_nothing_later():
+    frame = pd.DataFrame({"code": [None] * N, "v": V})
+    encoder = TabularEncoder().fit(frame, np.ones(N))
+    for values in ("text", 3.0):
+        assert (encoder.transform(frame.assign(code=values))[:, 0] == 0).all()
+
+
+def test_lists_have_columns_too():
+    gate = SoftmaxGate().fit(np.column_stack([V, V**2]).tolist(), HALVES)
+    assert gate.get_feature_names_out().tolist() == ["x0", "x1"]
+
+
+@pytest.mark.parametrize("far", [1.0, 1e9])
+def test_levels_that_differ_by_rounding_are_one(far):
+    steps = np.cumsum(np.full(50, 0.1))
+    x = np.concatenate([steps + shift for shift in (0, 0.1, 0.3, 0.7, 1.1)] + [[far]])[:, None]
+    expected = len(np.unique(np.rint(x * 10)))
+    for table in (x, 1.8 * x + 32):
+        assert len(np.unique(row_hashes(table, np.zeros(len(x))))) == expected

@@ -223,13 +223,13 @@ def test_a_row_says_what_was_chosen_and_at_what_cost():
 
 def test_numbers_are_compared_on_rows_that_neither_has_seen(tmp_path):
     output = tmp_path / "numbers.csv"
-    options = ["--tables", "linear rule", "--max-train", "120", "--output", str(output)]
+    options = ["--tables", "linear rule", "--max-train", "80", "--output", str(output)]
     command = [sys.executable, "-m", "benchmarks", "numbers", *options]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     (row,) = pd.read_csv(output).to_dict("records")
     assert row["delta"] == pytest.approx(row["auto"] - row["grid"])
-    assert row["n_train"] == 120
+    assert row["n_train"] == 80
     assert row["auto_number"] >= 2
     assert row["grid_number"] >= 2
     assert "auto surely worse on" in done.stdout
@@ -254,7 +254,7 @@ def test_the_search_keeps_to_the_training_part():
     kinds = {name: uci_search.KINDS[name] for name in ("linear", "quadratic")}
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(uci_search, "KINDS", kinds)
-        model = uci_search.SearchedMixture(0).fit(X[:100], y[:100])
+        model = uci_search.SearchedMixture(0).fit(X[:70], y[:70])
     assert model.chosen_.split()[1] in kinds
     assert len(model.scores_) == model.n_fits_ - 1
     assert model.law(X[100:]).logpdf(y[100:]).mean() > -2.0
