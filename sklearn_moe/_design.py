@@ -238,8 +238,8 @@ def _encode(name: Any, column: dict, values: np.ndarray, out: Array) -> None:
         values = values.astype(np.float64)
     except (TypeError, ValueError, OverflowError) as error:
         raise ValueError(
-            f"Column {name!r} of X held numbers in fit, and now more: {error}. Make it numeric, or "
-            "text already in fit."
+            f"Column {name!r} of X held numbers in fit, and now something else: {error}. Make it "
+            "numeric here, or text already in fit."
         ) from error
     check_finite(values)
     np.divide(values - column["mean"], column["scale"], out=out[:, 0])

@@ -40,8 +40,8 @@ REMEDY = (
     "If its inputs do not suit it (text, missing values, scales), encode the table in a pipeline "
     "before the mixture, or the expert's own in a pipeline of its own: that sees only the rows of "
     "its region, so an encoder of categories needs handle_unknown='ignore'. If the region is too "
-    "small for it, use fewer experts, fewer folds or a simpler expert. One that takes no several "
-    "outputs goes into a MultiOutputRegressor."
+    "small for it, use fewer experts, fewer folds or a simpler expert. For several outputs put one "
+    "that takes a single one into a MultiOutputRegressor."
 )
 
 

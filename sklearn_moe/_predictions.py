@@ -74,7 +74,7 @@ def _class_probabilities(expert: Any, X: Any, classes: NDArray, options: dict) -
     """Probabilities (n, C), zero for classes unseen; a hard vote where there are none."""
     if hasattr(expert, "predict_proba"):
         return align_classes(expert.predict_proba(X, **options), expert.classes_, classes)
-    labels, seen = np.asarray(expert.predict(X)), getattr(expert, "classes_", classes)
+    labels, seen = np.asarray(expert.predict(X)), np.sort(getattr(expert, "classes_", classes))
     place, known = _places(labels, seen)
     if not known.all():
         raise ValueError(

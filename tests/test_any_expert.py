@@ -627,3 +627,28 @@ def test_votes_of_a_frozen_classifier_for_other_classes_count_for_none():
     other = FrozenEstimator(LogisticRegression().fit(X, y == "b"))
     with pytest.raises(ValueError, match="and none of those of y"):
         MixtureOfExpertsClassifier([("frozen", other), named[1]], random_state=0).fit(X, y)
+
+
+class Unsorted(ClassifierMixin, BaseEstimator):
+    """A tree that lists its classes from the last to the first."""
+
+    def fit(self, X, y, sample_weight=None):
+        self.tree_ = DecisionTreeClassifier(max_depth=3, random_state=0).fit(X, y, sample_weight)
+        self.classes_ = self.tree_.classes_[::-1]
+        return self
+
+    def predict(self, X):
+        return self.tree_.predict(X)
+
+
+class UnsortedProba(Unsorted):
+    def predict_proba(self, X):
+        return self.tree_.predict_proba(X)[:, ::-1]
+
+
+@pytest.mark.parametrize("kind", [Unsorted, UnsortedProba])
+def test_classes_may_be_in_any_order(kind):
+    X, y = table()[:2]
+    labels = np.where(y > np.median(y), "high", "low")
+    moe = MixtureOfExpertsClassifier(kind(), n_experts=1).fit(X, labels)
+    np.testing.assert_array_equal(moe.predict(X), moe.experts_[0].predict(X))
