@@ -61,11 +61,12 @@ class MixtureOfExpertsClassifier(ClassifierMixin, BaseMixtureOfExperts):
         which its out-of-fold predictions are most likely. For experts that are too sure, or not
         sure enough. Needs cross-fitting.
     cv : int, splitter, iterable, "oob" or None, default=5
-        Cross-fitting. An integer is a number of folds, dealt by the content of the rows: copies of
-        a row share a fold and the order of the table does not matter (classes are spread evenly).
-        A splitter or an iterable of (train, test) must test every row exactly once; `groups`
-        passed to `fit` reach it. `"oob"` takes the out-of-bag predictions of forests and bagging in
-        place of folds. None is textbook EM in sample, for experts with few parameters.
+        Cross-fitting. An integer is a number of folds, dealt by what rows hold, whatever their
+        order: copies of a row share a fold, and so do rows of one of the `groups` given to `fit`.
+        For rows in order of time pass ``KFold(5)``, whose folds are blocks. A splitter or an
+        iterable of (train, test) must test every row once. `"oob"` takes the out-of-bag
+        predictions of forests and bagging in place of folds. None is textbook EM in sample, for
+        experts of few parameters.
     init : str, array-like of shape (n_samples, n_experts) or callable, default="auto"
         Where EM begins. `"auto"` races starts of different kinds; a name races `n_init` rounds of
         one kind: `"ladder"`, `"residual"`, `"kmeans_xy"`, `"tree"`, `"random"`, `"local"`,
@@ -278,7 +279,7 @@ class MixtureOfExpertsClassifier(ClassifierMixin, BaseMixtureOfExperts):
         sample_weight : array-like of shape (n_samples,), default=None
             Weights of the rows, none negative. A weight of three is the same as three rows.
         **fit_params : dict
-            Metadata: `groups` for the splitter `cv`, and with metadata routing enabled whatever
+            Metadata: `groups` for the folds of `cv`, and with metadata routing enabled whatever
             experts and gate request. Sample weights need no request.
 
         Returns

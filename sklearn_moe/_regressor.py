@@ -93,12 +93,12 @@ class MixtureOfExpertsRegressor(RegressorMixin, Forecasts):
         `min_responsibility`). For laws that say `is_location_scale` (Gaussian, Student-t and
         Laplace), without an `outlier_fraction`, and where witnesses are out of fold (not `cv=2`).
     cv : int, splitter, iterable, "oob", "loo" or None, default=5
-        Cross-fitting. An integer is a number of folds, dealt by the content of the rows: copies of
-        a row share a fold and the order of the table does not matter (classes are spread evenly).
-        A splitter or an iterable of (train, test) must test every row exactly once; `groups`
-        passed to `fit` reach it. `"oob"` takes the out-of-bag predictions of forests and bagging,
-        `"loo"` those of plain ridge and least squares without each row, in place of folds. None is
-        textbook EM in sample, for experts with few parameters.
+        Cross-fitting. An integer is a number of folds, dealt by what rows hold, whatever their
+        order: copies of a row share a fold, and so do rows of one of the `groups` given to `fit`.
+        For rows in order of time pass ``KFold(5)``, whose folds are blocks. A splitter or an
+        iterable of (train, test) must test every row once. `"oob"` takes the out-of-bag
+        predictions of forests and bagging, `"loo"` those of plain ridge and least squares without
+        each row, in place of folds. None is textbook EM in sample, for experts of few parameters.
     init : str, array-like of shape (n_samples, n_experts) or callable, default="auto"
         Where EM begins. `"auto"` races starts of different kinds; a name races `n_init` rounds of
         one kind: `"ladder"`, `"residual"`, `"kmeans_xy"`, `"tree"`, `"random"`, `"local"`,
@@ -335,7 +335,7 @@ class MixtureOfExpertsRegressor(RegressorMixin, Forecasts):
         sample_weight : array-like of shape (n_samples,), default=None
             Weights of the rows, none negative. A weight of three is the same as three rows.
         **fit_params : dict
-            Metadata: `groups` for the splitter `cv`, and with metadata routing enabled whatever
+            Metadata: `groups` for the folds of `cv`, and with metadata routing enabled whatever
             experts and gate request. Sample weights need no request.
 
         Returns
