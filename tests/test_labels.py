@@ -101,7 +101,7 @@ def test_unknown_label_of_a_query_is_named():
 def test_the_fit_needs_no_more_than_the_own_class(expert, params, monkeypatch):
     X, y = load_iris(return_X_y=True)
     moe = MixtureOfExpertsClassifier(
-        expert, 3, **{"cv": 3, "n_init": 1, "max_iter": 4, "random_state": 0, **params}
+        expert, 3, **{"cv": 3, "n_init": 1, "max_iter": 2, "random_state": 0, **params}
     )
     moe.fit(X, y)
     monkeypatch.setattr(MixtureOfExpertsClassifier, "_wants_all_classes", lambda self: True)

@@ -224,6 +224,7 @@ def test_a_row_says_what_was_chosen_and_at_what_cost():
 def test_numbers_are_compared_on_rows_that_neither_has_seen(tmp_path):
     output = tmp_path / "numbers.csv"
     options = ["--tables", "linear rule", "--max-train", "80", "--output", str(output)]
+    options.append("--no-verdict")  # the number is found in a fifth of the time
     command = [sys.executable, "-m", "benchmarks", "numbers", *options]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
@@ -254,6 +255,7 @@ def test_the_search_keeps_to_the_training_part():
     kinds = {name: uci_search.KINDS[name] for name in ("linear", "quadratic")}
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(uci_search, "KINDS", kinds)
+        patch.setattr(uci_search, "gates", lambda best: ())  # networks take their time
         model = uci_search.SearchedMixture(0).fit(X[:70], y[:70])
     assert model.chosen_.split()[1] in kinds
     assert len(model.scores_) == model.n_fits_ - 1
