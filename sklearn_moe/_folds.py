@@ -17,6 +17,8 @@ from ._validation import n_rows
 Rows = NDArray[np.intp]
 
 USUAL_FOLDS = 5
+# What a group's other classes count for when it is dealt to a fold.
+TIE = 1e-3
 
 
 class Splits:
@@ -93,8 +95,8 @@ def group_folds(n_folds: int, group: Rows, mass: Array) -> Splits:
     share = np.round(held / held.sum(axis=0), 9)
     dealt, fold_of = np.zeros((n_folds, share.shape[1])), np.empty(n_groups, dtype=np.intp)
     for number in np.argsort(-share.sum(axis=1), kind="stable"):
-        # Of folds without its classes, the lightest.
-        fold_of[number] = np.argmin(dealt @ (share[number] + 1e-3 * share[number].sum()))
+        # What counts are the classes that the group holds; of folds level in these, the lightest.
+        fold_of[number] = np.argmin(dealt @ (share[number] + TIE * share[number].sum()))
         dealt[fold_of[number]] += share[number]
     return fold_splits(fold_of[group], dealt=True)
 

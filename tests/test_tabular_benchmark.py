@@ -224,7 +224,7 @@ def test_a_row_says_what_was_chosen_and_at_what_cost():
 def test_numbers_are_compared_on_rows_that_neither_has_seen(tmp_path):
     output = tmp_path / "numbers.csv"
     options = ["--tables", "linear rule", "--max-train", "80", "--output", str(output)]
-    options.append("--no-verdict")  # the number is found in a fifth of the time
+    options.append("--no-verdict")  # witnesses would take most of the time
     command = [sys.executable, "-m", "benchmarks", "numbers", *options]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
