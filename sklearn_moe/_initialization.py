@@ -111,8 +111,8 @@ def warm_start(mixture: Any, data: Data, n_experts: int) -> Start | None:
         return None
     try:
         return Start("warm", given=mixture.responsibilities(data.X, data.y))
-    # Experts and gates are anyone's code, and say each in its own way (IndexError, KeyError, ...) that
-    # they were not made for these rows. Nothing is lost: the fit begins as it would have.
+    # Experts and gates are anyone's code, and each says in its own way (IndexError, KeyError, ...)
+    # that it was not made for these rows. Nothing is lost: the fit begins as it would have.
     except Exception as error:
         warnings.warn(
             "warm_start=True, but what was fitted before does not suit the new rows, so the fit "
