@@ -3,8 +3,8 @@
 Every candidate is fitted once and asked for `heldout_log_prob_`, what its witnesses say of rows
 they have not seen; candidates deal the same folds, so they can be compared. The search goes from
 choice to choice: which experts, their penalty, how many, which noise, which gate. It sees a sample
-of a large table. The chosen mixture is fitted to all rows for as many iterations as its witnesses
-have liked best, without witnesses.
+of a large table, and a larger one for the kinds of experts that are ahead. The chosen mixture is
+fitted to all rows for as many iterations as its witnesses have liked best, without witnesses.
 """
 
 from __future__ import annotations
@@ -17,7 +17,12 @@ from typing import Any
 import numpy as np
 from sklearn.base import BaseEstimator, clone
 from sklearn.compose import make_column_transformer
-from sklearn.ensemble import HistGradientBoostingRegressor
+from sklearn.ensemble import (
+    ExtraTreesClassifier,
+    ExtraTreesRegressor,
+    HistGradientBoostingRegressor,
+    RandomForestRegressor,
+)
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.kernel_approximation import Nystroem
 from sklearn.linear_model import Ridge
@@ -28,6 +33,10 @@ from sklearn_moe import MixtureOfExpertsRegressor
 from sklearn_moe.gates import MLPGate, SoftmaxGate
 
 SEARCH_ROWS = 1000
+# Trees come into their own where there are more rows: so many kinds meet again on so many.
+FINALISTS, FINAL_ROWS = 3, 3000
+# A forest's trees in the search, and in the fit to all rows.
+FEW_TREES, TREES = 50, 100
 # Small tables can pay for as many folds as the final fit has.
 SEARCH_FOLDS, SMALL, SMALL_FOLDS = 3, 500, 5
 MOST_COLUMNS = 250
@@ -49,6 +58,21 @@ def fine_boosting() -> Any:
 def small_boosting() -> Any:
     """Few small trees, for the scale of the noise."""
     return HistGradientBoostingRegressor(max_iter=50, max_leaf_nodes=8, max_bins=MAX_BINS)
+
+
+def forest() -> Any:
+    """A forest whose trees choose from a third of the columns."""
+    return RandomForestRegressor(FEW_TREES, max_features=1 / 3, random_state=0)
+
+
+def extra_trees() -> Any:
+    """A forest of trees cut at random."""
+    return ExtraTreesRegressor(FEW_TREES, bootstrap=True, random_state=0)
+
+
+def forest_gate() -> Any:
+    """A forest as a gate: its leaves hold enough rows to tell probabilities by."""
+    return ExtraTreesClassifier(FEW_TREES, min_samples_leaf=5, random_state=0)
 
 
 def same(n_columns: int, n_rows: int) -> list[Any]:
@@ -87,6 +111,12 @@ class Kind:
         """What may predict the scale of the noise from the same columns."""
         return Ridge(10.0) if isinstance(self.expert, Ridge) else small_boosting()
 
+    @property
+    def at_last(self) -> dict[str, Any]:
+        """Parameters of the mixture that are others in the fit to all rows."""
+        is_forest = hasattr(self.expert, "bootstrap")
+        return {"cv": "oob", "experts__n_estimators": TREES} if is_forest else {}
+
     def suits(self, n_columns: int, n_rows: int) -> bool:
         """Whether there are not too many rows, nor products of columns."""
         if n_rows > self.most_rows:
@@ -103,6 +133,8 @@ KINDS: dict[str, Kind] = {
     "narrow kernel": Kind(Ridge(0.001), kernel(0.1)),
     "boosting": Kind(boosting()),
     "fine boosting": Kind(fine_boosting(), most_rows=SEARCH_ROWS - 1),
+    "forest": Kind(forest()),
+    "extra trees": Kind(extra_trees()),
 }
 
 
@@ -148,10 +180,10 @@ class SearchedMixture(BaseEstimator):
     def fit(self, X: Any, y: np.ndarray) -> SearchedMixture:
         """Search on a sample of the rows, fit the choice to all."""
         X, self.n_fits_ = np.asarray(X, dtype=float), 0
-        rows = np.random.RandomState(self.seed).permutation(len(y))[:SEARCH_ROWS]
-        self.scores_: dict[str, float] = {}
+        rows = np.random.RandomState(self.seed).permutation(len(y))
+        self.scores_: dict[tuple[str, int], float] = {}
         self.judged_: dict[str, MixtureOfExpertsRegressor] = {}
-        best = self._search(X[rows], y[rows])
+        best = self._search(X, y, rows)
         self.chosen_ = str(best)
         self.model_ = self._final(best, X.shape[1], len(y))
         with warnings.catch_warnings():
@@ -164,23 +196,34 @@ class SearchedMixture(BaseEstimator):
         """The choice for all rows: as many experts and iterations as its witnesses have liked."""
         judged = self.judged_[str(best)]
         if judged.n_experts_ == 1:
-            return replace(best, n_experts=1).build(n_columns, n_rows, self.seed)
-        n_iter = 1 + int(np.argmax(judged.heldout_log_probs_))
-        return best.build(n_columns, n_rows, self.seed, verdict=False, max_iter=n_iter)
+            model = replace(best, n_experts=1).build(n_columns, n_rows, self.seed)
+        else:
+            n_iter = 1 + int(np.argmax(judged.heldout_log_probs_))
+            model = best.build(n_columns, n_rows, self.seed, verdict=False, max_iter=n_iter)
+        model[-1].set_params(**KINDS[best.kind].at_last)
+        return model
 
-    def _search(self, X: np.ndarray, y: np.ndarray) -> Candidate:
-        suited = [name for name, kind in KINDS.items() if kind.suits(X.shape[1], len(y))]
-        best = self._best([Candidate(name) for name in suited], X, y)
+    def _search(self, X: np.ndarray, y: np.ndarray, rows: np.ndarray) -> Candidate:
+        best = self._best_kind(X, y, rows)
+        X, y = X[rows[:SEARCH_ROWS]], y[rows[:SEARCH_ROWS]]
         for step in (penalties, more_experts, more_experts, noises, gates):
             best = self._best([best, *step(best)], X, y)
         return best
+
+    def _best_kind(self, X: np.ndarray, y: np.ndarray, rows: np.ndarray) -> Candidate:
+        few, more = rows[:SEARCH_ROWS], rows[:FINAL_ROWS]
+        suited = [name for name, kind in KINDS.items() if kind.suits(X.shape[1], len(few))]
+        candidates = [Candidate(name) for name in suited]
+        candidates.sort(key=lambda c: self._score(c, X[few], y[few]), reverse=True)
+        return self._best(candidates[: FINALISTS if len(more) > len(few) else 1], X[more], y[more])
 
     def _best(self, candidates: list[Candidate], X: np.ndarray, y: np.ndarray) -> Candidate:
         return max(candidates, key=lambda candidate: self._score(candidate, X, y))
 
     def _score(self, candidate: Candidate, X: np.ndarray, y: np.ndarray) -> float:
         """What the witnesses say; nothing good of a candidate that cannot be fitted."""
-        if str(candidate) not in self.scores_:
+        place = str(candidate), len(y)
+        if place not in self.scores_:
             self.n_fits_ += 1
             n_folds = SMALL_FOLDS if len(y) <= SMALL else SEARCH_FOLDS
             model = candidate.build(X.shape[1], len(y), self.seed, cv=n_folds)
@@ -191,8 +234,8 @@ class SearchedMixture(BaseEstimator):
                 self.judged_[str(candidate)] = model[-1]
             except ValueError:
                 score = -np.inf
-            self.scores_[str(candidate)] = score if np.isfinite(score) else -np.inf
-        return self.scores_[str(candidate)]
+            self.scores_[place] = score if np.isfinite(score) else -np.inf
+        return self.scores_[place]
 
     def predict(self, X: Any) -> np.ndarray:
         """Mean (n,)."""
@@ -223,5 +266,6 @@ def noises(best: Candidate) -> Iterator[Candidate]:
 
 
 def gates(best: Candidate) -> Iterator[Candidate]:
-    """A network in place of the linear gate."""
+    """A network, and a forest, in place of the linear gate."""
     yield replace(best, more={**best.more, "gate": MLPGate()})
+    yield replace(best, more={**best.more, "gate": forest_gate()})

@@ -305,7 +305,7 @@ def distribution_of(
     target_shape: tuple[int, ...],
 ) -> MixtureDistribution:
     """The mixture of the experts' laws, and of the background if there is one."""
-    mean = family.adjust(mean, law)
+    mean, law = family.adjust(mean, law), family.floored(law)
     if isinstance(family, Contaminated):
         log_gate, mean, law = family.with_background(log_gate, mean, law)
         family = family.law

@@ -95,8 +95,7 @@ class Noise:
         if not dfs - {None}:
             return self.law
         df = dfs.pop() if len(dfs) == 1 else None
-        mean, variance = self.law.target_mean, self.law.target_variance
-        return StudentT(shared=self.law.shared, target_mean=mean, target_variance=variance, df=df)
+        return StudentT(shared=self.law.shared, target=self.law.target, df=df)
 
     def early(self) -> Noise:
         """The noise of those who have more to learn: of the forecasts."""

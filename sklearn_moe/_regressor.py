@@ -233,8 +233,8 @@ class MixtureOfExpertsRegressor(RegressorMixin, Forecasts):
 
     Notes
     -----
-    Several outputs share gate and responsibilities and have independent noise. The variance floor
-    of EM is 1e-8 of the variance of the target.
+    Several outputs share gate and responsibilities and have independent noise. No variance is below
+    1e-8 of the target's or, where targets are multiples of a step, allows more density than 1/step.
 
     References
     ----------

@@ -100,6 +100,10 @@ class Contaminated(Family):
         """The means that the law takes."""
         return self.law.adjust(mean, dispersion)
 
+    def floored(self, dispersion: Array) -> Array:
+        """Parameters of which no dispersion is too small."""
+        return self.law.floored(dispersion)
+
     def count_parameters(self, dispersion: Array) -> int:
         """Those of the law: fraction and background are not estimated with it."""
         return self.law.count_parameters(dispersion)

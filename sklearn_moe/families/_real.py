@@ -9,8 +9,9 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from .._numeric import Array, weighted_moments
+from .._numeric import Array
 from ._base import Family
+from ._target import Target
 
 RELATIVE_FLOOR = 1e-8
 # A positive law has no mean of zero. This part of the target's mean stands in for less: an expert
@@ -37,8 +38,7 @@ class RealFamily(Family):
     """
 
     shared: bool = False
-    target_mean: Array | None = field(default=None, repr=False)
-    target_variance: Array | None = field(default=None, repr=False)
+    target: Target | None = field(default=None, repr=False)
 
     n_parameters: ClassVar[int] = 1
     is_discrete: ClassVar[bool] = False
@@ -90,32 +90,46 @@ class RealFamily(Family):
     # What follows from that for all outputs.
 
     def prepared(self, y: Array, sample_weight: Array, takes_zeros: bool = False) -> RealFamily:
-        """The law for a target (n, q), whose weighted moments give what is relative to them.
+        """The law for a target (n, q), which gives what is relative to it.
 
         `takes_zeros` says that an expert of its own is there for zeros.
         """
         self.check_target(y, takes_zeros)
-        mean, variance = weighted_moments(y, sample_weight)
-        return replace(self, target_mean=mean, target_variance=variance)
+        return replace(self, target=Target.of(y, sample_weight))
 
     @property
     def floor(self) -> Array:
-        """Smallest dispersions (q,)."""
+        """Smallest dispersions (q,).
+
+        A target that was rounded, to whole numbers say, is known to a step, and a narrow law on one
+        value would be credited with a density that grows without bound. A Gaussian law's is held to
+        one per step: nobody can be more than certain of a value.
+        """
         mean, variance = self.moments
         rounding = (np.finfo(np.float64).eps * np.abs(mean)) ** 2
         floor = np.maximum(RELATIVE_FLOOR * variance, rounding)
+        if self.target is not None:
+            floor = np.maximum(floor, self.target.step**2 / (2 * np.pi))
         return np.where(floor > 0, floor, np.finfo(np.float64).eps)
+
+    def floored(self, dispersion: Array) -> Array:
+        """Parameters (..., q, P) of which no dispersion is too small; a point mass stays one."""
+        if not self.is_location_scale or (dispersion[..., 0] >= self.floor).all():
+            return dispersion
+        floored = dispersion.copy()
+        floored[..., 0] = np.maximum(floored[..., 0], self.floor)
+        return floored
 
     @property
     def moments(self) -> tuple[Array, Array]:
         """Mean and variance (q,) of the target; zero as long as none is known."""
-        if self.target_mean is None or self.target_variance is None:
+        if self.target is None:
             return np.zeros(1), np.zeros(1)
-        return self.target_mean, self.target_variance
+        return self.target.mean, self.target.variance
 
     def log_prob(self, y: Array, mean: Array, dispersion: Array) -> Array:
         """Log density (n, K), summed over outputs."""
-        densities = self.outputs(y, mean, dispersion)
+        densities = self.outputs(y, mean, self.floored(dispersion))
         total = self.log_density(*next(densities))
         for parts in densities:
             total += self.log_density(*parts)
@@ -154,7 +168,8 @@ class RealFamily(Family):
 
     def latent_weights(self, y: Array, mean: Array, dispersion: Array) -> Array | None:
         """Latent weights (n, K); of several outputs their mean."""
-        by_output = [self.latent_output(*parts) for parts in self.outputs(y, mean, dispersion)]
+        parts_of = self.outputs(y, mean, self.floored(dispersion))
+        by_output = [self.latent_output(*parts) for parts in parts_of]
         known = [weights for weights in by_output if weights is not None]
         return sum(known[1:], start=known[0]) / len(known) if known else None
 
@@ -170,10 +185,7 @@ class RealFamily(Family):
 
     def of_outputs(self, outputs: Any) -> RealFamily:
         """The law of some of the outputs."""
-        if self.target_mean is None or self.target_variance is None:
-            return self
-        mean, variance = self.target_mean[outputs], self.target_variance[outputs]
-        return replace(self, target_mean=mean, target_variance=variance)
+        return self if self.target is None else replace(self, target=self.target.take(outputs))
 
     @property
     def n_estimated(self) -> int:
@@ -203,8 +215,8 @@ class RealFamily(Family):
 
     def attributes(self, dispersion: Array) -> dict[str, Any]:
         """Dispersions (K,) or (K, q); no degrees of freedom."""
-        shown = without_output(dispersion[..., 0])
-        return {"dispersions_": shown, "df_": None, "_law": dispersion}
+        law = self.floored(dispersion)
+        return {"dispersions_": without_output(law[..., 0]), "df_": None, "_law": law}
 
 
 class PositiveFamily(RealFamily):

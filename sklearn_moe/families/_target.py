@@ -1,0 +1,49 @@
+"""What a law of real targets takes from the target it is fitted to."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from .._numeric import Array, weighted_moments
+
+# Parts of the target's range below which values are no further apart than by rounding errors.
+NO_DISTANCE = 1e-6
+
+
+@dataclass(frozen=True)
+class Target:
+    """Weighted mean and variance (q,) of a target, and the step (q,) of the grid it was rounded to.
+
+    A step of zero says that there is no grid.
+    """
+
+    mean: Array
+    variance: Array
+    step: Array
+
+    @classmethod
+    def of(cls, y: Array, weight: Array) -> Target:
+        """What is known of a target (n, q), whose rows of no weight say nothing."""
+        step = [_step(output) for output in y[weight > 0].T]
+        return cls(*weighted_moments(y, weight), np.array(step))
+
+    def take(self, outputs: Any) -> Target:
+        """What is known of some of the outputs."""
+        return Target(self.mean[outputs], self.variance[outputs], self.step[outputs])
+
+
+def _step(values: Array) -> float:
+    """The largest number of which all differences of values (n,) are multiples (Euclid)."""
+    gaps = np.diff(np.unique(values))
+    least = NO_DISTANCE * gaps.sum()
+    gaps = gaps[gaps > least]
+    step = 0.0
+    while gaps.size:
+        step = float(gaps.min())
+        remainders = np.abs(gaps - step * np.rint(gaps / step))
+        left = remainders[remainders > least]
+        gaps = np.append(left, step) if left.size else left
+    return step
