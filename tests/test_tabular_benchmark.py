@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+import types
 from pathlib import Path
 
 import numpy as np
@@ -261,3 +262,38 @@ def test_the_search_keeps_to_the_training_part():
     assert len(model.scores_) == model.n_fits_ - 1
     assert model.law(X[100:]).logpdf(y[100:]).mean() > -2.0
     assert np.corrcoef(model.predict(X[100:]), y[100:])[0, 1] > 0.8
+
+
+def test_kinds_that_are_ahead_meet_again_on_more_rows(monkeypatch):
+    from benchmarks import uci_search
+
+    monkeypatch.setattr(uci_search, "SEARCH_ROWS", 40)
+    monkeypatch.setattr(uci_search, "FINAL_ROWS", 60)
+    search, asked = uci_search.SearchedMixture(0), []
+
+    def score(candidate, X, y):
+        asked.append((candidate.kind, len(y)))
+        return {"linear": 3, "cubic": 2, "boosting": 1, "forest": 4}.get(candidate.kind, 0) + (
+            len(y) == 60 and 9 * (candidate.kind == "cubic")
+        )
+
+    monkeypatch.setattr(search, "_score", score)
+    best = search._best_kind(np.zeros((100, 2)), np.zeros(100), np.arange(100))
+    assert best.kind == "cubic"
+    assert [kind for kind, n_rows in asked if n_rows == 60] == ["forest", "linear", "cubic"]
+
+
+def test_forests_are_fitted_out_of_bag_at_last():
+    from benchmarks import uci_search
+
+    search = uci_search.SearchedMixture(0)
+    judged = types.SimpleNamespace(n_experts_=2, heldout_log_probs_=np.array([0.0, 2.0, 1.0]))
+    search.judged_ = {"2 forest": judged, "2 boosting": judged}
+    forest, boosting = (
+        search._final(uci_search.Candidate(kind), 3, 500)[-1].get_params()
+        for kind in ("forest", "boosting")
+    )
+    assert forest["cv"] == "oob"
+    assert forest["experts__n_estimators"] == uci_search.TREES
+    assert boosting["cv"] == 5
+    assert forest["max_iter"] == boosting["max_iter"] == 2
