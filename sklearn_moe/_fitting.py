@@ -14,7 +14,7 @@ from ._baseline import Baseline, fit_baseline, unknown_baseline
 from ._em import EMResult, EMRule, run_em
 from ._experts import Data, ExpertError
 from ._growth import Walk, grow
-from ._initialization import Race, Start, race
+from ._initialization import Race, Start, race, start_name
 from ._last_fits import fit_last
 from ._leaning import Leaning, lean, lean_variance
 from ._mixture import FittedMixture, MixtureModel, MixtureState
@@ -132,7 +132,7 @@ def run_fit(training: Training, recipe: Recipe, starts: list[Start], wishes: Wis
         baseline = yield from fit_baseline(recipe, data, training.splits)
     # The baseline has shown the experts' parameters to be valid; the next hundred fits trust them.
     with config_context(skip_parameter_validation=is_needed):
-        with wishes.reporter.tasks.task("race"):
+        with wishes.reporter.race([start_name(start) for start in starts]):
             recipe, model, heat = yield from _heats(training, recipe, starts, baseline, wishes)
         if is_needed and recipe.family is not family:  # the rival has the law that is kept
             baseline = yield from fit_baseline(recipe, data, training.splits)

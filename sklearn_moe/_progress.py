@@ -38,6 +38,14 @@ class Reporter:
         self.attributes_of = attributes_of
         self.begun = perf_counter()
 
+    @contextmanager
+    def race(self, starts: Sequence[str]) -> Iterator[None]:
+        """Report a race of starts, which tells of itself only when all have run."""
+        if self.verbose >= 1:
+            print(f"[{self.owner}] racing starts: {', '.join(starts)}", flush=True)
+        with self.tasks.task("race"):
+            yield
+
     def start(self, name: str, result: EMResult) -> None:
         """Report the bound that a start has reached in the race."""
         if self.verbose >= 1:
