@@ -141,7 +141,8 @@ def check_finite(values: np.ndarray, allow_nan: bool = True) -> None:
 
 
 def _as_column(column: Any) -> np.ndarray:
-    values = np.asarray(column)
+    has_zone = getattr(column.dtype, "tz", None) is not None
+    values = np.asarray(column, dtype="datetime64[us]" if has_zone else None)
     if values.dtype.kind in "mM":
         return _in_days(values)
     if values.dtype.kind == "c":

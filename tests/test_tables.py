@@ -186,6 +186,8 @@ def test_dates_and_durations_are_numbers_whatever_their_unit(unit):
     np.testing.assert_allclose(encoded[:, 1], expected, rtol=1e-9)
     gap = encoder.transform(frame.assign(when=pd.NaT)[:1])
     assert gap[0, 0] == 0.0
+    somewhere = frame["when"].dt.tz_localize("UTC").dt.tz_convert("Asia/Tokyo")
+    np.testing.assert_array_equal(encoder.transform(frame.assign(when=somewhere)), encoded)
 
 
 def test_truth_values_are_numbers_in_objects_too():
