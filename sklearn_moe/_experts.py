@@ -21,7 +21,7 @@ from ._folds import Splits
 from ._numeric import Array, experts_first
 from ._out_of_bag import out_of_bag, with_out_of_bag
 from ._plans import Job, Plan, do
-from ._predictions import align_classes, predict_expert
+from ._predictions import align_classes, held, predict_expert
 from ._routing import Routing
 from ._templates import Template
 from ._validation import n_rows, take_params, take_rows
@@ -60,7 +60,8 @@ class Data:
 
     `target` is what the formulas use, (n, q) floats or (n,) class codes; `y` is what the experts
     are given. `rank` orders rows by content, `clusters` says which rows are dependent. Of class
-    probabilities that of each row's own class is kept, unless `all_classes` are wanted.
+    probabilities that of each row's own class is kept, unless `all_classes` are wanted. Outputs may
+    be predicted `extrapolation` ranges of the target beyond it; None for any.
     """
 
     X: Any
@@ -72,6 +73,7 @@ class Data:
     clusters: NDArray[np.intp]
     classes: NDArray | None = None
     all_classes: bool = False
+    extrapolation: float | None = None
 
     @property
     def n_samples(self) -> int:
@@ -86,10 +88,21 @@ class Data:
 
     def digest(self, predicted: Array, rows: Any) -> Array:
         """What is kept of predictions for some rows."""
-        if self.classes is None or self.all_classes:
+        if self.classes is None:
+            return held(predicted, self.limits)
+        if self.all_classes:
             return predicted
         own = self.target[rows]
         return np.take_along_axis(predicted, own.reshape(-1, *[1] * (predicted.ndim - 1)), -1)
+
+    @cached_property
+    def limits(self) -> Array | None:
+        """The lowest and the highest outputs (2, q) that an expert may predict, if any are."""
+        if self.extrapolation is None:
+            return None
+        least, greatest = self.target.min(axis=0), self.target.max(axis=0)
+        room = self.extrapolation * (greatest - least)
+        return np.stack([least - room, greatest + room])
 
     @cached_property
     def distinct(self) -> NDArray[np.intp]:
@@ -129,7 +142,8 @@ class Data:
         parts = (self.X, self.y, self.target, self.sample_weight)
         X, y, target, weight = (take_rows(part, rows) for part in parts)
         content = (self.hashes[rows], self.rank[rows], self.clusters[rows])
-        return Data(X, y, target, weight, *content, self.classes, self.all_classes)
+        kept = self.classes, self.all_classes, self.extrapolation
+        return Data(X, y, target, weight, *content, *kept)
 
 
 @dataclass(frozen=True)
@@ -237,7 +251,7 @@ def fit_predict_new(
     mean = experts_first(n_rows(X), routing.n_slots(len(templates)), n_values)
     for k, predicted in said.items():
         mean[places[k]] = predicted
-    return mean
+    return held(mean, data.limits)
 
 
 def _part(X: Any, rows: Any) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from numbers import Real
 from typing import Any
 
@@ -18,14 +19,14 @@ from ._leaning import Leaning, can_lean, leaned
 from ._nesting import unfold
 from ._noise import Forecast, Noise
 from ._numeric import Array, law_by_row, normalize
-from ._predictions import predict_acting, predict_expert
+from ._predictions import held, predict_acting, predict_expert
 from ._routing import Routing
 from ._specialisation import Specialisation
 from ._spread import relative_dispersion
 from ._templates import Template, make_template
 from ._training import Training
-from ._validation import check_is_fitted
-from .families import Contaminated, Family, RealFamily, resolve_family
+from ._validation import HasMethods, Interval, StrOptions, check_is_fitted
+from .families import FAMILIES, Contaminated, Family, RealFamily, resolve_family
 from .predictive import MixtureDistribution
 
 # The laws that `family="auto"` stands for, the first to begin with.
@@ -40,6 +41,17 @@ class Forecasts(BaseMixtureOfExperts):
     calibration_: Calibration | None
     baseline_: Any
     lean_variance_: Any
+    prediction_limits_: Array | None
+
+    _parameter_constraints = {
+        **BaseMixtureOfExperts._parameter_constraints,
+        "family": [StrOptions({"auto", *FAMILIES}), RealFamily],
+        "dispersion_estimator": [HasMethods(["fit", "predict"]), None],
+        "outlier_fraction": [Interval(Real, 0, 0.5, closed="left")],
+        "calibrate": [StrOptions({"noise", "conformal"}), None],
+        "lean": ["boolean", StrOptions({"auto"})],
+        "extrapolation": [Interval(Real, 0, None, closed="left"), None],
+    }
 
     def predict_experts(self, X: Any) -> Array:
         """What each expert predicts, once it has leant on another (see `lean`, `shared_expert`).
@@ -190,6 +202,11 @@ class Forecasts(BaseMixtureOfExperts):
 
     # What the law of the target is.
 
+    def _validate_training(self, *given: Any) -> Training:
+        training = super()._validate_training(*given)
+        data = replace(training.data, extrapolation=self.extrapolation)
+        return replace(training, data=data)
+
     def _fit_families(self, training: Training) -> list[Family]:
         laws = LAWS_TO_TRY if isinstance(self.family, str) and self.family == "auto" else ()
         return [self._prepared(training, resolve_family(law)) for law in laws or [self.family]]
@@ -234,7 +251,7 @@ class Forecasts(BaseMixtureOfExperts):
 
     def _target_attributes(self, fit: Fit) -> dict[str, Any]:
         shape = fit.training.data.y.shape[1:]
-        calibration = None
+        calibration, limits = None, fit.training.data.limits
         if self.calibrate == "conformal":
             calibration = calibration_of(fit.noise.early(), fit.forecasts, shape)
         return {
@@ -245,6 +262,7 @@ class Forecasts(BaseMixtureOfExperts):
             "dispersion_experts_": fit.mixture.dispersion_experts,
             "baseline_": None if fit.leaning is None else fit.leaning.expert,
             "lean_variance_": _variances(fit.leaning, shape),
+            "prediction_limits_": None if limits is None else limits.reshape(2, *shape),
         }
 
     def _spread_template(self, seed: int) -> Template | None:
@@ -265,9 +283,13 @@ class Forecasts(BaseMixtureOfExperts):
     def _laws_of(self, X: Any) -> tuple[Routing, Array, Array]:
         routing, mean, law = self._laws_of_experts(X)
         if self.baseline_ is not None:
-            toward = predict_expert(self.baseline_, X, None)
+            toward = self._held(predict_expert(self.baseline_, X, None))
             mean = leaned(mean, law, toward, np.ravel(self.lean_variance_))
         return routing, mean, law
+
+    def _held(self, predicted: Array) -> Array:
+        limits = self.prediction_limits_
+        return held(predicted, None if limits is None else limits.reshape(2, -1))
 
     def _count_leaning(self) -> int:
         if self.baseline_ is None:

@@ -20,7 +20,7 @@ from .gates import HierarchicalGate, gates_to_try
 # Parameters of the model, not of a branch: a branch may repeat them but not differ.
 ONE_FOR_ALL = (
     *("family", "outlier_fraction", "calibrate", "lean", "voting", "top_k", "balance"),
-    "ensemble",
+    *("ensemble", "extrapolation"),
 )
 # Estimators that only the whole can have.
 OF_THE_WHOLE = ("dispersion_estimator", "shared_expert")

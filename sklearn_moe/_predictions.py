@@ -70,6 +70,16 @@ def predict_expert(expert: Any, X: Any, classes: NDArray | None, **options: Any)
     return predicted
 
 
+def held(predicted: Array, limits: Array | None) -> Array:
+    """Outputs (..., q) between `limits` (2, q); themselves if they are, or there are none."""
+    if limits is None or not predicted.size:
+        return predicted
+    # All inside of the narrowest limits, as they are almost always, is seen without an array.
+    if predicted.min() >= limits[0].max() and predicted.max() <= limits[1].min():
+        return predicted
+    return np.clip(predicted, *limits)
+
+
 def _class_probabilities(expert: Any, X: Any, classes: NDArray, options: dict) -> Array:
     """Probabilities (n, C), zero for classes unseen; a hard vote where there are none."""
     if hasattr(expert, "predict_proba"):

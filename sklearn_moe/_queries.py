@@ -47,6 +47,10 @@ class Queries(ABC):
         """Dispersions in the shape that the family takes."""
         return self.dispersions_
 
+    def _held(self, predicted: Array) -> Array:
+        """What experts predict, within the limits that there are."""
+        return predicted
+
     # The trunk.
 
     def _routing_at(self, X: Any) -> Routing:
@@ -60,6 +64,7 @@ class Queries(ABC):
         """Who acts on the checked table, and what those who do say, (n, S, q) or (n, S, C)."""
         routing = self._routing_at(X)
         mean = predict_acting(self.experts_, X, getattr(self, "classes_", None), routing)
+        mean = self._held(mean)
         return routing, mean if self.shrinkage_ is None else shrunk(mean, self.shrinkage_, routing)
 
     def _experts_at(self, X: Any) -> Array:

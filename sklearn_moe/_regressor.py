@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -12,14 +11,7 @@ from sklearn.linear_model import Ridge
 
 from ._forecast import Forecasts, distribution_of
 from ._numeric import Array
-from ._validation import (
-    HasMethods,
-    Interval,
-    StrOptions,
-    check_real_target,
-    fit_context,
-)
-from .families import FAMILIES, RealFamily
+from ._validation import check_real_target, fit_context
 
 
 class MixtureOfExpertsRegressor(RegressorMixin, Forecasts):
@@ -92,6 +84,11 @@ class MixtureOfExpertsRegressor(RegressorMixin, Forecasts):
         than a standard error. `"auto"` is for mixtures all of whose experts lose rows (see
         `min_responsibility`). For laws that say `is_location_scale` (Gaussian, Student-t and
         Laplace), without an `outlier_fraction`, and where witnesses are out of fold (not `cv=2`).
+    extrapolation : float or None, default=0.5
+        How far beyond the target an expert may predict, in ranges of the target: what it says is
+        held between ``y.min() - extrapolation * (y.max() - y.min())`` and as much above, for each
+        output. On rows unlike those of its region a linear expert may be wrong by any amount, and a
+        small gate probability does not mend that. None sets no limits.
     cv : int, splitter, iterable, "oob", "loo" or None, default=5
         Cross-fitting. An integer is a number of folds, dealt by what rows hold, whatever their
         order: copies of a row share a fold, and so do rows of one of the `groups` given to `fit`.
@@ -174,6 +171,8 @@ class MixtureOfExpertsRegressor(RegressorMixin, Forecasts):
     lean_variance_ : float or ndarray of shape (n_outputs,)
         Variance of what experts have to say of their own (see `lean`); infinite where they do not
         lean.
+    prediction_limits_ : ndarray of shape (2,) or (2, n_outputs), or None
+        The lowest and the highest that an expert predicts (see `extrapolation`).
     calibration_ : Calibration or None
         Where the targets fell, if `calibrate` is `"conformal"`.
     n_experts_ : int
@@ -258,15 +257,6 @@ class MixtureOfExpertsRegressor(RegressorMixin, Forecasts):
     True
     """
 
-    _parameter_constraints = {
-        **Forecasts._parameter_constraints,
-        "family": [StrOptions({"auto", *FAMILIES}), RealFamily],
-        "dispersion_estimator": [HasMethods(["fit", "predict"]), None],
-        "outlier_fraction": [Interval(Real, 0, 0.5, closed="left")],
-        "calibrate": [StrOptions({"noise", "conformal"}), None],
-        "lean": ["boolean", StrOptions({"auto"})],
-    }
-
     _several_outputs = True
 
     def __init__(
@@ -283,6 +273,7 @@ class MixtureOfExpertsRegressor(RegressorMixin, Forecasts):
         outlier_fraction: float = 0.0,
         calibrate: str | None = "noise",
         lean: bool | str = "auto",
+        extrapolation: float | None = 0.5,
         cv: Any = 5,
         init: Any = "auto",
         n_init: int = 4,
@@ -308,6 +299,7 @@ class MixtureOfExpertsRegressor(RegressorMixin, Forecasts):
         self.outlier_fraction = outlier_fraction
         self.calibrate = calibrate
         self.lean = lean
+        self.extrapolation = extrapolation
         self.cv = cv
         self.init = init
         self.n_init = n_init
