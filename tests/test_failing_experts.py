@@ -157,7 +157,7 @@ class Flat(RegressorMixin, BaseEstimator):
 @pytest.mark.parametrize("cv", [3, None])
 def test_lost_expert_is_removed_and_reported(cv):
     moe = regressor([("good", LinearRegression()), ("hopeless", Flat())], cv=cv, max_iter=50)
-    moe.set_params(gate=ConstantGate(), init=HALVES)
+    moe.set_params(gate=ConstantGate(), init=HALVES, extrapolation=None)
     with pytest.warns(ConvergenceWarning, match=r"\['hopeless'\].*n_experts_=1 of 2"):
         moe.fit(X, Y)
     assert moe.n_experts_ == 1
