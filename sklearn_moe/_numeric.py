@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -109,6 +110,23 @@ def weighted_grams(Z: Array, weights: Array) -> Array:
     return grams
 
 
+@lru_cache
+def column_pairs(width: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """First and second of every two columns, each with itself too."""
+    return np.triu_indices(width)
+
+
+def products_of_pairs(columns: Array) -> Array:
+    """Products (p (p + 1) / 2, n) of every two of `columns` (p, n), as `column_pairs` has them."""
+    width, n_samples = columns.shape
+    products, start = np.empty((width * (width + 1) // 2, n_samples)), 0
+    for first in range(width):
+        end = start + width - first
+        np.multiply(columns[first:], columns[first], out=products[start:end])
+        start = end
+    return products
+
+
 def _wide_grams(Z: Array, weights: Array) -> Array:
     """The same of many columns: half the work, by symmetry, and fewer passes over large results."""
     grams = np.zeros((len(weights), Z.shape[1], Z.shape[1]))
@@ -126,15 +144,10 @@ def _grams_of_products(Z: Array, weights: Array) -> Array:
     Cheaper where there are at least half as many weights as columns.
     """
     width = Z.shape[1]
-    first, second = np.triu_indices(width)
-    starts = np.flatnonzero(first == second)
+    first, second = column_pairs(width)
     sums = np.zeros((len(weights), len(first)))
     for rows in row_blocks(len(Z), len(first), FEWEST_ROWS):
-        columns = np.ascontiguousarray(Z[rows].T)
-        products = np.empty((len(first), columns.shape[1]))
-        for column, start in enumerate(starts):
-            room = products[start : start + width - column]
-            np.multiply(columns[column:], columns[column], out=room)
+        products = products_of_pairs(np.ascontiguousarray(Z[rows].T))
         sums += weights[:, rows] @ products.T
     grams = np.empty((len(weights), width, width))
     grams[:, first, second] = grams[:, second, first] = sums

@@ -16,7 +16,7 @@ from ._folds import Splits
 from ._numeric import Array, columns_of
 from ._plans import Plan, do
 from .gates import ConstantGate, SoftmaxGate
-from .logit import SETTLED, FoldedLogits, SoftLogit, Targets, solve
+from .logit import SETTLED, SoftLogit, Targets, folded_logits, solve
 
 # Steps from nothing, for few experts and for many, whom a gate that makes the most of crude first
 # responsibilities holds fast. From where the last iteration was, one will do.
@@ -40,7 +40,7 @@ class SoftmaxBank:
         design = self.encoder.by_block(data.X)
         ridge = np.full((self.n_folds, 1, design.shape[1] + 1), float(gate.alpha))
         ridge[..., -1] = 0.0
-        self.logits = FoldedLogits(design, folds, ridge)
+        self.logits = folded_logits(design, folds, ridge)
 
     def fit_predict(
         self,

@@ -20,8 +20,8 @@ from .._numeric import Array, columns_of, row_blocks, rows_of, sums_of_others
 from ..logit import (
     NEWTON_LIMIT,
     SETTLED,
-    FoldedLogits,
     StandardisedRows,
+    folded_logits,
     scores_of,
     softmax_columns,
     sum_zero_basis,
@@ -175,7 +175,7 @@ def solve_left_out(
         previous = previous if len(previous) == len(theta) else previous.mean(axis=0)[None]
         theta, n_steps = previous, EXACT_STEPS if exact else 1
     ridge, columns = _ridge(problems, table, weights, folds), np.ascontiguousarray(weights.T)
-    logits = FoldedLogits(table, None if folds is None else list(folds), ridge, exact)
+    logits = folded_logits(table, None if folds is None else list(folds), ridge, exact)
 
     def targets(rows: Any) -> tuple[Array, Array]:
         total = columns_of(columns, rows)

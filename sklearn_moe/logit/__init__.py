@@ -1,5 +1,6 @@
 """Multinomial logits on soft targets: one alone, or many over the same rows and folds."""
 
+from ._few_rows import folded_logits
 from ._folds import SETTLED, FoldedLogits, Targets
 from ._problem import (
     NEWTON_LIMIT,
@@ -23,6 +24,7 @@ __all__ = [
     "Targets",
     "blocks_of",
     "design_sums",
+    "folded_logits",
     "row_scores",
     "scores_of",
     "softmax_columns",

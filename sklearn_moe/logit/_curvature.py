@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from .._numeric import Array, sums_of_others
 from ._problem import (
     NEWTON_LIMIT,
-    assemble_hessian,
+    assemble_hessians,
     design_sums,
     newton_step,
     numbers_of,
@@ -44,18 +44,23 @@ MAX_PRODUCTS, FEWEST_PRODUCTS, FEW_CLASSES = 12, 4, 16
 
 
 def make_curvature(shape: Shape, left_out: bool, design: Any, exact: bool) -> Curvature:
-    """The curvature for coefficients of `shape` (F, M, C, d + 1).
+    """The curvature for coefficients of `shape` (F, M, C, d + 1)."""
+    if is_sharp(shape, design, exact):
+        return GramCurvature(shape, left_out)
+    return ProductCurvature(shape, left_out, design)
 
-    The sharper one where it costs nothing or the solution must be `exact`, else the cheaper one.
+
+def is_sharp(shape: Shape, design: Any, exact: bool) -> bool:
+    """Whether curvature is that of Hessians.
+
+    It is where that costs nothing or the solution must be `exact`; else products are cheaper.
     """
     n_folds, n_problems, n_classes, width = shape
     grams = n_problems * n_classes * (n_classes - 1) // 2 * width**2
     products = PRODUCTS * n_folds * n_problems * n_classes * width
     few = (n_classes - 1) * width <= NEWTON_LIMIT
     sharp = few if exact else grams <= products or (few and design.shape[0] * grams <= SMALL)
-    if sharp and n_folds * grams <= LARGEST_GRAMS:
-        return GramCurvature(shape, left_out)
-    return ProductCurvature(shape, left_out, design)
+    return sharp and n_folds * grams <= LARGEST_GRAMS
 
 
 def learners_of(n_folds: int, left_out: bool) -> list[NDArray[np.intp] | slice]:
@@ -82,10 +87,9 @@ class GramCurvature:
     def solve(self, gradient: Array, ridge: Array) -> Array:
         """Hessian of each logit into its gradient (F, M, C - 1, d + 1)."""
         grams = sums_of_others(self.grams) if self.left_out else self.grams
-        direction = np.empty_like(gradient)
+        hessians, direction = assemble_hessians(grams, self.n_classes, ridge), gradient.copy()
         for cell in np.ndindex(gradient.shape[:2]):
-            hessian = assemble_hessian(grams[cell], self.n_classes, ridge[cell])
-            direction[cell] = newton_step(hessian, gradient[cell])
+            direction[cell] = newton_step(hessians[cell], gradient[cell])
         return direction
 
 

@@ -23,6 +23,7 @@ from .._numeric import Array, row_blocks, row_sum, weighted_grams
 from ._standardised import StandardisedRows
 
 NEWTON_LIMIT = 250
+TINY = float(np.finfo(np.float64).tiny)
 # Scores up to this have exponentials whose sums are finite.
 SAFE = 300.0
 
@@ -72,7 +73,7 @@ class SoftLogit:
             grams += pair_grams(self.Z[rows], proba[rows].T, self.total[rows])
         ridge = np.full(self.shape[1], self.alpha)
         ridge[-1] = 0.0
-        return assemble_hessian(grams, self.targets.shape[1], ridge)
+        return assemble_hessians(grams, self.targets.shape[1], ridge)
 
 
 def blocks_of(
@@ -161,16 +162,19 @@ def pair_grams(Z: Any, proba: Array, total: Array) -> Array:
     return weighted_design_grams(Z, proba[first] * proba[second] * total)
 
 
-def assemble_hessian(grams: Array, n_experts: int, ridge: Array) -> Array:
-    """Hessian over the flattened coefficients from the Grams of all pairs of experts.
+def assemble_hessians(grams: Array, n_experts: int, ridge: Array) -> Array:
+    """Hessians (..., s, s) over the flattened coefficients, of as many as s = (K - 1) (d + 1).
 
-    The curvature of a pair is minus its Gram; that of an expert with itself is what makes its row
-    of blocks sum to zero. `ridge` (d + 1,) is the penalty of each column.
+    From the Grams (..., pairs, d + 1, d + 1) of all pairs of experts. The curvature of a pair is
+    minus its Gram; that of an expert with itself is what makes its row of blocks sum to zero.
+    `ridge` (..., d + 1) is the penalty of each column.
     """
-    blocks = np.tensordot(expert_pairs(n_experts)[2], grams, axes=(0, 0))
-    hessian = blocks.swapaxes(1, 2).reshape((n_experts - 1) * len(ridge), -1)
-    hessian.flat[:: len(hessian) + 1] += np.tile(ridge, n_experts - 1)
-    return hessian
+    blocks = np.tensordot(grams, expert_pairs(n_experts)[2], axes=(-3, 0))
+    size = (n_experts - 1) * ridge.shape[-1]
+    hessians = np.moveaxis(blocks, (-2, -1), (-4, -2)).reshape(*ridge.shape[:-1], size, size)
+    diagonal = np.arange(size)
+    hessians[..., diagonal, diagonal] += np.tile(ridge, n_experts - 1)
+    return hessians
 
 
 @lru_cache
@@ -228,8 +232,7 @@ def _newton(problem: SoftLogit, theta: Array, max_iter: int, tol: float) -> tupl
 def newton_step(hessian: Array, gradient: Array) -> Array:
     """Solve for the step; the Hessian is overwritten."""
     # Separable regions without a penalty flatten the objective; the jitter keeps it solvable.
-    jitter = 1e-12 * np.trace(hessian) / len(hessian) + np.finfo(float).tiny
-    hessian.flat[:: len(hessian) + 1] += jitter
+    hessian.flat[:: len(hessian) + 1] += 1e-12 * hessian.trace() / len(hessian) + TINY
     step, failure = scipy.linalg.lapack.dposv(hessian, gradient.ravel())[1:]
     if failure:
         step = scipy.linalg.lstsq(hessian, gradient.ravel())[0]

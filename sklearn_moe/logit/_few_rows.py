@@ -1,0 +1,128 @@
+"""The logits of all folds in one pass, where rows are so few that calls cost more than numbers.
+
+The products of every two columns are made once for a table: the Gram matrices of all folds and
+pairs of experts are one product with them. Each logit is asked about all rows, and what it says of
+those that it is not to see is struck out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+
+from .._numeric import Array, column_pairs, products_of_pairs
+from ._curvature import GramCurvature, is_sharp
+from ._folds import FoldedLogits, Targets
+from ._problem import expert_pairs, softmax_columns, sum_zero_basis
+from ._standardised import StandardisedRows
+
+# Elements of what a step holds at once: 4 MB.
+MOST_ELEMENTS = 2**19
+
+
+def folded_logits(
+    design: Any, folds: Sequence[Any] | None, ridge: Array, exact: bool = False
+) -> FoldedLogits:
+    """The logits for a design (n, d): all at once if it is small."""
+    n_samples, width = design.shape[0], design.shape[1] + 1
+    small = n_samples * width * (width + 1) // 2 <= MOST_ELEMENTS
+    kind = FewRows if small and folds is not None and not sp.issparse(design) else FoldedLogits
+    return kind(design, folds, ridge, exact)
+
+
+@dataclass(frozen=True)
+class FewRows(FoldedLogits):
+    """Logits left out of folds, over a dense design of few rows."""
+
+    @cached_property
+    def table(self) -> Array:
+        """The rows (n, d + 1), each with a one."""
+        whole = self.design[:]
+        whole = whole.made() if isinstance(whole, StandardisedRows) else whole
+        return np.column_stack([whole, np.ones(len(whole))])
+
+    @cached_property
+    def products(self) -> Array:
+        """Products ((d + 1) (d + 2) / 2, n) of every two columns."""
+        return products_of_pairs(np.ascontiguousarray(self.table.T))
+
+    @cached_property
+    def own(self) -> Array:
+        """One (F, n) for the rows of a fold, zero for others."""
+        own = np.zeros((len(self.folds or ()), len(self.table)))
+        for mask, rows in zip(own, self.folds or (), strict=True):
+            mask[rows] = 1.0
+        return own
+
+    @cached_property
+    def others(self) -> Array:
+        """One (F, n) for the rows that a fold's logits learn from."""
+        return 1.0 - self.own
+
+    def log_proba(self, theta: Array) -> Array:
+        """Log probabilities (M, C, n) that each fold's logits give to its own rows."""
+        if not self._is_small(theta.shape):
+            return super().log_proba(theta)
+        scores, _, log_sum = softmax_columns(self._own_scores(theta))
+        scores -= log_sum[:, None]
+        return scores
+
+    def _is_small(self, shape: tuple[int, ...]) -> bool:
+        """Whether coefficients of this shape (F, M, C - 1, d + 1) are handled in one pass.
+
+        If so, directions are those that the passes of the folds would have led to.
+        """
+        n_folds, n_problems, n_free, width = shape
+        parts = n_free + 1, n_free * (n_free + 1) // 2
+        columns = n_folds * n_problems * sum(parts) + width * (width + 1) // 2
+        shape = n_folds, n_problems, n_free + 1, width
+        small = len(self.table) * columns <= MOST_ELEMENTS
+        return small and is_sharp(shape, self.design, self.exact)
+
+    def _scores(self, theta: Array) -> Array:
+        """Scores (F, M, C, n) of all rows under all coefficients."""
+        weights = sum_zero_basis(theta.shape[2] + 1) @ theta
+        scores = weights.reshape(-1, weights.shape[-1]) @ self.table.T
+        return scores.reshape(*weights.shape[:-1], -1)
+
+    def _own_scores(self, theta: Array) -> Array:
+        """Scores (M, C, n) of all rows, each under the coefficients of its own fold."""
+        return np.einsum("fn,fmcn->mcn", self.own, self._scores(theta))
+
+    def _direction(self, theta: Array, targets: Targets) -> tuple[Array, float]:
+        if not self._is_small(theta.shape):
+            return super()._direction(theta, targets)
+        n_folds, n_classes = len(theta), theta.shape[2] + 1
+        others = self.others[:, None, None]
+        target, total = targets(slice(None))
+        proba = softmax_columns(self._scores(theta))[1]
+        proba *= others
+        curvature = GramCurvature((*theta.shape[:2], n_classes, theta.shape[3]), left_out=True)
+        self._add_grams(curvature.grams, proba.sum(axis=0) / (n_folds - 1), total)
+        proba *= total[:, None]
+        proba -= target * others
+        sums = proba.reshape(-1, len(self.table)) @ self.table
+        gradient = sum_zero_basis(n_classes).T @ sums.reshape(*proba.shape[:-1], -1)
+        gradient += self.ridge[:, :, None, :] * theta
+        return -curvature.solve(gradient, self.ridge), self._penalty(theta)
+
+    def _add_grams(self, grams: Array, proba: Array, total: Array) -> None:
+        """Gram matrices (F, M, pairs, d + 1, d + 1) of each fold's own rows."""
+        first, second, _ = expert_pairs(proba.shape[1])
+        weights = proba[:, first] * proba[:, second] * total[:, None]
+        weights = (self.own[:, None, None] * weights).reshape(-1, len(self.table))
+        sums = (weights @ self.products.T).reshape(*grams.shape[:3], -1)
+        first, second = column_pairs(grams.shape[-1])
+        grams[..., first, second] = grams[..., second, first] = sums
+
+    def _largest_change(self, direction: Array) -> Array:
+        if not self._is_small(direction.shape):
+            return super()._largest_change(direction)
+        change = self._own_scores(direction)
+        spread = change.max(axis=1) - change.min(axis=1)
+        return (self.own[:, None] * spread).max(axis=-1, initial=0.0)

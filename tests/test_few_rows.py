@@ -1,0 +1,98 @@
+"""Logits of small tables, all folds at once: the same steps as fold by fold."""
+
+import numpy as np
+import pytest
+from scipy.sparse import csr_array
+from sklearn.linear_model import LogisticRegression, Ridge
+
+from sklearn_moe import MixtureOfExpertsClassifier, MixtureOfExpertsRegressor
+from sklearn_moe.linear._logistic import make_labelled_table
+from sklearn_moe.logit import FoldedLogits, StandardisedRows, _few_rows, folded_logits
+from sklearn_moe.logit._few_rows import FewRows
+
+RNG = np.random.default_rng(0)
+X = RNG.normal(size=(180, 3)) * [1.0, 3.0, 0.2] + [0.0, 5.0, 0.0]
+CENTER, SCALE = X.mean(axis=0), X.std(axis=0)
+FAR = np.array([0.0, 1e6, 0.0])
+FOLDS = [np.flatnonzero(np.arange(180) % 7 // 2 == fold) for fold in range(4)]  # not of one size
+DESIGNS = {
+    "array": X,
+    "single": StandardisedRows(X.astype(np.float32), CENTER, SCALE),
+    "standardised": StandardisedRows(X, CENTER, SCALE),
+    "far": StandardisedRows(X + FAR, CENTER + FAR, SCALE),
+    "labelled": make_labelled_table(X, RNG.integers(3, size=180), 3),
+}
+
+
+def both(design, n_problems=1, exact=False):
+    """The logits of few rows, and those fold by fold."""
+    ridge = np.full((4, n_problems, 4), 0.7)
+    ridge[..., -1] = 0.0
+    few = folded_logits(design, FOLDS, ridge, exact)
+    assert type(few) is FewRows
+    return few, FoldedLogits(design, FOLDS, ridge, exact)
+
+
+def targets_of(n_problems, n_classes):
+    target = RNG.gamma(0.5, size=(n_problems, n_classes, 180))
+    target[:, :, 5] = 0.0  # rows without weight
+    return lambda rows: (target[..., rows], target[..., rows].sum(axis=1))
+
+
+@pytest.mark.parametrize("n_classes", [2, 5])
+@pytest.mark.parametrize("n_problems", [1, 3])
+@pytest.mark.parametrize("design", DESIGNS)
+def test_steps_are_those_fold_by_fold(design, n_problems, n_classes):
+    few, each = both(DESIGNS[design], n_problems, exact=True)
+    targets = targets_of(n_problems, n_classes)
+    theta = RNG.normal(size=(4, n_problems, n_classes - 1, 4))
+    for _ in range(4):
+        np.testing.assert_allclose(few.log_proba(theta), each.log_proba(theta), rtol=1e-9)
+        moved, changed = few.step(theta, targets)
+        expected = each.step(theta, targets)
+        np.testing.assert_allclose(moved, expected[0], rtol=1e-8, atol=1e-9)
+        np.testing.assert_allclose(changed, expected[1], rtol=1e-8, atol=1e-9)
+        theta = moved
+
+
+def test_scores_beyond_all_exponentials_do_no_harm():
+    few, each = both(DESIGNS["standardised"])
+    theta = 1e4 * RNG.normal(size=(4, 1, 2, 4))
+    np.testing.assert_allclose(few.log_proba(theta), each.log_proba(theta), rtol=1e-9)
+    for found, expected in zip(
+        *(m.step(theta, targets_of(1, 3)) for m in (few, each)), strict=True
+    ):
+        assert np.isfinite(found).all()
+        assert found.shape == expected.shape
+
+
+@pytest.mark.parametrize("limit", ["MOST_ELEMENTS", "is_sharp"])
+def test_what_is_large_is_done_fold_by_fold(limit, monkeypatch):
+    few, each = both(DESIGNS["standardised"])
+    small = {"MOST_ELEMENTS": 0, "is_sharp": lambda *parts: False}
+    monkeypatch.setattr(_few_rows, limit, small[limit])
+    theta, targets = RNG.normal(size=(4, 1, 2, 4)), targets_of(1, 3)
+    np.testing.assert_array_equal(few.log_proba(theta), each.log_proba(theta))
+    for found, expected in zip(few.step(theta, targets), each.step(theta, targets), strict=True):
+        np.testing.assert_array_equal(found, expected)
+
+
+@pytest.mark.parametrize(
+    ("design", "folds"), [(csr_array(X), FOLDS), (X, None), (np.zeros((180, 80)), FOLDS)]
+)
+def test_who_is_not_asked_all_at_once(design, folds):
+    ridge = np.ones((4 if folds else 1, 1, design.shape[1] + 1))
+    assert type(folded_logits(design, folds, ridge)) is FoldedLogits
+
+
+@pytest.mark.parametrize("expert", [Ridge(), LogisticRegression(solver="newton-cg")], ids=str)
+def test_whole_fits_are_the_same(expert, monkeypatch):
+    y = np.where(X[:, 0] > 0, 1.0, -1.0) * (X[:, 1] - 5) + RNG.normal(size=180)
+    kind, y = (MixtureOfExpertsRegressor, y)
+    if isinstance(expert, LogisticRegression):
+        kind, y = MixtureOfExpertsClassifier, np.digitize(y, [-1, 2])
+    few = kind(expert, 3, random_state=0, n_init=2).fit(X, y)
+    monkeypatch.setattr(_few_rows, "MOST_ELEMENTS", 0)
+    each = kind(expert, 3, random_state=0, n_init=2).fit(X, y)
+    np.testing.assert_allclose(few.lower_bounds_, each.lower_bounds_, rtol=1e-7)
+    np.testing.assert_allclose(few.log_prob(X, y), each.log_prob(X, y), rtol=1e-5, atol=1e-7)
