@@ -18,7 +18,7 @@ VARIABLE = "SKLEARN_MOE_VENV"
 # What each job needs beside the package, and what is run (after `python -m`).
 JOBS = {
     "demo": ("plot", ["benchmarks", "demo"]),
-    "tests": ("test", ["pytest", "-n", "2"]),
+    "tests": ("test", ["pytest", "-n", "2", "--dist", "worksteal"]),
 }
 # Numpy and scipy read these when they are imported: two workers, one thread each.
 SETTINGS = {

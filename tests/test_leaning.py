@@ -289,7 +289,7 @@ SETTINGS = {
 def test_goes_with_all_else(setting, n_outputs):
     frame = pd.DataFrame(X, columns=["a", "b", "c"])
     y = Y if n_outputs == 1 else np.column_stack([Y, RULE + 0.3 * np.roll(Y, 7)])
-    options = {"experts": TREE, "cv": 3} | QUICK | SETTINGS[setting]
+    options = {"experts": TREE, "cv": 3} | QUICK | {"max_iter": 4} | SETTINGS[setting]
     weight = 1.0 + np.arange(len(X)) % 2
     moe = MixtureOfExpertsRegressor(**options).fit(frame, y, weight)
     assert np.shape(moe.lean_variance_) == (() if n_outputs == 1 else (2,))
@@ -318,7 +318,9 @@ def test_several_of_these_lean():
     leaning = [
         name
         for name in ("plain", "ensemble", "student", "sparse", "spread", "kinds")
-        if MixtureOfExpertsRegressor(**({"experts": TREE} | QUICK | SETTINGS[name]))
+        if MixtureOfExpertsRegressor(
+            **({"experts": TREE} | QUICK | {"max_iter": 4} | SETTINGS[name])
+        )
         .fit(X, Y)
         .baseline_
         is not None

@@ -229,7 +229,7 @@ SETTINGS = {
 def test_goes_with_all_else(setting, n_outputs):
     y = HEAVY if n_outputs == 1 else np.column_stack([HEAVY, HEAVY[::-1]])
     weight = 1.0 + np.arange(600) % 2
-    options = {"cv": 3} | QUICK | SETTINGS[setting]
+    options = {"cv": 3} | QUICK | {"max_iter": 4} | SETTINGS[setting]
     moe = MixtureOfExpertsRegressor(**options).fit(FRAME, y, weight)
     dist = moe.predict_dist(FRAME)
     np.testing.assert_allclose(dist.logpdf(y), moe.log_prob(FRAME, y), rtol=1e-9)
