@@ -60,8 +60,9 @@ class Data:
 
     `target` is what the formulas use, (n, q) floats or (n,) class codes; `y` is what the experts
     are given. `rank` orders rows by content, `clusters` says which rows are dependent. Of class
-    probabilities that of each row's own class is kept, unless `all_classes` are wanted. Outputs may
-    be predicted `extrapolation` ranges of the target beyond it; None for any.
+    probabilities that of each row's own class is kept, unless `all_classes` are wanted. Outputs are
+    held between `limits` (2, q), if there are any, also where only some rows are taken: what fits
+    to parts are compared with must be held to the same.
     """
 
     X: Any
@@ -73,7 +74,7 @@ class Data:
     clusters: NDArray[np.intp]
     classes: NDArray | None = None
     all_classes: bool = False
-    extrapolation: float | None = None
+    limits: Array | None = None
 
     @property
     def n_samples(self) -> int:
@@ -94,15 +95,6 @@ class Data:
             return predicted
         own = self.target[rows]
         return np.take_along_axis(predicted, own.reshape(-1, *[1] * (predicted.ndim - 1)), -1)
-
-    @cached_property
-    def limits(self) -> Array | None:
-        """The lowest and the highest outputs (2, q) that an expert may predict, if any are."""
-        if self.extrapolation is None:
-            return None
-        least, greatest = self.target.min(axis=0), self.target.max(axis=0)
-        room = self.extrapolation * (greatest - least)
-        return np.stack([least - room, greatest + room])
 
     @cached_property
     def distinct(self) -> NDArray[np.intp]:
@@ -142,7 +134,7 @@ class Data:
         parts = (self.X, self.y, self.target, self.sample_weight)
         X, y, target, weight = (take_rows(part, rows) for part in parts)
         content = (self.hashes[rows], self.rank[rows], self.clusters[rows])
-        kept = self.classes, self.all_classes, self.extrapolation
+        kept = self.classes, self.all_classes, self.limits
         return Data(X, y, target, weight, *content, *kept)
 
 

@@ -19,7 +19,7 @@ from ._leaning import Leaning, can_lean, leaned
 from ._nesting import unfold
 from ._noise import Forecast, Noise
 from ._numeric import Array, law_by_row, normalize
-from ._predictions import held, predict_acting, predict_expert
+from ._predictions import held, limits_of, predict_acting, predict_expert
 from ._routing import Routing
 from ._specialisation import Specialisation
 from ._spread import relative_dispersion
@@ -204,8 +204,11 @@ class Forecasts(BaseMixtureOfExperts):
 
     def _validate_training(self, *given: Any) -> Training:
         training = super()._validate_training(*given)
-        data = replace(training.data, extrapolation=self.extrapolation)
-        return replace(training, data=data)
+        if training.splits is None:
+            # EM in sample is monotone for what minimises the very error that it looks at.
+            return training
+        limits = limits_of(training.data.target, self.extrapolation)
+        return replace(training, data=replace(training.data, limits=limits))
 
     def _fit_families(self, training: Training) -> list[Family]:
         laws = LAWS_TO_TRY if isinstance(self.family, str) and self.family == "auto" else ()
@@ -251,7 +254,7 @@ class Forecasts(BaseMixtureOfExperts):
 
     def _target_attributes(self, fit: Fit) -> dict[str, Any]:
         shape = fit.training.data.y.shape[1:]
-        calibration, limits = None, fit.training.data.limits
+        calibration, limits = None, limits_of(fit.training.data.target, self.extrapolation)
         if self.calibrate == "conformal":
             calibration = calibration_of(fit.noise.early(), fit.forecasts, shape)
         return {

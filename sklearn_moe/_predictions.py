@@ -70,6 +70,15 @@ def predict_expert(expert: Any, X: Any, classes: NDArray | None, **options: Any)
     return predicted
 
 
+def limits_of(target: Array, extrapolation: float | None) -> Array | None:
+    """Lowest and highest predictions (2, q) so many ranges of a target (n, q) beyond it."""
+    if extrapolation is None:
+        return None
+    least, greatest = target.min(axis=0), target.max(axis=0)
+    room = extrapolation * (greatest - least)
+    return np.stack([least - room, greatest + room])
+
+
 def held(predicted: Array, limits: Array | None) -> Array:
     """Outputs (..., q) between `limits` (2, q); themselves if they are, or there are none."""
     if limits is None or not predicted.size:

@@ -88,7 +88,8 @@ class MixtureOfExpertsRegressor(RegressorMixin, Forecasts):
         How far beyond the target an expert may predict, in ranges of the target: what it says is
         held between ``y.min() - extrapolation * (y.max() - y.min())`` and as much above, for each
         output. On rows unlike those of its region a linear expert may be wrong by any amount, and a
-        small gate probability does not mend that. None sets no limits.
+        small gate probability does not mend that. EM in sample (`cv=None`) knows no limits, only
+        predictions do. None for no limits at all.
     cv : int, splitter, iterable, "oob", "loo" or None, default=5
         Cross-fitting. An integer is a number of folds, dealt by what rows hold, whatever their
         order: copies of a row share a fold, and so do rows of one of the `groups` given to `fit`.

@@ -92,7 +92,7 @@ def relative_dispersion(predicted: Array) -> Array:
 def _tables(data: Data, log_squared: Array) -> list[Data]:
     """The table with the log squared residuals of each expert for its target."""
     columns = np.moveaxis(log_squared, 1, 0)
-    tables = replace(data, extrapolation=None)  # logarithms have limits of their own
+    tables = replace(data, limits=None)  # logarithms have limits of their own
     return [
         replace(tables, y=column.reshape(data.y.shape), target=np.ascontiguousarray(column))
         for column in columns

@@ -9,12 +9,13 @@ import pytest
 from sklearn.base import clone
 from sklearn.ensemble import RandomForestRegressor
 from sklearn.linear_model import LinearRegression, PoissonRegressor, Ridge
+from sklearn.model_selection import KFold
 from sklearn.pipeline import make_pipeline
 
 from sklearn_moe import MixtureOfExpertsRegressor
 from sklearn_moe._experts import fit_predict_new
 from sklearn_moe._plans import follow_here
-from sklearn_moe._predictions import held
+from sklearn_moe._predictions import held, limits_of
 from sklearn_moe._spread import _tables
 from sklearn_moe._templates import make_template
 from sklearn_moe._training import make_training
@@ -125,14 +126,44 @@ def test_out_of_fold_predictions_are_held():
     assert bounds[0.5] < np.ptp(Y) ** 2 < 1e3 * bounds[0.5] < bounds[None]
 
 
-def test_a_part_of_a_table_has_limits_of_its_own():
+def test_a_part_of_a_table_has_the_limits_of_the_whole():
     data = make_training(X, Y, Y[:, None], np.ones(240), None, 3, {}).data
     assert data.limits is None
-    limited = replace(data, extrapolation=0.5)
+    limited = replace(data, limits=limits_of(data.target, 0.5))
     np.testing.assert_allclose(limited.limits[:, 0], reach(0.5))
-    rows = np.flatnonzero(np.abs(Y) < 1)
-    np.testing.assert_allclose(limited.take(rows).limits[:, 0], reach(0.5, Y[rows]))
+    np.testing.assert_array_equal(limited.take(np.arange(9)).limits, limited.limits)
     assert all(table.limits is None for table in _tables(limited, np.zeros((240, 2, 1))))
+
+
+def test_the_verdict_holds_all_to_the_same():
+    """All large targets lie in one fold: who has not seen them is right about them all the same."""
+    table = X.copy()
+    table[:10, 1] = RNG.uniform(20, 24, size=10)
+    y = np.where(table[:, 0] > 0, 3, -3) * table[:, 1] + 0.3 * RNG.normal(size=240)
+    figures = {}
+    for extrapolation in (0.5, None):
+        moe = MixtureOfExpertsRegressor(
+            extrapolation=extrapolation, n_init=1, cv=KFold(5), random_state=0
+        ).fit(table, y)
+        assert moe.n_experts_ == 2
+        assert moe.gain_ > 1.0
+        figures[extrapolation] = [moe.gain_, moe.heldout_log_prob_, moe.dispersion_factor_]
+    np.testing.assert_allclose(figures[0.5], figures[None], rtol=0.1)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_in_sample_the_bound_never_falls(seed):
+    rng = np.random.default_rng(seed)
+    table = rng.standard_t(2, size=(150, 2))
+    y = np.where(table[:, 0] > 0, 3, -3) * table[:, 1] + rng.normal(size=150)
+    held_to = MixtureOfExpertsRegressor(
+        LinearRegression(), 2, extrapolation=0.0, cv=None, n_init=1, tol=1e-6, random_state=seed
+    ).fit(table, y)
+    assert np.diff(held_to.lower_bounds_).min() > -1e-9
+    free = clone(held_to).set_params(extrapolation=None).fit(table, y)
+    assert held_to.lower_bounds_ == free.lower_bounds_
+    np.testing.assert_allclose(held_to.prediction_limits_, reach(0.0, y))
+    assert free.predict_experts(table).max() > y.max() >= held_to.predict_experts(table).max()
 
 
 @pytest.mark.parametrize("expert", [Ridge(), make_pipeline(Ridge())], ids=["solved", "fitted"])
@@ -141,7 +172,7 @@ def test_what_witnesses_hear_is_held(expert):
     data = make_training(X, Y, Y[:, None], np.ones(240), None, 3, {}).data
     templates, weights = [make_template("expert", expert, 0, {})], np.ones((240, 1))
     free = follow_here(fit_predict_new(data, templates, weights, FAR))
-    limited = replace(data, extrapolation=0.5)
+    limited = replace(data, limits=limits_of(data.target, 0.5))
     told = follow_here(fit_predict_new(limited, templates, weights, FAR))
     np.testing.assert_allclose(told[..., 0], np.clip(free[..., 0], *reach(0.5)))
     assert np.abs(free).max() > 10 * np.abs(told).max()
@@ -201,6 +232,24 @@ def test_rates_do_not_explode():
     counts = RNG.poisson(np.exp(0.5 * X[:, 0]))
     moe = MixtureOfExpertsRegressor(PoissonRegressor(), family="poisson", max_iter=4, **QUICK)
     assert moe.fit(X, counts).predict(0.05 * FAR).max() <= 1.5 * counts.max() + 1e-9
+
+
+def test_what_is_done_after_the_fit_keeps_to_the_limits():
+    moe = MixtureOfExpertsRegressor(**QUICK).fit(X, Y)
+    low, high = moe.prediction_limits_
+    for other in (moe.with_top_k(1), moe.update_gate(X, Y)):
+        said = other.predict_experts(FAR)
+        assert (said.min(), said.max()) == (low, high)
+    moe.set_params(warm_start=True).fit(X, 10 * Y)
+    np.testing.assert_allclose(moe.prediction_limits_, [10 * low, 10 * high])
+
+
+def test_branches_are_held_with_the_whole():
+    branch = MixtureOfExpertsRegressor(Ridge())
+    moe = MixtureOfExpertsRegressor([("branch", branch), ("ridge", Ridge())], **QUICK).fit(X, Y)
+    said = moe.predict_experts(FAR)
+    assert said.shape == (80, 3)
+    assert (said.min(), said.max()) == tuple(moe.prediction_limits_)
 
 
 def test_what_cannot_be_is_refused():

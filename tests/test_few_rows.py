@@ -1,5 +1,7 @@
 """Logits of small tables, all folds at once: the same steps as fold by fold."""
 
+import pickle
+
 import numpy as np
 import pytest
 from scipy.sparse import csr_array
@@ -7,7 +9,13 @@ from sklearn.linear_model import LogisticRegression, Ridge
 
 from sklearn_moe import MixtureOfExpertsClassifier, MixtureOfExpertsRegressor
 from sklearn_moe.linear._logistic import make_labelled_table
-from sklearn_moe.logit import FoldedLogits, StandardisedRows, _few_rows, folded_logits
+from sklearn_moe.logit import (
+    FoldedLogits,
+    StandardisedRows,
+    _curvature,
+    _few_rows,
+    folded_logits,
+)
 from sklearn_moe.logit._few_rows import FewRows
 
 RNG = np.random.default_rng(0)
@@ -39,11 +47,12 @@ def targets_of(n_problems, n_classes):
     return lambda rows: (target[..., rows], target[..., rows].sum(axis=1))
 
 
+@pytest.mark.parametrize("exact", [False, True])
 @pytest.mark.parametrize("n_classes", [2, 5])
 @pytest.mark.parametrize("n_problems", [1, 3])
 @pytest.mark.parametrize("design", DESIGNS)
-def test_steps_are_those_fold_by_fold(design, n_problems, n_classes):
-    few, each = both(DESIGNS[design], n_problems, exact=True)
+def test_steps_are_those_fold_by_fold(design, n_problems, n_classes, exact):
+    few, each = both(DESIGNS[design], n_problems, exact)
     targets = targets_of(n_problems, n_classes)
     theta = RNG.normal(size=(4, n_problems, n_classes - 1, 4))
     for _ in range(4):
@@ -57,13 +66,29 @@ def test_steps_are_those_fold_by_fold(design, n_problems, n_classes):
 
 def test_scores_beyond_all_exponentials_do_no_harm():
     few, each = both(DESIGNS["standardised"])
-    theta = 1e4 * RNG.normal(size=(4, 1, 2, 4))
+    theta, targets = 1e4 * RNG.normal(size=(4, 1, 2, 4)), targets_of(1, 3)
     np.testing.assert_allclose(few.log_proba(theta), each.log_proba(theta), rtol=1e-9)
-    for found, expected in zip(
-        *(m.step(theta, targets_of(1, 3)) for m in (few, each)), strict=True
-    ):
-        assert np.isfinite(found).all()
-        assert found.shape == expected.shape
+    for found, expected in zip(few.step(theta, targets), each.step(theta, targets), strict=True):
+        assert np.isfinite(expected).all()
+        np.testing.assert_allclose(found, expected, rtol=1e-9)
+
+
+def test_what_is_made_of_the_table_is_not_sent_to_workers():
+    few, _ = both(DESIGNS["standardised"])
+    theta, targets = RNG.normal(size=(4, 1, 2, 4)), targets_of(1, 3)
+    moved = few.step(theta, targets)[0]
+    sent = pickle.loads(pickle.dumps(few))
+    assert vars(sent).keys() == {"design", "folds", "ridge", "exact"} < vars(few).keys()
+    np.testing.assert_array_equal(sent.step(theta, targets)[0], moved)
+
+
+@pytest.mark.parametrize("at_once", [1, 10**9])
+def test_hessians_are_put_together_a_few_at_a_time(at_once, monkeypatch):
+    few, _ = both(DESIGNS["standardised"], 3)
+    theta, targets = RNG.normal(size=(4, 3, 2, 4)), targets_of(3, 3)
+    moved = few.step(theta, targets)[0]
+    monkeypatch.setattr(_curvature, "AT_ONCE", at_once)
+    np.testing.assert_allclose(few.step(theta, targets)[0], moved, rtol=1e-12)
 
 
 @pytest.mark.parametrize("limit", ["MOST_ELEMENTS", "is_sharp"])

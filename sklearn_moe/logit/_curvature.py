@@ -31,6 +31,8 @@ Shape = tuple[int, int, int, int]
 
 # Elements of the Gram matrices of all folds and pairs together: 128 MB.
 LARGEST_GRAMS = 2**24
+# Elements of those whose Hessians are put together at once: to do so one by one costs more calls.
+AT_ONCE = 2**19
 # What the products of a step cost for each row, in units of a pass with one logit's coefficients;
 # by the seconds of whole fits. Seven would do where columns are independent, but real ones ask for
 # more products.
@@ -87,9 +89,12 @@ class GramCurvature:
     def solve(self, gradient: Array, ridge: Array) -> Array:
         """Hessian of each logit into its gradient (F, M, C - 1, d + 1)."""
         grams = sums_of_others(self.grams) if self.left_out else self.grams
-        hessians, direction = assemble_hessians(grams, self.n_classes, ridge), gradient.copy()
-        for cell in np.ndindex(gradient.shape[:2]):
-            direction[cell] = newton_step(hessians[cell], gradient[cell])
+        direction, size = np.empty_like(gradient), max(1, AT_ONCE // grams[0].size)
+        for folds in (slice(first, first + size) for first in range(0, len(grams), size)):
+            hessians = assemble_hessians(grams[folds], self.n_classes, ridge[folds])
+            part, right = direction[folds], gradient[folds]
+            for cell in np.ndindex(right.shape[:2]):
+                part[cell] = newton_step(hessians[cell], right[cell])
         return direction
 
 

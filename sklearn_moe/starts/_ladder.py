@@ -50,7 +50,8 @@ def ladder(context: StartContext) -> Array:
 
 def _linear_model(context: StartContext) -> MixtureModel:
     """A mixture of ridge experts for the standardised target (class indicators are regressed)."""
-    data = replace(context.data, X=context.Z, y=context.T, target=context.T, classes=None)
+    data = replace(context.data, X=context.Z, y=context.T, target=context.T)
+    data = replace(data, classes=None, limits=None)
     splits = _splits(context)
     templates = [make_template(f"ridge{k}", Ridge(), 0, {}) for k in range(context.n_experts)]
     return MixtureModel(
