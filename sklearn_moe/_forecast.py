@@ -56,6 +56,8 @@ class Forecasts(BaseMixtureOfExperts):
     def predict_experts(self, X: Any) -> Array:
         """What each expert predicts, once it has leant on another (see `lean`, `shared_expert`).
 
+        Not beyond `prediction_limits_`.
+
         Parameters
         ----------
         X : {array-like, sparse matrix, frame} of shape (n_samples, n_features)

@@ -31,8 +31,9 @@ class MixtureOfExpertsRegressor(RegressorMixin, Forecasts):
         ensembles, another mixture. None stands for ``Ridge()``.
     n_experts : int or "auto", default=2
         Number of experts where one estimator is cloned; ignored for a list. 1 is legal: the
-        mixture then is the expert alone. `"auto"` splits experts, from two on, and merges them, as
-        unseen rows ask for; it keeps the smallest number within a standard error of the best.
+        mixture then is the expert alone (see `extrapolation`). `"auto"` splits experts, from two
+        on, and merges them, as unseen rows ask for; it keeps the smallest number within a standard
+        error of the best.
     gate : gate, classifier, Pipeline, "auto" or None, default=None
         What gives the probabilities of the experts: None for ``SoftmaxGate()``, another gate, any
         classifier with `predict_proba` (fitted by weighted row expansion), or a pipeline that ends

@@ -23,7 +23,6 @@ from sklearn_moe._training import make_training
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(240, 3))
 Y = np.where(X[:, 0] > 0, 3, -3) * X[:, 1] + 0.3 * RNG.normal(size=240)
-LOW, HIGH = Y.min(), Y.max()
 # Rows of which a linear expert has seen nothing like.
 FAR = np.vstack([X[:40], 1e3 * X[:40]])
 FOREST = RandomForestRegressor(50, max_depth=3)

@@ -85,7 +85,7 @@ class FewRows(FoldedLogits):
         parts = n_free + 1, n_free * (n_free + 1) // 2
         columns = n_folds * n_problems * sum(parts) + width * (width + 1) // 2
         shape = n_folds, n_problems, n_free + 1, width
-        small = len(self.table) * columns <= MOST_ELEMENTS
+        small = self.design.shape[0] * columns <= MOST_ELEMENTS
         return small and is_sharp(shape, self.design, self.exact)
 
     def _scores(self, theta: Array) -> Array:
@@ -107,7 +107,7 @@ class FewRows(FoldedLogits):
         proba = softmax_columns(self._scores(theta))[1]
         proba *= others
         curvature = GramCurvature((*theta.shape[:2], n_classes, theta.shape[3]), left_out=True)
-        self._add_grams(curvature.grams, proba.sum(axis=0) / (n_folds - 1), total)
+        curvature.grams = self._own_grams(proba.sum(axis=0) / (n_folds - 1), total)
         proba *= total[:, None]
         proba -= target * others
         sums = proba.reshape(-1, len(self.table)) @ self.table
@@ -115,14 +115,18 @@ class FewRows(FoldedLogits):
         gradient += self.ridge[:, :, None, :] * theta
         return -curvature.solve(gradient, self.ridge), self._penalty(theta)
 
-    def _add_grams(self, grams: Array, proba: Array, total: Array) -> None:
-        """Gram matrices (F, M, pairs, d + 1, d + 1) of each fold's own rows."""
+    def _own_grams(self, proba: Array, total: Array) -> Array:
+        """Gram matrices (F, M, pairs, d + 1, d + 1) of each fold's own rows.
+
+        `proba` (M, C, n) are the probabilities of each row, `total` (M, n) their weights.
+        """
         first, second, _ = expert_pairs(proba.shape[1])
-        weights = proba[:, first] * proba[:, second] * total[:, None]
-        weights = (self.own[:, None, None] * weights).reshape(-1, len(self.table))
-        sums = (weights @ self.products.T).reshape(*grams.shape[:3], -1)
-        first, second = column_pairs(grams.shape[-1])
+        weights = self.own[:, None, None] * (proba[:, first] * proba[:, second] * total[:, None])
+        sums, width = weights @ self.products.T, self.table.shape[1]
+        grams = np.empty((*weights.shape[:3], width, width))
+        first, second = column_pairs(width)
         grams[..., first, second] = grams[..., second, first] = sums
+        return grams
 
     def _largest_change(self, direction: Array) -> Array:
         if not self._is_small(direction.shape):
