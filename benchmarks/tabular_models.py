@@ -24,6 +24,7 @@ from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import Pipeline, make_pipeline
 
+from benchmarks.local_peers import cubist
 from benchmarks.models import EXPERTS, Average, linear, mixture, seeded, tree
 from benchmarks.peers import PEERS, Model, is_here
 from benchmarks.uci_search import SearchedMixture
@@ -152,6 +153,11 @@ def mixtures(task: str) -> dict[str, list]:
     }
 
 
+def committees(task: str) -> dict[str, list]:
+    """Six Cubists: members of a committee, and whether near training rows have a say."""
+    return {"cubist__n_committees": [1, 5, 20], "cubist__neighbors": [None, 5]}
+
+
 def boosters(task: str) -> dict[str, list]:
     """Six boostings."""
     return {"learning_rate": [0.05, 0.1], "max_leaf_nodes": [7, 15, 31]}
@@ -193,6 +199,7 @@ MODELS: dict[str, Model] = {
     "forest": Model(forest),
     "voting": Model(voting),
     "stacking": Model(stacking),
+    "cubist tuned": Model(tuned(cubist, committees), ("regression",), "cubist"),
     **PEERS,
 }
 OURS = tuple(name for name in MODELS if name.startswith("moe"))

@@ -66,17 +66,18 @@ class Routing:
         if among is not None:
             rows, slots = np.nonzero(self.index[among] == expert)
             return among[rows], slots
-        flat, first = self._by_expert
-        mine = flat[slice(*first[expert : expert + 2])] if expert + 1 < len(first) else flat[:0]
-        return np.divmod(mine, self.index.shape[1])
+        rows, slots, first = self._by_expert
+        mine = slice(*first[expert : expert + 2]) if expert + 1 < len(first) else slice(0)
+        return rows[mine], slots[mine]
 
     @cached_property
-    def _by_expert(self) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-        """Flat positions of the slots, expert by expert, and where each expert's begin."""
+    def _by_expert(self) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.intp]]:
+        """Rows and slots, expert by expert, and where each expert's begin."""
         assert self.index is not None
         experts = self.index.ravel().astype(np.uint16)  # short numbers are sorted by radix
-        first = np.cumsum(np.bincount(experts))
-        return np.argsort(experts, kind="stable"), np.append(0, first)
+        flat, n_slots = np.argsort(experts, kind="stable"), self.index.shape[1]
+        rows = flat // n_slots  # by a constant: twice as fast as the quotient with its remainder
+        return rows, flat - n_slots * rows, np.append(0, np.cumsum(np.bincount(experts)))
 
 
 def log_gate_of(gate: Any, X: Any) -> Array:

@@ -339,10 +339,19 @@ def test_experts_are_asked_where_a_product_will_not_do(n_outputs):
     for other in (holed, X.astype(np.float32), X[:, :1], csr_array((300, 500))):
         assert predict_plain(experts, other) is None
     experts[0].coef_ = experts[0].coef_ * 1e3
-    with np.errstate(over="ignore", invalid="ignore"):
-        assert predict_plain(experts, huge) is None
+    assert predict_plain(experts, huge) is None
     assert predict_plain(experts[:1], X) is None
     assert predict_plain([*experts, DummyRegressor().fit(X, X)], X) is None
+
+
+def test_a_gap_is_seen_where_no_expert_uses_its_column():
+    experts, X = fitted_experts(Ridge(0.5), 1)
+    for expert in experts:
+        expert.coef_ = expert.coef_ * (np.arange(X.shape[1]) > 0)
+    for gap in (np.nan, np.inf):
+        X[3, 0] = gap
+        assert predict_plain(experts, X) is None
+        assert predict_plain(experts, X[3:4]) is None
 
 
 def test_experts_that_are_made_like_the_first_are_whole():

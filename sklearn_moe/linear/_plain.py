@@ -34,14 +34,17 @@ def finite_numbers(X: Any) -> NDArray | None:
 
     None if there is more in it than finite numbers, or they are too many to be made dense.
     """
-    if sp.issparse(X):
-        if np.prod(X.shape) > SMALL or X.shape[1] > MOST_COLUMNS:
-            return None
-        X = X.toarray()
-    numbers = np.asarray(X)
-    if numbers.dtype.kind not in "fiub" or not np.isfinite(numbers).all():
-        return None
-    return numbers
+    numbers = _dense(X)
+    is_finite = numbers is not None and numbers.dtype.kind in "fiub" and np.isfinite(numbers).all()
+    return numbers if is_finite else None
+
+
+def _dense(X: Any) -> NDArray | None:
+    """The table as an array, whatever is in it; None if it is sparse, and not small."""
+    if not sp.issparse(X):
+        return np.asarray(X)
+    is_small = np.prod(X.shape) <= SMALL and X.shape[1] <= MOST_COLUMNS
+    return X.toarray() if is_small else None
 
 
 def predict_plain(experts: Sequence[Any], X: Any) -> Array | None:
@@ -53,7 +56,7 @@ def predict_plain(experts: Sequence[Any], X: Any) -> Array | None:
     plain = all(type(expert) in (Ridge, LinearRegression) for expert in experts)
     if not plain or len(experts) == 1:
         return None
-    numbers = finite_numbers(X)
+    numbers = _dense(X)
     if numbers is None or numbers.dtype != np.float64 or numbers.ndim != 2:
         return None
     coef = np.concatenate([np.atleast_2d(expert.coef_) for expert in experts])
@@ -61,8 +64,10 @@ def predict_plain(experts: Sequence[Any], X: Any) -> Array | None:
         return None
     n_outputs = len(coef) // len(experts)
     level = [np.broadcast_to(expert.intercept_, n_outputs) for expert in experts]
-    outputs = coef @ numbers.T
-    outputs += np.concatenate(level)[:, None]
+    with np.errstate(over="ignore", invalid="ignore"):
+        outputs = coef @ numbers.T
+        outputs += np.concatenate(level)[:, None]
+    # What is not finite in the table shows in the outputs, which are fewer.
     if not np.isfinite(outputs).all():
         return None
     return np.moveaxis(outputs.reshape(len(experts), n_outputs, -1), -1, 0)
