@@ -63,9 +63,12 @@ def solve_left_out(
 def leaves_one_out(problem: Problem | None) -> bool:
     """Whether a problem's predictions without one row at a time have a closed form.
 
-    A standardised one's have not: the scale that the penalty refers to changes with each row.
+    A standardised one's have not: the scale that the penalty refers to changes with each row. Nor
+    have those of a penalty that is found: it changes too.
     """
-    return isinstance(problem, LeastSquares) and not problem.scaled
+    if not isinstance(problem, LeastSquares):
+        return False
+    return problem.search is None and not problem.scaled
 
 
 def solve_one_out(

@@ -1,4 +1,4 @@
-"""Ridge and least squares for many weightings and folds at once, from weighted Gram matrices.
+"""Linear regressors for many weightings and folds at once, from weighted Gram matrices.
 
 One pass over the rows gives, for each expert and fold, the Gram matrix of intercept, features and
 outputs. The rows outside a fold have the sum of the other folds' matrices, so a row is read once
@@ -27,6 +27,8 @@ from .._numeric import (
     sums_of_others,
     weighted_grams,
 )
+from ._evidence import Evidence, Spectrum, find_penalties
+from ._evidence import recognise as recognise_evidence
 from ._plain import NOTHING, finite_numbers, without_scaler
 
 Rows = NDArray[np.intp]
@@ -41,19 +43,24 @@ SMALLEST_PIVOT = 1e-7
 class LeastSquares:
     """The problem that a plain `Ridge` or `LinearRegression` solves: its penalty `alpha`.
 
-    If `scaled`, the features are first standardised under the same weights. If it `is_light`, the
-    fitted estimator owes nothing to the table but its coefficients.
+    That of a `BayesianRidge` is found by `search`. If `scaled`, the features are first standardised
+    under the same weights. If it `is_light`, the fitted estimator owes nothing to the table but its
+    coefficients.
     """
 
     alpha: float
     scaled: bool
     is_light: bool = False
+    search: Evidence | None = None
     is_loose = False
 
 
 def recognise(estimator: Any) -> LeastSquares | None:
     """The problem that `estimator` solves, or None if it does anything else."""
     estimator, scaled = without_scaler(estimator)
+    search = recognise_evidence(estimator)
+    if search is not None:
+        return LeastSquares(np.nan, scaled, search=search)
     if not _is_plain(estimator):
         return None
     alpha = float(getattr(estimator, "alpha", 0.0))
@@ -299,7 +306,8 @@ def _normal_equations(
     with np.errstate(divide="ignore", invalid="ignore"):
         means = grams[..., 0, :] / total
         centred = grams - grams[..., :, :1] * means[..., None, :]
-        system, diagonal, trusted = _penalised(problems, grams, centred, total, features)
+        penalties = _penalties(problems, centred, total, n_features)
+        system, diagonal, trusted = _penalised(problems, penalties, grams, centred, features)
         trusted &= (total > 0).all(axis=-1)
     scale = 1.0 / np.sqrt(np.where(trusted[..., None], diagonal, 1.0))
     system *= scale[..., :, None] * scale[..., None, :]
@@ -310,16 +318,50 @@ def _normal_equations(
     return NormalEquations(system, right, scale, means, total[..., 0], solved)
 
 
+def _penalties(
+    problems: Sequence[LeastSquares], centred: Array, total: Array, n_features: int
+) -> Array:
+    """Penalties (F, K, p) of the coefficients; NaN where none is found."""
+    alpha = np.tile([problem.alpha for problem in problems], (len(centred), 1))
+    variance = np.einsum("...jj->...j", centred)[..., 1 : 1 + n_features] / total
+    scaled = np.array([problem.scaled for problem in problems])
+    units = np.where(scaled[:, None], variance, 1.0)
+    sought = {k: p.search for k, p in enumerate(problems) if p.search is not None}
+    if sought and centred.shape[-1] == n_features + 2:
+        parts = (part[:, list(sought)] for part in (centred[..., 1:, 1:], total[..., 0], units))
+        alpha[:, list(sought)] = _found(list(sought.values()), *parts)
+    return alpha[..., None] * units
+
+
+def _found(searches: Sequence[Evidence], centred: Array, total: Array, units: Array) -> Array:
+    """Penalties (F, m) for Gram matrices (F, m, p + 1, p + 1) of features and the only output.
+
+    Features are taken in `units` (F, m, p), squared; a constant one in its own.
+    """
+    root = np.sqrt(np.where(units > 0, units, 1.0))
+    system = centred[..., :-1, :-1] / (root[..., :, None] * root[..., None, :])
+    right, found = centred[..., :-1, -1] / root, np.full(total.shape, np.nan)
+    sound = np.isfinite(centred).all(axis=(-2, -1)) & (total > 0)
+    spectrum = Spectrum.of(system[sound], right[sound], centred[sound][:, -1, -1])
+    mine = [searches[int(k)] for k in np.nonzero(sound)[1]]
+    found[sound] = find_penalties(mine, spectrum, total[sound])
+    return found
+
+
 def _penalised(
-    problems: Sequence[LeastSquares], grams: Array, centred: Array, total: Array, features: slice
+    problems: Sequence[LeastSquares],
+    penalties: Array,
+    grams: Array,
+    centred: Array,
+    features: slice,
 ) -> tuple[Array, Array, NDArray[np.bool_]]:
     """Normal equations (F, K, p, p), their diagonals, and whether rounding left enough of these."""
-    alpha, scaled = (np.array([getattr(p, name) for p in problems]) for name in ("alpha", "scaled"))
+    scaled = np.array([problem.scaled for problem in problems])
     system = centred[..., features, features].copy()
     moment = np.einsum("...jj->...j", grams[..., features, features])
     diagonal = np.einsum("...jj->...j", system)
     spread = np.where(scaled[:, None], diagonal, np.inf)
-    diagonal += alpha[:, None] * np.where(scaled[:, None], diagonal / total, 1.0)
+    diagonal += penalties
     # A column that is constant in the whole table is zero here, and gets no coefficient.
     diagonal[moment == 0] = 1.0
     kept = (np.minimum(diagonal, spread) >= SMALLEST_PIVOT * moment).all(axis=-1)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
-from sklearn.linear_model import LinearRegression, Ridge
+from sklearn.linear_model import BayesianRidge, LinearRegression, Ridge
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
 
@@ -16,6 +16,8 @@ from .._numeric import SMALL, Array
 
 # Columns of a sparse table beyond which scikit-learn's sparse solvers have less to do.
 MOST_COLUMNS = 200
+# Regressors that are predicted by one product for all of them.
+PLAIN = (Ridge, LinearRegression, BayesianRidge)
 # The predictions of a solution that is kept without them.
 NOTHING = np.empty((0, 0, 0))
 
@@ -53,7 +55,7 @@ def predict_plain(experts: Sequence[Any], X: Any) -> Array | None:
     None if one of them is anything else, or does not suit the numbers, about which it has a say.
     One expert alone is asked itself: its answer is to be the same to the last digit.
     """
-    plain = all(type(expert) in (Ridge, LinearRegression) for expert in experts)
+    plain = all(type(expert) in PLAIN for expert in experts)
     if not plain or len(experts) == 1:
         return None
     numbers = _dense(X)
