@@ -20,7 +20,7 @@ from sklearn.ensemble import (
     VotingRegressor,
 )
 from sklearn.impute import SimpleImputer
-from sklearn.linear_model import LogisticRegression, Ridge
+from sklearn.linear_model import BayesianRidge, LogisticRegression, Ridge
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import Pipeline, make_pipeline
 
@@ -89,6 +89,14 @@ def linear_moe(task: str, seed: int, n_experts: Any = 4, gate: Any = None) -> Mi
     return with_law(columns, mixture(task, last, n_experts, seed).set_params(gate=gate))
 
 
+def bayesian_moe(task: str, seed: int, n_experts: int = 8, gate: Any = None) -> MixtureWithLaw:
+    """The same of ridge regressions that find their own penalties; logistic ones keep theirs."""
+    model = linear_moe(task, seed, n_experts, gate)
+    if task == "regression":
+        model[-1].set_params(experts=BayesianRidge())
+    return model
+
+
 def forest(task: str, seed: int) -> Pipeline:
     """A random forest at its defaults."""
     kind = RandomForestRegressor if task == "regression" else RandomForestClassifier
@@ -144,13 +152,14 @@ def depths(task: str) -> dict[str, list]:
 
 
 def mixtures(task: str) -> dict[str, list]:
-    """Six mixtures: numbers of experts and penalties of the experts."""
-    kind = "regressor" if task == "regression" else "classifier"
-    inner = "alpha" if task == "regression" else "C"
-    return {
-        f"mixtureofexperts{kind}__n_experts": [2, 4, 8],
-        f"mixtureofexperts{kind}__experts__{inner}": [1.0, 10.0 if task == "regression" else 0.1],
-    }
+    """Six mixtures: numbers of experts, and gates or, for labels, penalties of the experts."""
+    if task == "regression":
+        name, more = "mixtureofexpertsregressor", {"gate": [None, "auto"]}
+        numbers = [4, 8, 16]
+    else:
+        name, more = "mixtureofexpertsclassifier", {"experts__C": [1.0, 0.1]}
+        numbers = [2, 4, 8]
+    return {f"{name}__{key}": values for key, values in {"n_experts": numbers, **more}.items()}
 
 
 def committees(task: str) -> dict[str, list]:
@@ -173,7 +182,11 @@ def fast_boosting(task: str, seed: int) -> Any:
 
 MODELS: dict[str, Model] = {
     "moe linear": Model(linear_moe),
-    "moe linear tuned": Model(tuned(linear_moe, mixtures)),
+    "moe linear tuned": Model(tuned(bayesian_moe, mixtures)),
+    "moe bayesian": Model(bayesian_moe, ("regression",)),
+    "moe bayesian gate": Model(
+        lambda task, seed: bayesian_moe(task, seed, 16, "auto"), ("regression",)
+    ),
     "moe tree": Model(moe("tree", 4)),
     "moe boosting": Model(moe("boosting", 2)),
     "moe linear net": Model(lambda task, seed: linear_moe(task, seed, gate=MLPGate())),

@@ -36,7 +36,9 @@ COMPARED_TO = {
     "moe linear auto": ("linear", "moe linear"),
     "moe linear net": ("linear",),
     "moe boosting net": ("boosting", "2 boostings"),
-    "moe linear tuned": ("linear tuned",),
+    "moe linear tuned": ("linear tuned", "cubist tuned"),
+    "moe bayesian": ("linear", "moe linear", "cubist"),
+    "moe bayesian gate": ("linear", "moe linear gate", "cubist"),
     "moe tree ensemble": ("tree", "4 trees", "forest", "moe tree"),
     "moe tree gate ensemble": ("tree", "4 trees", "forest", "moe tree gate"),
     "moe boosting ensemble": (*BOOSTINGS, "moe boosting"),
@@ -44,7 +46,8 @@ COMPARED_TO = {
 }
 INTERPRETABLE = (
     *("moe linear", "moe linear gate", "moe linear auto", "moe linear tuned"),
-    *("linear tree", "cubist", "smt", "cgmm", "flexmix", "gmr"),
+    *("moe bayesian", "moe bayesian gate"),
+    *("linear tree", "cubist", "cubist tuned", "smt", "cgmm", "flexmix", "gmr"),
 )
 # A signed rank test of fewer tables cannot come out significant.
 FEWEST_TABLES = 6
