@@ -20,7 +20,7 @@ from sklearn.ensemble import (
     VotingRegressor,
 )
 from sklearn.impute import SimpleImputer
-from sklearn.linear_model import BayesianRidge, LogisticRegression, Ridge
+from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import Pipeline, make_pipeline
 
@@ -28,6 +28,7 @@ from benchmarks.local_peers import cubist
 from benchmarks.models import EXPERTS, Average, linear, mixture, seeded, tree
 from benchmarks.peers import PEERS, Model, is_here
 from benchmarks.uci_search import SearchedMixture
+from sklearn_moe import EvidenceRidge
 from sklearn_moe.gates import MLPGate
 
 N_FOLDS = 3
@@ -89,11 +90,11 @@ def linear_moe(task: str, seed: int, n_experts: Any = 4, gate: Any = None) -> Mi
     return with_law(columns, mixture(task, last, n_experts, seed).set_params(gate=gate))
 
 
-def bayesian_moe(task: str, seed: int, n_experts: int = 8, gate: Any = None) -> MixtureWithLaw:
+def evidence_moe(task: str, seed: int, n_experts: int = 8, gate: Any = None) -> MixtureWithLaw:
     """The same of ridge regressions that find their own penalties; logistic ones keep theirs."""
     model = linear_moe(task, seed, n_experts, gate)
     if task == "regression":
-        model[-1].set_params(experts=BayesianRidge())
+        model[-1].set_params(experts=EvidenceRidge())
     return model
 
 
@@ -182,10 +183,10 @@ def fast_boosting(task: str, seed: int) -> Any:
 
 MODELS: dict[str, Model] = {
     "moe linear": Model(linear_moe),
-    "moe linear tuned": Model(tuned(bayesian_moe, mixtures)),
-    "moe bayesian": Model(bayesian_moe, ("regression",)),
-    "moe bayesian gate": Model(
-        lambda task, seed: bayesian_moe(task, seed, 16, "auto"), ("regression",)
+    "moe linear tuned": Model(tuned(evidence_moe, mixtures)),
+    "moe evidence": Model(evidence_moe, ("regression",)),
+    "moe evidence gate": Model(
+        lambda task, seed: evidence_moe(task, seed, 16, "auto"), ("regression",)
     ),
     "moe tree": Model(moe("tree", 4)),
     "moe boosting": Model(moe("boosting", 2)),

@@ -37,8 +37,8 @@ COMPARED_TO = {
     "moe linear net": ("linear",),
     "moe boosting net": ("boosting", "2 boostings"),
     "moe linear tuned": ("linear tuned", "cubist tuned"),
-    "moe bayesian": ("linear", "moe linear", "cubist"),
-    "moe bayesian gate": ("linear", "moe linear gate", "cubist"),
+    "moe evidence": ("linear", "moe linear", "cubist"),
+    "moe evidence gate": ("linear", "moe linear gate", "cubist"),
     "moe tree ensemble": ("tree", "4 trees", "forest", "moe tree"),
     "moe tree gate ensemble": ("tree", "4 trees", "forest", "moe tree gate"),
     "moe boosting ensemble": (*BOOSTINGS, "moe boosting"),
@@ -46,7 +46,7 @@ COMPARED_TO = {
 }
 INTERPRETABLE = (
     *("moe linear", "moe linear gate", "moe linear auto", "moe linear tuned"),
-    *("moe bayesian", "moe bayesian gate"),
+    *("moe evidence", "moe evidence gate"),
     *("linear tree", "cubist", "cubist tuned", "smt", "cgmm", "flexmix", "gmr"),
 )
 # A signed rank test of fewer tables cannot come out significant.

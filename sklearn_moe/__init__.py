@@ -3,9 +3,11 @@
 from ._classifier import MixtureOfExpertsClassifier
 from ._regressor import MixtureOfExpertsRegressor
 from .gates import ConstantGate, SoftmaxGate
+from .linear import EvidenceRidge
 
 __all__ = [
     "ConstantGate",
+    "EvidenceRidge",
     "MixtureOfExpertsClassifier",
     "MixtureOfExpertsRegressor",
     "SoftmaxGate",

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
+from sklearn_moe._maximise import N_STEPS, top_of
 from sklearn_moe.families import StudentT
-from sklearn_moe.families._maximise import N_STEPS, top_of
 
 LOW, HIGH = np.full(6, -2.0), np.full(6, 5.0)
 ZEROS = np.array([-1.999, -1.0, 0.0, 0.3, 3.0, 4.999])

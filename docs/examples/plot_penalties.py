@@ -4,7 +4,7 @@ A penalty for each region
 
 A press is watched by thirty sensors. Under load its force follows from them almost exactly; idle,
 hardly at all. One penalty cannot suit both: what holds the expert of the idle rows back blurs that
-of the others. `BayesianRidge` experts find a penalty each, from their own rows.
+of the others. `EvidenceRidge` experts find a penalty each, from their own rows.
 
 Run `python docs/examples/plot_penalties.py PICTURE.png` to write the picture to a file.
 """
@@ -13,9 +13,9 @@ import sys
 
 import matplotlib.pyplot as plt
 import numpy as np
-from sklearn.linear_model import BayesianRidge, Ridge
+from sklearn.linear_model import Ridge
 
-from sklearn_moe import MixtureOfExpertsRegressor
+from sklearn_moe import EvidenceRidge, MixtureOfExpertsRegressor
 
 
 # %%
@@ -49,9 +49,9 @@ def errors(expert):
 
 penalties = np.logspace(-2, 3, 6)
 common = np.array([errors(Ridge(penalty))[1] for penalty in penalties])
-mixture, found = errors(BayesianRidge())
-for expert in mixture.experts_:
-    print(f"noise {expert.alpha_**-0.5:.2f}, penalty {expert.lambda_ / expert.alpha_:.3g}")
+mixture, found = errors(EvidenceRidge())
+for deviation, expert in zip(mixture.dispersions_**0.5, mixture.experts_, strict=True):
+    print(f"noise {deviation:.2f}, penalty {expert.penalty_:.3g}")
 best = common[common.sum(axis=1).argmin()]
 print(f"loaded, idle: {found[0]:.2f}, {found[1]:.2f}; the best common penalty: "
       f"{best[0]:.2f}, {best[1]:.2f}")  # fmt: skip
@@ -63,7 +63,7 @@ print(f"loaded, idle: {found[0]:.2f}, {found[1]:.2f}; the best common penalty: "
 figure, axes = plt.subplots(1, 2, figsize=(9, 3.5), layout="constrained")
 for axis, line, own, title in zip(axes, common.T, found, ("under load", "idle"), strict=True):
     axis.plot(penalties, line, "o-", color="#c8553d", markersize=3, label="Ridge, one penalty")
-    axis.axhline(own, color="#2f6f9f", label="BayesianRidge, one each")
+    axis.axhline(own, color="#2f6f9f", label="EvidenceRidge, one each")
     axis.set(xscale="log", xlabel="common penalty", ylabel="RMSE", title=title)
 axes[0].set_yscale("log")
 axes[0].legend(frameon=False, fontsize=8)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from .._maximise import top_of
 from ._base import Family
 from ._binomial import Binomial
 from ._categorical import Categorical
@@ -13,7 +14,6 @@ from ._gaussian import Gaussian
 from ._inverse_gaussian import InverseGaussian
 from ._laplace import Laplace
 from ._lognormal import LogNormal
-from ._maximise import top_of
 from ._negative_binomial import NegativeBinomial
 from ._poisson import Poisson
 from ._real import CountFamily, PositiveFamily, RealFamily

@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import softmax
 
+from .._maximise import top_of
 from .._numeric import Array, safe_log
 from ._base import Family
-from ._maximise import top_of
 
 N_STEPS, TEMPERATURE_STEPS = 30, 20
 SMALLEST = 1e-12

@@ -9,8 +9,8 @@ import numpy as np
 from scipy import stats
 from scipy.special import digamma, gammaln, xlog1py, xlogy
 
+from .._maximise import top_of
 from .._numeric import Array
-from ._maximise import top_of
 from ._real import CountFamily
 
 LEAST, MOST = 1e-6, 1e3

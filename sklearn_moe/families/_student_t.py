@@ -10,8 +10,8 @@ import numpy as np
 from scipy import stats
 from scipy.special import digamma, gammaln, stdtr
 
+from .._maximise import top_of
 from .._numeric import Array
-from ._maximise import top_of
 from ._real import RealFamily, without_output
 
 LEAST_DF, MOST_DF = 1.05, 200.0

@@ -10,8 +10,8 @@ import numpy as np
 from scipy import stats
 from scipy.special import gammainc, gammaln, xlogy
 
+from .._maximise import maximise
 from .._numeric import Array
-from ._maximise import maximise
 from ._real import PositiveFamily
 
 # Terms of the series below this part of the largest, in nats, are left out.

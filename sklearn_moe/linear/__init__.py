@@ -14,9 +14,11 @@ from ._bank import (
     solve_left_out,
     solve_one_out,
 )
+from ._evidence_ridge import EvidenceRidge
 from ._plain import finite_numbers, predict_plain
 
 __all__ = [
+    "EvidenceRidge",
     "Problem",
     "Solution",
     "Table",

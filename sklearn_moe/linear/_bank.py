@@ -68,7 +68,7 @@ def leaves_one_out(problem: Problem | None) -> bool:
     """
     if not isinstance(problem, LeastSquares):
         return False
-    return problem.search is None and not problem.scaled
+    return not (problem.is_sought or problem.scaled)
 
 
 def solve_one_out(

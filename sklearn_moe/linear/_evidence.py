@@ -1,146 +1,107 @@
-"""Penalties that the rows ask for: those of `BayesianRidge`, from Gram matrices alone.
+"""Penalties that the rows ask for, from Gram matrices alone.
 
-Of all penalties the one is sought under which the outputs are most probable, by MacKay's fixed
-point. Seen along the eigenvectors of a Gram matrix, a step of it is a few sums of p numbers, so the
-penalties of all experts and folds are found side by side, without another look at the rows.
+Targets are normal about a linear function of the features, whose coefficients are normal about zero
+with the variance of the noise over the penalty. Of all penalties the one is sought under which the
+targets are most probable, whatever the level, which takes one row's worth of weight with it, and
+the variance of the noise. Along the eigenvectors of a Gram matrix that is a function of p numbers,
+so the penalties of all experts and folds are found side by side, without another look at the rows.
 
-D. J. C. MacKay, "Bayesian interpolation", Neural Computation 4(3), 1992.
+H. D. Patterson and R. Thompson, "Recovery of inter-block information when block sizes are unequal",
+Biometrika 58(3), 1971 (what is maximised). D. J. C. MacKay, "Bayesian interpolation", Neural
+Computation 4(3), 1992 (the same for penalties).
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
-from typing import Any
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.linear_model import BayesianRidge
 
+from .._maximise import top_of
 from .._numeric import Array
 
-EPS = float(np.finfo(np.float64).eps)
-
-
-@dataclass(frozen=True)
-class Evidence:
-    """How a `BayesianRidge` seeks the precisions of noise (`alpha`) and coefficients (`lambda`)."""
-
-    max_iter: int
-    tol: float
-    alpha_1: float
-    alpha_2: float
-    lambda_1: float
-    lambda_2: float
-    alpha_init: float | None
-    lambda_init: float | None
-
-
-def recognise(estimator: Any) -> Evidence | None:
-    """What a plain `BayesianRidge` seeks with, or None if `estimator` is anything else."""
-    if type(estimator) is not BayesianRidge or not _counts_weights():
-        return None
-    if not estimator.fit_intercept or estimator.verbose:
-        return None
-    return Evidence(**{name: getattr(estimator, name) for name in Evidence.__dataclass_fields__})
-
-
-@cache
-def _counts_weights() -> bool:
-    """Whether two rows and one of weight two are the same to the installed scikit-learn.
-
-    Before version 1.7 they were not.
-    """
-    X, y = np.array([[0.0], [1.0], [2.0], [4.0]]), np.array([0.0, 1.0, 1.0, 3.0])
-    weighted = BayesianRidge().fit(X, y, sample_weight=np.full(4, 2.0))
-    repeated = BayesianRidge().fit(np.repeat(X, 2, axis=0), np.repeat(y, 2))
-    return bool(np.isclose(weighted.alpha_, repeated.alpha_))
+# Penalties are sought from so many to so many times the mean eigenvalue, first at so many points
+# for each factor of ten.
+LOWEST, HIGHEST, PER_DECADE = -10, 8, 4
+TINY = float(np.finfo(np.float64).tiny)
+# What rounding leaves of a sum of squares.
+ROUNDING = 1e-14
 
 
 @dataclass(frozen=True)
 class Spectrum:
     """Problems (m,) seen along the eigenvectors of their Gram matrices.
 
-    `values` (m, p) and `vectors` (m, p, p) are those of the features, `right` (m, p) the products
-    of features and output, along the eigenvectors; `square` (m,) is the sum of squares of the
-    output. All are weighted and about the means.
+    `values` (m, r) and `vectors` (m, p, r) are those of the features, but for r < p those of zero,
+    `right` (m, r, q) the products of features and outputs, along the eigenvectors, `squares` (m, q)
+    the sums of squares of the outputs. All are weighted, about the means; `total` (m,) is the
+    weight.
     """
 
     values: Array
     vectors: Array
     right: Array
-    square: Array
+    squares: Array
+    total: Array
 
     @classmethod
-    def of(cls, system: Array, right: Array, square: Array) -> Spectrum:
-        """That of Gram matrices (m, p, p) and products (m, p)."""
+    def of(cls, system: Array, right: Array, squares: Array, total: Array) -> Spectrum:
+        """That of Gram matrices (m, p, p) and products (m, p, q)."""
         values, vectors = np.linalg.eigh(system)
-        along = np.einsum("mij,mi->mj", vectors, right)
-        return cls(np.maximum(values, 0.0), vectors, along, square)
+        along = vectors.swapaxes(-1, -2) @ right
+        return cls(np.maximum(values, 0.0), vectors, along, squares, total)
 
-    def take(self, problems: NDArray[np.bool_]) -> Spectrum:
-        """That of some of the problems."""
-        parts = (self.values, self.vectors, self.right, self.square)
-        return Spectrum(*(part[problems] for part in parts))
+    @classmethod
+    def of_rows(cls, X: Array, y: Array, weight: Array) -> Spectrum:
+        """That of one problem, of centred rows (n, p) and outputs (n, q), to more digits."""
+        root = np.sqrt(weight)[:, None]
+        left, singular, vectors = np.linalg.svd(X * root, full_matrices=False)
+        right = singular[:, None] * (left.T @ (y * root))
+        parts = singular**2, vectors.T, right, weight @ y**2, weight.sum()
+        return cls(*(np.asarray(part)[None] for part in parts))
 
-    def solve(self, penalty: Array) -> tuple[Array, Array, Array]:
-        """Coefficients (m, p) along the eigenvectors, how far (m, p) the rows, not the penalty,
-        determine each, and sums (m,) of squared residuals."""
-        held = self.values + penalty[:, None]
-        coef = self.right / held
-        share = self.values / held
-        squares = self.square - (coef * self.right * (2.0 - share)).sum(axis=1)
-        return coef, share, np.maximum(squares, 0.0)
+    def solve(self, penalties: Array) -> Array:
+        """Coefficients (m, p, q) under a penalty (m,) each."""
+        held = np.maximum(self.values + penalties[:, None], TINY)
+        return self.vectors @ (self.right / held[..., None])
 
+    def penalties(self) -> Array:
+        """The penalties (m,) under which the outputs are most probable."""
+        logs = np.arange(LOWEST * PER_DECADE, HIGHEST * PER_DECADE + 1) * np.log(10) / PER_DECADE
+        unit = np.log(np.maximum(self.values.sum(axis=1) / self.vectors.shape[1], TINY))
+        best = np.argmax([self._log_evidence(unit + log) for log in logs], axis=0)
+        low, high = np.maximum(best - 1, 0), np.minimum(best + 1, len(logs) - 1)
+        return np.exp(top_of(self._slope, unit + logs[low], unit + logs[high]))
 
-def find_penalties(searches: Sequence[Evidence], spectrum: Spectrum, total: Array) -> Array:
-    """Penalties (m,) of problems of weight `total` (m,), each by its own search.
+    @cached_property
+    def _degrees(self) -> Array:
+        """Rows' worth of weight (m,), less the one that goes to the level."""
+        return np.maximum(self.total - 1.0, 0.0)
 
-    They are what scikit-learn's estimator ends with, whose steps these are.
-    """
-    steps = _Steps(searches, total)
-    alpha, prior = steps.begin(spectrum.square)
-    before = np.full(spectrum.right.shape, np.inf)
-    going = np.ones(len(total), dtype=bool)
-    for iteration in range(max((search.max_iter for search in searches), default=0)):
-        part = spectrum.take(going)
-        coef, share, squares = part.solve(prior[going] / alpha[going])
-        alpha[going], prior[going] = steps.next(going, coef, share, squares)
-        rotated = np.einsum("mij,mj->mi", part.vectors, coef)
-        moved = np.abs(rotated - before[going]).sum(axis=1)
-        before[going] = rotated
-        going[going] = (moved >= steps.tol[going]) & (iteration + 1 < steps.max_iter[going])
-        if not going.any():
-            break
-    return prior / alpha
+    @cached_property
+    def _varies(self) -> NDArray[np.bool_]:
+        """Which outputs (m, q) are no constant, and have a say."""
+        return self.squares > TINY
 
+    def _left(self, held: Array) -> Array:
+        """Squared residuals (m, q) and, under the penalty, squared coefficients."""
+        left = self.squares - (self.right**2 / held[..., None]).sum(axis=1)
+        return np.maximum(left, ROUNDING * self.squares + TINY)
 
-class _Steps:
-    """The parameters of many searches side by side."""
+    def _log_evidence(self, log_penalties: Array) -> Array:
+        """The log probability (m,) of the outputs, but for a constant."""
+        held = self.values + np.exp(log_penalties)[:, None]
+        spread = (np.log(held) - log_penalties[:, None]).sum(axis=1)
+        fit = self._degrees * (np.log(self._left(held)) * self._varies).sum(axis=1)
+        return -0.5 * (spread * self._varies.sum(axis=1) + fit)
 
-    def __init__(self, searches: Sequence[Evidence], total: Array) -> None:
-        self.searches, self.total = searches, total
-        self.tol, self.max_iter = self._all("tol"), self._all("max_iter")
-        names = ("alpha_1", "alpha_2", "lambda_1", "lambda_2")
-        self.priors = np.array([self._all(name) for name in names])
-
-    def _all(self, name: str) -> Array:
-        return np.array([getattr(search, name) for search in self.searches], dtype=np.float64)
-
-    def begin(self, square: Array) -> tuple[Array, Array]:
-        """Precisions (m,) of noise and coefficients where the searches begin."""
-        usual = 1.0 / (square / self.total + EPS)
-        noise = np.array([np.nan if s.alpha_init is None else s.alpha_init for s in self.searches])
-        prior = [1.0 if s.lambda_init is None else s.lambda_init for s in self.searches]
-        return np.where(np.isnan(noise), usual, noise), np.array(prior)
-
-    def next(
-        self, going: NDArray[np.bool_], coef: Array, share: Array, squares: Array
-    ) -> tuple[Array, Array]:
-        """The next precisions of those that go on."""
-        alpha_1, alpha_2, lambda_1, lambda_2 = self.priors[:, going]
-        determined = share.sum(axis=1)
-        prior = (determined + 2 * lambda_1) / ((coef**2).sum(axis=1) + 2 * lambda_2)
-        noise = (self.total[going] - determined + 2 * alpha_1) / (squares + 2 * alpha_2)
-        return noise, prior
+    def _slope(self, log_penalties: Array) -> Array:
+        """Twice its slope (m,) along the logarithm of the penalty."""
+        penalty = np.exp(log_penalties)[:, None]
+        held = self.values + penalty
+        determined = (self.values / held).sum(axis=1)
+        coef = ((self.right / held[..., None]) ** 2).sum(axis=1)
+        costs = penalty * coef / self._left(held) * self._varies
+        return determined * self._varies.sum(axis=1) - self._degrees * costs.sum(axis=1)

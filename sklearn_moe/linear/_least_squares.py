@@ -27,8 +27,8 @@ from .._numeric import (
     sums_of_others,
     weighted_grams,
 )
-from ._evidence import Evidence, Spectrum, find_penalties
-from ._evidence import recognise as recognise_evidence
+from ._evidence import Spectrum
+from ._evidence_ridge import EvidenceRidge
 from ._plain import NOTHING, finite_numbers, without_scaler
 
 Rows = NDArray[np.intp]
@@ -43,24 +43,27 @@ SMALLEST_PIVOT = 1e-7
 class LeastSquares:
     """The problem that a plain `Ridge` or `LinearRegression` solves: its penalty `alpha`.
 
-    That of a `BayesianRidge` is found by `search`. If `scaled`, the features are first standardised
-    under the same weights. If it `is_light`, the fitted estimator owes nothing to the table but its
-    coefficients.
+    That of an `EvidenceRidge` is NaN: it is yet to be found. If `scaled`, the features are first
+    standardised under the same weights. If it `is_light`, the fitted estimator owes nothing to the
+    table but its coefficients.
     """
 
     alpha: float
     scaled: bool
     is_light: bool = False
-    search: Evidence | None = None
     is_loose = False
+
+    @property
+    def is_sought(self) -> bool:
+        """Whether the penalty is yet to be found."""
+        return bool(np.isnan(self.alpha))
 
 
 def recognise(estimator: Any) -> LeastSquares | None:
     """The problem that `estimator` solves, or None if it does anything else."""
     estimator, scaled = without_scaler(estimator)
-    search = recognise_evidence(estimator)
-    if search is not None:
-        return LeastSquares(np.nan, scaled, search=search)
+    if type(estimator) is EvidenceRidge:
+        return LeastSquares(np.nan, scaled)
     if not _is_plain(estimator):
         return None
     alpha = float(getattr(estimator, "alpha", 0.0))
@@ -326,25 +329,25 @@ def _penalties(
     variance = np.einsum("...jj->...j", centred)[..., 1 : 1 + n_features] / total
     scaled = np.array([problem.scaled for problem in problems])
     units = np.where(scaled[:, None], variance, 1.0)
-    sought = {k: p.search for k, p in enumerate(problems) if p.search is not None}
-    if sought and centred.shape[-1] == n_features + 2:
-        parts = (part[:, list(sought)] for part in (centred[..., 1:, 1:], total[..., 0], units))
-        alpha[:, list(sought)] = _found(list(sought.values()), *parts)
+    sought = [k for k, problem in enumerate(problems) if problem.is_sought]
+    if sought:
+        parts = (part[:, sought] for part in (centred[..., 1:, 1:], total[..., 0], units))
+        alpha[:, sought] = _found(*parts)
     return alpha[..., None] * units
 
 
-def _found(searches: Sequence[Evidence], centred: Array, total: Array, units: Array) -> Array:
-    """Penalties (F, m) for Gram matrices (F, m, p + 1, p + 1) of features and the only output.
+def _found(centred: Array, total: Array, units: Array) -> Array:
+    """The penalties (F, m) that Gram matrices (F, m, p + q, p + q) of features and outputs ask for.
 
     Features are taken in `units` (F, m, p), squared; a constant one in its own.
     """
-    root = np.sqrt(np.where(units > 0, units, 1.0))
-    system = centred[..., :-1, :-1] / (root[..., :, None] * root[..., None, :])
-    right, found = centred[..., :-1, -1] / root, np.full(total.shape, np.nan)
+    n_features, found = units.shape[-1], np.full(total.shape, np.nan)
     sound = np.isfinite(centred).all(axis=(-2, -1)) & (total > 0)
-    spectrum = Spectrum.of(system[sound], right[sound], centred[sound][:, -1, -1])
-    mine = [searches[int(k)] for k in np.nonzero(sound)[1]]
-    found[sound] = find_penalties(mine, spectrum, total[sound])
+    grams, root = centred[sound], np.sqrt(np.where(units > 0, units, 1.0)[sound])
+    system = grams[:, :n_features, :n_features] / (root[:, :, None] * root[:, None, :])
+    right = grams[:, :n_features, n_features:] / root[..., None]
+    squares = np.maximum(np.einsum("mjj->mj", grams)[:, n_features:], 0.0)
+    found[sound] = Spectrum.of(system, right, squares, total[sound]).penalties()
     return found
 
 

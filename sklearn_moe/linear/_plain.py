@@ -8,16 +8,17 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
-from sklearn.linear_model import BayesianRidge, LinearRegression, Ridge
+from sklearn.linear_model import LinearRegression, Ridge
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
 
 from .._numeric import SMALL, Array
+from ._evidence_ridge import EvidenceRidge
 
 # Columns of a sparse table beyond which scikit-learn's sparse solvers have less to do.
 MOST_COLUMNS = 200
 # Regressors that are predicted by one product for all of them.
-PLAIN = (Ridge, LinearRegression, BayesianRidge)
+PLAIN = (Ridge, LinearRegression, EvidenceRidge)
 # The predictions of a solution that is kept without them.
 NOTHING = np.empty((0, 0, 0))
 

@@ -6,9 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
-from .._numeric import Array
-
+Array = NDArray[np.float64]
 GOLDEN = (np.sqrt(5.0) - 1.0) / 2.0
 N_STEPS = 40
 # The longest search for a zero, in searches by halves.
