@@ -28,7 +28,8 @@ class MixtureOfExpertsRegressor(RegressorMixin, Forecasts):
     experts : estimator or list of (str, estimator), default=None
         One estimator, cloned `n_experts` times, or a list of named ones, which may differ in kind
         (`"drop"` leaves one out). Any scikit-learn regressor will do: pipelines, searches,
-        ensembles, another mixture. None stands for ``Ridge()``.
+        ensembles, another mixture. None stands for ``Ridge()``; ``EvidenceRidge()`` finds its
+        penalty.
     n_experts : int or "auto", default=2
         Number of experts where one estimator is cloned; ignored for a list. 1 is legal: the
         mixture then is the expert alone (see `extrapolation`). `"auto"` splits experts, from two
