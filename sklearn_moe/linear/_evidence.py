@@ -24,8 +24,12 @@ from .._numeric import Array
 
 # Penalties are sought from so many to so many times the mean eigenvalue, first at so many points
 # for each factor of ten.
-LOWEST, HIGHEST, PER_DECADE = -10, 8, 4
+LOWEST, HIGHEST, PER_DECADE = -10, 8, 2
+# Then to so many bisections of what lies between two neighbours, eleven digits.
+N_STEPS = 36
 TINY = float(np.finfo(np.float64).tiny)
+# Features of less variance are none.
+LEAST = 1e-150
 # What rounding leaves of a sum of squares.
 ROUNDING = 1e-14
 
@@ -64,16 +68,16 @@ class Spectrum:
 
     def solve(self, penalties: Array) -> Array:
         """Coefficients (m, p, q) under a penalty (m,) each."""
-        held = np.maximum(self.values + penalties[:, None], TINY)
-        return self.vectors @ (self.right / held[..., None])
+        return self.vectors @ (self.right / (self.values + penalties[:, None])[..., None])
 
     def penalties(self) -> Array:
         """The penalties (m,) under which the outputs are most probable."""
         logs = np.arange(LOWEST * PER_DECADE, HIGHEST * PER_DECADE + 1) * np.log(10) / PER_DECADE
-        unit = np.log(np.maximum(self.values.sum(axis=1) / self.vectors.shape[1], TINY))
-        best = np.argmax([self._log_evidence(unit + log) for log in logs], axis=0)
+        mean = self.values.sum(axis=1) / self.vectors.shape[1]
+        unit = np.log(np.where(mean > LEAST, mean, 1.0))
+        best = self._log_evidence(unit + logs[:, None]).argmax(axis=0)
         low, high = np.maximum(best - 1, 0), np.minimum(best + 1, len(logs) - 1)
-        return np.exp(top_of(self._slope, unit + logs[low], unit + logs[high]))
+        return np.exp(top_of(self._slope, unit + logs[low], unit + logs[high], N_STEPS))
 
     @cached_property
     def _degrees(self) -> Array:
@@ -86,15 +90,15 @@ class Spectrum:
         return self.squares > TINY
 
     def _left(self, held: Array) -> Array:
-        """Squared residuals (m, q) and, under the penalty, squared coefficients."""
-        left = self.squares - (self.right**2 / held[..., None]).sum(axis=1)
-        return np.maximum(left, ROUNDING * self.squares + TINY)
+        """Squared residuals (..., m, q) and, under the penalty, squared coefficients."""
+        explained = np.einsum("mrq,...mr->...mq", self.right**2, 1.0 / held)
+        return np.maximum(self.squares - explained, ROUNDING * self.squares + TINY)
 
     def _log_evidence(self, log_penalties: Array) -> Array:
-        """The log probability (m,) of the outputs, but for a constant."""
-        held = self.values + np.exp(log_penalties)[:, None]
-        spread = (np.log(held) - log_penalties[:, None]).sum(axis=1)
-        fit = self._degrees * (np.log(self._left(held)) * self._varies).sum(axis=1)
+        """The log probability (..., m) of the outputs, but for a constant."""
+        held = self.values + np.exp(log_penalties)[..., None]
+        spread = (np.log(held) - log_penalties[..., None]).sum(axis=-1)
+        fit = self._degrees * (np.log(self._left(held)) * self._varies).sum(axis=-1)
         return -0.5 * (spread * self._varies.sum(axis=1) + fit)
 
     def _slope(self, log_penalties: Array) -> Array:
