@@ -7,10 +7,9 @@ loss within the training part, and the test part is scored once.
 - linear: ridge or logistic regression, 30 penalties.
 - tree: 6 depths, 5 sizes of the smallest leaf. Its leaves count one row more of each class than
   they hold, or a leaf of one class would make the log-loss of any tree absurd.
-- mixture: the linear model's 30, and beside these mixtures of 6 `SHAPES`, in regression of experts
-  that find their own penalties (36 settings in all), in classification of those of the best penalty
-  or one three times as strong (42). The search may say that one expert is enough, and is then
-  exactly the linear model.
+- mixture: the linear model's 30, and beside these mixtures of 6 `SHAPES` whose experts have the
+  best penalty, or one three times as strong: 42 settings in all. The search may say that one expert
+  is enough, and is then exactly the linear model.
 
 Losses are RMSE or log-loss. The splits of a table share rows, so whether the mean of R differences
 is more than luck is judged by the corrected resampled t-test, two-sided: the variance of the mean
@@ -45,13 +44,13 @@ from benchmarks.data import Table, load
 from benchmarks.models import linear as encoded_linear
 from benchmarks.models import mixture as plain_mixture
 from benchmarks.records import Progress, append_row, commit, machine_facts, write_facts
-from sklearn_moe import EvidenceRidge, SoftmaxGate
+from sklearn_moe import SoftmaxGate
 
 TABLES = ["splice", "optdigits", "spambase", "communities_crime", "texture"]
 # From the weakest to the strongest; that of a logistic regression is 1 / C.
 PENALTIES = {"regression": (1e-2, 1e4), "classification": (1e-3, 1e3)}
 N_PENALTIES = 30
-# The penalty of logistic experts, in that of the best linear model: each sees a part of the rows.
+# The experts' penalty, in that of the best linear model: each sees a part of the rows.
 STRONGER = (1.0, 3.0)
 DEPTHS, LEAVES = (2, 4, 6, 9, 13, None), (1, 3, 10, 20, 30)
 # Number of experts, pooling and start: what did well on other tables, in at most a few seconds.
@@ -59,8 +58,7 @@ SHAPES = [
     (2, 0.1, "residual"), (3, 0.1, "kmeans_xy"), (3, 0.1, "tree"), (3, 0.0, "kmeans_xy"),
     (3, 0.0, "residual"), (5, 0.2, "kmeans_xy"),
 ]  # fmt: skip
-# For regression by other splits of communities_crime.
-GATE_ALPHA = {"regression": 100, "classification": 10}
+GATE_ALPHA = 10
 # In sample: the search guards against overfitting, and cross-fitted EM takes many times as long.
 BRIEF = {"cv": None, "n_init": 1, "max_iter": 10}
 CHOSEN = ("n_experts", "pooling", "init", "alpha", "C", "max_depth", "min_samples_leaf")
@@ -104,16 +102,13 @@ def trees(task: str) -> list[Any]:
 
 
 def mixtures(task: str, alone: Any) -> list[Any]:
-    """Mixtures of all shapes; experts find penalties, or have that of `alone` or a stronger one."""
-    experts = [expert(task, times * penalty_of(alone)) for times in STRONGER]
-    if task == "regression":
-        experts = [EvidenceRidge()]
-    gate = SoftmaxGate(alpha=GATE_ALPHA[task])
+    """Mixtures of all shapes, whose experts are penalised as `alone` is, or more strongly."""
+    gate = SoftmaxGate(alpha=GATE_ALPHA)
     return [
-        plain_mixture(task, one, n_experts, seed=0).set_params(
+        plain_mixture(task, expert(task, times * penalty_of(alone)), n_experts, seed=0).set_params(
             gate=gate, pooling=pooling, init=init, **BRIEF
         )
-        for one in experts
+        for times in STRONGER
         for n_experts, pooling, init in SHAPES
     ]
 
