@@ -44,7 +44,7 @@ from benchmarks import floor
 from benchmarks.records import append_row, commit, machine_facts, write_facts
 from benchmarks.rivals import conditional_mixture, in_r, plain_em
 from benchmarks.speed_figure import draw
-from sklearn_moe import MixtureOfExpertsRegressor, _experts, _softmax_bank
+from sklearn_moe import EvidenceRidge, MixtureOfExpertsRegressor, _experts, _softmax_bank
 from sklearn_moe.families import FAMILIES
 from sklearn_moe.predictive import MixtureDistribution
 
@@ -227,12 +227,13 @@ def time_in_experts(fit: Callable, expert: Any) -> tuple[float, float, Any]:
 
 
 def defaults(repeats: int, sizes: list[int]) -> Iterator[Row]:
-    """Whole default fits of four ridge experts, with witnesses and without, and one boosting."""
+    """Whole default fits of four linear experts, with witnesses and without, and one boosting."""
     for n in sizes:
         X, y, _ = simulate(n, 10, 4)
         runs = {
             "default": fitter(X, y, Ridge(), 4),
             "without witnesses": fitter(X, y, Ridge(), 4, verdict=False),
+            "EvidenceRidge": fitter(X, y, EvidenceRidge(), 4),
             "HistGradientBoosting": lambda: HistGradientBoostingRegressor().fit(X, y),  # noqa: B023
         }
         seconds = median_seconds(runs, repeats if n < 10**5 else 1)
