@@ -113,9 +113,8 @@ class EvidenceRidge(RegressorMixin, BaseEstimator):
             Predicted targets.
         """
         check_is_fitted(self)
-        return (
-            validate_data(self, X, dtype=np.float64, reset=False) @ self.coef_.T + self.intercept_
-        )
+        X = validate_data(self, X, dtype=np.float64, reset=False)
+        return X @ self.coef_.T + self.intercept_
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
