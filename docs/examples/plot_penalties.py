@@ -2,7 +2,7 @@
 A penalty for each region
 =========================
 
-A press is watched by thirty sensors. Under load its force follows from them almost exactly; idle,
+A press is watched by twenty sensors. Under load its force follows from them almost exactly; idle,
 hardly at all. One penalty cannot suit both: what holds the expert of the idle rows back blurs that
 of the others. `EvidenceRidge` experts find a penalty each, from their own rows.
 
@@ -24,16 +24,16 @@ from sklearn_moe import EvidenceRidge, MixtureOfExpertsRegressor
 # The first sensor shows whether there is a load.
 def press(n_rows, seed):
     rng = np.random.default_rng(seed)
-    sensors = rng.normal(size=(n_rows, 30))
+    sensors = rng.normal(size=(n_rows, 20))
     loaded = sensors[:, 0] > 0
     sensors[:, 0] += np.where(loaded, 1.0, -1.0)
-    exact = sensors @ np.random.default_rng(1).normal(size=30)
+    exact = sensors @ np.random.default_rng(1).normal(size=20)
     vague = 0.2 * sensors[:, 1]
     noise = np.where(loaded, 0.05, 2.0) * rng.normal(size=n_rows)
     return sensors, np.where(loaded, exact, vague) + noise, loaded
 
 
-X, y, _ = press(300, seed=0)
+X, y, _ = press(200, seed=0)
 X_new, y_new, loaded = press(5000, seed=2)
 
 
@@ -42,12 +42,12 @@ X_new, y_new, loaded = press(5000, seed=2)
 # --------------------------------
 # Errors are told apart by the state of the press.
 def errors(expert):
-    mixture = MixtureOfExpertsRegressor(expert, n_experts=2, random_state=0).fit(X, y)
+    mixture = MixtureOfExpertsRegressor(expert, n_experts=2, n_init=1, random_state=0).fit(X, y)
     squares = (mixture.predict(X_new) - y_new) ** 2
     return mixture, [float(np.sqrt(squares[part].mean())) for part in (loaded, ~loaded)]
 
 
-penalties = np.logspace(-2, 3, 6)
+penalties = np.logspace(-1, 3, 5)
 common = np.array([errors(Ridge(penalty))[1] for penalty in penalties])
 mixture, found = errors(EvidenceRidge())
 for deviation, expert in zip(mixture.dispersions_**0.5, mixture.experts_, strict=True):
