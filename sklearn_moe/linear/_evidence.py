@@ -60,9 +60,11 @@ class Spectrum:
     @classmethod
     def of_rows(cls, X: Array, y: Array, weight: Array) -> Spectrum:
         """That of one problem, of centred rows (n, p) and outputs (n, q), to more digits."""
-        root = np.sqrt(weight)[:, None]
-        left, singular, vectors = np.linalg.svd(X * root, full_matrices=False)
-        right = singular[:, None] * (left.T @ (y * root))
+        # The triangle has the singular values of the rows, and is small.
+        triangle = np.linalg.qr(np.column_stack([X, y]) * np.sqrt(weight)[:, None], mode="r")
+        features, outputs = np.split(triangle, [X.shape[1]], axis=1)
+        left, singular, vectors = np.linalg.svd(features, full_matrices=False)
+        right = singular[:, None] * (left.T @ outputs)
         parts = singular**2, vectors.T, right, weight @ y**2, weight.sum()
         return cls(*(np.asarray(part)[None] for part in parts))
 
