@@ -1,6 +1,9 @@
 """Ridge regression that finds its own penalty, alone and for all experts and folds at once."""
 
+import pickle
+
 import numpy as np
+import pandas as pd
 import pytest
 from sklearn.base import clone
 from sklearn.linear_model import BayesianRidge, LinearRegression, Ridge
@@ -59,6 +62,20 @@ def test_no_other_penalty_makes_the_targets_more_probable(shape, noise):
     if best < 1e3:  # beyond, next to nothing changes any more
         for factor in (0.1, 10.0):
             assert restricted_likelihood(X, y, best * factor) < reached - 0.01
+
+
+@pytest.mark.parametrize("noise", [0.3, 3.0, 30.0])
+def test_outputs_share_the_penalty_that_suits_them_together(noise):
+    rng = np.random.default_rng(4)
+    X = rng.normal(size=(40, 12))
+    y = X @ rng.normal(size=(12, 3)) * [1.0, 0.1, 0.0] + noise * rng.normal(size=(40, 3))
+
+    def together(penalty):
+        return sum(restricted_likelihood(X, output, penalty) for output in y.T)
+
+    best = EvidenceRidge().fit(X, y).penalty_
+    for factor in (0.01, 0.5, 0.99, 1.01, 2.0, 100.0):
+        assert together(best * factor) < together(best) + 1e-7
 
 
 def test_coefficients_are_those_of_a_ridge_with_the_penalty():
@@ -200,6 +217,22 @@ def test_weights_are_repeats(n_outputs):
     weighted.fit(X, y, sample_weight=weight)
     repeated = clone(weighted).fit(np.repeat(X, weight, axis=0), np.repeat(y, weight, axis=0))
     np.testing.assert_allclose(weighted.predict(X), repeated.predict(X), rtol=1e-7, atol=1e-7)
+
+
+def test_frames_outputs_weights_workers_and_storage():
+    X, y, weight = two_lines()
+    X, y = pd.DataFrame(X, columns=list("abc")), np.column_stack([y, X[:, 2] - y])
+    params = {"n_init": 1, "random_state": 0, "max_iter": 10}
+    fits = [
+        MixtureOfExpertsRegressor(EvidenceRidge(), 2, n_jobs=n_jobs, **params)
+        for n_jobs in (None, 2)
+    ]
+    one, two = (mixture.fit(X, y, sample_weight=weight) for mixture in fits)
+    assert one.experts_[0].feature_names_in_.tolist() == list("abc")
+    assert one.experts_[0].coef_.shape == (2, 3)
+    np.testing.assert_allclose(one.predict(X), two.predict(X), rtol=1e-9)
+    stored = pickle.loads(pickle.dumps(one))
+    np.testing.assert_array_equal(stored.predict(X), one.predict(X))
 
 
 def test_one_expert_is_the_estimator():

@@ -84,7 +84,7 @@ class EvidenceRidge(RegressorMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            If the input is not a table of finite numbers, or a weight is negative.
+            If the input is not a table of finite numbers, or a weight is negative, or all are zero.
         """
         X, y = validate_data(self, X, y, dtype=np.float64, multi_output=True, y_numeric=True)
         weight, target = check_weight(sample_weight, X), np.asarray(y, dtype=np.float64)
