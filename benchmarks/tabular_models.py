@@ -183,6 +183,7 @@ def fast_boosting(task: str, seed: int) -> Any:
 
 MODELS: dict[str, Model] = {
     "moe linear": Model(linear_moe),
+    "moe linear eight": Model(lambda task, seed: linear_moe(task, seed, 8)),
     "moe linear tuned": Model(tuned(evidence_moe, mixtures)),
     "moe evidence": Model(evidence_moe, ("regression",)),
     "moe evidence gate": Model(

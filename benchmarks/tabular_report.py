@@ -36,8 +36,9 @@ COMPARED_TO = {
     "moe linear auto": ("linear", "moe linear"),
     "moe linear net": ("linear",),
     "moe boosting net": ("boosting", "2 boostings"),
+    "moe linear eight": ("linear", "moe linear", "cubist"),
     "moe linear tuned": ("linear tuned", "cubist tuned"),
-    "moe evidence": ("linear", "moe linear", "cubist"),
+    "moe evidence": ("linear", "moe linear", "moe linear eight", "cubist"),
     "moe evidence gate": ("linear", "moe linear gate", "cubist"),
     "moe tree ensemble": ("tree", "4 trees", "forest", "moe tree"),
     "moe tree gate ensemble": ("tree", "4 trees", "forest", "moe tree gate"),
@@ -46,7 +47,7 @@ COMPARED_TO = {
 }
 INTERPRETABLE = (
     *("moe linear", "moe linear gate", "moe linear auto", "moe linear tuned"),
-    *("moe evidence", "moe evidence gate"),
+    *("moe linear eight", "moe evidence", "moe evidence gate"),
     *("linear tree", "cubist", "cubist tuned", "smt", "cgmm", "flexmix", "gmr"),
 )
 # A signed rank test of fewer tables cannot come out significant.
