@@ -332,7 +332,7 @@ class MixtureOfExpertsClassifier(ClassifierMixin, BaseMixtureOfExperts):
             said = np.eye(len(self.classes_))[said.argmax(axis=2)]
         elif self.n_experts_ > 1 or self.temperatures_ is not None:
             said = self._family.adjust(said, law)
-        return np.einsum("nk,nkc->nc", np.exp(routing.log_gate), said)
+        return np.einsum("nk,nkc->nc", routing.proba, said)
 
     def predict_experts(self, X: Any) -> Array:
         """Class probabilities of each expert, drawn toward a shared one, before smoothing.

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from ._information import InformationCriteria, count_estimator, criteria_of, uncountable
 from ._numeric import Array, log_normalize, normalize, row_max, weighted_mean
 from ._predictions import predict_acting
-from ._routing import Routing, log_gate_of, route, route_blocks
+from ._routing import Routing, WholeGate, log_gate_of, route, route_blocks
 from ._shrinkage import shrunk
 from ._usage import usage_of
 from ._validation import check_consistent_length, check_is_fitted, check_table, check_weight
@@ -55,8 +55,10 @@ class Queries(ABC):
 
     def _routing_at(self, X: Any) -> Routing:
         """The experts that act on each row of the checked table `X`."""
+        if self.top_k_ is None:
+            return WholeGate(self.gate_, X)
         shared = self.shrinkage_ is not None
-        if self.top_k_ is not None and type(self.gate_) is SoftmaxGate:
+        if type(self.gate_) is SoftmaxGate:
             return route_blocks(self.gate_.score_blocks(X), self.top_k_, shared)
         return route(log_gate_of(self.gate_, X), self.top_k_, shared)
 
@@ -110,7 +112,7 @@ class Queries(ABC):
         """
         check_is_fitted(self)
         routing = self._routing_at(check_table(self, X, reset=False))
-        return routing.whole(np.exp(routing.log_gate), len(self.experts_))
+        return routing.whole(routing.proba, len(self.experts_))
 
     def apply(self, X: Any) -> NDArray[np.intp]:
         """Index of the leading expert of each row.
@@ -360,7 +362,7 @@ class Queries(ABC):
         """
         check_is_fitted(self)
         X = check_table(self, X, reset=False)
-        proba, routing = np.exp(log_gate_of(self.gate_, X)), self._routing_at(X)
+        proba, routing = self.gate_.predict_proba(X), self._routing_at(X)
         if routing.index is None:
             return np.zeros(len(proba))
         np.put_along_axis(proba, routing.index, 0.0, axis=1)

@@ -10,7 +10,7 @@ from sklearn.base import RegressorMixin
 from sklearn.linear_model import Ridge
 
 from ._forecast import Forecasts, distribution_of
-from ._numeric import Array
+from ._numeric import Array, safe_log
 from ._validation import check_real_target, fit_context
 
 
@@ -368,11 +368,11 @@ class MixtureOfExpertsRegressor(RegressorMixin, Forecasts):
         routing, mean, law = self._laws_at(X)
         alone = self.n_experts_ == 1 and self.family_.says_means
         said = mean if alone else self.family_.adjust(mean, law)
-        predicted = np.einsum("nk,nkq->nq", np.exp(routing.log_gate), said)
+        predicted = np.einsum("nk,nkq->nq", routing.proba, said)
         predicted = predicted.reshape(-1, *self.target_shape_)
         if not return_std:
             return predicted
-        parts = routing.log_gate, mean, law, self.target_shape_
+        parts = safe_log(routing.proba), mean, law, self.target_shape_
         return predicted, distribution_of(self.family_, *parts).std()
 
     def _default_expert(self) -> Any:

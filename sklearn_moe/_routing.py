@@ -31,6 +31,11 @@ class Routing:
     log_gate: Array
     index: NDArray[np.intp] | None = None
 
+    @cached_property
+    def proba(self) -> Array:
+        """Gate probabilities (n, S) of the experts that act."""
+        return np.exp(self.log_gate)
+
     def at(self, values: Array, by_row: bool = False) -> Array:
         """What belongs to the experts, (K, ...) or `by_row` (n, K, ...), for slots (n, S, ...).
 
@@ -77,6 +82,26 @@ class Routing:
         experts = self.index.ravel().astype(np.uint16)  # short numbers are sorted by radix
         rows, slots = np.divmod(np.argsort(experts, kind="stable"), self.index.shape[1])
         return rows, slots, np.append(0, np.cumsum(np.bincount(experts)))
+
+
+class WholeGate(Routing):
+    """All experts act. The gate is asked when it is known how: for logarithms it does more."""
+
+    gate: Any
+    X: Any
+
+    def __init__(self, gate: Any, X: Any) -> None:
+        vars(self).update(gate=gate, X=X, index=None)
+
+    @cached_property
+    def log_gate(self) -> Array:
+        """Log gate probabilities (n, K)."""
+        return log_gate_of(self.gate, self.X)
+
+    @cached_property
+    def proba(self) -> Array:
+        """Gate probabilities (n, K)."""
+        return self.gate.predict_proba(self.X)
 
 
 def log_gate_of(gate: Any, X: Any) -> Array:

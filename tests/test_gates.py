@@ -77,6 +77,13 @@ def assert_probabilities(log_proba, shape):
     np.testing.assert_allclose(np.exp(log_proba).sum(axis=1), 1.0, rtol=1e-9)
 
 
+def assert_probabilities_of(gate, table, n_experts):
+    """Those of the gate, asked for their logarithms and for themselves."""
+    log_proba = gate.predict_log_proba(table)
+    assert_probabilities(log_proba, (240, n_experts))
+    np.testing.assert_allclose(gate.predict_proba(table), np.exp(log_proba), atol=1e-12)
+
+
 # All gates.
 
 
@@ -85,7 +92,16 @@ def assert_probabilities(log_proba, shape):
 def test_probabilities(name, n_experts):
     gate = fitted(name, X, targets(n_experts))
     for table in (X, 1e6 * X, 1e30 * X):
-        assert_probabilities(gate.predict_log_proba(table), (240, n_experts))
+        assert_probabilities_of(gate, table, n_experts)
+
+
+@pytest.mark.parametrize("method", ["predict_log_proba", "log_proba_encoded"])
+def test_gate_that_answers_otherwise_is_asked(method):
+    def halves(self, X):
+        return np.full((X.shape[0], 2), np.log(0.5))
+
+    gate = type("Undecided", (Softmax,), {method: halves})().fit(X, targets(2))
+    assert (gate.predict_proba(X) == 0.5).all()
 
 
 @pytest.mark.parametrize("name", [name for name in GATES if name != "constant"])
@@ -126,8 +142,7 @@ def test_encoded_gates_take_all_kinds_of_tables():
 @pytest.mark.parametrize(("name", "tag"), TAGGED)
 def test_tables_that_the_tags_allow(name, tag):
     table = variants()[tag]
-    gate = fitted(name, table, targets(3))
-    assert_probabilities(gate.predict_log_proba(table), (240, 3))
+    assert_probabilities_of(fitted(name, table, targets(3)), table, 3)
 
 
 @pytest.mark.parametrize("name", [name for name in GATES if name not in SAMPLED])

@@ -9,12 +9,13 @@ from typing import Any
 import numpy as np
 
 from .._design import TabularEncoder
-from .._numeric import Array, log_normalize
+from .._numeric import Array, log_normalize, row_blocks
 from .._validation import Interval, check_is_fitted
 from ..logit import (
     SoftLogit,
     StandardisedRows,
     blocks_of,
+    proba_columns,
     row_scores,
     scores_of,
     solve,
@@ -197,10 +198,35 @@ class SoftmaxGate(SearchingGate):
         for rows in blocks_of(Z, len(weights), fewest=SCORED_AT_ONCE):
             yield row_scores(Z[rows], weights)
 
+    def predict_proba(self, X: Any) -> Array:
+        """Probabilities of the experts, without a detour over their logarithms.
+
+        Parameters
+        ----------
+        X : array-like, sparse matrix or frame of shape (n_samples, n_features)
+            Rows to divide among the experts.
+
+        Returns
+        -------
+        proba : ndarray of shape (n_samples, n_experts)
+            Probabilities; each row sums to one.
+        """
+        check_is_fitted(self, "coef_")
+        if self._is_another("predict_log_proba", "log_proba_encoded"):
+            return super().predict_proba(X)
+        scores = self._scores(self._encode(X))
+        for rows in row_blocks(*scores.shape):
+            proba_columns(scores[rows].T)
+        return scores
+
+    def _is_another(self, *names: str) -> bool:
+        """Whether a subclass has methods of its own, which are to be asked."""
+        return any(getattr(type(self), name) is not getattr(SoftmaxGate, name) for name in names)
+
     def _encode(self, X: Any) -> Any:
         # A subclass that answers for encoded rows is to get them.
-        answers = type(self).log_proba_encoded is not SoftmaxGate.log_proba_encoded
-        return super()._encode(X) if answers else self.encoder_.by_block(X)
+        is_another = self._is_another("log_proba_encoded")
+        return super()._encode(X) if is_another else self.encoder_.by_block(X)
 
     def _scores(self, Z: Any) -> Array:
         weights = np.column_stack([self.coef_, self.intercept_])

@@ -22,8 +22,8 @@ from ..logit import (
     SETTLED,
     StandardisedRows,
     folded_logits,
+    proba_columns,
     scores_of,
-    softmax_columns,
     sum_zero_basis,
 )
 from ._plain import NOTHING, finite_numbers, without_scaler
@@ -135,7 +135,7 @@ class LogisticSolution:
     def predict_new(self, X: NDArray) -> Array:
         """Class probabilities (m, K, C) of new rows under the coefficients of the first fold."""
         weights = sum_zero_basis(self.table.n_classes) @ self.theta[0]
-        proba = softmax_columns(scores_of(self.table.standardised(X), weights))[1]
+        proba = proba_columns(scores_of(self.table.standardised(X), weights))
         return proba.transpose(2, 0, 1)
 
     def polish(self, estimator: Any, problem: int) -> None:

@@ -18,7 +18,7 @@ import scipy.sparse as sp
 from .._numeric import Array, column_pairs, products_of_pairs
 from ._curvature import GramCurvature, is_sharp
 from ._folds import FoldedLogits, Targets
-from ._problem import expert_pairs, softmax_columns, sum_zero_basis
+from ._problem import expert_pairs, proba_columns, softmax_columns, sum_zero_basis
 from ._standardised import StandardisedRows
 
 # Elements of what a step holds at once, about: 4 MB.
@@ -104,7 +104,7 @@ class FewRows(FoldedLogits):
         n_folds, n_classes = len(theta), theta.shape[2] + 1
         others = self.others[:, None, None]
         target, total = targets(slice(None))
-        proba = softmax_columns(self._scores(theta))[1]
+        proba = proba_columns(self._scores(theta))
         proba *= others
         curvature = GramCurvature((*theta.shape[:2], n_classes, theta.shape[3]), left_out=True)
         curvature.grams = self._own_grams(proba.sum(axis=0) / (n_folds - 1), total)

@@ -136,12 +136,32 @@ def softmax_columns(scores: Array) -> tuple[Array, Array, Array]:
     Returns the scores, less their maximum where they are large, the probabilities, and the log of
     the normaliser.
     """
+    scores = _safe(scores)
+    proba = np.exp(scores)
+    normaliser = _share_out(proba)
+    return scores, proba, np.log(normaliser[..., 0, :])
+
+
+def proba_columns(scores: Array) -> Array:
+    """The same without logarithms: the probabilities, in the memory of the scores."""
+    proba = _safe(scores)
+    np.exp(proba, out=proba)
+    _share_out(proba)
+    return proba
+
+
+def _safe(scores: Array) -> Array:
+    """The scores, less their maximum where they are large, in their own memory."""
     if not max(scores.max(initial=0.0), -scores.min(initial=0.0)) <= SAFE:
         scores -= scores.max(axis=-2, keepdims=True)
-    proba = np.exp(scores)
-    normaliser = proba.sum(axis=-2, keepdims=True)
-    proba *= 1.0 / normaliser
-    return scores, proba, np.log(normaliser[..., 0, :])
+    return scores
+
+
+def _share_out(proba: Array) -> Array:
+    """Divide columns of numbers by their sums, which are returned."""
+    total = proba.sum(axis=-2, keepdims=True)
+    proba *= 1.0 / total
+    return total
 
 
 def design_sums(Z: Any, values: Array) -> Array:
