@@ -11,13 +11,14 @@ from sklearn.linear_model import LogisticRegression
 
 from ._base import BaseMixtureOfExperts
 from ._fitting import Fit
+from ._labels import Labels
 from ._numeric import Array
 from ._training import Training
-from ._validation import StrOptions, check_is_fitted, check_label_target, fit_context
+from ._validation import StrOptions, check_label_target, fit_context
 from .families import Categorical, Family
 
 
-class MixtureOfExpertsClassifier(ClassifierMixin, BaseMixtureOfExperts):
+class MixtureOfExpertsClassifier(ClassifierMixin, Labels):
     """Mixture of experts for class labels, fitted by cross-fitted EM.
 
     A gate divides the input space softly among experts, each of which learns its region. The model
@@ -190,8 +191,8 @@ class MixtureOfExpertsClassifier(ClassifierMixin, BaseMixtureOfExperts):
     Notes
     -----
     An expert without `predict_proba` gives its label probability one before smoothing. An expert
-    whose rows hold one class becomes a constant. With one expert, `predict_proba` is that of the
-    expert alone, unsmoothed.
+    whose rows hold one class becomes a constant. Where one expert was asked for, `predict_proba` is
+    that of the expert alone, unsmoothed; `log_prob` is smoothed.
 
     References
     ----------
@@ -297,58 +298,6 @@ class MixtureOfExpertsClassifier(ClassifierMixin, BaseMixtureOfExperts):
         """
         return self._fit(X, y, sample_weight, fit_params)
 
-    def predict(self, X: Any) -> NDArray:
-        """Most probable class; with hard voting, the class of most gate-weighted votes.
-
-        Parameters
-        ----------
-        X : {array-like, sparse matrix, frame} of shape (n_samples, n_features)
-            Rows to predict.
-
-        Returns
-        -------
-        y : ndarray of shape (n_samples,)
-            Predicted labels.
-        """
-        check_is_fitted(self)
-        return self.classes_[self.predict_proba(X).argmax(axis=1)]
-
-    def predict_proba(self, X: Any) -> Array:
-        """Class probabilities of the mixture; with hard voting, shares of the vote.
-
-        Parameters
-        ----------
-        X : {array-like, sparse matrix, frame} of shape (n_samples, n_features)
-            Rows to predict.
-
-        Returns
-        -------
-        proba : ndarray of shape (n_samples, n_classes)
-            Probabilities in the order of `classes_`; each row sums to one.
-        """
-        check_is_fitted(self)
-        routing, said, law = self._laws_at(X)
-        if self.voting == "hard":
-            said = np.eye(len(self.classes_))[said.argmax(axis=2)]
-        elif self.n_experts_ > 1 or self.temperatures_ is not None:
-            said = self._family.adjust(said, law)
-        return np.einsum("nk,nkc->nc", routing.proba, said)
-
-    def predict_experts(self, X: Any) -> Array:
-        """Class probabilities of each expert, drawn toward a shared one, before smoothing.
-
-        Parameters
-        ----------
-        X : {array-like, sparse matrix, frame} of shape (n_samples, n_features)
-            Rows to predict.
-
-        Returns
-        -------
-        proba : ndarray of shape (n_samples, n_experts_, n_classes)
-            Probabilities, zero for classes that an expert has not seen.
-        """
-        return self._experts_at(X)
-
     def _default_expert(self) -> Any:
         return LogisticRegression(solver="newton-cg")
 
@@ -378,21 +327,3 @@ class MixtureOfExpertsClassifier(ClassifierMixin, BaseMixtureOfExperts):
     def _target_attributes(self, fit: Fit) -> dict[str, Any]:
         training = fit.training
         return {"classes_": training.data.classes, "class_prior_": self._class_prior(training)}
-
-    def _encode_target(self, y: Any) -> NDArray:
-        y = np.asarray(y)
-        codes = np.minimum(np.searchsorted(self.classes_, y), len(self.classes_) - 1)
-        if (self.classes_[codes] != y).any():
-            unknown = np.setdiff1d(y, self.classes_)
-            raise ValueError(f"y holds labels {unknown[:5].tolist()} that were not seen in fit.")
-        return codes
-
-    @property
-    def _family(self) -> Family:
-        return Categorical(self.class_prior_, tempered=self.temperatures_ is not None)
-
-    @property
-    def _dispersion(self) -> Array:
-        if self.temperatures_ is None:
-            return self.dispersions_
-        return np.column_stack([self.dispersions_, self.temperatures_])

@@ -23,12 +23,12 @@ from ._experts import Data, ExpertError
 from ._folds import Rows
 from ._initialization import RACE_LENGTH, Start
 from ._mixture import MixtureExpectation
-from ._nesting import is_mixture
 from ._numeric import Array, clustered_stderr
 from ._plans import Plan, attempt, do, together
 from ._progress import Reporter
 from ._recipe import Recipe
 from ._verdict import Move, Stage, call_heirs, run_witnessed
+from ._weighting import is_mixture
 from .gates import HierarchicalGate, last_step
 from .starts import STARTS, StartContext, numeric_features, numeric_target
 

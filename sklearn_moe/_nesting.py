@@ -11,10 +11,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from sklearn.base import BaseEstimator
 from sklearn.utils.metadata_routing import process_routing
 
 from ._validation import check_experts, routed_params
+from ._weighting import is_mixture
 from .gates import HierarchicalGate, gates_to_try
 
 # Parameters of the model, not of a branch: a branch may repeat them but not differ.
@@ -66,11 +66,6 @@ def unfold(mixture: Any, params: dict[str, dict], n_experts: int | None = None) 
         return Unfolded(leaves, gates, known)
     _refuse_gate_metadata("the mixture", params)
     return Unfolded(leaves, [HierarchicalGate(sizes, gate, within) for gate in gates], known)
-
-
-def is_mixture(expert: Any) -> bool:
-    """Whether `expert` is a mixture; one at the end of a pipeline is an expert like any other."""
-    return isinstance(expert, BaseEstimator) and getattr(expert, "_weighs_its_experts", False)
 
 
 def _check_branch(mixture: Any, name: str, branch: Any) -> None:

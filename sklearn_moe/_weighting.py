@@ -59,7 +59,7 @@ def plan_weights(estimator: Any) -> WeightPlan:
     """The plan for `estimator`, a clone of our own, in which requests are set if it needs them."""
     if weight_mode(estimator) == RESAMPLED:
         return WeightPlan(RESAMPLED)
-    if _is_mixture(estimator):
+    if is_mixture(estimator):
         return WeightPlan(WEIGHTED, ("sample_weight",))
     if isinstance(estimator, Pipeline) and _is_plain(estimator):
         steps = [(name, step) for name, step in estimator.steps if hasattr(step, "fit")]
@@ -151,7 +151,7 @@ def systematic_sample(weight: Array, rank: NDArray[np.intp]) -> NDArray[np.intp]
 
 
 def _takes_weights(estimator: Any) -> bool:
-    if _is_mixture(estimator):
+    if is_mixture(estimator):
         return True
     if isinstance(estimator, Pipeline):
         return _takes_weights(estimator.steps[-1][1])
@@ -163,9 +163,12 @@ def _takes_weights(estimator: Any) -> bool:
     return bool(predictors) and _routes(estimator) and all(map(_takes_weights, predictors))
 
 
-def _is_mixture(estimator: Any) -> bool:
-    """Whether `estimator` is a mixture, which sees to the weights of its experts by itself."""
-    return getattr(estimator, "_weighs_its_experts", False)
+def is_mixture(estimator: Any) -> bool:
+    """Whether `estimator` is a mixture, which sees to the weights of its experts by itself.
+
+    One that is frozen, or at the end of a pipeline, is an estimator like any other.
+    """
+    return getattr(type(estimator), "_weighs_its_experts", False)
 
 
 def _own_request(estimator: Any) -> Any:

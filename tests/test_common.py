@@ -9,23 +9,24 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 from sklearn_moe import MixtureOfExpertsClassifier, MixtureOfExpertsRegressor
 
 # One instance of each estimator has all defaults; the others do without the verdict, which takes
-# no part in prediction, and without the race.
+# no part in prediction, and without the race. Experts that are fitted one by one have fewer folds.
 QUICK = {"verdict": False, "init": "principal", "n_init": 1}
+ONE_BY_ONE = {"cv": 3, "max_iter": 10, **QUICK}
 NEWTON = LogisticRegression(solver="newton-cholesky")
 INSTANCES = [
     MixtureOfExpertsRegressor(),
     MixtureOfExpertsRegressor(cv=None, **QUICK),
     MixtureOfExpertsRegressor(n_experts=1, **QUICK),
     MixtureOfExpertsRegressor([("ridge", Ridge()), ("bayes", BayesianRidge())], **QUICK),
-    MixtureOfExpertsRegressor(DecisionTreeRegressor(max_depth=3), **QUICK),
-    MixtureOfExpertsRegressor(DecisionTreeRegressor(max_depth=3), ensemble=True, **QUICK),
+    MixtureOfExpertsRegressor(DecisionTreeRegressor(max_depth=3), **ONE_BY_ONE),
+    MixtureOfExpertsRegressor(DecisionTreeRegressor(max_depth=3), ensemble=True, **ONE_BY_ONE),
     MixtureOfExpertsClassifier(),
     MixtureOfExpertsClassifier(cv=None, **QUICK),
     MixtureOfExpertsClassifier(n_experts=1, **QUICK),
-    MixtureOfExpertsClassifier([("logit", NEWTON), ("bayes", GaussianNB())], **QUICK),
-    MixtureOfExpertsClassifier(DecisionTreeClassifier(max_depth=3), **QUICK),
-    MixtureOfExpertsClassifier(DecisionTreeClassifier(max_depth=3), ensemble=True, **QUICK),
-    MixtureOfExpertsClassifier(gate=NEWTON, **QUICK),
+    MixtureOfExpertsClassifier([("logit", NEWTON), ("bayes", GaussianNB())], **ONE_BY_ONE),
+    MixtureOfExpertsClassifier(DecisionTreeClassifier(max_depth=3), **ONE_BY_ONE),
+    MixtureOfExpertsClassifier(DecisionTreeClassifier(max_depth=3), ensemble=True, **ONE_BY_ONE),
+    MixtureOfExpertsClassifier(gate=NEWTON, **ONE_BY_ONE),
     MixtureOfExpertsClassifier(voting="hard", **QUICK),
 ]
 

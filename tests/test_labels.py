@@ -122,3 +122,31 @@ def test_one_expert_alone_is_fitted_only_if_it_is_asked(monkeypatch):
     moe.set_params(init="residual").fit(X, y)
     moe.set_params(init="kmeans_x", verdict=True).fit(X, y)
     assert len(asked) == 2
+
+
+def fallen_back():
+    """A mixture of too many trees on one rule, of which the verdict keeps one, and more rows."""
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(1300, 3))
+    y = (X[:, 1] + 0.7 * rng.normal(size=1300) > 0).astype(int)
+    trees = DecisionTreeClassifier(max_depth=4)
+    few = {"top_k": 1, "n_init": 2, "max_iter": 10}
+    mixture = MixtureOfExpertsClassifier(trees, 6, random_state=0, **few)
+    return mixture.fit(X[:300], y[:300]), X[300:], y[300:]
+
+
+def test_expert_that_the_verdict_keeps_is_smoothed_as_the_verdict_has_it():
+    mixture, X, y = fallen_back()
+    assert mixture.n_experts_ == 1
+    said = mixture.predict_log_proba(X)[np.arange(len(y)), y]
+    np.testing.assert_allclose(said, mixture.log_prob(X, y))
+    assert said.mean() > mixture.heldout_log_prob_ - 0.2
+
+
+def test_one_expert_that_was_asked_for_answers_as_by_itself():
+    y, tree = Y > 0, DecisionTreeClassifier(max_depth=4, random_state=0)
+    alone = clone(tree).fit(X, y)
+    for experts in (tree, [("tree", tree)]):
+        mixture = classifier(experts, n_experts=1).fit(X, y)
+        np.testing.assert_array_equal(mixture.predict_proba(X), alone.predict_proba(X))
+        np.testing.assert_array_equal(np.exp(mixture.predict_log_proba(X)), alone.predict_proba(X))

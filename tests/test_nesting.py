@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from sklearn import config_context
 from sklearn.base import clone
+from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LinearRegression, LogisticRegression, Ridge
 from sklearn.neighbors import KNeighborsRegressor
 from sklearn.pipeline import make_pipeline
@@ -257,3 +258,14 @@ def test_use_is_told_of_the_new_rows():
     new = shifted(0.5, seed=1)
     moe.update_gate(*new)
     np.testing.assert_allclose(moe.importance_, moe.gate_proba(new[0]).mean(axis=0))
+
+
+@pytest.mark.parametrize("build", [regressor, classifier])
+def test_frozen_mixture_is_an_expert_like_any_other(build):
+    y = Y if build is regressor else LABELS
+    old = build().fit(X[:250], y[:250])
+    new = Ridge() if build is regressor else LogisticRegression()
+    mixture = build([("old", FrozenEstimator(old)), ("new", new)]).fit(X[250:], y[250:])
+    said = mixture.predict_experts(X)[:, 0]
+    expected = old.predict(X) if build is regressor else old.predict_proba(X)
+    np.testing.assert_allclose(said, expected, rtol=1e-12)

@@ -1,0 +1,117 @@
+"""What a fitted classifier says: labels, probabilities of the classes, and the law of a label."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ._base import BaseMixtureOfExperts
+from ._numeric import Array
+from ._validation import check_is_fitted
+from .families import Categorical, Family
+
+
+class Labels(BaseMixtureOfExperts):
+    """The law of a label, and queries about it; not for use."""
+
+    classes_: NDArray
+    class_prior_: Array
+    temperatures_: Array | None
+    voting: str
+
+    def predict(self, X: Any) -> NDArray:
+        """Most probable class; with hard voting, the class of most gate-weighted votes.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix, frame} of shape (n_samples, n_features)
+            Rows to predict.
+
+        Returns
+        -------
+        y : ndarray of shape (n_samples,)
+            Predicted labels.
+        """
+        check_is_fitted(self)
+        return self.classes_[self.predict_proba(X).argmax(axis=1)]
+
+    def predict_proba(self, X: Any) -> Array:
+        """Class probabilities of the mixture; with hard voting, shares of the vote.
+
+        Those of the law that `log_prob` is about, unless one expert was asked for, who then answers
+        as by himself.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix, frame} of shape (n_samples, n_features)
+            Rows to predict.
+
+        Returns
+        -------
+        proba : ndarray of shape (n_samples, n_classes)
+            Probabilities in the order of `classes_`; each row sums to one.
+        """
+        check_is_fitted(self)
+        routing, said, law = self._laws_at(X)
+        if self.voting == "hard":
+            said = np.eye(len(self.classes_))[said.argmax(axis=2)]
+        elif not self._is_expert_alone or self.temperatures_ is not None:
+            said = self._family.adjust(said, law)
+        return np.einsum("nk,nkc->nc", routing.proba, said)
+
+    def predict_log_proba(self, X: Any) -> Array:
+        """Logarithms of `predict_proba`.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix, frame} of shape (n_samples, n_features)
+            Rows to predict.
+
+        Returns
+        -------
+        log_proba : ndarray of shape (n_samples, n_classes)
+            Natural logarithms; minus infinity for a class that is impossible, as it can be with
+            hard voting or one expert.
+        """
+        with np.errstate(divide="ignore"):
+            return np.log(self.predict_proba(X))
+
+    def predict_experts(self, X: Any) -> Array:
+        """Class probabilities of each expert, drawn toward a shared one, before smoothing.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix, frame} of shape (n_samples, n_features)
+            Rows to predict.
+
+        Returns
+        -------
+        proba : ndarray of shape (n_samples, n_experts_, n_classes)
+            Probabilities, zero for classes that an expert has not seen.
+        """
+        return self._experts_at(X)
+
+    @property
+    def _is_expert_alone(self) -> bool:
+        """Whether one expert is all that was asked for: the user's estimator, as it is."""
+        return self.n_experts_ == 1 and len(self._named_experts()) == 1
+
+    def _encode_target(self, y: Any) -> NDArray:
+        y = np.asarray(y)
+        codes = np.minimum(np.searchsorted(self.classes_, y), len(self.classes_) - 1)
+        if (self.classes_[codes] != y).any():
+            unknown = np.setdiff1d(y, self.classes_)
+            raise ValueError(f"y holds labels {unknown[:5].tolist()} that were not seen in fit.")
+        return codes
+
+    @property
+    def _family(self) -> Family:
+        return Categorical(self.class_prior_, tempered=self.temperatures_ is not None)
+
+    @property
+    def _dispersion(self) -> Array:
+        if self.temperatures_ is None:
+            return self.dispersions_
+        return np.column_stack([self.dispersions_, self.temperatures_])
