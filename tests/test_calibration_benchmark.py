@@ -77,7 +77,9 @@ def test_one_fit_serves_both_kinds_of_interval(tmp_path):
 
     write_table(tmp_path)
     train, test = load("toy", tmp_path).split(0)
-    model = Mixture(Setting("linear", 2, 0)).fit(train)
+    model = Mixture(Setting("linear", 2, 0))
+    model.model.set_params(n_init=1, cv=3)
+    model.fit(train)
     plain = clone(model.model).set_params(calibrate="noise").fit(train.X, train.y)
     forecast = model.forecast(test)
     np.testing.assert_array_equal(forecast.intervals[0.8], plain.predict_interval(test.X, 0.8))

@@ -139,7 +139,7 @@ def test_every_law_with_any_expert(family, expert, n_outputs):
     y = TARGETS[family]
     y = y if n_outputs == 1 else np.column_stack([y, y[::-1]])
     moe = MixtureOfExpertsRegressor(
-        expert, family=family, cv=3, random_state=0, n_init=1, max_iter=4, calibrate="conformal"
+        expert, family=family, cv=3, random_state=0, n_init=1, max_iter=3, calibrate="conformal"
     ).fit(X, y, sample_weight=np.random.default_rng(0).integers(1, 3, size=300))
     dist = moe.predict_dist(X)
     assert moe.lower_bound_ > -np.inf

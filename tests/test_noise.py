@@ -227,23 +227,23 @@ SETTINGS = {
     [(name, n) for name in SETTINGS for n in (1, 2) if (name, n) != ("number", 2)],
 )
 def test_goes_with_all_else(setting, n_outputs):
-    y = HEAVY if n_outputs == 1 else np.column_stack([HEAVY, HEAVY[::-1]])
-    weight = 1.0 + np.arange(600) % 2
+    frame, heavy, weight = FRAME[:300], HEAVY[:300], 1.0 + np.arange(300) % 2
+    y = heavy if n_outputs == 1 else np.column_stack([heavy, heavy[::-1]])
     options = {"cv": 3} | QUICK | {"max_iter": 4} | SETTINGS[setting]
-    moe = MixtureOfExpertsRegressor(**options).fit(FRAME, y, weight)
-    dist = moe.predict_dist(FRAME)
-    np.testing.assert_allclose(dist.logpdf(y), moe.log_prob(FRAME, y), rtol=1e-9)
-    np.testing.assert_allclose(moe.responsibilities(FRAME, y).sum(axis=1), 1)
+    moe = MixtureOfExpertsRegressor(**options).fit(frame, y, weight)
+    dist = moe.predict_dist(frame)
+    np.testing.assert_allclose(dist.logpdf(y), moe.log_prob(frame, y), rtol=1e-9)
+    np.testing.assert_allclose(moe.responsibilities(frame, y).sum(axis=1), 1)
     assert np.isfinite(dist.var()).all()
     assert np.shape(moe.dispersion_factor_) == (() if n_outputs == 1 else (2,))
     assert np.all(moe.dispersion_factor_ > 0)
     assert (moe.df_ is not None) == isinstance(moe.family_, StudentT)
-    raw = MixtureOfExpertsRegressor(**(options | {"calibrate": None})).fit(FRAME, y, weight)
+    raw = MixtureOfExpertsRegressor(**(options | {"calibrate": None})).fit(frame, y, weight)
     # The parts in which experts lean are ratios of dispersions, which noise has scaled.
-    np.testing.assert_allclose(moe.predict(FRAME), raw.predict(FRAME), rtol=1e-12, atol=1e-14)
-    other = MixtureOfExpertsRegressor(n_jobs=2, **options).fit(FRAME, y, weight)
+    np.testing.assert_allclose(moe.predict(frame), raw.predict(frame), rtol=1e-12, atol=1e-14)
+    other = MixtureOfExpertsRegressor(n_jobs=2, **options).fit(frame, y, weight)
     again = pickle.loads(pickle.dumps(other))
-    np.testing.assert_allclose(again.predict_dist(FRAME).cdf(y), dist.cdf(y), rtol=1e-9)
+    np.testing.assert_allclose(again.predict_dist(frame).cdf(y), dist.cdf(y), rtol=1e-9)
 
 
 def test_without_rows_that_are_out_of_fold_nothing_is_known():

@@ -26,11 +26,11 @@ from sklearn_moe.metrics import calibration_error, crps, interval_coverage, log_
 # The journeys
 # ------------
 rng = np.random.default_rng(0)
-hour = rng.uniform(6, 22, size=1500)
+hour = rng.uniform(6, 22, size=1000)
 rush = np.exp(-((hour - 8.5) ** 2)) + np.exp(-((hour - 17.5) ** 2) / 2)
-slow = rng.uniform(size=1500) < 0.15 + 0.7 * rush / rush.max()
+slow = rng.uniform(size=1000) < 0.15 + 0.7 * rush / rush.max()
 minutes = np.where(slow, 55 + 25 * rush, 30 + 3 * rush)
-minutes = minutes + np.where(slow, 4.0, 1.5) * rng.normal(size=1500)
+minutes = minutes + np.where(slow, 4.0, 1.5) * rng.normal(size=1000)
 X_train, X_test, y_train, y_test = train_test_split(hour[:, None], minutes, random_state=0)
 
 # %%
@@ -40,6 +40,7 @@ X_train, X_test, y_train, y_test = train_test_split(hour[:, None], minutes, rand
 mixture = MixtureOfExpertsRegressor(
     HistGradientBoostingRegressor(max_iter=30, max_leaf_nodes=8),
     n_experts=2,
+    cv=3,
     gate=make_pipeline(SplineTransformer(12), SoftmaxGate()),
     random_state=0,
 ).fit(X_train, y_train)

@@ -33,13 +33,13 @@ X_train, X_test, y_train, y_test = train_test_split(X, heat, train_size=600, ran
 # %%
 # Two ways to keep the experts
 # ----------------------------
-# EM is the same for both. What is kept differs: one tree for each fuel, or that tree and the five
+# EM is the same for both. What is kept differs: one tree for each fuel, or that tree and the three
 # that are fitted without one fold each.
 leaves = [1, 2, 5, 10, 20, 40]
 mixtures = {}
 for n_rows in leaves:
     plain = MixtureOfExpertsRegressor(
-        DecisionTreeRegressor(min_samples_leaf=n_rows), n_experts=2, random_state=0
+        DecisionTreeRegressor(min_samples_leaf=n_rows), n_experts=2, cv=3, random_state=0
     )
     ensemble = clone(plain).set_params(ensemble=True)
     mixtures[n_rows] = plain.fit(X_train, y_train), ensemble.fit(X_train, y_train)

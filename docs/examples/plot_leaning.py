@@ -41,11 +41,11 @@ X_new, _, truth = river(4000, 0.0, seed=99)
 leaning = MixtureOfExpertsRegressor(
     DecisionTreeRegressor(min_samples_leaf=5), n_experts=2, n_init=2, random_state=0
 )
-upright = clone(leaning).set_params(lean=False)
-guesses = [0.1, 0.5, 1.0, 1.5]
+kinds = {"upright": clone(leaning).set_params(lean=False), "leaning": leaning}
+guesses = [0.1, 0.75, 1.5]
 errors: dict[str, list[float]] = {"upright": [], "leaning": []}
 for guess in guesses:
-    for name, mixture in (("upright", upright), ("leaning", leaning)):
+    for name, mixture in kinds.items():
         found = []
         for seed in range(2):
             X, flow, _ = river(400, guess, seed)
@@ -56,8 +56,7 @@ for guess in guesses:
           f"upright, {errors['leaning'][-1]:.3f} of those that lean")  # fmt: skip
 
 X, flow, _ = river(400, 1.0, seed=0)
-upright.fit(X, flow)
-leaning.fit(X, flow)
+upright, leaning = (mixture.fit(X, flow) for mixture in kinds.values())
 part = leaning.dispersions_ / (leaning.dispersions_ + leaning.lean_variance_)
 print("parts of the one expert in what the others say:", np.round(part, 2))
 
