@@ -1,5 +1,6 @@
 """Logits for all experts and folds at once: the solutions of one fit for each."""
 
+import functools
 from dataclasses import replace
 
 import numpy as np
@@ -155,7 +156,7 @@ def test_tables_that_do_not_suit(table):
         "sparse": csr_array((300, 500)),
         "missing": np.where(X > 6, np.nan, X),
         "text": pd.DataFrame({"a": ["x", "y"] * 150}),
-        "wide": np.ones((300, 300)),
+        "wide": np.ones((300, 5000)),
     }
     assert make_labelled_table(tables[table], codes, 2) is None
 
@@ -180,6 +181,42 @@ def test_whole_fit_ends_where_single_fits_end(kind, monkeypatch):
     fast, slow = moes
     np.testing.assert_allclose(fast.lower_bound_, slow.lower_bound_, atol=1e-4)
     np.testing.assert_allclose(fast.predict_proba(X), slow.predict_proba(X), atol=5e-3)
+
+
+def test_many_coefficients_move_together_and_end_as_single_fits_do(monkeypatch):
+    """Beyond Hessians: steps by products while EM runs, the user's own estimators at its end."""
+    X, codes = many_columns()
+    expert, calls, fit = LogisticRegression(C=0.05, max_iter=1000), [], LogisticRegression.fit
+
+    def counted(self, *args, **params):
+        calls.append(len(args[0]))
+        return fit(self, *args, **params)
+
+    moes, n_fits = [], []
+    for solver in (recognise, lambda estimator: None):
+        monkeypatch.setattr(_templates, "recognise", solver)
+        params = {"cv": 3, "init": "kmeans_x", "n_init": 1, "verdict": False, "max_iter": 30}
+        moe = MixtureOfExpertsClassifier(expert, 2, random_state=0, tol=1e-5, **params)
+        with monkeypatch.context() as patch:
+            patch.setattr(LogisticRegression, "fit", functools.wraps(fit)(counted))
+            moes.append(moe.fit(X, codes))
+        n_fits.append(len(calls))
+        calls.clear()
+    together, single = moes
+    assert n_fits[0] == 2 < 50 < n_fits[1]
+    np.testing.assert_allclose(together.lower_bound_, single.lower_bound_, atol=3e-3)
+    # Both stop where the bound no longer rises; some rows at the border go either way.
+    assert np.abs(together.predict_proba(X) - single.predict_proba(X)).mean() < 5e-3
+    assert make_labelled_table(X, codes, 8).has_hessians is False
+
+
+def many_columns():
+    """Eight classes and forty columns, two of which tell regions: 287 coefficients."""
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(400, 40))
+    X[:, :2] += np.where(np.arange(400) % 2, 4.0, -4.0)[:, None]
+    scores = X[:, 2:10] * np.where(X[:, :1] > 0, 2.0, -2.0)
+    return X, (scores + rng.gumbel(size=scores.shape)).argmax(axis=1)
 
 
 def test_float32_is_as_good_as_its_numbers():

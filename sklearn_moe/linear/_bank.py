@@ -50,9 +50,11 @@ def solve_left_out(
     """Each problem under its column of `weights` (n, K), left out of each fold if there are folds.
 
     `state` is that of an earlier solution. None if there are too many folds, or columns, for the
-    memory.
+    memory, or too many coefficients for an exact solution.
     """
     if isinstance(table, LabelledTable):
+        if folds is None and not table.has_hessians:
+            return None
         return solve_logistic(problems, table, weights, folds, state, folds is None)
     n_folds = 1 if folds is None else len(folds)
     if not grams_are_worth_it(n_folds, table.width):

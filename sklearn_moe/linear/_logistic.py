@@ -34,6 +34,9 @@ Rows = NDArray[np.intp]
 FIRST_STEPS = 30
 # An exact solution has so many steps, of which the last changes no score by more than this.
 EXACT_STEPS, EXACT = 50, 1e-7
+# So many coefficients of an expert move in steps for all folds at once; for more, and for exact
+# solutions beyond Hessians, the estimator is asked.
+MOST_COEFFICIENTS = 5000
 # Of the variance of a column in the whole table; less is rounding.
 SMALLEST_VARIANCE = 1e-10
 
@@ -85,17 +88,22 @@ class LabelledTable(StandardisedRows):
         # Several problems use each block: it is worth making.
         return self.standardised(rows_of(self.X, rows))
 
+    @property
+    def has_hessians(self) -> bool:
+        """Whether coefficients are so few that they are solved for exactly."""
+        return (self.n_classes - 1) * (self.shape[1] + 1) <= NEWTON_LIMIT
+
     def indicators(self, rows: Any) -> Array:
         """Which class each row has (C, B)."""
         return (np.arange(self.n_classes)[:, None] == self.codes[rows]).astype(float)
 
 
 def make_labelled_table(X: Any, codes: Rows, n_classes: int) -> LabelledTable | None:
-    """The table, or None if it does not suit a solution by Hessians."""
+    """The table, or None if it does not suit steps for all experts and folds."""
     numbers = finite_numbers(X)
     if numbers is None or n_classes < 2:
         return None
-    if (n_classes - 1) * (numbers.shape[1] + 1) > NEWTON_LIMIT:
+    if (n_classes - 1) * (numbers.shape[1] + 1) > MOST_COEFFICIENTS:
         return None
     center, spread = numbers.mean(axis=0, dtype=np.float64), numbers.std(axis=0, dtype=np.float64)
     constant = numbers.min(axis=0) == numbers.max(axis=0)
