@@ -40,8 +40,7 @@ class Labels(BaseMixtureOfExperts):
     def predict_proba(self, X: Any) -> Array:
         """Class probabilities of the mixture; with hard voting, shares of the vote.
 
-        Those of the law that `log_prob` is about, unless one expert was asked for, who then answers
-        as by himself.
+        Those of the law that `log_prob` is about; but if one expert was asked for, that expert's own.
 
         Parameters
         ----------

@@ -160,7 +160,7 @@ def sums_of_others(parts: Array) -> Array:
     Not the total less the part: an expert may have nearly all of its weight in one fold.
     """
     before, after = np.zeros_like(parts), np.zeros_like(parts)
-    for k in range(1, len(parts)):  # ten times as fast as `cumsum`, which goes across them
+    for k in range(1, len(parts)):  # `cumsum` would go across them, with long strides
         np.add(before[k - 1], parts[k - 1], out=before[k])
         np.add(after[-k], parts[-k], out=after[-k - 1])
     before += after
