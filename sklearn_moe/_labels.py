@@ -40,7 +40,7 @@ class Labels(BaseMixtureOfExperts):
     def predict_proba(self, X: Any) -> Array:
         """Class probabilities of the mixture; with hard voting, shares of the vote.
 
-        Those of the law that `log_prob` is about; but if one expert was asked for, that expert's own.
+        Those of the law that `log_prob` is about; if one expert was asked for, that expert's own.
 
         Parameters
         ----------
