@@ -325,5 +325,9 @@ class MixtureOfExpertsClassifier(ClassifierMixin, Labels):
         return mass / mass.sum()
 
     def _target_attributes(self, fit: Fit) -> dict[str, Any]:
-        training = fit.training
-        return {"classes_": training.data.classes, "class_prior_": self._class_prior(training)}
+        training, asked_for = fit.training, len(fit.recipe.templates)
+        return {
+            "classes_": training.data.classes,
+            "class_prior_": self._class_prior(training),
+            "_is_expert_alone": asked_for == 1 and not fit.grew,
+        }

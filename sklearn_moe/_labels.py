@@ -20,6 +20,8 @@ class Labels(BaseMixtureOfExperts):
     class_prior_: Array
     temperatures_: Array | None
     voting: str
+    # Whether one expert is all that was asked for: the user's estimator, as it is.
+    _is_expert_alone: bool
 
     def predict(self, X: Any) -> NDArray:
         """Most probable class; with hard voting, the class of most gate-weighted votes.
@@ -91,11 +93,6 @@ class Labels(BaseMixtureOfExperts):
             Probabilities, zero for classes that an expert has not seen.
         """
         return self._experts_at(X)
-
-    @property
-    def _is_expert_alone(self) -> bool:
-        """Whether one expert is all that was asked for: the user's estimator, as it is."""
-        return self.n_experts_ == 1 and len(self._named_experts()) == 1
 
     def _encode_target(self, y: Any) -> NDArray:
         y = np.asarray(y)

@@ -155,7 +155,7 @@ def _grams_of_products(Z: Array, weights: Array) -> Array:
 
 
 def sums_of_others(parts: Array) -> Array:
-    """For each part the sum of all others.
+    """For each of the arrays `parts` (m, ...) the sum of all others.
 
     Not the total less the part: an expert may have nearly all of its weight in one fold.
     """

@@ -124,23 +124,29 @@ def test_one_expert_alone_is_fitted_only_if_it_is_asked(monkeypatch):
     assert len(asked) == 2
 
 
-def fallen_back():
-    """A mixture of too many trees on one rule, of which the verdict keeps one, and more rows."""
+FOUR = {"n_experts": 4, "pooling": 1e-3}
+BRANCH = MixtureOfExpertsClassifier(LogisticRegression(), **FOUR)
+
+
+@pytest.mark.filterwarnings("ignore:Experts .* lost their rows")
+@pytest.mark.parametrize(
+    ("experts", "params"),
+    [(LogisticRegression(), FOUR), ([("branch", BRANCH)], {"pooling": 1e-3})],
+    ids=["flat", "nested"],
+)
+def test_expert_that_the_verdict_keeps_is_smoothed_as_the_verdict_has_it(experts, params):
+    """One rule in many columns; and whatever parameters are set once the fit is done."""
     rng = np.random.default_rng(0)
-    X = rng.normal(size=(1300, 3))
-    y = (X[:, 1] + 0.7 * rng.normal(size=1300) > 0).astype(int)
-    trees = DecisionTreeClassifier(max_depth=4)
-    few = {"top_k": 1, "n_init": 2, "max_iter": 10}
-    mixture = MixtureOfExpertsClassifier(trees, 6, random_state=0, **few)
-    return mixture.fit(X[:300], y[:300]), X[300:], y[300:]
-
-
-def test_expert_that_the_verdict_keeps_is_smoothed_as_the_verdict_has_it():
-    mixture, X, y = fallen_back()
+    X = rng.normal(size=(1300, 60))
+    y = (X[:, 0] + X[:, 1] + rng.logistic(size=1300) > 0).astype(int)
+    mixture = MixtureOfExpertsClassifier(experts, random_state=0, max_iter=5, **params)
+    mixture.fit(X[:300], y[:300])
     assert mixture.n_experts_ == 1
-    said = mixture.predict_log_proba(X)[np.arange(len(y)), y]
-    np.testing.assert_allclose(said, mixture.log_prob(X, y))
-    assert said.mean() > mixture.heldout_log_prob_ - 0.2
+    mixture.set_params(n_experts=1)
+    said = mixture.predict_log_proba(X[300:])[np.arange(1000), y[300:]]
+    np.testing.assert_allclose(said, mixture.log_prob(X[300:], y[300:]))
+    alone = mixture.predict_experts(X[300:])[np.arange(1000), 0, y[300:]]
+    assert said.mean() > np.log(alone).mean() + 0.01
 
 
 def test_one_expert_that_was_asked_for_answers_as_by_itself():

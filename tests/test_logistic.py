@@ -114,8 +114,10 @@ def test_class_missing_outside_a_fold_is_left_to_the_estimator():
     X, codes, weights = labelled(3)
     folds = [np.flatnonzero(codes == 2), np.flatnonzero(codes != 2)]
     table = make_labelled_table(X, codes, 3)
-    solved = solve_left_out([recognise(LogisticRegression())] * 2, table, weights, folds).solved
-    np.testing.assert_array_equal(solved, [[False, False], [False, False]])
+    assert solve_left_out([recognise(LogisticRegression())] * 2, table, weights, folds) is None
+    last = [*folds[:1], *np.array_split(folds[1], 2)]
+    solved = solve_left_out([recognise(LogisticRegression())] * 2, table, weights, last).solved
+    np.testing.assert_array_equal(solved, [[False, False], [True, True], [True, True]])
     whole = solve_left_out([recognise(LogisticRegression())] * 2, table, weights, None).solved
     assert whole.all()
 
@@ -208,6 +210,25 @@ def test_many_coefficients_move_together_and_end_as_single_fits_do(monkeypatch):
     # Both stop where the bound no longer rises; some rows at the border go either way.
     assert np.abs(together.predict_proba(X) - single.predict_proba(X)).mean() < 5e-3
     assert make_labelled_table(X, codes, 8).has_hessians is False
+
+
+@pytest.mark.filterwarnings("ignore:EM did not settle:sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.parametrize("params", [{}, {"ensemble": True}, {"cv": None}], ids=str)
+def test_many_coefficients_go_with_a_rare_class_and_weights(params):
+    X, codes = many_columns()
+    codes[0] = 8  # no fold that holds it can learn it
+    weight = np.random.default_rng(0).integers(0, 3, len(X))
+    weight[0] = 1
+    rows = np.repeat(np.arange(len(X)), weight)
+    few = {"cv": 3, "init": "kmeans_x", "n_init": 1, "verdict": False, "max_iter": 4}
+    kind, few = MixtureOfExpertsClassifier, few | {"random_state": 0} | params
+    weighted = kind(LogisticRegression(C=0.05, tol=1e-8, max_iter=1000), 2, **few)
+    repeated = clone(weighted).fit(X[rows], codes[rows])
+    weighted.fit(X, codes, sample_weight=weight)
+    said = weighted.predict_proba(X)
+    assert said.shape == (400, 9)
+    np.testing.assert_allclose(said.sum(axis=1), 1.0)
+    np.testing.assert_allclose(said, repeated.predict_proba(X), atol=1e-3)
 
 
 def many_columns():

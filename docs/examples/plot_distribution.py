@@ -44,7 +44,7 @@ mixture = MixtureOfExpertsRegressor(
     gate=make_pipeline(SplineTransformer(12), SoftmaxGate()),
     random_state=0,
 ).fit(X_train, y_train)
-single = MixtureOfExpertsRegressor(mixture.experts, n_experts=1, random_state=0)
+single = MixtureOfExpertsRegressor(mixture.experts, n_experts=1, cv=3, random_state=0)
 single.fit(X_train, y_train)
 
 for name, model in (("one expert", single), ("mixture", mixture)):

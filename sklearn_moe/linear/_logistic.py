@@ -34,9 +34,9 @@ Rows = NDArray[np.intp]
 FIRST_STEPS = 30
 # An exact solution has so many steps, of which the last changes no score by more than this.
 EXACT_STEPS, EXACT = 50, 1e-7
-# So many coefficients of an expert move in steps for all folds at once; for more, and for exact
-# solutions beyond Hessians, the estimator is asked.
-MOST_COEFFICIENTS = 5000
+# So many coefficients of an expert move in steps for all folds at once, if there are more rows than
+# columns; for more, and for exact solutions beyond Hessians, the estimator is asked.
+MOST_COEFFICIENTS = 2500
 # Of the variance of a column in the whole table; less is rounding.
 SMALLEST_VARIANCE = 1e-10
 
@@ -103,7 +103,8 @@ def make_labelled_table(X: Any, codes: Rows, n_classes: int) -> LabelledTable | 
     numbers = finite_numbers(X)
     if numbers is None or n_classes < 2:
         return None
-    if (n_classes - 1) * (numbers.shape[1] + 1) > MOST_COEFFICIENTS:
+    n_coefficients, is_tall = (n_classes - 1) * (numbers.shape[1] + 1), np.greater(*numbers.shape)
+    if n_coefficients > (MOST_COEFFICIENTS if is_tall else NEWTON_LIMIT):
         return None
     center, spread = numbers.mean(axis=0, dtype=np.float64), numbers.std(axis=0, dtype=np.float64)
     constant = numbers.min(axis=0) == numbers.max(axis=0)
@@ -171,12 +172,15 @@ def solve_left_out(
     folds: Sequence[Rows] | None,
     previous: Array | None = None,
     exact: bool = True,
-) -> LogisticSolution:
+) -> LogisticSolution | None:
     """Each problem under its column of `weights` (n, K), left out of each fold if there are folds.
 
     `previous` are coefficients to begin from. If not `exact`, a few steps from there are enough.
+    None if for each of them a class is missing.
     """
     present = np.all(_class_mass(table, weights, folds) > 0, axis=-1)
+    if not present.any():
+        return None
     theta = np.zeros((*present.shape, table.n_classes - 1, table.shape[1] + 1))
     n_steps, last = (EXACT_STEPS, EXACT) if exact else (FIRST_STEPS, SETTLED)
     if previous is not None:
