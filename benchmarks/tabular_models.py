@@ -210,6 +210,7 @@ MODELS: dict[str, Model] = {
     "boosting tuned": Model(tuned(fast_boosting, boosters)),
     "2 boostings": Model(averaged("boosting", 2)),
     "20 boostings": Model(averaged("boosting", 20)),
+    "200 boostings": Model(averaged("boosting", 200)),
     "4 trees": Model(averaged("tree", 4)),
     "forest": Model(forest),
     "voting": Model(voting),
