@@ -131,8 +131,12 @@ BRANCH = MixtureOfExpertsClassifier(LogisticRegression(), **FOUR)
 @pytest.mark.filterwarnings("ignore:Experts .* lost their rows")
 @pytest.mark.parametrize(
     ("experts", "params"),
-    [(LogisticRegression(), FOUR), ([("branch", BRANCH)], {"pooling": 1e-3})],
-    ids=["flat", "nested"],
+    [
+        (LogisticRegression(), FOUR),
+        ([("branch", BRANCH)], {"pooling": 1e-3}),
+        (LogisticRegression(), {"n_experts": "auto"}),
+    ],
+    ids=["flat", "nested", "found"],
 )
 def test_expert_that_the_verdict_keeps_is_smoothed_as_the_verdict_has_it(experts, params):
     """One rule in many columns; and whatever parameters are set once the fit is done."""

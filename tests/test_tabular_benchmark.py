@@ -258,7 +258,7 @@ def test_the_search_keeps_to_the_training_part():
         patch.setattr(uci_search, "KINDS", kinds)
         # Networks take their time, and so do scales that depend on the columns.
         patch.setattr(uci_search, "gates", lambda best: ())
-        patch.setattr(uci_search, "noises", lambda best, all=uci_search.noises: [*all(best)][:1])
+        patch.setattr(uci_search, "noises", lambda best, own=uci_search.noises: [*own(best)][:1])
         model = uci_search.SearchedMixture(0).fit(X[:70], y[:70])
     assert model.chosen_.split()[1] in kinds
     assert len(model.scores_) == model.n_fits_ - 1

@@ -43,6 +43,10 @@ class Gate(BaseEstimator):
         proba : ndarray of shape (n_samples, n_experts)
             Probabilities; each row sums to one.
         """
+        return self._proba(X)
+
+    def _proba(self, X: Any) -> Array:
+        """The same; a gate that need not go over logarithms has a way of its own."""
         return np.exp(self.predict_log_proba(X))
 
     def penalty(self) -> float:

@@ -198,22 +198,10 @@ class SoftmaxGate(SearchingGate):
         for rows in blocks_of(Z, len(weights), fewest=SCORED_AT_ONCE):
             yield row_scores(Z[rows], weights)
 
-    def predict_proba(self, X: Any) -> Array:
-        """Probabilities of the experts, without a detour over their logarithms.
-
-        Parameters
-        ----------
-        X : array-like, sparse matrix or frame of shape (n_samples, n_features)
-            Rows to divide among the experts.
-
-        Returns
-        -------
-        proba : ndarray of shape (n_samples, n_experts)
-            Probabilities; each row sums to one.
-        """
+    def _proba(self, X: Any) -> Array:
         check_is_fitted(self, "coef_")
         if self._is_another("predict_log_proba", "log_proba_encoded"):
-            return super().predict_proba(X)
+            return super()._proba(X)
         scores = self._scores(self._encode(X))
         for rows in row_blocks(*scores.shape):
             proba_columns(scores[rows].T)

@@ -91,11 +91,15 @@ class LabelledTable(StandardisedRows):
     @property
     def has_hessians(self) -> bool:
         """Whether coefficients are so few that they are solved for exactly."""
-        return (self.n_classes - 1) * (self.shape[1] + 1) <= NEWTON_LIMIT
+        return _n_coefficients(self.shape, self.n_classes) <= NEWTON_LIMIT
 
     def indicators(self, rows: Any) -> Array:
         """Which class each row has (C, B)."""
         return (np.arange(self.n_classes)[:, None] == self.codes[rows]).astype(float)
+
+
+def _n_coefficients(shape: tuple[int, ...], n_classes: int) -> int:
+    return (n_classes - 1) * (shape[1] + 1)
 
 
 def make_labelled_table(X: Any, codes: Rows, n_classes: int) -> LabelledTable | None:
@@ -103,8 +107,8 @@ def make_labelled_table(X: Any, codes: Rows, n_classes: int) -> LabelledTable | 
     numbers = finite_numbers(X)
     if numbers is None or n_classes < 2:
         return None
-    n_coefficients, is_tall = (n_classes - 1) * (numbers.shape[1] + 1), np.greater(*numbers.shape)
-    if n_coefficients > (MOST_COEFFICIENTS if is_tall else NEWTON_LIMIT):
+    most = MOST_COEFFICIENTS if numbers.shape[0] > numbers.shape[1] else NEWTON_LIMIT
+    if _n_coefficients(numbers.shape, n_classes) > most:
         return None
     center, spread = numbers.mean(axis=0, dtype=np.float64), numbers.std(axis=0, dtype=np.float64)
     constant = numbers.min(axis=0) == numbers.max(axis=0)
