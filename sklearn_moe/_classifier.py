@@ -325,9 +325,8 @@ class MixtureOfExpertsClassifier(ClassifierMixin, Labels):
         return mass / mass.sum()
 
     def _target_attributes(self, fit: Fit) -> dict[str, Any]:
-        training, asked_for = fit.training, len(fit.recipe.templates)
         return {
-            "classes_": training.data.classes,
-            "class_prior_": self._class_prior(training),
-            "_is_expert_alone": asked_for == 1 and not fit.grew,
+            "classes_": fit.training.data.classes,
+            "class_prior_": self._class_prior(fit.training),
+            "_is_expert_alone": len(fit.recipe.templates) == 1,
         }
