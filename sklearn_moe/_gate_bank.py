@@ -14,7 +14,16 @@ from ._routing import ABSENT
 from ._softmax_bank import SoftmaxBank
 from ._templates import seeded_clone
 from ._validation import take_params, take_rows
-from .gates import GateTable, SoftmaxGate, fit_gate, keeping, last_step, log_proba_of
+from .gates import (
+    GateTable,
+    SoftmaxGate,
+    check_gate,
+    fit_gate,
+    keeping,
+    last_step,
+    log_proba_of,
+    plan_gate,
+)
 
 
 def make_gate_bank(
@@ -27,7 +36,7 @@ def make_gate_bank(
 ) -> GateBank | SoftmaxBank:
     """The bank for clones of a gate template; the default gate's knows how to do all folds."""
     gate = seeded_clone(template, seed)
-    gate._validate_params()
+    check_gate(gate)
     whole = splits is None or splits.leave_out
     if type(gate) is SoftmaxGate and whole:
         return SoftmaxBank(gate, data, splits)
@@ -52,6 +61,7 @@ class GateBank:
         self.template, self.data, self.splits, self.params = gate, data, splits, params
         self.n_experts = n_experts
         self.table = GateTable(data.X, data.sample_weight)
+        self.plan = plan_gate(gate)
 
     def bold(self) -> GateBank:
         """The same: what steps these gates take is their own affair."""
@@ -104,7 +114,8 @@ class GateBank:
         """The gate fitted to the rows `train` (all, if None)."""
         params = take_params(self.params, self.data.n_samples, train)
         weights = take_rows(expert_weights, train)
-        return fit_gate(template, self._part(train), weights, start, brief, params)
+        table = self._part(train)
+        return fit_gate(template, table, weights, start, brief, params, self.plan)
 
     def _fit_predict_fold(
         self, template: Any, expert_weights: Array, start: Any, train: Any, test: Any

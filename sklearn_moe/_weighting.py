@@ -62,9 +62,7 @@ def plan_weights(estimator: Any) -> WeightPlan:
     if is_mixture(estimator):
         return WeightPlan(WEIGHTED, ("sample_weight",))
     if isinstance(estimator, Pipeline) and _is_plain(estimator):
-        steps = [(name, step) for name, step in estimator.steps if hasattr(step, "fit")]
-        takers = [name for name, step in steps if has_fit_parameter(step, "sample_weight")]
-        return WeightPlan(WEIGHTED, tuple(f"{name}__sample_weight" for name in takers))
+        return WeightPlan(WEIGHTED, _takers(estimator))
     if _routes(estimator):
         with config_context(enable_metadata_routing=True):
             request_weights(estimator)
@@ -78,6 +76,13 @@ def _is_plain(pipeline: Pipeline) -> bool:
     """Whether no step holds others or has a request, so that each can be given its weights."""
     steps = [step for _, step in pipeline.steps if hasattr(step, "fit")]
     return all(_own_request(step) is None and not _routes(step) for step in steps)
+
+
+def _takers(pipeline: Pipeline) -> tuple[str, ...]:
+    """Parameters by which a plain pipeline hands weights to the steps that take them."""
+    steps = [(name, step) for name, step in pipeline.steps if hasattr(step, "fit")]
+    takers = [name for name, step in steps if has_fit_parameter(step, "sample_weight")]
+    return tuple(f"{name}__sample_weight" for name in takers)
 
 
 def fit_weighted(
@@ -255,8 +260,29 @@ def _weigh_scores(part: Any) -> None:
             part.set_params(scoring=scorer.set_score_request(sample_weight=takes))
 
 
+def plan_steps(steps: Pipeline) -> WeightPlan:
+    """The plan for transformers, clones of our own: weights go to those that take them."""
+    if _is_plain(steps):
+        return WeightPlan(WEIGHTED, _takers(steps))
+    with config_context(enable_metadata_routing=True):
+        request_weights(steps)
+        return WeightPlan(WEIGHTED, None if _consumes_weights(steps) else ())
+
+
+def transform_weighted(steps: Pipeline, X: Any, y: Any, weight: Array, plan: WeightPlan) -> Any:
+    """Fit transformers, clones of our own, to rows that count `weight` (n,) each; what they make.
+
+    `y` is for those that look at a target.
+    """
+    if not steps.steps:
+        return X
+    names = ("sample_weight",) if plan.names is None else plan.names
+    with config_context(enable_metadata_routing=plan.names is None):
+        return steps.fit_transform(X, y, **dict.fromkeys(names, weight))
+
+
 def gate_with_weighted_steps(gate: Pipeline, X: Any, expert_weights: Array, params: dict) -> Any:
-    """Fit a pipeline that ends in a gate; the steps before it see sample weights if they can."""
+    """Fit a pipeline that ends in a gate, some steps of which ask for metadata, to weights too."""
     with config_context(enable_metadata_routing=True):
         request_weights(gate)
         weighable = get_routing_for_object(gate).consumes("fit", ["sample_weight"])

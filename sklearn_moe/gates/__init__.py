@@ -6,16 +6,9 @@ from ._constant import ConstantGate
 from ._gaussian import GaussianGate
 from ._hierarchical import HierarchicalGate
 from ._mlp import MLPGate
+from ._pipeline import check_gate, last_step, plan_gate
 from ._regressor import RegressorGate
-from ._resolve import (
-    fit_gate,
-    gates_to_try,
-    keeping,
-    last_step,
-    log_proba_of,
-    next_gate,
-    resolve_gate,
-)
+from ._resolve import fit_gate, gates_to_try, keeping, log_proba_of, next_gate, resolve_gate
 from ._softmax import SoftmaxGate
 from ._table import GateTable
 
@@ -29,11 +22,13 @@ __all__ = [
     "MLPGate",
     "RegressorGate",
     "SoftmaxGate",
+    "check_gate",
     "fit_gate",
     "gates_to_try",
     "keeping",
     "last_step",
     "log_proba_of",
     "next_gate",
+    "plan_gate",
     "resolve_gate",
 ]

@@ -16,7 +16,8 @@ from .._validation import check_is_fitted, fit_context, get_tags, n_rows
 from ._base import Gate
 from ._constant import ConstantGate
 from ._encoded import SearchingGate, check_expert_weights
-from ._resolve import fit_gate, keeping, last_step, log_proba_of, resolve_gate
+from ._pipeline import check_gate, last_step
+from ._resolve import fit_gate, keeping, log_proba_of, resolve_gate
 from ._table import GateTable
 
 
@@ -318,7 +319,7 @@ class HierarchicalGate(Gate):
         super()._validate_params()
         top, within = self._templates()
         for part in [top, *within]:
-            part._validate_params()
+            check_gate(part)
 
     def _fitted_parts(self) -> list[Any]:
         """The fitted gates of the tree; of a pipeline its end."""

@@ -9,11 +9,12 @@ from sklearn.base import clone, is_regressor
 from sklearn.pipeline import Pipeline
 
 from .._numeric import Array
-from .._weighting import gate_with_weighted_steps
+from .._weighting import WeightPlan
 from ._base import Gate
 from ._classifier import ClassifierGate
 from ._constant import ConstantGate
 from ._mlp import MLPGate
+from ._pipeline import fit_pipeline, last_step
 from ._regressor import RegressorGate
 from ._softmax import SoftmaxGate
 from ._table import GateTable
@@ -58,11 +59,6 @@ def gates_to_try(gate: Any) -> list[Any]:
     return [resolve_gate(gate)]
 
 
-def last_step(gate: Any) -> Any:
-    """The gate itself, or what a pipeline ends in."""
-    return gate.steps[-1][1] if isinstance(gate, Pipeline) else gate
-
-
 def keeping(template: Any, members: tuple[int, ...], n_experts: int) -> Any:
     """A resolved template for some of the experts; a pipeline is changed at its end."""
     kept = last_step(template).keeping(members, n_experts)
@@ -78,13 +74,17 @@ def fit_gate(
     start: Any,
     brief: bool,
     params: dict | None = None,
+    plan: WeightPlan | None = None,
 ) -> Any:
-    """A clone of a resolved template, fitted to the table; the start of a pipeline is not used."""
+    """A clone of a resolved template, fitted to the table.
+
+    The `plan` of a pipeline's steps is made for each fit if it is not known.
+    """
     if expert_weights.shape[1] == 1:
         return ConstantGate().fit(table.X, expert_weights)
     gate = clone(template)
     if isinstance(gate, Pipeline):
-        return gate_with_weighted_steps(gate, table.X, expert_weights, params or {})
+        return fit_pipeline(gate, table, expert_weights, start, brief, params or {}, plan)
     if params:
         return gate.fit(table.X, expert_weights, **params)
     return gate.fit_table(table, expert_weights, start, brief)

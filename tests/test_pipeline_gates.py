@@ -1,0 +1,144 @@
+"""Pipelines that end in a gate: who sees which weights, and where the gate's search begins."""
+
+import numpy as np
+import pytest
+from sklearn import config_context
+from sklearn.cluster import KMeans
+from sklearn.compose import make_column_transformer
+from sklearn.kernel_approximation import Nystroem
+from sklearn.linear_model import Ridge
+from sklearn.pipeline import Pipeline, make_pipeline, make_union
+from sklearn.preprocessing import (
+    FunctionTransformer,
+    PolynomialFeatures,
+    StandardScaler,
+)
+
+from sklearn_moe import MixtureOfExpertsRegressor
+from sklearn_moe.gates import GateTable, HierarchicalGate, MLPGate, SoftmaxGate, fit_gate
+
+RNG = np.random.default_rng(0)
+X = RNG.normal(size=(120, 3))
+COUNTS = RNG.integers(1, 4, size=120)
+RESP = 1 / (1 + np.exp(-2 * X[:, :1] * [[1.0, -1.0]]))
+STEPS = {
+    "flat": [StandardScaler()],
+    "two": [FunctionTransformer(), StandardScaler()],
+    "columns": [make_column_transformer((StandardScaler(), [0, 2]), remainder="passthrough")],
+    "union": [make_union(StandardScaler(), FunctionTransformer())],
+    "unweighted": [make_column_transformer(("passthrough", [0, 1]))],
+    "none": [],
+}
+
+
+def fitted(gate, X, expert_weights, start=None, brief=False):
+    """The gate as a mixture fits it."""
+    table = GateTable(X, expert_weights.sum(axis=1))
+    return fit_gate(gate, table, expert_weights, start, brief)
+
+
+@pytest.mark.parametrize("name", STEPS)
+def test_weights_are_repeats_for_all_steps(name):
+    gate, repeats = make_pipeline(*STEPS[name], SoftmaxGate()), np.repeat(np.arange(120), COUNTS)
+    weighted = fitted(gate, X, COUNTS[:, None] * RESP)
+    repeated = fitted(gate, X[repeats], RESP[repeats])
+    expected = repeated.predict_log_proba(X)
+    np.testing.assert_allclose(weighted.predict_log_proba(X), expected, rtol=1e-6, atol=1e-8)
+
+
+def test_step_that_is_to_have_no_weights_has_none():
+    with config_context(enable_metadata_routing=True):
+        scaler = StandardScaler().set_fit_request(sample_weight=False)
+    gate = fitted(make_pipeline(scaler, SoftmaxGate()), X, COUNTS[:, None] * RESP)
+    np.testing.assert_allclose(gate[0].mean_, X.mean(axis=0))
+
+
+@pytest.mark.parametrize("name", STEPS)
+def test_search_goes_on_from_the_start(name):
+    gate = make_pipeline(*STEPS[name], SoftmaxGate())
+    start = fitted(gate, X, RESP)
+    again = fitted(gate, X, RESP, start, brief=True)
+    assert start[-1].n_iter_ > 1
+    assert again[-1].n_iter_ == 0
+    np.testing.assert_allclose(again[-1].coef_, start[-1].coef_, rtol=1e-6)
+
+
+@pytest.mark.parametrize("gate", [SoftmaxGate(), MLPGate(4, random_state=0)])
+@pytest.mark.parametrize("cv", [None, 3])
+def test_pipeline_of_one_step_is_the_gate(gate, cv):
+    y = np.where(X[:, 0] > 0, X[:, 1], -X[:, 1])
+    bare, alone = (
+        MixtureOfExpertsRegressor(n_experts=2, gate=form, cv=cv, random_state=0)
+        for form in (gate, Pipeline([("gate", gate)]))
+    )
+    expected = bare.fit(X, y).predict(X)
+    np.testing.assert_allclose(alone.fit(X, y).predict(X), expected, atol=0.005 * np.std(expected))
+
+
+def test_scaler_of_other_rows_is_no_reason_to_begin_anew():
+    gate = make_pipeline(StandardScaler(), SoftmaxGate())
+    start = fitted(gate, X[:100], RESP[:100])
+    assert fitted(gate, X, RESP, start, brief=True)[-1].n_iter_ == 1
+
+
+@pytest.mark.parametrize(
+    "step",
+    [
+        KMeans(6, n_init=1, random_state=0),
+        Nystroem(n_components=6, random_state=0),
+    ],
+)
+def test_search_begins_anew_where_the_columns_are_others(step):
+    gate = make_pipeline(step, SoftmaxGate())
+    start = fitted(gate, X[60:], RESP[60:])
+    found, anew = fitted(gate, X, RESP, start, brief=True), fitted(gate, X, RESP)
+    np.testing.assert_allclose(found[-1].coef_, anew[-1].coef_, rtol=1e-9)
+
+
+def test_witnesses_of_gates_on_clusters_are_believed():
+    rng = np.random.default_rng(2)
+    rows = rng.normal(size=(500, 3))
+    inside = rows[:, 0] ** 2 + rows[:, 1] ** 2 < 1.2
+    y = np.where(inside, 3 * rows[:, 2], 2 - 3 * rows[:, 2]) + 0.3 * rng.normal(size=500)
+    gate = make_pipeline(KMeans(12, n_init=1, random_state=0), SoftmaxGate())
+    mixture = MixtureOfExpertsRegressor(Ridge(), 2, gate=gate, random_state=2).fit(rows, y)
+    assert mixture.n_experts_ == 2
+    assert mixture.gain_ > 1
+
+
+def test_steps_that_are_kept_in_memory_are_those_of_the_gate(tmp_path):
+    steps = [("a", StandardScaler()), ("b", PolynomialFeatures(2)), ("gate", SoftmaxGate())]
+    plain, kept = Pipeline(steps), Pipeline(steps, memory=str(tmp_path))
+    expected = fitted(plain, X, RESP).predict_log_proba(X)
+    for _ in range(2):
+        np.testing.assert_array_equal(fitted(kept, X, RESP).predict_log_proba(X), expected)
+
+
+class Announced(Pipeline):
+    """A pipeline with a `fit` of its own."""
+
+    def fit(self, X, y=None, **params):
+        self.rows_ = len(X)
+        return super().fit(X, y, **params)
+
+
+def test_pipeline_of_another_kind_fits_itself():
+    gate = Announced([("scale", StandardScaler()), ("gate", SoftmaxGate())])
+    assert fitted(gate, X, RESP).rows_ == 120
+
+
+UNSOUND = {
+    "'alpha' parameter of SoftmaxGate .* Got -1.0": make_pipeline(
+        StandardScaler(), SoftmaxGate(-1.0)
+    ),
+    "ntermediate steps should be transformers": make_pipeline(Ridge(), SoftmaxGate()),
+    "not unique": Pipeline([("a", StandardScaler()), ("a", SoftmaxGate())]),
+}
+
+
+@pytest.mark.parametrize("within", [False, True])
+@pytest.mark.parametrize("message", UNSOUND)
+def test_steps_and_parameters_are_checked(message, within):
+    gate = HierarchicalGate([2, 1], within=UNSOUND[message]) if within else UNSOUND[message]
+    with pytest.raises((TypeError, ValueError), match=f"(?s){message}"):
+        MixtureOfExpertsRegressor(n_experts=3, gate=gate).fit(X, X[:, 0])
