@@ -6,6 +6,8 @@ import pickle
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from math import ceil
+from threading import Thread
 from time import perf_counter
 from typing import Any, TypeVar, cast
 
@@ -16,14 +18,14 @@ from ._plans import Job, Plan, follow, run_here
 from ._validation import threadpool_controller
 
 T = TypeVar("T")
-Hire = Callable[[str], Parallel]
+Make = Callable[[str], Parallel]
 
 # Handing a list of jobs to workers costs about ten milliseconds, whatever their number.
 WORTH_SENDING = 0.02
 # A kind of workers is tried for so many seconds, beside as many without.
 TRIAL_SECONDS = 0.5
-# Where threads are not so many times as fast as none, processes are tried, once a fit has lasted so
-# long that the second or two that they take to start are no great loss.
+# Where threads are not so many times as fast as none, processes are tried in a fit that has lasted
+# so long: it will not end at once, and wait for processes that nobody needs any more.
 ENOUGH = 1.2
 LONG_FIT = 5.0
 # Jobs of which a half keeps two workers busy.
@@ -65,19 +67,22 @@ class Workers:
 
     Lists that would take less time than sending them are done where they are. Of the first others,
     half of the jobs go to threads, which share the table. If these wait for each other (experts
-    that hold the interpreter's lock), a long fit tries processes in the same way; the fastest of
-    threads, processes and this thread does the rest. The results are the same in any case.
+    that hold the interpreter's lock), processes are started in a long fit, and tried in the same
+    way once they are there; the fastest of threads, processes and this thread does the rest. The
+    results are the same in any case. `make` makes `n_workers` of a kind; the `stack` dismisses
+    them.
     """
 
-    def __init__(self, hire: Hire | None) -> None:
-        self._hire = hire
+    def __init__(self, n_workers: int, make: Make, stack: ExitStack) -> None:
+        self._n_workers, self._make, self._stack = n_workers, make, stack
         self._begun = perf_counter()
         self._kind = "here"
         self._parallel: Parallel | None = None
         self._trial: Trial | None = None
+        self._starting: Thread | None = None
         self._tried: dict[str, float] = {"here": 1.0}
         self._pace = 0.0  # seconds of a job, as of the last list that was done here
-        if hire:
+        if n_workers > 1:
             self._try("threads")
 
     def follow(self, plan: Plan[T]) -> T:
@@ -85,21 +90,62 @@ class Workers:
         return follow(plan, self._run)
 
     def _run(self, jobs: list[Job]) -> list[Any]:
-        if self._hire is None or not jobs:
+        if self._n_workers == 1 or not jobs:
             return run_here(jobs)
-        if self._wants_processes():
-            self._try("processes", jobs[0])
+        if self._lacks_processes and self._have_started(jobs[0]):
+            self._try("processes")
         done: list[Any] = []
         if not self._is_worth_sending(jobs):
             done, jobs = self._run_timed(jobs[:1]), jobs[1:]
         if not self._is_worth_sending(jobs):
             return [*done, *self._run_timed(jobs)]
-        return [*done, *(self._run_trial if self._trial else self._send)(jobs)]
+        now = jobs[: self._n_till_decision()]
+        done += (self._run_trial if self._trial else self._send)(now)
+        return [*done, *self._run(jobs[len(now) :])]
 
-    def _wants_processes(self) -> bool:
-        """Whether threads were of little use, and the fit is long."""
+    def _n_till_decision(self) -> int | None:
+        """Number of jobs to do before it is asked again who is to do them; None for all."""
+        if not (self._trial or self._lacks_processes):
+            return None
+        # Half of them keep all workers busy to the end.
+        return 2 * self._n_workers * ceil(TRIAL_SECONDS / self._pace / self._n_workers)
+
+    @property
+    def _lacks_processes(self) -> bool:
+        """Whether threads were of little use, and processes are still to be tried."""
         missed = self._tried.get("threads", ENOUGH) < ENOUGH and "processes" not in self._tried
-        return missed and not self._trial and perf_counter() - self._begun > LONG_FIT
+        return missed and not self._trial
+
+    def _have_started(self, job: Job) -> bool:
+        """Whether processes are there; in a long fit they start while others work."""
+        if self._starting is None and perf_counter() - self._begun > LONG_FIT:
+            self._starting = self._start(job)
+        started = self._starting is not None and not self._starting.is_alive()
+        return started and self._lacks_processes
+
+    def _start(self, job: Job) -> Thread | None:
+        """A thread that waits for processes to start, and to import what they need for the job.
+
+        They are the same that are hired afterwards. None, and a remark, if they cannot do it.
+        """
+        try:
+            pickle.dumps(job)
+            parallel = self._make("processes")
+        except Exception:  # what the parts of an expert raise, and backends, is up to them
+            self._tried["processes"] = 0.0
+            return None
+        starting = Thread(target=self._greet, args=(parallel,), daemon=True)
+        starting.start()
+        # No fit ends before: whoever starts processes next would have to wait for them.
+        self._stack.callback(starting.join)
+        return starting
+
+    def _greet(self, parallel: Parallel) -> None:
+        """Give each of the workers an empty job."""
+        try:
+            parallel(delayed(_on_one_thread)(run_here, ([],)) for _ in range(self._n_workers))
+        except Exception:  # what systems without processes raise is up to them
+            self._tried["processes"] = 0.0
 
     def _is_worth_sending(self, jobs: list[Job]) -> bool:
         return len(jobs) > 1 and self._pace * len(jobs) > WORTH_SENDING
@@ -116,9 +162,10 @@ class Workers:
             return run_here(jobs)
         try:
             return self._parallel(delayed(_on_one_thread)(*job) for job in jobs)
-        except pickle.PicklingError:
+        except Exception:
             if self._kind != "processes":
-                raise  # the user chose processes
+                raise
+            # Perhaps a job cannot travel, or a process has died. If not, it fails again.
             self._tried["processes"] = 0.0
             self._settle()
             return self._send(jobs)
@@ -134,7 +181,7 @@ class Workers:
         done: list[Any] = [None] * len(jobs)
         for where, part in parts.items():
             begun = perf_counter()
-            done[part] = (run_here if where == "here" else self._send)(jobs[part])
+            done[part] = (self._run_timed if where == "here" else self._send)(jobs[part])
             trial.note(where, perf_counter() - begun, len(jobs[part]))
         if trial.is_over and self._trial is trial:
             self._tried[trial.kind] = trial.speedup
@@ -145,34 +192,21 @@ class Workers:
         """End a trial, and go on with the fastest kind of those tried."""
         self._trial, best = None, max(self._tried, key=lambda kind: self._tried[kind])
         if best != self._kind:
-            self._parallel = None if best == "here" else cast(Hire, self._hire)(best)
+            self._parallel = None if best == "here" else self._hire(best)
             self._kind = best
 
-    def _try(self, kind: str, job: Job | None = None) -> None:
-        """Hire workers of a kind for a trial, if they can do the job."""
-        if kind == "processes" and not _can_travel(job):
-            self._tried[kind] = 0.0
-            return
-        self._trial, self._parallel = Trial(kind), cast(Hire, self._hire)(kind)
-        self._kind = kind
-        if kind == "processes":
-            # To start them takes a second, which is no part of a trial.
-            self._send([(run_here, ([],))] * 2)
+    def _try(self, kind: str) -> None:
+        """Hire workers of a kind for a trial."""
+        self._trial, self._parallel, self._kind = Trial(kind), self._hire(kind), kind
+
+    def _hire(self, kind: str) -> Parallel:
+        return self._stack.enter_context(self._make(kind))
 
 
 def _on_one_thread(function: Callable[..., Any], arguments: tuple) -> Any:
     """Do a job as it would be done here: with BLAS on one thread, in a process too."""
     with threadpool_controller().limit(limits=1, user_api="blas"):
         return function(*arguments)
-
-
-def _can_travel(job: Job | None) -> bool:
-    """Whether a process could be sent the job, before a second is spent on starting one."""
-    try:
-        pickle.dumps(job)
-    except Exception:  # what the parts of an expert raise, if they refuse, is up to them
-        return False
-    return True
 
 
 @contextmanager
@@ -186,9 +220,7 @@ def open_workers(n_jobs: int | None) -> Iterator[Workers]:
     controller = threadpool_controller()
     with ExitStack() as stack:
         stack.enter_context(controller.limit(limits=1, user_api="blas"))
-        if n_workers == 1:
-            yield Workers(None)
-            return
-        share = max(1, cpu_count() // n_workers)
-        stack.enter_context(controller.limit(limits=share, user_api="openmp"))
-        yield Workers(lambda kind: stack.enter_context(Parallel(n_jobs=n_jobs, prefer=kind)))
+        if n_workers > 1:
+            share = max(1, cpu_count() // n_workers)
+            stack.enter_context(controller.limit(limits=share, user_api="openmp"))
+        yield Workers(n_workers, lambda kind: Parallel(n_jobs=n_jobs, prefer=kind), stack)

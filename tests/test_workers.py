@@ -4,11 +4,12 @@ import os
 import threading
 import time
 
+import joblib
 import pytest
 
 from sklearn_moe import _parallel
 from sklearn_moe._parallel import open_workers
-from sklearn_moe._plans import do, together
+from sklearn_moe._plans import do, run_here, together
 
 
 def nap(seconds):
@@ -24,10 +25,32 @@ def rounds(function, n_rounds=12, n_jobs=8):
     return places
 
 
+class AtOnce(threading.Thread):
+    """A thread whose work is done when it has been started."""
+
+    def start(self):
+        super().start()
+        self.join()
+
+
+class Never(threading.Thread):
+    """A thread that does not get to its work."""
+
+    def start(self):
+        pass
+
+    def is_alive(self):
+        return True
+
+    def join(self, timeout=None):
+        pass
+
+
 @pytest.fixture(autouse=True)
 def short_trial(monkeypatch):
     monkeypatch.setattr(_parallel, "TRIAL_SECONDS", 0.05)
     monkeypatch.setattr(_parallel, "LONG_FIT", 0.0)
+    monkeypatch.setattr(_parallel, "Thread", AtOnce)
 
 
 def processes(places):
@@ -87,6 +110,37 @@ def identify(thing):
     return type(thing).__name__, os.getpid()
 
 
+def stick(thing):
+    """A job whose result may be one that no process can send."""
+    return Stuck() if thing else os.getpid()
+
+
+def test_result_that_turns_out_not_to_travel_is_made_without_processes(monkeypatch):
+    def plan():
+        yield from rounds(nap)
+        return (yield from together(*(do(stick, thing) for thing in (0, 1, 0, 0))))
+
+    faster_by({"threads": 1.1, "processes": 2.0}, monkeypatch)
+    with open_workers(2) as workers:
+        first, second, *_ = workers.follow(plan())
+    assert first == os.getpid()
+    assert isinstance(second, Stuck)
+
+
+def fail(number):
+    raise ArithmeticError(f"job {number}")
+
+
+def test_errors_of_jobs_come_through(monkeypatch):
+    def plan():
+        yield from rounds(nap)
+        return (yield from together(*(do(fail, number) for number in range(4))))
+
+    faster_by({"threads": 1.1, "processes": 2.0}, monkeypatch)
+    with pytest.raises(ArithmeticError, match="job"), open_workers(2) as workers:
+        workers.follow(plan())
+
+
 def test_job_that_turns_out_not_to_travel_is_done_without_processes(monkeypatch):
     def plan():
         yield from rounds(nap)
@@ -114,12 +168,76 @@ def test_empty_lists_are_done_at_once(monkeypatch):
         workers.follow(plan())
 
 
+def test_work_goes_on_here_while_processes_start(monkeypatch):
+    faster_by({"threads": 0.9, "processes": 2.0}, monkeypatch)
+    monkeypatch.setattr(_parallel, "Thread", Never)
+    with open_workers(2) as workers:
+        places = workers.follow(rounds(nap))
+    assert set(places) == {HERE}
+
+
+def test_processes_are_used_once_they_have_started(monkeypatch):
+    def plan(seconds=60):
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            places = yield from rounds(nap, 1)
+            if os.getpid() not in processes(places):
+                break
+        return places
+
+    faster_by({"threads": 0.9, "processes": 2.0}, monkeypatch)
+    monkeypatch.setattr(_parallel, "Thread", threading.Thread)
+    with open_workers(2) as workers:
+        places = workers.follow(plan())
+    assert os.getpid() not in processes(places)
+
+
+def test_processes_that_cannot_start_are_done_without(monkeypatch):
+    def refuse(function, arguments):
+        if function is run_here:
+            raise OSError("no processes here")
+        return function(*arguments)
+
+    faster_by({"threads": 0.9, "processes": 2.0}, monkeypatch)
+    monkeypatch.setattr(_parallel, "_on_one_thread", refuse)
+    with open_workers(2) as workers:
+        places = workers.follow(rounds(nap))
+    assert set(places) == {HERE}
+
+
+def test_no_start_of_processes_outlives_the_fit(monkeypatch):
+    faster_by({"threads": 0.9}, monkeypatch)
+    monkeypatch.setattr(_parallel, "Thread", threading.Thread)
+    with open_workers(2) as workers:
+        workers.follow(rounds(nap, 4))
+    assert workers._starting is not None
+    assert not workers._starting.is_alive()
+
+
+def test_processes_that_are_forbidden_are_done_without(monkeypatch):
+    faster_by({"threads": 0.9, "processes": 2.0}, monkeypatch)
+    with joblib.parallel_config(require="sharedmem"), open_workers(2) as workers:
+        places = workers.follow(rounds(nap))
+    assert set(places) == {HERE}
+
+
 def test_short_fits_do_not_start_processes(monkeypatch):
-    faster_by({"threads": 1.1, "processes": 2.0}, monkeypatch)
+    faster_by({"threads": 0.9, "processes": 2.0}, monkeypatch)
     monkeypatch.setattr(_parallel, "LONG_FIT", 60.0)
     with open_workers(2) as workers:
         places = workers.follow(rounds(nap))
     assert processes(places) == {os.getpid()}
+
+
+@pytest.mark.parametrize("gain", [0.9, 1.5])
+def test_a_trial_takes_a_part_of_a_long_list(gain, monkeypatch):
+    faster_by({"threads": gain}, monkeypatch)
+    monkeypatch.setattr(_parallel, "Thread", Never)
+    with open_workers(2) as workers:
+        places = workers.follow(rounds(nap, 1, 60))
+    here = [place == HERE for place in places]
+    assert any(here[:20])
+    assert all(here[40:]) if gain < 1 else not any(here[40:])
 
 
 def test_speedup_compares_the_paces():
@@ -129,11 +247,6 @@ def test_speedup_compares_the_paces():
     trial.note("sent", 2.0, 4)
     assert trial.is_over
     assert trial.speedup == 2.0
-
-
-def test_job_that_cannot_be_pickled_cannot_travel():
-    assert _parallel._can_travel((nap, (0.1,)))
-    assert not _parallel._can_travel((lambda: None, ()))
 
 
 def test_results_are_in_order_during_a_trial():
@@ -153,7 +266,8 @@ def slow_double(number):
     return 2 * number
 
 
-def test_short_jobs_are_done_here():
+def test_short_jobs_are_done_here(monkeypatch):
+    monkeypatch.setattr(_parallel, "WORTH_SENDING", 10.0)
     with open_workers(2) as workers:
         places = workers.follow(together(*(do(nap, 0.0) for _ in range(6))))
     assert set(places) == {HERE}
