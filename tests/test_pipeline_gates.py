@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy.sparse import csr_array
 from sklearn import config_context
 from sklearn.cluster import KMeans
 from sklearn.compose import make_column_transformer
@@ -46,6 +47,19 @@ def test_weights_are_repeats_for_all_steps(name):
     np.testing.assert_allclose(weighted.predict_log_proba(X), expected, rtol=1e-6, atol=1e-8)
 
 
+def test_weights_are_repeats_where_a_search_may_go_on():
+    """Rows of a rare value are looked at, wherever they stand."""
+    table = np.column_stack([X, np.arange(120) % 10 == 7])
+    gate, repeats = (
+        make_pipeline(StandardScaler(), SoftmaxGate()),
+        np.repeat(np.arange(120), COUNTS),
+    )
+    start = fitted(gate, table[:100], RESP[:100])
+    weighted = fitted(gate, table, COUNTS[:, None] * RESP, start, brief=True)
+    repeated = fitted(gate, table[repeats], RESP[repeats], start, brief=True)
+    np.testing.assert_allclose(weighted[-1].coef_, repeated[-1].coef_, rtol=1e-9)
+
+
 def test_step_that_is_to_have_no_weights_has_none():
     with config_context(enable_metadata_routing=True):
         scaler = StandardScaler().set_fit_request(sample_weight=False)
@@ -86,6 +100,7 @@ def test_scaler_of_other_rows_is_no_reason_to_begin_anew():
     [
         KMeans(6, n_init=1, random_state=0),
         Nystroem(n_components=6, random_state=0),
+        make_pipeline(KMeans(6, n_init=1, random_state=0), FunctionTransformer(csr_array)),
     ],
 )
 def test_search_begins_anew_where_the_columns_are_others(step):

@@ -9,14 +9,12 @@ import numpy as np
 import scipy.sparse as sp
 from sklearn.pipeline import Pipeline
 
-from .._numeric import Array
-from .._validation import n_rows, take_rows
+from .._numeric import Array, weighted_moments
 from .._weighting import WeightPlan, gate_with_weighted_steps, plan_steps, transform_weighted
 from ._table import GateTable
 
-# Rows by which it is told whether steps make what they made before, and the part of a column's
-# scatter that it may differ by: the mean of a scaler moves with the rows that it has seen.
-COMPARED_ROWS = 100
+# The part of a column's scatter that it may differ by where steps make what they made before: the
+# mean of a scaler moves with the rows that it has seen.
 CLOSE = 0.1
 
 
@@ -57,31 +55,42 @@ def fit_pipeline(
     X = transform_weighted(steps, table.X, expert_weights, weight, plan or plan_steps(steps))
     gate.steps[:-1] = steps.steps  # with `memory`, other objects have been fitted
     begin = last_step(start)
-    if isinstance(start, Pipeline) and not _makes(start[:-1], table.X, X):
+    if isinstance(start, Pipeline) and not _makes(start[:-1], table.X, X, weight):
         begin, brief = None, False
     last_step(gate).fit_table(GateTable(X, weight), expert_weights, begin, brief)
     return gate
 
 
-def _makes(steps: Pipeline, X: Any, made: Any) -> bool:
-    """Whether fitted `steps` make columns of `X` that mean the same as those `made`."""
+def _makes(steps: Pipeline, X: Any, made: Any, weight: Array) -> bool:
+    """Whether fitted `steps` make columns of `X` that mean the same as those `made`.
+
+    All rows have a say, by their weight: a part would be another one among repeated rows.
+    """
     if not steps.steps:
         return True
-    rows = np.arange(0, n_rows(X), -(-n_rows(X) // COMPARED_ROWS))
-    return _look_alike(steps.transform(take_rows(X, rows)), take_rows(made, rows))
-
-
-def _look_alike(before: Any, now: Any) -> bool:
-    """Whether two tables of the same rows agree, numbers up to a part of a column's scatter."""
-    before, now = (
-        np.asarray(part.toarray() if sp.issparse(part) else part) for part in (before, now)
-    )
-    if before.shape != now.shape or before.dtype != now.dtype:
+    before = steps.transform(X)
+    if sp.issparse(made) and sp.issparse(before):
+        return before.shape == made.shape and _close_sparse(before, made, weight)
+    before, made = np.asarray(before), np.asarray(made)
+    if before.shape != made.shape or before.dtype != made.dtype:
         return False
-    if now.dtype.kind != "f":
-        return joblib.hash(before.tolist()) == joblib.hash(now.tolist())
+    if made.dtype.kind != "f":
+        return joblib.hash(before.tolist()) == joblib.hash(made.tolist())
+    return _close(before, made, weight)
+
+
+def _close(before: Array, now: Array, weight: Array) -> bool:
+    """Whether no column moves by more than a part of its scatter, gaps staying where they are."""
     gaps = np.isnan(now)
     if not np.array_equal(gaps, np.isnan(before)):
         return False
-    before, now = (np.where(gaps, 0.0, part) for part in (before, now))
-    return bool((np.square(now - before).mean(axis=0) <= CLOSE**2 * now.var(axis=0)).all())
+    moved, now = np.where(gaps, 0.0, now - before), np.where(gaps, 0.0, now)
+    far = np.average(np.square(moved), axis=0, weights=weight)
+    return bool((far <= CLOSE**2 * weighted_moments(now, weight)[1]).all())
+
+
+def _close_sparse(before: Any, now: Any, weight: Array) -> bool:
+    """The same of sparse columns, whose scatter is that around zero."""
+    moved = now - before
+    far, scatter = (part.multiply(part).T @ weight for part in (moved, now))
+    return bool((far <= CLOSE**2 * scatter).all())
