@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 from collections.abc import Callable, Iterator
+from concurrent.futures import BrokenExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from math import ceil
@@ -126,10 +127,11 @@ class Workers:
     def _start(self, job: Job) -> Thread | None:
         """A thread that waits for processes to start, and to import what they need for the job.
 
-        They are the same that are hired afterwards. None, and a remark, if they cannot do it.
+        They are the same that are hired afterwards. None if they cannot do the job, so that they
+        are not tried.
         """
         try:
-            pickle.dumps(job)
+            pickle.loads(pickle.dumps(job))
             parallel = self._make("processes")
         except Exception:  # what the parts of an expert raise, and backends, is up to them
             self._tried["processes"] = 0.0
@@ -162,10 +164,12 @@ class Workers:
             return run_here(jobs)
         try:
             return self._parallel(delayed(_on_one_thread)(*job) for job in jobs)
-        except Exception:
-            if self._kind != "processes":
+        except Exception as error:
+            # A job that has brought a process down would bring this one down as well.
+            if self._kind != "processes" or isinstance(error, BrokenExecutor):
                 raise
-            # Perhaps a job cannot travel, or a process has died. If not, it fails again.
+            # What pickling raises is up to the parts of an expert, and cannot be told from what a
+            # job raises; that is raised again.
             self._tried["processes"] = 0.0
             self._settle()
             return self._send(jobs)

@@ -3,6 +3,7 @@
 import os
 import threading
 import time
+from concurrent.futures import BrokenExecutor
 
 import joblib
 import pytest
@@ -16,6 +17,12 @@ def nap(seconds):
     """A job that computes nothing; where it was done."""
     time.sleep(seconds)
     return os.getpid(), threading.get_ident()
+
+
+def follow(plan, n_jobs=2):
+    """What workers make of a plan."""
+    with open_workers(n_jobs) as workers:
+        return workers.follow(plan)
 
 
 def rounds(function, n_rounds=12, n_jobs=8):
@@ -66,8 +73,7 @@ HERE = (os.getpid(), threading.get_ident())
 
 def test_threads_are_kept_where_they_are_faster(monkeypatch):
     faster_by({"threads": 1.5}, monkeypatch)
-    with open_workers(2) as workers:
-        places = workers.follow(rounds(nap))
+    places = follow(rounds(nap))
     assert processes(places) == {os.getpid()}
     assert len(threads(places)) == 2
     assert threading.get_ident() not in threads(places)
@@ -80,8 +86,7 @@ def test_threads_are_kept_where_they_are_faster(monkeypatch):
 def test_the_fastest_kind_is_kept(threads_gain, processes_gain, kept, monkeypatch):
     """Processes are tried where threads are of little use."""
     faster_by({"threads": threads_gain, "processes": processes_gain}, monkeypatch)
-    with open_workers(2) as workers:
-        places = workers.follow(rounds(nap))
+    places = follow(rounds(nap))
     assert (processes(places) == {os.getpid()}) == (kept != "processes")
     assert (set(places) == {HERE}) == (kept == "here")
 
@@ -94,8 +99,7 @@ def faster_by(gains, monkeypatch):
 
 def test_jobs_that_cannot_travel_are_not_sent_to_processes(monkeypatch):
     faster_by({"threads": 1.1, "processes": 2.0}, monkeypatch)
-    with open_workers(2) as workers:
-        places = workers.follow(rounds(lambda seconds: nap(seconds)))
+    places = follow(rounds(lambda seconds: nap(seconds)))
     assert processes(places) == {os.getpid()}
 
 
@@ -121,8 +125,7 @@ def test_result_that_turns_out_not_to_travel_is_made_without_processes(monkeypat
         return (yield from together(*(do(stick, thing) for thing in (0, 1, 0, 0))))
 
     faster_by({"threads": 1.1, "processes": 2.0}, monkeypatch)
-    with open_workers(2) as workers:
-        first, second, *_ = workers.follow(plan())
+    first, second, *_ = follow(plan())
     assert first == os.getpid()
     assert isinstance(second, Stuck)
 
@@ -137,8 +140,25 @@ def test_errors_of_jobs_come_through(monkeypatch):
         return (yield from together(*(do(fail, number) for number in range(4))))
 
     faster_by({"threads": 1.1, "processes": 2.0}, monkeypatch)
-    with pytest.raises(ArithmeticError, match="job"), open_workers(2) as workers:
-        workers.follow(plan())
+    with pytest.raises(ArithmeticError, match="job"):
+        follow(plan())
+
+
+def end_process(here):
+    """A job that brings its process down, unless that is this one."""
+    if os.getpid() != here:
+        os._exit(1)
+    return here
+
+
+def test_job_that_brings_a_process_down_is_not_done_here(monkeypatch):
+    def plan():
+        yield from rounds(nap)
+        return (yield from together(*(do(end_process, os.getpid()) for _ in range(4))))
+
+    faster_by({"threads": 1.1, "processes": 2.0}, monkeypatch)
+    with pytest.raises(BrokenExecutor):
+        follow(plan())
 
 
 def test_job_that_turns_out_not_to_travel_is_done_without_processes(monkeypatch):
@@ -149,8 +169,7 @@ def test_job_that_turns_out_not_to_travel_is_done_without_processes(monkeypatch)
         return first, then
 
     faster_by({"threads": 1.1, "processes": 2.0}, monkeypatch)
-    with open_workers(2) as workers:
-        first, then = workers.follow(plan())
+    first, then = follow(plan())
     assert os.getpid() not in {process for _, process in first}
     assert then == [(name, os.getpid()) for name in ("int", "Stuck", "int")]
 
@@ -164,15 +183,13 @@ def test_empty_lists_are_done_at_once(monkeypatch):
             yield from rounds(nap, n_rounds=1)
             assert (yield []) == []
 
-    with open_workers(2) as workers:
-        workers.follow(plan())
+    follow(plan())
 
 
 def test_work_goes_on_here_while_processes_start(monkeypatch):
     faster_by({"threads": 0.9, "processes": 2.0}, monkeypatch)
     monkeypatch.setattr(_parallel, "Thread", Never)
-    with open_workers(2) as workers:
-        places = workers.follow(rounds(nap))
+    places = follow(rounds(nap))
     assert set(places) == {HERE}
 
 
@@ -187,8 +204,7 @@ def test_processes_are_used_once_they_have_started(monkeypatch):
 
     faster_by({"threads": 0.9, "processes": 2.0}, monkeypatch)
     monkeypatch.setattr(_parallel, "Thread", threading.Thread)
-    with open_workers(2) as workers:
-        places = workers.follow(plan())
+    places = follow(plan())
     assert os.getpid() not in processes(places)
 
 
@@ -200,8 +216,7 @@ def test_processes_that_cannot_start_are_done_without(monkeypatch):
 
     faster_by({"threads": 0.9, "processes": 2.0}, monkeypatch)
     monkeypatch.setattr(_parallel, "_on_one_thread", refuse)
-    with open_workers(2) as workers:
-        places = workers.follow(rounds(nap))
+    places = follow(rounds(nap))
     assert set(places) == {HERE}
 
 
@@ -216,16 +231,15 @@ def test_no_start_of_processes_outlives_the_fit(monkeypatch):
 
 def test_processes_that_are_forbidden_are_done_without(monkeypatch):
     faster_by({"threads": 0.9, "processes": 2.0}, monkeypatch)
-    with joblib.parallel_config(require="sharedmem"), open_workers(2) as workers:
-        places = workers.follow(rounds(nap))
+    with joblib.parallel_config(require="sharedmem"):
+        places = follow(rounds(nap))
     assert set(places) == {HERE}
 
 
 def test_short_fits_do_not_start_processes(monkeypatch):
     faster_by({"threads": 0.9, "processes": 2.0}, monkeypatch)
     monkeypatch.setattr(_parallel, "LONG_FIT", 60.0)
-    with open_workers(2) as workers:
-        places = workers.follow(rounds(nap))
+    places = follow(rounds(nap))
     assert processes(places) == {os.getpid()}
 
 
@@ -233,8 +247,7 @@ def test_short_fits_do_not_start_processes(monkeypatch):
 def test_a_trial_takes_a_part_of_a_long_list(gain, monkeypatch):
     faster_by({"threads": gain}, monkeypatch)
     monkeypatch.setattr(_parallel, "Thread", Never)
-    with open_workers(2) as workers:
-        places = workers.follow(rounds(nap, 1, 60))
+    places = follow(rounds(nap, 1, 60))
     here = [place == HERE for place in places]
     assert any(here[:20])
     assert all(here[40:]) if gain < 1 else not any(here[40:])
@@ -257,8 +270,7 @@ def test_results_are_in_order_during_a_trial():
             done += yield from together(*(do(slow_double, i) for i in range(9)))
         return done
 
-    with open_workers(2) as workers:
-        assert workers.follow(plan()) == [2 * i for i in range(9)] * 12
+    assert follow(plan()) == [2 * i for i in range(9)] * 12
 
 
 def slow_double(number):
@@ -268,12 +280,10 @@ def slow_double(number):
 
 def test_short_jobs_are_done_here(monkeypatch):
     monkeypatch.setattr(_parallel, "WORTH_SENDING", 10.0)
-    with open_workers(2) as workers:
-        places = workers.follow(together(*(do(nap, 0.0) for _ in range(6))))
+    places = follow(together(*(do(nap, 0.0) for _ in range(6))))
     assert set(places) == {HERE}
 
 
 def test_one_worker_is_this_thread():
-    with open_workers(1) as workers:
-        places = workers.follow(rounds(nap, 1))
+    places = follow(rounds(nap, 1), n_jobs=1)
     assert set(places) == {HERE}
