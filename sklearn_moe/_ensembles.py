@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
 
 from ._numeric import Array
-from ._predictions import Asked
+from ._predictions import Shown
 from ._validation import get_tags
 
 
@@ -65,10 +65,10 @@ class Ensemble(BaseEstimator):
     def _mean(self, X: Any, classes: NDArray | None = None) -> Array:
         """Mean of their outputs (n, q), or of their class probabilities (n, C)."""
         part = 0.5 / len(self.fold_estimators)
-        asked = Asked.of(X, [self.estimator, *self.fold_estimators])
-        mean = 0.5 * asked.predict(self.estimator, classes)
+        shown = Shown(X)
+        mean = 0.5 * shown.predict(self.estimator, classes)
         for estimator in self.fold_estimators:
-            mean += part * asked.predict(estimator, classes)
+            mean += part * shown.predict(estimator, classes)
         return mean
 
 

@@ -21,7 +21,7 @@ from ._folds import Splits
 from ._numeric import Array, experts_first
 from ._out_of_bag import out_of_bag, with_out_of_bag
 from ._plans import Job, Plan, do
-from ._predictions import align_classes, held, predict_expert
+from ._predictions import Shown, align_classes, held, predict_expert
 from ._routing import Routing
 from ._templates import Template
 from ._validation import n_rows, take_params, take_rows
@@ -109,6 +109,11 @@ class Data:
     def weighted(self, resp: Array) -> Array:
         """Responsibilities (n, K) times sample weights; not to be written to."""
         return resp if self.is_even else resp * self.sample_weight[:, None]
+
+    @cached_property
+    def shown(self) -> Shown:
+        """The table as experts are shown it."""
+        return Shown(self.X)
 
     @cached_property
     def linear_table(self) -> Table | None:
@@ -235,7 +240,7 @@ def fit_predict_new(
     jobs: list[Job] = []
     for k in left:
         table, expert, transform = in_bins(data, templates[k])
-        new = transform(_part(X, places[k][0]))
+        new = transform(take_rows(X, _some(places[k][0])))
         jobs.append((fit_new, (table, expert, expert_weights[:, k], new)))
     done = yield jobs
     said |= dict(zip(left, done, strict=True))
@@ -246,9 +251,9 @@ def fit_predict_new(
     return held(mean, data.limits)
 
 
-def _part(X: Any, rows: Any) -> Any:
-    """The given rows of a table, itself for all of them."""
-    return X if isinstance(rows, slice) else take_rows(X, rows)
+def _some(rows: Any) -> Any:
+    """Numbers of rows; None for all of them."""
+    return None if isinstance(rows, slice) else rows
 
 
 def _holds_rows(rows: Any) -> bool:
@@ -303,7 +308,7 @@ def fit_one(data: Data, template: Template, weight: Array, train: Any, test: Any
     if not _holds_rows(test):
         return kept, np.empty((0, data.n_values))
     try:
-        predicted = predict_expert(expert, _part(data.X, test), data.classes)
+        predicted = data.shown.predict(expert, data.classes, _some(test))
     except Exception as error:
         raise ExpertError(
             f"Expert {template.name!r} ({type(expert).__name__}) was fitted, but failed to "
@@ -346,13 +351,13 @@ def fit_bagged(data: Data, template: Template, weight: Array, splits: Splits, wa
 def fit_expert(data: Data, template: Template, weight: Array, train: Any) -> Any:
     """A clone of the template fitted to the rows `train` (all, if None) under `weight` (n,)."""
     rows = _rows_with_weight(weight, train)
-    X, y, rank = (take_rows(part, rows) for part in (data.X, data.y, data.rank))
-    weight = take_rows(weight, rows)
+    X, options = data.shown.to_fit(template.estimator, rows)
+    y, rank, weight = (take_rows(part, rows) for part in (data.y, data.rank, weight))
     if not weight.any():
         # All of the expert's rows lie in the fold left out; an even fit stands in for it there.
         weight = np.ones_like(weight)
     expert = clone(template.estimator)
-    params = take_params(template.params, data.n_samples, rows)
+    params = take_params(template.params, data.n_samples, rows) | options
     try:
         labelled = data.classes is not None
         return fit_weighted(

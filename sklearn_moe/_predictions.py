@@ -1,9 +1,10 @@
-"""What fitted experts say of rows: outputs, or probabilities of all classes."""
+"""Rows as experts take them, and what fitted ones say: outputs, or probabilities of all classes."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -25,34 +26,44 @@ TREES = (DecisionTreeClassifier, DecisionTreeRegressor, ExtraTreeClassifier, Ext
 
 
 @dataclass(frozen=True)
-class Asked:
-    """A table that experts are asked about.
+class Shown:
+    """A table that experts are shown, to learn from it or to speak of it.
 
-    Trees take single precision. For those among the experts it is made and checked once
-    (`single`), not by each: to look for gaps in a few rows takes as long as to go down a tree.
+    Trees take single precision. For them it is made and checked once (`single`), not by each: to
+    check a few rows takes as long as to go down a tree, and half as long as to grow one.
     """
 
     X: Any
-    single: NDArray[np.float32] | None
 
-    @classmethod
-    def of(cls, X: Any, experts: Sequence[Any]) -> Asked:
-        """The table for these experts."""
-        is_numbers = isinstance(X, np.ndarray) and X.ndim == 2 and X.dtype.kind in "fiu"
-        if not (is_numbers and any(type(expert) in TREES for expert in experts)):
-            return cls(X, None)
+    @cached_property
+    def single(self) -> NDArray[np.float32] | None:
+        """The table in single precision, if it is an array of numbers without gaps."""
+        X = self.X
+        if not (isinstance(X, np.ndarray) and X.ndim == 2 and X.dtype.kind in "fiu"):
+            return None
         with np.errstate(over="ignore"):
             single = np.ascontiguousarray(X, dtype=np.float32)
-        return cls(X, single if np.isfinite(single).all() else None)
+        return single if np.isfinite(single).all() else None
 
-    def predict(
-        self, expert: Any, classes: NDArray | None, rows: NDArray[np.intp] | None = None
-    ) -> Array:
-        """What an expert says of the rows, or of some."""
-        single = self.single if type(expert) in TREES else None
-        if single is None or expert.n_features_in_ != single.shape[1]:
-            return predict_expert(expert, take_rows(self.X, rows), classes)
-        return predict_expert(expert, take_rows(single, rows), classes, check_input=False)
+    def rows(self, tree: Any, rows: Any) -> tuple[Any, dict[str, bool]]:
+        """Rows (all, if None) in the form that an expert takes, and the options that go with it."""
+        if type(tree) not in TREES or self.single is None:
+            return take_rows(self.X, rows), {}
+        return take_rows(self.single, rows), {"check_input": False}
+
+    def to_fit(self, expert: Any, rows: Any) -> tuple[Any, dict[str, bool]]:
+        """The same for an expert that is to learn from them."""
+        # Only where they look at their input do these refuse negative targets.
+        if getattr(expert, "criterion", None) == "poisson":
+            return take_rows(self.X, rows), {}
+        return self.rows(expert, rows)
+
+    def predict(self, expert: Any, classes: NDArray | None, rows: Any = None) -> Array:
+        """What a fitted expert says of rows, all if None."""
+        X, options = self.rows(expert, rows)
+        if options and expert.n_features_in_ != X.shape[1]:
+            X, options = take_rows(self.X, rows), {}
+        return predict_expert(expert, X, classes, **options)
 
 
 def predict_expert(expert: Any, X: Any, classes: NDArray | None, **options: Any) -> Array:
@@ -134,8 +145,8 @@ def predict_bank(experts: Sequence[Any], X: Any, classes: NDArray | None) -> Arr
     plain = predict_plain(experts, X) if classes is None else None
     if plain is not None:
         return plain
-    asked = Asked.of(X, experts)
-    return np.stack([asked.predict(expert, classes) for expert in experts], axis=1)
+    shown = Shown(X)
+    return np.stack([shown.predict(expert, classes) for expert in experts], axis=1)
 
 
 def predict_acting(
@@ -145,12 +156,12 @@ def predict_acting(
     if routing.index is None:
         return predict_bank(experts, X, classes)
     mean: Array | None = None
-    asked = Asked.of(X, experts)
+    shown = Shown(X)
     for k, expert in enumerate(experts):
         rows, slots = routing.acting(k)
         if not len(rows):
             continue
-        predicted = asked.predict(expert, classes, rows)
+        predicted = shown.predict(expert, classes, rows)
         if mean is None:
             mean = experts_first(*routing.index.shape, predicted.shape[1])
         mean[rows, slots] = predicted

@@ -1,4 +1,4 @@
-"""Trees are given the table in single precision, made and checked once."""
+"""Trees are shown the table in single precision, made and checked once."""
 
 import numpy as np
 import pandas as pd
@@ -12,8 +12,9 @@ from sklearn.tree import (
     ExtraTreeRegressor,
 )
 
+from sklearn_moe import MixtureOfExpertsClassifier, MixtureOfExpertsRegressor, _predictions
 from sklearn_moe._ensembles import EnsembleRegressor
-from sklearn_moe._predictions import Asked, predict_bank
+from sklearn_moe._predictions import Shown, predict_bank
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(300, 4))
@@ -33,19 +34,19 @@ class Watched(DecisionTreeRegressor):
 @pytest.mark.parametrize("dtype", [np.float64, np.float32, np.int64])
 def test_regressors_say_the_same(tree, dtype):
     fitted, new = tree(random_state=0).fit(X, Y), (10 * NEW).astype(dtype)
-    asked = Asked.of(new, [fitted])
-    assert asked.single is not None
-    np.testing.assert_array_equal(asked.predict(fitted, None)[:, 0], fitted.predict(new))
+    shown = Shown(new)
+    assert shown.single is not None
+    np.testing.assert_array_equal(shown.predict(fitted, None)[:, 0], fitted.predict(new))
     rows = np.array([5, 3, 190])
     np.testing.assert_array_equal(
-        asked.predict(fitted, None, rows)[:, 0], fitted.predict(new[rows])
+        shown.predict(fitted, None, rows)[:, 0], fitted.predict(new[rows])
     )
 
 
 @pytest.mark.parametrize("tree", [DecisionTreeClassifier, ExtraTreeClassifier])
 def test_classifiers_say_the_same(tree):
     fitted = tree(max_depth=3, random_state=0).fit(X[LABELS > 0], LABELS[LABELS > 0])
-    found = Asked.of(NEW, [fitted]).predict(fitted, np.arange(3))
+    found = Shown(NEW).predict(fitted, np.arange(3))
     np.testing.assert_array_equal(found[:, 1:], fitted.predict_proba(NEW))
     assert not found[:, 0].any()
 
@@ -61,9 +62,9 @@ def test_classifiers_say_the_same(tree):
 )
 def test_other_tables_go_to_trees_as_they_are(table):
     fitted = DecisionTreeRegressor().fit(X, Y)
-    asked = Asked.of(table, [fitted])
-    assert asked.single is None
-    np.testing.assert_array_equal(asked.predict(fitted, None)[:, 0], fitted.predict(table))
+    shown = Shown(table)
+    assert shown.single is None
+    np.testing.assert_array_equal(shown.predict(fitted, None)[:, 0], fitted.predict(table))
 
 
 def test_numbers_too_large_for_single_precision_are_refused_as_by_the_tree():
@@ -74,7 +75,8 @@ def test_numbers_too_large_for_single_precision_are_refused_as_by_the_tree():
 
 def test_only_trees_are_given_it():
     ridge, tree, other = Ridge().fit(X, Y), DecisionTreeRegressor().fit(X, Y), Watched().fit(X, Y)
-    assert Asked.of(NEW, [ridge, other]).single is None
+    for expert in (ridge, other):
+        assert Shown(NEW).rows(expert, None)[0] is NEW
     found = predict_bank([ridge, tree, other], NEW, None)[..., 0]
     np.testing.assert_array_equal(found[:, 0], ridge.predict(NEW))
     np.testing.assert_array_equal(found[:, 1], tree.predict(NEW))
@@ -91,3 +93,50 @@ def test_a_table_of_another_width_is_refused(n_columns):
 def test_several_outputs():
     tree = DecisionTreeRegressor().fit(X, np.column_stack([Y, -Y]))
     np.testing.assert_array_equal(predict_bank([tree], NEW, None)[:, 0], tree.predict(NEW))
+
+
+@pytest.mark.parametrize("weighted", [True, False])
+@pytest.mark.parametrize("tree", [DecisionTreeRegressor, ExtraTreeRegressor])
+def test_they_grow_the_same_from_it(tree, weighted, monkeypatch):
+    def grown():
+        model = MixtureOfExpertsRegressor(
+            tree(max_depth=3), 2, n_init=1, random_state=0, verdict=False
+        )
+        return model.fit(X, Y, np.arange(300) % 3 if weighted else None)
+
+    found = grown()
+    monkeypatch.setattr(_predictions, "TREES", ())
+    usual = grown()
+    np.testing.assert_array_equal(found.predict_experts(NEW), usual.predict_experts(NEW))
+    assert found.lower_bounds_ == usual.lower_bounds_
+    assert [vars(e).keys() for e in found.experts_] == [vars(e).keys() for e in usual.experts_]
+
+
+def test_classifiers_grow_the_same_from_it(monkeypatch):
+    def grown():
+        tree = DecisionTreeClassifier(max_depth=3, class_weight="balanced")
+        model = MixtureOfExpertsClassifier(tree, 2, n_init=1, random_state=0, verdict=False)
+        return model.fit(X, np.array(["low", "mid", "high"])[LABELS])
+
+    found = grown()
+    monkeypatch.setattr(_predictions, "TREES", ())
+    np.testing.assert_array_equal(found.predict_proba(NEW), grown().predict_proba(NEW))
+
+
+def test_a_fit_does_not_check_it_again(monkeypatch):
+    told = []
+
+    def fit(self, X, y, sample_weight=None, check_input=True):
+        told.append((X.dtype, check_input))
+        return original(self, X, y, sample_weight, check_input)
+
+    original = DecisionTreeRegressor.fit
+    monkeypatch.setattr(DecisionTreeRegressor, "fit", fit)
+    MixtureOfExpertsRegressor(DecisionTreeRegressor(), 2, n_init=1, random_state=0).fit(X, Y)
+    assert set(told) == {(np.dtype(np.float32), False)}
+
+
+def test_what_a_tree_refuses_is_refused():
+    tree = DecisionTreeRegressor(criterion="poisson")
+    with pytest.raises(ValueError, match="negative"):
+        MixtureOfExpertsRegressor(tree, 2, n_init=1).fit(X, Y)
