@@ -18,6 +18,7 @@ from sklearn.base import clone
 
 from ._binning import Binner, make_binner
 from ._folds import Splits
+from ._nameless import bare_numbers
 from ._numeric import Array, experts_first
 from ._out_of_bag import out_of_bag, with_out_of_bag
 from ._plans import Job, Plan, do
@@ -121,6 +122,12 @@ class Data:
         return make_table(self.X, self.target, None if self.classes is None else len(self.classes))
 
     @cached_property
+    def bare(self) -> Data | None:
+        """The table without the names of its columns, if it has some and is one of numbers."""
+        numbers = bare_numbers(self.X)
+        return None if numbers is None else replace(self, X=numbers)
+
+    @cached_property
     def _binned(self) -> dict[int, tuple[Binner, Data] | None]:
         return {}
 
@@ -200,7 +207,7 @@ def _unsolved(
     in_sample = splits is None
     pairs: list[Any] = [(None, None)] if splits is None else list(splits)
     for k, template in enumerate(templates):
-        table, expert = (data, template) if in_sample else in_bins(data, template)[:2]
+        table, expert = (data, template) if in_sample else while_running(data, template)[:2]
         task = (table, expert, expert_weights[:, k])
         if template.bagged and not in_sample:
             places.append(routing.acting(k))
@@ -239,7 +246,7 @@ def fit_predict_new(
     left = [k for k in range(len(templates)) if k not in said and _holds_rows(places[k][0])]
     jobs: list[Job] = []
     for k in left:
-        table, expert, transform = in_bins(data, templates[k])
+        table, expert, transform = while_running(data, templates[k])
         new = transform(take_rows(X, _some(places[k][0])))
         jobs.append((fit_new, (table, expert, expert_weights[:, k], new)))
     done = yield jobs
@@ -260,13 +267,14 @@ def _holds_rows(rows: Any) -> bool:
     return isinstance(rows, slice) or len(rows) > 0
 
 
-def in_bins(data: Data, template: Template) -> tuple[Data, Template, Callable[[Any], Any]]:
+def while_running(data: Data, template: Template) -> tuple[Data, Template, Callable[[Any], Any]]:
     """Table and template in the form that is fastest while EM runs, and what takes rows to it."""
-    found = None if template.max_bins is None else data.binned(template.max_bins)
-    if found is None:
-        return data, template, lambda X: X
-    binner, table = found
-    return table, template.for_bins(binner.categorical), binner.transform
+    if template.max_bins is not None and (found := data.binned(template.max_bins)) is not None:
+        binner, table = found
+        return table, template.for_bins(binner.categorical), binner.transform
+    if template.nameless and data.bare is not None:
+        return data.bare, template, bare_numbers
+    return data, template, lambda X: X
 
 
 def solve_plain(

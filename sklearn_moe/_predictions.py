@@ -16,9 +16,10 @@ from sklearn.tree import (
     ExtraTreeRegressor,
 )
 
+from ._nameless import bare_numbers
 from ._numeric import Array, experts_first
 from ._routing import Routing
-from ._validation import n_rows, take_rows
+from ._validation import column_names, is_frame, n_rows, take_rows
 from .linear import predict_plain
 
 # A class derived from one of these may see its rows otherwise.
@@ -37,33 +38,35 @@ class Shown:
 
     @cached_property
     def single(self) -> NDArray[np.float32] | None:
-        """The table in single precision, if it is an array of numbers without gaps."""
-        X = self.X
-        if not (isinstance(X, np.ndarray) and X.ndim == 2 and X.dtype.kind in "fiu"):
+        """The table in single precision, if it is one of numbers without gaps."""
+        X = self.X if isinstance(self.X, np.ndarray) else bare_numbers(self.X)
+        if X is None or X.ndim != 2 or X.dtype.kind not in "fiu":
             return None
         with np.errstate(over="ignore"):
             single = np.ascontiguousarray(X, dtype=np.float32)
         return single if np.isfinite(single).all() else None
 
-    def rows(self, tree: Any, rows: Any) -> tuple[Any, dict[str, bool]]:
-        """Rows (all, if None) in the form that an expert takes, and the options that go with it."""
-        if type(tree) not in TREES or self.single is None:
-            return take_rows(self.X, rows), {}
-        return take_rows(self.single, rows), {"check_input": False}
-
     def to_fit(self, expert: Any, rows: Any) -> tuple[Any, dict[str, bool]]:
-        """The same for an expert that is to learn from them."""
-        # Only where they look at their input do these refuse negative targets.
-        if getattr(expert, "criterion", None) == "poisson":
-            return take_rows(self.X, rows), {}
-        return self.rows(expert, rows)
+        """Rows (all, if None) as an expert takes them to learn from, and options of its `fit`."""
+        # What is not checked leaves no names of columns, and negative targets to Poisson's law.
+        is_frame_kept = not isinstance(self.X, np.ndarray)
+        is_poisson = getattr(expert, "criterion", None) == "poisson"
+        return self._rows(rows, type(expert) in TREES and not (is_frame_kept or is_poisson))
 
     def predict(self, expert: Any, classes: NDArray | None, rows: Any = None) -> Array:
         """What a fitted expert says of rows, all if None."""
-        X, options = self.rows(expert, rows)
-        if options and expert.n_features_in_ != X.shape[1]:
-            X, options = take_rows(self.X, rows), {}
+        X, options = self._rows(rows, type(expert) in TREES and self._has_columns_of(expert))
         return predict_expert(expert, X, classes, **options)
+
+    def _rows(self, rows: Any, single: bool) -> tuple[Any, dict[str, bool]]:
+        if single and self.single is not None:
+            return take_rows(self.single, rows), {"check_input": False}
+        return take_rows(self.X, rows), {}
+
+    def _has_columns_of(self, tree: Any) -> bool:
+        if is_frame(self.X):
+            return column_names(self.X) == list(getattr(tree, "feature_names_in_", []))
+        return np.shape(self.X)[1:] == (tree.n_features_in_,)
 
 
 def predict_expert(expert: Any, X: Any, classes: NDArray | None, **options: Any) -> Array:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from sklearn.base import clone
 
 from ._binning import bins_of
+from ._nameless import is_nameless
 from ._out_of_bag import offers_out_of_bag
 from ._validation import take_params
 from ._weighting import WEIGHTED, WeightPlan, plan_weights
@@ -28,7 +29,8 @@ class Template:
     """One expert to be cloned: its name, the seeded estimator, its metadata.
 
     `kind` is the same for copies of one estimator. `problem` is what a plain linear one
-    solves, `max_bins` how many bins it sorts a column into. If it is `bagged`, its out-of-bag
+    solves, `max_bins` how many bins it sorts a column into; a `nameless` one tells columns by their
+    place alone. If it is `bagged`, its out-of-bag
     predictions stand in for those of folds; if it goes `one_out`, the problem is solved without one
     row at a time.
     """
@@ -40,6 +42,7 @@ class Template:
     plan: WeightPlan
     problem: Problem | None = None
     max_bins: int | None = None
+    nameless: bool = False
     bagged: bool = False
     one_out: bool = False
 
@@ -102,7 +105,10 @@ def make_template(name: str, estimator: Any, seed: int, params: dict) -> Templat
     problem = None
     if not params and plan.reaches_all_steps(expert):
         problem = recognise(expert)
-    return Template(name, expert, _kind(estimator, params), params, plan, problem, bins_of(expert))
+    nameless = not params and is_nameless(expert)
+    return Template(
+        name, expert, _kind(estimator, params), params, plan, problem, bins_of(expert), nameless
+    )
 
 
 def _kind(estimator: Any, params: dict) -> str | int:

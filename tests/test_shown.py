@@ -1,5 +1,7 @@
 """Trees are shown the table in single precision, made and checked once."""
 
+from contextlib import contextmanager
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -30,6 +32,20 @@ class Watched(DecisionTreeRegressor):
         return np.full(len(X), 7.0)
 
 
+@contextmanager
+def monitored(tree):
+    """What `predict` of a fitted tree is given beside the table, call by call."""
+    told, original = [], type(tree).predict
+
+    def predict(X, **options):
+        told.append(options)
+        return original(tree, X, **options)
+
+    tree.predict = predict
+    yield told
+    del tree.predict
+
+
 @pytest.mark.parametrize("tree", [DecisionTreeRegressor, ExtraTreeRegressor])
 @pytest.mark.parametrize("dtype", [np.float64, np.float32, np.int64])
 def test_regressors_say_the_same(tree, dtype):
@@ -54,7 +70,7 @@ def test_classifiers_say_the_same(tree):
 @pytest.mark.parametrize(
     "table",
     [
-        pd.DataFrame(NEW),
+        pd.DataFrame(NEW).convert_dtypes(),
         sp.csr_array(NEW),
         np.where(NEW > 2, np.nan, NEW),
         NEW.astype(object),
@@ -67,6 +83,21 @@ def test_other_tables_go_to_trees_as_they_are(table):
     np.testing.assert_array_equal(shown.predict(fitted, None)[:, 0], fitted.predict(table))
 
 
+def test_frames_of_numbers_are_taken_where_their_columns_are_those_of_the_fit():
+    frame, names = pd.DataFrame(NEW, columns=list("abcd")), ["a", "b", "c", "d"]
+    fitted = DecisionTreeRegressor().fit(pd.DataFrame(X, columns=names), Y)
+    with monitored(fitted) as options:
+        np.testing.assert_array_equal(
+            Shown(frame).predict(fitted, None)[:, 0], fitted.predict(frame)
+        )
+    assert options == [{"check_input": False}, {}]
+    with pytest.raises(ValueError, match="feature names"):
+        Shown(frame[["b", "a", "c", "d"]]).predict(fitted, None)
+    X_fit, options = Shown(frame).to_fit(DecisionTreeRegressor(), None)
+    assert X_fit is frame  # a tree that is kept has to know the names
+    assert not options
+
+
 def test_numbers_too_large_for_single_precision_are_refused_as_by_the_tree():
     fitted = DecisionTreeRegressor().fit(X, Y)
     with np.errstate(over="ignore"), pytest.raises(ValueError, match="too large"):
@@ -76,7 +107,7 @@ def test_numbers_too_large_for_single_precision_are_refused_as_by_the_tree():
 def test_only_trees_are_given_it():
     ridge, tree, other = Ridge().fit(X, Y), DecisionTreeRegressor().fit(X, Y), Watched().fit(X, Y)
     for expert in (ridge, other):
-        assert Shown(NEW).rows(expert, None)[0] is NEW
+        assert Shown(NEW).to_fit(expert, None)[0] is NEW
     found = predict_bank([ridge, tree, other], NEW, None)[..., 0]
     np.testing.assert_array_equal(found[:, 0], ridge.predict(NEW))
     np.testing.assert_array_equal(found[:, 1], tree.predict(NEW))
