@@ -14,7 +14,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.base import clone
 
 from ._binning import Binner, make_binner
 from ._folds import Splits
@@ -364,7 +363,7 @@ def fit_expert(data: Data, template: Template, weight: Array, train: Any) -> Any
     if not weight.any():
         # All of the expert's rows lie in the fold left out; an even fit stands in for it there.
         weight = np.ones_like(weight)
-    expert = clone(template.estimator)
+    expert = template.fresh()
     params = take_params(template.params, data.n_samples, rows) | options
     try:
         labelled = data.classes is not None

@@ -7,7 +7,6 @@ from copy import copy
 from typing import Any
 
 import numpy as np
-from sklearn.base import clone
 
 from ._ensembles import EnsembleClassifier, EnsembleRegressor
 from ._experts import Data, fit_expert, plain_among, solve_plain
@@ -75,7 +74,7 @@ def _first_light(templates: Sequence[Template], solved: dict[int, Any]) -> dict[
 
 def _alike(fitted: Any, template: Template) -> Any:
     """The expert of a template with what a fitted one of its kind has beside parameters."""
-    expert = clone(template.estimator)
+    expert = template.fresh()
     found = {name: copy(value) for name, value in vars(fitted).items() if name not in vars(expert)}
     vars(expert).update(found)
     return expert

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import joblib
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.base import clone
+from sklearn.base import BaseEstimator, clone
 
 from ._binning import bins_of
 from ._nameless import is_nameless
@@ -18,6 +19,8 @@ from ._validation import take_params
 from ._weighting import WEIGHTED, WeightPlan, plan_weights
 from .linear import Problem, leaves_one_out, recognise
 
+# Values that an estimator and its clone may have in common.
+IMMUTABLE = (bool, int, float, str, type(None))
 SHORT_CUTS = {
     "oob": "weighted experts with out-of-bag predictions (forests and bagging with bootstrap=True)",
     "loo": "plain Ridge or LinearRegression experts on tables of finite numbers",
@@ -45,6 +48,22 @@ class Template:
     nameless: bool = False
     bagged: bool = False
     one_out: bool = False
+
+    def fresh(self) -> Any:
+        """The estimator unfitted, as `clone` would give it; at once, if it has nothing inside."""
+        params = self._settings
+        return clone(self.estimator) if params is None else type(self.estimator)(**params)
+
+    @cached_property
+    def _settings(self) -> dict[str, Any] | None:
+        """Parameters of the estimator, if these are all that a clone has, and none can change."""
+        made, params = type(self.estimator), self.estimator.get_params(deep=False)
+        if getattr(made, "__sklearn_clone__", None) is not BaseEstimator.__sklearn_clone__:
+            return None
+        if any(type(value) not in IMMUTABLE for value in params.values()):
+            return None
+        # Requests for metadata and kinds of output are kept beside the parameters.
+        return params if vars(self.estimator).keys() == vars(made(**params)).keys() else None
 
     def cut_short(self, cv: Any) -> Template:
         """The template that does without folds, if `cv` is the name of a way and it can go it."""

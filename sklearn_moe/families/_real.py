@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any, ClassVar
 
 import numpy as np
@@ -97,7 +98,7 @@ class RealFamily(Family):
         self.check_target(y, takes_zeros)
         return replace(self, target=Target.of(y, sample_weight))
 
-    @property
+    @cached_property
     def floor(self) -> Array:
         """Smallest dispersions (q,).
 

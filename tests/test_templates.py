@@ -1,0 +1,77 @@
+"""Experts before they are fitted: copies that are as good as clones."""
+
+import numpy as np
+import pytest
+from sklearn import config_context
+from sklearn.base import clone
+from sklearn.ensemble import AdaBoostRegressor
+from sklearn.linear_model import Ridge
+from sklearn.neighbors import KNeighborsRegressor
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.tree import DecisionTreeRegressor
+
+from sklearn_moe import _templates
+from sklearn_moe._templates import make_template
+
+
+class Own(Ridge):
+    """An estimator that says how it is cloned."""
+
+    def __sklearn_clone__(self):
+        return Own(alpha=7.0)
+
+
+SIMPLE = {
+    "tree": DecisionTreeRegressor(max_depth=3, criterion="absolute_error"),
+    "neighbours": KNeighborsRegressor(3, weights="distance"),
+}
+OTHERS = {
+    "holds another": make_pipeline(StandardScaler(), Ridge()),
+    "array": Ridge(np.array([1.0])),
+    "random numbers": DecisionTreeRegressor(random_state=np.random.RandomState(0)),
+    "dictionary": KNeighborsRegressor(metric="minkowski", metric_params={"w": np.ones(2)}),
+    "estimator": AdaBoostRegressor(Ridge()),
+    "own way": Own(),
+}
+
+
+def asked_for_weights(estimator):
+    """A clone with a request, which its parameters do not tell of."""
+    return clone(estimator).set_fit_request(sample_weight=True)
+
+
+@pytest.fixture
+def cloned(monkeypatch):
+    """What has been cloned."""
+    known = []
+    monkeypatch.setattr(_templates, "clone", lambda one: known.append(one) or clone(one))
+    return known
+
+
+@pytest.mark.parametrize("name", [*SIMPLE, *OTHERS])
+def test_a_copy_is_a_clone(name, cloned):
+    template = make_template("one", (SIMPLE | OTHERS)[name], 0, {})
+    cloned.clear()
+    found, other, usual = template.fresh(), template.fresh(), clone(template.estimator)
+    assert type(found) is type(usual)
+    assert found.get_params().keys() == usual.get_params().keys()
+    if name in SIMPLE:
+        assert vars(found) == vars(usual)
+    assert vars(found).keys() == vars(usual).keys()
+    assert found is not other
+    assert len(cloned) == (0 if name in SIMPLE else 2)
+
+
+def test_requests_are_kept():
+    with config_context(enable_metadata_routing=True):
+        template = make_template("one", asked_for_weights(DecisionTreeRegressor()), 0, {})
+        requests = template.fresh().get_metadata_routing().fit.requests
+    assert requests["sample_weight"] is True
+
+
+def test_what_a_clone_owns_is_not_shared():
+    template = make_template("one", OTHERS["random numbers"], 0, {})
+    X, y = np.random.default_rng(0).normal(size=(2, 60, 1))
+    first, second = (template.fresh().set_params(splitter="random").fit(X, y[:, 0]) for _ in "12")
+    np.testing.assert_array_equal(first.tree_.threshold, second.tree_.threshold)
