@@ -246,7 +246,7 @@ def fit_predict_new(
     jobs: list[Job] = []
     for k in left:
         table, expert, transform = while_running(data, templates[k])
-        new = transform(take_rows(X, _some(places[k][0])))
+        new = transform(take_rows(X, _numbers(places[k][0])))
         jobs.append((fit_new, (table, expert, expert_weights[:, k], new)))
     done = yield jobs
     said |= dict(zip(left, done, strict=True))
@@ -257,7 +257,7 @@ def fit_predict_new(
     return held(mean, data.limits)
 
 
-def _some(rows: Any) -> Any:
+def _numbers(rows: Any) -> Any:
     """Numbers of rows; None for all of them."""
     return None if isinstance(rows, slice) else rows
 
@@ -315,7 +315,7 @@ def fit_one(data: Data, template: Template, weight: Array, train: Any, test: Any
     if not _holds_rows(test):
         return kept, np.empty((0, data.n_values))
     try:
-        predicted = data.shown.predict(expert, data.classes, _some(test))
+        predicted = data.shown.predict(expert, data.classes, _numbers(test))
     except Exception as error:
         raise ExpertError(
             f"Expert {template.name!r} ({type(expert).__name__}) was fitted, but failed to "
@@ -358,7 +358,7 @@ def fit_bagged(data: Data, template: Template, weight: Array, splits: Splits, wa
 def fit_expert(data: Data, template: Template, weight: Array, train: Any) -> Any:
     """A clone of the template fitted to the rows `train` (all, if None) under `weight` (n,)."""
     rows = _rows_with_weight(weight, train)
-    X, options = data.shown.to_fit(template.estimator, rows)
+    X, options = data.shown.for_fit(template.estimator, rows)
     y, rank, weight = (take_rows(part, rows) for part in (data.y, data.rank, weight))
     if not weight.any():
         # All of the expert's rows lie in the fold left out; an even fit stands in for it there.

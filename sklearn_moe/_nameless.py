@@ -14,15 +14,19 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.compose import ColumnTransformer
 from sklearn.frozen import FrozenEstimator
+from sklearn.preprocessing import FunctionTransformer
 
-# The homes of classes and functions that are known to do as said here.
+# Packages whose classes and functions look at a table as an array, but for those below. Numbers,
+# words and the lists that hold parts are of Python itself.
 KNOWN = ("builtins", "numpy", "sklearn")
-# The first may ask for a name, the other has seen some.
-BY_NAME = (ColumnTransformer, FrozenEstimator)
-# What a search will try is not among its parts.
-UNTOLD = ("param_grid", "param_distributions")
-# These may name columns; a word says how to find them.
-PICKS = ("categorical_features", "monotonic_cst")
+# The first may ask for a name, the second hands on the frame itself, the last has seen names.
+BY_NAME = (ColumnTransformer, FunctionTransformer, FrozenEstimator)
+# Parameters of searches, whose candidates are not listed among their parts.
+CANDIDATES = ("param_grid", "param_distributions")
+# Parameters that may be names of columns, unless they are a word that says how to find these.
+COLUMNS = ("categorical_features", "monotonic_cst")
+# From here on, not every whole number is one in double precision.
+LARGEST_WHOLE = 2.0**53
 
 
 def is_nameless(estimator: Any) -> bool:
@@ -35,19 +39,30 @@ def is_nameless(estimator: Any) -> bool:
 
 
 def _home(part: Any) -> str:
-    """The package that a function, or the class of an object, comes from."""
-    return str((part if isroutine(part) else type(part)).__module__).split(".")[0]
+    """The package that a function, a class, or the class of an object comes from."""
+    owner = part if isroutine(part) or isinstance(part, type) else type(part)
+    return str(owner.__module__).split(".")[0]
 
 
 def _may_name(name: str, value: Any) -> bool:
-    return name in UNTOLD or (name in PICKS and not isinstance(value, str | None))
+    return name in CANDIDATES or (name in COLUMNS and not isinstance(value, str | None))
 
 
 def bare_numbers(X: Any) -> NDArray | None:
-    """The numbers of a pandas frame, all of whose columns hold numbers, as estimators read them."""
+    """The numbers of a pandas frame, read-only, if all of its columns hold numbers.
+
+    Estimators read a frame as an array of the same type. Those that encode column by column would
+    see large whole numbers otherwise than in the frame: then there are none.
+    """
     dtypes = list(getattr(X, "dtypes", [])) if hasattr(X, "columns") else []
     if not dtypes or not all(isinstance(dtype, np.dtype) for dtype in dtypes):
         return None
     if not all(dtype.kind in "fiub" for dtype in dtypes):
         return None
-    return X.to_numpy(dtype=np.result_type(*dtypes))
+    numbers = X.to_numpy(dtype=np.result_type(*dtypes)).view()
+    whole = [dtype.kind in "iu" and dtype.itemsize == 8 for dtype in dtypes]
+    if numbers.dtype.kind == "f" and np.abs(numbers[:, whole]).max(initial=0.0) >= LARGEST_WHOLE:
+        return None
+    # All fits share them, and some estimators work in place.
+    numbers.flags.writeable = False
+    return numbers

@@ -46,12 +46,12 @@ class Shown:
             single = np.ascontiguousarray(X, dtype=np.float32)
         return single if np.isfinite(single).all() else None
 
-    def to_fit(self, expert: Any, rows: Any) -> tuple[Any, dict[str, bool]]:
+    def for_fit(self, expert: Any, rows: Any) -> tuple[Any, dict[str, bool]]:
         """Rows (all, if None) as an expert takes them to learn from, and options of its `fit`."""
-        # What is not checked leaves no names of columns, and negative targets to Poisson's law.
-        is_frame_kept = not isinstance(self.X, np.ndarray)
-        is_poisson = getattr(expert, "criterion", None) == "poisson"
-        return self._rows(rows, type(expert) in TREES and not (is_frame_kept or is_poisson))
+        # A fit that does not check its input keeps no names of columns, and takes negative targets
+        # under the Poisson criterion.
+        may_skip = isinstance(self.X, np.ndarray) and getattr(expert, "criterion", "") != "poisson"
+        return self._rows(rows, type(expert) in TREES and may_skip)
 
     def predict(self, expert: Any, classes: NDArray | None, rows: Any = None) -> Array:
         """What a fitted expert says of rows, all if None."""

@@ -19,7 +19,8 @@ from ._validation import take_params
 from ._weighting import WEIGHTED, WeightPlan, plan_weights
 from .linear import Problem, leaves_one_out, recognise
 
-# Values that an estimator and its clone may have in common.
+# How estimators are cloned that do not say otherwise, and values that a clone may share.
+CLONED = BaseEstimator.__sklearn_clone__
 IMMUTABLE = (bool, int, float, str, type(None))
 SHORT_CUTS = {
     "oob": "weighted experts with out-of-bag predictions (forests and bagging with bootstrap=True)",
@@ -33,9 +34,8 @@ class Template:
 
     `kind` is the same for copies of one estimator. `problem` is what a plain linear one
     solves, `max_bins` how many bins it sorts a column into; a `nameless` one tells columns by their
-    place alone. If it is `bagged`, its out-of-bag
-    predictions stand in for those of folds; if it goes `one_out`, the problem is solved without one
-    row at a time.
+    place alone. If it is `bagged`, its out-of-bag predictions stand in for those of folds; if it
+    goes `one_out`, the problem is solved without one row at a time.
     """
 
     name: str
@@ -51,19 +51,18 @@ class Template:
 
     def fresh(self) -> Any:
         """The estimator unfitted, as `clone` would give it; at once, if it has nothing inside."""
-        params = self._settings
+        params = self._plain_params
         return clone(self.estimator) if params is None else type(self.estimator)(**params)
 
     @cached_property
-    def _settings(self) -> dict[str, Any] | None:
+    def _plain_params(self) -> dict[str, Any] | None:
         """Parameters of the estimator, if these are all that a clone has, and none can change."""
-        made, params = type(self.estimator), self.estimator.get_params(deep=False)
-        if getattr(made, "__sklearn_clone__", None) is not BaseEstimator.__sklearn_clone__:
-            return None
-        if any(type(value) not in IMMUTABLE for value in params.values()):
-            return None
+        usual = getattr(type(self.estimator), "__sklearn_clone__", None) is CLONED
         # Requests for metadata and kinds of output are kept beside the parameters.
-        return params if vars(self.estimator).keys() == vars(made(**params)).keys() else None
+        has_more = any(name.startswith("_") for name in vars(self.estimator))
+        params = self.estimator.get_params(deep=False)
+        is_plain = all(type(value) in IMMUTABLE for value in params.values())
+        return params if usual and is_plain and not has_more else None
 
     def cut_short(self, cv: Any) -> Template:
         """The template that does without folds, if `cv` is the name of a way and it can go it."""

@@ -14,7 +14,7 @@ from sklearn.ensemble import (
 from sklearn.frozen import FrozenEstimator
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import RBF
-from sklearn.linear_model import LassoCV, Ridge
+from sklearn.linear_model import Lasso, LassoCV, Ridge
 from sklearn.model_selection import GridSearchCV, KFold
 from sklearn.neighbors import KNeighborsClassifier, KNeighborsRegressor
 from sklearn.pipeline import make_pipeline
@@ -63,6 +63,13 @@ class Doubled(TransformerMixin, BaseEstimator):
         return X.assign(twice=2 * X["length"])
 
 
+class Chosen:
+    """A class that is used as a function."""
+
+    def __new__(cls, distances):
+        return np.ones_like(distances)
+
+
 class Splitter(KFold):
     """Folds of a user's own."""
 
@@ -73,7 +80,6 @@ NAMELESS = {
     "forest": RandomForestRegressor(5),
     "kernel": GaussianProcessRegressor(RBF()),
     "pipeline": make_pipeline(StandardScaler(), SVR()),
-    "squares": make_pipeline(FunctionTransformer(np.square), KNeighborsRegressor()),
     "boosting": HistGradientBoostingRegressor(max_iter=5),
     "team": StackingRegressor([("tree", DecisionTreeRegressor(max_depth=2))], Ridge(), cv=2),
 }
@@ -82,6 +88,8 @@ NAMED = {
         make_column_transformer((StandardScaler(), ["length"])), KNeighborsRegressor()
     ),
     "function": make_pipeline(FunctionTransformer(lambda X: X[["width"]]), KNeighborsRegressor()),
+    "squares": make_pipeline(FunctionTransformer(np.square), KNeighborsRegressor()),
+    "class": KNeighborsRegressor(weights=Chosen),
     "mine": Mine(),
     "step": make_pipeline(Doubled(), KNeighborsRegressor()),
     "order": HistGradientBoostingRegressor(max_iter=5, monotonic_cst={"length": 1}),
@@ -122,11 +130,31 @@ def test_numbers_are_those_that_estimators_read():
         FRAME.assign(kind=pd.Categorical(["a"] * 160)),
         FRAME.convert_dtypes(),
         FRAME.assign(day=pd.Timestamp("2020-01-01")),
+        pytest.param(FRAME.assign(count=2**60 + FRAME["count"]), id="large whole numbers"),
         pytest.param([[1.0]], id="list"),
     ],
 )
 def test_other_tables_stay_what_they_are(table):
     assert bare_numbers(table) is None
+
+
+def test_whole_numbers_alone_may_be_large():
+    numbers = bare_numbers(FRAME[["count"]] + 2**60)
+    assert numbers.dtype == np.int64
+    assert not numbers.flags.writeable
+
+
+@pytest.mark.parametrize(
+    "expert",
+    [Lasso(0.01, copy_X=False), make_pipeline(StandardScaler(copy=False), Lasso(0.01))],
+    ids=["expert", "step"],
+)
+def test_experts_that_work_in_place_leave_it_as_it_is(expert, monkeypatch):
+    found, kinds = fitted(expert, monkeypatch, bare=True)
+    usual, _ = fitted(expert, monkeypatch, bare=False)
+    assert np.ndarray in kinds
+    np.testing.assert_allclose(found.lower_bounds_, usual.lower_bounds_, rtol=1e-9)
+    assert found.n_experts_ == 2
 
 
 def fitted(expert, monkeypatch, bare, **params):

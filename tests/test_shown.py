@@ -93,7 +93,7 @@ def test_frames_of_numbers_are_taken_where_their_columns_are_those_of_the_fit():
     assert options == [{"check_input": False}, {}]
     with pytest.raises(ValueError, match="feature names"):
         Shown(frame[["b", "a", "c", "d"]]).predict(fitted, None)
-    X_fit, options = Shown(frame).to_fit(DecisionTreeRegressor(), None)
+    X_fit, options = Shown(frame).for_fit(DecisionTreeRegressor(), None)
     assert X_fit is frame  # a tree that is kept has to know the names
     assert not options
 
@@ -107,7 +107,7 @@ def test_numbers_too_large_for_single_precision_are_refused_as_by_the_tree():
 def test_only_trees_are_given_it():
     ridge, tree, other = Ridge().fit(X, Y), DecisionTreeRegressor().fit(X, Y), Watched().fit(X, Y)
     for expert in (ridge, other):
-        assert Shown(NEW).to_fit(expert, None)[0] is NEW
+        assert Shown(NEW).for_fit(expert, None)[0] is NEW
     found = predict_bank([ridge, tree, other], NEW, None)[..., 0]
     np.testing.assert_array_equal(found[:, 0], ridge.predict(NEW))
     np.testing.assert_array_equal(found[:, 1], tree.predict(NEW))

@@ -26,6 +26,8 @@ SIMPLE = {
     "tree": DecisionTreeRegressor(max_depth=3, criterion="absolute_error"),
     "neighbours": KNeighborsRegressor(3, weights="distance"),
 }
+
+
 OTHERS = {
     "holds another": make_pipeline(StandardScaler(), Ridge()),
     "array": Ridge(np.array([1.0])),
