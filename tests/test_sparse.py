@@ -471,3 +471,21 @@ def test_noisy_gates_can_be_raced():
     assert set(moe.start_bounds_) == {"noisy", "noisy-2", "noisy-3"}
     assert len(set(moe.start_bounds_.values())) == 3
     assert moe.score(X, Y) > 0.8
+
+
+@pytest.mark.parametrize("order", ["C", "F"])
+@pytest.mark.parametrize("shared", [None, Ridge()], ids=["routed", "shared"])
+@pytest.mark.parametrize("n_columns", [3, 12])
+def test_who_acts_is_found_whatever_the_memory_looks_like(order, shared, n_columns):
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(3000, n_columns))
+    y = np.abs(X).sum(axis=1)
+    model = MixtureOfExpertsRegressor(
+        Ridge(), 6, top_k=2, shared_expert=shared, cv=None, n_init=1, init="kmeans_x",
+        max_iter=3, tol=1e9, verdict=False, random_state=0,
+    ).fit(X, y)  # fmt: skip
+    proba = model.gate_proba(np.asarray(X, order=order))
+    scores = model.gate_.predict_log_proba(X)
+    wanted = np.sort(np.argsort(scores[:, :6], axis=1)[:, -2:], axis=1)
+    acting = np.nonzero(proba[:, :6])[1].reshape(-1, 2)
+    np.testing.assert_array_equal(acting, wanted)

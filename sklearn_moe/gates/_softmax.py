@@ -15,11 +15,13 @@ from ..logit import (
     SoftLogit,
     StandardisedRows,
     blocks_of,
+    numbers_of,
     proba_columns,
     row_scores,
     scores_of,
     solve,
     sum_zero_basis,
+    weights_of_numbers,
 )
 from ._base import Gate
 from ._encoded import SearchingGate
@@ -195,8 +197,9 @@ class SoftmaxGate(SearchingGate):
         """
         check_is_fitted(self, "coef_")
         Z, weights = self.encoder_.by_block(X), np.column_stack([self.coef_, self.intercept_])
+        weights = weights_of_numbers(Z, weights)
         for rows in blocks_of(Z, len(weights), fewest=SCORED_AT_ONCE):
-            yield row_scores(Z[rows], weights)
+            yield row_scores(numbers_of(Z[rows]), weights)
 
     def _proba(self, X: Any) -> Array:
         check_is_fitted(self, "coef_")

@@ -7,12 +7,14 @@ from ._problem import (
     SoftLogit,
     blocks_of,
     design_sums,
+    numbers_of,
     proba_columns,
     row_scores,
     scores_of,
     softmax_columns,
     solve,
     sum_zero_basis,
+    weights_of_numbers,
 )
 from ._standardised import StandardisedRows
 
@@ -26,10 +28,12 @@ __all__ = [
     "blocks_of",
     "design_sums",
     "folded_logits",
+    "numbers_of",
     "proba_columns",
     "row_scores",
     "scores_of",
     "softmax_columns",
     "solve",
     "sum_zero_basis",
+    "weights_of_numbers",
 ]

@@ -122,12 +122,15 @@ def numbers_of(Z: Any) -> Any:
 
 
 def row_scores(Z: Any, weights: Array) -> Array:
-    """The same (B, K) under `weights` (K, d + 1), rows first: for who compares many experts."""
-    if isinstance(Z, StandardisedRows):
-        Z, weights = Z.X, Z.weights_of_numbers(weights)
-    scores = Z @ weights[:, :-1].T
-    scores += weights[:, -1]
-    return scores
+    """The same (B, K) of numbers under `weights` (K, d + 1), rows first: for many experts."""
+    if sp.issparse(Z) or Z.shape[1] >= len(weights):
+        scores = Z @ weights[:, :-1].T
+        scores += weights[:, -1]
+        return scores
+    # A column of ones beside few features takes less time than intercepts added to many scores.
+    rows = np.ones((len(Z), weights.shape[1]))
+    rows[:, :-1] = Z
+    return rows @ weights.T
 
 
 def softmax_columns(scores: Array) -> tuple[Array, Array, Array]:
