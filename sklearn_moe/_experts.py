@@ -246,7 +246,7 @@ def fit_predict_new(
     jobs: list[Job] = []
     for k in left:
         table, expert, transform = while_running(data, templates[k])
-        new = transform(take_rows(X, _numbers(places[k][0])))
+        new = transform(take_rows(X, _row_numbers(places[k][0])))
         jobs.append((fit_new, (table, expert, expert_weights[:, k], new)))
     done = yield jobs
     said |= dict(zip(left, done, strict=True))
@@ -257,7 +257,7 @@ def fit_predict_new(
     return held(mean, data.limits)
 
 
-def _numbers(rows: Any) -> Any:
+def _row_numbers(rows: Any) -> Any:
     """Numbers of rows; None for all of them."""
     return None if isinstance(rows, slice) else rows
 
@@ -315,7 +315,7 @@ def fit_one(data: Data, template: Template, weight: Array, train: Any, test: Any
     if not _holds_rows(test):
         return kept, np.empty((0, data.n_values))
     try:
-        predicted = data.shown.predict(expert, data.classes, _numbers(test))
+        predicted = data.shown.predict(expert, data.classes, _row_numbers(test))
     except Exception as error:
         raise ExpertError(
             f"Expert {template.name!r} ({type(expert).__name__}) was fitted, but failed to "
