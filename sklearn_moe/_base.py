@@ -13,12 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import MetaEstimatorMixin
 from sklearn.exceptions import ConvergenceWarning
+from sklearn.model_selection import GroupKFold
 from sklearn.utils import check_random_state
-from sklearn.utils.metadata_routing import (
-    MetadataRouter,
-    MethodMapping,
-    process_routing,
-)
+from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping, process_routing
 
 from ._callbacks import CallbackSupportMixin, Tasks
 from ._em import EMRule
@@ -356,9 +353,11 @@ class BaseMixtureOfExperts(Queries, CallbackSupportMixin, MetaEstimatorMixin, Ba
             router.add(**{name: expert}, method_mapping=fit_only)
         if hasattr(self.gate, "fit"):
             router.add(gate=self.gate, method_mapping=fit_only)
-        if hasattr(self.cv, "split") and not isinstance(self.cv, str):
+        # Folds that are dealt here take the groups as this splitter does: nobody need request them.
+        splitter = GroupKFold() if isinstance(self.cv, Integral | str) else self.cv
+        if hasattr(splitter, "split"):
             split = MethodMapping().add(caller="fit", callee="split")
-            router.add(splitter=self.cv, method_mapping=split)
+            router.add(splitter=splitter, method_mapping=split)
         return router
 
     def __sklearn_tags__(self) -> Any:

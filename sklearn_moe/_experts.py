@@ -24,7 +24,7 @@ from ._plans import Job, Plan, do
 from ._predictions import Shown, align_classes, held, predict_expert
 from ._routing import Routing
 from ._templates import Template
-from ._validation import n_rows, take_params, take_rows
+from ._validation import InvalidParameterError, n_rows, take_params, take_rows
 from ._weighting import fit_weighted
 from .linear import (
     Solution,
@@ -40,14 +40,18 @@ REMEDY = (
     "If its inputs do not suit it (text, missing values, scales), encode the table in a pipeline "
     "before the mixture, or the expert's own in a pipeline of its own: that sees only the rows of "
     "its region, so an encoder of categories needs handle_unknown='ignore'. If the region is too "
-    "small for it, use fewer experts, fewer folds or a simpler expert. For several outputs put one "
-    "that takes a single one into a MultiOutputRegressor."
+    "small for it, use fewer experts, fewer folds or a simpler expert."
 )
+SEVERAL = " For several outputs put one that takes a single one into a MultiOutputRegressor."
 
 
-def _sentence(error: Exception) -> str:
-    """What the error says, with a full stop."""
-    return f"{str(error).rstrip().rstrip('.')}."
+def _told(error: Exception, data: Data) -> str:
+    """What the error says, with a full stop; what can be done, unless that is said already."""
+    said = f"{str(error).rstrip().rstrip('.')}."
+    if isinstance(error, InvalidParameterError):
+        return said
+    several = data.classes is None and data.target.shape[1] > 1
+    return f"{said} {REMEDY}{SEVERAL if several else ''}"
 
 
 class ExpertError(ValueError):
@@ -319,7 +323,7 @@ def fit_one(data: Data, template: Template, weight: Array, train: Any, test: Any
     except Exception as error:
         raise ExpertError(
             f"Expert {template.name!r} ({type(expert).__name__}) was fitted, but failed to "
-            f"predict: {_sentence(error)} {REMEDY}"
+            f"predict: {_told(error, data)}"
         ) from error
     return kept, data.digest(predicted, test)
 
@@ -373,7 +377,7 @@ def fit_expert(data: Data, template: Template, weight: Array, train: Any) -> Any
     except Exception as error:
         raise ExpertError(
             f"Expert {template.name!r} ({type(expert).__name__}) failed to fit on {n_rows(X)} rows "
-            f"of total weight {weight.sum():.6g}: {_sentence(error)} {REMEDY}"
+            f"of total weight {weight.sum():.6g}: {_told(error, data)}"
         ) from error
 
 

@@ -81,9 +81,9 @@ def count_estimator(estimator: Any, role: str) -> int:
 def uncountable(role: str, part: Any) -> ValueError:
     """The error for a part that has no countable number of parameters."""
     return ValueError(
-        f"The parameters of the {role} {part!r} cannot be counted. Information criteria are for "
-        "linear and constant parts; compare heldout_log_prob_, or the mean log_prob of rows left "
-        "out by cross-validation."
+        f"The parameters of the {role} {type(part).__name__} cannot be counted. Information "
+        "criteria are for linear and constant parts; compare heldout_log_prob_, or the mean "
+        "log_prob of rows left out by cross-validation."
     )
 
 

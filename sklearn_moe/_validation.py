@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -12,7 +11,12 @@ from sklearn.base import is_classifier, is_regressor
 from sklearn.exceptions import NotFittedError
 from sklearn.metrics._scorer import _BaseScorer
 from sklearn.utils import _safe_indexing, assert_all_finite, check_array, get_tags
-from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
+from sklearn.utils._param_validation import (
+    HasMethods,
+    Interval,
+    InvalidParameterError,
+    StrOptions,
+)
 from sklearn.utils.metaestimators import _BaseComposition
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.parallel import _get_threadpool_controller
@@ -41,6 +45,7 @@ __all__ = [
     "BaseScorer",
     "HasMethods",
     "Interval",
+    "InvalidParameterError",
     "NotFittedError",
     "StrOptions",
     "VisualBlock",
@@ -251,11 +256,6 @@ def routed_params(estimator: Any, params: dict, process_routing: Any) -> dict[st
     if not params:
         return {"splitter": {}}
     if get_config()["enable_metadata_routing"]:
-        if isinstance(estimator.cv, Integral | str) and "groups" in params:
-            # Folds that are dealt here take the groups, which nobody need request.
-            others = {name: value for name, value in params.items() if name != "groups"}
-            routed = routed_params(estimator, others, process_routing)
-            return {**routed, "splitter": {"groups": params["groups"]}}
         routed = process_routing(estimator, "fit", **params)
         named = {name: dict(routed[name]["fit"]) for name in _fit_parts(estimator, routed)}
         split = dict(routed["splitter"]["split"]) if "splitter" in routed else {}

@@ -15,9 +15,10 @@ from sklearn.model_selection import (
     TimeSeriesSplit,
     cross_val_predict,
     cross_val_score,
+    cross_validate,
 )
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
+from sklearn.preprocessing import FunctionTransformer, StandardScaler
 from sklearn.tree import DecisionTreeRegressor
 from sklearn.utils import estimator_html_repr
 
@@ -154,6 +155,21 @@ def test_groups_reach_the_splitter(splitter, routing):
     explicit = regressor(cv=list(splitter.split(X, groups=GROUPS))).fit(X, Y)
     assert moe.lower_bounds_ == explicit.lower_bounds_
     assert moe.gain_stderr_ > 0
+
+
+def test_groups_reach_folds_that_are_dealt_through_pipelines_and_searches():
+    direct = regressor().fit(X, Y, groups=GROUPS)
+    assert direct.lower_bounds_ != regressor().fit(X, Y).lower_bounds_
+    with config_context(enable_metadata_routing=True):
+        piped = make_pipeline(FunctionTransformer(), regressor()).fit(X, Y, groups=GROUPS)
+        outer = GroupKFold(2)
+        found = cross_validate(
+            regressor(), X, Y, params={"groups": GROUPS}, cv=outer, return_estimator=True
+        )
+    assert piped[-1].lower_bounds_ == direct.lower_bounds_
+    for model, (train, _) in zip(found["estimator"], outer.split(X, Y, GROUPS), strict=True):
+        wanted = regressor().fit(X[train], Y[train], groups=GROUPS[train])
+        assert model.lower_bounds_ == wanted.lower_bounds_
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,8 @@ from sklearn.linear_model import LinearRegression, Ridge
 from sklearn.neighbors import KNeighborsRegressor
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
+from sklearn.svm import SVR
+from sklearn.tree import DecisionTreeRegressor
 
 from sklearn_moe import ConstantGate, MixtureOfExpertsRegressor, _fitting
 from sklearn_moe._experts import ExpertError
@@ -183,3 +185,19 @@ def test_column_that_only_vanishing_rows_vary_is_constant(cv):
     moe.set_params(init=np.column_stack([share, 1 - share])).fit(np.column_stack([X, flag]), Y)
     assert moe.experts_[0][0].scale_[-1] == 1.0
     assert moe.experts_[0][1].coef_[-1] == 0.0
+
+
+def test_a_wrong_parameter_of_an_expert_needs_no_other_advice():
+    X = np.random.default_rng(0).normal(size=(60, 2))
+    with pytest.raises(ValueError, match="'max_depth' parameter") as told:
+        MixtureOfExpertsRegressor(DecisionTreeRegressor(max_depth=-1), n_init=1).fit(X, X[:, 0])
+    assert "region" not in str(told.value)
+
+
+@pytest.mark.parametrize("n_outputs", [1, 2])
+def test_several_outputs_are_spoken_of_where_there_are_some(n_outputs):
+    X = np.random.default_rng(0).normal(size=(60, 2))
+    y = X[:, :n_outputs].squeeze()
+    with pytest.raises(ValueError, match="use fewer experts") as told:
+        MixtureOfExpertsRegressor(SVR(kernel=lambda a, b: 1 / 0), n_init=1).fit(X, y)
+    assert ("MultiOutputRegressor" in str(told.value)) == (n_outputs == 2)

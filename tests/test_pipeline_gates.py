@@ -157,3 +157,9 @@ def test_steps_and_parameters_are_checked(message, within):
     gate = HierarchicalGate([2, 1], within=UNSOUND[message]) if within else UNSOUND[message]
     with pytest.raises((TypeError, ValueError), match=f"(?s){message}"):
         MixtureOfExpertsRegressor(n_experts=3, gate=gate).fit(X, X[:, 0])
+
+
+def test_steps_that_fail_are_those_of_the_gate():
+    gate = make_pipeline(make_column_transformer((StandardScaler(), [7])), SoftmaxGate())
+    with pytest.raises(ValueError, match=r"(?s)steps of gate=Pipeline.*failed to fit"):
+        MixtureOfExpertsRegressor(Ridge(), gate=gate, n_init=1).fit(np.eye(40, 3), np.arange(40.0))

@@ -52,7 +52,10 @@ def fit_pipeline(
     if params or type(gate) is not Pipeline:
         return gate_with_weighted_steps(gate, table.X, expert_weights, params)
     steps, weight = gate[:-1], expert_weights.sum(axis=1)
-    X = transform_weighted(steps, table.X, expert_weights, weight, plan or plan_steps(steps))
+    try:
+        X = transform_weighted(steps, table.X, expert_weights, weight, plan or plan_steps(steps))
+    except Exception as error:
+        raise ValueError(f"The steps of gate={gate!r} failed to fit: {error}") from error
     gate.steps[:-1] = steps.steps  # with `memory`, other objects have been fitted
     begin = last_step(start)
     if isinstance(start, Pipeline) and not _makes(start[:-1], table.X, X, weight):
