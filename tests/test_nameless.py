@@ -1,5 +1,7 @@
 """Frames of numbers go to experts without their names while EM runs, where that changes nothing."""
 
+import pickle
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -220,6 +222,19 @@ def test_it_goes_with_weights_labels_routing_and_workers():
     again = clone(model).fit(repeated, np.repeat(labels, weight))
     np.testing.assert_array_equal(one.predict_proba(FRAME), two.predict_proba(FRAME))
     np.testing.assert_allclose(one.predict_proba(FRAME), again.predict_proba(FRAME), atol=1e-7)
+
+
+def test_it_goes_with_outputs_weights_routing_to_few_and_pickles(monkeypatch):
+    model = MixtureOfExpertsRegressor(
+        DecisionTreeRegressor(max_depth=3), 3, top_k=2, n_init=1, max_iter=3, cv=3, random_state=0
+    )
+    arguments = FRAME, np.column_stack([Y, -Y]), np.arange(160) % 3
+    found = pickle.loads(pickle.dumps(clone(model).set_params(n_jobs=2).fit(*arguments)))
+    monkeypatch.setattr(_experts, "bare_numbers", lambda X: None)
+    usual = clone(model).fit(*arguments)
+    assert found.predict(FRAME).shape == (160, 2)
+    np.testing.assert_allclose(found.predict(FRAME), usual.predict(FRAME), atol=1e-9)
+    np.testing.assert_allclose(found.log_prob(*arguments[:2]), usual.log_prob(*arguments[:2]))
 
 
 def test_gaps_go_with_it(monkeypatch):
