@@ -21,7 +21,7 @@ from ._recipe import Recipe
 from .starts import (
     STARTS,
     StartContext,
-    neighbours_together,
+    branches_apart,
     numeric_features,
     numeric_target,
 )
@@ -69,8 +69,8 @@ class Start:
             seed=recipe.seed + self.again,
         )
         resp = STARTS[self.name](context)
-        if recipe.is_tree_of_clones:
-            resp = neighbours_together(resp, context)
+        if recipe.tree_of_clones is not None:
+            resp = branches_apart(resp, context, recipe.tree_of_clones)
         return beside_shared(resp, len(recipe.templates))
 
 

@@ -54,10 +54,13 @@ class Recipe:
         return len(self.templates) - self.shared
 
     @property
-    def is_tree_of_clones(self) -> bool:
-        """Whether the gate parts groups of experts that are all of a kind."""
+    def tree_of_clones(self) -> HierarchicalGate | None:
+        """The gate over routed experts, if it parts groups of them and they are all of a kind."""
         kinds = {template.kind for template in self.templates[: self.n_routed]}
-        return isinstance(last_step(self.gate), HierarchicalGate) and len(kinds) == 1
+        gate = last_step(self.gate)
+        if not isinstance(gate, HierarchicalGate) or len(kinds) > 1:
+            return None
+        return gate.keeping(tuple(range(self.n_routed)), len(self.templates))
 
     def build(self, data: Data, splits: Splits | None) -> MixtureModel:
         """The mixture of these parts for the table `data`, cross-fitted over `splits`."""

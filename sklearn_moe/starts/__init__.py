@@ -5,9 +5,9 @@ repetition in place of a weight, nor the units of the columns change them.
 """
 
 from ._base import StartContext, numeric_features, numeric_target
+from ._branches import branches_apart
 from ._ladder import ladder
 from ._local import local_coefficients
-from ._neighbours import neighbours_together
 from ._simple import (
     kmeans_x,
     kmeans_xy,
@@ -32,7 +32,7 @@ STARTS = {
 __all__ = [
     "STARTS",
     "StartContext",
-    "neighbours_together",
+    "branches_apart",
     "numeric_features",
     "numeric_target",
 ]

@@ -1,0 +1,87 @@
+"""The order of experts under a tree of gates: who shares a branch with whom.
+
+Which experts are on which branch is settled where EM begins: their regions move, but hardly ever
+from branch to branch. A gate can do its part only where the rows of its branches lie apart, so
+clones are grouped such that a linear rule of the features tells the groups apart as well as it can.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .._numeric import Array, weighted_mean
+from ..gates import HierarchicalGate, last_step
+from ._base import StartContext
+
+# Distinct rows that are enough to see what lies apart.
+ENOUGH_ROWS = 5_000
+# A part of the variance of a standardised feature: some may be sums of others.
+RIDGE = 1e-6
+# Scores are told apart to so many digits: rounding errors, which the order of the rows changes, do
+# not decide.
+DIGITS = 9
+
+Columns = NDArray[np.intp]
+
+
+def branches_apart(resp: Array, context: StartContext, gate: HierarchicalGate) -> Array:
+    """Responsibilities (n, K) whose columns are in the order that suits the `gate` best."""
+    rows = context.sample(ENOUGH_ROWS)
+    seen = context if rows is None else context.take(rows)
+    weights = (resp if rows is None else resp[rows]) * seen.weight[:, None]
+    return resp[:, _leaves(gate, seen.Z, weights, np.arange(resp.shape[1]))]
+
+
+def _leaves(gate: Any, Z: Array, weights: Array, columns: Columns) -> Columns:
+    """The `columns` below a gate, in the order of the leaves."""
+    tree = last_step(gate)
+    if not isinstance(tree, HierarchicalGate):
+        return columns
+    branch = _told_apart(Z, weights[:, columns], tree.groups)
+    below = tree.within if isinstance(tree.within, list) else [tree.within] * len(tree.groups)
+    return np.concatenate(
+        [_leaves(part, Z, weights, columns[branch == b]) for b, part in enumerate(below)]
+    )
+
+
+def _told_apart(Z: Array, weights: Array, sizes: Sequence[int]) -> Columns:
+    """The branch of each of the k columns of `weights` (n, k); branches have `sizes`.
+
+    Columns change places two at a time, as long as a linear rule gets better at telling branches.
+    """
+    branch = np.repeat(np.arange(len(sizes)), sizes)
+    if not weights.any():
+        return branch
+    explained, total = _membership(Z, weights)
+    while True:
+        within = np.maximum(_after_swaps(total, branch), np.finfo(np.float64).tiny)
+        shares = np.round(_after_swaps(explained, branch) / within, DIGITS)
+        first, second = np.unravel_index(shares.argmax(), shares.shape)
+        if shares[first, second] <= shares[0, 0]:  # a column in its own place: as it is
+            return branch
+        branch[[first, second]] = branch[[second, first]]
+
+
+def _membership(Z: Array, weights: Array) -> tuple[Array, Array]:
+    """Cross products (k, k) of the memberships of rows: what is linear in `Z` of them, and all."""
+    mass = weights.sum(axis=1)
+    member = weights / np.where(mass > 0, mass, 1.0)[:, None]
+    member, Z = member - weighted_mean(member, mass), Z - weighted_mean(Z, mass)
+    heavy = mass[:, None] * member
+    gram, cross = (mass[:, None] * Z).T @ Z, Z.T @ heavy
+    gram[np.diag_indices_from(gram)] += RIDGE * mass.sum()
+    return cross.T @ np.linalg.solve(gram, cross), member.T @ heavy
+
+
+def _after_swaps(form: Array, branch: Columns) -> Array:
+    """Sums (k, k) of a quadratic form within branches, once two columns have changed places."""
+    together = branch[:, None] == branch
+    by_branch = form @ (branch[:, None] == np.arange(branch.max() + 1))
+    there, square = by_branch[:, branch], form.diagonal()
+    gained = there - there.diagonal()[:, None] + square[:, None]
+    change = gained + gained.T - 2 * form
+    return form[together].sum() + 2 * np.where(together, 0.0, change)
