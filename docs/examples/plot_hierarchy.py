@@ -75,8 +75,8 @@ maps = {
     "tree of gates": tree.gate_proba(places).argmax(axis=1),
 }
 for axis, (title, regions) in zip(axes, maps.items(), strict=True):
-    extent = (-1, 1, -1, 1)
-    axis.imshow(shown(regions), extent=extent, origin="lower", cmap=ListedColormap(colors))
+    look = {"extent": (-1, 1, -1, 1), "origin": "lower", "interpolation": "nearest"}
+    axis.imshow(shown(regions), cmap=ListedColormap(colors), **look)
     axis.plot([0, 0], [-1, 1], color="k", linewidth=1)
     axis.plot([-1, 0], [0.4, 0.4], color="k", linewidth=1)
     axis.plot([0, 1], [-0.4, -0.4], color="k", linewidth=1)
