@@ -69,8 +69,8 @@ class Start:
             seed=recipe.seed + self.again,
         )
         resp = STARTS[self.name](context)
-        if recipe.tree_of_clones is not None:
-            resp = branches_apart(resp, context, recipe.tree_of_clones)
+        if (tree := recipe.tree_of_clones) is not None:
+            resp = branches_apart(resp, context, tree)
         return beside_shared(resp, len(recipe.templates))
 
 

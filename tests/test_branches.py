@@ -114,6 +114,47 @@ def test_experts_without_rows_and_columns_without_variance_are_in_nobodys_way():
     np.testing.assert_array_equal(same, np.eye(4)[SOIL])
 
 
+@pytest.mark.parametrize("seed", range(20))
+def test_branches_that_would_be_the_same_everywhere_are_not_chosen(seed):
+    """Sums that cancel are noise, whose ratio may be anything and hangs on the order of rows."""
+    rng = np.random.default_rng(seed)
+    Z = rng.normal(size=(60, 2))
+    first, second = 1 / (1 + np.exp(-3 * Z.T))
+    pairs = np.column_stack([first, 1 - first, second, 1 - second])
+    weights = pairs * rng.exponential(size=60)[:, None]
+    branch, mixed = branches._told_apart(Z, weights, [2, 2]), rng.permutation(60)
+    assert branch[0] != branch[1]
+    assert branch[2] != branch[3]
+    np.testing.assert_array_equal(branches._told_apart(Z[mixed], weights[mixed], [2, 2]), branch)
+    halves = np.zeros((60, 4))
+    halves[np.arange(60), rng.permutation(4)[:2][(Z[:, 0] > 0).astype(int)]] = rng.uniform(size=60)
+    full = np.flatnonzero(halves.any(axis=0))
+    assert len(set(branches._told_apart(Z, halves, [2, 2])[full])) == 2
+
+
+def test_a_branch_of_one_needs_no_gate_that_suits_it():
+    tree = HierarchicalGate([1, 4], within=HierarchicalGate([2, 2]))
+    assert tree.keeping((0, 1, 3), 5).groups == [1, 2]
+    mixture = MixtureOfExpertsRegressor(
+        Ridge(), 4, gate=tree, shared_expert=Ridge(), verdict=False, random_state=0
+    ).fit(PLACES, Y)
+    assert mixture.gate_.groups == [1, 4]
+
+
+@pytest.mark.parametrize(
+    ("within", "message"),
+    [
+        (HierarchicalGate([3, 2]), r"groups=\[3, 2\] .* there are 4"),
+        (HierarchicalGate([5, -1]), r"groups=\[5, -1\] must be sizes"),
+        ([HierarchicalGate([2, 2], within=[None]), None], "within has 1 gates, but there are 2"),
+    ],
+)
+def test_a_tree_within_that_does_not_fit_its_branch_is_named(within, message):
+    gate = HierarchicalGate([4, 4], within=within)
+    with pytest.raises(ValueError, match=message):
+        MixtureOfExpertsRegressor(Ridge(), 8, gate=gate, random_state=0).fit(PLACES, Y)
+
+
 def test_a_large_table_is_ordered_by_a_sample_of_it(monkeypatch):
     monkeypatch.setattr(branches, "ENOUGH_ROWS", 200)
     resp = np.eye(4)[SOIL][:, [0, 2, 1, 3]]

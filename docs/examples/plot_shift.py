@@ -47,8 +47,8 @@ def window(day, n_days=4):
 
 
 # %%
-# Four ways to keep up
-# --------------------
+# Three ways to keep up
+# ---------------------
 # Each day is scored before anything has learnt from it. Then the gate alone, or the whole mixture
 # from where it stands, or one expert, is fitted to the last four days; one mixture stays as it was.
 first = MixtureOfExpertsRegressor(Ridge(), n_experts=2, warm_start=True, random_state=0)

@@ -13,6 +13,7 @@ import sys
 
 import matplotlib.pyplot as plt
 import numpy as np
+from matplotlib.colors import ListedColormap
 from sklearn.linear_model import LinearRegression
 
 from sklearn_moe import MixtureOfExpertsRegressor
@@ -55,7 +56,7 @@ for balance, mixture in mixtures.items():
     )
 
 # %%
-# More of them, or fewer, once it is fitted: what the two leave out is bounded row by row.
+# More of them may act, or fewer, once it is fitted; and how probable all others were is known.
 sparse = mixtures[0.0]
 dense, single = sparse.with_top_k(None), sparse.with_top_k(1)
 left_out = sparse.truncated_proba(X_new)
@@ -78,8 +79,8 @@ for axis, (title, values) in zip(axes[0], heights.items(), strict=True):
     axis.set(title=title, xticks=[], yticks=[])
 
 leads = sparse.apply(places).reshape(120, 240)
-shuffled = np.random.default_rng(3).permutation(32)[leads]
-axes[1, 0].pcolormesh(*grid.T, shuffled.T, cmap="tab20")
+colors = ListedColormap(np.random.default_rng(1).uniform(0.25, 1, size=(32, 3)))
+axes[1, 0].pcolormesh(*grid.T, leads.T, cmap=colors, vmin=0, vmax=31)
 axes[1, 0].set(title="who leads where", xticks=[], yticks=[])
 for balance, mixture in mixtures.items():
     axes[1, 1].plot(np.sort(mixture.load_)[::-1], ".-", label=f"balance={balance:g}")

@@ -262,14 +262,14 @@ class HierarchicalGate(Gate):
         if len(members) == n_experts:
             return self
         top, within = self._templates()
-        groups = {
-            number: tuple(
-                member - group.start for member in members if member in range(n_experts)[group]
-            )
-            for number, (_, group) in enumerate(self._slices())
-        }
-        left = tuple(number for number, group in groups.items() if group)
-        parts = [keeping(within[number], groups[number], self.groups[number]) for number in left]
+        groups = [
+            tuple(m - group.start for m in members if group.start <= m < group.stop)
+            for _, group in self._slices()
+        ]
+        left = tuple(number for number, group in enumerate(groups) if group)
+        # What is within a group of one is not used, and may be made for more.
+        used = [w if n > 1 else ConstantGate() for w, n in zip(within, self.groups, strict=True)]
+        parts = [keeping(used[number], groups[number], self.groups[number]) for number in left]
         sizes = [len(groups[number]) for number in left]
         return HierarchicalGate(sizes, keeping(top, left, len(self.groups)), parts)
 

@@ -2,7 +2,7 @@
 
 Which experts are on which branch is settled where EM begins: their regions move, but hardly ever
 from branch to branch. A gate can do its part only where the rows of its branches lie apart, so
-clones are grouped such that a linear rule of the features tells the groups apart as well as it can.
+clones are grouped such that a linear rule of the features tells the groups well apart.
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ from ._base import StartContext
 ENOUGH_ROWS = 5_000
 # A part of the variance of a standardised feature: some may be sums of others.
 RIDGE = 1e-6
-# Scores are told apart to so many digits: rounding errors, which the order of the rows changes, do
-# not decide.
-DIGITS = 9
+# Rounding errors, which the order of the rows changes, do not decide: shares are told apart to so
+# many digits, and memberships that vary by no more than this part of the weight are all the same.
+DIGITS, STILL = 9, 1e-9
 
 Columns = NDArray[np.intp]
 
 
 def branches_apart(resp: Array, context: StartContext, gate: HierarchicalGate) -> Array:
-    """Responsibilities (n, K) whose columns are in the order that suits the `gate` best."""
+    """Responsibilities (n, K) whose columns are in an order that suits the `gate`."""
     rows = context.sample(ENOUGH_ROWS)
     seen = context if rows is None else context.take(rows)
     weights = (resp if rows is None else resp[rows]) * seen.weight[:, None]
@@ -39,10 +39,10 @@ def branches_apart(resp: Array, context: StartContext, gate: HierarchicalGate) -
 def _leaves(gate: Any, Z: Array, weights: Array, columns: Columns) -> Columns:
     """The `columns` below a gate, in the order of the leaves."""
     tree = last_step(gate)
-    if not isinstance(tree, HierarchicalGate):
+    if not isinstance(tree, HierarchicalGate) or len(columns) == 1:
         return columns
-    branch = _told_apart(Z, weights[:, columns], tree.groups)
-    below = tree.within if isinstance(tree.within, list) else [tree.within] * len(tree.groups)
+    tree._check_groups(len(columns))
+    branch, below = _told_apart(Z, weights[:, columns], tree.groups), tree._templates()[1]
     return np.concatenate(
         [_leaves(part, Z, weights, columns[branch == b]) for b, part in enumerate(below)]
     )
@@ -53,16 +53,20 @@ def _told_apart(Z: Array, weights: Array, sizes: Sequence[int]) -> Columns:
 
     Columns change places two at a time, as long as a linear rule gets better at telling branches.
     """
-    branch = np.repeat(np.arange(len(sizes)), sizes)
+    branch, best = np.repeat(np.arange(len(sizes)), sizes), 0.0
     if not weights.any():
         return branch
     explained, total = _membership(Z, weights)
+    still = STILL * weights.sum()
     while True:
-        within = np.maximum(_after_swaps(total, branch), np.finfo(np.float64).tiny)
-        shares = np.round(_after_swaps(explained, branch) / within, DIGITS)
+        varied = _after_swaps(total, branch)
+        linear = np.where(varied > still, _after_swaps(explained, branch), 0.0)
+        shares = np.round(linear / np.maximum(varied, still), DIGITS)
         first, second = np.unravel_index(shares.argmax(), shares.shape)
-        if shares[first, second] <= shares[0, 0]:  # a column in its own place: as it is
+        # A column that changes places with itself: as it is.
+        if shares[first, second] <= max(best, shares[0, 0]):
             return branch
+        best = shares[first, second]
         branch[[first, second]] = branch[[second, first]]
 
 
