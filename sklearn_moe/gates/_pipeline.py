@@ -54,7 +54,8 @@ def fit_pipeline(
     steps, weight = gate[:-1], expert_weights.sum(axis=1)
     try:
         X = transform_weighted(steps, table.X, expert_weights, weight, plan or plan_steps(steps))
-    except Exception as error:  # what steps raise is up to them; it is not said whose they are
+    # Steps are anyone's code, and what they raise does not say that they are the gate's.
+    except Exception as error:
         raise ValueError(f"The steps of gate={gate!r} failed to fit: {error}") from error
     gate.steps[:-1] = steps.steps  # with `memory`, other objects have been fitted
     begin = last_step(start)
