@@ -81,13 +81,41 @@ def column_names(X: Any) -> list:
     return list(X.columns)
 
 
-def take_rows(X: Any, rows: Any) -> Any:
-    """Rows `rows` (all, if None) of an array, sparse matrix or frame."""
-    if rows is None or X is None:
+def read_only(X: Any) -> Any:
+    """The same table, not to be written to: many see it, and some work in place (`copy=False`)."""
+    if isinstance(X, np.ndarray):
+        X = X.view()
+        X.flags.writeable = False
+    elif is_sparse(X) and X.format == "csr":
+        X = type(X)((read_only(X.data), X.indices, X.indptr), shape=X.shape)
+    elif is_frame(X) and type(X).__module__.split(".")[0] == "pandas":
+        X = _read_only_frame(X)
+    return X
+
+
+def _read_only_frame(X: Any) -> Any:
+    """The same pandas frame on read-only numbers, if it is one array of floats.
+
+    Only such a frame can be written to by those who take it for an array.
+    """
+    dtype, *others = {*X.dtypes} or {None}
+    if others or not isinstance(dtype, np.dtype) or dtype.kind != "f":
         return X
+    numbers = X.to_numpy()
+    if not np.may_share_memory(numbers, X.iloc[:, 0].to_numpy()):
+        return X
+    # A flag could be set again, as scikit-learn does with those of frames; that of a buffer cannot.
+    numbers = np.asarray(memoryview(numbers).toreadonly())
+    return type(X)(numbers, index=X.index, columns=X.columns, copy=False).__finalize__(X)
+
+
+def take_rows(X: Any, rows: Any) -> Any:
+    """Rows `rows` (all, if None) of an array, sparse matrix or frame, not to be written to."""
+    if rows is None or X is None:
+        return read_only(X)
     if not isinstance(X, np.ndarray):
-        return _safe_indexing(X, rows)
-    return rows_of(X, rows) if np.asarray(rows).dtype.kind == "i" else X[rows]
+        return read_only(_safe_indexing(X, rows))
+    return read_only(rows_of(X, rows) if np.asarray(rows).dtype.kind == "i" else X[rows])
 
 
 def take_params(params: dict, n_samples: int, rows: Any) -> dict:
@@ -130,7 +158,7 @@ def check_table(estimator: Any, X: Any, *, reset: bool) -> Any:
             f"(shape={X.shape}) while a minimum of 1 is required by {type(estimator).__name__}."
         )
     validate_data(estimator, X, reset=reset, skip_check_array=True)
-    return X
+    return read_only(X)
 
 
 def check_weight(sample_weight: Any, X: Any) -> Array:

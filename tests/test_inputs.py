@@ -11,9 +11,10 @@ from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.compose import make_column_transformer
 from sklearn.ensemble import HistGradientBoostingRegressor
 from sklearn.impute import SimpleImputer
-from sklearn.linear_model import Ridge
+from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import OneHotEncoder, StandardScaler
+from sklearn.preprocessing import MaxAbsScaler, OneHotEncoder, StandardScaler
+from sklearn.svm import SVR
 from sklearn.tree import DecisionTreeClassifier
 
 from sklearn_moe import MixtureOfExpertsRegressor
@@ -234,3 +235,30 @@ def test_shapes(shape, n_experts, cv):
     assert moe.predict_experts(table).shape == (n_samples, moe.n_experts_, *y.shape[1:])
     assert moe.gate_proba(table).shape == (n_samples, moe.n_experts_)
     assert np.isfinite(moe.log_prob(table, y)).all()
+
+
+@pytest.mark.parametrize("params", [{}, {"cv": None}, {"verdict": True}, {"top_k": 1}])
+@pytest.mark.parametrize("part", ["experts", "gate", "dispersion_estimator", "shared_expert"])
+@pytest.mark.parametrize(
+    "table",
+    [np.array, np.asfortranarray, pd.DataFrame, sp.csr_array],
+    ids=lambda made: made.__name__,
+)
+def test_what_works_in_place_leaves_the_table_alone(table, part, params):
+    """Others see the same table, and the user has it."""
+    wide = np.abs(5 + 3 * X)
+
+    def said(copy):
+        scaler = MaxAbsScaler(copy=copy) if table is sp.csr_array else StandardScaler(copy=copy)
+        last = LogisticRegression() if part == "gate" else SVR()
+        mine, new = table(wide), table(wide[:50])
+        parts = {"experts": Ridge(), part: make_pipeline(scaler, last)}
+        mixture = regressor(n_experts=2, **params, **parts).fit(mine, Y)
+        predicted = mixture.predict(new), mixture.predict(new)
+        for before, after in ((wide, mine), (wide[:50], new)):
+            np.testing.assert_array_equal(after.toarray() if sp.issparse(after) else after, before)
+        return predicted
+
+    (first, again), (in_place, later) = said(copy=True), said(copy=False)
+    for other in (again, in_place, later):
+        np.testing.assert_allclose(other, first, rtol=1e-9)

@@ -13,7 +13,7 @@ BREAKING = {"weight [kg]": "x", '{"a": <b>}': "w"}
 TASKS = ("regression", "classification")
 NAMES = (
     *("lightgbm", "lightgbm linear", "xgboost", "catboost", "ngboost", "quantile forest"),
-    *("deslib", "deskit", "cubist", "linear tree", "smt", "cgmm", "flexmix", "gmr"),
+    *("realmlp", "deslib", "deskit", "cubist", "linear tree", "smt", "cgmm", "flexmix", "gmr"),
 )
 WITH_LAW = ("ngboost", "cgmm", "flexmix", "gmr")
 # What a package says of its own use of numpy and scikit-learn is not ours to mend.
