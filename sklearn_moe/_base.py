@@ -204,6 +204,7 @@ class BaseMixtureOfExperts(Queries, CallbackSupportMixin, MetaEstimatorMixin, Ba
         seeds = self._seeds(len(named)) if seeds is None else seeds[: len(named) + 1]
         templates = make_templates(named, list(seeds[1:]), params, self.cv)
         shared = self.shared_expert is not None
+        families = self._fit_families(training)
         how, pooled = specialisations(
             self.min_responsibility,
             self.pooling,
@@ -211,7 +212,6 @@ class BaseMixtureOfExperts(Queries, CallbackSupportMixin, MetaEstimatorMixin, Ba
             templates[: len(templates) - shared],
             self.top_k,
         )
-        families = self._fit_families(training)
         leans = self._leans(how, families[0])
         if shared:
             how, pooled = how.beside_shared(), pooled and pooled.beside_shared()

@@ -12,7 +12,7 @@ from sklearn.dummy import DummyClassifier, DummyRegressor
 from sklearn.linear_model import LogisticRegression, LogisticRegressionCV
 from sklearn.pipeline import Pipeline
 
-from ._numeric import Array, log_normalize
+from ._numeric import Array, log_normalize, row_max
 
 MULTINOMIAL = (LogisticRegression, LogisticRegressionCV)
 
@@ -48,8 +48,13 @@ class InformationCriteria:
 
 def criteria_of(log_joint: Array, weight: Array, n_parameters: int) -> InformationCriteria:
     """The criteria, from log gate times density (n, K) of rows that weigh `weight` (n,)."""
+    log_joint, weight = log_joint[weight > 0], weight[weight > 0]
+    n_samples = float(weight.sum())
+    if np.isneginf(row_max(log_joint)).any():
+        never = [np.inf] * 3
+        return InformationCriteria(-np.inf, n_parameters, n_samples, *never)
     log_resp, log_prob = log_normalize(log_joint)
-    log_likelihood, n_samples = float(weight @ log_prob), float(weight.sum())
+    log_likelihood = float(weight @ log_prob)
     entropy = float(weight @ entr(np.exp(log_resp)).sum(axis=1))
     aic = 2.0 * (n_parameters - log_likelihood)
     bic = float(n_parameters * np.log(n_samples)) - 2.0 * log_likelihood

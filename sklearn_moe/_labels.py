@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from ._base import BaseMixtureOfExperts
 from ._numeric import Array
-from ._validation import check_is_fitted
+from ._validation import check_is_fitted, column_or_1d
 from .families import Categorical, Family
 
 
@@ -95,8 +95,14 @@ class Labels(BaseMixtureOfExperts):
         return self._experts_at(X)
 
     def _encode_target(self, y: Any) -> NDArray:
-        y = np.asarray(y)
-        codes = np.minimum(np.searchsorted(self.classes_, y), len(self.classes_) - 1)
+        y = column_or_1d(y)
+        try:
+            codes = np.minimum(np.searchsorted(self.classes_, y), len(self.classes_) - 1)
+        except TypeError as error:  # of objects that have no order, such as text and None
+            raise ValueError(
+                f"y holds other things than the labels seen in fit, {self.classes_[:5].tolist()}: "
+                f"{error}."
+            ) from error
         if (self.classes_[codes] != y).any():
             unknown = np.setdiff1d(y, self.classes_)
             raise ValueError(f"y holds labels {unknown[:5].tolist()} that were not seen in fit.")

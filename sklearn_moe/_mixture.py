@@ -141,7 +141,7 @@ class MixtureModel:
         shrinkage = None
         if self.shared:
             parts = self.data.target, bank.mean, weights, routing
-            shrinkage = fit_shrinkage(*parts, labelled=self.data.classes is not None)
+            shrinkage = fit_shrinkage(*parts, self.family)
             bank = replace(bank, mean=shrunk(bank.mean, shrinkage, routing))
         spread = yield from self._fit_spread(bank.mean, fit_weights, routing)
         dispersion = self._fit_dispersion(bank.mean, weights, routing, spread)

@@ -88,7 +88,7 @@ class Queries(ABC):
         check_consistent_length(X, y)
         routing, mean, law = self._laws_at(X)
         with np.errstate(over="ignore"):  # of targets beyond all numbers
-            log_prob = self._family.log_prob(self._encode_target(y), mean, law)
+            log_prob = self._family.exact_log_prob(self._encode_target(y), mean, law)
         return routing, routing.log_gate + log_prob
 
     def _forget_calibration(self) -> None:
@@ -322,9 +322,14 @@ class Queries(ABC):
         _check_positive("tol", tol, Real, 0)
         check_consistent_length(X, y)
         _, mean, law = self.with_top_k(None)._laws_at(X)
-        log_prob = self._family.log_prob(self._encode_target(y), mean, law)
-        if not np.isfinite(log_prob).all():
-            raise ValueError("y holds NaN or infinity, or values without a finite log density.")
+        target = self._encode_target(y)
+        log_prob = self._family.log_prob(target, mean, law)
+        exact = self._family.exact_log_prob(target, mean, law)
+        if not (np.isfinite(log_prob).all() and np.isfinite(exact).any(axis=1).all()):
+            raise ValueError(
+                "y holds NaN or infinity, or values without a finite log density under any expert. "
+                "Leave these rows out."
+            )
         X = check_table(self, X, reset=False)
         weight = check_weight(sample_weight, X)
         self.gate_ = self._best_gate(X, log_prob, weight, max_iter, tol)
@@ -338,14 +343,22 @@ class Queries(ABC):
         gate = best = self.gate_
         reached = highest = -np.inf
         for n_updates in range(max_iter + 1):
-            resp, log_evidence = normalize(log_gate_of(gate, X) + log_prob)
+            log_gate = log_gate_of(gate, X)
+            resp, log_evidence = normalize(log_gate + log_prob)
             before, reached = reached, float(weighted_mean(log_evidence, weight))
-            if reached > highest:
-                best, highest = gate, reached
+            use = reached if self.top_k_ is None else self._evidence(log_gate, log_prob, weight)
+            if use > highest:
+                best, highest = gate, use
             if reached - before < tol or n_updates == max_iter or log_prob.shape[1] == 1:
                 break
             gate = next_gate(gate, X, resp * weight[:, None])
         return best
+
+    def _evidence(self, log_gate: Array, log_prob: Array, weight: Array) -> float:
+        """Mean log density of the mixture in which only some experts act."""
+        routing = route(log_gate, self.top_k_, self.shrinkage_ is not None)
+        acting = routing.log_gate + routing.at(log_prob, by_row=True)
+        return float(weighted_mean(normalize(acting)[1], weight))
 
     def truncated_proba(self, X: Any) -> Array:
         """Gate probability, before it is renormalised, of the experts that do not act.

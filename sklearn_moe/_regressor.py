@@ -366,8 +366,7 @@ class MixtureOfExpertsRegressor(RegressorMixin, Forecasts):
             Standard deviations, if asked for.
         """
         routing, mean, law = self._laws_at(X)
-        alone = self.n_experts_ == 1 and self.family_.says_means
-        said = mean if alone else self.family_.adjust(mean, law)
+        said = self.family_.adjust(mean, law)
         predicted = np.einsum("nk,nkq->nq", routing.proba, said)
         predicted = predicted.reshape(-1, *self.target_shape_)
         if not return_std:

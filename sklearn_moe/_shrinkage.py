@@ -14,10 +14,12 @@ from numpy.typing import NDArray
 
 from ._numeric import Array, weighted_moments
 from ._routing import Routing
-from .families import top_of
+from .families import Categorical, Family, top_of
 
 # A part that is no more than the tolerance of its search counts for nothing.
 N_STEPS, NEGLIGIBLE = 30, 1e-8
+# Standard deviations by which a pair must differ: between less than that noise would decide.
+ALIKE = 1e-9
 TINY = np.finfo(np.float64).tiny
 
 
@@ -39,19 +41,22 @@ class Pairs:
 
 
 def fit_shrinkage(
-    target: NDArray, mean: Array, weights: Array, routing: Routing, labelled: bool
+    target: NDArray, mean: Array, weights: Array, routing: Routing, family: Family
 ) -> Array:
     """The part (K,) of the shared expert in what each expert says; zero for the shared one.
 
     `mean` (n, S, q) or (n, S, C) are predictions, `weights` (n, K) responsibilities times sample
-    weights. For real targets the parts are least squares ones, else most likely ones.
+    weights. For real targets the parts are least squares ones, else most likely ones. An expert
+    for zeros, where the `family` knows one, stays what it is.
     """
     n_experts = weights.shape[1]
     own = np.arange(n_experts) if routing.index is None else routing.index
     experts = np.broadcast_to(own, mean.shape[:2])
     pairs = Pairs(experts, routing.at(weights, by_row=True), n_experts)
-    fit = _most_likely if labelled else _least_squares
+    fit = _most_likely if isinstance(family, Categorical) else _least_squares
     shrinkage = fit(target, mean, pairs)
+    if family.has_point_mass:
+        shrinkage[pairs.totals((mean != 0).any(axis=2)) == 0] = 0.0
     shrinkage[shrinkage < NEGLIGIBLE] = 0.0
     shrinkage[-1] = 0.0
     return shrinkage
@@ -68,6 +73,7 @@ def _least_squares(target: Array, mean: Array, pairs: Pairs) -> Array:
     unit = weighted_moments(target, pairs.weights.sum(axis=1))[1]
     unit = np.where(unit > 0, unit, 1.0)
     toward = mean[:, -1:] - mean
+    toward = np.where(np.abs(toward) > ALIKE * np.sqrt(unit), toward, 0.0)
     product = (toward * (target[:, None] - mean) / unit).sum(axis=2)
     square = (toward**2 / unit).sum(axis=2)
     return np.clip(pairs.totals(product) / np.maximum(pairs.totals(square), TINY), 0.0, 1.0)

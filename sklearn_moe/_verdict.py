@@ -44,6 +44,8 @@ Move = Callable[[Recipe, Data, MixtureExpectation], Array]
 # Iterations without a better score. Witnesses are dear, and the more iterations there are to choose
 # from, the more luck is in the best score.
 PATIENCE = 3
+# Nats that are no difference.
+ROUNDING = 1e-9
 # Distinct rows that are enough to judge by. Other folds of equal standing need no witness then.
 ENOUGH_ROWS = 3000
 
@@ -62,7 +64,7 @@ class Verdict:
     @property
     def is_against(self) -> bool:
         """Whether one expert is better, beyond two standard errors."""
-        return self.gain < -2 * self.stderr
+        return self.gain < -2 * self.stderr - ROUNDING
 
 
 UNKNOWN = Verdict(np.nan, np.nan, np.nan)

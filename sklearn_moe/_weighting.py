@@ -24,6 +24,7 @@ from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostin
 from sklearn.frozen import FrozenEstimator
 from sklearn.metrics import get_scorer
 from sklearn.pipeline import Pipeline
+from sklearn.preprocessing import TargetEncoder
 from sklearn.utils.metadata_routing import get_routing_for_object
 from sklearn.utils.validation import has_fit_parameter
 
@@ -73,9 +74,22 @@ def plan_weights(estimator: Any) -> WeightPlan:
 
 
 def _is_plain(pipeline: Pipeline) -> bool:
-    """Whether no step holds others or has a request, so that each can be given its weights."""
+    """Whether no step has a request or hands weights on, so that each can be given its own."""
     steps = [step for _, step in pipeline.steps if hasattr(step, "fit")]
-    return all(_own_request(step) is None and not _routes(step) for step in steps)
+    return all(_own_request(step) is None and not _hands_on(step) for step in steps)
+
+
+def _hands_on(step: Any) -> bool:
+    """Whether a step forwards weights to what it holds, if that can be done.
+
+    In scikit-learn 1.9 a `TargetEncoder` fails wherever metadata are routed.
+    """
+    parts = [v for v in step.get_params().values() if hasattr(v, "fit") and not isinstance(v, type)]
+    if any(isinstance(part, TargetEncoder) for part in [step, *parts]):
+        return False
+    if not any(_own_request(p) or has_fit_parameter(p, "sample_weight") for p in parts):
+        return False
+    return _routes(step)
 
 
 def _takers(pipeline: Pipeline) -> tuple[str, ...]:
@@ -126,8 +140,15 @@ def _without_empty_columns(estimator: Any, X: Any) -> Any:
     if not isinstance(estimator, HistGradientBoostingRegressor | HistGradientBoostingClassifier):
         return X
     if hasattr(X, "fillna"):  # a frame of pandas
-        lost = [name for name in X if X[name].dtype.kind == "f" and X[name].isna().all()]
-        return X.fillna(dict.fromkeys(lost, 0.0)) if lost else X
+        X = X.copy(deep=False)
+        for place, dtype in enumerate(X.dtypes):
+            if dtype.kind in "fiuO" and X.iloc[:, place].isna().all():
+                X.isetitem(place, 0.0)
+        return X
+    if hasattr(X, "with_columns"):  # one of polars
+        numbers = [X[name] for name in X.columns if X[name].dtype.is_numeric()]
+        bare = [each.fill_nan(None) if each.dtype.is_float() else each for each in numbers]
+        return X.with_columns(each.fill_null(0) for each in bare if each.null_count() == len(each))
     if not isinstance(X, np.ndarray) or X.dtype.kind != "f":
         return X
     empty = np.isnan(X).all(axis=0)
@@ -249,15 +270,25 @@ def _weigh_scores(part: Any) -> None:
     if not _routes(part):
         return
     scoring = getattr(part, "scoring", None)
-    if scoring in (None, "warn") and hasattr(part, "_get_scorer"):
-        scorer = part._get_scorer()
-    else:
-        scorer = get_scorer(scoring) if isinstance(scoring, str) else copy.deepcopy(scoring)
-    if getattr(scorer, "_score_func", None) is not None:
-        unset = scorer._get_metadata_request().score.requests.get("sample_weight") is None
-        if unset:
-            takes = "sample_weight" in signature(scorer._score_func).parameters
-            part.set_params(scoring=scorer.set_score_request(sample_weight=takes))
+    if isinstance(scoring, list | tuple | set):
+        scoring = {name: name for name in scoring}
+    if isinstance(scoring, dict):
+        part.set_params(scoring={name: _weighed(metric) for name, metric in scoring.items()})
+    elif scoring is not None and scoring != "warn":
+        part.set_params(scoring=_weighed(scoring))
+    elif hasattr(part, "_get_scorer"):
+        part.set_params(scoring=_weighed(part._get_scorer()))
+
+
+def _weighed(scoring: Any) -> Any:
+    """A scorer that is given weights if its metric takes them; anything else as it is."""
+    scorer = get_scorer(scoring) if isinstance(scoring, str) else copy.deepcopy(scoring)
+    if getattr(scorer, "_score_func", None) is None:
+        return scorer
+    if scorer._get_metadata_request().score.requests.get("sample_weight") is not None:
+        return scorer
+    takes = "sample_weight" in signature(scorer._score_func).parameters
+    return scorer.set_score_request(sample_weight=takes)
 
 
 def plan_steps(steps: Pipeline) -> WeightPlan:

@@ -1,10 +1,13 @@
 """A mixture among scikit-learn's tools: parameters, searches, display, splitters, metadata."""
 
 import numpy as np
+import pandas as pd
 import pytest
 from sklearn import config_context
 from sklearn.base import clone
+from sklearn.compose import make_column_transformer
 from sklearn.linear_model import LinearRegression, LogisticRegression, Ridge
+from sklearn.metrics import make_scorer, mean_absolute_error
 from sklearn.model_selection import (
     GridSearchCV,
     GroupKFold,
@@ -18,7 +21,7 @@ from sklearn.model_selection import (
     cross_validate,
 )
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import FunctionTransformer, StandardScaler
+from sklearn.preprocessing import FunctionTransformer, StandardScaler, TargetEncoder
 from sklearn.tree import DecisionTreeRegressor
 from sklearn.utils import estimator_html_repr
 
@@ -296,3 +299,42 @@ def test_a_warm_start_does_not_see_rows_of_no_weight():
     with pytest.warns(UserWarning, match=r"begins anew: y holds labels \['new'\]"):
         moe.fit(X, other)
     assert list(moe.classes_) == ["new", "no", "yes"]
+
+
+# Experts that route, whatever they route to.
+
+
+@pytest.mark.parametrize(
+    "scoring",
+    [
+        ["r2", "neg_mean_squared_error"],
+        ("r2", "neg_mean_squared_error"),
+        {"r2": "r2", "own": make_scorer(mean_absolute_error, greater_is_better=False)},
+    ],
+    ids=lambda scoring: type(scoring).__name__,
+)
+def test_a_search_by_several_metrics_weighs_them_all(scoring):
+    search = GridSearchCV(Ridge(), {"alpha": [1e-3, 1e6]}, cv=2, scoring="r2")
+    several = clone(search).set_params(scoring=scoring, refit="r2")
+    found, usual = (regressor(each, n_experts=2).fit(X, Y) for each in (several, search))
+    np.testing.assert_allclose(found.predict(X), usual.predict(X))
+    scorers = found.experts_[0].scorer_.values()
+    requests = [scorer._get_metadata_request().score.requests for scorer in scorers]
+    assert [request["sample_weight"] for request in requests] == [True, True]
+
+
+@pytest.mark.parametrize("nested", [False, True])
+def test_a_target_encoder_may_come_before_an_expert(nested):
+    frame = pd.DataFrame({"town": np.where(X[:, 0] > 0, "Ulm", "Bonn"), "v": X[:, 1]})
+    encoder = TargetEncoder(cv=KFold(2))
+    if nested:
+        encoder = make_column_transformer((encoder, ["town"]), (StandardScaler(), ["v"]))
+        expert = make_pipeline(encoder, Ridge())
+    else:
+        expert = make_pipeline(FunctionTransformer(only_town), encoder, Ridge())
+    moe = regressor(expert, n_experts=2).fit(frame, Y, sample_weight=np.arange(1, 121))
+    assert np.isfinite(moe.predict(frame)).all()
+
+
+def only_town(frame):
+    return frame[["town"]]

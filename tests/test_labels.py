@@ -160,3 +160,15 @@ def test_one_expert_that_was_asked_for_answers_as_by_itself():
         mixture = classifier(experts, n_experts=1).fit(X, y)
         np.testing.assert_array_equal(mixture.predict_proba(X), alone.predict_proba(X))
         np.testing.assert_array_equal(np.exp(mixture.predict_log_proba(X)), alone.predict_proba(X))
+
+
+def test_labels_may_be_a_column_wherever_they_are_asked_for():
+    y = np.where(Y > 0, "yes", "no")
+    moe = classifier(LogisticRegression()).fit(X, y)
+    for query in (moe.log_prob, moe.responsibilities):
+        np.testing.assert_array_equal(query(X, y[:, None]), query(X, y))
+    column = moe.information_criteria(X, y[:, None])
+    assert column == moe.information_criteria(X, y)
+    moe.update_gate(X, y[:, None])
+    with pytest.raises(ValueError, match=r"other things than the labels seen in fit, \['no', "):
+        moe.log_prob(X[:2], np.array(["yes", None], dtype=object))

@@ -16,6 +16,7 @@ from sklearn_moe import MixtureOfExpertsClassifier, MixtureOfExpertsRegressor, S
 from sklearn_moe._balance import balanced
 from sklearn_moe._routing import route, route_blocks, truncate
 from sklearn_moe._shrinkage import fit_shrinkage
+from sklearn_moe.families import Categorical, Gaussian
 from sklearn_moe.gates import Gate
 
 pytestmark = pytest.mark.filterwarnings(
@@ -357,7 +358,8 @@ def test_the_part_is_the_best_one(labelled):
         target, mean = rng.integers(3, size=90), rng.dirichlet(np.ones(3), size=(90, 3))
     else:
         target, mean = rng.normal(size=(90, 2)), rng.normal(size=(90, 3, 2))
-    found = fit_shrinkage(target, mean, weights, routing, labelled)
+    family = Categorical(np.ones(3) / 3) if labelled else Gaussian()
+    found = fit_shrinkage(target, mean, weights, routing, family)
     grid = np.linspace(0, 1, 2001)
     for expert in range(3):
         rows, slots = routing.acting(expert)

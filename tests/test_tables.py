@@ -217,3 +217,24 @@ def test_levels_that_differ_by_rounding_are_one(far):
     expected = len(np.unique(np.rint(x * 10)))
     for table in (x, 1.8 * x + 32):
         assert len(np.unique(row_hashes(table, np.zeros(len(x))))) == expected
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        lambda frame: frame,
+        lambda frame: frame.astype({"count": "Int64"}),
+        lambda frame: frame.astype({"count": object}),
+        pl.from_pandas,
+    ],
+    ids=["float", "Int64", "object", "polars"],
+)
+def test_boosting_takes_a_column_that_is_empty_in_a_region(kind):
+    left = V < 0
+    count = np.where(left, np.nan, RNG.integers(0, 9, N))
+    frame = pd.DataFrame({"v": V, "count": count, "w": RNG.normal(size=N)})
+    y = np.where(left, 3 * frame["w"] + 10, -3 * frame["w"])
+    moe = MixtureOfExpertsRegressor(HistGradientBoostingRegressor(max_iter=20), 2, **QUICK)
+    init = np.column_stack([left, ~left]).astype(float)
+    table = kind(frame)
+    assert moe.set_params(init=init).fit(table, y).score(table, y) > 0.7

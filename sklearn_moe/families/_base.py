@@ -19,6 +19,15 @@ class Family(ABC):
     def log_prob(self, y: Array, mean: Array, dispersion: Array) -> Array:
         """Log density (n, K) of each target under each expert."""
 
+    @property
+    def has_point_mass(self) -> bool:
+        """Whether an expert that says zero for every row is certain of it."""
+        return False
+
+    def exact_log_prob(self, y: Array, mean: Array, dispersion: Array) -> Array:
+        """The same of any targets: minus infinity where EM is told something very low."""
+        return self.log_prob(y, mean, dispersion)
+
     @abstractmethod
     def fit_dispersion(
         self, y: Array, mean: Array, expert_weights: Array, relative: Array | None = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -48,18 +49,24 @@ class Contaminated(Family):
 
     def log_prob(self, y: Array, mean: Array, dispersion: Array) -> Array:
         """Log density (n, K), background included."""
-        return np.logaddexp(*self._parts(y, mean, dispersion))
+        return np.logaddexp(*self._parts(self.law.log_prob, y, mean, dispersion))
 
-    def _parts(self, y: Array, mean: Array, dispersion: Array) -> tuple[Array, Array]:
+    def exact_log_prob(self, y: Array, mean: Array, dispersion: Array) -> Array:
+        """Log density (n, K), background included, of any targets."""
+        return np.logaddexp(*self._parts(self.law.exact_log_prob, y, mean, dispersion))
+
+    def _parts(
+        self, log_prob: Callable[..., Array], y: Array, mean: Array, dispersion: Array
+    ) -> tuple[Array, Array]:
         center, law = self.background
-        clean = self.law.log_prob(y, mean, dispersion)
+        clean = log_prob(y, mean, dispersion)
         clean += np.log1p(-self.fraction)
-        broad = self.law.log_prob(y, np.broadcast_to(center, (len(y), *center.shape[1:])), law)
+        broad = log_prob(y, np.broadcast_to(center, (len(y), *center.shape[1:])), law)
         return clean, np.broadcast_to(np.log(self.fraction) + broad, clean.shape)
 
     def clean_proba(self, y: Array, mean: Array, dispersion: Array) -> Array:
         """Probability (n, K) that a row is not the background's, were it not another expert's."""
-        clean, broad = self._parts(y, mean, dispersion)
+        clean, broad = self._parts(self.law.log_prob, y, mean, dispersion)
         return np.exp(clean - np.logaddexp(clean, broad))
 
     def fit_dispersion(

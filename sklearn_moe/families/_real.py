@@ -230,6 +230,11 @@ class PositiveFamily(RealFamily):
 
     allows_zero: ClassVar[bool] = False
 
+    @property
+    def has_point_mass(self) -> bool:
+        """An expert for zeros."""
+        return True
+
     def check_target(self, y: Array, takes_zeros: bool) -> None:
         """Raise if a target is negative, or zero where the law cannot be."""
         name, lowest = type(self).__name__, float(y.min())
@@ -277,14 +282,21 @@ class PositiveFamily(RealFamily):
 
     def log_prob(self, y: Array, mean: Array, dispersion: Array) -> Array:
         """Log density (n, K), summed over outputs; very low, not infinite, where impossible."""
+        return self._log_prob(y, mean, dispersion, IMPOSSIBLE)
+
+    def exact_log_prob(self, y: Array, mean: Array, dispersion: Array) -> Array:
+        """Log density (n, K), summed over outputs."""
+        return self._log_prob(y, mean, dispersion, -np.inf)
+
+    def _log_prob(self, y: Array, mean: Array, dispersion: Array, least: float) -> Array:
         total = np.zeros(mean.shape[:2])
         for target, center, *law in self.outputs(y, mean, dispersion):
             none = law[0] == 0
             live = [np.where(none, 1.0, value) for value in law]
             with np.errstate(divide="ignore", invalid="ignore"):
                 density = np.nan_to_num(self.log_density(target, center, *live), nan=-np.inf)
-            point = np.where(target == 0, 0.0, IMPOSSIBLE)
-            total += np.where(none, point, np.maximum(density, IMPOSSIBLE))
+            point = np.where(target == 0, 0.0, least)
+            total += np.where(none, point, np.maximum(density, least))
         return total
 
 
@@ -304,11 +316,10 @@ class CountFamily(PositiveFamily):
                 "family='gamma' or 'tweedie' for amounts."
             )
 
-    def log_prob(self, y: Array, mean: Array, dispersion: Array) -> Array:
-        """Log probability (n, K), summed over outputs; very low, not infinite, where impossible."""
-        total = super().log_prob(y, mean, dispersion)
+    def _log_prob(self, y: Array, mean: Array, dispersion: Array, least: float) -> Array:
+        total = super()._log_prob(y, mean, dispersion, least)
         is_count = ((y >= 0) & (y == np.rint(y))).all(axis=-1)
-        return np.where(is_count if y.ndim == 3 else is_count[:, None], total, IMPOSSIBLE)
+        return np.where(is_count if y.ndim == 3 else is_count[:, None], total, least)
 
 
 def without_output(values: Array) -> Array:

@@ -9,7 +9,8 @@ import numpy as np
 
 from .._numeric import Array, weighted_moments
 
-# Parts of the target's range below which values are no further apart than by rounding errors.
+# Parts of the range of the middle half of a target's values (its extremes may be far out), below
+# which they are no further apart than by rounding errors.
 NO_DISTANCE = 1e-6
 
 
@@ -37,8 +38,10 @@ class Target:
 
 def _step(values: Array) -> float:
     """The largest number of which all differences of values (n,) are multiples (Euclid)."""
-    gaps = np.diff(np.unique(values))
-    least = NO_DISTANCE * gaps.sum()
+    marks = np.unique(values)
+    first, last = len(marks) // 4, 3 * (len(marks) - 1) // 4
+    least = NO_DISTANCE * max(0.0, marks[last] - marks[first])
+    gaps = np.diff(marks)
     gaps = gaps[gaps > least]
     step = 0.0
     while gaps.size:
