@@ -54,6 +54,10 @@ class TabularEncoder(BaseEstimator):
 
     def transform(self, X: Any) -> Any:
         """Return the encoded matrix (n, n_outputs_), dense or CSR as `X` is."""
+        if np.shape(X)[1:] != (len(self.names_),):
+            raise ValueError(
+                f"X has shape {np.shape(X)}, but the gate was fitted to {len(self.names_)} columns."
+            )
         if sp.issparse(X) and self.columns_ is None:
             check_finite(X.data, allow_nan=False)
             scaled = sp.csr_matrix(X, dtype=np.float64) @ sp.diags(1.0 / self.scale_)

@@ -25,7 +25,13 @@ from ._specialisation import Specialisation
 from ._spread import relative_dispersion
 from ._templates import Template, make_template
 from ._training import Training
-from ._validation import HasMethods, Interval, StrOptions, check_is_fitted
+from ._validation import (
+    HasMethods,
+    Interval,
+    StrOptions,
+    check_consistent_length,
+    check_is_fitted,
+)
 from .families import FAMILIES, Contaminated, Family, RealFamily, resolve_family
 from .predictive import MixtureDistribution
 
@@ -195,6 +201,7 @@ class Forecasts(BaseMixtureOfExperts):
             Probabilities; zero if `outlier_fraction` is.
         """
         check_is_fitted(self)
+        check_consistent_length(X, y)
         target = self._encode_target(y)
         if not isinstance(self.family_, Contaminated):
             return np.zeros(len(target))

@@ -349,7 +349,9 @@ class MixtureOfExpertsRegressor(RegressorMixin, Forecasts):
         return self._fit(X, y, sample_weight, fit_params)
 
     def predict(self, X: Any, return_std: bool = False) -> Any:
-        """Gate-weighted mean of the experts' predictions.
+        """Gate-weighted mean of the experts' predictions, as the noise law takes them.
+
+        Laws of targets that are not negative put a small mean in place of what cannot be one.
 
         Parameters
         ----------

@@ -232,16 +232,22 @@ def check_experts(estimator: Any) -> None:
 
 
 def check_named_parts(estimator: Any, params: dict[str, Any]) -> None:
-    """Raise if `params` set a parameter of a part that is None, and so has none."""
+    """Raise if `params` set a parameter of a part that has none: None, a name, a list."""
     usual = {"experts": f"{type(estimator._default_expert()).__name__}()", "gate": "SoftmaxGate()"}
     for name in params:
         part, _, within = name.partition("__")
-        is_default = part in usual and params.get(part, getattr(estimator, part)) is None
-        if within and is_default:
+        value = params.get(part, getattr(estimator, part, estimator))
+        if not within or hasattr(value, "set_params"):
+            continue
+        if part in usual and value is None:
             raise ValueError(
                 f"{name} cannot be set: {part}=None stands for the default, which has no "
                 f"parameters until it is named. Pass {part}={usual[part]}, or whatever is wanted."
             )
+        raise ValueError(
+            f"{name} cannot be set: {part}={value!r} is no estimator, and has no parameters. Pass "
+            f"another {part}; those of a list have names of their own, as in NAME__{within}."
+        )
 
 
 def _check_predicts(param: str, expert: Any) -> None:

@@ -76,7 +76,7 @@ def plan_weights(estimator: Any) -> WeightPlan:
 def _is_plain(pipeline: Pipeline) -> bool:
     """Whether no step has a request or hands weights on, so that each can be given its own."""
     steps = [step for _, step in pipeline.steps if hasattr(step, "fit")]
-    return all(_own_request(step) is None and not _hands_on(step) for step in steps)
+    return not any(hasattr(step, "_metadata_request") or _hands_on(step) for step in steps)
 
 
 def _hands_on(step: Any) -> bool:

@@ -20,6 +20,7 @@ from sklearn.model_selection import (
     cross_val_score,
     cross_validate,
 )
+from sklearn.naive_bayes import GaussianNB
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler, TargetEncoder
 from sklearn.tree import DecisionTreeRegressor
@@ -27,6 +28,7 @@ from sklearn.utils import estimator_html_repr
 
 from sklearn_moe import MixtureOfExpertsClassifier, MixtureOfExpertsRegressor, SoftmaxGate
 from sklearn_moe._folds import group_folds
+from sklearn_moe.gates import ClassifierGate
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore:EM did not settle:sklearn.exceptions.ConvergenceWarning"  # few iterations will do
@@ -338,3 +340,73 @@ def test_a_target_encoder_may_come_before_an_expert(nested):
 
 def only_town(frame):
     return frame[["town"]]
+
+
+@pytest.mark.parametrize(
+    ("params", "name"),
+    [
+        ({"gate": "auto"}, "gate__alpha"),
+        ({}, "dispersion_estimator__alpha"),
+        ({}, "shared_expert__alpha"),
+        ({"experts": PAIR}, "experts__alpha"),
+        ({}, "family__df"),
+        ({}, "gate__alpha"),
+    ],
+)
+def test_parameters_of_what_has_none_are_refused(params, name):
+    moe = regressor(**params)
+    with pytest.raises(ValueError, match=f"{name} cannot be set: {name.partition('__')[0]}="):
+        moe.set_params(**{name: 1.0})
+
+
+class Asking(GaussianNB):
+    """A classifier that keeps what it was told of its rows."""
+
+    def fit(self, X, y, sample_weight=None, told=None):
+        self.told_ = told
+        return super().fit(X, y, sample_weight)
+
+
+class AskingRidge(Ridge):
+    """A regressor that keeps what it was told of its rows."""
+
+    def fit(self, X, y, sample_weight=None, told=None):
+        self.told_ = told
+        return super().fit(X, y, sample_weight)
+
+
+@pytest.mark.parametrize("weight", [None, np.arange(1.0, 121)], ids=["even", "weighted"])
+def test_metadata_reach_experts_in_pipelines(weight):
+    with config_context(enable_metadata_routing=True):
+        asks = AskingRidge().set_fit_request(told=True)
+        moe = regressor(make_pipeline(StandardScaler(), asks), n_experts=2)
+        moe.fit(X, Y, told=np.arange(120), sample_weight=weight)
+    plain = regressor(make_pipeline(StandardScaler(), Ridge()), n_experts=2)
+    for expert in moe.experts_:
+        assert np.isin(expert[-1].told_, np.arange(120)).all()
+    same = plain.fit(X, Y, sample_weight=weight).predict(X)
+    np.testing.assert_allclose(moe.predict(X), same)
+
+
+@pytest.mark.parametrize(
+    ("make", "fitted"),
+    [
+        (lambda: Asking().set_fit_request(told=True), lambda gate: gate.classifier_),
+        (
+            lambda: ClassifierGate(Asking().set_fit_request(told=True)),
+            lambda gate: gate.classifier_,
+        ),
+        (
+            lambda: make_pipeline(StandardScaler(), Asking().set_fit_request(told=True)),
+            lambda gate: gate.classifier_[-1],
+        ),
+        (lambda: AskingRidge().set_fit_request(told=True), lambda gate: gate.regressor_),
+    ],
+    ids=["classifier", "gate", "pipeline", "regressor"],
+)
+def test_metadata_reach_any_gate(make, fitted):
+    with config_context(enable_metadata_routing=True):
+        moe = regressor(gate=make(), n_experts=2).fit(X, Y, told=X[:, 0] > 0)
+        told = fitted(moe.gate_).told_
+    assert set(np.unique(told)) == {False, True}
+    assert len(told) >= len(X)

@@ -8,6 +8,7 @@ from sklearn.linear_model import GammaRegressor, LinearRegression, PoissonRegres
 from sklearn_moe import MixtureOfExpertsRegressor
 from sklearn_moe._routing import route
 from sklearn_moe._shrinkage import fit_shrinkage
+from sklearn_moe._verdict import Verdict
 from sklearn_moe.families import Gamma, Gaussian, Poisson
 from sklearn_moe.families._target import Target
 
@@ -112,6 +113,5 @@ def test_a_row_of_no_weight_does_not_count_for_the_criteria():
 
 
 def test_a_gain_of_rounding_is_no_verdict():
-    moe = MixtureOfExpertsRegressor(n_init=1, random_state=0).fit(X, np.full(200, 7.0))
-    assert moe.gain_ == pytest.approx(0, abs=1e-9)
-    np.testing.assert_allclose(moe.predict(X), 7.0)
+    assert not Verdict(log_prob=0.0, gain=-1e-13, stderr=0.0).is_against
+    assert Verdict(log_prob=0.0, gain=-1e-3, stderr=0.0).is_against

@@ -276,3 +276,13 @@ def test_regressor_that_fails_is_named():
 def test_weights_that_say_nothing_are_refused(gate, weights):
     with pytest.raises(ValueError, match="expert_weights"):
         gate.fit(np.arange(6.0)[:, None], weights)
+
+
+@pytest.mark.parametrize("name", [name for name in GATES if "pipeline" not in name])
+def test_tables_that_do_not_fit_are_named(name):
+    with pytest.raises(ValueError, match="expert_weights has 20 rows, but X has 240"):
+        build(name, 3).fit(X, targets(3)[:20])
+    if name in ENCODED:
+        gate = build(name, 3).fit(X, targets(3))
+        with pytest.raises(ValueError, match=r"X has shape \(240, 1\), but .* fitted to 3 columns"):
+            gate.predict_proba(X[:, :1])

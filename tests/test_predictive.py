@@ -270,6 +270,7 @@ def test_a_component_of_no_dispersion_is_a_point_at_zero():
     [
         (lambda d: d.ppf(1.2), "q=1.2 must be a level between 0 and 1"),
         (lambda d: d.ppf([[0.1]]), "must be a level"),
+        (lambda d: d.ppf_by_row(np.full(len(d), 2.0)), "must be a level"),
         (lambda d: d.interval(90), "coverage=90 must be a number above 0 and below 1"),
         (lambda d: d.interval("most"), "coverage='most' must be a number"),
         (lambda d: d.sample(0), "n_samples=0 must be a whole number above 0"),

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 from sklearn.base import BaseEstimator
+from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping
 
 from .._information import uncountable
 from .._numeric import Array
@@ -132,3 +133,10 @@ class Gate(BaseEstimator):
             The gate itself, unless it has a part for each expert.
         """
         return self
+
+
+def routing_of_fit(owner: Any, **parts: Any) -> MetadataRouter:
+    """The requests of what the `owner` fits in its own `fit`."""
+    return MetadataRouter(owner).add(
+        method_mapping=MethodMapping().add(caller="fit", callee="fit"), **parts
+    )

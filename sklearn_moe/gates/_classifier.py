@@ -10,9 +10,10 @@ from sklearn.base import clone
 from .._content import content_ids, row_hashes
 from .._information import count_estimator
 from .._numeric import Array, safe_log
-from .._validation import check_is_fitted, get_tags, n_rows, take_rows
+from .._validation import check_is_fitted, get_tags, n_rows, take_params, take_rows
 from .._weighting import fit_weighted
-from ._base import Gate
+from ._base import Gate, routing_of_fit
+from ._encoded import check_expert_weights
 
 NEGLIGIBLE = 1e-4
 
@@ -34,6 +35,8 @@ class ClassifierGate(Gate):
     ----------
     classifier_ : classifier
         The fitted classifier; its classes are the positions of the experts.
+    floor_ : float
+        A share of the probability, one pseudo-count's, that all experts have in equal parts.
     n_experts_ : int
         Number of experts.
     """
@@ -41,18 +44,39 @@ class ClassifierGate(Gate):
     def __init__(self, classifier: Any) -> None:
         self.classifier = classifier
 
-    def fit(self, X: Any, expert_weights: Array) -> ClassifierGate:
-        """Fit to soft targets `expert_weights` (n, K)."""
-        rows, labels, weight = _expand(np.asarray(expert_weights, dtype=np.float64))
-        self.n_experts_ = np.shape(expert_weights)[1]
+    def fit(self, X: Any, expert_weights: Array, **fit_params: Any) -> ClassifierGate:
+        """Fit to soft targets.
+
+        Parameters
+        ----------
+        X : array-like, sparse matrix or frame of shape (n_samples, n_features)
+            Features.
+        expert_weights : array-like of shape (n_samples, n_experts)
+            Responsibilities times sample weights, none negative.
+        **fit_params : dict
+            Metadata for the classifier's `fit`.
+
+        Returns
+        -------
+        self : ClassifierGate
+            The fitted gate.
+
+        Raises
+        ------
+        ValueError
+            If the classifier cannot be fitted to them.
+        """
+        expert_weights = check_expert_weights(X, expert_weights)
+        rows, labels, weight = _expand(expert_weights)
+        self.n_experts_ = expert_weights.shape[1]
         self.floor_ = 1.0 / (1.0 + weight.sum())
         # Sampled label by label: row by row, the likelier label of each row would always win.
         content = content_ids(row_hashes(X, np.zeros(n_rows(X))))
         rank = labels * n_rows(X) + content[rows]
-        expanded = take_rows(X, rows)
+        expanded, params = take_rows(X, rows), take_params(fit_params, n_rows(X), rows)
         try:
             self.classifier_ = fit_weighted(
-                clone(self.classifier), expanded, labels, weight, rank, labelled=True
+                clone(self.classifier), expanded, labels, weight, rank, params, labelled=True
             )
         except Exception as error:
             raise ValueError(
@@ -72,6 +96,16 @@ class ClassifierGate(Gate):
     def count_parameters(self) -> int:
         """Number of free parameters of the classifier, if it is a linear one."""
         return count_estimator(self.classifier_, "gate")
+
+    def get_metadata_routing(self) -> Any:
+        """What the classifier asks for.
+
+        Returns
+        -------
+        routing : MetadataRouter
+            Requests of the classifier.
+        """
+        return routing_of_fit(self, classifier=self.classifier)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

@@ -9,6 +9,7 @@ import numpy as np
 from .._numeric import Array, safe_log
 from .._validation import n_rows
 from ._base import Gate
+from ._encoded import check_expert_weights
 
 
 class ConstantGate(Gate):
@@ -35,7 +36,7 @@ class ConstantGate(Gate):
         self : ConstantGate
             The fitted gate.
         """
-        mass = np.asarray(expert_weights, dtype=np.float64).sum(axis=0)
+        mass = check_expert_weights(X, expert_weights).sum(axis=0)
         self.mixing_proportions_ = mass / mass.sum()
         return self
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from .._numeric import Array
-from .._validation import check_is_fitted, fit_context
+from .._validation import check_is_fitted, fit_context, n_rows
 from ._base import Gate
 from ._table import GateTable
 
@@ -55,7 +55,7 @@ class EncodedGate(Gate):
         ValueError
             If `X` holds an infinity or `expert_weights` is not a table of weights.
         """
-        expert_weights = check_expert_weights(expert_weights)
+        expert_weights = check_expert_weights(X, expert_weights)
         self.fit_table(GateTable(X, expert_weights.sum(axis=1)), expert_weights)
         return self
 
@@ -165,20 +165,28 @@ class SearchingGate(EncodedGate):
         """
         if not hasattr(self, "encoder_"):
             return self.fit(X, expert_weights)
-        expert_weights = check_expert_weights(expert_weights, self.n_experts_)
+        expert_weights = check_expert_weights(X, expert_weights, self.n_experts_)
         table = GateTable(X, expert_weights.sum(axis=1), self.encoder_)
         self.fit_table(table, expert_weights, self)
         return self
 
 
-def check_expert_weights(expert_weights: Any, n_experts: int | None = None) -> Array:
-    """Expert weights as float64 (n, K), none negative, of the number of experts if it is known."""
+def check_expert_weights(X: Any, expert_weights: Any, n_experts: int | None = None) -> Array:
+    """Expert weights as float64 (n, K), none negative, a row for each of `X`.
+
+    They are of the number of experts if it is known.
+    """
     expert_weights = np.asarray(expert_weights, dtype=np.float64)
     if expert_weights.ndim != 2 or not (expert_weights >= 0).all() or not expert_weights.any():
         raise ValueError(
             "expert_weights must be an array (n_samples, n_experts) of numbers that are not "
             f"negative, nor all zero; got shape {expert_weights.shape}. Pass responsibilities "
             "times sample weights."
+        )
+    if len(expert_weights) != n_rows(X):
+        raise ValueError(
+            f"expert_weights has {len(expert_weights)} rows, but X has {n_rows(X)}. Pass one row "
+            "for each of X."
         )
     if n_experts not in (None, expert_weights.shape[1]):
         raise ValueError(

@@ -121,7 +121,7 @@ class HierarchicalGate(Gate):
             If `groups` do not sum to the number of experts, or `within` is a list of another
             length.
         """
-        expert_weights = check_expert_weights(expert_weights)
+        expert_weights = check_expert_weights(X, expert_weights)
         return self.fit_table(GateTable(X, expert_weights.sum(axis=1)), expert_weights)
 
     def fit_table(
@@ -184,7 +184,7 @@ class HierarchicalGate(Gate):
         """
         if not hasattr(self, "top_"):
             return self.fit(X, expert_weights)
-        expert_weights = check_expert_weights(expert_weights, self.n_experts_)
+        expert_weights = check_expert_weights(X, expert_weights, self.n_experts_)
         table = GateTable(X, expert_weights.sum(axis=1), self.encoder_)
         return self.fit_table(table, expert_weights, self)
 

@@ -12,7 +12,7 @@ from .._content import content_ids, row_hashes
 from .._numeric import Array, safe_log
 from .._validation import HasMethods, check_is_fitted, fit_context, get_tags, n_rows
 from .._weighting import fit_weighted
-from ._base import Gate
+from ._base import Gate, routing_of_fit
 from ._encoded import check_expert_weights
 
 
@@ -34,6 +34,8 @@ class RegressorGate(Gate):
     ----------
     regressor_ : regressor
         The fitted regressor, with one output for each expert.
+    floor_ : float
+        What is added to the responsibilities that are predicted, over the number of experts.
     n_experts_ : int
         Number of experts.
 
@@ -55,7 +57,7 @@ class RegressorGate(Gate):
         self.regressor = regressor
 
     @fit_context(prefer_skip_nested_validation=False)
-    def fit(self, X: Any, expert_weights: Array) -> RegressorGate:
+    def fit(self, X: Any, expert_weights: Array, **fit_params: Any) -> RegressorGate:
         """Fit to soft targets.
 
         Parameters
@@ -64,6 +66,8 @@ class RegressorGate(Gate):
             Features.
         expert_weights : array-like of shape (n_samples, n_experts)
             Responsibilities times sample weights, none negative.
+        **fit_params : dict
+            Metadata for the regressor's `fit`.
 
         Returns
         -------
@@ -75,14 +79,15 @@ class RegressorGate(Gate):
         ValueError
             If the regressor cannot be fitted to them.
         """
-        expert_weights = check_expert_weights(expert_weights)
+        expert_weights = check_expert_weights(X, expert_weights)
         weight = expert_weights.sum(axis=1)
         share = expert_weights / np.maximum(weight, np.finfo(float).tiny)[:, None]
         rank = content_ids(row_hashes(X, np.zeros(n_rows(X))))
         self.n_experts_ = share.shape[1]
         self.floor_ = 1.0 / (1.0 + weight.sum())
         try:
-            self.regressor_ = fit_weighted(_for_outputs(self.regressor), X, share, weight, rank)
+            regressor = _for_outputs(self.regressor)
+            self.regressor_ = fit_weighted(regressor, X, share, weight, rank, fit_params)
         except Exception as error:
             raise ValueError(
                 f"gate={self.regressor!r} failed to fit to the responsibilities of {n_rows(X)} "
@@ -108,6 +113,16 @@ class RegressorGate(Gate):
         share = np.clip(said.reshape(-1, self.n_experts_), 0.0, 1.0)
         share += self.floor_ / self.n_experts_
         return safe_log(share / share.sum(axis=1, keepdims=True))
+
+    def get_metadata_routing(self) -> Any:
+        """What the regressor asks for.
+
+        Returns
+        -------
+        routing : MetadataRouter
+            Requests of the regressor.
+        """
+        return routing_of_fit(self, regressor=self.regressor)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

@@ -203,9 +203,7 @@ class MixtureDistribution:
         ValueError
             If a level is not between 0 and 1.
         """
-        levels = np.asarray(q, dtype=np.float64)
-        if levels.ndim > 1 or not ((levels >= 0) & (levels <= 1)).all():
-            raise ValueError(f"q={q!r} must be a level between 0 and 1, or an array of them (m,).")
+        levels = _levels(q, most_axes=1)
         found = self._each(lambda part: quantiles(part, np.atleast_1d(levels)))
         return found if levels.ndim else found[..., 0]
 
@@ -221,8 +219,13 @@ class MixtureDistribution:
         -------
         ppf : ndarray of target shape
             Quantiles.
+
+        Raises
+        ------
+        ValueError
+            If a level is not between 0 and 1.
         """
-        return self._each(quantiles_by_row, self._targets(q))
+        return self._each(quantiles_by_row, self._targets(_levels(q)))
 
     def interval(self, coverage: float = 0.9, kind: str = "central") -> Array:
         """Regions that hold the target with probability `coverage`.
@@ -386,3 +389,11 @@ class MixtureDistribution:
                 f"of the distribution; got {y.shape}."
             )
         return y.reshape(len(self), -1)
+
+
+def _levels(q: Any, most_axes: int = 2) -> Array:
+    """Levels of quantiles as an array of so many axes at most."""
+    levels = np.asarray(q, dtype=np.float64)
+    if levels.ndim > most_axes or not ((levels >= 0) & (levels <= 1)).all():
+        raise ValueError(f"q={q!r} must be a level between 0 and 1, or an array of them.")
+    return levels
