@@ -110,12 +110,12 @@ def _read_only_frame(X: Any) -> Any:
 
 
 def take_rows(X: Any, rows: Any) -> Any:
-    """Rows `rows` (all, if None) of an array, sparse matrix or frame, not to be written to."""
-    if rows is None or X is None:
-        return read_only(X)
+    """Rows `rows` (all, if None) of an array, sparse matrix or frame; of an array read-only."""
     if not isinstance(X, np.ndarray):
-        return read_only(_safe_indexing(X, rows))
-    return read_only(rows_of(X, rows) if np.asarray(rows).dtype.kind == "i" else X[rows])
+        return X if rows is None or X is None else _safe_indexing(X, rows)
+    if rows is not None:
+        X = rows_of(X, rows) if np.asarray(rows).dtype.kind == "i" else X[rows]
+    return read_only(X)
 
 
 def take_params(params: dict, n_samples: int, rows: Any) -> dict:

@@ -35,7 +35,7 @@ from ._numeric import Array, clustered_stderr, normalize
 from ._plans import Plan, attempt, do, together
 from ._progress import Reporter
 from ._recipe import Recipe
-from ._validation import take_rows
+from ._validation import read_only, take_rows
 
 T = TypeVar("T")
 # From an expectation to first responsibilities for a recipe with another number of experts.
@@ -250,7 +250,7 @@ class Witness:
         self.train, self.test = splits[fold]
         taken = recipe.take(self.train, data.n_samples)
         self.recipe = replace(taken, calibrates=False, leans=False)
-        self.X, self.target = take_rows(data.X, self.test), data.target[self.test]
+        self.X, self.target = read_only(take_rows(data.X, self.test)), data.target[self.test]
         self.splits = _inner_splits(splits, fold, data.n_samples)
         if self.splits is None:
             self.recipe = replace(self.recipe, family=self.recipe.family.in_sample_law())
