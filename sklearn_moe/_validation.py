@@ -87,6 +87,9 @@ def read_only(X: Any) -> Any:
         X = X.view()
         X.flags.writeable = False
     elif is_sparse(X) and X.format == "csr":
+        if not X.has_canonical_format:  # others would be sorted in place by whoever needs that
+            X = X.copy()
+            X.sum_duplicates()
         X = type(X)((read_only(X.data), X.indices, X.indptr), shape=X.shape)
     elif is_frame(X) and type(X).__module__.split(".")[0] == "pandas":
         X = _read_only_frame(X)
@@ -99,7 +102,7 @@ def _read_only_frame(X: Any) -> Any:
     Only such a frame can be written to by those who take it for an array.
     """
     dtype, *others = {*X.dtypes} or {None}
-    if others or not isinstance(dtype, np.dtype) or dtype.kind != "f":
+    if others or not isinstance(dtype, np.dtype) or dtype.kind != "f" or not dtype.isnative:
         return X
     numbers = X.to_numpy()
     if not np.may_share_memory(numbers, X.iloc[:, 0].to_numpy()):
@@ -234,9 +237,13 @@ def check_experts(estimator: Any) -> None:
 def check_named_parts(estimator: Any, params: dict[str, Any]) -> None:
     """Raise if `params` set a parameter of a part that has none: None, a name, a list."""
     usual = {"experts": f"{type(estimator._default_expert()).__name__}()", "gate": "SoftmaxGate()"}
+    parts = estimator.get_params(deep=False)
+    experts = params.get("experts", parts["experts"])
+    if isinstance(experts, list):
+        parts |= dict(pair for pair in experts if isinstance(pair, tuple) and len(pair) == 2)
     for name in params:
         part, _, within = name.partition("__")
-        value = params.get(part, getattr(estimator, part, estimator))
+        value = params.get(part, parts.get(part, estimator))
         if not within or hasattr(value, "set_params"):
             continue
         if part in usual and value is None:
@@ -244,9 +251,11 @@ def check_named_parts(estimator: Any, params: dict[str, Any]) -> None:
                 f"{name} cannot be set: {part}=None stands for the default, which has no "
                 f"parameters until it is named. Pass {part}={usual[part]}, or whatever is wanted."
             )
+        listed = isinstance(value, list)
+        remedy = f"Name one of the list: NAME__{within}" if listed else f"Pass another {part}"
         raise ValueError(
-            f"{name} cannot be set: {part}={value!r} is no estimator, and has no parameters. Pass "
-            f"another {part}; those of a list have names of their own, as in NAME__{within}."
+            f"{name} cannot be set: {part}={value!r} is no estimator, and has no parameters. "
+            f"{remedy}."
         )
 
 

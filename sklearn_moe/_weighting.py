@@ -62,6 +62,10 @@ def plan_weights(estimator: Any) -> WeightPlan:
         return WeightPlan(RESAMPLED)
     if is_mixture(estimator):
         return WeightPlan(WEIGHTED, ("sample_weight",))
+    if _holds_target_encoder(estimator):
+        # In scikit-learn 1.9 it fails wherever metadata are routed: its own steps can do without.
+        direct = isinstance(estimator, Pipeline) and not _routes(estimator.steps[-1][1])
+        return WeightPlan(WEIGHTED, _takers(estimator)) if direct else WeightPlan(RESAMPLED)
     if isinstance(estimator, Pipeline) and _is_plain(estimator):
         return WeightPlan(WEIGHTED, _takers(estimator))
     if _routes(estimator):
@@ -76,20 +80,12 @@ def plan_weights(estimator: Any) -> WeightPlan:
 def _is_plain(pipeline: Pipeline) -> bool:
     """Whether no step has a request or hands weights on, so that each can be given its own."""
     steps = [step for _, step in pipeline.steps if hasattr(step, "fit")]
-    return not any(hasattr(step, "_metadata_request") or _hands_on(step) for step in steps)
+    return not any(hasattr(step, "_metadata_request") or _routes(step) for step in steps)
 
 
-def _hands_on(step: Any) -> bool:
-    """Whether a step forwards weights to what it holds, if that can be done.
-
-    In scikit-learn 1.9 a `TargetEncoder` fails wherever metadata are routed.
-    """
-    parts = [v for v in step.get_params().values() if hasattr(v, "fit") and not isinstance(v, type)]
-    if any(isinstance(part, TargetEncoder) for part in [step, *parts]):
-        return False
-    if not any(_own_request(p) or has_fit_parameter(p, "sample_weight") for p in parts):
-        return False
-    return _routes(step)
+def _holds_target_encoder(estimator: Any) -> bool:
+    parts = [estimator, *estimator.get_params(deep=True).values()]
+    return any(isinstance(part, TargetEncoder) for part in parts)
 
 
 def _takers(pipeline: Pipeline) -> tuple[str, ...]:
@@ -140,11 +136,12 @@ def _without_empty_columns(estimator: Any, X: Any) -> Any:
     if not isinstance(estimator, HistGradientBoostingRegressor | HistGradientBoostingClassifier):
         return X
     if hasattr(X, "fillna"):  # a frame of pandas
-        X = X.copy(deep=False)
-        for place, dtype in enumerate(X.dtypes):
-            if dtype.kind in "fiuO" and X.iloc[:, place].isna().all():
-                X.isetitem(place, 0.0)
-        return X
+        is_number = [d.kind in "fiubO" and d.name != "category" for d in X.dtypes]
+        lost = [place for place in np.flatnonzero(is_number) if X.iloc[:, place].isna().all()]
+        filled = X.copy(deep=False) if lost else X
+        for place in lost:
+            filled.isetitem(place, 0.0)
+        return filled
     if hasattr(X, "with_columns"):  # one of polars
         numbers = [X[name] for name in X.columns if X[name].dtype.is_numeric()]
         bare = [each.fill_nan(None) if each.dtype.is_float() else each for each in numbers]
@@ -293,7 +290,7 @@ def _weighed(scoring: Any) -> Any:
 
 def plan_steps(steps: Pipeline) -> WeightPlan:
     """The plan for transformers, clones of our own: weights go to those that take them."""
-    if _is_plain(steps):
+    if _holds_target_encoder(steps) or _is_plain(steps):
         return WeightPlan(WEIGHTED, _takers(steps))
     with config_context(enable_metadata_routing=True):
         request_weights(steps)

@@ -4,9 +4,9 @@ import numpy as np
 import pandas as pd
 import pytest
 from sklearn import config_context
-from sklearn.base import clone
+from sklearn.base import BaseEstimator, TransformerMixin, clone
 from sklearn.compose import make_column_transformer
-from sklearn.linear_model import LinearRegression, LogisticRegression, Ridge
+from sklearn.linear_model import LinearRegression, LogisticRegression, Ridge, RidgeCV
 from sklearn.metrics import make_scorer, mean_absolute_error
 from sklearn.model_selection import (
     GridSearchCV,
@@ -21,14 +21,14 @@ from sklearn.model_selection import (
     cross_validate,
 )
 from sklearn.naive_bayes import GaussianNB
-from sklearn.pipeline import make_pipeline
+from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler, TargetEncoder
 from sklearn.tree import DecisionTreeRegressor
 from sklearn.utils import estimator_html_repr
 
 from sklearn_moe import MixtureOfExpertsClassifier, MixtureOfExpertsRegressor, SoftmaxGate
 from sklearn_moe._folds import group_folds
-from sklearn_moe.gates import ClassifierGate
+from sklearn_moe.gates import ClassifierGate, RegressorGate
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore:EM did not settle:sklearn.exceptions.ConvergenceWarning"  # few iterations will do
@@ -401,8 +401,20 @@ def test_metadata_reach_experts_in_pipelines(weight):
             lambda gate: gate.classifier_[-1],
         ),
         (lambda: AskingRidge().set_fit_request(told=True), lambda gate: gate.regressor_),
+        (
+            lambda: make_pipeline(
+                StandardScaler(), ClassifierGate(Asking().set_fit_request(told=True))
+            ),
+            lambda gate: gate[-1].classifier_,
+        ),
+        (
+            lambda: make_pipeline(
+                StandardScaler(), RegressorGate(AskingRidge().set_fit_request(told=True))
+            ),
+            lambda gate: gate[-1].regressor_,
+        ),
     ],
-    ids=["classifier", "gate", "pipeline", "regressor"],
+    ids=["classifier", "gate", "pipeline", "regressor", "gate at an end", "regressor at an end"],
 )
 def test_metadata_reach_any_gate(make, fitted):
     with config_context(enable_metadata_routing=True):
@@ -410,3 +422,67 @@ def test_metadata_reach_any_gate(make, fitted):
         told = fitted(moe.gate_).told_
     assert set(np.unique(told)) == {False, True}
     assert len(told) >= len(X)
+
+
+class Prior(TransformerMixin, BaseEstimator):
+    """A transformer that asks for metadata, and takes no weights."""
+
+    def fit(self, X, y=None, prior=None):
+        self.seen_ = prior
+        return self
+
+    def transform(self, X):
+        return np.asarray(X)
+
+
+def test_metadata_reach_transformers_that_take_no_weights():
+    with config_context(enable_metadata_routing=True):
+        asks = Prior().set_fit_request(prior=True)
+        expert = make_pipeline(make_column_transformer((asks, [0, 1])), Ridge())
+        moe = regressor(expert, n_experts=2).fit(X, Y, prior=np.arange(120))
+    seen = moe.experts_[0][0].named_transformers_["prior"].seen_
+    assert np.isin(seen, np.arange(120)).all()
+
+
+class OwnPipeline(Pipeline):
+    """A pipeline of another package."""
+
+
+def test_a_gate_at_the_end_of_another_pipeline_is_weighted_once():
+    steps = [("scale", StandardScaler()), ("gate", ClassifierGate(LogisticRegression()))]
+    other, usual = (
+        regressor(n_experts=2, gate=kind(steps)).fit(X, Y) for kind in (OwnPipeline, Pipeline)
+    )
+    np.testing.assert_allclose(other.gate_proba(X), usual.gate_proba(X), atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "wrap",
+    [
+        lambda encoder: make_pipeline(FunctionTransformer(), make_pipeline(encoder, Ridge())),
+        lambda encoder: GridSearchCV(make_pipeline(encoder, Ridge()), {"ridge__alpha": [1.0]}),
+        lambda encoder: make_pipeline(encoder, GridSearchCV(Ridge(), {"alpha": [1.0]})),
+    ],
+    ids=["nested", "searched", "search after"],
+)
+def test_a_target_encoder_in_a_wrapper_is_resampled(wrap):
+    town = np.where(X[:, 1] > 0, "Ulm", "Bonn")[:, None]
+    target = np.where(X[:, 1] > 0, Y, -Y)
+    init = np.column_stack([X[:, 0] > 0, X[:, 0] <= 0]).astype(float)
+    moe = regressor(wrap(TargetEncoder(cv=KFold(2))), n_experts=2, init=init)
+    moe.set_params(gate=SoftmaxGate()).fit(town, target)
+    assert moe.weight_modes_ == ["resample"] * moe.n_experts_
+
+
+def test_a_metric_without_weights_may_choose_within_a_pipeline():
+    expert = make_pipeline(StandardScaler(), RidgeCV(scoring="neg_max_error"))
+    assert np.isfinite(regressor(expert, n_experts=2).fit(X, Y).predict(X)).all()
+
+
+def test_experts_may_have_the_names_of_methods():
+    moe = regressor([("score", Ridge()), ("log_prob", Ridge())]).set_params(score__alpha=2.0)
+    assert moe.get_params()["score__alpha"] == 2.0
+    search = GridSearchCV(moe, {"score__alpha": [0.1, 1.0]}, cv=2).fit(X, Y)
+    assert search.best_estimator_.n_experts_ >= 1
+    with pytest.raises(ValueError, match="a__alpha cannot be set: a='drop' is no estimator"):
+        regressor([("a", "drop"), ("b", Ridge())]).set_params(a__alpha=1.0)

@@ -262,3 +262,28 @@ def test_what_works_in_place_leaves_the_table_alone(table, part, params):
     (first, again), (in_place, later) = said(copy=True), said(copy=False)
     for other in (again, in_place, later):
         np.testing.assert_allclose(other, first, rtol=1e-9)
+
+
+PICKED = sp.random(120, 4, 0.6, format="csr", random_state=0)
+TWICE = sp.csr_array(
+    (np.r_[PICKED.data, PICKED.data], np.r_[PICKED.indices, PICKED.indices], 2 * PICKED.indptr),
+    shape=PICKED.shape,
+)
+
+
+@pytest.mark.parametrize(
+    "table",
+    [PICKED[:, [2, 1, 0, 3]], PICKED @ sp.random(4, 5, 0.6, format="csr", random_state=1), TWICE],
+    ids=["columns in another order", "product", "entries twice"],
+)
+@pytest.mark.parametrize("expert", [Ridge(), SVR()], ids=["ridge", "svr"])
+def test_sparse_tables_may_be_in_any_form(table, expert):
+    before = table.copy()
+    assert not table.has_sorted_indices or table is TWICE
+    found = regressor(expert, n_experts=2).fit(table, Y)
+    ordered = table.copy()
+    ordered.sum_duplicates()
+    same = regressor(expert, n_experts=2).fit(ordered, Y)
+    np.testing.assert_allclose(found.predict(table), same.predict(ordered), rtol=1e-9)
+    for part in ("data", "indices", "indptr"):
+        np.testing.assert_array_equal(getattr(table, part), getattr(before, part))

@@ -238,3 +238,13 @@ def test_boosting_takes_a_column_that_is_empty_in_a_region(kind):
     init = np.column_stack([left, ~left]).astype(float)
     table = kind(frame)
     assert moe.set_params(init=init).fit(table, y).score(table, y) > 0.7
+
+
+def test_boosting_takes_a_category_that_is_empty_in_a_region():
+    left = V < 0
+    kinds = pd.Categorical(np.where(left, None, RNG.choice(["a", "b"], N)), categories=["a", "b"])
+    frame = pd.DataFrame({"v": V, "w": RNG.normal(size=N), "kind": kinds})
+    y = np.where(left, 3 * frame["w"] + 10, -3 * frame["w"])
+    moe = MixtureOfExpertsRegressor(HistGradientBoostingRegressor(max_iter=20), 2, **QUICK)
+    init = np.column_stack([left, ~left]).astype(float)
+    assert moe.set_params(init=init).fit(frame, y).score(frame, y) > 0.7

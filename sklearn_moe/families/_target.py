@@ -9,9 +9,9 @@ import numpy as np
 
 from .._numeric import Array, weighted_moments
 
-# Parts of the range of the middle half of a target's values (its extremes may be far out), below
-# which they are no further apart than by rounding errors.
-NO_DISTANCE = 1e-6
+# Parts of the range of the middle half of a target's values (its extremes may be far out), and of
+# the whole, below which they are no further apart than by rounding errors.
+NO_DISTANCE, ROUNDING = 1e-6, 1e-12
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ def _step(values: Array) -> float:
     """The largest number of which all differences of values (n,) are multiples (Euclid)."""
     marks = np.unique(values)
     first, last = len(marks) // 4, 3 * (len(marks) - 1) // 4
-    least = NO_DISTANCE * max(0.0, marks[last] - marks[first])
+    least = max(NO_DISTANCE * (marks[last] - marks[first]), ROUNDING * np.ptp(marks))
     gaps = np.diff(marks)
     gaps = gaps[gaps > least]
     step = 0.0

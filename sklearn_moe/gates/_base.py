@@ -135,6 +135,11 @@ class Gate(BaseEstimator):
         return self
 
 
+def beside_weights(params: dict[str, Any]) -> dict[str, Any]:
+    """Metadata of a gate's `fit` but the weights of the rows, which `expert_weights` hold."""
+    return {name: value for name, value in params.items() if name != "sample_weight"}
+
+
 def routing_of_fit(owner: Any, **parts: Any) -> MetadataRouter:
     """The requests of what the `owner` fits in its own `fit`."""
     return MetadataRouter(owner).add(

@@ -12,7 +12,7 @@ from .._information import count_estimator
 from .._numeric import Array, safe_log
 from .._validation import check_is_fitted, get_tags, n_rows, take_params, take_rows
 from .._weighting import fit_weighted
-from ._base import Gate, routing_of_fit
+from ._base import Gate, beside_weights, routing_of_fit
 from ._encoded import check_expert_weights
 
 NEGLIGIBLE = 1e-4
@@ -73,7 +73,10 @@ class ClassifierGate(Gate):
         # Sampled label by label: row by row, the likelier label of each row would always win.
         content = content_ids(row_hashes(X, np.zeros(n_rows(X))))
         rank = labels * n_rows(X) + content[rows]
-        expanded, params = take_rows(X, rows), take_params(fit_params, n_rows(X), rows)
+        expanded, params = (
+            take_rows(X, rows),
+            take_params(beside_weights(fit_params), n_rows(X), rows),
+        )
         try:
             self.classifier_ = fit_weighted(
                 clone(self.classifier), expanded, labels, weight, rank, params, labelled=True

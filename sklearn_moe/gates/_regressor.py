@@ -12,7 +12,7 @@ from .._content import content_ids, row_hashes
 from .._numeric import Array, safe_log
 from .._validation import HasMethods, check_is_fitted, fit_context, get_tags, n_rows
 from .._weighting import fit_weighted
-from ._base import Gate, routing_of_fit
+from ._base import Gate, beside_weights, routing_of_fit
 from ._encoded import check_expert_weights
 
 
@@ -87,7 +87,8 @@ class RegressorGate(Gate):
         self.floor_ = 1.0 / (1.0 + weight.sum())
         try:
             regressor = _for_outputs(self.regressor)
-            self.regressor_ = fit_weighted(regressor, X, share, weight, rank, fit_params)
+            params = beside_weights(fit_params)
+            self.regressor_ = fit_weighted(regressor, X, share, weight, rank, params)
         except Exception as error:
             raise ValueError(
                 f"gate={self.regressor!r} failed to fit to the responsibilities of {n_rows(X)} "
