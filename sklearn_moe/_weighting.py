@@ -63,7 +63,7 @@ def plan_weights(estimator: Any) -> WeightPlan:
     if is_mixture(estimator):
         return WeightPlan(WEIGHTED, ("sample_weight",))
     if _holds_target_encoder(estimator):
-        # In scikit-learn 1.9 it fails wherever metadata are routed: its own steps can do without.
+        # In scikit-learn 1.9 it fails wherever metadata are routed. Steps can be named instead.
         direct = isinstance(estimator, Pipeline) and not _routes(estimator.steps[-1][1])
         return WeightPlan(WEIGHTED, _takers(estimator)) if direct else WeightPlan(RESAMPLED)
     if isinstance(estimator, Pipeline) and _is_plain(estimator):
