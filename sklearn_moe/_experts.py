@@ -24,7 +24,7 @@ from ._plans import Job, Plan, do
 from ._predictions import Shown, align_classes, held, predict_expert
 from ._routing import Routing
 from ._templates import Template
-from ._validation import InvalidParameterError, n_rows, take_params, take_rows
+from ._validation import InvalidParameterError, n_rows, read_only, take_params, take_rows
 from ._weighting import fit_weighted
 from .linear import (
     Solution,
@@ -150,7 +150,7 @@ class Data:
         X, y, target, weight = (take_rows(part, rows) for part in parts)
         content = (self.hashes[rows], self.rank[rows], self.clusters[rows])
         kept = self.classes, self.all_classes, self.limits
-        return Data(X, y, target, weight, *content, *kept)
+        return Data(read_only(X), y, target, weight, *content, *kept)
 
 
 @dataclass(frozen=True)

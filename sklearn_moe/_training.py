@@ -23,7 +23,7 @@ from ._folds import (
 from ._numeric import Array
 from ._specialisation import ON_GRID, Specialisation
 from ._templates import Template
-from ._validation import check_consistent_length, n_rows, take_params, take_rows
+from ._validation import check_consistent_length, n_rows, read_only, take_params, take_rows
 
 # A row whose responsibility is below this part of an equal share leaves an expert's fit.
 DROP_SHARE = 0.05
@@ -95,7 +95,7 @@ def make_training(
     hashes = row_hashes(X, target)
     rank = content_ids(hashes)
     clusters = rank if groups is None else np.unique(groups, return_inverse=True)[1]
-    data = Data(X, y, target, weight, hashes, rank, clusters, classes, all_classes)
+    data = Data(read_only(X), y, target, weight, hashes, rank, clusters, classes, all_classes)
     if n_folds is not None:
         given = _dealt_folds(n_folds, data, groups is not None)
     elif given is not None and kept is not None:

@@ -237,13 +237,9 @@ def test_shapes(shape, n_experts, cv):
     assert np.isfinite(moe.log_prob(table, y)).all()
 
 
-@pytest.mark.parametrize("params", [{}, {"cv": None}, {"verdict": True}, {"top_k": 1}])
+@pytest.mark.parametrize("params", [{"cv": None}, {"verdict": True, "top_k": 1}])
 @pytest.mark.parametrize("part", ["experts", "gate", "dispersion_estimator", "shared_expert"])
-@pytest.mark.parametrize(
-    "table",
-    [np.array, np.asfortranarray, pd.DataFrame, sp.csr_array],
-    ids=lambda made: made.__name__,
-)
+@pytest.mark.parametrize("table", [np.asfortranarray, pd.DataFrame, sp.csr_array])
 def test_what_works_in_place_leaves_the_table_alone(table, part, params):
     """Others see the same table, and the user has it."""
     wide = np.abs(5 + 3 * X)
@@ -253,7 +249,8 @@ def test_what_works_in_place_leaves_the_table_alone(table, part, params):
         last = LogisticRegression() if part == "gate" else SVR()
         mine, new = table(wide), table(wide[:50])
         parts = {"experts": Ridge(), part: make_pipeline(scaler, last)}
-        mixture = regressor(n_experts=2, **params, **parts).fit(mine, Y)
+        weight = np.where(np.arange(120) < 5, 0.0, 1.0)  # to fit to a part of the table
+        mixture = regressor(n_experts=2, **params, **parts).fit(mine, Y, sample_weight=weight)
         predicted = mixture.predict(new), mixture.predict(new)
         for before, after in ((wide, mine), (wide[:50], new)):
             np.testing.assert_array_equal(after.toarray() if sp.issparse(after) else after, before)
