@@ -107,7 +107,10 @@ def test_numbers_too_large_for_single_precision_are_refused_as_by_the_tree():
 def test_only_trees_are_given_it():
     ridge, tree, other = Ridge().fit(X, Y), DecisionTreeRegressor().fit(X, Y), Watched().fit(X, Y)
     for expert in (ridge, other):
-        assert Shown(NEW).for_fit(expert, None)[0] is NEW
+        shown = Shown(NEW).for_fit(expert, None)[0]
+        assert np.shares_memory(shown, NEW)
+        assert shown.dtype == NEW.dtype
+        assert not shown.flags.writeable
     found = predict_bank([ridge, tree, other], NEW, None)[..., 0]
     np.testing.assert_array_equal(found[:, 0], ridge.predict(NEW))
     np.testing.assert_array_equal(found[:, 1], tree.predict(NEW))
