@@ -73,10 +73,8 @@ class ClassifierGate(Gate):
         # Sampled label by label: row by row, the likelier label of each row would always win.
         content = content_ids(row_hashes(X, np.zeros(n_rows(X))))
         rank = labels * n_rows(X) + content[rows]
-        expanded, params = (
-            take_rows(X, rows),
-            take_params(beside_weights(fit_params), n_rows(X), rows),
-        )
+        params = take_params(beside_weights(fit_params), n_rows(X), rows)
+        expanded = take_rows(X, rows)
         try:
             self.classifier_ = fit_weighted(
                 clone(self.classifier), expanded, labels, weight, rank, params, labelled=True

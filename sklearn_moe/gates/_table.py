@@ -7,7 +7,7 @@ from typing import Any
 
 from .._design import TabularEncoder
 from .._numeric import Array
-from .._validation import read_only, take_rows
+from .._validation import take_rows
 
 
 class GateTable:
@@ -38,7 +38,7 @@ class PartOfGateTable(GateTable):
     """Some `rows` of a `whole` table, which encodes for all of its parts."""
 
     def __init__(self, whole: GateTable, rows: Any) -> None:
-        super().__init__(read_only(take_rows(whole.X, rows)), whole.sample_weight[rows])
+        super().__init__(take_rows(whole.X, rows), whole.sample_weight[rows])
         self._whole, self._rows = whole, rows
 
     @cached_property
