@@ -1,4 +1,4 @@
-"""One-dimensional maximisation for many experts at once, with or without the slope."""
+"""One-dimensional maximisation for many experts at once, by the slope."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
-GOLDEN = (np.sqrt(5.0) - 1.0) / 2.0
 N_STEPS = 40
 # The longest search for a zero, in searches by halves.
 LONGEST = 3
@@ -89,25 +88,3 @@ class _Bracket:
         part = np.where(trusted & np.isfinite(part), part, 0.5)
         least = np.minimum(0.5 * tolerance / np.abs(width), 0.5)
         return np.clip(part, least, 1 - least)
-
-
-def maximise(
-    objective: Callable[[Array], Array], low: Array, high: Array, n_steps: int = N_STEPS
-) -> Array:
-    """Arguments (K,) between `low` and `high` of highest `objective`, which maps (K,) to (K,).
-
-    Golden section: the objective is unimodal, and each entry depends on its own argument only. A
-    step takes a third off the interval; half of the digits of the objective are left in the
-    argument.
-    """
-    low, high = np.array(low, dtype=float), np.array(high, dtype=float)
-    left, right = high - GOLDEN * (high - low), low + GOLDEN * (high - low)
-    at_left, at_right = objective(left), objective(right)
-    for _ in range(n_steps):
-        rising = at_left < at_right
-        low, high = np.where(rising, left, low), np.where(rising, high, right)
-        new = np.where(rising, low + GOLDEN * (high - low), high - GOLDEN * (high - low))
-        at_new = objective(new)
-        left, right = np.where(rising, right, new), np.where(rising, new, left)
-        at_left, at_right = np.where(rising, at_right, at_new), np.where(rising, at_new, at_left)
-    return np.where(at_left < at_right, right, left)

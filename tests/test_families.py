@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from scipy import stats
+from scipy import special, stats
 from scipy.integrate import quad
 
 from sklearn_moe import MixtureOfExpertsRegressor
@@ -21,8 +21,9 @@ from sklearn_moe.families import (
     PositiveFamily,
     StudentT,
     Tweedie,
-    _tweedie,
+    _series,
 )
+from sklearn_moe.families._series import series_of, summed
 from sklearn_moe.predictive import MixtureDistribution
 
 LAWS = {
@@ -104,15 +105,53 @@ def test_tweedie_is_a_poisson_number_of_gammas():
     np.testing.assert_allclose(law.cdf(np.full(3, 1.5)), below, atol=0.01)
 
 
-def test_tweedie_series_may_come_in_any_blocks(monkeypatch):
-    y, mean = np.geomspace(0.01, 50, 40)[:, None], np.array([0.5, 4.0])
-    whole = Tweedie(power=1.3).log_density(y, mean, np.array([0.1, 2.0]))
-    monkeypatch.setattr(_tweedie, "AT_ONCE", 200)
-    blocks = Tweedie(power=1.3).log_density(y, mean, np.array([0.1, 2.0]))
-    np.testing.assert_allclose(blocks, whole, rtol=1e-12)
-    monkeypatch.setattr(_tweedie, "LONGEST_TABLE", 0)
-    untabled = Tweedie(power=1.3).log_density(y, mean, np.array([0.1, 2.0]))
-    np.testing.assert_allclose(untabled, whole, rtol=1e-12)
+def test_tweedie_series_of_shape_one_is_a_bessel_function():
+    slope = np.concatenate([[-500.0], np.linspace(-60, 25, 1000)])
+    series, t = series_of(1.0), 2 * np.exp(slope / 2)
+    assert slope[0] < series.low < series.high < slope[-1]
+    expected = slope[1:] / 2 + np.log(special.ive(1, t[1:])) + t[1:]
+    np.testing.assert_allclose(series.log_sum(slope)[1:], expected, rtol=1e-11, atol=1e-9)
+    ratio = t / 2 * special.ive(0, t) / np.maximum(special.ive(1, t), 1e-300)
+    np.testing.assert_allclose(series.mean_number(slope)[1:], ratio[1:], rtol=1e-8)
+    assert series.log_sum(slope)[0] == -500
+    assert series.mean_number(slope)[0] == 1
+
+
+@pytest.mark.parametrize("power", [1.01, 1.1, 1.9, 1.99])
+def test_tweedie_series_in_a_table_is_that_of_its_terms(power):
+    shape = (2 - power) / (power - 1)
+    series = series_of(shape)
+    ends = [series.low - 30, series.high + 0.5]
+    slope = np.append(np.random.default_rng(0).uniform(*ends, size=500), ends)
+    log_sum, number = summed(slope, shape)
+    np.testing.assert_allclose(series.log_sum(slope), log_sum, rtol=1e-11, atol=1e-9)
+    np.testing.assert_allclose(series.mean_number(slope), number, rtol=1e-7)
+
+
+def test_tweedie_terms_may_come_in_any_blocks(monkeypatch):
+    slope = np.linspace(-5, 20, 40)[:, None] + np.array([0.0, 0.3])
+    whole = summed(slope, 2.3)
+    monkeypatch.setattr(_series, "AT_ONCE", 200)
+    np.testing.assert_allclose(summed(slope, 2.3), whole, rtol=1e-12)
+    monkeypatch.setattr(_series, "LONGEST_TABLE", 0)
+    np.testing.assert_allclose(summed(slope, 2.3), whole, rtol=1e-12)
+
+
+@pytest.mark.parametrize("power", [1.2, 1.5, 1.8])
+def test_tweedie_dispersion_is_the_most_likely_one(power):
+    rng = np.random.default_rng(0)
+    law, mean = Tweedie(power=power), rng.uniform(0.5, 4, size=(2000, 2))
+    y = law.draw(rng, mean[:, :1], np.array([0.7]))
+    law, weights = law.prepared(y, np.ones(2000)), rng.uniform(0, 1, size=(2000, 2))
+    found = law.fit_output(y, mean, weights)[0]
+
+    def likelihood(factor):
+        return (weights * law.log_density(y, mean, factor * found)).sum(axis=0)
+
+    assert (likelihood(1) > np.maximum(likelihood(0.999), likelihood(1.001))).all()
+    assert found[0] == pytest.approx(0.7, rel=0.1)
+    rise = (likelihood(1 + 1e-4) - likelihood(1 - 1e-4)) / 2e-4
+    np.testing.assert_allclose(rise / weights.sum(axis=0), 0, atol=1e-6)
 
 
 def test_tweedie_of_tiny_dispersion_is_nearly_normal():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -10,16 +9,13 @@ import numpy as np
 from scipy import stats
 from scipy.special import gammainc, gammaln, xlogy
 
-from .._maximise import maximise
+from .._maximise import top_of
 from .._numeric import Array
 from ._real import PositiveFamily
+from ._series import series_of
 
-# Terms of the series below this part of the largest, in nats, are left out.
-NEGLIGIBLE = 37.0
 LEAST, MOST = 1e-3, 1e4
 N_STEPS = 32
-# Entries of a block of terms, which fits into the cache, and of a table of their constants.
-AT_ONCE, LONGEST_TABLE = 2**16, 10**6
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,8 +23,8 @@ class Tweedie(PositiveFamily):
     """Tweedie law around the expert's output: a Poisson number of gamma amounts, zero if none.
 
     The variance is dispersion times mean to the `power`; the coefficient of variation at the
-    target's mean is at least 0.03. The density is the sum of a series, so this law costs more than
-    the others.
+    target's mean is at least 0.03. The density is the sum of a series, which is read from a table
+    that the first use of a power makes; quantiles cost more than those of other laws.
 
     Parameters
     ----------
@@ -64,9 +60,7 @@ class Tweedie(PositiveFamily):
         """Log density of positive `y`, log probability of zero."""
         rate, shape, scale = self._compound(mean, law[0])
         positive = np.where(y > 0, y, 1.0)
-        # The logarithms of the terms are those of a Poisson number of gammas; rate in front.
-        slope = np.log(rate) + shape * (np.log(positive) - np.log(scale))
-        series = _log_series(slope, shape)
+        series = series_of(shape).log_sum(_slope(positive, rate, shape, scale))
         density = -rate - positive / scale - np.log(positive) + series
         return np.where(y > 0, density, -rate)
 
@@ -105,50 +99,34 @@ class Tweedie(PositiveFamily):
         mass = weights.sum(axis=0)
         pearson = (weights * (y - mean) ** 2 / mean**self.power).sum(axis=0) / mass
 
-        def log_likelihood(log_dispersion: Array) -> Array:
-            return (weights * self.log_density(y, mean, np.exp(log_dispersion))).sum(axis=0)
+        def score(log_dispersion: Array) -> Array:
+            return (weights * self._score(y, mean, np.exp(log_dispersion))).sum(axis=0)
 
         unit = np.maximum(self.moments[0], np.finfo(np.float64).tiny) ** (2 - self.power)
         guess = np.clip(pearson / unit, LEAST, MOST) * unit
         # Below the least dispersion the amounts are so many that the law is normal, and the series
         # long.
         low, high = np.broadcast_arrays(np.log(LEAST * unit), np.log(guess) + 4.0)
-        return (np.exp(maximise(log_likelihood, low, high, N_STEPS)),)
+        return (np.exp(top_of(score, low, high, N_STEPS)),)
 
-    def _compound(self, mean: Array, dispersion: Array) -> tuple[Array, Array, Array]:
+    def _score(self, y: Array, mean: Array, dispersion: Array) -> Array:
+        """Derivative of the log density by the logarithm of the dispersion."""
+        rate, shape, scale = self._compound(mean, dispersion)
+        positive = np.where(y > 0, y, 1.0)
+        number = series_of(shape).mean_number(_slope(positive, rate, shape, scale))
+        return rate + np.where(y > 0, positive / scale - (1 + shape) * number, 0.0)
+
+    def _compound(self, mean: Array, dispersion: Array) -> tuple[Array, float, Array]:
         """Rate of the number, shape and scale of the amounts."""
         power = self.power
         rate = mean ** (2 - power) / (dispersion * (2 - power))
         scale = dispersion * (power - 1) * mean ** (power - 1)
-        return rate, np.asarray((2 - power) / (power - 1)), scale
+        return rate, (2 - power) / (power - 1), scale
 
 
-def _log_series(slope: Array, shape: Array) -> Array:
-    """Log of the sum over j = 1, 2, ... of exp(j slope) / (j! Gamma(j shape)).
+def _slope(y: Array, rate: Array, shape: float, scale: Array) -> Array:
+    """What each amount more adds to the logarithm of the joint density of `y` and their number.
 
-    Terms rise to one peak and fall; those around it are summed, as many as the widest peak needs.
+    But for a constant of their number.
     """
-    peak = np.maximum(np.exp((slope - shape * np.log(shape)) / (1 + shape)), 1.0)
-    width = np.sqrt(2 * NEGLIGIBLE * peak / (1 + shape)) + 10
-    first = np.maximum(np.rint(peak - width), 1.0)
-    n_terms = int(np.max(np.rint(peak + width) - first)) + 1
-    log_constant = _log_constants(first, n_terms, shape)
-    largest = np.rint(peak) * slope - log_constant(np.rint(peak))
-    total, n_at_once = np.zeros_like(slope), max(1, AT_ONCE // slope.size)
-    for begin in range(0, n_terms, n_at_once):
-        j = first + np.arange(begin, min(begin + n_at_once, n_terms)).reshape(-1, *[1] * first.ndim)
-        total += np.exp(j * slope - log_constant(j) - largest).sum(axis=0)
-    return largest + np.log(total)
-
-
-def _log_constants(first: Array, n_terms: int, shape: Array) -> Callable[[Array], Array]:
-    """Maps numbers j, from `first` on, to log(j! Gamma(j shape)): a table, if they are not many."""
-
-    def at(j: Array) -> Array:
-        return gammaln(j + 1) + gammaln(j * shape)
-
-    start, end = first.min(), first.max() + n_terms
-    if end - start > LONGEST_TABLE:
-        return at
-    table = at(np.arange(start, end))
-    return lambda j: table[(j - start).astype(np.intp)]
+    return np.log(rate) + shape * (np.log(y) - np.log(scale))
