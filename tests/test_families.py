@@ -117,7 +117,7 @@ def test_tweedie_series_of_shape_one_is_a_bessel_function():
     assert series.mean_number(slope)[0] == 1
 
 
-@pytest.mark.parametrize("power", [1.01, 1.1, 1.9, 1.99])
+@pytest.mark.parametrize("power", [1.005, 1.1, 1.9, 1.99])
 def test_tweedie_series_in_a_table_is_that_of_its_terms(power):
     shape = (2 - power) / (power - 1)
     series = series_of(shape)

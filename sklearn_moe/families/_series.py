@@ -14,8 +14,9 @@ from .._numeric import Array
 
 # Terms of the series below this part of the largest, in nats, are left out.
 NEGLIGIBLE = 37.0
-# The table of the series goes on to this many amounts, in steps that leave ten digits.
-MOST_AMOUNTS, STEP = 1e4, 0.02
+# The table of the series goes on to this many amounts, in steps that leave ten digits, as long as
+# there are not too many of them: powers next to 1 make it long.
+MOST_AMOUNTS, STEP, MOST_STEPS = 1e4, 0.02, 2**16
 # Entries of a block of terms, which fits into the cache, and of a table of their constants.
 AT_ONCE, LONGEST_TABLE = 2**16, 10**6
 
@@ -58,7 +59,7 @@ class Series:
         between: Callable[[Array], Array],
         above: Callable[[Array], Array],
     ) -> Array:
-        found, is_above = below, slope > self.high
+        found, is_above = np.array(below), slope > self.high
         inside = (slope > self.low) & ~is_above
         found[inside] = between(slope[inside])
         if is_above.any():
@@ -72,11 +73,11 @@ def series_of(shape: float) -> Series:
     # The second term is less than nothing beside the first.
     low = np.log(2.0) + gammaln(2 * shape) - gammaln(shape) - NEGLIGIBLE
     high = (1 + shape) * np.log(MOST_AMOUNTS) + shape * np.log(shape)
-    at = np.linspace(low, high, int((high - low) / STEP) + 2)
+    at = low + STEP * np.arange(min(int((high - low) / STEP), MOST_STEPS) + 1)
     log_sum, mean_number = summed(at, shape)
     amounts = amounts_at(at, shape)
     rest = CubicHermiteSpline(at, log_sum - (1 + shape) * amounts, mean_number - amounts)
-    return Series(shape, low, high, rest)
+    return Series(shape, low, at[-1], rest)
 
 
 def amounts_at(slope: Array, shape: float) -> Array:
