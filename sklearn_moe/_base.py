@@ -240,15 +240,25 @@ class BaseMixtureOfExperts(Queries, CallbackSupportMixin, MetaEstimatorMixin, Ba
         if n_routed == 1:
             ones = np.ones((data.n_samples, 1))
             return [Start("single", given=beside_shared(ones, n_experts))]
-        if (warm := warm_start(self, data, n_experts)) is not None:
-            return [warm]
+        if self.warm_start and len(getattr(self, "experts_", ())) == n_experts:
+            is_array = not isinstance(self.init, str) and not callable(self.init)
+            if is_array and len(self.init) != training.n_given:  # it was made for other rows
+                anew = named_starts("auto", 1)
+            else:
+                anew = self._new_starts(X, y, training, recipe)
+            if (warm := warm_start(self, data, anew[0])) is not None:
+                return [warm]
+        return self._new_starts(X, y, training, recipe)
+
+    def _new_starts(self, X: Any, y: Any, training: Training, recipe: Recipe) -> list[Start]:
+        """The starts that `init` asks for."""
         if isinstance(self.init, str):
             return named_starts(self.init, self.n_init)
-        name, resp = "array", self.init
+        name, resp, shape = "array", self.init, (training.n_given, recipe.n_routed)
         if callable(resp):
-            name, resp = "callable", resp(X, y, n_routed, recipe.seed)
-        resp = take_rows(check_responsibilities(resp, training.n_given, n_routed), training.kept)
-        return [Start(name, given=beside_shared(resp, n_experts))]
+            name, resp = "callable", resp(X, y, recipe.n_routed, recipe.seed)
+        resp = take_rows(check_responsibilities(name, resp, *shape), training.kept)
+        return [Start(name, given=beside_shared(resp, len(recipe.templates)))]
 
     def _store(self, shape: Any, fit: Fit) -> None:
         """Set all fitted attributes together, now that nothing can fail."""

@@ -104,7 +104,7 @@ class MixtureOfExpertsClassifier(ClassifierMixin, Labels):
         If False, the score is the bound, which experts of many parameters overfit.
     warm_start : bool, default=False
         Whether to begin from the responsibilities of the mixture fitted before, if it has as many
-        experts, in place of `init`.
+        experts, in place of `init`. Witnesses begin by `init`, for it may know their rows.
     n_jobs : int, default=None
         Number of jobs that fit experts and gates, over experts and folds. None is 1, or what
         ``joblib.parallel_config`` says. The result does not depend on it.

@@ -38,12 +38,14 @@ OnFailure = Callable[[str, ExpertError], Any]
 class Start:
     """Where EM may begin: a kind of start with the number of its round, or given responsibilities.
 
-    It can be made again for a part of the table, by the same rule and without a look at the rest.
+    It can be made again for a part of the table, by the same rule and without a look at the rest;
+    `anew`, if what is given was made with a look at the targets of all rows.
     """
 
     name: str
     again: int = 0
     given: Array | None = None
+    anew: Start | None = None
 
     @property
     def is_surprised(self) -> bool:
@@ -58,6 +60,8 @@ class Start:
         rows: NDArray[np.intp] | None = None,
     ) -> Array:
         """First responsibilities (n, K) for `data`, which holds the `rows` of the fit's table."""
+        if rows is not None and self.anew is not None:
+            return self.anew.responsibilities(recipe, data, surprise, rows)
         if self.given is not None:
             return self.given if rows is None else self.given[rows]
         context = StartContext(
@@ -105,12 +109,13 @@ def named_starts(init: str, n_init: int) -> list[Start]:
     return [Start(kinds[i % len(kinds)], again=i // len(kinds)) for i in range(n_init)]
 
 
-def warm_start(mixture: Any, data: Data, n_experts: int) -> Start | None:
-    """The start from what the fitted `mixture` says of the rows, if it can say it."""
-    if not mixture.warm_start or len(getattr(mixture, "experts_", ())) != n_experts:
-        return None
+def warm_start(mixture: Any, data: Data, anew: Start) -> Start | None:
+    """The start from what the fitted `mixture` says of the rows, if it can say it.
+
+    It may have learnt from these very rows, so that witnesses begin `anew`.
+    """
     try:
-        return Start("warm", given=mixture.responsibilities(data.X, data.y))
+        return Start("warm", given=mixture.responsibilities(data.X, data.y), anew=anew)
     # Experts and gates are anyone's code, and each says in its own way (IndexError, KeyError, ...)
     # that it was not made for these rows. Nothing is lost: the fit begins as it would have.
     except Exception as error:

@@ -202,18 +202,26 @@ def _require_target(estimator: Any, y: Any) -> None:
         )
 
 
-def check_responsibilities(resp: Any, n_samples: int, n_experts: int) -> Array:
-    """User-given responsibilities as a row-normalised float64 array (n, K)."""
-    resp = check_array(resp, dtype=np.float64, ensure_2d=False, input_name="init")
+def check_responsibilities(kind: str, resp: Any, n_samples: int, n_experts: int) -> Array:
+    """User-given responsibilities as a row-normalised float64 array (n, K).
+
+    They are the parameter `init` or, if its `kind` is "callable", what it has returned.
+    """
+    name = "what init(X, y, n_experts, seed) returns" if kind == "callable" else "init"
+    if resp is None:
+        raise ValueError(
+            f"{name} must be responsibilities, an array (n_samples, n_experts), not None."
+        )
+    resp = check_array(resp, dtype=np.float64, ensure_2d=False, input_name=name)
     if resp.shape != (n_samples, n_experts):
         raise ValueError(
-            f"init must have shape (n_samples, n_experts) = ({n_samples}, {n_experts}); "
+            f"{name} must have shape (n_samples, n_experts) = ({n_samples}, {n_experts}); "
             f"got {resp.shape}."
         )
     totals = resp.sum(axis=1, keepdims=True)
     if (resp < 0).any() or (totals <= 0).any():
         raise ValueError(
-            "init must hold responsibilities: no negative entry and a positive sum in each row."
+            f"{name} must hold responsibilities: no negative entry and a positive sum in each row."
         )
     return resp if np.allclose(totals, 1.0, rtol=0, atol=SUMS_TO_ONE) else resp / totals
 

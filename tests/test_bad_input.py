@@ -67,6 +67,7 @@ WRONG = [
     ("init", 0 * HALVES),
     ("init", altered(HALVES, np.nan)),
     ("init", lambda X, y, n_experts, seed: np.ones((3, n_experts))),
+    ("init", lambda X, y, n_experts, seed: None),
     ("n_init", 0),
     *[("min_responsibility", value) for value in (-0.1, 0.5, 0.9, 1.0, "low")],
     ("max_iter", 0),

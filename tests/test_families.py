@@ -150,6 +150,8 @@ def test_tweedie_dispersion_is_the_most_likely_one(power):
 
     assert (likelihood(1) > np.maximum(likelihood(0.999), likelihood(1.001))).all()
     assert found[0] == pytest.approx(0.7, rel=0.1)
+    tiny = law.prepared(1e-30 * y, np.ones(2000)).fit_output(1e-30 * y, 1e-30 * mean, weights)[0]
+    np.testing.assert_allclose(tiny, 1e-30 ** (2 - power) * found)
     rise = (likelihood(1 + 1e-4) - likelihood(1 - 1e-4)) / 2e-4
     np.testing.assert_allclose(rise / weights.sum(axis=0), 0, atol=1e-6)
 

@@ -18,26 +18,43 @@ RNG = np.random.default_rng(0)
 X = RNG.normal(size=(300, 3))
 Y = np.where(X[:, 0] > 0, 3, -3) * X[:, 1] + 0.3 * RNG.normal(size=300)
 FOLDS = KFold(3, shuffle=True, random_state=0)
+HALVES = np.eye(2)[(X[:, 0] > 0).astype(int)]
+# Warm starts, and the `init` that they take the place of.
+WARM = {
+    "warm": "auto",
+    "warm for an array": HALVES,
+    "warm for a short array": HALVES[:9],
+    "warm for a function": lambda X, y, n_experts, seed: HALVES,
+}
 
 
 def witness_of_first_fold(y, expert, start, monkeypatch):
-    """The witness that a fit to `y` would give its first fold."""
+    """The witness that a fit to `y` would give its first fold.
+
+    If `start` is a warm one, there has been such a fit before.
+    """
     caught = {}
 
-    def keep(training, recipe, *rest):
-        caught.update(training=training, recipe=recipe)
+    def keep(training, recipe, starts, *rest):
+        caught.update(training=training, recipe=recipe, start=starts[0])
         raise InterruptedError
 
-    monkeypatch.setattr("sklearn_moe._base.run_fit", keep)
-    with pytest.raises(InterruptedError):
-        MixtureOfExpertsRegressor(expert, n_experts=2, cv=FOLDS, random_state=0).fit(X, y)
+    moe = MixtureOfExpertsRegressor(expert, n_experts=2, cv=FOLDS, random_state=0, warm_start=True)
+    if start in WARM:
+        moe.set_params(verdict=False).fit(X, y).set_params(verdict=True, init=WARM[start])
+    with monkeypatch.context() as patch:
+        patch.setattr("sklearn_moe._base.run_fit", keep)
+        with pytest.raises(InterruptedError):
+            moe.fit(X, y)
     training = caught["training"]
     witness = Witness(caught["recipe"], training.data, training.splits, 0)
-    follow_here(witness.begin(Start(start)))
+    is_warm = caught["start"].name == "warm"
+    follow_here(witness.begin(caught["start"] if is_warm else Start(start)))
+    assert is_warm == (start in WARM)
     return witness
 
 
-@pytest.mark.parametrize("start", ["ladder", "residual", "kmeans_xy", "tree", "random"])
+@pytest.mark.parametrize("start", ["ladder", "residual", "kmeans_xy", "tree", "random", *WARM])
 @pytest.mark.parametrize("expert", [Ridge(), DecisionTreeRegressor(max_depth=4)], ids=str)
 def test_witness_never_saw_the_rows_it_scores(expert, start, monkeypatch):
     unseen = next(FOLDS.split(X))[1]

@@ -59,7 +59,7 @@ class Tweedie(PositiveFamily):
     def log_density(self, y: Array, mean: Array, *law: Array) -> Array:
         """Log density of positive `y`, log probability of zero."""
         rate, shape, scale = self._compound(mean, law[0])
-        positive = np.where(y > 0, y, 1.0)
+        positive = np.where(y > 0, y, mean)
         series = series_of(shape).log_sum(_slope(positive, rate, shape, scale))
         density = -rate - positive / scale - np.log(positive) + series
         return np.where(y > 0, density, -rate)
@@ -112,7 +112,7 @@ class Tweedie(PositiveFamily):
     def _score(self, y: Array, mean: Array, dispersion: Array) -> Array:
         """Derivative of the log density by the logarithm of the dispersion."""
         rate, shape, scale = self._compound(mean, dispersion)
-        positive = np.where(y > 0, y, 1.0)
+        positive = np.where(y > 0, y, mean)
         number = series_of(shape).mean_number(_slope(positive, rate, shape, scale))
         return rate + np.where(y > 0, positive / scale - (1 + shape) * number, 0.0)
 
