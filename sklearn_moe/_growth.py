@@ -160,10 +160,10 @@ class Walk:
         return best
 
     def path(self) -> dict[int, float]:
-        """Mean log density of unseen rows for each number."""
+        """Mean log density of unseen rows for each number, a shared expert included."""
         alone = _known_mean(self.baseline.log_prob, self.data)[0]
-        stages = self.by_number().items()
-        return {number: alone + self.advantage(stage, None)[0] for number, stage in stages}
+        stages = self.by_number().values()
+        return {_n_all(stage): alone + self.advantage(stage, None)[0] for stage in stages}
 
     def is_over(self) -> bool:
         """Whether the latest numbers have not helped."""
@@ -173,6 +173,11 @@ class Walk:
         best = Walk(self.baseline, self.data, earlier).best()
         gains = [self.advantage(stage, best) for stage in late]
         return all(gain <= stderr for gain, stderr in gains)
+
+
+def _n_all(stage: Stage | None) -> int:
+    """The number of experts of a stage, a shared one included."""
+    return 1 if stage is None else len(stage.result.expectation.members)
 
 
 def _known_mean(values: Array, data: Data) -> tuple[float, float]:

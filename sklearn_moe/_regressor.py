@@ -182,7 +182,8 @@ class MixtureOfExpertsRegressor(RegressorMixin, Forecasts):
         Number of experts left; an expert that loses its rows twice is removed. 1 if one expert
         alone was found to be better (see `verdict`).
     n_experts_path_ : dict of int to float, or None
-        Mean log density of unseen rows by number of experts, if `n_experts` is `"auto"`.
+        Mean log density of unseen rows by number of experts, a shared one included, if `n_experts`
+        is `"auto"`.
     expert_mass_ : ndarray of shape (n_experts_,)
         Responsibilities times sample weights, summed over the training rows.
     load_ : ndarray of shape (n_experts_,)

@@ -155,7 +155,10 @@ def test_a_random_state_is_drawn_from_once():
 )
 def test_features_go_with_it(params):
     moe = auto(**{"cv": 3, **params}).fit(X3, Y3)
-    assert 3 <= moe.n_experts_ - (moe.shrinkage_ is not None) <= 4
+    is_shared = moe.shrinkage_ is not None
+    assert 3 <= moe.n_experts_ - is_shared <= 4
+    assert moe.n_experts_ in moe.n_experts_path_
+    assert (2 in moe.n_experts_path_) != is_shared  # the walk begins with two to choose from
     assert moe.score(X3, Y3) > 0.8
     np.testing.assert_allclose(moe.gate_proba(X3).sum(axis=1), 1.0, rtol=1e-9)
 
