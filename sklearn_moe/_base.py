@@ -48,8 +48,8 @@ from ._validation import (
     Interval,
     StrOptions,
     VisualBlock,
-    check_experts,
     check_named_parts,
+    check_parameters,
     check_responsibilities,
     check_table,
     check_weight,
@@ -150,12 +150,7 @@ class BaseMixtureOfExperts(Queries, CallbackSupportMixin, MetaEstimatorMixin, Ba
     def _validate_training(
         self, shape: Any, X: Any, y: Any, sample_weight: Any, fit_params: dict
     ) -> Training:
-        check_experts(self)
-        if self.ensemble and self.cv is None:
-            raise ValueError(
-                "ensemble=True needs experts of several folds, and cv is None. Use cv=5, or "
-                "ensemble=False."
-            )
+        check_parameters(self)
         params = routed_params(self, fit_params, process_routing)
         X = check_table(shape, X, reset=True)
         weight = check_weight(sample_weight, X)

@@ -48,6 +48,8 @@ class Tasks:
         metadata = {} if sample_weight is None else {"sample_weight": sample_weight}
         self._told = {"estimator": owner, "X": X, "y": y, "metadata": metadata}
         self._open: list[Any] = []
+        # Whether a callback wanted the latest task that had parts to be the last.
+        self.was_last = False
         # How many parts it has is not known where the number of experts is to be found.
         self._enter(owner._init_callback_context(max_subtasks=None))
 
@@ -76,4 +78,4 @@ class Tasks:
             yield
         finally:  # a fit may go on where a witness, or a larger number of experts, has failed
             while len(self._open) > depth:
-                self.end()
+                self.was_last = self.end()

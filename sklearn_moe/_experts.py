@@ -320,6 +320,8 @@ def fit_one(data: Data, template: Template, weight: Array, train: Any, test: Any
         return kept, np.empty((0, data.n_values))
     try:
         predicted = data.shown.predict(expert, data.classes, _row_numbers(test))
+    except MemoryError:  # it says nothing of the rows, and another start would meet it too
+        raise
     except Exception as error:
         raise ExpertError(
             f"Expert {template.name!r} ({type(expert).__name__}) was fitted, but failed to "
@@ -374,6 +376,8 @@ def fit_expert(data: Data, template: Template, weight: Array, train: Any) -> Any
         return fit_weighted(
             expert, X, y, weight, rank, params, plan=template.plan, labelled=labelled
         )
+    except MemoryError:
+        raise
     except Exception as error:
         raise ExpertError(
             f"Expert {template.name!r} ({type(expert).__name__}) failed to fit on {n_rows(X)} rows "

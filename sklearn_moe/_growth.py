@@ -165,8 +165,10 @@ class Walk:
         stages = self.by_number().values()
         return {_n_all(stage): alone + self.advantage(stage, None)[0] for stage in stages}
 
-    def is_over(self) -> bool:
-        """Whether the latest numbers have not helped."""
+    def is_over(self, most: int) -> bool:
+        """Whether there are `most` experts, or the latest numbers have not helped."""
+        if self.stages[-1].n_experts >= most:
+            return True
         earlier, late = self.stages[:-PATIENCE], self.stages[-PATIENCE:]
         if len(late) < PATIENCE:
             return False
@@ -228,7 +230,8 @@ def grow(
     """Go on from the first stage of the walk to at most `most` experts; None to keep one expert."""
     walk.stages[0] = yield from _caught_up(walk.stages[0], rule)
     most = min(most, len(walk.data.distinct) // FEWEST_ROWS)
-    while not walk.is_over() and (stage := walk.stages[-1]).n_experts < most:
+    while not (walk.is_over(most) or reporter.was_last_run):
+        stage = walk.stages[-1]
         larger = yield from _excused(_larger(stage, recipes(stage.n_experts + 1), rule, reporter))
         if larger is None or larger.trouble or larger.n_experts <= stage.n_experts:
             break
@@ -236,6 +239,8 @@ def grow(
         reporter.number(larger.n_experts, *walk.advantage(larger, None))
     kept, before = walk.chosen(), None
     while kept is not None and kept is not before and kept.n_experts > 2:
+        if reporter.was_last_run:
+            break
         recipe = recipes(kept.n_experts - 1)
         smaller = yield from _excused(_move(kept, recipe, merge, rule, reporter))
         if smaller is None or smaller.trouble:

@@ -37,6 +37,7 @@ class Reporter:
         self.tasks = tasks
         self.attributes_of = attributes_of
         self.begun = perf_counter()
+        self.was_last_run = False
 
     @contextmanager
     def race(self, starts: Sequence[str]) -> Iterator[None]:
@@ -64,10 +65,11 @@ class Reporter:
 
     @contextmanager
     def run(self, max_iter: int) -> Iterator[None]:
-        """Report a run of EM."""
+        """Report a run of EM; `was_last_run` is whether a callback then wants no other."""
         with self.tasks.task("EM", max_iter):
             self.tasks.begin("iteration")
             yield
+        self.was_last_run = self.tasks.was_last
 
     def iteration(self, run: HasResult, max_iter: int) -> bool:
         """Report the latest iteration of a run; whether a callback wants it to be the last."""

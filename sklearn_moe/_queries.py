@@ -256,8 +256,9 @@ class Queries(ABC):
 
         Let m be the gate probability that `truncated_proba` of the copy says is cut off. Compared
         to the mixture of which all experts act, no event changes its probability by more than m,
-        the mean changes by at most m times the range of the experts' predictions for the row, and
-        the log density of a target rises by at most -log(1 - m).
+        the mean changes by at most m times the range of the experts' means for the row, and the log
+        density of a target rises by at most -log(1 - m). The means are what experts predict, but
+        where the law has its own: experts that say medians, or less than a positive law allows.
 
         Parameters
         ----------

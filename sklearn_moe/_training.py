@@ -94,7 +94,7 @@ def make_training(
     X, y, target, weight = (take_rows(part, kept) for part in (X, y, target, sample_weight))
     hashes = row_hashes(X, target)
     rank = content_ids(hashes)
-    clusters = rank if groups is None else np.unique(groups, return_inverse=True)[1]
+    clusters = rank if groups is None else _numbered(groups)
     data = Data(read_only(X), y, target, weight, hashes, rank, clusters, classes, all_classes)
     if n_folds is not None:
         given = _dealt_folds(n_folds, data, groups is not None)
@@ -103,6 +103,17 @@ def make_training(
     check_sides(cv, given)
     cut = {name: take_params(values, n_samples, kept) for name, values in params.items()}
     return Training(data, given, kept, n_samples, cut)
+
+
+def _numbered(groups: Any) -> NDArray[np.intp]:
+    """The number of each row's group."""
+    try:
+        return np.unique(groups, return_inverse=True)[1]
+    except TypeError as error:
+        raise ValueError(
+            "groups must hold labels of one kind, numbers or strings, and one for each row (no "
+            f"None): {error}"
+        ) from error
 
 
 def _dealt_folds(n_folds: int, data: Data, in_groups: bool) -> Splits:

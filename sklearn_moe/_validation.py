@@ -226,6 +226,19 @@ def check_responsibilities(kind: str, resp: Any, n_samples: int, n_experts: int)
     return resp if np.allclose(totals, 1.0, rtol=0, atol=SUMS_TO_ONE) else resp / totals
 
 
+def check_parameters(estimator: Any) -> None:
+    """Raise where parameters, each of the right type, do not make sense."""
+    for name in ("n_experts", "top_k", "n_init", "max_iter"):
+        if isinstance(value := getattr(estimator, name), bool | np.bool_):
+            raise ValueError(f"{name}={value!r} must be a number, 1 or more.")
+    check_experts(estimator)
+    if estimator.ensemble and estimator.cv is None:
+        raise ValueError(
+            "ensemble=True needs experts of several folds, and cv is None. Use cv=5, or "
+            "ensemble=False."
+        )
+
+
 def check_experts(estimator: Any) -> None:
     """Check the parameter `experts`: one estimator, or uniquely named ones."""
     experts = estimator.experts

@@ -22,10 +22,14 @@ callback = pytest.importorskip("sklearn.callback", reason="scikit-learn 1.9 has 
 
 
 class Recorder:
-    """Writes down the tasks that begin and end, and stops runs at an iteration if told so."""
+    """Writes down the tasks that begin and end, and stops what it is told to.
 
-    def __init__(self, last: int | None = None) -> None:
-        self.last, self.begun, self.ended, self.under_way = last, [], [], 0
+    That is runs at their iteration `last`, and the walk after `n_runs` of them.
+    """
+
+    def __init__(self, last: int | None = None, n_runs: int | None = None) -> None:
+        self.last, self.n_runs = last, n_runs
+        self.begun, self.ended, self.under_way = [], [], 0
 
     def setup(self, estimator, context):
         self.under_way += 1
@@ -38,6 +42,8 @@ class Recorder:
 
     def on_fit_task_end(self, estimator, context):
         self.ended.append(context.task_name)
+        if context.task_name == "EM":
+            return self.ended.count("EM") == self.n_runs
         return context.task_name == "iteration" and context.task_id + 1 == self.last
 
 
@@ -136,6 +142,15 @@ def test_a_callback_ends_the_run():
     assert mixture.n_iter_ == 2
     assert not mixture.converged_
     assert recorder.ended.count("iteration") == 2
+
+
+@pytest.mark.parametrize("n_runs", [1, 2])
+def test_a_callback_ends_the_walk(n_runs):
+    recorder = Recorder(last=2, n_runs=n_runs)
+    mixture = regressor(n_experts="auto", verdict=False).set_callbacks(recorder)
+    mixture.fit(*two_regimes())
+    assert recorder.ended.count("EM") == n_runs
+    assert list(mixture.n_experts_path_) == list(range(1, n_runs + 2))
 
 
 def test_a_failed_fit_leaves_the_mixture_as_it_was():

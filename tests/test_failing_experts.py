@@ -56,6 +56,13 @@ class Fussy(RegressorMixin, BaseEstimator):
         return np.full(len(X), np.nan) if self.offended_ else self.ridge_.predict(X)
 
 
+class Huge(Ridge):
+    """An expert too large for the memory."""
+
+    def fit(self, X, y, sample_weight=None):
+        raise MemoryError("no room for an array")
+
+
 FAULTS = {"raise": "not on this side", "predict": "not on this side", "nan": "predicted NaN"}
 
 
@@ -201,3 +208,8 @@ def test_several_outputs_are_spoken_of_where_there_are_some(n_outputs):
     with pytest.raises(ValueError, match="use fewer experts") as told:
         MixtureOfExpertsRegressor(SVR(kernel=lambda a, b: 1 / 0), n_init=1).fit(X, y)
     assert ("MultiOutputRegressor" in str(told.value)) == (n_outputs == 2)
+
+
+def test_what_is_wrong_with_the_machine_is_not_said_of_the_expert():
+    with pytest.raises(MemoryError, match=r"^no room for an array$"):
+        regressor(Huge()).fit(X, Y)

@@ -306,6 +306,15 @@ def test_is_a_distribution_of_skpro(name, n_outputs):
     np.testing.assert_allclose(quantiles.squeeze(), dist.ppf([0.1, 0.9]).squeeze())
     some = other.iloc[[3, 1], :]
     np.testing.assert_allclose(some.mean().to_numpy(), other.mean().to_numpy()[[3, 1]])
+    mask = np.arange(N_ROWS) % 2 == 1
+    np.testing.assert_allclose(other.iloc[mask].mean(), other.mean()[mask])
+    np.testing.assert_allclose(other.iloc[1:3].mean(), other.mean()[1:3])
+    for number in (other.iloc[3, 0], other.iat[3, 0], other.loc[3, 0], other.at[3, 0]):
+        assert number.shape == ()
+        assert number.mean() == pytest.approx(other.mean().iloc[3, 0])
+        assert number.cdf(y[3, 0]) == pytest.approx(other.cdf(y).iloc[3, 0])
+        assert number.sample(2).shape == (2, 1)
+    assert dist[[0]].to_skpro().shape == (1, n_outputs)
     drawn = other.sample(3)
     assert drawn.shape == (3 * N_ROWS, n_outputs)
 

@@ -57,6 +57,8 @@ def test_merges_are_the_most_frequent_pairs(example):
     tokenizer = example.BytePairs.learn("abab\nabab abc", 2)
     assert tokenizer.merges == [(ord("a"), ord("b")), (256, 256)]
     assert tokenizer.encode("ababab").tolist() == [257, 256]
+    assert example.BytePairs.learn("ab", 3).merges == [(ord("a"), ord("b"))]
+    assert example.BytePairs.learn("", 1).merges == []
 
 
 def test_no_token_spans_two_pieces(example):
@@ -128,6 +130,9 @@ def test_temperature_sharpens_and_flattens(example):
     proba = np.array([0.5, 0.2, 0.3])
     np.testing.assert_allclose(example.nucleus(proba, 0.5), proba**2 / (proba**2).sum())
     np.testing.assert_allclose(example.nucleus(proba, 1e6), 1 / 3, rtol=1e-5)
+    np.testing.assert_array_equal(example.nucleus(proba, 0.0), [1, 0, 0])
+    with pytest.raises(ValueError, match="temperature=-1 must not be negative"):
+        example.nucleus(proba, -1)
 
 
 def test_text_is_as_long_as_asked_and_follows_the_seed(example, slice_of_text, reader):

@@ -192,8 +192,13 @@ def print_table(told: dict[str, dict[str, float]], seconds: dict[str, float]) ->
 # The decoder
 # -----------
 def nucleus(proba: Floats, temperature: float = 1.0, top_p: float = 1.0) -> Floats:
-    """Probabilities at a temperature, of the fewest tokens that together have `top_p`."""
-    heated = np.log(proba) / temperature
+    """Probabilities at a temperature, of the fewest tokens that together have `top_p`.
+
+    At temperature zero the likeliest token has all.
+    """
+    if temperature < 0:
+        raise ValueError(f"temperature={temperature} must not be negative.")
+    heated = np.log(proba) / max(temperature, 1e-12)
     heated = np.exp(heated - heated.max())
     heated /= heated.sum()
     order = np.argsort(-heated, kind="stable")

@@ -352,7 +352,7 @@ class MixtureDistribution:
         """
         from ._skpro import SkproMixture
 
-        return SkproMixture(self)
+        return SkproMixture(self, index=range(len(self)))
 
     # The way from all outputs to one and back.
 

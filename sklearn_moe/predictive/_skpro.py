@@ -14,7 +14,10 @@ from .._numeric import Array
 
 
 class SkproMixture(BaseDistribution):
-    """The marginals of a `MixtureDistribution` as a distribution of skpro, (n, n_outputs)."""
+    """The marginals of a `MixtureDistribution` as a distribution of skpro, (n, n_outputs).
+
+    That of a single number without an index and columns is a scalar one, of shape ().
+    """
 
     _tags = {
         "capabilities:exact": ["mean", "var", "pdf", "log_pdf", "pmf", "log_pmf", "cdf", "ppf"],
@@ -27,8 +30,9 @@ class SkproMixture(BaseDistribution):
     def __init__(self, mixture: Any, index: Any = None, columns: Any = None):
         self.mixture = mixture
         n_samples, _, n_outputs = mixture.means.shape
-        index = pd.RangeIndex(n_samples) if index is None else index
-        columns = pd.RangeIndex(n_outputs) if columns is None else columns
+        if index is not None or columns is not None or (n_samples, n_outputs) != (1, 1):
+            index = pd.RangeIndex(n_samples) if index is None else index
+            columns = pd.RangeIndex(n_outputs) if columns is None else columns
         super().__init__(index=index, columns=columns)
         if mixture.is_discrete:
             self.set_tags(**{"distr:measuretype": "discrete"})
@@ -54,9 +58,10 @@ class SkproMixture(BaseDistribution):
         return self._each(lambda part, level: part.ppf_by_row(level), p)
 
     def _each(self, function: Callable[[Any, Array], Array], x: Array) -> Array:
-        """A function of each output's own distribution and column, (n, q)."""
-        columns = [function(self._output([j]), column) for j, column in enumerate(x.T)]
-        return np.column_stack(columns)
+        """A function of each output's own distribution and column, in the shape of this one."""
+        columns = np.reshape(x, (len(self.mixture), -1)).T
+        found = [function(self._output([j]), column) for j, column in enumerate(columns)]
+        return self._table(np.column_stack(found))
 
     def _output(self, columns: Any) -> Any:
         mixture = self.mixture
@@ -69,10 +74,16 @@ class SkproMixture(BaseDistribution):
         return values.reshape(self.shape)
 
     def _iloc(self, rowidx: Any = None, colidx: Any = None) -> SkproMixture:
-        rows = np.arange(len(self.index)) if rowidx is None else np.atleast_1d(rowidx)
-        columns = np.arange(len(self.columns)) if colidx is None else np.atleast_1d(colidx)
+        if np.ndim(rowidx) == np.ndim(colidx) == 0 and None not in (rowidx, colidx):
+            return self._iat(rowidx, colidx)
+        rows, columns = _places(self.index, rowidx), _places(self.columns, colidx)
         part = self._output(columns)[rows]
         return SkproMixture(part, self.index.take(rows), self.columns.take(columns))
 
     def _iat(self, rowidx: Any = None, colidx: Any = None) -> SkproMixture:
-        return self._iloc(rowidx, colidx)
+        return SkproMixture(self._output([colidx])[[rowidx]])
+
+
+def _places(index: pd.Index, chosen: Any) -> Array:
+    """Numbers of the rows or columns that are chosen by numbers, a mask, a slice; all for None."""
+    return np.atleast_1d(np.arange(len(index))[slice(None) if chosen is None else chosen])

@@ -61,10 +61,12 @@ class BytePairs:
 
     @classmethod
     def learn(cls, text: str, n_merges: int) -> "BytePairs":
-        """The tokeniser whose merges are the most frequent pairs of the text."""
+        """The tokeniser whose merges are the text's most frequent pairs, while there are any."""
         merges, size, (tokens, begins) = [], N_BYTES + n_merges, to_bytes(text)
         for new in range(N_BYTES, size):
             pairs = (tokens[:-1] * size + tokens[1:])[~begins[1:]]
+            if not pairs.size:
+                break
             left, right = divmod(int(np.bincount(pairs).argmax()), size)
             merges.append((left, right))
             tokens, begins = merge(tokens, begins, merges[-1], new)
