@@ -20,26 +20,29 @@ from ._templates import Template
 class Baseline:
     """The best single expert: the log density (n,) it gives each row, out of fold if split.
 
-    `mean` (n, q) is what it predicts, if experts are to lean on it.
+    `unexplained` (n,) is how badly it explains them, `mean` (n, q) what it predicts, if experts are
+    to lean on it.
     """
 
     name: str
     log_prob: Array
+    unexplained: Array
     mean: Array | None = None
 
     def surprise(self) -> Array:
         """How badly (n,) it explains each row."""
-        return -self.log_prob
+        return self.unexplained
 
     def take(self, rows: NDArray[np.intp]) -> Baseline:
         """What it says of some rows."""
         mean = None if self.mean is None else self.mean[rows]
-        return Baseline(self.name, self.log_prob[rows], mean)
+        return Baseline(self.name, self.log_prob[rows], self.unexplained[rows], mean)
 
 
 def unknown_baseline(data: Data) -> Baseline:
     """What stands for it where nobody needs it."""
-    return Baseline("", np.broadcast_to(0.0, data.n_samples))
+    nothing = np.broadcast_to(0.0, data.n_samples)
+    return Baseline("", nothing, nothing)
 
 
 def fit_baseline(recipe: Recipe, data: Data, splits: Splits | None) -> Plan[Baseline]:
@@ -63,7 +66,9 @@ def _single(
     bank = yield from fit_predict(data, [template.in_folds()], weight, splits)
     law = yield from _law(recipe, data, bank.mean, weight, splits)
     log_prob = recipe.family.log_prob(data.target, bank.mean, law)[:, 0]
-    return Baseline(template.name, log_prob, bank.mean[:, 0] if recipe.leans else None)
+    unexplained = recipe.family.surprise(data.target, log_prob)
+    mean = bank.mean[:, 0] if recipe.leans else None
+    return Baseline(template.name, log_prob, unexplained, mean)
 
 
 def _law(

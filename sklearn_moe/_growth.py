@@ -20,7 +20,6 @@ import numpy as np
 from ._baseline import Baseline
 from ._em import EMResult, EMRule, run_em
 from ._experts import Data, ExpertError
-from ._folds import Rows
 from ._initialization import RACE_LENGTH, Start
 from ._mixture import MixtureExpectation
 from ._numeric import Array, clustered_stderr
@@ -54,23 +53,15 @@ class Split:
         resp = at.resp
         n_routed = resp.shape[1] - recipe.shared
         leads = resp[:, :n_routed].argmax(axis=1)
-        position = self._position(data, leads, n_routed, at)
+        surprise = _surprise(recipe, data, at)
+        by_mass = self.largest or at.log_evidence is None
+        position = _position(data, leads, n_routed, None if by_mass else surprise)
         rows = np.flatnonzero(leads == position)
         halves = np.full((len(resp), 2), 0.5)
         if np.count_nonzero(leads[data.distinct] == position) >= FEWEST_ROWS:
-            halves[rows] = STARTS[self.kind](_context(recipe, data.take(rows), at, rows))
+            halves[rows] = STARTS[self.kind](_context(recipe, data.take(rows), surprise[rows]))
         parts = resp[:, [position]] * halves
         return np.insert(_with(resp, position, parts[:, 0]), n_routed, parts[:, 1], axis=1)
-
-    def _position(self, data: Data, leads: Array, n_routed: int, at: MixtureExpectation) -> int:
-        mass = np.bincount(leads, data.sample_weight, minlength=n_routed)
-        rows = np.bincount(leads[data.distinct], minlength=n_routed)
-        if self.largest or at.log_evidence is None:
-            return int(mass.argmax())
-        surprise = np.bincount(leads, -data.sample_weight * at.log_evidence, minlength=n_routed)
-        mean = np.divide(surprise, mass, out=np.full(n_routed, -np.inf), where=mass > 0)
-        mean[rows < FEWEST_ROWS] = -np.inf
-        return int(mean.argmax()) if np.isfinite(mean).any() else int(mass.argmax())
 
 
 @dataclass(frozen=True)
@@ -81,7 +72,7 @@ class Anew:
 
     def __call__(self, recipe: Recipe, data: Data, at: MixtureExpectation) -> Array:
         """First responsibilities (n, K + 1), whatever `at` is."""
-        surprise = np.zeros(data.n_samples) if at.log_evidence is None else -at.log_evidence
+        surprise = _surprise(recipe, data, at)
         return Start(self.kind).responsibilities(recipe, data, lambda: surprise)
 
 
@@ -104,14 +95,32 @@ def _with(resp: Array, position: int, column: Array) -> Array:
     return changed
 
 
-def _context(recipe: Recipe, part: Data, at: MixtureExpectation, rows: Rows) -> StartContext:
+def _surprise(recipe: Recipe, data: Data, at: MixtureExpectation) -> Array:
+    """How badly (n,) the mixture explains each row; zeros if it has not been asked."""
+    if at.log_evidence is None:
+        return np.zeros(data.n_samples)
+    return recipe.family.surprise(data.target, at.log_evidence)
+
+
+def _position(data: Data, leads: Array, n_routed: int, surprise: Array | None) -> int:
+    """The expert whose rows are explained worst or, without a word on that, the largest."""
+    mass = np.bincount(leads, data.sample_weight, minlength=n_routed)
+    rows = np.bincount(leads[data.distinct], minlength=n_routed)
+    if surprise is None:
+        return int(mass.argmax())
+    total = np.bincount(leads, data.sample_weight * surprise, minlength=n_routed)
+    mean = np.divide(total, mass, out=np.full(n_routed, -np.inf), where=mass > 0)
+    mean[rows < FEWEST_ROWS] = -np.inf
+    return int(mean.argmax()) if np.isfinite(mean).any() else int(mass.argmax())
+
+
+def _context(recipe: Recipe, part: Data, surprise: Array) -> StartContext:
     """What a start may look at to deal the rows of one expert to two."""
-    evidence = np.zeros(len(rows)) if at.log_evidence is None else at.log_evidence[rows]
     return StartContext(
         Z=numeric_features(part),
         T=numeric_target(part),
         data=part,
-        surprise=lambda: -evidence,
+        surprise=lambda: surprise,
         n_experts=2,
         seed=recipe.seed + len(recipe.templates),
     )

@@ -352,10 +352,13 @@ class MixtureModel:
         return lost[lost < n_experts - self.shared]
 
     def _reseed(self, expectation: MixtureExpectation, position: int) -> MixtureExpectation:
-        evidence = expectation.log_evidence
-        if evidence is None:
-            evidence = uniform_by_content(self.data.hashes, seed=position)
-        worst = self._lowest(evidence, 1.0 / len(expectation.members))
+        evidence, surprise = (
+            expectation.log_evidence,
+            partial(self.family.surprise, self.data.target),
+        )
+        if evidence is None:  # such that the surprise is drawn at random
+            evidence = surprise(uniform_by_content(self.data.hashes, seed=position))
+        worst = self._lowest(-surprise(evidence), 1.0 / len(expectation.members))
         resp = expectation.resp.copy()
         resp[worst] *= 0.1
         resp[worst, position] += 0.9

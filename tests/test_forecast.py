@@ -408,6 +408,32 @@ def test_predicted_dispersions_and_background_know_no_unit(outlier_fraction, uni
     assert moe.fit(X, unit * NOISY).lower_bound_ == pytest.approx(bound - np.log(unit), abs=1e-4)
 
 
+ZERO = ("zero", DummyRegressor(strategy="constant", constant=0.0))
+STUMPS = [(name, DecisionTreeRegressor(max_depth=2)) for name in "ab"]
+
+
+@pytest.mark.parametrize("unit", [1 / 128, 128])  # powers of two leave no rounding
+@pytest.mark.parametrize(
+    "params",
+    [
+        {"family": "tweedie", "init": "residual"},
+        {"family": "tweedie", "experts": STUMPS[0][1], "n_experts": 6},
+        {"family": "tweedie", "experts": Ridge(), "n_experts": "auto", "max_iter": 2},
+        {"family": "gamma", "experts": [ZERO, *STUMPS], "init": "residual"},
+    ],
+    ids=["two", "six", "grown", "by an expert"],
+)
+@pytest.mark.filterwarnings("ignore:EM did not settle", "ignore:Experts .* lost their rows")
+def test_zeros_beside_amounts_do_not_depend_on_the_unit(params, unit):
+    """Zeros have probabilities and amounts densities: which are explained worse, in which unit?"""
+    options = {"n_init": 1, "max_iter": 4, "random_state": 0, "verdict": False, "cv": 3} | params
+    moe, Z, y = MixtureOfExpertsRegressor(**options), X[:120], TARGETS["tweedie"][:120]
+    plain = clone(moe).fit(Z, y).predict_dist(Z)
+    scaled = moe.fit(Z, unit * y).predict_dist(Z)
+    np.testing.assert_allclose(scaled.mean(), unit * plain.mean(), rtol=1e-6)
+    np.testing.assert_allclose(scaled.cdf(unit * y), plain.cdf(y), rtol=1e-5)
+
+
 def test_predicted_dispersions_do_not_depend_on_how_far_regimes_are_apart():
     bounds = []
     for gap in (4, 400):

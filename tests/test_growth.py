@@ -375,6 +375,6 @@ def test_the_better_of_two_stages_of_a_number_is_kept():
     for stage, values in ((worse, [1.0, 1.0, 1.0, 1.0]), (better, [1.1, 1.0, 1.1, 1.0])):
         stage.result.expectation.held_out[:] = values
     worse, better = (replace(s, recipe=SimpleNamespace(shared=False)) for s in (worse, better))
-    walk = Walk(Baseline("", np.zeros(4)), data, [worse, better])
+    walk = Walk(Baseline("", np.zeros(4), np.zeros(4)), data, [worse, better])
     assert walk.chosen() is better
     assert walk.path() == pytest.approx({1: 0.0, 2: 1.05})

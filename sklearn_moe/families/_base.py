@@ -28,6 +28,10 @@ class Family(ABC):
         """The same of any targets: minus infinity where EM is told something very low."""
         return self.log_prob(y, mean, dispersion)
 
+    def surprise(self, y: Array, log_prob: Array) -> Array:
+        """How badly (n,) rows are explained that have these log densities; in no unit."""
+        return -log_prob
+
     @abstractmethod
     def fit_dispersion(
         self, y: Array, mean: Array, expert_weights: Array, relative: Array | None = None

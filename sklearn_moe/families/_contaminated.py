@@ -55,6 +55,10 @@ class Contaminated(Family):
         """Log density (n, K), background included, of any targets."""
         return np.logaddexp(*self._parts(self.law.exact_log_prob, y, mean, dispersion))
 
+    def surprise(self, y: Array, log_prob: Array) -> Array:
+        """That of the law."""
+        return self.law.surprise(y, log_prob)
+
     def _parts(
         self, log_prob: Callable[..., Array], y: Array, mean: Array, dispersion: Array
     ) -> tuple[Array, Array]:

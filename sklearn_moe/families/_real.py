@@ -251,6 +251,14 @@ class PositiveFamily(RealFamily):
                 "an expert for zeros: ('zero', DummyRegressor(strategy='constant', constant=0))."
             )
 
+    def surprise(self, y: Array, log_prob: Array) -> Array:
+        """How badly (n,) rows are explained: amounts, beside zeros, in units of the mean.
+
+        Zeros may have probabilities, amounts have densities.
+        """
+        unit = np.log(np.maximum(self.moments[0], np.finfo(np.float64).tiny))
+        return -log_prob - np.where(y > 0, unit, 0.0).sum(axis=1)
+
     def admit(self, mean: Array, output: int, *law: Array) -> Array:
         """Means of at least a small part of the target's own."""
         known = self.moments[0]
@@ -305,6 +313,10 @@ class CountFamily(PositiveFamily):
 
     is_discrete: ClassVar[bool] = True
     allows_zero: ClassVar[bool] = True
+
+    def surprise(self, y: Array, log_prob: Array) -> Array:
+        """How badly (n,) rows are explained: all have probabilities."""
+        return -log_prob
 
     def check_target(self, y: Array, takes_zeros: bool) -> None:
         """Raise if a target is no count."""
