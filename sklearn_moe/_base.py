@@ -236,11 +236,9 @@ class BaseMixtureOfExperts(Queries, CallbackSupportMixin, MetaEstimatorMixin, Ba
             ones = np.ones((data.n_samples, 1))
             return [Start("single", given=beside_shared(ones, n_experts))]
         if self.warm_start and len(getattr(self, "experts_", ())) == n_experts:
-            is_array = not isinstance(self.init, str) and not callable(self.init)
-            if is_array and len(self.init) != training.n_given:  # it was made for other rows
-                anew = named_starts("auto", 1)
-            else:
-                anew = self._new_starts(X, y, training, recipe)
+            # An array may have been made for other rows, or for another number of experts.
+            suits = np.shape(self.init) in ((), (training.n_given, n_routed))
+            anew = self._new_starts(X, y, training, recipe) if suits else named_starts("auto", 1)
             if (warm := warm_start(self, data, anew[0])) is not None:
                 return [warm]
         return self._new_starts(X, y, training, recipe)

@@ -352,10 +352,8 @@ class MixtureModel:
         return lost[lost < n_experts - self.shared]
 
     def _reseed(self, expectation: MixtureExpectation, position: int) -> MixtureExpectation:
-        evidence, surprise = (
-            expectation.log_evidence,
-            partial(self.family.surprise, self.data.target),
-        )
+        evidence = expectation.log_evidence
+        surprise = partial(self.family.surprise, self.data.target)
         if evidence is None:  # such that the surprise is drawn at random
             evidence = surprise(uniform_by_content(self.data.hashes, seed=position))
         worst = self._lowest(-surprise(evidence), 1.0 / len(expectation.members))

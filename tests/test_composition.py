@@ -292,6 +292,14 @@ def test_a_warm_start_that_does_not_suit_begins_anew():
     assert list(moe.fit(wider, Y).start_bounds_) == ["warm"]
 
 
+def test_a_warm_start_takes_the_place_of_an_array_for_another_number():
+    labels = np.arange(len(X)) % 4
+    moe = MixtureOfExpertsRegressor(n_experts="auto", warm_start=True, **FEW)
+    moe.set_params(init=np.eye(4)[labels], verdict=True).fit(X, Y)
+    assert 1 < moe.n_experts_ != 4
+    assert list(moe.fit(X, Y).start_bounds_) == ["warm"]
+
+
 def test_a_warm_start_does_not_see_rows_of_no_weight():
     labels = np.where(Y > 0, "yes", "no")
     other = np.where(X[:, 1] > 1, "new", labels)
