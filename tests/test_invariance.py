@@ -108,7 +108,8 @@ def test_weights_equal_repeats_for_classifier_gate_and_constant_gate():
     X, y = table("ridge")
     weight = np.random.default_rng(1).integers(0, 4, size=len(X))
     for gate in (ConstantGate(), LOGISTIC, DecisionTreeClassifier(**LEAVES)):
-        assert_weights_equal_repeats(build("ridge", gate=gate), X, y, weight)
+        moe = build("ridge", gate=gate, init="residual", n_init=1)
+        assert_weights_equal_repeats(moe, X, y, weight)
 
 
 def test_zero_weight_rows_may_hold_anything():
@@ -158,7 +159,8 @@ def test_workers_do_not_matter(kind, backend, monkeypatch):
     monkeypatch.setattr(_parallel, "WORTH_SENDING", 0.0)
     X, y = table(kind, 150)
     expert = RandomForestRegressor(3) if kind == "forest" else kind
-    moe = build(expert, max_iter=3, n_init=1, gate=clone(LOGISTIC) if kind == "forest" else None)
+    gate, init = (clone(LOGISTIC), "principal") if kind == "forest" else (None, "auto")
+    moe = build(expert, max_iter=3, n_init=1, gate=gate, init=init)
     alone = clone(moe).fit(X, y)
     with joblib.parallel_config(backend=backend):
         together = clone(moe).set_params(n_jobs=2).fit(X, y)
@@ -204,6 +206,7 @@ def test_permuted_start_permutes_the_experts(kind):
 def test_same_seed_gives_the_same_fit(kind):
     X, y = table("ridge", 150)
     expert = RandomForestRegressor(3) if kind == "forest" else kind
-    fits = [build(expert, n_init=1, init="random", random_state=s).fit(X, y) for s in (0, 0, 1)]
+    few = {"n_init": 1, "init": "random", "max_iter": 2}
+    fits = [build(expert, random_state=s, **few).fit(X, y) for s in (0, 0, 1)]
     assert_same_fit(fits[0], fits[1], X, 0)
     assert np.abs(fits[0].predict_experts(X) - fits[2].predict_experts(X)).max() > 0

@@ -44,6 +44,9 @@ Y = np.where(FRAME["is_new"], FRAME["length"], -FRAME["width"]) + 0.1 * RNG.norm
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
 
+FEW = {"init": "principal", "n_init": 1, "max_iter": 3, "cv": 3, "random_state": 0}
+
+
 class Mine(RegressorMixin, BaseEstimator):
     """An expert of a user's own, who wants a frame."""
 
@@ -171,9 +174,7 @@ def fitted(expert, monkeypatch, bare, **params):
         patch.setattr(_experts, "fit_weighted", fit_weighted)
         if not bare:
             patch.setattr(_experts, "bare_numbers", lambda X: None)
-        model = MixtureOfExpertsRegressor(
-            expert, 2, n_init=1, max_iter=4, random_state=0, **({"cv": 3} | params)
-        )
+        model = MixtureOfExpertsRegressor(expert, 2, **(FEW | params))
         return model.fit(FRAME, Y), kinds
 
 
@@ -201,7 +202,7 @@ def test_who_asks_for_names_finds_them(name, monkeypatch):
 
 @pytest.mark.parametrize("params", [{"cv": "oob"}, {"ensemble": True}, {"cv": None}])
 def test_it_goes_with_other_ways_to_fit(params, monkeypatch):
-    forest, params = RandomForestRegressor(40, max_depth=2), {**params, "verdict": False}
+    forest, params = RandomForestRegressor(20, max_depth=2), {**params, "verdict": False}
     found, kinds = fitted(forest, monkeypatch, bare=True, **params)
     usual, _ = fitted(forest, monkeypatch, bare=False, **params)
     np.testing.assert_array_equal(found.predict(FRAME), usual.predict(FRAME))
@@ -213,9 +214,7 @@ def test_it_goes_with_weights_labels_routing_and_workers():
     labels = np.array(["low", "mid", "high"])[np.digitize(Y, [-0.5, 0.5])]
     weight = np.arange(160) % 3
     experts = [("tree", DecisionTreeClassifier(max_depth=3)), ("near", KNeighborsClassifier())]
-    model = MixtureOfExpertsClassifier(
-        experts, top_k=1, n_init=1, max_iter=3, cv=3, random_state=0, verdict=False
-    )
+    model = MixtureOfExpertsClassifier(experts, top_k=1, verdict=False, **FEW)
     one = clone(model).fit(FRAME, labels, weight)
     two = clone(model).set_params(n_jobs=2).fit(FRAME, labels, weight)
     repeated = FRAME.iloc[np.repeat(np.arange(160), weight)]
@@ -225,9 +224,7 @@ def test_it_goes_with_weights_labels_routing_and_workers():
 
 
 def test_it_goes_with_outputs_weights_routing_to_few_and_pickles(monkeypatch):
-    model = MixtureOfExpertsRegressor(
-        DecisionTreeRegressor(max_depth=3), 3, top_k=2, n_init=1, max_iter=3, cv=3, random_state=0
-    )
+    model = MixtureOfExpertsRegressor(DecisionTreeRegressor(max_depth=3), 3, top_k=2, **FEW)
     arguments = FRAME, np.column_stack([Y, -Y]), np.arange(160) % 3
     found = pickle.loads(pickle.dumps(clone(model).set_params(n_jobs=2).fit(*arguments)))
     monkeypatch.setattr(_experts, "bare_numbers", lambda X: None)
@@ -239,9 +236,7 @@ def test_it_goes_with_outputs_weights_routing_to_few_and_pickles(monkeypatch):
 
 def test_gaps_go_with_it(monkeypatch):
     frame = FRAME.assign(length=FRAME["length"].mask(FRAME["length"] > 1))
-    model = MixtureOfExpertsRegressor(
-        ExtraTreesRegressor(5), 2, n_init=1, max_iter=3, cv=3, random_state=0
-    )
+    model = MixtureOfExpertsRegressor(ExtraTreesRegressor(5), 2, **FEW)
     found = clone(model).fit(frame, Y).predict(frame)
     monkeypatch.setattr(_experts, "bare_numbers", lambda X: None)
     np.testing.assert_array_equal(found, clone(model).fit(frame, Y).predict(frame))
