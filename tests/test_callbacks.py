@@ -54,7 +54,7 @@ def two_regimes(n_samples: int = 240):
 
 
 def regressor(**params):
-    given = {"n_experts": 2, "random_state": 0} | params
+    given = {"n_experts": 2, "n_init": 1, "cv": 3, "random_state": 0} | params
     return MixtureOfExpertsRegressor(given.pop("experts", Ridge()), **given)
 
 
@@ -116,7 +116,7 @@ def test_a_classifier_is_monitored_with_its_weights():
     X, target = two_regimes()
     y, weight = np.where(target > 0, "yes", "no"), np.arange(len(X)) % 3
     monitor = callback.ScoringMonitor(scoring="neg_log_loss")
-    mixture = MixtureOfExpertsClassifier(LogisticRegression(), n_experts=2, random_state=0)
+    mixture = MixtureOfExpertsClassifier(LogisticRegression(), n_init=1, cv=3, random_state=0)
     mixture.set_callbacks(monitor).fit(X, y, sample_weight=weight)
     proba = mixture.predict_proba(X)[np.arange(len(X)), (y == "yes").astype(int)]
     scores = [row["neg_log_loss"] for row in monitor.get_logs().data]

@@ -26,7 +26,8 @@ Y = np.where(X[:, 0] > 0, 3, -3) * X[:, 1] + 0.3 * RNG.normal(size=240)
 # Rows of which a linear expert has seen nothing like.
 FAR = np.vstack([X[:40], 1e3 * X[:40]])
 FOREST = RandomForestRegressor(50, max_depth=3)
-QUICK = {"n_init": 1, "cv": 3, "random_state": 0}
+QUICK = {"init": "residual", "n_init": 1, "cv": 3, "random_state": 0}
+FEW = QUICK | {"max_iter": 4}
 
 
 def reach(extrapolation, y=Y):
@@ -142,7 +143,7 @@ def test_the_verdict_holds_all_to_the_same():
     figures = {}
     for extrapolation in (0.5, None):
         moe = MixtureOfExpertsRegressor(
-            extrapolation=extrapolation, n_init=1, cv=KFold(5), random_state=0
+            extrapolation=extrapolation, **(QUICK | {"cv": KFold(5)})
         ).fit(table, y)
         assert moe.n_experts_ == 2
         assert moe.gain_ > 1.0
@@ -199,8 +200,8 @@ def test_what_lies_within_is_handed_on():
         {"family": "gamma"},
         {"cv": None},
         {"cv": "loo"},
-        {"cv": "oob", "experts": FOREST, "max_iter": 2, "verdict": False},
-        {"n_experts": "auto", "max_iter": 3},
+        {"cv": "oob", "experts": FOREST, "init": "tree", "max_iter": 2, "verdict": False},
+        {"n_experts": "auto", "init": "auto", "max_iter": 3},
         {"experts": [("ridge", Ridge()), ("least", LinearRegression())]},
     ],
     ids=str,
@@ -211,7 +212,7 @@ def test_goes_with_all_else(params, n_outputs):
     y = y if n_outputs == 1 else np.column_stack([y, y[::-1]])
     frame, far = (pd.DataFrame(table, columns=["a", "b", "c"]) for table in (X, FAR))
     weight = 1.0 + np.arange(240) % 2
-    moe = MixtureOfExpertsRegressor(**(QUICK | params)).fit(frame, y, weight)
+    moe = MixtureOfExpertsRegressor(**(FEW | params)).fit(frame, y, weight)
     low, high = moe.prediction_limits_
     said = moe.predict_experts(far)
     slack = 1e-12 * np.abs(high)  # of a mean of two
@@ -229,7 +230,7 @@ def test_goes_with_all_else(params, n_outputs):
 def test_rates_do_not_explode():
     """An expert whose mean is an exponential is off by powers of ten."""
     counts = RNG.poisson(np.exp(0.5 * X[:, 0]))
-    moe = MixtureOfExpertsRegressor(PoissonRegressor(), family="poisson", max_iter=4, **QUICK)
+    moe = MixtureOfExpertsRegressor(PoissonRegressor(), family="poisson", **FEW)
     assert moe.fit(X, counts).predict(0.05 * FAR).max() <= 1.5 * counts.max() + 1e-9
 
 

@@ -39,10 +39,11 @@ def start(rule):
 
 @pytest.mark.parametrize("rule", RULES)
 def test_rule_decides(rule):
-    moe = MixtureOfExpertsRegressor(Ridge(), 2, gate="auto", random_state=0).fit(X, target(rule))
+    few = {"gate": "auto", "cv": 3, "max_iter": 20, "random_state": 0}
+    moe = MixtureOfExpertsRegressor(Ridge(), 2, **few).fit(X, target(rule))
     assert type(moe.gate_) is GATES[rule]
     labels = target(rule) > 0
-    moe = MixtureOfExpertsClassifier(LogisticRegression(), 2, gate="auto", random_state=0)
+    moe = MixtureOfExpertsClassifier(LogisticRegression(), 2, **few)
     assert type(moe.fit(X, labels).gate_) is GATES[rule]
 
 
@@ -91,7 +92,7 @@ def test_pooling_is_tried_before_and_both_may_be_kept():
 
 
 def test_number_of_experts_grows_under_the_gate_that_was_kept():
-    moe = MixtureOfExpertsRegressor(Ridge(), "auto", gate="auto", random_state=0)
+    moe = MixtureOfExpertsRegressor(Ridge(), "auto", gate="auto", cv=3, max_iter=20, random_state=0)
     moe.fit(X, target("circle"))
     assert moe.n_experts_ >= 2
     assert type(moe.gate_) is MLPGate

@@ -58,8 +58,8 @@ def test_nothing_is_tried_without_folds():
 def test_law_and_gate_are_both_found():
     inside = (X**2).sum(axis=1) < 1.4
     y = np.where(inside, 3, -3) * X[:, 1] + 0.3 * NOISE["student_t"]
-    moe = MixtureOfExpertsRegressor(Ridge(), 2, family="auto", gate="auto", random_state=0)
-    moe.fit(X, y)
+    moe = MixtureOfExpertsRegressor(Ridge(), 2, family="auto", gate="auto", cv=3, random_state=0)
+    moe.set_params(max_iter=20).fit(X, y)
     assert (type(moe.family_), type(moe.gate_)) == (StudentT, MLPGate)
     moe.set_params(n_experts="auto").fit(X, y)
     assert (type(moe.family_), type(moe.gate_)) == (StudentT, MLPGate)

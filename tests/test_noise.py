@@ -229,7 +229,7 @@ SETTINGS = {
 def test_goes_with_all_else(setting, n_outputs):
     frame, heavy, weight = FRAME[:300], HEAVY[:300], 1.0 + np.arange(300) % 2
     y = heavy if n_outputs == 1 else np.column_stack([heavy, heavy[::-1]])
-    options = {"cv": 3} | QUICK | {"max_iter": 4} | SETTINGS[setting]
+    options = QUICK | {"init": "principal", "cv": 3, "max_iter": 4} | SETTINGS[setting]
     moe = MixtureOfExpertsRegressor(**options).fit(frame, y, weight)
     dist = moe.predict_dist(frame)
     np.testing.assert_allclose(dist.logpdf(y), moe.log_prob(frame, y), rtol=1e-9)
@@ -262,7 +262,7 @@ def test_one_expert_in_place_of_the_mixture_is_calibrated_too():
     rng = np.random.default_rng(3)
     Z = rng.normal(size=(400, 80))
     y = 3 * Z[:, 0] + rng.standard_t(4, size=400)
-    moe = MixtureOfExpertsRegressor(n_experts=4, max_iter=5, random_state=0)
+    moe = MixtureOfExpertsRegressor(n_experts=4, init="principal", max_iter=3, random_state=0)
     with pytest.warns(UserWarning, match="One expert explains unseen rows better"):
         moe.fit(Z, y)
     assert moe.n_experts_ == 1
