@@ -8,21 +8,20 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from sklearn_moe import MixtureOfExpertsClassifier, MixtureOfExpertsRegressor
 
-# One instance of each estimator has the race and the verdict, as by default; the others do without
-# the verdict, which takes no part in prediction, and without the race. Experts that are fitted one
-# by one have fewer folds. Few iterations are enough for all of them.
-WHOLE = {"cv": 2, "max_iter": 5}
+# One instance of each estimator has all defaults; the others do without the verdict, which takes
+# no part in prediction, and without the race, and with few iterations. Experts that are fitted one
+# by one have fewer folds.
 QUICK = {"verdict": False, "init": "principal", "n_init": 1, "max_iter": 5}
 ONE_BY_ONE = {**QUICK, "cv": 3, "max_iter": 4}
 NEWTON = LogisticRegression(solver="newton-cholesky")
 INSTANCES = [
-    MixtureOfExpertsRegressor(**WHOLE),
+    MixtureOfExpertsRegressor(),
     MixtureOfExpertsRegressor(cv=None, **QUICK),
     MixtureOfExpertsRegressor(n_experts=1, **QUICK),
     MixtureOfExpertsRegressor([("ridge", Ridge()), ("bayes", BayesianRidge())], **QUICK),
     MixtureOfExpertsRegressor(DecisionTreeRegressor(max_depth=3), **ONE_BY_ONE),
     MixtureOfExpertsRegressor(DecisionTreeRegressor(max_depth=3), ensemble=True, **ONE_BY_ONE),
-    MixtureOfExpertsClassifier(**WHOLE),
+    MixtureOfExpertsClassifier(),
     MixtureOfExpertsClassifier(cv=None, **QUICK),
     MixtureOfExpertsClassifier(n_experts=1, **QUICK),
     MixtureOfExpertsClassifier([("logit", NEWTON), ("bayes", GaussianNB())], **ONE_BY_ONE),
