@@ -110,7 +110,7 @@ SETTINGS = {
     "TunedThresholdClassifierCV": {"cv": 2, "thresholds": 5},
 }
 FEW = {
-    "max_iter": 3,
+    "max_iter": 2,
     "n_init": 1,
     "cv": 3,
     "init": "principal",

@@ -131,16 +131,22 @@ def test_unknown_commands_are_refused_with_a_list():
     assert "first_look" in done.stdout
 
 
-def test_temperature_compares_on_the_same_rows(tmp_path):
+def test_temperature_compares_on_the_same_rows(tmp_path, monkeypatch, capsys):
+    monkeypatch.syspath_prepend(str(ROOT))
+    from benchmarks import models, temperature
+
+    def quick(*arguments):
+        return models.mixture(*arguments).set_params(init="principal", cv=3, max_iter=3)
+
+    monkeypatch.setattr(temperature, "mixture", quick)
     write_tables(tmp_path)
     output = tmp_path / "out" / "rows.csv"
     options = ["--tables", "toy_classification", "--experts", "tree", "bayes", "--output", output]
-    done = run("temperature", "--data", tmp_path, *options)
-    assert done.returncode == 0, done.stderr
+    temperature.main([str(option) for option in ("--data", tmp_path, *options)])
     rows = pd.read_csv(output)
     np.testing.assert_allclose(rows["gain"], rows["plain"] - rows["tempered"], atol=2e-5)
     assert rows["expert"].tolist() == ["tree", "bayes"]
-    assert "clearly, worse" in done.stdout
+    assert "clearly, worse" in capsys.readouterr().out
 
 
 def test_rows_do_not_go_where_the_facts_go(tmp_path):

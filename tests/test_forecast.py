@@ -350,7 +350,7 @@ NOISY = np.where(X[:, 0] > 0, 4, -4) + 0.5 * SPREAD * RNG.normal(size=300)
 @pytest.mark.parametrize("cv", [3, None])
 @pytest.mark.parametrize("family", ["gaussian", "student_t", "laplace"])
 def test_dispersion_of_a_row_is_predicted(family, cv):
-    options = QUICK | {"family": family, "cv": cv, "outlier_fraction": 0.01}
+    options = QUICK | {"init": "auto", "family": family, "cv": cv, "outlier_fraction": 0.01}
     moe = MixtureOfExpertsRegressor(dispersion_estimator=Ridge(), **options).fit(X, NOISY)
     dist = moe.predict_dist(X)
     np.testing.assert_allclose(moe.log_prob(X, NOISY), dist.logpdf(NOISY), rtol=1e-9)

@@ -216,7 +216,7 @@ SETTINGS = {
     "without witnesses": {"verdict": False},
     "alone": {"n_experts": 1},
     "number": {"n_experts": "auto", "max_iter": 3},
-    "found law": {"family": "auto"},
+    "found law": {"family": "auto", "init": "auto"},
     "laplace": {"family": "laplace"},
     "conformal": {"calibrate": "conformal"},
 }
