@@ -92,7 +92,7 @@ def test_unknown_label_of_a_query_is_named():
         (LogisticRegression(solver="newton-cholesky"), {}),
         (DecisionTreeClassifier(max_depth=3, random_state=0), {"top_k": 2}),
         (
-            RandomForestClassifier(25, random_state=0),
+            RandomForestClassifier(12, random_state=0),
             {"cv": "oob", "shared_expert": DecisionTreeClassifier(max_depth=2)},
         ),
     ],
@@ -101,7 +101,10 @@ def test_unknown_label_of_a_query_is_named():
 def test_the_fit_needs_no_more_than_the_own_class(expert, params, monkeypatch):
     X, y = load_iris(return_X_y=True)
     moe = MixtureOfExpertsClassifier(
-        expert, 3, **{"cv": 3, "n_init": 1, "max_iter": 2, "random_state": 0, **params}
+        expert,
+        3,
+        init="kmeans_x",
+        **{"cv": 3, "n_init": 1, "max_iter": 2, "random_state": 0, **params},
     )
     moe.fit(X, y)
     monkeypatch.setattr(MixtureOfExpertsClassifier, "_wants_all_classes", lambda self: True)
@@ -143,7 +146,8 @@ def test_expert_that_the_verdict_keeps_is_smoothed_as_the_verdict_has_it(experts
     rng = np.random.default_rng(0)
     X = rng.normal(size=(1300, 60))
     y = (X[:, 0] + X[:, 1] + rng.logistic(size=1300) > 0).astype(int)
-    mixture = MixtureOfExpertsClassifier(experts, random_state=0, max_iter=5, **params)
+    few = {"n_init": 1, "max_iter": 5, "random_state": 0}
+    mixture = MixtureOfExpertsClassifier(experts, **few | params)
     mixture.fit(X[:300], y[:300])
     assert mixture.n_experts_ == 1
     mixture.set_params(n_experts=1)
