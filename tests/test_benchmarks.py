@@ -87,7 +87,7 @@ def test_experts_take_the_raw_frame(expert, task, tmp_path, monkeypatch):
     assert np.isfinite(said).all()
 
 
-@pytest.mark.parametrize("command", ["first_look", "speed", "starts", "verdict"])
+@pytest.mark.parametrize("command", ["first_look", "speed", "starts", "temperature", "verdict"])
 def test_every_command_is_there(command, monkeypatch):
     monkeypatch.syspath_prepend(str(ROOT))
     from benchmarks.__main__ import COMMANDS, main
