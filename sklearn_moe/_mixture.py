@@ -355,7 +355,7 @@ class MixtureModel:
         evidence = expectation.log_evidence
         surprise = partial(self.family.surprise, self.data.target)
         if evidence is None:  # such that the surprise is drawn at random
-            evidence = surprise(uniform_by_content(self.data.hashes, seed=position))
+            evidence = surprise(-uniform_by_content(self.data.hashes, seed=position))
         worst = self._lowest(-surprise(evidence), 1.0 / len(expectation.members))
         resp = expectation.resp.copy()
         resp[worst] *= 0.1
