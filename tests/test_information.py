@@ -357,7 +357,7 @@ REFUSED = {
         "experts": make_pipeline(StandardScaler(), RandomForestRegressor(2, random_state=0))
     },
     "KNeighborsRegressor": {"experts": [("line", Ridge()), ("near", KNeighborsRegressor())]},
-    "MLPRegressor": {"experts": MLPRegressor(2, max_iter=3000, tol=0.1, random_state=0)},
+    "MLPRegressor": {"experts": MLPRegressor(hidden_layer_sizes=2, tol=0.1, random_state=0)},
     "GridSearchCV": {"experts": GridSearchCV(Ridge(), {"alpha": [0.1, 1.0]}, cv=2)},
     "MLPGate": {"gate": MLPGate(2, random_state=0)},
     "GaussianNB": {"gate": GaussianNB()},
