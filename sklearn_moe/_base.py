@@ -79,6 +79,7 @@ class BaseMixtureOfExperts(Queries, CallbackSupportMixin, MetaEstimatorMixin, Ba
         "min_responsibility": [Interval(Real, 0, 1, closed="left"), StrOptions({"auto"})],
         "pooling": [Interval(Real, 0, 1, closed="left"), StrOptions({"auto"})],
         "ensemble": ["boolean"],
+        "lean": ["boolean", StrOptions({"auto"})],
         "max_iter": [Interval(Integral, 1, None, closed="left")],
         "tol": [Interval(Real, 0, None, closed="left")],
         "verdict": ["boolean"],
@@ -119,7 +120,12 @@ class BaseMixtureOfExperts(Queries, CallbackSupportMixin, MetaEstimatorMixin, Ba
 
     def _leans(self, how: Specialisation, family: Family) -> bool:
         """Whether experts may lean on one expert of all rows."""
-        return False
+        if self.lean is True and (self.cv is None or not self.verdict):
+            raise ValueError(
+                f"lean=True needs witnesses; got cv={self.cv!r}, verdict={self.verdict}. Use "
+                "lean='auto'."
+            )
+        return how.all_lose_rows if self.lean == "auto" else self.lean
 
     def _spread_template(self, seed: int) -> Template | None:
         """What predicts the dispersion of a row, if anything does."""

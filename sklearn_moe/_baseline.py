@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,8 +20,8 @@ from ._templates import Template
 class Baseline:
     """The best single expert: the log density (n,) it gives each row, out of fold if split.
 
-    `unexplained` (n,) is how badly it explains them, `mean` (n, q) what it predicts, if experts are
-    to lean on it.
+    `unexplained` (n,) is how badly it explains them, `mean` (n, q) or (n, C) what it predicts, if
+    experts are to lean on it.
     """
 
     name: str
@@ -62,6 +62,7 @@ def _single(
     recipe: Recipe, template: Template, data: Data, splits: Splits | None
 ) -> Plan[Baseline]:
     weight = data.sample_weight[:, None]
+    data = replace(data, all_classes=True) if recipe.leans else data
     # Witnesses, with whom it is compared, have seen as much as a fold leaves.
     bank = yield from fit_predict(data, [template.in_folds()], weight, splits)
     law = yield from _law(recipe, data, bank.mean, weight, splits)

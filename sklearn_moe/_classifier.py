@@ -11,7 +11,7 @@ from sklearn.linear_model import LogisticRegression
 
 from ._base import BaseMixtureOfExperts
 from ._fitting import Fit
-from ._labels import Labels
+from ._labels import Labels, leaning_attributes
 from ._numeric import Array
 from ._training import Training
 from ._validation import StrOptions, check_label_target, fit_context
@@ -61,6 +61,14 @@ class MixtureOfExpertsClassifier(ClassifierMixin, Labels):
         Whether the log probabilities of each expert are divided by a temperature: the one under
         which its out-of-fold predictions are most likely. For experts that are too sure, or not
         sure enough. Needs cross-fitting.
+    lean : bool or "auto", default="auto"
+        Whether experts may lean on `baseline_`, one expert of all rows, once EM has ended: an
+        expert's probabilities are raised to the power ``lean_powers_[0]``, multiplied by those of
+        that one to the power ``lean_powers_[1]``, and made to sum to one. The powers, multiples of
+        0.05 up to 2, are those that the labels of rows that the witnesses have not seen make most
+        likely, if both are a half beforehand, give or take a fifth. `"auto"` is for mixtures all of
+        whose experts lose rows (see `min_responsibility`). It needs witnesses that are out of fold
+        (not `cv=2`).
     cv : int, splitter, iterable, "oob" or None, default=5
         Cross-fitting. An integer is a number of folds, dealt by what rows hold, whatever their
         order: copies of a row share a fold, and so do rows of one of the `groups` given to `fit`.
@@ -132,6 +140,13 @@ class MixtureOfExpertsClassifier(ClassifierMixin, Labels):
     temperatures_ : ndarray of shape (n_experts_,) or None
         What each expert's log probabilities are divided by, if `calibrate`, between 0.2 and 20;
         above one where the expert is too sure of itself.
+    baseline_ : estimator or None
+        The expert of all rows that the others lean on; None if they do not.
+    baseline_dispersion_ : float
+        Share of its probability that is moved to the class rates; 0 if they do not lean.
+    lean_powers_ : tuple of float
+        The powers of an expert's probabilities and of those of `baseline_` (see `lean`); 1 and 0 if
+        they do not lean.
     n_experts_ : int
         Number of experts left; an expert that loses its rows twice is removed. 1 if one expert
         alone was found to be better (see `verdict`).
@@ -232,6 +247,7 @@ class MixtureOfExpertsClassifier(ClassifierMixin, Labels):
         balance: float = 0.0,
         voting: str = "soft",
         calibrate: str | None = None,
+        lean: bool | str = "auto",
         cv: Any = 5,
         init: Any = "auto",
         n_init: int = 4,
@@ -254,6 +270,7 @@ class MixtureOfExpertsClassifier(ClassifierMixin, Labels):
         self.balance = balance
         self.voting = voting
         self.calibrate = calibrate
+        self.lean = lean
         self.cv = cv
         self.init = init
         self.n_init = n_init
@@ -329,5 +346,6 @@ class MixtureOfExpertsClassifier(ClassifierMixin, Labels):
         return {
             "classes_": fit.training.data.classes,
             "class_prior_": self._class_prior(fit.training),
+            **leaning_attributes(fit.leaning),
             "_is_expert_alone": len(fit.recipe.templates) == 1,
         }

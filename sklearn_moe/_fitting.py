@@ -16,7 +16,6 @@ from ._experts import Data, ExpertError
 from ._growth import Walk, grow
 from ._initialization import Race, Start, race, start_name
 from ._last_fits import fit_last
-from ._leaning import Leaning, lean, lean_variance
 from ._mixture import FittedMixture, MixtureModel, MixtureState
 from ._noise import Forecast, Noise, calibrated
 from ._numeric import Array, clustered_stderr, weighted_mean
@@ -35,6 +34,7 @@ from ._verdict import (
     run_witnessed,
 )
 from .families import Family
+from .leaning import Leaning, find_leaning
 
 # Distinct rows of a table on which starts race. They show which kind of start is best.
 RACE_ROWS = 5000
@@ -188,7 +188,7 @@ def _informed(
         # Under the noise that suits them, so that experts lean the same whether it is kept or not.
         leaning = yield from _leaning(recipe, training, baseline, told, noise.early())
         if leaning is not None:
-            forecasts = lean(told, baseline.mean, leaning.variance)
+            forecasts = [leaning.forecast(unseen, baseline.mean) for unseen in told]
             noise = calibrated(recipe.family, forecasts, state.told)
     if not recipe.calibrates:
         noise = Noise(recipe.family)
@@ -201,13 +201,13 @@ def _leaning(
 ) -> Plan[Leaning | None]:
     """What experts lean on, fitted to all rows, if they are the better for it."""
     assert baseline.mean is not None
-    variance = lean_variance(noise, told, baseline.mean)
-    if np.isinf(variance).all():
+    leaning = find_leaning(noise, told, baseline.mean)
+    if leaning is None:
         return None
     data, templates = training.data, [t for t in recipe.templates if t.name == baseline.name]
     parts = data, templates, data.sample_weight[:, None], None, training.splits, recipe.ensemble
     (expert,) = yield from fit_last(*parts)
-    return Leaning(expert, variance)
+    return replace(leaning, expert=expert)
 
 
 def _judgement(baseline: Baseline, kept: Stage | None, data: Data) -> Verdict:

@@ -15,7 +15,6 @@ from ._base import BaseMixtureOfExperts
 from ._conformal import Calibration
 from ._fitting import Fit
 from ._information import count_estimator
-from ._leaning import Leaning, can_lean, leaned
 from ._nesting import unfold
 from ._noise import Forecast, Noise
 from ._numeric import Array, law_by_row, normalize
@@ -33,6 +32,7 @@ from ._validation import (
     check_is_fitted,
 )
 from .families import FAMILIES, Contaminated, Family, RealFamily, resolve_family
+from .leaning import Leaning, LeaningMeans, can_lean
 from .predictive import MixtureDistribution
 
 # The laws that `family="auto"` stands for, the first to begin with.
@@ -55,7 +55,6 @@ class Forecasts(BaseMixtureOfExperts):
         "dispersion_estimator": [HasMethods(["fit", "predict"]), None],
         "outlier_fraction": [Interval(Real, 0, 0.5, closed="left")],
         "calibrate": [StrOptions({"noise", "conformal"}), None],
-        "lean": ["boolean", StrOptions({"auto"})],
         "extrapolation": [Interval(Real, 0, None, closed="left"), None],
     }
 
@@ -252,14 +251,12 @@ class Forecasts(BaseMixtureOfExperts):
         return self.calibrate is not None
 
     def _leans(self, how: Specialisation, family: Family) -> bool:
-        if self.lean is True and (self.cv is None or not (self.verdict and can_lean(family))):
+        if self.lean is True and not can_lean(family):
             raise ValueError(
-                f"lean=True needs witnesses and a law that is_location_scale; got cv={self.cv!r}, "
-                f"verdict={self.verdict}, family={self.family!r}, outlier_fraction="
-                f"{self.outlier_fraction}. Use lean='auto'."
+                f"lean=True needs a law that is_location_scale; got family={self.family!r}, "
+                f"outlier_fraction={self.outlier_fraction}. Use lean='auto'."
             )
-        wanted = how.all_lose_rows if self.lean == "auto" else self.lean
-        return wanted and can_lean(family)
+        return super()._leans(how, family) and can_lean(family)
 
     def _target_attributes(self, fit: Fit) -> dict[str, Any]:
         shape = fit.training.data.y.shape[1:]
@@ -296,7 +293,8 @@ class Forecasts(BaseMixtureOfExperts):
         routing, mean, law = self._laws_of_experts(X)
         if self.baseline_ is not None:
             toward = self._held(predict_expert(self.baseline_, X, None))
-            mean = leaned(mean, law, toward, np.ravel(self.lean_variance_))
+            leaning = LeaningMeans(self.baseline_, np.ravel(self.lean_variance_))
+            mean, law = leaning.leaned(mean, law, toward)
         return routing, mean, law
 
     def _held(self, predicted: Array) -> Array:
@@ -354,7 +352,9 @@ def _factors(noise: Noise, target_shape: tuple[int, ...]) -> Any:
 
 def _variances(leaning: Leaning | None, target_shape: tuple[int, ...]) -> Any:
     """What experts have to say of their own: a number, or (n_outputs,) of several outputs."""
-    variance = np.full(target_shape, np.inf) if leaning is None else leaning.variance
+    variance = np.full(target_shape, np.inf)
+    if isinstance(leaning, LeaningMeans):
+        variance = leaning.variance
     return variance.reshape(target_shape) if target_shape else float(variance.item())
 
 

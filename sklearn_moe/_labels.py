@@ -8,9 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ._base import BaseMixtureOfExperts
+from ._information import count_estimator
 from ._numeric import Array
+from ._predictions import predict_expert
+from ._routing import Routing
 from ._validation import check_is_fitted, column_or_1d
-from .families import Categorical, Family
+from .families import Categorical
+from .leaning import UPRIGHT, Leaning, LeaningLabels
 
 
 class Labels(BaseMixtureOfExperts):
@@ -19,6 +23,9 @@ class Labels(BaseMixtureOfExperts):
     classes_: NDArray
     class_prior_: Array
     temperatures_: Array | None
+    baseline_: Any
+    baseline_dispersion_: float
+    lean_powers_: tuple[float, float]
     voting: str
     # Whether one expert is all that was asked for: the user's estimator, as it is.
     _is_expert_alone: bool
@@ -82,6 +89,8 @@ class Labels(BaseMixtureOfExperts):
     def predict_experts(self, X: Any) -> Array:
         """Class probabilities of each expert, drawn toward a shared one, before smoothing.
 
+        Those of experts that lean (see `lean`) are smoothed first, and those that they lean to.
+
         Parameters
         ----------
         X : {array-like, sparse matrix, frame} of shape (n_samples, n_features)
@@ -108,8 +117,22 @@ class Labels(BaseMixtureOfExperts):
             raise ValueError(f"y holds labels {unknown[:5].tolist()} that were not seen in fit.")
         return codes
 
+    def _laws_of(self, X: Any) -> tuple[Routing, Array, Array]:
+        routing, proba, law = super()._laws_of(X)
+        if self.baseline_ is not None:
+            parts = self.baseline_, self._family, self.lean_powers_, self.baseline_dispersion_
+            toward = predict_expert(self.baseline_, X, self.classes_)
+            proba, law = LeaningLabels(*parts).leaned(proba, law, toward)
+        return routing, proba, law
+
+    def _count_leaning(self) -> int:
+        if self.baseline_ is None:
+            return 0
+        # The powers, and the share that the baseline owes to the class rates.
+        return count_estimator(self.baseline_, "baseline_") + len(self.lean_powers_) + 1
+
     @property
-    def _family(self) -> Family:
+    def _family(self) -> Categorical:
         return Categorical(self.class_prior_, tempered=self.temperatures_ is not None)
 
     @property
@@ -117,3 +140,14 @@ class Labels(BaseMixtureOfExperts):
         if self.temperatures_ is None:
             return self.dispersions_
         return np.column_stack([self.dispersions_, self.temperatures_])
+
+
+def leaning_attributes(leaning: Leaning | None) -> dict[str, Any]:
+    """What experts lean on, and how far, as fitted attributes."""
+    if not isinstance(leaning, LeaningLabels):
+        return {"baseline_": None, "baseline_dispersion_": 0.0, "lean_powers_": UPRIGHT}
+    return {
+        "baseline_": leaning.expert,
+        "baseline_dispersion_": leaning.smoothing,
+        "lean_powers_": leaning.powers,
+    }

@@ -1,9 +1,10 @@
-"""One-dimensional maximisation for many experts at once, by the slope."""
+"""Maximisation: of many experts at once by the slope, and of one function on a grid."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import product
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +13,10 @@ Array = NDArray[np.float64]
 N_STEPS = 40
 # The longest search for a zero, in searches by halves.
 LONGEST = 3
+# The strides of a search on a grid.
+STRIDES = (16, 4, 1)
+
+Place = tuple[int, ...]
 
 
 def top_of(
@@ -88,3 +93,19 @@ class _Bracket:
         part = np.where(trusted & np.isfinite(part), part, 0.5)
         least = np.minimum(0.5 * tolerance / np.abs(width), 0.5)
         return np.clip(part, least, 1 - least)
+
+
+def climb(height: Callable[[Place], float], place: Place) -> Place:
+    """The place on a grid from which all neighbours are lower, found by ever smaller steps.
+
+    On a grid, rounding errors, which the order of the rows changes, do not show in the result.
+    """
+    ways = [way for way in product((-1, 0, 1), repeat=len(place)) if any(way)]
+    for stride in STRIDES:
+        while True:
+            around = [tuple(np.add(place, np.multiply(stride, way)).tolist()) for way in ways]
+            best = max(around, key=height)
+            if height(best) <= height(place):
+                break
+            place = best
+    return place

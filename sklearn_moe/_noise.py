@@ -8,10 +8,9 @@ between. What would have made their forecasts most likely is done to the law tha
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cache
-from itertools import product
 from typing import Any
 
 import numpy as np
@@ -19,21 +18,18 @@ from numpy.typing import NDArray
 
 from ._content import uniform_by_content
 from ._experts import Data
+from ._maximise import Place, climb
 from ._numeric import Array, clustered_stderr, log_normalize, weighted_mean
 from .families import Family, Gaussian, RealFamily, StudentT
 
-# Axes of a law that differs by row: rows, slots, outputs, parameters.
-LAW_BY_ROW = 4
 # Distinct rows that are enough to tell a width and a tail by.
 ENOUGH_ROWS = 10_000
 # A Student-t law of fewer degrees of freedom has hardly a variance, one of more is nearly Gaussian,
 # and the last one is for the outputs that are.
 LEAST_DF, FIRST_DF, MOST_DF, LARGEST_DF = 3.0, 8.0, 100.0, 1e6
 MOST_FACTOR = 4.0
-# The grid of the logarithms, and the strides of the search on it.
-STEP, STRIDES = 0.02, (16, 4, 1)
-
-Place = tuple[int, ...]
+# The grid of the logarithms.
+STEP = 0.02
 
 
 @dataclass(frozen=True)
@@ -130,7 +126,7 @@ class Question:
 
     def answer(self, log_gate: Array, mean: Array, law: Array) -> Forecast:
         """The forecast, of all that is said of the rows."""
-        law = law[self.places] if law.ndim == LAW_BY_ROW else law
+        law = law[self.places] if law.shape[:2] == log_gate.shape else law
         return Forecast(*self.asked, log_gate[self.places], mean[self.places], law, self.ahead)
 
 
@@ -210,23 +206,7 @@ def _most_likely(noise: Noise, output: int, begin: Change, forecasts: Sequence[F
             return -np.inf
         return float(weighted_mean(_log_density(at(place), forecasts), weight))
 
-    return at(_climb(height, (0,) * len(first)))
-
-
-def _climb(height: Callable[[Place], float], place: Place) -> Place:
-    """The place on a grid from which all neighbours are lower, found by ever smaller steps.
-
-    On a grid, rounding errors, which the order of the rows changes, do not show in the result.
-    """
-    ways = [way for way in product((-1, 0, 1), repeat=len(place)) if any(way)]
-    for stride in STRIDES:
-        while True:
-            around = [tuple(np.add(place, np.multiply(stride, way)).tolist()) for way in ways]
-            best = max(around, key=height)
-            if height(best) <= height(place):
-                break
-            place = best
-    return place
+    return at(climb(height, (0,) * len(first)))
 
 
 def _if_ahead(rival: Noise, noise: Noise, forecasts: Sequence[Forecast]) -> Noise:

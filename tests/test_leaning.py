@@ -15,10 +15,11 @@ from sklearn.tree import DecisionTreeRegressor
 
 from sklearn_moe import MixtureOfExpertsRegressor, _fitting
 from sklearn_moe._ensembles import EnsembleRegressor
-from sklearn_moe._leaning import Leaning, _best, lean, lean_variance, leaned
 from sklearn_moe._noise import Change, Forecast, Noise, calibrated
 from sklearn_moe._spread import relative_dispersion
 from sklearn_moe.families import Gaussian, Laplace, LogNormal, Poisson, StudentT
+from sklearn_moe.leaning import LeaningMeans, find_leaning
+from sklearn_moe.leaning._means import _best, leaned
 from sklearn_moe.predictive import MixtureDistribution
 
 TREE = DecisionTreeRegressor(min_samples_leaf=3)
@@ -35,6 +36,12 @@ def loud_and_quiet(n_rows=250, seed=0):
 
 
 X, RULE, Y = loud_and_quiet()
+
+
+def lean_variance(noise, forecasts, baseline):
+    """The variances of all outputs, infinite where experts stand upright."""
+    found = find_leaning(noise, forecasts, baseline)
+    return np.full(baseline.shape[1], np.inf) if found is None else found.variance
 
 
 def forecast(error, variance=(0.01, 1.0), n_rows=2000):
@@ -57,7 +64,8 @@ def test_experts_that_err_lean_on_one_that_does_not():
     part = told.law[:, 0, 0] / (told.law[:, 0, 0] + variance)
     assert part[1] > 0.9
     assert part[0] < part[1]
-    assert lean([told], truth, np.array([variance]))[0].squared_error(0).mean() < 0.8
+    leant = LeaningMeans(None, np.array([variance])).forecast(told, truth)
+    assert leant.squared_error(0).mean() < 0.8
 
 
 def test_experts_that_know_their_region_stay_what_they_are():
@@ -141,7 +149,7 @@ def test_calibrated_noise_leaves_the_parts_as_they_are():
     noise = Noise(Gaussian(), (Change(factor=2.0, df=4.0),))
     law, mean = np.array([0.5, 2.0]).reshape(2, 1, 1), np.zeros((3, 2, 1))
     before = leaned(mean, law, np.ones((3, 1)), np.array([0.3]))
-    after = Leaning(None, np.array([0.3])).under(noise).variance
+    after = LeaningMeans(None, np.array([0.3])).under(noise).variance
     np.testing.assert_allclose(leaned(mean, noise.law_of(law), np.ones((3, 1)), after), before)
 
 
@@ -190,7 +198,7 @@ def test_forecasts_lean_before_noise_is_calibrated(monkeypatch):
         _fitting, "calibrated", lambda *given: asked.append(given) or calibrated(*given)
     )
     monkeypatch.setattr(
-        _fitting, "lean_variance", lambda *given: found.append(given) or lean_variance(*given)
+        _fitting, "find_leaning", lambda *given: found.append(given) or find_leaning(*given)
     )
     moe = MixtureOfExpertsRegressor(TREE, calibrate="conformal", **QUICK).fit(X, Y)
     (first, last), ((noise, told, one),) = asked, found
@@ -261,10 +269,16 @@ def test_experts_with_coefficients_lean_only_if_told_to():
 
 
 @pytest.mark.parametrize(
-    "params", [{"cv": None}, {"verdict": False}, {"family": "gamma"}, {"outlier_fraction": 0.1}]
+    ("params", "message"),
+    [
+        ({"cv": None}, "needs witnesses; got cv=None"),
+        ({"verdict": False}, "needs witnesses; got .* verdict=False"),
+        ({"family": "gamma"}, "needs a law that is_location_scale; got family='gamma'"),
+        ({"outlier_fraction": 0.1}, "needs a law that .* outlier_fraction=0.1"),
+    ],
 )
-def test_what_cannot_be_is_refused(params):
-    with pytest.raises(ValueError, match="lean=True needs witnesses"):
+def test_what_cannot_be_is_refused(params, message):
+    with pytest.raises(ValueError, match=f"lean=True {message}"):
         MixtureOfExpertsRegressor(TREE, lean=True, **params).fit(X, np.abs(Y))
 
 

@@ -102,6 +102,13 @@ class Categorical(Family):
             mean = softmax(_logs(mean) / temperature[..., None], axis=2)
         return (1 - share[..., None]) * mean + share[..., None] * self.class_prior
 
+    def unsmoothed(self, dispersion: Array) -> Array:
+        """Parameters of this shape under which `adjust` changes nothing."""
+        nothing = np.zeros_like(dispersion)
+        if self.tempered:
+            nothing[..., 1] = 1.0
+        return nothing
+
     def _parts(self, dispersion: Array) -> tuple[Array, Array | None]:
         return (dispersion[..., 0], dispersion[..., 1]) if self.tempered else (dispersion, None)
 

@@ -1,10 +1,9 @@
-"""Experts that lean on one expert of all rows, as far as unseen rows say that they should.
+"""Means that lean: what an expert predicts is moved toward what the one of all rows does.
 
-An expert learns from a part of the rows, and the one of all rows, that the mixture has to beat, is
-steadier. So what expert k says is drawn toward what that one says, by the part d / (d + v): d is
-the expert's dispersion, and v, one number for all, the variance of what experts have to say of
-their own. It is the mean of a normal law whose prior is the one of all rows. Experts of regions
-with little noise stay what they are; those of noisy ones lean.
+What expert k says is drawn by the part d / (d + v): d is the expert's dispersion, and v, one number
+for all, the variance of what experts have to say of their own. It is the mean of a normal law whose
+prior is the one of all rows. Experts of regions with little noise stay what they are; those of
+noisy ones lean.
 """
 
 from __future__ import annotations
@@ -15,30 +14,34 @@ from typing import Any
 
 import numpy as np
 
-from ._noise import Forecast, Noise
-from ._numeric import Array, clustered_stderr, weighted_mean
-from .families import RealFamily
+from .._noise import Forecast, Noise
+from .._numeric import Array, weighted_mean
+from ..families import RealFamily
+from ._base import Leaning, is_surely_ahead
 
 # Variances that are tried, in units of the typical dispersion: parts from all but nothing to all.
 VARIANCES = np.exp(np.linspace(-8.0, 8.0, 33))
 
 
-@dataclass(frozen=True)
-class Leaning:
-    """The expert of all rows, and the variance (q,) of what the others have to say of their own."""
-
-    expert: Any
-    variance: Array
-
-    def under(self, noise: Noise) -> Leaning:
-        """The same, where dispersions are those of calibrated noise."""
-        factors = [change.factor for change in noise.changes]
-        return replace(self, variance=self.variance * factors) if factors else self
-
-
-def can_lean(family: Any) -> bool:
+def has_means(family: Any) -> bool:
     """Whether the law has a mean that can be moved without changing the noise."""
     return isinstance(family, RealFamily) and family.is_location_scale and family.says_means
+
+
+@dataclass(frozen=True)
+class LeaningMeans(Leaning):
+    """The variance (q,) of what experts have to say of their own; infinite if they do not lean."""
+
+    variance: Array
+
+    def leaned(self, mean: Array, law: Array, toward: Array) -> tuple[Array, Array]:
+        """Means (m, S, q), moved as the dispersions of their `law` ask for, and that law."""
+        return leaned(mean, law, toward, self.variance), law
+
+    def under(self, noise: Noise) -> Leaning:
+        """The same parts under calibrated noise."""
+        factors = [change.factor for change in noise.changes]
+        return replace(self, variance=self.variance * factors) if factors else self
 
 
 def leaned(mean: Array, law: Array, toward: Array, variance: Array) -> Array:
@@ -52,8 +55,10 @@ def leaned(mean: Array, law: Array, toward: Array, variance: Array) -> Array:
     return mean + part * (toward[:, None] - mean)
 
 
-def lean_variance(noise: Noise, forecasts: Sequence[Forecast], baseline: Array) -> Array:
-    """Variances (q,) of what experts have to say of their own, infinite where they do not lean.
+def find_variance(
+    noise: Noise, forecasts: Sequence[Forecast], baseline: Array
+) -> LeaningMeans | None:
+    """The variances of all outputs, or None if all are infinite.
 
     For one output after the other it is the one that makes the forecasts most likely under the
     `noise`, of those that do not raise the squared error of their means; it is taken if the mean
@@ -61,25 +66,17 @@ def lean_variance(noise: Noise, forecasts: Sequence[Forecast], baseline: Array) 
     expert, of the same folds.
     """
     variance = np.full(baseline.shape[1], np.inf)
-    if not (forecasts and can_lean(noise.law)):
-        return variance
     weights = [forecast.weight.sum() for forecast in forecasts]
     typical = [forecast.mean_log_dispersion() for forecast in forecasts]
     units = np.exp(np.average(typical, axis=0, weights=weights))
     for output, unit in enumerate(units):
         rivals = np.tile(variance, (len(VARIANCES) + 1, 1))
         rivals[1:, output] = unit * VARIANCES
-        records = [_record(noise, lean(forecasts, baseline, v), output) for v in rivals]
+        ways = [LeaningMeans(None, rival) for rival in rivals]
+        moved = [[way.forecast(told, baseline) for told in forecasts] for way in ways]
+        records = [_record(noise, leant, output) for leant in moved]
         variance = rivals[_best(records, forecasts)]
-    return variance
-
-
-def lean(forecasts: Sequence[Forecast], baseline: Array, variance: Array) -> list[Forecast]:
-    """The forecasts of experts that lean."""
-    return [
-        replace(told, mean=leaned(told.mean, told.law, baseline[told.rows], variance))
-        for told in forecasts
-    ]
+    return None if np.isinf(variance).all() else LeaningMeans(None, variance)
 
 
 def _record(noise: Noise, forecasts: Sequence[Forecast], output: int) -> tuple[Array, float]:
@@ -91,9 +88,7 @@ def _record(noise: Noise, forecasts: Sequence[Forecast], output: int) -> tuple[A
 def _best(records: list[tuple[Array, float]], forecasts: Sequence[Forecast]) -> int:
     """The record of highest density and no more error than the first, or 0 if it is not sure."""
     weight = np.concatenate([told.weight for told in forecasts])
-    clusters = np.concatenate([told.clusters for told in forecasts])
     densities = [float(weighted_mean(log_density, weight)) for log_density, _ in records]
     fit = [place for place, (_, error) in enumerate(records) if error <= records[0][1]]
     best = max(fit, key=densities.__getitem__)
-    rise, delta = densities[best] - densities[0], records[best][0] - records[0][0]
-    return best if rise > clustered_stderr(delta - rise, weight, clusters) else 0
+    return best if is_surely_ahead(records[best][0], records[0][0], forecasts) else 0

@@ -1,0 +1,37 @@
+"""Experts that lean on one expert of all rows, as far as unseen rows say that they should.
+
+An expert learns from a part of the rows, and the one of all rows, that the mixture has to beat, is
+steadier. How far the others lean on it is found once EM has ended, by what witnesses have said of
+rows that they had not seen. A strategy for each kind of target: means move (`_means`), class
+probabilities are multiplied (`_labels`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from .._noise import Forecast, Noise
+from .._numeric import Array
+from ..families import Categorical
+from ._base import Leaning
+from ._labels import UPRIGHT, LeaningLabels, find_powers
+from ._means import LeaningMeans, find_variance, has_means
+
+__all__ = ["UPRIGHT", "Leaning", "LeaningLabels", "LeaningMeans", "can_lean", "find_leaning"]
+
+
+def can_lean(family: Any) -> bool:
+    """Whether experts under the law have anything that can be moved toward what another says."""
+    return isinstance(family, Categorical) or has_means(family)
+
+
+def find_leaning(noise: Noise, forecasts: Sequence[Forecast], baseline: Array) -> Leaning | None:
+    """How far experts lean, or None if they stand upright.
+
+    `baseline` (n, q) or (n, C) is what the one of all rows says of the table, out of fold.
+    """
+    if not (forecasts and can_lean(noise.law)):
+        return None
+    find = find_powers if isinstance(noise.law, Categorical) else find_variance
+    return find(noise, forecasts, baseline)

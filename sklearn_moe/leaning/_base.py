@@ -1,0 +1,45 @@
+"""What the ways to lean share: their contract, and when unseen rows are sure that one helps."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from .._noise import Forecast, Noise
+from .._numeric import Array, clustered_stderr, weighted_mean
+
+
+@dataclass(frozen=True)
+class Leaning(ABC):
+    """The expert of all rows, once it is fitted, and how far the others lean on it."""
+
+    expert: Any
+
+    @abstractmethod
+    def leaned(self, mean: Array, law: Array, toward: Array) -> tuple[Array, Array]:
+        """What experts (m, S, q) or (m, S, C) say once they lean `toward` another, and their law.
+
+        `toward` (m, q) or (m, C) is what the expert of all rows says of the same rows.
+        """
+
+    def under(self, noise: Noise) -> Leaning:
+        """The same, where dispersions are those of calibrated noise."""
+        return self
+
+    def forecast(self, told: Forecast, baseline: Array) -> Forecast:
+        """A forecast of experts that lean; `baseline` is of all rows of the table."""
+        mean, law = self.leaned(told.mean, told.law, baseline[told.rows])
+        return replace(told, mean=mean, law=law)
+
+
+def is_surely_ahead(rival: Array, log_density: Array, forecasts: Sequence[Forecast]) -> bool:
+    """Whether log densities (m,) of all forecasts rise by more than a standard error."""
+    weight = np.concatenate([forecast.weight for forecast in forecasts])
+    clusters = np.concatenate([forecast.clusters for forecast in forecasts])
+    delta = rival - log_density
+    rise = float(weighted_mean(delta, weight))
+    return rise > clustered_stderr(delta - rise, weight, clusters)

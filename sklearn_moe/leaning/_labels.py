@@ -1,0 +1,113 @@
+"""Class probabilities that lean: those of an expert times those of the one of all rows.
+
+Each of the two is raised to a power, one pair of powers for all experts, and the product is made to
+sum to one: a logarithmic opinion pool. Powers whose sum is below one make the mixture less sure of
+itself, above one surer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cache
+
+import numpy as np
+from scipy.special import log_softmax, softmax
+
+from .._maximise import Place, climb
+from .._noise import Forecast, Noise
+from .._numeric import Array, log_normalize, weighted_mean
+from ..families import Categorical
+from ._base import Leaning
+
+# The grid of the powers: its step and its end.
+STEP, LAST = 0.05, 40
+UPRIGHT = (1.0, 0.0)
+# What few rows are told beforehand: that the one is worth as much as the other, and by how many
+# nats powers that are one off are less likely.
+EQUAL, PRIOR = (0.5, 0.5), 10.0
+
+
+@dataclass(frozen=True)
+class LeaningLabels(Leaning):
+    """The powers of an expert's probabilities and of those of the one of all rows.
+
+    Both are smoothed before: those of the experts by their own law, under the `family`, those of
+    the one of all rows by the share `smoothing`.
+    """
+
+    family: Categorical
+    powers: tuple[float, float]
+    smoothing: float
+
+    def leaned(self, mean: Array, law: Array, toward: Array) -> tuple[Array, Array]:
+        """Class probabilities (m, S, C) that are left as they are by the law that is returned."""
+        logs = self.logs(mean, law, toward)
+        return softmax(_pooled(self.powers, *logs), axis=2), self.family.unsmoothed(law)
+
+    def logs(self, mean: Array, law: Array, toward: Array) -> tuple[Array, Array]:
+        """Log probabilities of the experts (m, S, C), and of the one of all rows (m, 1, C)."""
+        own = self.family.adjust(mean, law)
+        other = _plain(self.family).adjust(toward[:, None], np.array([self.smoothing]))
+        return np.log(own), np.log(other)
+
+
+def find_powers(
+    noise: Noise, forecasts: Sequence[Forecast], baseline: Array
+) -> LeaningLabels | None:
+    """The powers that are most likely after the forecasts; None if that is 1 and 0.
+
+    Before them it is a normal law around a half for both. `baseline` (n, C) are class probabilities
+    of one expert, of the same folds.
+    """
+    family = noise.law
+    way = LeaningLabels(None, family, UPRIGHT, _smoothing(family, forecasts, baseline))
+    logs = [way.logs(told.mean, told.law, baseline[told.rows]) for told in forecasts]
+    weight = np.concatenate([told.weight for told in forecasts])
+    n_independent = len(np.unique(np.concatenate([told.clusters for told in forecasts])))
+
+    @cache
+    def height(place: Place) -> float:
+        if min(place) < 0 or max(place) > LAST:
+            return -np.inf
+        powers, said = _powers(place), zip(forecasts, logs, strict=True)
+        log_density = np.concatenate([_log_density(told, powers, *own) for told, own in said])
+        return float(weighted_mean(log_density, weight)) - _oddity(powers) / n_independent
+
+    powers = _powers(climb(height, (10, 10)))
+    return None if powers == UPRIGHT else replace(way, powers=powers)
+
+
+def _plain(family: Categorical) -> Categorical:
+    """The law of the one of all rows, whose power is temperature enough."""
+    return replace(family, tempered=False)
+
+
+def _smoothing(family: Categorical, forecasts: Sequence[Forecast], baseline: Array) -> float:
+    """The share of its probability that the one of all rows owes to the class rates."""
+    target = np.concatenate([told.target for told in forecasts])
+    weight = np.concatenate([told.weight for told in forecasts])
+    proba = np.concatenate([baseline[told.rows] for told in forecasts])
+    return float(_plain(family).fit_dispersion(target, proba[:, None], weight[:, None])[0])
+
+
+def _oddity(powers: tuple[float, float]) -> float:
+    """How much less likely the powers are beforehand than equal ones, in nats."""
+    return PRIOR * sum((power - equal) ** 2 for power, equal in zip(powers, EQUAL, strict=True))
+
+
+def _powers(place: Place) -> tuple[float, float]:
+    return round(STEP * place[0], 2), round(STEP * place[1], 2)
+
+
+def _pooled(powers: tuple[float, float], own: Array, other: Array) -> Array:
+    """Logarithms (m, S, C) of the product, up to a constant of each row and expert."""
+    return powers[0] * own + powers[1] * other
+
+
+def _log_density(told: Forecast, powers: tuple[float, float], own: Array, other: Array) -> Array:
+    """Log probabilities (m,) of the labels under the gate's weights."""
+    log_proba = log_softmax(_pooled(powers, own, other), axis=2)
+    labels = told.target.astype(np.intp)
+    log_prob = np.take_along_axis(log_proba, labels[:, None, None], axis=2)[..., 0]
+    return log_normalize(log_prob + told.log_gate, overwrite=True)[1]
