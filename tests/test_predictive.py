@@ -130,6 +130,23 @@ def test_crps_by_quadrature_equals_the_closed_form(monkeypatch):
     np.testing.assert_allclose(dist.crps(y), exact, rtol=1e-6)
 
 
+def test_crps_of_a_law_with_formulas_of_its_own():
+    class Narrow(Gaussian):
+        """A law half as wide as its dispersion says."""
+
+        def cdf(self, y, mean, *law):
+            return super().cdf(y, mean, 0.25 * law[0])
+
+        def ppf(self, level, mean, *law):
+            return super().ppf(level, mean, 0.25 * law[0])
+
+    log_weights, means, laws = np.zeros((4, 1)), np.ones((4, 1, 1)), np.ones((1, 1, 1))
+    y = np.linspace(-1.0, 3.0, 4)
+    narrow = MixtureDistribution(Narrow(), log_weights, means, laws)
+    expected = MixtureDistribution(Gaussian(), log_weights, means, 0.25 * laws).crps(y)
+    np.testing.assert_allclose(narrow.crps(y), expected, rtol=1e-4)
+
+
 @pytest.mark.parametrize("name", [name for name in LAWS if name != "tweedie"])
 def test_entropy_of_one_component_is_that_of_scipy(name):
     dist = mixture(name)
