@@ -10,7 +10,7 @@ from ._experts import Data
 from ._folds import Splits
 from ._numeric import Array
 from ._plans import Plan
-from ._routing import ABSENT
+from ._routing import clamped
 from ._softmax_bank import SoftmaxBank
 from ._templates import seeded_clone
 from ._validation import take_params, take_rows
@@ -121,7 +121,7 @@ class GateBank:
         self, template: Any, expert_weights: Array, start: Any, train: Any, test: Any
     ) -> Any:
         gate = self._fit(template, expert_weights, start, True, train)
-        return gate, np.maximum(log_proba_of(gate, self._part(test)), ABSENT)
+        return gate, clamped(log_proba_of(gate, self._part(test)), gate)
 
     def _part(self, rows: Any) -> GateTable:
         """The table of some rows (all, if None)."""

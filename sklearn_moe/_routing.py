@@ -102,13 +102,30 @@ class WholeGate(Routing):
     @cached_property
     def proba(self) -> Array:
         """Gate probabilities (n, K)."""
-        return self.gate.predict_proba(self.X)
+        proba = self.gate.predict_proba(self.X)
+        _lowest(proba, self.gate)
+        return proba
 
 
 def log_gate_of(gate: Any, X: Any) -> Array:
     """Log gate probabilities (n, K) at `X`; a probability of zero has a finite logarithm."""
-    log_gate = gate.predict_log_proba(X)
-    return np.maximum(log_gate, ABSENT) if log_gate.min() < ABSENT else log_gate
+    return clamped(gate.predict_log_proba(X), gate)
+
+
+def clamped(log_gate: Array, gate: Any) -> Array:
+    """What a gate says, with a finite logarithm for a probability of zero."""
+    return np.maximum(log_gate, ABSENT) if _lowest(log_gate, gate) < ABSENT else log_gate
+
+
+def _lowest(said: Array, gate: Any) -> float:
+    """The lowest number that a gate says, or zero; raise if one is NaN, as the lowest is then."""
+    lowest = float(said.min(initial=0.0))
+    if np.isnan(lowest):
+        raise ValueError(
+            f"gate={gate!r} said NaN in place of the probabilities of some rows. Scale or impute "
+            "its inputs, for instance in a pipeline that ends in it, or use another gate."
+        )
+    return lowest
 
 
 def route(log_gate: Array, top_k: int | None, shared: bool = False) -> Routing:

@@ -242,6 +242,31 @@ def test_what_predicts_nothing_is_no_gate():
         resolve_gate(StandardScaler())
 
 
+class Mute(LogisticRegression):
+    """A classifier that does not know, of rows beyond a limit."""
+
+    limit = -np.inf
+
+    def predict_proba(self, X):
+        return np.where(X[:, :1] > self.limit, np.nan, super().predict_proba(X))
+
+
+@pytest.mark.parametrize("top_k", [None, 1])
+@pytest.mark.parametrize("cv", [3, None])
+def test_gate_that_says_nan_is_named(cv, top_k, monkeypatch):
+    mixture = MixtureOfExpertsRegressor(n_experts=2, gate=Mute(), cv=cv, top_k=top_k, max_iter=2)
+    mixture.set_params(n_init=1, verdict=False, tol=1e9)
+    told = r"gate=ClassifierGate\(classifier=Mute.* said NaN.* impute"
+    with pytest.raises(ValueError, match=told):
+        mixture.fit(X, Y)
+    monkeypatch.setattr(Mute, "limit", np.inf)
+    mixture.fit(X, Y)
+    monkeypatch.setattr(Mute, "limit", 1.0)
+    for query in (mixture.predict, mixture.gate_proba, mixture.predict_var):
+        with pytest.raises(ValueError, match=told):
+            query(X)
+
+
 # Regressors.
 
 
