@@ -4,14 +4,14 @@ import numpy as np
 import pytest
 from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.linear_model import LinearRegression, Ridge
+from sklearn.linear_model import LinearRegression, LogisticRegression, Ridge
 from sklearn.neighbors import KNeighborsRegressor
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVR
 from sklearn.tree import DecisionTreeRegressor
 
-from sklearn_moe import ConstantGate, MixtureOfExpertsRegressor, _fitting
+from sklearn_moe import ConstantGate, MixtureOfExpertsRegressor, SoftmaxGate, _fitting
 from sklearn_moe._experts import ExpertError
 
 pytestmark = pytest.mark.filterwarnings(
@@ -56,11 +56,13 @@ class Fussy(RegressorMixin, BaseEstimator):
         return np.full(len(X), np.nan) if self.offended_ else self.ridge_.predict(X)
 
 
-class Huge(Ridge):
-    """An expert too large for the memory."""
+def huge(kind):
+    """An estimator of a kind, too large for the memory."""
 
-    def fit(self, X, y, sample_weight=None):
+    def fit(self, X, y=None, sample_weight=None):
         raise MemoryError("no room for an array")
+
+    return type("Huge", (kind,), {"fit": fit})()
 
 
 FAULTS = {"raise": "not on this side", "predict": "not on this side", "nan": "predicted NaN"}
@@ -210,6 +212,16 @@ def test_several_outputs_are_spoken_of_where_there_are_some(n_outputs):
     assert ("MultiOutputRegressor" in str(told.value)) == (n_outputs == 2)
 
 
-def test_what_is_wrong_with_the_machine_is_not_said_of_the_expert():
+@pytest.mark.parametrize(
+    "part",
+    [
+        {"experts": huge(Ridge)},
+        {"gate": huge(Ridge)},
+        {"gate": huge(LogisticRegression)},
+        {"gate": make_pipeline(huge(StandardScaler), SoftmaxGate())},
+    ],
+    ids=str,
+)
+def test_what_is_wrong_with_the_machine_is_not_said_of_a_part(part):
     with pytest.raises(MemoryError, match=r"^no room for an array$"):
-        regressor(Huge()).fit(X, Y)
+        regressor(**part).fit(X, Y)

@@ -161,5 +161,5 @@ def test_steps_and_parameters_are_checked(message, within):
 
 def test_steps_that_fail_are_those_of_the_gate():
     gate = make_pipeline(make_column_transformer((StandardScaler(), [7])), SoftmaxGate())
-    with pytest.raises(ValueError, match=r"(?s)steps of gate=Pipeline.*failed to fit"):
+    with pytest.raises(ValueError, match=r"(?s)gate=Pipeline.*failed to fit its steps"):
         MixtureOfExpertsRegressor(Ridge(), gate=gate, n_init=1).fit(np.eye(40, 3), np.arange(40.0))

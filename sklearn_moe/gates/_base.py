@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -11,6 +13,7 @@ from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping
 
 from .._information import uncountable
 from .._numeric import Array
+from .._validation import get_tags
 from ._table import GateTable
 
 
@@ -133,6 +136,33 @@ class Gate(BaseEstimator):
             The gate itself, unless it has a part for each expert.
         """
         return self
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.target_tags.required = True
+        return tags
+
+
+def with_inputs_of(part: Any, tags: Any) -> Any:
+    """The tags of a gate that takes the tables that a part of it takes."""
+    taken = get_tags(part).input_tags
+    for name in ("sparse", "allow_nan", "categorical"):
+        setattr(tags.input_tags, name, getattr(taken, name))
+    return tags
+
+
+@contextmanager
+def naming(gate: Any, task: str) -> Iterator[None]:
+    """Say of an error that a gate has failed at its task.
+
+    Parts of a gate are anyone's code, and what they raise does not say that they are the gate's.
+    """
+    try:
+        yield
+    except MemoryError:  # it says nothing of the gate
+        raise
+    except Exception as error:
+        raise ValueError(f"gate={gate!r} failed to {task}: {error}") from error
 
 
 def beside_weights(params: dict[str, Any]) -> dict[str, Any]:

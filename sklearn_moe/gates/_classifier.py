@@ -10,9 +10,9 @@ from sklearn.base import clone
 from .._content import content_ids, row_hashes
 from .._information import count_estimator
 from .._numeric import Array, safe_log
-from .._validation import check_is_fitted, get_tags, n_rows, take_params, take_rows
+from .._validation import check_is_fitted, n_rows, take_params, take_rows
 from .._weighting import fit_weighted
-from ._base import Gate, beside_weights, routing_of_fit
+from ._base import Gate, beside_weights, naming, routing_of_fit, with_inputs_of
 from ._encoded import check_expert_weights
 
 NEGLIGIBLE = 1e-4
@@ -75,15 +75,10 @@ class ClassifierGate(Gate):
         rank = labels * n_rows(X) + content[rows]
         params = take_params(beside_weights(fit_params), n_rows(X), rows)
         expanded = take_rows(X, rows)
-        try:
+        with naming(self.classifier, f"fit on {len(rows)} rows labelled with experts"):
             self.classifier_ = fit_weighted(
                 clone(self.classifier), expanded, labels, weight, rank, params, labelled=True
             )
-        except Exception as error:
-            raise ValueError(
-                f"gate={self.classifier!r} failed to fit on {len(rows)} rows labelled with "
-                f"experts: {error}"
-            ) from error
         return self
 
     def predict_log_proba(self, X: Any) -> Array:
@@ -109,12 +104,7 @@ class ClassifierGate(Gate):
         return routing_of_fit(self, classifier=self.classifier)
 
     def __sklearn_tags__(self) -> Any:
-        tags = super().__sklearn_tags__()
-        inner = get_tags(self.classifier).input_tags
-        tags.input_tags.sparse = inner.sparse
-        tags.input_tags.allow_nan = inner.allow_nan
-        tags.input_tags.categorical = inner.categorical
-        return tags
+        return with_inputs_of(self.classifier, super().__sklearn_tags__())
 
 
 def _expand(expert_weights: Array) -> tuple[np.ndarray, np.ndarray, Array]:

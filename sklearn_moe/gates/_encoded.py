@@ -132,7 +132,6 @@ class EncodedGate(Gate):
         tags.input_tags.allow_nan = True
         tags.input_tags.categorical = True
         tags.input_tags.string = True
-        tags.target_tags.required = True
         return tags
 
 

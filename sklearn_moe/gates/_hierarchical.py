@@ -375,7 +375,6 @@ class HierarchicalGate(Gate):
         inputs = [get_tags(part).input_tags for part in [top, *within]]
         for name in ("sparse", "allow_nan", "categorical", "string"):
             setattr(tags.input_tags, name, all(getattr(part, name) for part in inputs))
-        tags.target_tags.required = True
         return tags
 
 

@@ -11,6 +11,7 @@ from sklearn.pipeline import Pipeline
 
 from .._numeric import Array, weighted_moments
 from .._weighting import WeightPlan, gate_with_weighted_steps, plan_steps, transform_weighted
+from ._base import naming
 from ._table import GateTable
 
 # The part of a column's scatter that it may differ by where steps make what they made before: the
@@ -52,11 +53,8 @@ def fit_pipeline(
     if params or type(gate) is not Pipeline:
         return gate_with_weighted_steps(gate, table.X, expert_weights, params)
     steps, weight = gate[:-1], expert_weights.sum(axis=1)
-    try:
+    with naming(gate, "fit its steps"):
         X = transform_weighted(steps, table.X, expert_weights, weight, plan or plan_steps(steps))
-    # Steps are anyone's code, and what they raise does not say that they are the gate's.
-    except Exception as error:
-        raise ValueError(f"The steps of gate={gate!r} failed to fit: {error}") from error
     gate.steps[:-1] = steps.steps  # with `memory`, other objects have been fitted
     begin = last_step(start)
     if isinstance(start, Pipeline) and not _makes(start[:-1], table.X, X, weight):

@@ -12,7 +12,7 @@ from .._content import content_ids, row_hashes
 from .._numeric import Array, safe_log
 from .._validation import HasMethods, check_is_fitted, fit_context, get_tags, n_rows
 from .._weighting import fit_weighted
-from ._base import Gate, beside_weights, routing_of_fit
+from ._base import Gate, beside_weights, naming, routing_of_fit, with_inputs_of
 from ._encoded import check_expert_weights
 
 
@@ -85,15 +85,10 @@ class RegressorGate(Gate):
         rank = content_ids(row_hashes(X, np.zeros(n_rows(X))))
         self.n_experts_ = share.shape[1]
         self.floor_ = 1.0 / (1.0 + weight.sum())
-        try:
+        with naming(self.regressor, f"fit to the responsibilities of {n_rows(X)} rows"):
             regressor = _for_outputs(self.regressor)
             params = beside_weights(fit_params)
             self.regressor_ = fit_weighted(regressor, X, share, weight, rank, params)
-        except Exception as error:
-            raise ValueError(
-                f"gate={self.regressor!r} failed to fit to the responsibilities of {n_rows(X)} "
-                f"rows: {error}"
-            ) from error
         return self
 
     def predict_log_proba(self, X: Any) -> Array:
@@ -126,13 +121,7 @@ class RegressorGate(Gate):
         return routing_of_fit(self, regressor=self.regressor)
 
     def __sklearn_tags__(self) -> Any:
-        tags = super().__sklearn_tags__()
-        inner = get_tags(self.regressor).input_tags
-        tags.input_tags.sparse = inner.sparse
-        tags.input_tags.allow_nan = inner.allow_nan
-        tags.input_tags.categorical = inner.categorical
-        tags.target_tags.required = True
-        return tags
+        return with_inputs_of(self.regressor, super().__sklearn_tags__())
 
 
 def _for_outputs(regressor: Any) -> Any:
