@@ -13,14 +13,13 @@ from ._plans import Plan
 from ._routing import clamped
 from ._softmax_bank import SoftmaxBank
 from ._templates import seeded_clone
-from ._validation import take_params, take_rows
+from ._validation import last_step, take_params, take_rows
 from .gates import (
     GateTable,
     SoftmaxGate,
     check_gate,
     fit_gate,
     keeping,
-    last_step,
     log_proba_of,
     plan_gate,
 )

@@ -26,9 +26,10 @@ from ._numeric import Array, clustered_stderr
 from ._plans import Plan, attempt, do, together
 from ._progress import Reporter
 from ._recipe import Recipe
+from ._validation import last_step
 from ._verdict import Move, Stage, call_heirs, run_witnessed
 from ._weighting import is_mixture
-from .gates import HierarchicalGate, last_step
+from .gates import HierarchicalGate
 from .starts import STARTS, StartContext, numeric_features, numeric_target
 
 # Numbers of experts in a row that do not help.

@@ -10,9 +10,9 @@ from scipy.special import entr
 from sklearn.base import is_classifier
 from sklearn.dummy import DummyClassifier, DummyRegressor
 from sklearn.linear_model import LogisticRegression, LogisticRegressionCV
-from sklearn.pipeline import Pipeline
 
 from ._numeric import Array, log_normalize, row_max
+from ._validation import last_step
 
 MULTINOMIAL = (LogisticRegression, LogisticRegressionCV)
 
@@ -71,9 +71,7 @@ def count_estimator(estimator: Any, role: str) -> int:
     ValueError
         If it is neither; `role` says in the message what it is to the mixture.
     """
-    while isinstance(estimator, Pipeline):
-        estimator = estimator.steps[-1][1]
-    count = None
+    estimator, count = last_step(estimator), None
     if isinstance(estimator, DummyRegressor | DummyClassifier):
         count = _count_constants(estimator)
     elif hasattr(estimator, "coef_") and hasattr(estimator, "intercept_"):

@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import clone
-from sklearn.pipeline import Pipeline
 
 from ._numeric import Array
+from ._validation import last_step
 
 
 def offers_out_of_bag(estimator: Any) -> bool:
@@ -21,7 +21,7 @@ def offers_out_of_bag(estimator: Any) -> bool:
 
     Forests and bagging can, over bootstrap samples.
     """
-    params = _last_step(estimator).get_params(deep=False)
+    params = last_step(estimator).get_params(deep=False)
     return "oob_score" in params and params["bootstrap"] and not params["warm_start"]
 
 
@@ -32,7 +32,7 @@ def with_out_of_bag(estimator: Any, weight: Array) -> Any:
     has set the size, a sample is as large as the weights are worth (Kish, 1965).
     """
     keeper = clone(estimator)
-    last = _last_step(keeper).set_params(oob_score=True)
+    last = last_step(keeper).set_params(oob_score=True)
     if last.max_samples is None:
         last.set_params(max_samples=max(1, round(weight.sum() ** 2 / (weight**2).sum())))
     return keeper
@@ -43,7 +43,7 @@ def out_of_bag(estimator: Any, n_rows: int) -> tuple[Array, NDArray[np.bool_]]:
 
     Also, of which rows it says something: those (a mask) that are not in every bag.
     """
-    last = _last_step(estimator)
+    last = last_step(estimator)
     if hasattr(last, "oob_decision_function_"):
         found = np.asarray(last.oob_decision_function_, dtype=np.float64)
         return found, np.asarray(found.sum(axis=1) > 0)  # false where it is NaN
@@ -61,9 +61,3 @@ def _times_out(ensemble: Any, n_rows: int) -> Array:
     for rows in ensemble.estimators_samples_:
         out += np.bincount(rows, minlength=n_rows) == 0
     return out
-
-
-def _last_step(estimator: Any) -> Any:
-    while isinstance(estimator, Pipeline):
-        estimator = estimator.steps[-1][1]
-    return estimator

@@ -16,9 +16,15 @@ from ._predictions import predict_acting
 from ._routing import Routing, WholeGate, log_gate_of, route, route_blocks
 from ._shrinkage import shrunk
 from ._usage import usage_of
-from ._validation import check_consistent_length, check_is_fitted, check_table, check_weight
+from ._validation import (
+    check_consistent_length,
+    check_is_fitted,
+    check_table,
+    check_weight,
+    last_step,
+)
 from .families import Family
-from .gates import SoftmaxGate, last_step, next_gate
+from .gates import SoftmaxGate, next_gate
 
 
 class Queries(ABC):

@@ -23,7 +23,14 @@ from ._folds import (
 from ._numeric import Array
 from ._specialisation import ON_GRID, Specialisation
 from ._templates import Template
-from ._validation import check_consistent_length, n_rows, read_only, take_params, take_rows
+from ._validation import (
+    check_consistent_length,
+    last_step,
+    n_rows,
+    read_only,
+    take_params,
+    take_rows,
+)
 
 # A row whose responsibility is below this part of an equal share leaves an expert's fit.
 DROP_SHARE = 0.05
@@ -194,9 +201,7 @@ def is_linear(template: Template, data: Data, rows: NDArray[np.intp] | None) -> 
             expert = fit_expert(data, template, data.sample_weight, _sample(data, rows))
     except ValueError:
         expert = fit_expert(data, template, data.sample_weight, rows)
-    while hasattr(expert, "steps"):
-        expert = expert.steps[-1][1]
-    return hasattr(expert, "coef_")
+    return hasattr(last_step(expert), "coef_")
 
 
 def _sample(data: Data, rows: NDArray[np.intp] | None) -> NDArray[np.intp]:

@@ -10,6 +10,7 @@ from sklearn import get_config
 from sklearn.base import is_classifier, is_regressor
 from sklearn.exceptions import NotFittedError
 from sklearn.metrics._scorer import _BaseScorer
+from sklearn.pipeline import Pipeline
 from sklearn.utils import _safe_indexing, assert_all_finite, check_array, get_tags
 from sklearn.utils._param_validation import (
     HasMethods,
@@ -74,6 +75,13 @@ def is_frame(X: Any) -> bool:
 def is_sparse(X: Any) -> bool:
     """Whether `X` is a sparse matrix or array."""
     return sp.issparse(X)
+
+
+def last_step(estimator: Any) -> Any:
+    """The estimator itself or, of a pipeline, what it ends in, be that within another one."""
+    while isinstance(estimator, Pipeline):
+        estimator = estimator.steps[-1][1]
+    return estimator
 
 
 def column_names(X: Any) -> list:

@@ -29,7 +29,7 @@ from sklearn.utils.metadata_routing import get_routing_for_object
 from sklearn.utils.validation import has_fit_parameter
 
 from ._numeric import Array
-from ._validation import take_params, take_rows
+from ._validation import last_step, take_params, take_rows
 
 WEIGHTED = "sample_weight"
 RESAMPLED = "resample"
@@ -71,10 +71,10 @@ def plan_weights(estimator: Any) -> WeightPlan:
     if _routes(estimator):
         with config_context(enable_metadata_routing=True):
             request_weights(estimator)
-            if _consumes_weights(_last_step(estimator)[1]):
+            if _consumes_weights(last_step(estimator)):
                 return WeightPlan(WEIGHTED)
     # Not routable (AdaBoost, RANSAC without an estimator): the weights go to the last step alone.
-    return WeightPlan(WEIGHTED, (_last_step(estimator)[0] + "sample_weight",))
+    return WeightPlan(WEIGHTED, (f"{_way_to_last(estimator)}sample_weight",))
 
 
 def _is_plain(pipeline: Pipeline) -> bool:
@@ -117,7 +117,7 @@ def fit_weighted(
     rows, weight = _rows_seen(plan, np.array(weight), rank)
     params = take_params(params or {}, len(rank), rows)
     X, y = _without_empty_columns(estimator, take_rows(X, rows)), take_rows(y, rows)
-    if labelled and (y == y[0]).all() and not isinstance(_last_step(estimator)[1], FrozenEstimator):
+    if labelled and (y == y[0]).all() and not isinstance(last_step(estimator), FrozenEstimator):
         return DummyClassifier().fit(np.zeros((len(y), 1)), y)
     if (weight == 1.0).all():
         return estimator.fit(X, y, **params)
@@ -228,13 +228,12 @@ def _routes(estimator: Any) -> bool:
     return hasattr(routing, "route_params")
 
 
-def _last_step(estimator: Any) -> tuple[str, Any]:
-    """Prefix of the parameters of, and the last step of nested pipelines; or itself."""
-    prefix = ""
-    while isinstance(estimator, Pipeline):
-        name, estimator = estimator.steps[-1]
-        prefix += f"{name}__"
-    return prefix, estimator
+def _way_to_last(estimator: Any) -> str:
+    """What the names of a pipeline's parameters begin with if they are those of its last step."""
+    if not isinstance(estimator, Pipeline):
+        return ""
+    name, last = estimator.steps[-1]
+    return f"{name}__{_way_to_last(last)}"
 
 
 def _consumes_weights(estimator: Any) -> bool:

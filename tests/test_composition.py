@@ -421,8 +421,22 @@ def test_metadata_reach_experts_in_pipelines(weight):
             ),
             lambda gate: gate[-1].regressor_,
         ),
+        (
+            lambda: make_pipeline(
+                StandardScaler(), make_pipeline(ClassifierGate(Asking().set_fit_request(told=True)))
+            ),
+            lambda gate: gate[-1][-1].classifier_,
+        ),
     ],
-    ids=["classifier", "gate", "pipeline", "regressor", "gate at an end", "regressor at an end"],
+    ids=[
+        "classifier",
+        "gate",
+        "pipeline",
+        "regressor",
+        "gate at an end",
+        "regressor at an end",
+        "gate at an inner end",
+    ],
 )
 def test_metadata_reach_any_gate(make, fitted):
     with config_context(enable_metadata_routing=True):

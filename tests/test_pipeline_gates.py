@@ -129,6 +129,39 @@ def test_steps_that_are_kept_in_memory_are_those_of_the_gate(tmp_path):
         np.testing.assert_array_equal(fitted(kept, X, RESP).predict_log_proba(X), expected)
 
 
+@pytest.mark.parametrize("kind", [Pipeline, type("Other", (Pipeline,), {})])
+def test_gate_within_pipelines_is_that_of_one_pipeline(kind):
+    steps, weights = [StandardScaler(), PolynomialFeatures(2)], COUNTS[:, None] * RESP
+    flat = make_pipeline(*steps, SoftmaxGate())
+    nested = make_pipeline(steps[0], kind([("powers", steps[1]), ("gate", SoftmaxGate())]))
+    expected = fitted(flat, X, weights).predict_log_proba(X)
+    np.testing.assert_allclose(fitted(nested, X, weights).predict_log_proba(X), expected)
+
+
+@pytest.mark.filterwarnings("ignore:EM did not settle:sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.parametrize("gate", [SoftmaxGate(), HierarchicalGate([1, 1])])
+def test_mixture_by_a_gate_within_pipelines(gate):
+    y, params = np.where(X[:, 0] > 0, X[:, 1], -X[:, 1]), {"n_init": 1, "max_iter": 3, "cv": 3}
+    flat, nested = (
+        MixtureOfExpertsRegressor(n_experts=2, gate=form, verdict=False, random_state=0, **params)
+        for form in (
+            make_pipeline(StandardScaler(), PolynomialFeatures(2), gate),
+            make_pipeline(StandardScaler(), make_pipeline(PolynomialFeatures(2), gate)),
+        )
+    )
+    flat.fit(X, y), nested.fit(X, y)
+    np.testing.assert_allclose(nested.predict(X), flat.predict(X), rtol=1e-6)
+    rows = slice(0, 60)
+    updated = [moe.update_gate(X[rows], -y[rows]).predict(X) for moe in (flat, nested)]
+    np.testing.assert_allclose(*updated, rtol=1e-6)
+
+
+def test_search_goes_on_within_pipelines():
+    gate = make_pipeline(StandardScaler(), make_pipeline(PolynomialFeatures(2), SoftmaxGate()))
+    again = fitted(gate, X, RESP, fitted(gate, X, RESP), brief=True)
+    assert again[-1][-1].n_iter_ == 0
+
+
 class Announced(Pipeline):
     """A pipeline with a `fit` of its own."""
 
@@ -147,6 +180,9 @@ UNSOUND = {
         StandardScaler(), SoftmaxGate(-1.0)
     ),
     "ntermediate steps should be transformers": make_pipeline(Ridge(), SoftmaxGate()),
+    "'tol' parameter of SoftmaxGate": make_pipeline(
+        StandardScaler(), make_pipeline(StandardScaler(), SoftmaxGate(tol=-1.0))
+    ),
     "not unique": Pipeline([("a", StandardScaler()), ("a", SoftmaxGate())]),
 }
 

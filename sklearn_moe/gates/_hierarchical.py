@@ -12,11 +12,11 @@ from sklearn.utils.metaestimators import available_if
 
 from .._design import TabularEncoder
 from .._numeric import Array
-from .._validation import check_is_fitted, fit_context, get_tags, n_rows
+from .._validation import check_is_fitted, fit_context, get_tags, last_step, n_rows
 from ._base import Gate
 from ._constant import ConstantGate
 from ._encoded import SearchingGate, check_expert_weights
-from ._pipeline import check_gate, last_step
+from ._pipeline import check_gate
 from ._resolve import fit_gate, keeping, log_proba_of, resolve_gate
 from ._table import GateTable
 

@@ -19,16 +19,13 @@ from ._table import GateTable
 CLOSE = 0.1
 
 
-def last_step(gate: Any) -> Any:
-    """The gate itself, or what a pipeline ends in."""
-    return gate.steps[-1][1] if isinstance(gate, Pipeline) else gate
-
-
 def check_gate(gate: Any) -> None:
     """Raise what scikit-learn says of a resolved template with unsound steps or parameters."""
     if isinstance(gate, Pipeline):
         gate._validate_steps()
-    last_step(gate)._validate_params()
+        check_gate(gate[-1])
+    else:
+        gate._validate_params()
 
 
 def plan_gate(gate: Any) -> WeightPlan | None:
@@ -48,7 +45,8 @@ def fit_pipeline(
     """Fit a pipeline, a clone of our own; its gate goes on from the end of `start`.
 
     It begins anew where the steps of `start` make other columns of the rows, and the pipeline fits
-    itself where it is to hand on metadata or is of a kind of its own.
+    itself where it is to hand on metadata or is of a kind of its own. The gate may be at the end of
+    a pipeline within.
     """
     if params or type(gate) is not Pipeline:
         return gate_with_weighted_steps(gate, table.X, expert_weights, params)
@@ -56,10 +54,14 @@ def fit_pipeline(
     with naming(gate, "fit its steps"):
         X = transform_weighted(steps, table.X, expert_weights, weight, plan or plan_steps(steps))
     gate.steps[:-1] = steps.steps  # with `memory`, other objects have been fitted
-    begin = last_step(start)
+    begin = start[-1] if isinstance(start, Pipeline) else start
     if isinstance(start, Pipeline) and not _makes(start[:-1], table.X, X, weight):
         begin, brief = None, False
-    last_step(gate).fit_table(GateTable(X, weight), expert_weights, begin, brief)
+    made = GateTable(X, weight)
+    if isinstance(gate[-1], Pipeline):
+        fit_pipeline(gate[-1], made, expert_weights, begin, brief, {}, None)
+    else:
+        gate[-1].fit_table(made, expert_weights, begin, brief)
     return gate
 
 

@@ -10,7 +10,7 @@ from sklearn.multioutput import MultiOutputRegressor
 
 from .._content import content_ids, row_hashes
 from .._numeric import Array, safe_log
-from .._validation import HasMethods, check_is_fitted, fit_context, get_tags, n_rows
+from .._validation import HasMethods, check_is_fitted, fit_context, get_tags, last_step, n_rows
 from .._weighting import fit_weighted
 from ._base import Gate, beside_weights, naming, routing_of_fit, with_inputs_of
 from ._encoded import check_expert_weights
@@ -126,8 +126,5 @@ class RegressorGate(Gate):
 
 def _for_outputs(regressor: Any) -> Any:
     """A clone that takes several outputs, one by one if it cannot take them together."""
-    last = regressor
-    while hasattr(last, "steps"):
-        last = last.steps[-1][1]
-    together = get_tags(last).target_tags.multi_output
+    together = get_tags(last_step(regressor)).target_tags.multi_output
     return clone(regressor) if together else MultiOutputRegressor(clone(regressor))

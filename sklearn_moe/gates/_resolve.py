@@ -9,12 +9,13 @@ from sklearn.base import clone, is_regressor
 from sklearn.pipeline import Pipeline
 
 from .._numeric import Array
+from .._validation import last_step
 from .._weighting import WeightPlan
 from ._base import Gate
 from ._classifier import ClassifierGate
 from ._constant import ConstantGate
 from ._mlp import MLPGate
-from ._pipeline import fit_pipeline, last_step
+from ._pipeline import fit_pipeline
 from ._regressor import RegressorGate
 from ._softmax import SoftmaxGate
 from ._table import GateTable
@@ -61,10 +62,10 @@ def gates_to_try(gate: Any) -> list[Any]:
 
 def keeping(template: Any, members: tuple[int, ...], n_experts: int) -> Any:
     """A resolved template for some of the experts; a pipeline is changed at its end."""
-    kept = last_step(template).keeping(members, n_experts)
-    if isinstance(template, Pipeline):
-        return clone(template).set_params(**{template.steps[-1][0]: kept})
-    return kept
+    if not isinstance(template, Pipeline):
+        return template.keeping(members, n_experts)
+    name, last = template.steps[-1]
+    return clone(template).set_params(**{name: keeping(last, members, n_experts)})
 
 
 def fit_gate(

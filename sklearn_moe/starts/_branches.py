@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .._numeric import Array, weighted_mean
-from ..gates import HierarchicalGate, last_step
+from .._validation import last_step
+from ..gates import HierarchicalGate
 from ._base import StartContext
 
 # Distinct rows that are enough to see what lies apart.
