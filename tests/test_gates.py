@@ -95,6 +95,14 @@ def test_probabilities(name, n_experts):
         assert_probabilities_of(gate, table, n_experts)
 
 
+@pytest.mark.parametrize("name", GATES)
+def test_gate_of_one_expert_is_sure(name):
+    gate = build(name, 1).fit(X, targets(1))
+    assert_probabilities_of(gate, X, 1)
+    if hasattr(gate, "partial_fit"):
+        assert_probabilities_of(gate.partial_fit(X, targets(1)), X, 1)
+
+
 @pytest.mark.parametrize("method", ["predict_log_proba", "log_proba_encoded"])
 def test_gate_that_answers_otherwise_is_asked(method):
     def halves(self, X):

@@ -242,7 +242,7 @@ def _newton(problem: SoftLogit, theta: Array, max_iter: int, tol: float) -> tupl
     target = tol * problem.targets.sum()
     value, gradient, proba = problem.evaluate(theta)
     for iteration in range(max_iter):
-        if np.abs(gradient).max() <= target:
+        if np.abs(gradient).max(initial=0.0) <= target:
             return theta, iteration
         step = newton_step(problem.hessian(proba), gradient)
         moved = _backtrack(problem, theta, step, value, gradient)
