@@ -14,6 +14,7 @@ from sklearn_moe.logit import (
     StandardisedRows,
     _curvature,
     _few_rows,
+    _problem,
     folded_logits,
 )
 from sklearn_moe.logit._few_rows import FewRows
@@ -80,6 +81,22 @@ def test_what_is_made_of_the_table_is_not_sent_to_workers():
     sent = pickle.loads(pickle.dumps(few))
     assert vars(sent).keys() == {"design", "folds", "ridge", "exact"} < vars(few).keys()
     np.testing.assert_array_equal(sent.step(theta, targets)[0], moved)
+
+
+@pytest.mark.parametrize("n_classes", [2, 3, 7])
+def test_hessians_of_many_classes_are_put_together_otherwise(n_classes, monkeypatch):
+    factors = np.random.default_rng(0).normal(size=(3, 2, n_classes * (n_classes - 1) // 2, 4, 9))
+    grams, ridge = factors @ np.swapaxes(factors, -1, -2), np.full((3, 2, 4), 0.5)
+    expected = _problem.assemble_hessians(grams, n_classes, ridge)
+    monkeypatch.setattr(_problem, "MANY", 2)
+    monkeypatch.delattr(_problem, "shares_of_pairs")
+    found = _problem.assemble_hessians(grams, n_classes, ridge)
+    np.testing.assert_allclose(found, expected, atol=1e-10)
+
+
+def test_tables_that_all_share_are_not_written_to():
+    tables = [*_problem.expert_pairs(3), _problem.shares_of_pairs(3), _problem.sum_zero_basis(3)]
+    assert not any(table.flags.writeable for table in tables)
 
 
 @pytest.mark.parametrize("at_once", [1, 10**9])

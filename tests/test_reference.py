@@ -328,7 +328,7 @@ def central_differences(function, theta, step=1e-5):
 
 
 @pytest.mark.parametrize("sparse", [False, True])
-@pytest.mark.parametrize("n_experts", [2, 3, 5])
+@pytest.mark.parametrize("n_experts", [2, 3, 5, _problem.MANY])
 def test_gate_derivatives_are_those_of_its_objective(n_experts, sparse):
     problem = soft_problem(n_experts, sparse)
     theta = np.random.default_rng(0).standard_normal(problem.shape)

@@ -120,7 +120,7 @@ class FewRows(FoldedLogits):
 
         `proba` (M, C, n) are the probabilities of each row, `total` (M, n) their weights.
         """
-        first, second, _ = expert_pairs(proba.shape[1])
+        first, second = expert_pairs(proba.shape[1])
         weights = self.own[:, None, None] * (proba[:, first] * proba[:, second] * total[:, None])
         sums, width = weights @ self.products.T, self.table.shape[1]
         grams = np.empty((*weights.shape[:3], width, width))
