@@ -64,7 +64,9 @@ class TabularEncoder(BaseEstimator):
             return scaled.toarray() if np.prod(X.shape) <= SMALL else scaled
         X = X.toarray() if sp.issparse(X) else X
         if self.columns_ is None:
-            return np.asarray(X, dtype=np.float64) / self.scale_
+            X = np.asarray(X, dtype=np.float64)
+            check_finite(X, allow_nan=False)
+            return X / self.scale_
         if self._only_scales(X):
             return _without_gaps(X, self._scaled(X).made())
         encoded = np.zeros((len(X), self.n_outputs_))
@@ -141,7 +143,7 @@ def check_finite(values: np.ndarray, allow_nan: bool = True) -> None:
             "Replace such entries, by NaN where the experts take missing values."
         )
     if not allow_nan and np.isnan(values).any():
-        raise ValueError("Input X contains NaN. Sparse input cannot hold missing values here.")
+        raise ValueError("Input X contains NaN. A gate of sparse rows takes no missing values.")
 
 
 def _as_column(column: Any) -> np.ndarray:

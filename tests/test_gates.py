@@ -304,10 +304,22 @@ def test_regressor_that_fails_is_named():
         RegressorGate(KNeighborsRegressor(algorithm="x")).fit(X, targets(2))
 
 
-@pytest.mark.parametrize("weights", [np.full((6, 2), np.nan), np.zeros((6, 2)), -np.ones((6, 2))])
+@pytest.mark.parametrize("name", ENCODED)
+@pytest.mark.parametrize("hole", [np.nan, np.inf])
+def test_gate_of_sparse_rows_takes_no_hole_in_dense_ones(name, hole):
+    gate = build(name, 3).fit(sp.csr_matrix(X), targets(3))
+    for table in (np.array([[0.0, hole, 1.0]]), sp.csr_matrix([[0.0, hole, 1.0]])):
+        with pytest.raises(ValueError, match=r"contains (NaN|infinity)"):
+            gate.predict_proba(table)
+
+
+@pytest.mark.parametrize(
+    "weights",
+    [np.full((6, 2), np.nan), np.zeros((6, 2)), -np.ones((6, 2)), np.full((6, 2), np.inf)],
+)
 @pytest.mark.parametrize("gate", [Softmax(), MLPGate(), GaussianGate(), HierarchicalGate([1, 1])])
 def test_weights_that_say_nothing_are_refused(gate, weights):
-    with pytest.raises(ValueError, match="expert_weights"):
+    with pytest.raises(ValueError, match=r"expert_weights must be .* finite numbers"):
         gate.fit(np.arange(6.0)[:, None], weights)
 
 

@@ -171,14 +171,15 @@ class SearchingGate(EncodedGate):
 
 
 def check_expert_weights(X: Any, expert_weights: Any, n_experts: int | None = None) -> Array:
-    """Expert weights as float64 (n, K), none negative, a row for each of `X`.
+    """Expert weights as float64 (n, K), finite and not negative, a row for each of `X`.
 
     They are of the number of experts if it is known.
     """
     expert_weights = np.asarray(expert_weights, dtype=np.float64)
-    if expert_weights.ndim != 2 or not (expert_weights >= 0).all() or not expert_weights.any():
+    are_weights = (expert_weights >= 0).all() and np.isfinite(expert_weights).all()
+    if expert_weights.ndim != 2 or not are_weights or not expert_weights.any():
         raise ValueError(
-            "expert_weights must be an array (n_samples, n_experts) of numbers that are not "
+            "expert_weights must be an array (n_samples, n_experts) of finite numbers that are not "
             f"negative, nor all zero; got shape {expert_weights.shape}. Pass responsibilities "
             "times sample weights."
         )
