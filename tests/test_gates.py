@@ -7,6 +7,7 @@ import pytest
 import scipy.sparse as sp
 from sklearn.base import clone
 from sklearn.ensemble import HistGradientBoostingRegressor
+from sklearn.exceptions import NotFittedError
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.neighbors import KNeighborsClassifier, KNeighborsRegressor
 from sklearn.pipeline import make_pipeline
@@ -143,8 +144,10 @@ TAGGED = [
 ]
 
 
-def test_encoded_gates_take_all_kinds_of_tables():
-    assert {(name, tag) for name in ENCODED for tag in variants()} <= set(TAGGED)
+@pytest.mark.parametrize("name", [*ENCODED, "constant"])
+def test_gates_that_take_all_kinds_of_tables(name):
+    assert {(name, tag) for tag in variants()} <= set(TAGGED)
+    assert get_tags(build(name, 3)).input_tags.categorical
 
 
 @pytest.mark.parametrize(("name", "tag"), TAGGED)
@@ -243,6 +246,18 @@ def test_bad_parameters_are_named(gate, message):
 def test_targets_must_be_weights(name):
     with pytest.raises(ValueError, match="expert_weights must be"):
         build(name, 2).fit(X, -targets(2))
+
+
+@pytest.mark.parametrize("query", ["predict_log_proba", "predict_proba"])
+@pytest.mark.parametrize("name", GATES)
+def test_gate_without_a_fit_says_so(name, query):
+    with pytest.raises(NotFittedError):
+        getattr(clone(build(name, 2)), query)(X)
+
+
+@pytest.mark.parametrize("name", [name for name in GATES if "pipeline" not in name])
+def test_fitted_gate_knows_the_number_of_experts(name):
+    assert build(name, 3).fit(X, targets(3)).n_experts_ == 3
 
 
 def test_what_predicts_nothing_is_no_gate():

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from .._numeric import Array, safe_log
-from .._validation import n_rows
+from .._validation import check_is_fitted, n_rows
 from ._base import Gate
 from ._encoded import check_expert_weights
 
@@ -19,6 +19,8 @@ class ConstantGate(Gate):
     ----------
     mixing_proportions_ : ndarray of shape (n_experts,)
         Proportion of each expert; they sum to one.
+    n_experts_ : int
+        Number of experts.
     """
 
     def fit(self, X: Any, expert_weights: Array) -> ConstantGate:
@@ -38,6 +40,7 @@ class ConstantGate(Gate):
         """
         mass = check_expert_weights(X, expert_weights).sum(axis=0)
         self.mixing_proportions_ = mass / mass.sum()
+        self.n_experts_ = len(mass)
         return self
 
     def predict_log_proba(self, X: Any) -> Array:
@@ -53,6 +56,7 @@ class ConstantGate(Gate):
         log_proba : ndarray of shape (n_samples, n_experts)
             Log proportions.
         """
+        check_is_fitted(self, "mixing_proportions_")
         return np.tile(safe_log(self.mixing_proportions_), (n_rows(X), 1))
 
     def count_parameters(self) -> int:
@@ -67,6 +71,6 @@ class ConstantGate(Gate):
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
-        tags.input_tags.sparse = True
-        tags.input_tags.allow_nan = True
+        for name in ("sparse", "allow_nan", "categorical", "string"):
+            setattr(tags.input_tags, name, True)
         return tags
