@@ -6,18 +6,20 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 from sklearn.base import clone
-from sklearn.ensemble import HistGradientBoostingRegressor
+from sklearn.ensemble import HistGradientBoostingRegressor, StackingClassifier
 from sklearn.exceptions import NotFittedError
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.neighbors import KNeighborsClassifier, KNeighborsRegressor
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
+from sklearn.svm import LinearSVC
 from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 from sklearn.utils import get_tags
 
 from sklearn_moe import ConstantGate, MixtureOfExpertsClassifier, MixtureOfExpertsRegressor
 from sklearn_moe import SoftmaxGate as Softmax
 from sklearn_moe.gates import (
+    ClassifierGate,
     GateTable,
     GaussianGate,
     HierarchicalGate,
@@ -234,6 +236,7 @@ def test_two_workers_find_the_same(name):
         (GaussianGate(pseudo_count=-1), "'pseudo_count' parameter of GaussianGate"),
         (GaussianGate(reg_covar=-1), "'reg_covar' parameter of GaussianGate"),
         (RegressorGate("x"), "'regressor' parameter of RegressorGate"),
+        (ClassifierGate("x"), "'classifier' parameter of ClassifierGate"),
         (Softmax(alpha=-1), "'alpha' parameter of SoftmaxGate"),
     ],
 )
@@ -288,6 +291,18 @@ def test_gate_that_says_nan_is_named(cv, top_k, monkeypatch):
     for query in (mixture.predict, mixture.gate_proba, mixture.predict_var):
         with pytest.raises(ValueError, match=told):
             query(X)
+
+
+@pytest.mark.parametrize("estimator", [Ridge(), make_pipeline(StandardScaler(), LinearSVC())])
+def test_what_has_no_probabilities_is_refused_by_name(estimator):
+    with pytest.raises(TypeError, match=r"(?s)gate=.*(Ridge|SVC).* no predict_proba"):
+        ClassifierGate(estimator).fit(X, targets(2))
+
+
+def test_classifier_may_have_probabilities_once_it_is_fitted():
+    stack = StackingClassifier([("tree", DecisionTreeClassifier(**LEAVES))])
+    assert not hasattr(stack, "predict_proba")
+    assert_probabilities_of(ClassifierGate(stack).fit(X, targets(2)), X, 2)
 
 
 # Regressors.

@@ -10,7 +10,14 @@ from sklearn.base import clone
 from .._content import content_ids, row_hashes
 from .._information import count_estimator
 from .._numeric import Array, safe_log
-from .._validation import check_is_fitted, n_rows, take_params, take_rows
+from .._validation import (
+    HasMethods,
+    check_is_fitted,
+    fit_context,
+    n_rows,
+    take_params,
+    take_rows,
+)
 from .._weighting import fit_weighted
 from ._base import Gate, beside_weights, naming, routing_of_fit, with_inputs_of
 from ._encoded import check_expert_weights
@@ -41,9 +48,12 @@ class ClassifierGate(Gate):
         Number of experts.
     """
 
+    _parameter_constraints = {"classifier": [HasMethods(["fit"])]}
+
     def __init__(self, classifier: Any) -> None:
         self.classifier = classifier
 
+    @fit_context(prefer_skip_nested_validation=False)
     def fit(self, X: Any, expert_weights: Array, **fit_params: Any) -> ClassifierGate:
         """Fit to soft targets.
 
@@ -65,6 +75,8 @@ class ClassifierGate(Gate):
         ------
         ValueError
             If the classifier cannot be fitted to them.
+        TypeError
+            If it has no `predict_proba` once it is fitted.
         """
         expert_weights = check_expert_weights(X, expert_weights)
         rows, labels, weight = _expand(expert_weights)
@@ -76,13 +88,31 @@ class ClassifierGate(Gate):
         params = take_params(beside_weights(fit_params), n_rows(X), rows)
         expanded = take_rows(X, rows)
         with naming(self.classifier, f"fit on {len(rows)} rows labelled with experts"):
-            self.classifier_ = fit_weighted(
+            fitted = fit_weighted(
                 clone(self.classifier), expanded, labels, weight, rank, params, labelled=True
             )
+        # Only now: some that delegate (StackingClassifier) do not have it before.
+        if not hasattr(fitted, "predict_proba"):
+            raise TypeError(
+                f"gate={self.classifier!r} cannot give probabilities of the experts: it has no "
+                "predict_proba. Pass a classifier that has it, or a regressor to RegressorGate."
+            )
+        self.classifier_ = fitted
         return self
 
     def predict_log_proba(self, X: Any) -> Array:
-        """Log probabilities (n, K); no probability is below one pseudo-count's share."""
+        """Log probabilities of the experts; none is below one pseudo-count's share.
+
+        Parameters
+        ----------
+        X : array-like, sparse matrix or frame of shape (n_samples, n_features)
+            Rows to divide among the experts.
+
+        Returns
+        -------
+        log_proba : ndarray of shape (n_samples, n_experts)
+            Log probabilities; the exponentials of each row sum to one.
+        """
         check_is_fitted(self, "classifier_")
         proba = np.zeros((n_rows(X), self.n_experts_))
         proba[:, self.classifier_.classes_] = self.classifier_.predict_proba(X)
@@ -90,7 +120,18 @@ class ClassifierGate(Gate):
         return safe_log(proba / proba.sum(axis=1, keepdims=True))
 
     def count_parameters(self) -> int:
-        """Number of free parameters of the classifier, if it is a linear one."""
+        """Number of free parameters of the classifier, if it is a linear or constant one.
+
+        Returns
+        -------
+        count : int
+            Coefficients and intercepts, or what a constant is made of.
+
+        Raises
+        ------
+        ValueError
+            If the classifier is neither.
+        """
         return count_estimator(self.classifier_, "gate")
 
     def get_metadata_routing(self) -> Any:
