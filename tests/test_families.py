@@ -303,6 +303,15 @@ def test_bad_parameters_are_refused(make, message):
         make()
 
 
+@pytest.mark.parametrize("n_outputs", [1, 2])
+def test_laws_are_the_same_if_they_are_for_the_same_target(n_outputs):
+    y = np.random.default_rng(0).gamma(2.0, size=(20, n_outputs))
+    laws = [Gamma().prepared(target, np.ones(20)) for target in (y, y.copy(), 2 * y)]
+    assert laws[0] == laws[1]
+    assert laws[0] != laws[2]
+    assert len({*laws, Gamma()}) == 3
+
+
 def test_fixed_degrees_of_freedom_stay():
     _, y, mean, weights = simulated("student_t")
     fixed = StudentT(df=4.0).prepared(y, np.ones(len(y)))

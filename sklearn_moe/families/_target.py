@@ -14,7 +14,7 @@ from .._numeric import Array, weighted_moments
 NO_DISTANCE, ROUNDING = 1e-6, 1e-12
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Target:
     """Weighted mean and variance (q,) of a target, and the step (q,) of the grid it was rounded to.
 
@@ -30,6 +30,17 @@ class Target:
         """What is known of a target (n, q), whose rows of no weight say nothing."""
         step = [_step(output) for output in y[weight > 0].T]
         return cls(*weighted_moments(y, weight), np.array(step))
+
+    def __eq__(self, other: Any) -> bool:
+        return isinstance(other, Target) and self._content == other._content
+
+    def __hash__(self) -> int:
+        return hash(self._content)
+
+    @property
+    def _content(self) -> tuple[tuple[float, ...], ...]:
+        """The same as numbers, for arrays are neither equal nor not."""
+        return tuple(tuple(part.tolist()) for part in (self.mean, self.variance, self.step))
 
     def take(self, outputs: Any) -> Target:
         """What is known of some of the outputs."""
