@@ -33,6 +33,8 @@ from ._validation import last_step, take_params, take_rows
 
 WEIGHTED = "sample_weight"
 RESAMPLED = "resample"
+# A sample has at most so many times as many rows as there are, or as a small table has.
+MOST_COPIES, SMALL_TABLE = 1000, 100
 
 
 def weight_mode(estimator: Any) -> str:
@@ -163,6 +165,12 @@ def _rows_seen(plan: WeightPlan, weight: Array, rank: NDArray[np.intp]) -> tuple
 
 def systematic_sample(weight: Array, rank: NDArray[np.intp]) -> NDArray[np.intp]:
     """Row indices in which each row appears about `weight` times, rows taken in order of `rank`."""
+    if weight.sum() > MOST_COPIES * max(len(weight), SMALL_TABLE):
+        raise ValueError(
+            f"It takes no sample_weight, and would see a row as many times as it weighs: "
+            f"{weight.sum():.6g} rows in place of {len(weight)}. Divide sample_weight by its mean, "
+            "or use an estimator that takes it"
+        )
     order = np.lexsort((np.arange(len(rank)), rank))
     cumulative = np.cumsum(weight[order])
     # The slack keeps a total of rounding-noisy ones on the side of the whole number it stands for.

@@ -436,6 +436,27 @@ def test_resample_shares_rows_out():
     assert mixture.weight_modes_ == ["resample"] * 2
 
 
+@pytest.mark.parametrize(
+    "part",
+    [
+        {"experts": KNeighborsRegressor(2)},
+        {"gate": KNeighborsRegressor(2)},
+        {"gate": LinearDiscriminantAnalysis()},
+    ],
+    ids=str,
+)
+def test_weights_that_would_be_too_many_rows_are_refused(part):
+    X, y, _ = table(n=40)
+    mixture = MixtureOfExpertsRegressor(n_init=1, max_iter=1, verdict=False, tol=1e9, **part)
+    mixture.fit(X, y, sample_weight=np.full(40, 100.0))
+    with pytest.raises(ValueError, match=r"(?s)(KN|Linear).*takes no sample_weight.*by its mean"):
+        mixture.fit(X, y, sample_weight=np.full(40, 1e4))
+
+
+def test_a_few_heavy_rows_may_be_many():
+    assert len(systematic_sample(np.full(6, 1e4), np.arange(6))) == 60_000
+
+
 def test_systematic_sample_stays_within_one_of_the_weight():
     rng = np.random.default_rng(0)
     weight, rank = rng.uniform(0, 3, size=200), rng.permutation(200)
