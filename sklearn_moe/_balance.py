@@ -15,7 +15,7 @@ from ._numeric import Array, normalize, safe_log, weighted_mean
 LEAST_SHARE = 1e-3
 
 
-def balanced(resp: Array, sample_weight: Array, balance: float, shared: bool = False) -> Array:
+def balanced(resp: Array, sample_weight: Array, balance: float, shared: bool) -> Array:
     """Responsibilities (n, K) in which experts of small share have gained.
 
     A `shared` expert, the last, has no share of its own to keep, and neither gains nor loses.

@@ -15,7 +15,7 @@ from sklearn.base import MetaEstimatorMixin
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import GroupKFold
 from sklearn.utils import check_random_state
-from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping, process_routing
+from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping
 
 from ._callbacks import CallbackSupportMixin, Tasks
 from ._em import EMRule
@@ -157,7 +157,7 @@ class BaseMixtureOfExperts(Queries, CallbackSupportMixin, MetaEstimatorMixin, Ba
         self, shape: Any, X: Any, y: Any, sample_weight: Any, fit_params: dict
     ) -> Training:
         check_parameters(self)
-        params = routed_params(self, fit_params, process_routing)
+        params = routed_params(self, fit_params)
         X = check_table(shape, X, reset=True)
         weight = check_weight(sample_weight, X)
         y, target, classes = self._check_target(X, y, weight)

@@ -12,11 +12,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import scipy.sparse as sp
 from numpy.typing import NDArray
 from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 
 from ._numeric import Array
-from ._validation import column_names, is_frame, is_sparse
+from ._validation import column_names, is_frame
 
 
 def bins_of(estimator: Any) -> int | None:
@@ -77,7 +78,7 @@ class Binner:
 
 def make_binner(X: Any, weight: Array, max_bins: int) -> Binner | None:
     """Bins for a table of numbers and pandas categories, or None if there is more in it."""
-    if is_sparse(X):
+    if sp.issparse(X):
         return None
     columns = [_bins(values, weight, max_bins) for values in _columns(X)]
     known = [column for column in columns if column is not None]

@@ -31,7 +31,7 @@ def make_gate_bank(
     splits: Splits | None,
     seed: int,
     params: dict,
-    n_experts: int | None = None,
+    n_experts: int,
 ) -> GateBank | SoftmaxBank:
     """The bank for clones of a gate template; the default gate's knows how to do all folds."""
     gate = seeded_clone(template, seed)
@@ -55,7 +55,7 @@ class GateBank:
         data: Data,
         splits: Splits | None,
         params: dict,
-        n_experts: int | None = None,
+        n_experts: int,
     ) -> None:
         self.template, self.data, self.splits, self.params = gate, data, splits, params
         self.n_experts = n_experts
@@ -103,9 +103,7 @@ class GateBank:
 
     def _template(self, members: tuple[int, ...] | None) -> Any:
         """The template for the experts that are left."""
-        if members is None or self.n_experts is None:
-            return self.template
-        return keeping(self.template, members, self.n_experts)
+        return self.template if members is None else keeping(self.template, members, self.n_experts)
 
     def _fit(
         self, template: Any, expert_weights: Array, start: Any, brief: bool, train: Any = None

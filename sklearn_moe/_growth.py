@@ -12,7 +12,7 @@ Nakano, Ghahramani and Hinton, 2000), there moves in sample at a given number.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -133,7 +133,7 @@ class Walk:
 
     baseline: Baseline
     data: Data
-    stages: list[Stage] = field(default_factory=list)
+    stages: list[Stage]
 
     def scores(self, stage: Stage | None) -> Array:
         """Log density (n,) of unseen rows, NaN where nobody was asked; of one expert for None."""

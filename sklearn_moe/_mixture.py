@@ -69,8 +69,8 @@ class MixtureState:
     dispersion: Array
     gates: Any
     routing: Routing
-    spread: Spread | None = None
-    shrinkage: Array | None = None
+    spread: Spread | None
+    shrinkage: Array | None
     told: Forecast | None = None
 
     @property
@@ -96,8 +96,8 @@ class FittedMixture:
     members: tuple[int, ...]
     expert_mass: Array
     usage: Usage
-    dispersion_experts: list[Any] | None = None
-    shrinkage: Array | None = None
+    dispersion_experts: list[Any] | None
+    shrinkage: Array | None
 
 
 @dataclass(frozen=True)
@@ -135,8 +135,8 @@ class MixtureModel:
 
     def m_step(self, expectation: MixtureExpectation) -> Plan[MixtureState]:
         """Fit experts, dispersions and gate to the responsibilities."""
-        basis, resp, kept = self._keep_alive(expectation)
-        weights, fit_weights = self._weighted(basis, resp, kept)
+        basis, kept = self._keep_alive(expectation)
+        weights, fit_weights = self._weighted(basis, kept)
         gates, routing, bank = yield from self._fit_parts(basis, weights, fit_weights)
         shrinkage = None
         if self.shared:
@@ -149,16 +149,16 @@ class MixtureModel:
 
     def _weights(self, basis: MixtureExpectation) -> tuple[Array, Array]:
         """Weights (n, K) for the fit of the gate, and for those of the experts."""
-        return self._weighted(basis, *self._shares(basis))
+        return self._weighted(basis, self._kept(basis))
 
-    def _shares(self, basis: MixtureExpectation) -> tuple[Array, Array]:
-        """Responsibilities (n, K), and what is kept of them for the experts' fits."""
-        return basis.resp, self.specialisation.of(basis.members).kept(basis.resp)
+    def _kept(self, basis: MixtureExpectation) -> Array:
+        """What is kept of the responsibilities (n, K) for the experts' fits."""
+        return self.specialisation.of(basis.members).kept(basis.resp)
 
-    def _weighted(self, basis: MixtureExpectation, resp: Array, kept: Array) -> tuple[Array, Array]:
+    def _weighted(self, basis: MixtureExpectation, kept: Array) -> tuple[Array, Array]:
         how = self.specialisation.of(basis.members)
         specialised = how.with_latent(how.pooled(kept), basis.latent)
-        return self.data.weighted(resp), self.data.weighted(specialised)
+        return self.data.weighted(basis.resp), self.data.weighted(specialised)
 
     def _fit_parts(
         self, expectation: MixtureExpectation, weights: Array, fit_weights: Array
@@ -320,18 +320,16 @@ class MixtureModel:
     def _templates(self, members: tuple[int, ...]) -> list[Template]:
         return [self.templates[member] for member in members]
 
-    def _keep_alive(
-        self, expectation: MixtureExpectation
-    ) -> tuple[MixtureExpectation, Array, Array]:
+    def _keep_alive(self, expectation: MixtureExpectation) -> tuple[MixtureExpectation, Array]:
         """Give a lost expert the worst-explained rows, once; remove it the second time.
 
-        Returns the expectation with its shares.
+        Returns the expectation, and what is kept of its responsibilities.
         """
         while True:
-            resp, kept = self._shares(expectation)
+            kept = self._kept(expectation)
             lost = self._lost(self.data.weighted(kept))
             if not lost.size or len(expectation.members) == 1:
-                return expectation, resp, kept
+                return expectation, kept
             position = int(lost[0])
             if expectation.members[position] in expectation.reseeded:
                 expectation = _remove(expectation, position)

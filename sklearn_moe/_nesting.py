@@ -11,8 +11,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from sklearn.utils.metadata_routing import process_routing
-
 from ._validation import check_experts, routed_params
 from ._weighting import is_mixture
 from .gates import HierarchicalGate, gates_to_try
@@ -54,7 +52,7 @@ def unfold(mixture: Any, params: dict[str, dict], n_experts: int | None = None) 
             within.append(None)
             continue
         _check_branch(mixture, name, expert)
-        branch = unfold(expert, routed_params(expert, params.get(name, {}), process_routing))
+        branch = unfold(expert, routed_params(expert, params.get(name, {})))
         leaves += [(f"{name}/{leaf}", estimator) for leaf, estimator in branch.leaves]
         known |= {f"{name}/{leaf}": branch.params.get(leaf, {}) for leaf, _ in branch.leaves}
         sizes.append(len(branch.leaves))

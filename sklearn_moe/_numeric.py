@@ -167,11 +167,6 @@ def sums_of_others(parts: Array) -> Array:
     return before
 
 
-def log_softmax(scores: Array) -> Array:
-    """Row-wise log softmax of `scores` (n, K)."""
-    return log_normalize(scores)[0]
-
-
 def soften(labels: NDArray[np.intp], n_experts: int, confidence: float = 0.9) -> Array:
     """Responsibilities (n, K) that put `confidence` on each row's label and spread the rest."""
     resp = np.full((len(labels), n_experts), (1.0 - confidence) / n_experts)

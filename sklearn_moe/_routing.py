@@ -145,7 +145,7 @@ def route(log_gate: Array, top_k: int | None, shared: bool = False) -> Routing:
     return Routing(log_normalize(found, overwrite=True)[0], index)
 
 
-def route_blocks(blocks: Iterable[Array], top_k: int, shared: bool = False) -> Routing:
+def route_blocks(blocks: Iterable[Array], top_k: int, shared: bool) -> Routing:
     """The same of the rows of all `blocks` (B, K), of which the table of all is never made.
 
     The blocks are overwritten.

@@ -12,9 +12,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from ._maximise import top_of
 from ._numeric import Array, weighted_moments
 from ._routing import Routing
-from .families import Categorical, Family, top_of
+from .families import Categorical, Family
 
 # A part that is no more than the tolerance of its search counts for nothing.
 N_STEPS, NEGLIGIBLE = 30, 1e-8

@@ -43,9 +43,9 @@ class Template:
     kind: str | int
     params: dict
     plan: WeightPlan
-    problem: Problem | None = None
-    max_bins: int | None = None
-    nameless: bool = False
+    problem: Problem | None
+    max_bins: int | None
+    nameless: bool
     bagged: bool = False
     one_out: bool = False
 

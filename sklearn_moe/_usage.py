@@ -32,9 +32,7 @@ class Usage:
         return {f"{name}_": value for name, value in vars(self).items()}
 
 
-def usage_of(
-    routing: Routing, n_experts: int, sample_weight: Array, top_k: int | None = None
-) -> Usage:
+def usage_of(routing: Routing, n_experts: int, sample_weight: Array, top_k: int | None) -> Usage:
     """The usage of experts, of which `top_k` may act, over rows that weigh `sample_weight` (n,)."""
     load, importance, entropy = np.zeros(n_experts), np.zeros(n_experts), 0.0
     for rows in row_blocks(len(sample_weight), n_experts):

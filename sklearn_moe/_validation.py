@@ -18,6 +18,7 @@ from sklearn.utils._param_validation import (
     InvalidParameterError,
     StrOptions,
 )
+from sklearn.utils.metadata_routing import process_routing
 from sklearn.utils.metaestimators import _BaseComposition
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.parallel import _get_threadpool_controller
@@ -72,11 +73,6 @@ def is_frame(X: Any) -> bool:
     return hasattr(X, "columns") and hasattr(X, "__getitem__") and not sp.issparse(X)
 
 
-def is_sparse(X: Any) -> bool:
-    """Whether `X` is a sparse matrix or array."""
-    return sp.issparse(X)
-
-
 def last_step(estimator: Any) -> Any:
     """The estimator itself or, of a pipeline, what it ends in, be that within another one."""
     while isinstance(estimator, Pipeline):
@@ -94,7 +90,7 @@ def read_only(X: Any) -> Any:
     if isinstance(X, np.ndarray):
         X = X.view()
         X.flags.writeable = False
-    elif is_sparse(X) and X.format == "csr":
+    elif sp.issparse(X) and X.format == "csr":
         if not X.has_canonical_format:  # others would be sorted in place by whoever needs that
             X = X.copy()
             X.sum_duplicates()
@@ -323,7 +319,7 @@ def _check_named(estimator: Any, experts: list) -> None:
     estimator._validate_names(names)
 
 
-def routed_params(estimator: Any, params: dict, process_routing: Any) -> dict[str, dict]:
+def routed_params(estimator: Any, params: dict) -> dict[str, dict]:
     """Metadata of `fit` for each part: by routing, or `groups` to the splitter without it."""
     if not params:
         return {"splitter": {}}

@@ -203,8 +203,6 @@ class Listener(Ridge):
 class ListeningGate(SoftmaxGate):
     """A gate that takes metadata; it must see the rows itself."""
 
-    make_encoder = property()
-
     def fit(self, X, expert_weights, shade=None):
         self.shade_ = shade
         self.proportions_ = expert_weights.sum(axis=0) / expert_weights.sum()

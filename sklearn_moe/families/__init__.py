@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from .._maximise import top_of
 from ._base import Family
 from ._binomial import Binomial
 from ._categorical import Categorical
@@ -39,7 +38,6 @@ __all__ = [
     "StudentT",
     "Tweedie",
     "resolve_family",
-    "top_of",
 ]
 
 FAMILIES: dict[str, type[RealFamily]] = {

@@ -10,7 +10,7 @@ import numpy as np
 import scipy.optimize
 from sklearn.utils import check_random_state
 
-from .._numeric import Array, log_softmax
+from .._numeric import Array, log_normalize
 from .._validation import Interval
 from ..logit import blocks_of, design_sums, scores_of, softmax_columns
 from ._base import Gate
@@ -168,7 +168,7 @@ class MLPGate(SearchingGate):
         said = np.empty((len(scores), Z.shape[0]))
         for rows in blocks_of(Z, len(hidden)):
             said[:, rows] = scores_of(np.tanh(scores_of(Z[rows], hidden)).T, scores)
-        return log_softmax(said.T)
+        return log_normalize(said.T)[0]
 
     def penalty(self) -> float:
         """What the objective subtracts from the summed log-likelihood.

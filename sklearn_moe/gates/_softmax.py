@@ -125,23 +125,6 @@ class SoftmaxGate(SearchingGate):
         steps = 1 if brief and theta is not None else self.max_iter
         return self.set_solution(table.encoder, *solve(problem, theta, steps, self.tol))
 
-    def make_encoder(self, X: Any, sample_weight: Array) -> TabularEncoder:
-        """Learn what can be computed once for all fits on the same rows.
-
-        Parameters
-        ----------
-        X : {array-like, sparse matrix, frame} of shape (n_samples, n_features)
-            Features.
-        sample_weight : ndarray of shape (n_samples,)
-            Weights of the rows.
-
-        Returns
-        -------
-        encoder : TabularEncoder
-            The encoder.
-        """
-        return TabularEncoder().fit(X, sample_weight)
-
     def set_solution(self, encoder: TabularEncoder, theta: Array, n_iter: int) -> SoftmaxGate:
         """Take coefficients that were found elsewhere.
 

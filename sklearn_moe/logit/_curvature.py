@@ -131,9 +131,7 @@ class ProductCurvature:
 Curvature = GramCurvature | ProductCurvature
 
 
-def conjugate_gradients(
-    multiply: Callable[[Array], Array], right: Array, limit: int = MAX_PRODUCTS
-) -> Array:
+def conjugate_gradients(multiply: Callable[[Array], Array], right: Array, limit: int) -> Array:
     """Solve one system for each leading pair of indices of `right` (F, M, ...), all together."""
 
     def dot(a: Array, b: Array) -> Array:

@@ -59,7 +59,7 @@ def _linear_model(context: StartContext) -> MixtureModel:
         templates=templates,
         specialisation=Specialisation(np.zeros(context.n_experts), np.zeros(context.n_experts)),
         family=Gaussian().prepared(context.T, context.weight),
-        gate_bank=make_gate_bank(SoftmaxGate(), data, splits, context.seed, {}),
+        gate_bank=make_gate_bank(SoftmaxGate(), data, splits, context.seed, {}, context.n_experts),
         splits=splits,
     )
 
