@@ -242,7 +242,9 @@ def grow(
     most = min(most, len(walk.data.distinct) // FEWEST_ROWS)
     while not (walk.is_over(most) or reporter.was_last_run):
         stage = walk.stages[-1]
-        larger = yield from _excused(_larger(stage, recipes(stage.n_experts + 1), rule, reporter))
+        larger = yield from _if_feasible(
+            _larger(stage, recipes(stage.n_experts + 1), rule, reporter)
+        )
         if larger is None or larger.trouble or larger.n_experts <= stage.n_experts:
             break
         walk.stages.append(larger)
@@ -252,7 +254,7 @@ def grow(
         if reporter.was_last_run:
             break
         recipe = recipes(kept.n_experts - 1)
-        smaller = yield from _excused(_move(kept, recipe, merge, rule, reporter))
+        smaller = yield from _if_feasible(_move(kept, recipe, merge, rule, reporter))
         if smaller is None or smaller.trouble:
             break
         walk.stages.append(smaller)
@@ -261,7 +263,7 @@ def grow(
     return kept
 
 
-def _excused(plan: Plan[Stage]) -> Plan[Stage | None]:
+def _if_feasible(plan: Plan[Stage]) -> Plan[Stage | None]:
     """The plan's stage; None if an expert has too few rows to be fitted: fewer of them could be."""
     try:
         return (yield from plan)

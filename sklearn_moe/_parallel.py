@@ -24,7 +24,7 @@ Make = Callable[[str], Parallel]
 # Handing a list of jobs to workers costs about ten milliseconds, whatever their number.
 WORTH_SENDING = 0.02
 # A kind of workers is tried for so many seconds, beside as many without.
-TRIAL_SECONDS = 0.5
+CONTEST_SECONDS = 0.5
 # Where threads are not so many times as fast as none, processes are tried in a fit that has lasted
 # so long: it will not end at once, and wait for processes that nobody needs any more.
 ENOUGH = 1.2
@@ -34,7 +34,7 @@ SEVERAL = 4
 
 
 @dataclass
-class Trial:
+class Contest:
     """Seconds and numbers of jobs that were done by workers of a kind, and by this thread."""
 
     kind: str
@@ -54,7 +54,7 @@ class Trial:
 
     @property
     def is_over(self) -> bool:
-        return min(self.seconds.values()) > TRIAL_SECONDS
+        return min(self.seconds.values()) > CONTEST_SECONDS
 
     @property
     def speedup(self) -> float:
@@ -79,7 +79,7 @@ class Workers:
         self._begun = perf_counter()
         self._kind = "here"
         self._parallel: Parallel | None = None
-        self._trial: Trial | None = None
+        self._contest: Contest | None = None
         self._starting: Thread | None = None
         self._tried: dict[str, float] = {"here": 1.0}
         self._pace = 0.0  # seconds of a job, as of the last list that was done here
@@ -101,21 +101,21 @@ class Workers:
         if not self._is_worth_sending(jobs):
             return [*done, *self._run_timed(jobs)]
         now = jobs[: self._n_till_decision()]
-        done += (self._run_trial if self._trial else self._send)(now)
+        done += (self._run_contest if self._contest else self._send)(now)
         return [*done, *self._run(jobs[len(now) :])]
 
     def _n_till_decision(self) -> int | None:
         """Number of jobs to do before it is asked again who is to do them; None for all."""
-        if not (self._trial or self._lacks_processes):
+        if not (self._contest or self._lacks_processes):
             return None
         # Half of them keep all workers busy to the end.
-        return 2 * self._n_workers * ceil(TRIAL_SECONDS / self._pace / self._n_workers)
+        return 2 * self._n_workers * ceil(CONTEST_SECONDS / self._pace / self._n_workers)
 
     @property
     def _lacks_processes(self) -> bool:
         """Whether threads were of little use, and processes are still to be tried."""
         missed = self._tried.get("threads", ENOUGH) < ENOUGH and "processes" not in self._tried
-        return missed and not self._trial
+        return missed and not self._contest
 
     def _have_started(self, job: Job) -> bool:
         """Whether processes are there; in a long fit they start while others work."""
@@ -174,34 +174,34 @@ class Workers:
             self._settle()
             return self._send(jobs)
 
-    def _run_trial(self, jobs: list[Job]) -> list[Any]:
+    def _run_contest(self, jobs: list[Job]) -> list[Any]:
         """Do half of the jobs here and send the others; short lists go here and there in turn."""
-        trial = cast(Trial, self._trial)
-        trial.n_lists += 1
+        contest = cast(Contest, self._contest)
+        contest.n_lists += 1
         # In turn, for kinds of jobs may alternate in a list.
-        first = trial.n_lists % 2
+        first = contest.n_lists % 2
         halves = {"here": slice(first, None, 2), "sent": slice(1 - first, None, 2)}
-        parts = halves if len(jobs) >= SEVERAL else {trial.behind: slice(None)}
+        parts = halves if len(jobs) >= SEVERAL else {contest.behind: slice(None)}
         done: list[Any] = [None] * len(jobs)
         for where, part in parts.items():
             begun = perf_counter()
             done[part] = (self._run_timed if where == "here" else self._send)(jobs[part])
-            trial.note(where, perf_counter() - begun, len(jobs[part]))
-        if trial.is_over and self._trial is trial:
-            self._tried[trial.kind] = trial.speedup
+            contest.note(where, perf_counter() - begun, len(jobs[part]))
+        if contest.is_over and self._contest is contest:
+            self._tried[contest.kind] = contest.speedup
             self._settle()
         return done
 
     def _settle(self) -> None:
-        """End a trial, and go on with the fastest kind of those tried."""
-        self._trial, best = None, max(self._tried, key=lambda kind: self._tried[kind])
+        """End a contest, and go on with the fastest kind of those tried."""
+        self._contest, best = None, max(self._tried, key=lambda kind: self._tried[kind])
         if best != self._kind:
             self._parallel = None if best == "here" else self._hire(best)
             self._kind = best
 
     def _try(self, kind: str) -> None:
-        """Hire workers of a kind for a trial."""
-        self._trial, self._parallel, self._kind = Trial(kind), self._hire(kind), kind
+        """Hire workers of a kind for a contest."""
+        self._contest, self._parallel, self._kind = Contest(kind), self._hire(kind), kind
 
     def _hire(self, kind: str) -> Parallel:
         return self._stack.enter_context(self._make(kind))

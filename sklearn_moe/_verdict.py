@@ -211,7 +211,7 @@ class WitnessedModel:
 
     def m_step(self, expectation: MixtureExpectation) -> Plan[MixtureState]:
         """That of the model, while the witnesses go one iteration further."""
-        witnesses = [_excused(witness.advance()) for witness in self.witnesses]
+        witnesses = [_blamed_on_witness(witness.advance()) for witness in self.witnesses]
         state, *log_probs = yield from together(self.model.m_step(expectation), *witnesses)
         self.held_out = np.full(self.model.data.n_samples, np.nan)
         for witness, log_prob in zip(self.witnesses, log_probs, strict=True):
@@ -298,7 +298,7 @@ def call_witnesses(
     with _as_witness_error():
         folds = range(n_witnesses(data, splits))
         witnesses = [Witness(recipe, data, splits, fold) for fold in folds]
-    yield from together(*(_excused(witness.begin(start)) for witness in witnesses))
+    yield from together(*(_blamed_on_witness(witness.begin(start)) for witness in witnesses))
     return witnesses
 
 
@@ -308,7 +308,7 @@ def call_heirs(stage: Stage, recipe: Recipe, move: Move) -> Plan[list[Witness]]:
     for old in stage.witnesses:
         with _as_witness_error():
             heir = Witness(recipe, stage.model.data, old.whole, old.fold)
-        resp = yield from _excused(do(move, heir.recipe, heir.model.data, old.best))
+        resp = yield from _blamed_on_witness(do(move, heir.recipe, heir.model.data, old.best))
         heir.expectation = heir.model.expect(_of_width(resp, heir.recipe, heir.model.data))
         heirs.append(heir)
     return heirs
@@ -354,7 +354,7 @@ def _as_witness_error() -> Iterator[None]:
         raise WitnessError(str(error)) from error
 
 
-def _excused(plan: Plan[T]) -> Plan[T]:
+def _blamed_on_witness(plan: Plan[T]) -> Plan[T]:
     """The plan, whose errors, and those of its jobs, are a witness's."""
     result = yield from attempt(plan, ValueError)
     with _as_witness_error():

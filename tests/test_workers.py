@@ -54,8 +54,8 @@ class Never(threading.Thread):
 
 
 @pytest.fixture(autouse=True)
-def short_trial(monkeypatch):
-    monkeypatch.setattr(_parallel, "TRIAL_SECONDS", 0.05)
+def short_contest(monkeypatch):
+    monkeypatch.setattr(_parallel, "CONTEST_SECONDS", 0.05)
     monkeypatch.setattr(_parallel, "LONG_FIT", 0.0)
     monkeypatch.setattr(_parallel, "Thread", AtOnce)
 
@@ -92,9 +92,9 @@ def test_the_fastest_kind_is_kept(threads_gain, processes_gain, kept, monkeypatc
 
 
 def faster_by(gains, monkeypatch):
-    """Let the trials end with these gains."""
-    gain = property(lambda trial: gains[trial.kind])
-    monkeypatch.setattr(_parallel.Trial, "speedup", gain)
+    """Let the contests end with these gains."""
+    gain = property(lambda contest: gains[contest.kind])
+    monkeypatch.setattr(_parallel.Contest, "speedup", gain)
 
 
 def test_jobs_that_cannot_travel_are_not_sent_to_processes(monkeypatch):
@@ -244,7 +244,7 @@ def test_short_fits_do_not_start_processes(monkeypatch):
 
 
 @pytest.mark.parametrize("gain", [0.9, 1.5])
-def test_a_trial_takes_a_part_of_a_long_list(gain, monkeypatch):
+def test_a_contest_takes_a_part_of_a_long_list(gain, monkeypatch):
     faster_by({"threads": gain}, monkeypatch)
     monkeypatch.setattr(_parallel, "Thread", Never)
     places = follow(rounds(nap, 1, 60))
@@ -254,15 +254,15 @@ def test_a_trial_takes_a_part_of_a_long_list(gain, monkeypatch):
 
 
 def test_speedup_compares_the_paces():
-    trial = _parallel.Trial("threads")
-    trial.note("here", 3.0, 3)
-    assert (trial.behind, trial.is_over) == ("sent", False)
-    trial.note("sent", 2.0, 4)
-    assert trial.is_over
-    assert trial.speedup == 2.0
+    contest = _parallel.Contest("threads")
+    contest.note("here", 3.0, 3)
+    assert (contest.behind, contest.is_over) == ("sent", False)
+    contest.note("sent", 2.0, 4)
+    assert contest.is_over
+    assert contest.speedup == 2.0
 
 
-def test_results_are_in_order_during_a_trial():
+def test_results_are_in_order_during_a_contest():
     def plan():
         done = []
         for _ in range(12):
