@@ -1,4 +1,4 @@
-"""What the two estimators share: the fit template, the trunk of all queries, tags, routing."""
+"""What the two estimators share: the fit template, parameters, tags, routing."""
 
 from __future__ import annotations
 

@@ -90,6 +90,15 @@ def uncountable(role: str, part: Any) -> ValueError:
     )
 
 
+def uncountable_spread(estimator: Any) -> ValueError:
+    """The error for dispersions that differ by row, whatever says how."""
+    return ValueError(
+        f"The parameters of the dispersion_estimator {type(estimator).__name__} cannot be counted. "
+        "Information criteria are for dispersions that do not differ by row: set "
+        "dispersion_estimator=None, or compare heldout_log_prob_."
+    )
+
+
 def _count_constants(dummy: Any) -> int | None:
     """What a dummy has estimated; nothing if its constant was given, None if it is no number."""
     if isinstance(dummy, DummyRegressor):

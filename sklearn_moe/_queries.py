@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ._information import InformationCriteria, count_estimator, criteria_of, uncountable
+from ._information import InformationCriteria, count_estimator, criteria_of, uncountable_spread
 from ._numeric import Array, log_normalize, normalize, row_max, weighted_mean
 from ._predictions import predict_acting
 from ._routing import Routing, WholeGate, log_gate_of, route, route_blocks
@@ -240,7 +240,7 @@ class Queries(ABC):
         """Free parameters of experts, gate, noise law and what draws to another expert."""
         by_row = getattr(self, "dispersion_experts_", None)
         if by_row is not None:
-            raise uncountable("dispersion_estimator", by_row[0])
+            raise uncountable_spread(by_row[0])
         named = zip(self.expert_names_, self.experts_, strict=True)
         experts = sum(count_estimator(expert, f"expert {name!r},") for name, expert in named)
         law = self._family.in_sample_law() if self.cv is None else self._family
@@ -256,9 +256,9 @@ class Queries(ABC):
     def with_top_k(self, top_k: int | None) -> Any:
         """The same fitted mixture, of which another number of experts act on a row.
 
-        Nothing is fitted: the copy shares its parts with this one. `load_` and what else describes
-        the use of experts stays that of the fit; a conformal calibration does not hold any more,
-        and is left out.
+        Nothing is fitted: the copy shares its parts with this one. `load_`, `importance_`,
+        `gate_entropy_` and `gate_information_` stay those of the fit. A conformal calibration does
+        not hold any more: `calibration_` is None, and `predict_interval` takes plain quantiles.
 
         Let m be the gate probability that `truncated_proba` of the copy says is cut off. Compared
         to the mixture of which all experts act, no event changes its probability by more than m,
@@ -283,7 +283,7 @@ class Queries(ABC):
         """
         check_is_fitted(self)
         if top_k is not None:
-            _check_positive("top_k", top_k, Integral, 1)
+            _check_number("top_k", top_k, Integral, 1)
         other = copy.copy(self)
         other.top_k = other.top_k_ = top_k
         other._forget_calibration()
@@ -297,9 +297,9 @@ class Queries(ABC):
         For data whose regions shift while the rules within them hold. The gate goes on from where
         it is, if it can, else it is fitted anew; its penalty is the same. All experts are asked,
         also with `top_k`, so that rows can go to any of them. Of all gates on the way the one is
-        kept under which the targets are most likely. `load_` and what else describes the use of
-        experts is that on the new rows; a conformal calibration does not hold any more, and is
-        left out.
+        kept under which the targets are most likely. `load_`, `importance_`, `gate_entropy_` and
+        `gate_information_` become those on the new rows. A conformal calibration does not hold any
+        more: `calibration_` becomes None, and `predict_interval` takes plain quantiles.
 
         Parameters
         ----------
@@ -325,8 +325,8 @@ class Queries(ABC):
             If the rows do not suit the fitted mixture or a parameter is out of range; the mixture
             is then left as it was.
         """
-        _check_positive("max_iter", max_iter, Integral, 1)
-        _check_positive("tol", tol, Real, 0)
+        _check_number("max_iter", max_iter, Integral, 1)
+        _check_number("tol", tol, Real, 0)
         check_consistent_length(X, y)
         _, mean, law = self.with_top_k(None)._laws_at(X)
         target = self._encode_target(y)
@@ -389,9 +389,8 @@ class Queries(ABC):
         return proba.sum(axis=1)
 
 
-def _check_positive(name: str, value: Any, kind: Any, least: int) -> None:
-    """Raise if a parameter of a query is no number of the kind that is at least `least`."""
+def _check_number(name: str, value: Any, kind: Any, least: int) -> None:
+    """Raise if a parameter of a query is no number of a kind, or below the `least`."""
     if isinstance(value, bool) or not isinstance(value, kind) or not value >= least:
-        raise ValueError(
-            f"{name}={value!r} should be a number of kind {kind.__name__}, at least {least}."
-        )
+        noun = "a whole number" if kind is Integral else "a number"
+        raise ValueError(f"{name}={value!r} should be {noun}, at least {least}.")

@@ -37,10 +37,11 @@ class MixtureOfExpertsRegressor(RegressorMixin, Forecasts):
         error of the best.
     gate : gate, classifier, Pipeline, "auto" or None, default=None
         What gives the probabilities of the experts: None for ``SoftmaxGate()``, another gate, any
-        classifier with `predict_proba` (fitted by weighted row expansion), or a pipeline that ends
-        in either, so that gate and experts may see different columns. "auto" tries a small network
-        (``MLPGate(16)``) beside ``SoftmaxGate()`` once the race is run, and keeps it if the bound
-        is higher by a standard error; without cross-fitting it is ``SoftmaxGate()``.
+        classifier with `predict_proba` (fitted by weighted row expansion), any regressor (fitted to
+        the responsibilities), or a pipeline that ends in one of these, so that gate and experts may
+        see different columns. "auto" tries a small network (``MLPGate(16)``) beside
+        ``SoftmaxGate()`` once the race is run, and keeps it if the bound is higher by a standard
+        error; without cross-fitting it is ``SoftmaxGate()``.
     top_k : int or None, default=None
         Number of experts that act on a row: those of highest gate probability, renormalised. The
         others are neither responsible for it nor asked, so that time grows with `top_k` and not
@@ -266,7 +267,7 @@ class MixtureOfExpertsRegressor(RegressorMixin, Forecasts):
     def __init__(
         self,
         experts: Any = None,
-        n_experts: int = 2,
+        n_experts: int | str = 2,
         *,
         gate: Any = None,
         top_k: int | None = None,

@@ -1,4 +1,4 @@
-"""From what the user passes to `fit` to the table, folds and recipe that the model works on."""
+"""From what the user passes to `fit` to the table, folds and metadata that the model works on."""
 
 from __future__ import annotations
 

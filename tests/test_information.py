@@ -377,6 +377,7 @@ def test_parts_without_a_number_of_parameters_are_named(name):
         mixture.information_criteria(X, y)
     role = ROLES.get(name, "gate" if "gate" in REFUSED[name] else "expert 'expert0'")
     assert f"of the {role}" in str(it.value)
+    assert ("linear and constant parts" in str(it.value)) == (role != "dispersion_estimator")
 
 
 @pytest.mark.parametrize(

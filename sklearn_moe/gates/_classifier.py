@@ -43,7 +43,8 @@ class ClassifierGate(Gate):
     classifier_ : classifier
         The fitted classifier; its classes are the positions of the experts.
     floor_ : float
-        A share of the probability, one pseudo-count's, that all experts have in equal parts.
+        The part of the probability that all experts share equally: that of one pseudo-count beside
+        the sum of the weights.
     n_experts_ : int
         Number of experts.
     """

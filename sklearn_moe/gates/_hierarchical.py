@@ -91,11 +91,14 @@ class HierarchicalGate(Gate):
         -------
         gate : HierarchicalGate
             The tree, not fitted.
+
+        Raises
+        ------
+        ValueError
+            If `depth` is below one or `branching` below two.
         """
         if depth < 1 or branching < 2:
-            raise ValueError(
-                f"depth={depth} must be at least 1 and branching={branching} at least 2."
-            )
+            raise ValueError(f"depth={depth} must be at least 1, branching={branching} at least 2.")
         below = cls.of_depth(depth - 1, branching, gate) if depth > 2 else gate
         return cls([branching ** (depth - 1)] * branching, gate, below)
 
@@ -290,8 +293,7 @@ class HierarchicalGate(Gate):
         for name, part in self._named_parts().items() if deep else ():
             params[name] = part
             if hasattr(part, "get_params"):
-                nested = part.get_params(deep=True)
-                params.update({f"{name}__{key}": value for key, value in nested.items()})
+                params |= {f"{name}__{key}": value for key, value in part.get_params().items()}
         return params
 
     def set_params(self, **params: Any) -> HierarchicalGate:
@@ -395,5 +397,4 @@ def _parts_of(start: Gate | None, n_groups: int) -> tuple[Any, list[Any]]:
 
 
 def _shared_encoder(gates: list[Any]) -> TabularEncoder | None:
-    encoders = [getattr(gate, "encoder_", None) for gate in gates]
-    return next((encoder for encoder in encoders if encoder is not None), None)
+    return next((gate.encoder_ for gate in gates if getattr(gate, "encoder_", None)), None)

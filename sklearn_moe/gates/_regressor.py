@@ -35,7 +35,8 @@ class RegressorGate(Gate):
     regressor_ : regressor
         The fitted regressor, with one output for each expert.
     floor_ : float
-        What is added to the responsibilities that are predicted, over the number of experts.
+        What is added to the responsibilities that are predicted, shared equally by all experts: the
+        part of one pseudo-count beside the sum of the weights.
     n_experts_ : int
         Number of experts.
 
