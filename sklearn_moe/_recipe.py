@@ -15,9 +15,9 @@ from ._mixture import MixtureModel
 from ._noise import Question
 from ._specialisation import Specialisation
 from ._templates import Template
-from ._validation import take_params
+from ._validation import last_step, take_params
 from .families import Family
-from .gates import ConstantGate, HierarchicalGate, last_step
+from .gates import ConstantGate, HierarchicalGate
 
 
 @dataclass(frozen=True)

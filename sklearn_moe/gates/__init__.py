@@ -1,6 +1,5 @@
 """Gates: one file for each way to divide the input space."""
 
-from .._validation import last_step
 from ._base import Gate
 from ._classifier import ClassifierGate
 from ._constant import ConstantGate
@@ -27,7 +26,6 @@ __all__ = [
     "fit_gate",
     "gates_to_try",
     "keeping",
-    "last_step",
     "log_proba_of",
     "next_gate",
     "plan_gate",
