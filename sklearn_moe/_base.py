@@ -13,7 +13,6 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import MetaEstimatorMixin
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.model_selection import GroupKFold
 from sklearn.utils import check_random_state
 from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping
 
@@ -91,6 +90,8 @@ class BaseMixtureOfExperts(Queries, CallbackSupportMixin, MetaEstimatorMixin, Ba
 
     _several_outputs = False
     _weighs_its_experts = True
+    # Rows of one group belong together whatever deals the folds: nobody need request them.
+    __metadata_request__fit = {"groups": True}
 
     # What the two estimators decide for themselves.
 
@@ -161,7 +162,7 @@ class BaseMixtureOfExperts(Queries, CallbackSupportMixin, MetaEstimatorMixin, Ba
         X = check_table(shape, X, reset=True)
         weight = check_weight(sample_weight, X)
         y, target, classes = self._check_target(X, y, weight)
-        parts = X, y, target, weight, classes, self.cv, params
+        parts = X, y, target, weight, classes, self.cv, params, fit_params.get("groups")
         return make_training(*parts, all_classes=self._wants_all_classes())
 
     @property
@@ -349,7 +350,7 @@ class BaseMixtureOfExperts(Queries, CallbackSupportMixin, MetaEstimatorMixin, Ba
         return {}
 
     def get_metadata_routing(self) -> MetadataRouter:
-        """Which metadata goes where; `sample_weight` is consumed here.
+        """Which metadata goes where; `sample_weight` and `groups` are consumed here.
 
         Returns
         -------
@@ -362,11 +363,9 @@ class BaseMixtureOfExperts(Queries, CallbackSupportMixin, MetaEstimatorMixin, Ba
             router.add(**{name: expert}, method_mapping=fit_only)
         if hasattr(self.gate, "fit"):
             router.add(gate=self.gate, method_mapping=fit_only)
-        # Folds that are dealt here take the groups as this splitter does: nobody need request them.
-        splitter = GroupKFold() if isinstance(self.cv, Integral | str) else self.cv
-        if hasattr(splitter, "split"):
+        if hasattr(self.cv, "split"):
             split = MethodMapping().add(caller="fit", callee="split")
-            router.add(splitter=splitter, method_mapping=split)
+            router.add(splitter=self.cv, method_mapping=split)
         return router
 
     def __sklearn_tags__(self) -> Any:

@@ -81,22 +81,25 @@ def make_training(
     classes: NDArray | None,
     cv: Any,
     params: dict[str, dict],
+    groups: Any = None,
     all_classes: bool = False,
 ) -> Training:
     """Split the rows into folds, then drop those that weigh nothing.
 
     A number of folds is dealt by content, or to whole groups if there are any. A splitter or an
-    iterable speaks of the rows as the user gave them.
+    iterable speaks of the rows as the user gave them. Rows of one of the `groups` are dependent,
+    also where the folds do not heed them; a splitter may know them by another name.
     """
     n_samples, n_folds = n_rows(X), fold_count(cv)
     kept = None if sample_weight.all() else np.flatnonzero(sample_weight)
+    asked = params.get("splitter", {})
+    groups = asked.get("groups", groups)
+    check_consistent_length(X, groups)
     given = (
         None
         if cv is None or n_folds is not None
-        else user_splits(cv, X, y, classes is not None, params.get("splitter", {}))
+        else user_splits(cv, X, y, classes is not None, asked)
     )
-    groups = params.get("splitter", {}).get("groups")
-    check_consistent_length(X, groups)
     groups = take_rows(groups, kept)
     X, y, target, weight = (take_rows(part, kept) for part in (X, y, target, sample_weight))
     hashes = row_hashes(X, target)

@@ -320,7 +320,7 @@ def _check_named(estimator: Any, experts: list) -> None:
 
 
 def routed_params(estimator: Any, params: dict) -> dict[str, dict]:
-    """Metadata of `fit` for each part: by routing, or `groups` to the splitter without it."""
+    """Metadata of `fit` for each part: by routing, or `groups` to any splitter without it."""
     if not params:
         return {"splitter": {}}
     if get_config()["enable_metadata_routing"]:

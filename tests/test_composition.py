@@ -162,6 +162,25 @@ def test_groups_reach_the_splitter(splitter, routing):
     assert moe.gain_stderr_ > 0
 
 
+@pytest.mark.filterwarnings("ignore:The groups parameter is ignored by KFold")
+@pytest.mark.parametrize("routing", [False, True])
+def test_groups_are_taken_where_folds_do_not_heed_them(routing):
+    with config_context(enable_metadata_routing=routing):
+        moe = regressor(cv=KFold(3), verdict=True).fit(X, Y, groups=GROUPS)
+        regressor(cv=None).fit(X, Y, groups=GROUPS)
+    apart = regressor(cv=KFold(3), verdict=True).fit(X, Y)
+    assert moe.gain_ == apart.gain_
+    assert moe.gain_stderr_ != apart.gain_stderr_
+
+
+def test_a_splitter_may_know_groups_by_another_name():
+    with config_context(enable_metadata_routing=True):
+        splitter = GroupKFold(3).set_split_request(groups="patient")
+        renamed = regressor(cv=splitter, verdict=True).fit(X, Y, patient=GROUPS)
+        moe = regressor(cv=GroupKFold(3), verdict=True).fit(X, Y, groups=GROUPS)
+    assert renamed.gain_stderr_ == moe.gain_stderr_
+
+
 def test_groups_reach_folds_that_are_dealt_through_pipelines_and_searches():
     direct = regressor().fit(X, Y, groups=GROUPS)
     assert direct.lower_bounds_ != regressor().fit(X, Y).lower_bounds_
