@@ -11,7 +11,7 @@ from sklearn.linear_model import Ridge
 
 from ._forecast import Forecasts, distribution_of
 from ._numeric import Array, safe_log
-from ._validation import check_real_target, fit_context
+from ._validation import check_real_target, fit_context, real_numbers
 
 
 class MixtureOfExpertsRegressor(RegressorMixin, Forecasts):
@@ -387,12 +387,12 @@ class MixtureOfExpertsRegressor(RegressorMixin, Forecasts):
         return y, y.reshape(len(y), -1).astype(np.float64, copy=False), None
 
     def _encode_target(self, y: Any) -> NDArray:
-        y = np.asarray(y, dtype=np.float64)
+        y = real_numbers(y)
         if np.isnan(y).any():
             raise ValueError("y holds NaN, for which there is no density. Leave these rows out.")
         if y.reshape(len(y), -1).shape[1:] != (self._law.shape[1],):
             raise ValueError(
                 f"y has shape {y.shape}; the mixture was fitted to targets of shape "
-                f"{('n_samples', *self.target_shape_)}."
+                f"(n_samples,{''.join(f' {size}' for size in self.target_shape_)})."
             )
         return y.reshape(len(y), -1)

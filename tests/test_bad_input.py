@@ -1,6 +1,7 @@
 """What is wrong is refused with a reason and a remedy, and leaves the estimator as it was."""
 
 import numpy as np
+import pandas as pd
 import pytest
 import scipy.sparse as sp
 from sklearn.exceptions import NotFittedError
@@ -17,6 +18,7 @@ from sklearn_moe import (
     SoftmaxGate,
 )
 from sklearn_moe.families import Binomial
+from sklearn_moe.metrics import crps
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore:EM did not settle:sklearn.exceptions.ConvergenceWarning"  # few iterations will do
@@ -251,6 +253,49 @@ def test_what_is_no_count_is_next_to_impossible(family):
     assert np.isneginf(moe.predict_dist(X[:3]).logpdf(impossible)).all()
     resp = moe.responsibilities(X[:3], impossible)
     np.testing.assert_allclose(resp, moe.gate_proba(X[:3]), atol=1e-9)
+
+
+DAYS = np.datetime64("2026-01-01", "ns") + np.arange(60).astype("timedelta64[D]")
+DATES = {
+    "dates": DAYS,
+    "a missing date": altered(DAYS, np.datetime64("NaT"), dtype=None),
+    "durations": DAYS - DAYS[0],
+    "a missing duration": altered(DAYS - DAYS[0], np.timedelta64("NaT"), dtype=None),
+    "dates of a zone": pd.Series(DAYS).dt.tz_localize("UTC"),
+    "a column": pd.DataFrame({"day": DAYS}),
+    "days of the calendar": DAYS.astype("datetime64[D]").astype(object),
+}
+
+
+@pytest.mark.parametrize("kind", DATES)
+def test_dates_are_no_numbers_to_predict(kind):
+    moe = regressor().fit(X, Y)
+    for ask in (moe.fit, moe.log_prob, moe.update_gate):
+        with pytest.raises(ValueError, match=r"y holds dates .*timedelta64\(1, 'D'\)"):
+            ask(X, DATES[kind])
+    with pytest.raises(ValueError, match="y holds dates"):
+        moe.predict_dist(X).crps(DATES[kind])
+    with pytest.raises(ValueError, match="y_true holds dates"):
+        crps(DATES[kind], moe.predict_dist(X))
+
+
+def test_a_missing_date_is_no_label():
+    labels = np.where(Y > 0, DAYS[0], DAYS[1])
+    assert set(classifier().fit(X, labels).classes_) == {*DAYS[:2]}
+    with pytest.raises(ValueError, match="y contains NaT"):
+        classifier().fit(X, altered(labels, np.datetime64("NaT"), dtype=None))
+
+
+def test_targets_that_do_not_suit_are_told_in_plain_words():
+    moe = regressor().fit(X, Y)
+    for ask in (moe.log_prob, moe.update_gate, moe.outlier_proba):
+        with pytest.raises(ValueError, match="y must hold real numbers"):
+            ask(X, LABELS)
+    with pytest.raises(ValueError, match=r"targets of shape \(n_samples,\)\."):
+        moe.log_prob(X, np.column_stack([Y, Y]))
+    wide = regressor().fit(X, np.column_stack([Y, Y]))
+    with pytest.raises(ValueError, match=r"targets of shape \(n_samples, 2\)\."):
+        wide.log_prob(X, Y)
 
 
 # Folds.

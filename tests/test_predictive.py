@@ -291,6 +291,7 @@ def test_a_component_of_no_dispersion_is_a_point_at_zero():
         (lambda d: d.interval(90), "coverage=90 must be a number above 0 and below 1"),
         (lambda d: d.interval("most"), "coverage='most' must be a number"),
         (lambda d: d.sample(0), "n_samples=0 must be a whole number above 0"),
+        (lambda d: d.sample(True), "n_samples=True must be a whole number above 0"),
         (lambda d: d.interval(0.9, kind="widest"), "kind='widest'.*central"),
         (lambda d: d.logpdf([1.0]), r"shape \(12,\).*got \(1,\)"),
     ],

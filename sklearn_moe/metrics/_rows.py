@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike
 from sklearn.utils import check_array
 
 from .._numeric import Array, weighted_mean
-from .._validation import check_weight
+from .._validation import check_weight, refuse_dates
 
 
 def target_of(y_true: ArrayLike, dist: Any, method: str) -> Array:
@@ -35,6 +35,7 @@ def rows_like(y_true: ArrayLike, shape: tuple[int, ...]) -> Array:
 
 
 def _finite_numbers(y_true: ArrayLike) -> Array:
+    refuse_dates("y_true", y_true)
     try:
         y = check_array(y_true, ensure_2d=False, dtype="numeric", input_name="y_true")
     except (TypeError, ValueError) as error:

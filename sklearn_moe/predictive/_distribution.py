@@ -11,6 +11,7 @@ import numpy as np
 from sklearn.utils import check_random_state
 
 from .._numeric import Array
+from .._validation import real_numbers
 from ..families import RealFamily
 from ._integrals import crps, entropy
 from ._marginal import Marginal, log_sum
@@ -291,7 +292,7 @@ class MixtureDistribution:
         ValueError
             If `n_samples` is not a whole number above 0.
         """
-        if not (isinstance(n_samples, Integral) and n_samples > 0):
+        if isinstance(n_samples, bool) or not (isinstance(n_samples, Integral) and n_samples > 0):
             raise ValueError(f"n_samples={n_samples!r} must be a whole number above 0.")
         generator = check_random_state(random_state)
         chance = generator.uniform(size=(len(self), n_samples, 1))
@@ -382,7 +383,7 @@ class MixtureDistribution:
         return values.reshape(len(values), *self.target_shape, *values.shape[2:])
 
     def _targets(self, y: Any) -> Array:
-        y = np.asarray(y, dtype=np.float64)
+        y = real_numbers(y)
         if y.shape != (len(self), *self.target_shape):
             raise ValueError(
                 f"y must have the shape {(len(self), *self.target_shape)}, one target for each row "
