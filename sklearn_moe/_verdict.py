@@ -48,6 +48,8 @@ PATIENCE = 3
 ROUNDING = 1e-9
 # Distinct rows that are enough to judge by. Other folds of equal standing need no witness then.
 ENOUGH_ROWS = 3000
+# Distinct rows without which starts cannot tell experts apart.
+LEAST_ROWS = 2
 
 
 @dataclass(frozen=True)
@@ -255,6 +257,11 @@ class Witness:
         if self.splits is None:
             self.recipe = replace(self.recipe, family=self.recipe.family.in_sample_law())
         self.model = self.recipe.build(data.take(self.train), self.splits)
+        if len(self.model.data.distinct) < LEAST_ROWS:
+            raise ValueError(
+                "too few distinct rows are left for witnesses: without its fold, one of them has a "
+                "single one. Use more rows; verdict=False asks for no witnesses."
+            )
         # In sample its dispersions would say nothing of those of the fit.
         is_asked = recipe.is_asked and self.splits is not None
         self.question = Question(data, self.test, still_ahead(len(splits))) if is_asked else None

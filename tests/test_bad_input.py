@@ -318,3 +318,10 @@ def test_folds_that_cannot_be_are_refused(cv, groups, message):
     weight[0] = 0.0 if isinstance(cv, GroupKFold) else 1.0
     with pytest.raises(ValueError, match=message):
         regressor(cv=cv).fit(X, Y, sample_weight=weight, groups=groups)
+
+
+@pytest.mark.parametrize("rows", [[0, 1], np.arange(100) % 2], ids=["two", "copies of two"])
+def test_too_few_rows_for_witnesses_are_told(rows):
+    with pytest.warns(UserWarning, match="No verdict: too few distinct rows"):
+        moe = regressor(Ridge(), verdict=True).fit(X[rows], Y[rows])
+    assert np.isnan(moe.gain_)
