@@ -158,9 +158,9 @@ def _as_column(column: Any) -> np.ndarray:
         return values
     values = values.astype(object)
     kinds = set(map(type, values))
-    if is_category or not all(issubclass(kind, NUMBERS) or _no_value(kind) for kind in kinds):
+    if is_category or not all(issubclass(kind, NUMBERS) or no_value(kind) for kind in kinds):
         return values
-    without = np.array([_no_value(type(value)) for value in values], dtype=bool)
+    without = np.array([no_value(type(value)) for value in values], dtype=bool)
     return np.where(without, np.nan, values).astype(np.float64)
 
 
@@ -170,7 +170,7 @@ def _in_days(values: np.ndarray) -> Array:
     return np.where(np.isnat(values), np.nan, days)
 
 
-def _no_value(kind: type) -> bool:
+def no_value(kind: type) -> bool:
     """Whether objects of the type stand for a value that is missing: None, and those of pandas."""
     return kind.__name__ in ("NoneType", "NAType", "NaTType")
 
@@ -213,7 +213,7 @@ def as_text(values: np.ndarray) -> np.ndarray:
 
 def _spelled(value: Any) -> str:
     """A number is spelled by its value, whether a batch holds it as an integer or a float."""
-    if _no_value(type(value)) or value != value:
+    if no_value(type(value)) or value != value:
         return MISSING
     if isinstance(value, Integral | np.bool_):
         return str(int(value))

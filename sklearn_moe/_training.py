@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ._content import content_ids, row_hashes
+from ._design import no_value
 from ._experts import Data, fit_expert
 from ._folds import (
     Splits,
@@ -93,8 +94,9 @@ def make_training(
     n_samples, n_folds = n_rows(X), fold_count(cv)
     kept = None if sample_weight.all() else np.flatnonzero(sample_weight)
     asked = params.get("splitter", {})
-    groups = asked.get("groups", groups)
-    check_consistent_length(X, groups)
+    groups = _checked_groups(asked.get("groups", groups), X)
+    if "groups" in asked:
+        asked = asked | {"groups": groups}
     given = (
         None
         if cv is None or n_folds is not None
@@ -115,14 +117,42 @@ def make_training(
     return Training(data, given, kept, n_samples, cut)
 
 
+def _checked_groups(groups: Any, X: Any) -> Any:
+    """Labels (n,) of groups, one for each row of `X`, if there are any; a column is one, too."""
+    if groups is None:
+        return None
+    shape = np.shape(groups)
+    if len(shape) != 1 and shape[1:] != (1,):
+        raise ValueError(
+            f"groups has shape {shape}, and should be (n_samples,): one label for each row. Pass "
+            "one column, or one label made of several."
+        )
+    check_consistent_length(X, groups)
+    groups = groups if len(shape) == 1 else np.asarray(groups).ravel()
+    # An array made of a list could hold the word "nan" in place of a gap.
+    labels = np.asarray(groups, dtype=object if isinstance(groups, list | tuple) else None)
+    if _has_gaps(labels):
+        raise ValueError(
+            "groups holds rows without a label (None or NaN). Give each its group, be it one of "
+            "its own."
+        )
+    return groups
+
+
+def _has_gaps(labels: NDArray) -> bool:
+    if labels.dtype.kind in "fmM":
+        return bool((labels != labels).any())  # NaN, NaT
+    unclear = labels.dtype == object
+    return unclear and any(no_value(type(label)) or label != label for label in labels)
+
+
 def _numbered(groups: Any) -> NDArray[np.intp]:
     """The number of each row's group."""
     try:
         return np.unique(groups, return_inverse=True)[1]
     except TypeError as error:
         raise ValueError(
-            "groups must hold labels of one kind, numbers or strings, and one for each row (no "
-            f"None): {error}"
+            f"groups must hold labels of one kind, numbers or strings: {error}"
         ) from error
 
 

@@ -173,6 +173,13 @@ def test_groups_are_taken_where_folds_do_not_heed_them(routing):
     assert moe.gain_stderr_ != apart.gain_stderr_
 
 
+@pytest.mark.parametrize("cv", [3, GroupKFold(3)], ids=str)
+@pytest.mark.parametrize("make", [np.asarray, pd.DataFrame], ids=["array", "frame"])
+def test_groups_may_be_a_column(make, cv):
+    moe = regressor(cv=cv).fit(X, Y, groups=make(GROUPS[:, None]))
+    assert moe.lower_bounds_ == regressor(cv=cv).fit(X, Y, groups=GROUPS).lower_bounds_
+
+
 def test_a_splitter_may_know_groups_by_another_name():
     with config_context(enable_metadata_routing=True):
         splitter = GroupKFold(3).set_split_request(groups="patient")
