@@ -96,10 +96,11 @@ class MixtureOfExpertsRegressor(RegressorMixin, Forecasts):
     cv : int, splitter, iterable, "oob", "loo" or None, default=5
         Cross-fitting. An integer is a number of folds, dealt by what rows hold, whatever their
         order: copies of a row share a fold, and so do rows of one of the `groups` given to `fit`.
-        For rows in order of time pass ``KFold(5)``, whose folds are blocks. A splitter or an
-        iterable of (train, test) must test every row once. `"oob"` takes the out-of-bag
-        predictions of forests and bagging, `"loo"` those of plain ridge and least squares without
-        each row, in place of folds. None is textbook EM in sample, for experts of few parameters.
+        Fewer than five distinct rows make a fold each. For rows in order of time pass ``KFold(5)``,
+        whose folds are blocks. A splitter or an iterable of (train, test) must test every row once.
+        `"oob"` takes the out-of-bag predictions of forests and bagging, `"loo"` those of plain
+        ridge and least squares without each row, in place of folds. None is textbook EM in sample,
+        for experts of few parameters.
     init : str, array-like of shape (n_samples, n_experts) or callable, default="auto"
         Where EM begins. `"auto"` races starts of different kinds; a name races `n_init` rounds of
         one kind: `"ladder"`, `"residual"`, `"kmeans_xy"`, `"tree"`, `"random"`, `"local"`,

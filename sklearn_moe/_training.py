@@ -13,6 +13,7 @@ from ._content import content_ids, row_hashes
 from ._design import no_value
 from ._experts import Data, fit_expert
 from ._folds import (
+    USUAL_FOLDS,
     Splits,
     check_sides,
     content_folds,
@@ -163,10 +164,16 @@ def _dealt_folds(n_folds: int, data: Data, in_groups: bool) -> Splits:
             is_of_class = np.eye(len(data.classes))[data.target]
         mass = is_of_class * data.sample_weight[:, None]
         return group_folds(n_folds, data.clusters, mass)
-    if len(data.distinct) < 2:
+    n_distinct = len(data.distinct)
+    if n_folds > max(n_distinct, USUAL_FOLDS):
+        raise ValueError(
+            f"cv={n_folds} asks for more folds than there are distinct rows of positive weight, "
+            f"which are {n_distinct}. Use fewer folds, such as cv={USUAL_FOLDS}, or cv=None."
+        )
+    if n_distinct < 2:
         raise ValueError(
             f"cv={n_folds} needs at least 2 distinct rows of positive weight; got n_samples="
-            f"{data.n_samples}, {len(data.distinct)} of them distinct. Use cv=None."
+            f"{data.n_samples}, {n_distinct} of them distinct. Use cv=None."
         )
     labels = None if data.classes is None else data.target
     return content_folds(n_folds, data.rank, labels)

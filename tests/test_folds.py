@@ -68,3 +68,14 @@ def test_no_fold_at_all():
     X = np.arange(20.0)[:, None]
     with pytest.raises(ValueError, match=r"cv=\[\] yields no folds"):
         MixtureOfExpertsRegressor(cv=[]).fit(X, X[:, 0])
+
+
+@pytest.mark.parametrize("n_samples", [3, 4, 9])
+def test_few_rows_make_as_many_folds_as_they_can(n_samples):
+    """The usual number of folds is for any table; who names a larger one means it."""
+    X = np.arange(n_samples, dtype=float)[:, None]
+    usual = MixtureOfExpertsRegressor(n_experts=1).fit(X, X[:, 0])
+    fewer = MixtureOfExpertsRegressor(n_experts=1, cv=min(n_samples, 5)).fit(X, X[:, 0])
+    assert usual.heldout_log_prob_ == fewer.heldout_log_prob_
+    with pytest.raises(ValueError, match=f"cv=10 asks for more folds .*, which are {n_samples}"):
+        MixtureOfExpertsRegressor(cv=10).fit(X, X[:, 0])
