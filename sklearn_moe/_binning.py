@@ -19,6 +19,9 @@ from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostin
 from ._numeric import Array
 from ._validation import column_names, is_frame
 
+# Types of truth values in a column of objects, and of what stands for a missing one.
+TRUTH = {bool, np.bool_, float, type(None)}
+
 
 def bins_of(estimator: Any) -> int | None:
     """How many bins `estimator` sorts a column into; None if it does not, or treats some apart."""
@@ -40,7 +43,7 @@ class NumberBins:
 
     def codes(self, values: Any) -> Array:
         """The number of each value's bin; NaN stays NaN."""
-        numbers = np.asarray(values, dtype=np.float64)
+        numbers = np.asarray(_numbers(values), dtype=np.float64)
         return np.where(np.isnan(numbers), np.nan, np.searchsorted(self.edges, numbers))
 
 
@@ -94,10 +97,20 @@ def _bins(values: Any, weight: Array, max_bins: int) -> NumberBins | CategoryBin
     if getattr(values.dtype, "name", None) == "category":
         names = values.cat.categories
         return CategoryBins(names) if 0 < len(names) <= max_bins else None
-    numbers = np.asarray(values)
+    numbers = _numbers(values)
     if numbers.dtype.kind not in "fiub" or np.isinf(numbers).any():
         return None
     return NumberBins(_edges(numbers, weight, max_bins))
+
+
+def _numbers(values: Any) -> NDArray:
+    """A column as an array, of numbers if boosting sees some: truth values may be missing."""
+    numbers = np.asarray(values)
+    if numbers.dtype != object:
+        return numbers
+    if getattr(values.dtype, "kind", "") == "b":  # boolean to pandas, which marks gaps by its own
+        return values.to_numpy(dtype=np.float64, na_value=np.nan)
+    return numbers.astype(np.float64) if set(map(type, numbers)) <= TRUTH else numbers
 
 
 def _edges(values: NDArray, weight: Array, max_bins: int) -> Array:

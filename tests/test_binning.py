@@ -50,6 +50,22 @@ def test_where_values_are_bins_the_fit_is_that_on_values(table, labelled):
     np.testing.assert_allclose(binned.predict_experts(table), given.predict_experts(table))
 
 
+@pytest.mark.parametrize("kind", ["boolean", "bool[pyarrow]", object])
+def test_truth_values_may_be_missing(kind):
+    if kind == "bool[pyarrow]":
+        pytest.importorskip("pyarrow")
+    known = np.arange(N) % 7 > 0
+    number = np.where(known, WHOLE[:, 0] > 5, np.nan)
+    truth = [bool(value) if known[row] else None for row, value in enumerate(number)]
+    numbers = pd.DataFrame({"a": number, "b": WHOLE[:, 1]})
+    frame = numbers.assign(a=pd.Series(truth, dtype=kind))
+    assert make_binner(frame, np.ones(N), 255) is not None
+    moe = MixtureOfExpertsRegressor(HistGradientBoostingRegressor(max_iter=8), **FEW)
+    expected = moe.fit(numbers, Y).experts_[0].predict(numbers)
+    found = moe.fit(frame, Y).experts_[0].predict(frame)
+    np.testing.assert_allclose(found, expected)
+
+
 def test_bins_hold_equal_weight_and_keep_the_order():
     values = RNG.permutation(np.arange(100.0)) ** 3
     weight = np.ones(100)
