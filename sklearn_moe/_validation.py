@@ -152,6 +152,7 @@ def check_table(estimator: Any, X: Any, *, reset: bool) -> Any:
     Sparse input becomes CSR, the one sparse form whose rows can be taken cheaply. Values are
     judged where they are used: by the gate's encoder and by the experts.
     """
+    _refuse_strange_frame(X)
     if not is_frame(X):
         X = check_array(
             X,
@@ -169,6 +170,20 @@ def check_table(estimator: Any, X: Any, *, reset: bool) -> Any:
         )
     validate_data(estimator, X, reset=reset, skip_check_array=True)
     return read_only(X)
+
+
+def _refuse_strange_frame(X: Any) -> None:
+    """Raise if `X` is a table whose rows cannot be taken, or not as those of frames are."""
+    remedy = None
+    if hasattr(X, "collect") and not hasattr(X, "shape"):
+        remedy = "X.collect()"
+    elif hasattr(X, "to_pandas") and hasattr(X, "column_names"):
+        remedy = "X.to_pandas()"
+    if remedy is not None:
+        name = f"{type(X).__module__.split('.')[0]}.{type(X).__name__}"
+        raise TypeError(
+            f"X is a {name}, from which experts cannot take rows. Pass {remedy}, or an array."
+        )
 
 
 def check_weight(sample_weight: Any, X: Any) -> Array:

@@ -95,6 +95,20 @@ def test_dense_tables_give_the_same_fit(kind):
     np.testing.assert_allclose(predicted, expected, rtol=1e-8)
 
 
+@pytest.mark.parametrize("kind", ["polars.LazyFrame", "pyarrow.Table"])
+def test_tables_without_rows_to_take_are_refused(kind):
+    if kind == "polars.LazyFrame":
+        table, remedy = DENSE["polars"].lazy(), "collect"
+    else:
+        pa, remedy = pytest.importorskip("pyarrow"), "to_pandas"
+        table = pa.table(dict(zip(NAMES, X.T, strict=True)))
+    moe = regressor().fit(X, Y)
+    for ask in (lambda: moe.predict(table), lambda: regressor().fit(table, Y)):
+        with pytest.raises(TypeError, match=rf"X is a {kind}.* Pass X\.{remedy}\(\)"):
+            ask()
+    assert len(regressor().fit(getattr(table, remedy)(), Y).experts_) == 2
+
+
 @pytest.mark.parametrize("kind", ["list", "series", "shuffled series", "column frame", "polars"])
 def test_targets_of_every_kind(kind):
     order = RNG.permutation(120)
