@@ -13,8 +13,9 @@ from ._base import BaseMixtureOfExperts
 from ._fitting import Fit
 from ._labels import Labels, leaning_attributes
 from ._numeric import Array
+from ._targets import check_label_target
 from ._training import Training
-from ._validation import StrOptions, check_label_target, fit_context
+from ._validation import StrOptions, fit_context
 from .families import Categorical, Family
 
 

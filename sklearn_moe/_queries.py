@@ -19,9 +19,11 @@ from ._usage import usage_of
 from ._validation import (
     check_consistent_length,
     check_is_fitted,
+    check_number,
     check_table,
     check_weight,
     last_step,
+    names_missed,
 )
 from .families import Family
 from .gates import SoftmaxGate, next_gate
@@ -82,7 +84,9 @@ class Queries(ABC):
     def _laws_at(self, X: Any) -> tuple[Routing, Array, Array]:
         """Who acts, what they say, and the parameters of their law."""
         check_is_fitted(self)
-        return self._laws_of(check_table(self, X, reset=False))
+        X = check_table(self, X, reset=False)
+        with names_missed(self, X):
+            return self._laws_of(X)
 
     def _laws_of(self, X: Any) -> tuple[Routing, Array, Array]:
         """The same at the checked table."""
@@ -283,7 +287,7 @@ class Queries(ABC):
         """
         check_is_fitted(self)
         if top_k is not None:
-            _check_number("top_k", top_k, Integral, 1)
+            check_number("top_k", top_k, Integral, 1)
         other = copy.copy(self)
         other.top_k = other.top_k_ = top_k
         other._forget_calibration()
@@ -325,19 +329,21 @@ class Queries(ABC):
             If the rows do not suit the fitted mixture or a parameter is out of range; the mixture
             is then left as it was.
         """
-        _check_number("max_iter", max_iter, Integral, 1)
-        _check_number("tol", tol, Real, 0)
+        check_number("max_iter", max_iter, Integral, 1)
+        check_number("tol", tol, Real, 0)
         check_consistent_length(X, y)
-        _, mean, law = self.with_top_k(None)._laws_at(X)
-        target = self._encode_target(y)
-        log_prob = self._family.log_prob(target, mean, law)
-        exact = self._family.exact_log_prob(target, mean, law)
+        other = self.with_top_k(None)
+        X, target = check_table(self, X, reset=False), self._encode_target(y)
+        with names_missed(self, X):
+            _, mean, law = other._laws_of(X)
+        with np.errstate(over="ignore"):  # of targets beyond all numbers
+            log_prob = self._family.log_prob(target, mean, law)
+            exact = self._family.exact_log_prob(target, mean, law)
         if not (np.isfinite(log_prob).all() and np.isfinite(exact).any(axis=1).all()):
             raise ValueError(
                 "y holds NaN or infinity, or values without a finite log density under any expert. "
                 "Leave these rows out."
             )
-        X = check_table(self, X, reset=False)
         weight = check_weight(sample_weight, X)
         self.gate_ = self._best_gate(X, log_prob, weight, max_iter, tol)
         usage = usage_of(self._routing_at(X), len(self.experts_), weight, self.top_k_)
@@ -387,10 +393,3 @@ class Queries(ABC):
             return np.zeros(len(proba))
         np.put_along_axis(proba, routing.index, 0.0, axis=1)
         return proba.sum(axis=1)
-
-
-def _check_number(name: str, value: Any, kind: Any, least: int) -> None:
-    """Raise if a parameter of a query is no number of a kind, or below the `least`."""
-    if isinstance(value, bool) or not isinstance(value, kind) or not value >= least:
-        noun = "a whole number" if kind is Integral else "a number"
-        raise ValueError(f"{name}={value!r} should be {noun}, at least {least}.")

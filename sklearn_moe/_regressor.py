@@ -11,7 +11,8 @@ from sklearn.linear_model import Ridge
 
 from ._forecast import Forecasts, distribution_of
 from ._numeric import Array, safe_log
-from ._validation import check_real_target, fit_context, real_numbers
+from ._targets import check_real_target, real_numbers
+from ._validation import fit_context
 
 
 class MixtureOfExpertsRegressor(RegressorMixin, Forecasts):

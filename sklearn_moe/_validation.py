@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from datetime import date, timedelta
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -12,7 +15,7 @@ from sklearn.base import is_classifier, is_regressor
 from sklearn.exceptions import NotFittedError
 from sklearn.metrics._scorer import _BaseScorer
 from sklearn.pipeline import Pipeline
-from sklearn.utils import _safe_indexing, assert_all_finite, check_array, get_tags
+from sklearn.utils import _safe_indexing, check_array, get_tags
 from sklearn.utils._param_validation import (
     HasMethods,
     Interval,
@@ -21,13 +24,11 @@ from sklearn.utils._param_validation import (
 )
 from sklearn.utils.metadata_routing import process_routing
 from sklearn.utils.metaestimators import _BaseComposition
-from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.parallel import _get_threadpool_controller
 from sklearn.utils.validation import (
     _check_sample_weight,
     check_consistent_length,
     check_is_fitted,
-    column_or_1d,
     validate_data,
 )
 
@@ -61,8 +62,6 @@ __all__ = [
 
 # What rounding may leave of a sum that is to be one.
 SUMS_TO_ONE = 1e-12
-# Those of pandas are derived from the first two.
-DATES = (date, timedelta, np.datetime64, np.timedelta64)
 
 BaseComposition = _BaseComposition
 BaseScorer = _BaseScorer
@@ -186,6 +185,17 @@ def _refuse_strange_frame(X: Any) -> None:
         )
 
 
+@contextmanager
+def names_missed(estimator: Any, X: Any) -> Iterator[None]:
+    """Parts say nothing of names that `X` has not: the fitted estimator itself has warned of it."""
+    if is_frame(X) or not hasattr(estimator, "feature_names_in_"):
+        yield
+        return
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "X does not have valid feature names")
+        yield
+
+
 def check_weight(sample_weight: Any, X: Any) -> Array:
     """Sample weights as float64 (n,): ones if None, never negative, never all zero."""
     rows = np.empty((n_rows(X), 1))
@@ -195,63 +205,6 @@ def check_weight(sample_weight: Any, X: Any) -> Array:
             "Sample weights must contain at least one non-zero number; sample_weight is all zero."
         )
     return weight
-
-
-def check_real_target(estimator: Any, X: Any, y: Any) -> np.ndarray:
-    """A finite numeric target, (n,) or (n, n_outputs), of the length of `X`."""
-    _require_target(estimator, y)
-    refuse_dates("y", y)
-    y = check_array(y, ensure_2d=False, dtype="numeric", input_name="y", estimator=estimator)
-    if y.ndim == 2 and y.shape[1] == 1 and not get_tags(estimator).target_tags.multi_output:
-        y = column_or_1d(y, warn=True)
-    check_consistent_length(X, y)
-    return y.astype(np.float64) if y.dtype.kind not in "f" else y
-
-
-def check_label_target(estimator: Any, X: Any, y: Any) -> np.ndarray:
-    """Class labels (n,) of the length of `X`."""
-    _require_target(estimator, y)
-    y = column_or_1d(y, warn=True)
-    assert_all_finite(y, input_name="y", estimator_name=type(estimator).__name__)
-    if y.dtype.kind in "mM" and np.isnat(y).any():
-        raise ValueError("Input y contains NaT, which is no label. Leave these rows out.")
-    check_classification_targets(y)
-    check_consistent_length(X, y)
-    return y
-
-
-def real_numbers(y: Any) -> Array:
-    """Targets of a query as float64, whatever their shape."""
-    refuse_dates("y", y)
-    try:
-        return np.asarray(y, dtype=np.float64)
-    except (TypeError, ValueError) as error:
-        raise ValueError(
-            f"y must hold real numbers, one for each row and output: {error}"
-        ) from error
-
-
-def refuse_dates(name: str, y: Any) -> None:
-    """Raise if a target holds dates or durations.
-
-    As numbers they depend on the unit that they are stored in, and a missing one would be the least
-    of all.
-    """
-    values = np.asarray(y)
-    kinds = set(map(type, values.ravel())) if values.dtype == object else {values.dtype.type}
-    if any(issubclass(kind, DATES) for kind in kinds):
-        raise ValueError(
-            f"{name} holds dates or durations, and should hold real numbers. Choose a unit: (y - "
-            "y.min()) / np.timedelta64(1, 'D') for days from the first date, y / "
-            "np.timedelta64(1, 'D') for durations."
-        )
-
-
-def _require_target(estimator: Any, y: Any) -> None:
-    if y is None:
-        raise ValueError(
-            f"{type(estimator).__name__} requires y to be passed, but the target y is None."
-        )
 
 
 def check_responsibilities(kind: str, resp: Any, n_samples: int, n_experts: int) -> Array:
@@ -388,3 +341,10 @@ def routed_params(estimator: Any, params: dict) -> dict[str, dict]:
 def _fit_parts(estimator: Any, routed: Any) -> list[str]:
     names = [name for name, _ in estimator._named_experts()]
     return [name for name in [*names, "gate"] if name in routed]
+
+
+def check_number(name: str, value: Any, kind: Any, least: int) -> None:
+    """Raise if a parameter of a query is no number of a kind, or below the `least`."""
+    if isinstance(value, bool) or not isinstance(value, kind) or not value >= least:
+        noun = "a whole number" if kind is Integral else "a number"
+        raise ValueError(f"{name}={value!r} should be {noun}, at least {least}.")

@@ -232,6 +232,21 @@ def test_feature_names_are_checked():
         moe.predict(X[:, :3])
 
 
+@pytest.mark.parametrize(
+    "params",
+    [{}, {"top_k": 1, "n_experts": 3}, {"shared_expert": SVR(), "dispersion_estimator": SVR()}],
+    ids=["all", "few", "shared"],
+)
+def test_missing_names_are_told_once(params):
+    moe = regressor(SVR(), **params).fit(DENSE["pandas"], Y)
+    asked = [moe.predict, moe.predict_experts]
+    asked += [lambda X: moe.log_prob(X, Y), lambda X: moe.update_gate(X, Y)]
+    for ask in asked:
+        with pytest.warns(UserWarning, match="valid feature names, but Mixture") as told:
+            ask(X)
+        assert len(told) == 1
+
+
 @settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
 @given(
     shape=st.tuples(st.integers(8, 40), st.integers(1, 4), st.integers(0, 3)),

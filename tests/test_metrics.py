@@ -267,6 +267,11 @@ def test_transforms_of_a_zero_with_probability_are_drawn(unit):
     assert calibration_error(y, dist) < 0.01
 
 
+def test_a_seed_that_is_none_is_told_whether_it_is_needed_or_not():
+    with pytest.raises(ValueError, match="'a' cannot be used to seed"):
+        pit_values(Y, TRUTH, random_state="a")
+
+
 def test_no_draw_is_made_without_need():
     generator = np.random.RandomState(0)
     pit_values(Y, TRUTH, random_state=generator)

@@ -237,6 +237,8 @@ def test_the_update_counts_weights_and_refuses_what_it_cannot_use():
         weighted.update_gate(new[0][:, :2], new[1])
     with pytest.raises(ValueError, match="y holds NaN"):
         weighted.update_gate(new[0], np.where(np.arange(N) == 3, np.nan, new[1]))
+    with pytest.raises(ValueError, match="without a finite log density"):
+        weighted.update_gate(new[0], 1e200 * new[1])
     wanted = {"max_iter": "a whole number, at least 1", "tol": "a number, at least 0"}
     for name, value in [("max_iter", 0), ("max_iter", 0.5), ("tol", -1.0), ("tol", np.nan)]:
         with pytest.raises(ValueError, match=f"{name}=.* should be {wanted[name]}"):

@@ -154,10 +154,11 @@ def pit_values(y_true: ArrayLike, dist: Any, *, random_state: Any = None) -> Arr
     >>> pit_values([0.0, -1.0, 3.0], norm([0, 0, 0], [1, 1, 2])).round(3)
     array([0.5  , 0.159, 0.933])
     """
+    generator = check_random_state(random_state)
     lower, upper = _pit_bounds(y_true, dist)
     if (lower == upper).all():
         return upper
-    return lower + (upper - lower) * check_random_state(random_state).uniform(size=upper.shape)
+    return lower + (upper - lower) * generator.uniform(size=upper.shape)
 
 
 def calibration_error(

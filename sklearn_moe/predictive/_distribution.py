@@ -11,7 +11,7 @@ import numpy as np
 from sklearn.utils import check_random_state
 
 from .._numeric import Array
-from .._validation import real_numbers
+from .._targets import real_numbers
 from ..families import RealFamily
 from ._integrals import crps, entropy
 from ._marginal import Marginal, log_sum

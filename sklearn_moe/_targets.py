@@ -1,0 +1,73 @@
+"""Checks of the targets that users pass in."""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+from typing import Any
+
+import numpy as np
+from sklearn.utils import assert_all_finite, check_array, get_tags
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import check_consistent_length, column_or_1d
+
+from ._numeric import Array
+
+# Those of pandas are derived from the first two.
+DATES = (date, timedelta, np.datetime64, np.timedelta64)
+
+
+def check_real_target(estimator: Any, X: Any, y: Any) -> np.ndarray:
+    """A finite numeric target, (n,) or (n, n_outputs), of the length of `X`."""
+    _require_target(estimator, y)
+    refuse_dates("y", y)
+    y = check_array(y, ensure_2d=False, dtype="numeric", input_name="y", estimator=estimator)
+    if y.ndim == 2 and y.shape[1] == 1 and not get_tags(estimator).target_tags.multi_output:
+        y = column_or_1d(y, warn=True)
+    check_consistent_length(X, y)
+    return y.astype(np.float64) if y.dtype.kind not in "f" else y
+
+
+def check_label_target(estimator: Any, X: Any, y: Any) -> np.ndarray:
+    """Class labels (n,) of the length of `X`."""
+    _require_target(estimator, y)
+    y = column_or_1d(y, warn=True)
+    assert_all_finite(y, input_name="y", estimator_name=type(estimator).__name__)
+    if y.dtype.kind in "mM" and np.isnat(y).any():
+        raise ValueError("Input y contains NaT, which is no label. Leave these rows out.")
+    check_classification_targets(y)
+    check_consistent_length(X, y)
+    return y
+
+
+def real_numbers(y: Any) -> Array:
+    """Targets of a query as float64, whatever their shape."""
+    refuse_dates("y", y)
+    try:
+        return np.asarray(y, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            f"y must hold real numbers, one for each row and output: {error}"
+        ) from error
+
+
+def refuse_dates(name: str, y: Any) -> None:
+    """Raise if a target holds dates or durations.
+
+    As numbers they depend on the unit that they are stored in, and a missing one would be the least
+    of all.
+    """
+    values = np.asarray(y)
+    kinds = set(map(type, values.ravel())) if values.dtype == object else {values.dtype.type}
+    if any(issubclass(kind, DATES) for kind in kinds):
+        raise ValueError(
+            f"{name} holds dates or durations, and should hold real numbers. Choose a unit: (y - "
+            "y.min()) / np.timedelta64(1, 'D') for days from the first date, y / "
+            "np.timedelta64(1, 'D') for durations."
+        )
+
+
+def _require_target(estimator: Any, y: Any) -> None:
+    if y is None:
+        raise ValueError(
+            f"{type(estimator).__name__} requires y to be passed, but the target y is None."
+        )
