@@ -298,12 +298,14 @@ class Queries(ABC):
     ) -> Any:
         """Fit the gate alone to new rows, by EM, while the experts stay as they are.
 
-        For data whose regions shift while the rules within them hold. The gate goes on from where
-        it is, if it can, else it is fitted anew; its penalty is the same. All experts are asked,
-        also with `top_k`, so that rows can go to any of them. Of all gates on the way the one is
-        kept under which the targets are most likely. `load_`, `importance_`, `gate_entropy_` and
-        `gate_information_` become those on the new rows. A conformal calibration does not hold any
-        more: `calibration_` becomes None, and `predict_interval` takes plain quantiles.
+        For data whose regions shift while the rules within them hold. The gate begins where it is,
+        if it can, else it is fitted anew; its penalty is the same. The new rows alone decide where
+        it ends, for it keeps no count of earlier ones: pass a window of some hundred rows. All
+        experts are asked, also with `top_k`, so that rows can go to any of them. Of all gates on
+        the way the one is kept under which the targets are most likely. `load_`, `importance_`,
+        `gate_entropy_` and `gate_information_` become those on the new rows. A conformal
+        calibration does not hold any more: `calibration_` becomes None, and `predict_interval`
+        takes plain quantiles.
 
         Parameters
         ----------
