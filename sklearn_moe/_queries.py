@@ -196,7 +196,8 @@ class Queries(ABC):
         log-likelihood is that of the final experts on the rows given. Penalised coefficients are
         counted as if they were free, so that the number is an upper bound of the effective one.
         What `calibrate` has found is not counted, but degrees of freedom that differ by output are,
-        and so is what experts lean on. For everything else there is `heldout_log_prob_`.
+        one for each output with tails, and so is what experts lean on. For everything else there is
+        `heldout_log_prob_`.
 
         Parameters
         ----------

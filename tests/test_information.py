@@ -349,6 +349,18 @@ def test_parameters_are_counted(name):
     assert mixture.information_criteria(X, y).n_parameters == expected
 
 
+def test_degrees_of_freedom_are_those_of_outputs_or_of_experts():
+    """Calibrated tails belong to an output, whichever expert acts; estimated ones to an expert."""
+    scale, law = np.ones((3, 2)), StudentT()
+    for df, expected in [
+        ([[4.0, 9.0]] * 3, 6 + 2),
+        ([[4.0, 1e6]] * 3, 6 + 1),
+        ([[4.0, 9.0], [5.0, 9.5], [6.0, 8.0]], 6 + 6),
+        ([[200.0, 200.0]] * 3, 6 + 6),
+    ]:
+        assert law.count_parameters(np.stack([scale, np.array(df)], axis=-1)) == expected
+
+
 # Refusals.
 
 REFUSED = {

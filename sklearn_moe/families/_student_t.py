@@ -68,6 +68,19 @@ class StudentT(RealFamily):
         """The scale, and the degrees of freedom if they are not given."""
         return 2 if self.df is None else 1
 
+    def count_parameters(self, dispersion: Array) -> int:
+        """Squared scales, and degrees of freedom of each expert, or each output, if not given."""
+        count, df = super().count_parameters(dispersion), dispersion[..., 1]
+        if self.shared or self.df is not None:
+            return count
+        # Calibration finds one number for all experts, and none where there are no tails; of
+        # estimates, those at the ends of their range alone are equal.
+        at_end = np.isclose(df[0], LEAST_DF) | np.isclose(df[0], MOST_DF)
+        common = (df == df[0]).all(axis=0) & ~at_end
+        uses = np.count_nonzero(dispersion[:, common, 0], axis=0)
+        found = (uses > 0) & (df[0, common] < LARGEST_DF)
+        return count - int(uses.sum()) + int(found.sum())
+
     def frozen(self, mean: Array, *law: Array) -> Any:
         """The law as a frozen distribution of scipy."""
         return stats.t(law[1], mean, np.sqrt(law[0]))
