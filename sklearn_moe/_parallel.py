@@ -12,7 +12,8 @@ from threading import Thread
 from time import perf_counter
 from typing import Any, TypeVar, cast
 
-from joblib import cpu_count, effective_n_jobs
+from joblib import cpu_count, effective_n_jobs, parallel_config
+from joblib.parallel import get_active_backend
 from sklearn.utils.parallel import Parallel, delayed
 
 from ._plans import Job, Plan, follow, run_here
@@ -71,17 +72,18 @@ class Workers:
     that hold the interpreter's lock), processes are started in a long fit, and tried in the same
     way once they are there; the fastest of threads, processes and this thread does the rest. The
     results are the same in any case. `make` makes `n_workers` of a kind; the `stack` dismisses
-    them.
+    them. Where there is but one kind, which joblib's context has `named`, there are no others to
+    try.
     """
 
-    def __init__(self, n_workers: int, make: Make, stack: ExitStack) -> None:
+    def __init__(self, n_workers: int, make: Make, stack: ExitStack, named: bool = False) -> None:
         self._n_workers, self._make, self._stack = n_workers, make, stack
         self._begun = perf_counter()
         self._kind = "here"
         self._parallel: Parallel | None = None
         self._contest: Contest | None = None
         self._starting: Thread | None = None
-        self._tried: dict[str, float] = {"here": 1.0}
+        self._tried: dict[str, float] = {"here": 1.0} | ({"processes": 0.0} if named else {})
         self._pace = 0.0  # seconds of a job, as of the last list that was done here
         if n_workers > 1:
             self._try("threads")
@@ -227,4 +229,15 @@ def open_workers(n_jobs: int | None) -> Iterator[Workers]:
         if n_workers > 1:
             share = max(1, cpu_count() // n_workers)
             stack.enter_context(controller.limit(limits=share, user_api="openmp"))
-        yield Workers(n_workers, lambda kind: Parallel(n_jobs=n_jobs, prefer=kind), stack)
+        if n_workers == 1 or not _is_backend_named():
+            yield Workers(n_workers, lambda kind: Parallel(n_jobs=n_jobs, prefer=kind), stack)
+            return
+        ours = Parallel(n_jobs=n_jobs)
+        # What runs in parallel within a job that is done here would dismiss our workers.
+        stack.enter_context(parallel_config("threading", n_jobs=1))
+        yield Workers(n_workers, lambda kind: ours, stack, named=True)
+
+
+def _is_backend_named() -> bool:
+    """Whether joblib's context has workers of its own, the same whenever one asks."""
+    return get_active_backend()[0] is get_active_backend()[0]

@@ -17,6 +17,7 @@ from sklearn.preprocessing import MinMaxScaler, StandardScaler
 from sklearn_moe import MixtureOfExpertsRegressor, _templates
 from sklearn_moe._numeric import weighted_grams
 from sklearn_moe._predictions import predict_bank
+from sklearn_moe.linear import _bank as bank
 from sklearn_moe.linear import _least_squares, predict_plain
 from sklearn_moe.linear._least_squares import make_table, recognise, solve_left_out
 
@@ -370,3 +371,12 @@ def test_experts_that_are_made_like_the_first_are_whole():
     other.feature_names_in_[0] = "z"
     assert list(one.feature_names_in_) == list(strong.feature_names_in_) == list("abcd")
     assert not np.allclose(one.coef_, other.coef_)
+
+
+@pytest.mark.parametrize(("n_columns", "is_solved"), [(200, True), (300, False)])
+def test_tables_of_many_more_columns_than_rows_are_left_to_the_estimators(n_columns, is_solved):
+    rng = np.random.default_rng(0)
+    table = make_table(rng.normal(size=(40, n_columns)), rng.normal(size=(40, 1)))
+    folds = [np.arange(20), np.arange(20, 40)]
+    found = bank.solve_left_out([recognise(Ridge())], table, np.ones((40, 1)), folds, None)
+    assert (found is not None) == is_solved

@@ -6,9 +6,12 @@ import time
 from concurrent.futures import BrokenExecutor
 
 import joblib
+import numpy as np
 import pytest
+from sklearn.base import clone
+from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
 
-from sklearn_moe import _parallel
+from sklearn_moe import MixtureOfExpertsRegressor, _parallel
 from sklearn_moe._parallel import open_workers
 from sklearn_moe._plans import do, run_here, together
 
@@ -287,3 +290,22 @@ def test_short_jobs_are_done_here(monkeypatch):
 def test_one_worker_is_this_thread():
     places = follow(rounds(nap, 1), n_jobs=1)
     assert set(places) == {HERE}
+
+
+@pytest.mark.filterwarnings("ignore:EM did not settle")
+@pytest.mark.parametrize("backend", ["loky", "threading"])
+def test_experts_and_gates_that_have_workers_of_their_own_do_not_dismiss_ours(backend):
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(60, 2))
+    y = np.abs(X[:, 0])
+    moe = MixtureOfExpertsRegressor(
+        RandomForestRegressor(2),
+        gate=RandomForestClassifier(2),
+        n_init=1,
+        max_iter=1,
+        cv=2,
+        random_state=0,
+    )
+    expected = clone(moe).fit(X, y).predict(X)
+    with joblib.parallel_config(backend, n_jobs=2):
+        np.testing.assert_allclose(moe.fit(X, y).predict(X), expected)

@@ -9,8 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .._numeric import Array
-from ._least_squares import LeastSquares, LeastSquaresSolution, OutputTable
-from ._least_squares import is_worth_it as grams_are_worth_it
+from ._least_squares import (
+    LeastSquares,
+    LeastSquaresSolution,
+    OutputTable,
+    fits_memory,
+    is_wide,
+)
 from ._least_squares import make_table as make_output_table
 from ._least_squares import recognise as recognise_least_squares
 from ._least_squares import solve_left_out as solve_least_squares
@@ -49,15 +54,15 @@ def solve_left_out(
 ) -> Solution | None:
     """Each problem under its column of `weights` (n, K), left out of each fold if there are folds.
 
-    `state` is that of an earlier solution. None if there are too many folds, or columns, for the
-    memory, or too many coefficients for an exact solution.
+    `state` is that of an earlier solution. None if there are too many columns for the rows, folds
+    for the memory, or coefficients for an exact solution.
     """
     if isinstance(table, LabelledTable):
         if folds is None and not table.has_hessians:
             return None
         return solve_logistic(problems, table, weights, folds, state, folds is None)
     n_folds = 1 if folds is None else len(folds)
-    if not grams_are_worth_it(n_folds, table.width):
+    if is_wide(table) or not fits_memory(n_folds, table):
         return None
     return solve_least_squares(problems, table, weights, folds)
 
@@ -80,6 +85,6 @@ def solve_one_out(
 
     Rows of equal `rank` are copies, and left out together.
     """
-    if not isinstance(table, OutputTable) or not grams_are_worth_it(len(problems), table.width):
+    if not isinstance(table, OutputTable) or not fits_memory(len(problems), table):
         return None
     return solve_least_squares_one_out(problems, table, weights, rank)

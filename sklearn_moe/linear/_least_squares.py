@@ -35,6 +35,8 @@ Rows = NDArray[np.intp]
 
 # Elements of the Gram matrices that are made together: 128 MB if they must be, else 32 MB.
 LARGEST_BANK, AT_A_TIME = 2**24, 2**22
+# Columns whose Gram matrices cost little, however few the rows.
+FEW_COLUMNS = 256
 # What cancellation and elimination must leave of a diagonal element: 1e-16 over it is below 1e-8.
 SMALLEST_PIVOT = 1e-7
 
@@ -80,9 +82,14 @@ def _is_plain(estimator: Any) -> bool:
     return estimator.fit_intercept and not estimator.positive
 
 
-def is_worth_it(n_matrices: int, width: int) -> bool:
-    """Whether so many matrices fit into memory that nobody misses."""
-    return n_matrices * width**2 <= LARGEST_BANK
+def fits_memory(n_matrices: int, table: OutputTable) -> bool:
+    """Whether so many Gram matrices of a table fit into memory that nobody misses."""
+    return n_matrices * table.width**2 <= LARGEST_BANK
+
+
+def is_wide(table: OutputTable) -> bool:
+    """Whether there are so many more columns than rows that estimators do better by themselves."""
+    return table.width > max(len(table.X), FEW_COLUMNS)
 
 
 @dataclass(frozen=True)
