@@ -207,30 +207,26 @@ class BaseMixtureOfExperts(Queries, CallbackSupportMixin, MetaEstimatorMixin, Ba
         templates = make_templates(named, list(seeds[1:]), params, self.cv)
         shared = self.shared_expert is not None
         families = self._fit_families(training)
-        how, pooled = specialisations(
-            self.min_responsibility,
-            self.pooling,
-            training,
-            templates[: len(templates) - shared],
-            self.top_k,
-        )
+        routed = templates[: len(templates) - shared]
+        parts = self.min_responsibility, self.pooling, training, routed, self.top_k
+        how, pooled = specialisations(*parts)
         leans = self._leans(how, families[0])
         if shared:
             how, pooled = how.beside_shared(), pooled and pooled.beside_shared()
         recipe = Recipe(
-            templates,
-            how,
-            families[0],
-            unfolded.gates[0],
-            params.get("gate", {}),
-            int(seeds[0]),
-            self.top_k,
-            shared,
-            float(self.balance),
-            self._spread_template(int(seeds[0])),
-            self._calibrates(),
-            leans,
-            self.ensemble,
+            templates=templates,
+            specialisation=how,
+            family=families[0],
+            gate=unfolded.gates[0],
+            gate_params=params.get("gate", {}),
+            seed=int(seeds[0]),
+            top_k=self.top_k,
+            shared=shared,
+            balance=float(self.balance),
+            spread_template=self._spread_template(int(seeds[0])),
+            calibrates=self._calibrates(),
+            leans=leans,
+            ensemble=self.ensemble,
         )
         if training.splits is None:  # in sample, what is richer always looks better
             return recipe, []
@@ -276,7 +272,7 @@ class BaseMixtureOfExperts(Queries, CallbackSupportMixin, MetaEstimatorMixin, Ba
         return self._attributes(shape, workers.follow(as_it_stands(training, stage)))
 
     def _warn(self, fit: Fit) -> None:
-        templates, kept = fit.recipe.templates, fit.mixture.members
+        templates, kept = fit.recipe.templates, fit.found.mixture.members
         if fit.trouble:
             warnings.warn(fit.trouble, UserWarning, stacklevel=5)
         if fit.verdict.is_against and not fit.grew:

@@ -16,9 +16,9 @@ from ._experts import Data, ExpertError
 from ._growth import Walk, grow
 from ._initialization import Race, Start, race, start_name
 from ._last_fits import fit_last
-from ._mixture import FittedMixture, MixtureModel, MixtureState
+from ._mixture import FittedMixture, MixtureModel
 from ._noise import Forecast, Noise, calibrated
-from ._numeric import Array, clustered_stderr, weighted_mean
+from ._numeric import Array, mean_and_stderr
 from ._plans import Plan, attempt, do
 from ._progress import Reporter
 from ._recipe import Recipe
@@ -40,7 +40,18 @@ from .leaning import Leaning, find_leaning
 RACE_ROWS = 5000
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
+class Informed:
+    """A mixture fitted to all rows and its bound, once `forecasts` of unseen rows were heard."""
+
+    mixture: FittedMixture
+    lower_bound: float
+    forecasts: Sequence[Forecast]
+    noise: Noise
+    leaning: Leaning | None
+
+
+@dataclass(frozen=True, kw_only=True)
 class Fit:
     """All that a fit has come to, before anything is written to the estimator."""
 
@@ -48,12 +59,7 @@ class Fit:
     recipe: Recipe
     start_bounds: dict[str, float]
     result: EMResult
-    mixture: FittedMixture
-    state: MixtureState
-    lower_bound: float
-    forecasts: Sequence[Forecast]
-    noise: Noise
-    leaning: Leaning | None
+    found: Informed
     verdict: Verdict
     walk: Walk
     alone: bool = False
@@ -67,7 +73,7 @@ class Fit:
     @property
     def pooling(self) -> Array:
         """Parts (K,) of their weight that rows gave to the experts; nothing to one alone."""
-        pooling = self.recipe.specialisation.of(self.mixture.members).pooling
+        pooling = self.recipe.specialisation.of(self.found.mixture.members).pooling
         return np.zeros(1) if self.alone else pooling
 
 
@@ -84,12 +90,11 @@ class Trial:
 
     def is_won(self, run: EMResult, rival: EMResult, data: Data) -> bool:
         """Whether the `rival`, a run with these parts, is ahead by enough."""
-        weight, ahead = data.sample_weight, rival.lower_bound - run.lower_bound
+        ahead = rival.lower_bound - run.lower_bound
         if ahead <= 0 or not self.margin:
             return ahead > 0
         delta = rival.expectation.log_evidence - run.expectation.log_evidence
-        stderr = clustered_stderr(delta - weighted_mean(delta, weight), weight, data.clusters)
-        return ahead > self.margin * stderr
+        return ahead > self.margin * mean_and_stderr(delta, data.sample_weight, data.clusters)[1]
 
 
 def trials_of(
@@ -101,8 +106,8 @@ def trials_of(
     return trials + [Trial(type(gate).__name__, {"gate": gate}, margin=1.0) for gate in gates]
 
 
-# A mixture fitted to all rows, its state and its bound.
-Finished = tuple[FittedMixture, MixtureState, float]
+# A mixture fitted to all rows, what it says of them out of fold if it is asked, and its bound.
+Finished = tuple[FittedMixture, Forecast | None, float]
 # The recipe for a number of experts, and what may be tried with it.
 Recipes = Callable[[int], tuple[Recipe, Sequence[Trial]]]
 
@@ -145,18 +150,27 @@ def run_fit(training: Training, recipe: Recipe, starts: list[Start], wishes: Wis
             recipes = partial(_of_number, wishes, recipe)
             kept = yield from grow(walk, recipes, wishes.most, wishes.rule, wishes.reporter)
         result = (walk.stages[0] if kept is None else kept).result
-        judgement = _judgement(baseline, kept, data) if wishes.verdict else UNKNOWN
-        alone = kept is None or judgement.is_against
-        if kept is None or alone:
+        verdict = _judgement(baseline, kept, data) if wishes.verdict else UNKNOWN
+        if kept is None or verdict.is_against:
+            alone, told = True, []
             last = yield from _one_expert(recipe, training, baseline)
         else:
-            recipe, last = kept.recipe, (yield from _all_experts(kept))
-        told = [] if alone or kept is None else kept.forecasts
+            alone, told, recipe = False, kept.forecasts, kept.recipe
+            last = yield from _all_experts(kept)
         found = yield from _informed(recipe, training, baseline, last, told)
-    fit = Fit(training, recipe, bounds, result, *found, judgement, walk, alone, grows)
-    wishes.reporter.noise([(change.factor, change.df) for change in fit.noise.changes])
+    wishes.reporter.noise([(change.factor, change.df) for change in found.noise.changes])
     wishes.reporter.end(result)
-    return fit
+    return Fit(
+        training=training,
+        recipe=recipe,
+        start_bounds=bounds,
+        result=result,
+        found=found,
+        verdict=verdict,
+        walk=walk,
+        alone=alone,
+        grew=grows,
+    )
 
 
 def as_it_stands(training: Training, stage: Stage) -> Plan[Fit]:
@@ -166,8 +180,15 @@ def as_it_stands(training: Training, stage: Stage) -> Plan[Fit]:
     if recipe.leans and stage.forecasts:
         baseline = yield from fit_baseline(recipe, training.data, training.splits)
     found = yield from _informed(recipe, training, baseline, last, stage.forecasts)
-    walk = Walk(baseline, training.data, [stage])
-    return Fit(training, recipe, {}, stage.result, *found, UNKNOWN, walk)
+    return Fit(
+        training=training,
+        recipe=recipe,
+        start_bounds={},
+        result=stage.result,
+        found=found,
+        verdict=UNKNOWN,
+        walk=Walk(baseline, training.data, [stage]),
+    )
 
 
 def _informed(
@@ -176,24 +197,30 @@ def _informed(
     baseline: Baseline,
     last: Finished,
     told: Sequence[Forecast],
-) -> Plan[tuple[FittedMixture, MixtureState, float, Sequence[Forecast], Noise, Leaning | None]]:
-    """What is finished, as forecasts of unseen rows would have it; these, noise and leaning.
+) -> Plan[Informed]:
+    """What is finished, as forecasts of unseen rows would have it.
 
     The forecasts are what witnesses have `told` or, without any, the fit itself out of fold.
     """
-    mixture, state, bound = last
-    forecasts = told or ([] if state.told is None else [state.told])
-    noise, leaning = calibrated(recipe.family, forecasts, state.told), None
+    mixture, own, bound = last
+    forecasts = told or ([] if own is None else [own])
+    noise, leaning = calibrated(recipe.family, forecasts, own), None
     if told and baseline.mean is not None:
         # Under the noise that suits them, so that experts lean the same whether it is kept or not.
         leaning = yield from _leaning(recipe, training, baseline, told, noise.early())
         if leaning is not None:
             forecasts = [leaning.forecast(unseen, baseline.mean) for unseen in told]
-            noise = calibrated(recipe.family, forecasts, state.told)
+            noise = calibrated(recipe.family, forecasts, own)
     if not recipe.calibrates:
         noise = Noise(recipe.family)
     mixture = replace(mixture, dispersion=noise.law_of(mixture.dispersion))
-    return mixture, state, bound, forecasts, noise, leaning and leaning.under(noise)
+    return Informed(
+        mixture=mixture,
+        lower_bound=bound,
+        forecasts=forecasts,
+        noise=noise,
+        leaning=leaning and leaning.under(noise),
+    )
 
 
 def _leaning(
@@ -237,12 +264,13 @@ def _of_number(wishes: Wishes, recipe: Recipe, n_experts: int) -> Recipe:
 
 
 def _all_experts(stage: Stage) -> Plan[Finished]:
-    """The mixture of a finished run, its state and its bound."""
-    state, bound = stage.result.state, stage.result.lower_bound
-    if stage.model.wanders:
-        state, bound = stage.model.settled(state)
-        state = replace(state, told=stage.model.told_by(state))
-    return (yield from stage.model.finish(state)), state, bound
+    """The mixture of a finished run, its forecast and its bound."""
+    model, state, bound = stage.model, stage.result.state, stage.result.lower_bound
+    own = state.told
+    if model.wanders:
+        state, bound = model.settled(state)
+        own = model.told_by(state)
+    return (yield from model.finish(state)), own, bound
 
 
 def _heats(
@@ -293,17 +321,18 @@ def _better(
 
 
 def _one_expert(recipe: Recipe, training: Training, baseline: Baseline) -> Plan[Finished]:
-    """The mixture of the best expert alone, its state and its bound."""
+    """The mixture of the best expert alone, its forecast and its bound."""
     (member,) = [k for k, t in enumerate(recipe.templates) if t.name == baseline.name]
     model = recipe.alone(member).build(training.data, training.splits)
     state = yield from model.m_step(model.expect(np.ones((training.data.n_samples, 1))))
     mixture = replace((yield from model.finish(state)), members=(member,))
-    return mixture, replace(state, told=model.told_by(state)), model.e_step(state).lower_bound
+    return mixture, model.told_by(state), model.e_step(state).lower_bound
 
 
 def fitted_attributes(fit: Fit) -> dict[str, Any]:
     """Fitted attributes that describe the mixture and how it was found."""
-    mixture, result = fit.mixture, fit.result
+    found, result = fit.found, fit.result
+    mixture = found.mixture
     templates = [fit.recipe.templates[member] for member in mixture.members]
     return {
         "experts_": mixture.experts,
@@ -318,7 +347,7 @@ def fitted_attributes(fit: Fit) -> dict[str, Any]:
         "n_experts_path_": fit.walk.path() if fit.grew else None,
         "n_iter_": result.n_iter,
         "converged_": result.converged,
-        "lower_bound_": fit.lower_bound,
+        "lower_bound_": found.lower_bound,
         "lower_bounds_": list(result.lower_bounds),
         "start_bounds_": fit.start_bounds,
         "heldout_log_prob_": fit.verdict.log_prob,
@@ -326,7 +355,7 @@ def fitted_attributes(fit: Fit) -> dict[str, Any]:
         "gain_": fit.verdict.gain,
         "gain_stderr_": fit.verdict.stderr,
         **mixture.usage.attributes(),
-        **fit.noise.family.attributes(mixture.dispersion),
+        **found.noise.family.attributes(mixture.dispersion),
     }
 
 

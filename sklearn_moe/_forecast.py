@@ -259,18 +259,18 @@ class Forecasts(BaseMixtureOfExperts):
         return super()._leans(how, family) and can_lean(family)
 
     def _target_attributes(self, fit: Fit) -> dict[str, Any]:
-        shape = fit.training.data.y.shape[1:]
+        shape, found = fit.training.data.y.shape[1:], fit.found
         calibration, limits = None, limits_of(fit.training.data.target, self.extrapolation)
         if self.calibrate == "conformal":
-            calibration = calibration_of(fit.noise.early(), fit.forecasts, shape)
+            calibration = calibration_of(found.noise.early(), found.forecasts, shape)
         return {
             "target_shape_": shape,
-            "family_": fit.noise.family,
-            "dispersion_factor_": _factors(fit.noise, shape),
+            "family_": found.noise.family,
+            "dispersion_factor_": _factors(found.noise, shape),
             "calibration_": calibration,
-            "dispersion_experts_": fit.mixture.dispersion_experts,
-            "baseline_": None if fit.leaning is None else fit.leaning.expert,
-            "lean_variance_": _variances(fit.leaning, shape),
+            "dispersion_experts_": found.mixture.dispersion_experts,
+            "baseline_": None if found.leaning is None else found.leaning.expert,
+            "lean_variance_": _variances(found.leaning, shape),
             "prediction_limits_": None if limits is None else limits.reshape(2, *shape),
         }
 

@@ -22,7 +22,7 @@ from ._em import EMResult, EMRule, run_em
 from ._experts import Data, ExpertError
 from ._initialization import RACE_LENGTH, Start
 from ._mixture import MixtureExpectation
-from ._numeric import Array, clustered_stderr
+from ._numeric import Array, mean_and_stderr
 from ._plans import Plan, attempt, do, together
 from ._progress import Reporter
 from ._recipe import Recipe
@@ -195,9 +195,7 @@ def _n_all(stage: Stage | None) -> int:
 def _known_mean(values: Array, data: Data) -> tuple[float, float]:
     """Mean of the values (n,) that are known, and its standard error."""
     known = ~np.isnan(values)
-    weight, clusters = data.sample_weight[known], data.clusters[known]
-    mean = float(values[known] @ weight) / weight.sum()
-    return mean, clustered_stderr(values[known] - mean, weight, clusters)
+    return mean_and_stderr(values[known], data.sample_weight[known], data.clusters[known])
 
 
 def most_experts(mixture: Any) -> int:

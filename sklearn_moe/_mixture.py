@@ -100,7 +100,7 @@ class FittedMixture:
     shrinkage: Array | None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class MixtureModel:
     """The statistical model of one fit, as the engine sees it.
 

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from ._content import uniform_by_content
 from ._experts import Data
 from ._maximise import Place, climb
-from ._numeric import Array, clustered_stderr, log_normalize, weighted_mean
+from ._numeric import Array, log_normalize, mean_and_stderr, weighted_mean
 from .families import Family, Gaussian, RealFamily, StudentT
 
 # Distinct rows that are enough to tell a width and a tail by.
@@ -214,8 +214,8 @@ def _if_ahead(rival: Noise, noise: Noise, forecasts: Sequence[Forecast]) -> Nois
     weight = np.concatenate([forecast.weight for forecast in forecasts])
     clusters = np.concatenate([forecast.clusters for forecast in forecasts])
     delta = _log_density(rival, forecasts) - _log_density(noise, forecasts)
-    ahead = float(weighted_mean(delta, weight))
-    return rival if ahead > clustered_stderr(delta - ahead, weight, clusters) else noise
+    ahead, stderr = mean_and_stderr(delta, weight, clusters)
+    return rival if ahead > stderr else noise
 
 
 def _log_density(noise: Noise, forecasts: Sequence[Forecast]) -> Array:

@@ -209,7 +209,10 @@ def law_by_row(law: Array, relative: Array) -> Array:
     return by_row
 
 
-def clustered_stderr(deviation: Array, weight: Array, clusters: NDArray[np.intp]) -> float:
-    """Standard error of a weighted mean whose rows are independent only between `clusters`."""
-    totals = np.bincount(clusters, weights=weight * deviation)
-    return float(np.sqrt((totals**2).sum()) / weight.sum())
+def mean_and_stderr(
+    values: Array, weight: Array, clusters: NDArray[np.intp]
+) -> tuple[float, float]:
+    """Weighted mean of `values` (n,), and its error if rows are independent between `clusters`."""
+    mean = float(weighted_mean(values, weight))
+    totals = np.bincount(clusters, weights=weight * (values - mean))
+    return mean, float(np.sqrt((totals**2).sum()) / weight.sum())

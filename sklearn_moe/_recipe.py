@@ -20,7 +20,7 @@ from .families import Family
 from .gates import ConstantGate, HierarchicalGate
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Recipe:
     """The parts of a mixture, seeded and named; the last template is the `shared` one, if any.
 
@@ -64,21 +64,21 @@ class Recipe:
 
     def build(self, data: Data, splits: Splits | None) -> MixtureModel:
         """The mixture of these parts for the table `data`, cross-fitted over `splits`."""
-        n_experts = len(self.templates)
         asks = self.is_asked and splits is not None
+        gate = self.gate, data, splits, self.seed, self.gate_params, len(self.templates)
         return MixtureModel(
-            data,
-            self.templates,
-            self.specialisation,
-            self.family,
-            make_gate_bank(self.gate, data, splits, self.seed, self.gate_params, n_experts),
-            splits,
-            self.top_k,
-            self.shared,
-            self.balance,
-            self.spread_template,
-            Question(data, np.arange(data.n_samples)) if asks else None,
-            self.ensemble,
+            data=data,
+            templates=self.templates,
+            specialisation=self.specialisation,
+            family=self.family,
+            gate_bank=make_gate_bank(*gate),
+            splits=splits,
+            top_k=self.top_k,
+            shared=self.shared,
+            balance=self.balance,
+            spread_template=self.spread_template,
+            question=Question(data, np.arange(data.n_samples)) if asks else None,
+            ensemble=self.ensemble,
         )
 
     def take(self, rows: Any, n_samples: int) -> Recipe:

@@ -31,7 +31,7 @@ from ._folds import Splits, keep_rows
 from ._initialization import Start, surprise_of
 from ._mixture import MixtureExpectation, MixtureModel, MixtureState
 from ._noise import Forecast, Question, still_ahead
-from ._numeric import Array, clustered_stderr, normalize
+from ._numeric import Array, mean_and_stderr, normalize, weighted_mean
 from ._plans import Plan, attempt, do, together
 from ._progress import Reporter
 from ._recipe import Recipe
@@ -178,18 +178,15 @@ def judge(baseline: Baseline, result: EMResult, said: Array | None, data: Data) 
     heard = ~np.isnan(held_out)
     weight, clusters = data.sample_weight[heard], data.clusters[heard]
     alone, delta = baseline.log_prob[heard], (held_out - baseline.log_prob)[heard]
-    stderr = clustered_stderr(delta - _mean(delta, weight), weight, clusters)
+    stderr = mean_and_stderr(delta, weight, clusters)[1]
     log_prob = unseen_best(said) / weight.sum()
-    return Verdict(log_prob, log_prob - _mean(alone, weight), stderr)
+    return Verdict(log_prob, log_prob - float(weighted_mean(alone, weight)), stderr)
 
 
 def alone_verdict(baseline: Baseline, data: Data) -> Verdict:
     """The verdict on one expert."""
-    return Verdict(_mean(baseline.log_prob, data.sample_weight), 0.0, 0.0)
-
-
-def _mean(values: Array, weight: Array) -> float:
-    return float(values @ weight) / weight.sum()
+    log_prob = float(weighted_mean(baseline.log_prob, data.sample_weight))
+    return Verdict(log_prob, 0.0, 0.0)
 
 
 def unseen_best(said: Array) -> float:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from .._noise import Forecast, Noise
-from .._numeric import Array, clustered_stderr, weighted_mean
+from .._numeric import Array, mean_and_stderr
 
 
 @dataclass(frozen=True)
@@ -40,6 +40,5 @@ def is_surely_ahead(rival: Array, log_density: Array, forecasts: Sequence[Foreca
     """Whether log densities (m,) of all forecasts rise by more than a standard error."""
     weight = np.concatenate([forecast.weight for forecast in forecasts])
     clusters = np.concatenate([forecast.clusters for forecast in forecasts])
-    delta = rival - log_density
-    rise = float(weighted_mean(delta, weight))
-    return rise > clustered_stderr(delta - rise, weight, clusters)
+    rise, stderr = mean_and_stderr(rival - log_density, weight, clusters)
+    return rise > stderr
