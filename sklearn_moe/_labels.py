@@ -90,7 +90,7 @@ class Labels(BaseMixtureOfExperts):
     def predict_experts(self, X: Any) -> Array:
         """Class probabilities of each expert, drawn toward a shared one, before smoothing.
 
-        Those of experts that lean (see `lean`) are smoothed first, and those that they lean to.
+        Those of experts that lean (see `lean`) are what has become of smoothed ones.
 
         Parameters
         ----------
@@ -100,7 +100,8 @@ class Labels(BaseMixtureOfExperts):
         Returns
         -------
         proba : ndarray of shape (n_samples, n_experts_, n_classes)
-            Probabilities, zero for classes that an expert has not seen.
+            Probabilities; those of experts that stand upright are zero for classes that they have
+            not seen.
         """
         return self._experts_at(X)
 
