@@ -1,16 +1,13 @@
-"""What the ways to lean share: their contract, and when unseen rows are sure that one helps."""
+"""The contract of the ways to lean."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-import numpy as np
-
 from .._noise import Forecast, Noise
-from .._numeric import Array, mean_and_stderr
+from .._numeric import Array
 
 
 @dataclass(frozen=True)
@@ -34,11 +31,3 @@ class Leaning(ABC):
         """A forecast of experts that lean; `baseline` is of all rows of the table."""
         mean, law = self.leaned(told.mean, told.law, baseline[told.rows])
         return replace(told, mean=mean, law=law)
-
-
-def is_surely_ahead(rival: Array, log_density: Array, forecasts: Sequence[Forecast]) -> bool:
-    """Whether log densities (m,) of all forecasts rise by more than a standard error."""
-    weight = np.concatenate([forecast.weight for forecast in forecasts])
-    clusters = np.concatenate([forecast.clusters for forecast in forecasts])
-    rise, stderr = mean_and_stderr(rival - log_density, weight, clusters)
-    return rise > stderr
