@@ -218,7 +218,9 @@ class MixtureOfExpertsClassifier(ClassifierMixin, Labels):
     Neural Computation 3(1), 1991. M. I. Jordan and R. A. Jacobs, "Hierarchical mixtures of experts
     and the EM algorithm", Neural Computation 6(2), 1994. A. S. Weigend, M. Mangeas and
     A. N. Srivastava, "Nonlinear gated experts for time series", International Journal of Neural
-    Systems 6(4), 1995 (a noise width for each expert).
+    Systems 6(4), 1995 (a noise width for each expert). C. Genest and J. V. Zidek, "Combining
+    probability distributions: a critique and an annotated bibliography", Statistical Science 1(1),
+    1986 (the product that experts lean by).
 
     Examples
     --------

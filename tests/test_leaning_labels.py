@@ -11,12 +11,12 @@ import pytest
 from scipy.special import softmax
 from sklearn.base import clone
 from sklearn.datasets import load_digits
-from sklearn.ensemble import HistGradientBoostingClassifier
+from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
 from sklearn.linear_model import LogisticRegression, RidgeClassifier
 from sklearn.metrics import log_loss
 from sklearn.tree import DecisionTreeClassifier
 
-from sklearn_moe import MixtureOfExpertsClassifier
+from sklearn_moe import MixtureOfExpertsClassifier, _noise
 from sklearn_moe._ensembles import EnsembleClassifier
 from sklearn_moe._noise import Forecast, Noise
 from sklearn_moe.families import Categorical
@@ -220,6 +220,7 @@ SETTINGS = {
     "ensemble": {"ensemble": True},
     "tempered": {"calibrate": "temperature"},
     "sparse": {"n_experts": 3, "top_k": 2},
+    "oob": {"experts": RandomForestClassifier(30, max_depth=4, random_state=0), "cv": "oob"},
     "shared": {"shared_expert": DecisionTreeClassifier(max_depth=3)},
     "auto": {"n_experts": "auto", "max_iter": 2},
     "gate": {"gate": "auto", "max_iter": 2},
@@ -242,8 +243,9 @@ def test_goes_with_all_else(setting):
     moe = deepcopy(moe)
     assert moe.baseline_ is not None
     np.testing.assert_allclose(moe.predict_experts(FRAME), by_hand(moe, FRAME), rtol=1e-6)
-    assert isinstance(moe.baseline_, EnsembleClassifier) == (setting == "ensemble")
-    one = getattr(moe.baseline_, "estimator", moe.baseline_)
+    is_ensemble = setting == "ensemble"
+    assert isinstance(moe.baseline_, EnsembleClassifier) == is_ensemble
+    one = moe.baseline_.estimator if is_ensemble else moe.baseline_
     again = clone(one).fit(FRAME, Y, sample_weight=WEIGHT)
     np.testing.assert_array_equal(one.predict_proba(FRAME), again.predict_proba(FRAME))
     proba = moe.predict_proba(FRAME)
@@ -263,6 +265,23 @@ def test_all_experts_act_without_top_k():
     dense = sparse.with_top_k(None)
     expected = np.einsum("nk,nkc->nc", dense.gate_proba(FRAME), by_hand(sparse, FRAME))
     np.testing.assert_allclose(dense.predict_proba(FRAME), expected, rtol=1e-9)
+
+
+@pytest.mark.parametrize("params", [{"top_k": 2, "n_experts": 3}, {"calibrate": "temperature"}])
+def test_of_many_rows_some_are_asked(params, monkeypatch):
+    """With `top_k` the law has a row for each row, of which the same are taken."""
+    monkeypatch.setattr(_noise, "ENOUGH_ROWS", 60)
+    moe = MixtureOfExpertsClassifier(TREE, **QUICK | params).fit(X, Y)
+    assert moe.baseline_ is not None
+    np.testing.assert_allclose(moe.predict_experts(X), by_hand(moe, X), rtol=1e-6)
+
+
+def test_groups_are_independent_of_each_other_alone():
+    """What few rows are told beforehand weighs more where there are few groups."""
+    told, one = forecast(own=0.3, other=2.0, n_rows=200)
+    grouped = replace(told, clusters=np.arange(200) // 40)
+    far, near = powers(told, one), powers(grouped, one)
+    assert abs(near[0] - 0.5) + abs(near[1] - 0.5) < abs(far[0] - 0.5) + abs(far[1] - 0.5)
 
 
 def test_votes_are_those_of_experts_that_lean(mixture):

@@ -12,20 +12,19 @@ from dataclasses import dataclass, replace
 from functools import cache
 
 import numpy as np
-from scipy.special import log_softmax, softmax
 
 from .._maximise import Place, climb
 from .._noise import Forecast, Noise
-from .._numeric import Array, log_normalize, weighted_mean
+from .._numeric import Array, log_normalize, safe_log, weighted_mean
 from ..families import Categorical
 from ._base import Leaning
 
 # The grid of the powers: its step and its end.
 STEP, LAST = 0.05, 40
 UPRIGHT = (1.0, 0.0)
-# What few rows are told beforehand: that the one is worth as much as the other, and by how many
-# nats powers that are one off are less likely.
-EQUAL, PRIOR = (0.5, 0.5), 10.0
+# What few rows are told beforehand: that the one is worth as much as the other (a place on the
+# grid), and by how many nats powers that are one off are less likely.
+EQUAL, PRIOR = (10, 10), 10.0
 
 
 @dataclass(frozen=True)
@@ -43,13 +42,15 @@ class LeaningLabels(Leaning):
     def leaned(self, mean: Array, law: Array, toward: Array) -> tuple[Array, Array]:
         """Class probabilities (m, S, C) that are left as they are by the law that is returned."""
         logs = self.logs(mean, law, toward)
-        return softmax(_pooled(self.powers, *logs), axis=2), self.family.unsmoothed(law)
+        return _pooled(self.powers, *logs), self.family.unsmoothed(law)
 
     def logs(self, mean: Array, law: Array, toward: Array) -> tuple[Array, Array]:
         """Log probabilities of the experts (m, S, C), and of the one of all rows (m, 1, C)."""
+        # Classes are few, and numpy is slow along them.
+        mean, toward = np.asfortranarray(mean), np.asfortranarray(toward[:, None])
         own = self.family.adjust(mean, law)
-        other = _plain(self.family).adjust(toward[:, None], np.array([self.smoothing]))
-        return np.log(own), np.log(other)
+        other = _plain(self.family).adjust(toward, np.array([self.smoothing]))
+        return np.log(own, out=own), np.log(other, out=other)
 
 
 def find_powers(
@@ -74,7 +75,7 @@ def find_powers(
         log_density = np.concatenate([_log_density(told, powers, *own) for told, own in said])
         return float(weighted_mean(log_density, weight)) - _oddity(powers) / n_independent
 
-    powers = _powers(climb(height, (10, 10)))
+    powers = _powers(climb(height, EQUAL))
     return None if powers == UPRIGHT else replace(way, powers=powers)
 
 
@@ -93,7 +94,7 @@ def _smoothing(family: Categorical, forecasts: Sequence[Forecast], baseline: Arr
 
 def _oddity(powers: tuple[float, float]) -> float:
     """How much less likely the powers are beforehand than equal ones, in nats."""
-    return PRIOR * sum((power - equal) ** 2 for power, equal in zip(powers, EQUAL, strict=True))
+    return PRIOR * float(np.sum(np.subtract(powers, _powers(EQUAL)) ** 2))
 
 
 def _powers(place: Place) -> tuple[float, float]:
@@ -101,13 +102,19 @@ def _powers(place: Place) -> tuple[float, float]:
 
 
 def _pooled(powers: tuple[float, float], own: Array, other: Array) -> Array:
-    """Logarithms (m, S, C) of the product, up to a constant of each row and expert."""
-    return powers[0] * own + powers[1] * other
+    """Probabilities (m, S, C) in proportion to the product, from logarithms.
+
+    What is smoothed is far from the least of numbers, so that no product vanishes.
+    """
+    product = powers[0] * own
+    product += powers[1] * other
+    np.exp(product, out=product)
+    product /= product.sum(axis=2, keepdims=True)
+    return product
 
 
 def _log_density(told: Forecast, powers: tuple[float, float], own: Array, other: Array) -> Array:
     """Log probabilities (m,) of the labels under the gate's weights."""
-    log_proba = log_softmax(_pooled(powers, own, other), axis=2)
-    labels = told.target.astype(np.intp)
-    log_prob = np.take_along_axis(log_proba, labels[:, None, None], axis=2)[..., 0]
+    proba, labels = _pooled(powers, own, other), told.target.astype(np.intp)
+    log_prob = safe_log(np.take_along_axis(proba, labels[:, None, None], axis=2)[..., 0])
     return log_normalize(log_prob + told.log_gate, overwrite=True)[1]
