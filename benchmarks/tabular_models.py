@@ -28,7 +28,7 @@ from benchmarks.local_peers import cubist
 from benchmarks.models import EXPERTS, Average, linear, mixture, seeded, tree
 from benchmarks.peers import PEERS, Model, is_here
 from benchmarks.uci_search import SearchedMixture
-from sklearn_moe import EvidenceRidge
+from sklearn_moe import AutoMixtureClassifier, AutoMixtureRegressor, EvidenceRidge
 from sklearn_moe.gates import MLPGate
 
 N_FOLDS = 3
@@ -43,6 +43,14 @@ class MixtureWithLaw(Pipeline):
         for _, step in self.steps[:-1]:
             X = step.transform(X)
         return self.steps[-1][1].predict_dist(X)
+
+
+class AutoMixtureWithLaw(AutoMixtureRegressor):
+    """A mixture that is found, whose predictive distribution is the law."""
+
+    def law(self, X: Any) -> Any:
+        """The predictive distribution of the rows."""
+        return self.predict_dist(X)
 
 
 class TunedMixture(GridSearchCV):
@@ -96,6 +104,12 @@ def evidence_moe(task: str, seed: int, n_experts: int = 8, gate: Any = None) -> 
     if task == "regression":
         model[-1].set_params(experts=EvidenceRidge())
     return model
+
+
+def auto_moe(task: str, seed: int) -> Any:
+    """A mixture of the kind that suits the table."""
+    kind = AutoMixtureWithLaw if task == "regression" else AutoMixtureClassifier
+    return kind(random_state=seed)
 
 
 def forest(task: str, seed: int) -> Pipeline:
@@ -201,6 +215,7 @@ MODELS: dict[str, Model] = {
     "moe tree gate ensemble": Model(moe("tree", 4, gate="auto", ensemble=True)),
     "moe boosting ensemble": Model(moe("boosting", 2, ensemble=True)),
     "moe boosting gate ensemble": Model(moe("boosting", 2, gate="auto", ensemble=True)),
+    "moe auto": Model(auto_moe),
     "moe search": Model(lambda task, seed: SearchedMixture(seed), ("regression",)),
     "linear": Model(one("linear")),
     "linear tuned": Model(tuned(one("linear"), penalties)),

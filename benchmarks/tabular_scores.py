@@ -67,6 +67,9 @@ def claims(model: Any) -> dict[str, Any]:
     """What the model says of itself: the verdict of a mixture, what a search has chosen."""
     said = {"chosen": getattr(model, "chosen_", ""), "n_fits": getattr(model, "n_fits_", 1)}
     model = getattr(model, "model_", model)
+    if hasattr(model, "best_name_"):
+        said |= {"chosen": model.best_name_, "n_fits": len(model.log_probs_)}
+        model = model.mixture_
     if hasattr(model, "best_params_"):
         said["chosen"] = str(model.best_params_)
         said["n_fits"] = len(model.cv_results_["params"]) * model.n_splits_ + 1

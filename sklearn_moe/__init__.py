@@ -2,10 +2,13 @@
 
 from ._classifier import MixtureOfExpertsClassifier
 from ._regressor import MixtureOfExpertsRegressor
+from .auto import AutoMixtureClassifier, AutoMixtureRegressor
 from .gates import ConstantGate, SoftmaxGate
 from .linear import EvidenceRidge
 
 __all__ = [
+    "AutoMixtureClassifier",
+    "AutoMixtureRegressor",
     "ConstantGate",
     "EvidenceRidge",
     "MixtureOfExpertsClassifier",

@@ -17,7 +17,7 @@ import scipy.sparse as sp
 from sklearn.base import BaseEstimator
 
 from ._numeric import SMALL, Array, weighted_moments
-from ._validation import column_names, is_frame
+from ._validation import column_names, is_frame, n_rows
 from .logit import StandardisedRows
 
 MAX_CATEGORIES = 30
@@ -40,8 +40,9 @@ class TabularEncoder(BaseEstimator):
         Names of the input columns, `x0`, `x1`, ... where they have none.
     """
 
-    def fit(self, X: Any, sample_weight: Array) -> TabularEncoder:
-        """Learn moments and categories of `X` (n, p) under `sample_weight` (n,)."""
+    def fit(self, X: Any, y: Any = None, sample_weight: Array | None = None) -> TabularEncoder:
+        """Learn moments and categories of `X` (n, p) under `sample_weight` (n,), if there are."""
+        sample_weight = np.ones(n_rows(X)) if sample_weight is None else sample_weight
         self.names_ = column_names(X) if is_frame(X) else [f"x{j}" for j in range(np.shape(X)[1])]
         if sp.issparse(X):
             self.columns_ = None

@@ -37,7 +37,7 @@ class SoftmaxBank:
         self.template, self.data = gate, data
         folds = None if splits is None else splits.tests
         self.n_folds, self.left_out = len(folds or [None]), folds is not None
-        self.encoder = TabularEncoder().fit(data.X, data.sample_weight)
+        self.encoder = TabularEncoder().fit(data.X, sample_weight=data.sample_weight)
         design = self.encoder.by_block(data.X)
         ridge = np.full((self.n_folds, 1, design.shape[1] + 1), float(gate.alpha))
         ridge[..., -1] = 0.0

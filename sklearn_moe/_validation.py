@@ -75,6 +75,11 @@ def is_frame(X: Any) -> bool:
     return hasattr(X, "columns") and hasattr(X, "__getitem__") and not sp.issparse(X)
 
 
+def is_pandas(X: Any) -> bool:
+    """Whether `X` is a frame of pandas."""
+    return is_frame(X) and type(X).__module__.split(".")[0] == "pandas"
+
+
 def last_step(estimator: Any) -> Any:
     """The estimator itself or, of a pipeline, what it ends in, be that within another one."""
     while isinstance(estimator, Pipeline):
@@ -97,7 +102,7 @@ def read_only(X: Any) -> Any:
             X = X.copy()
             X.sum_duplicates()
         X = type(X)((read_only(X.data), X.indices, X.indptr), shape=X.shape)
-    elif is_frame(X) and type(X).__module__.split(".")[0] == "pandas":
+    elif is_pandas(X):
         X = _read_only_frame(X)
     return X
 

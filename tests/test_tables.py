@@ -97,7 +97,7 @@ def test_text_where_numbers_were_is_refused_by_name():
 
 def test_categories_are_spelled_by_their_value():
     made = pd.DataFrame({"code": pd.Categorical([1, 2, 1, 2])})
-    encoder = TabularEncoder().fit(made, np.ones(4))
+    encoder = TabularEncoder().fit(made)
     expected = np.array([[1.0, 0.0], [0.0, 1.0]])
     for values in ([1, 2], [1.0, 2.0], ["1", "2"], [Decimal(1), np.int8(2)], [True, 2]):
         table = pd.DataFrame({"code": pd.Series(values, dtype=object)})
@@ -179,7 +179,7 @@ def test_dates_and_durations_are_numbers_whatever_their_unit(unit):
     days = np.arange(N) % 50
     when = np.datetime64("2026-01-01", unit) + days.astype("timedelta64[D]")
     frame = pd.DataFrame({"when": when, "wait": days.astype("timedelta64[h]"), "v": V})
-    encoder = TabularEncoder().fit(frame.astype({"when": "datetime64[us]"}), np.ones(N))
+    encoder = TabularEncoder().fit(frame.astype({"when": "datetime64[us]"}))
     expected = (days - days.mean()) / days.std()
     encoded = encoder.transform(frame)
     np.testing.assert_allclose(encoded[:, 0], expected, rtol=1e-9)
@@ -192,7 +192,7 @@ def test_dates_and_durations_are_numbers_whatever_their_unit(unit):
 
 def test_truth_values_are_numbers_in_objects_too():
     values = np.array([np.True_, np.False_, None, True], dtype=object)[:, None]
-    encoder = TabularEncoder().fit(values, np.ones(4))
+    encoder = TabularEncoder().fit(values)
     assert encoder.n_outputs_ == 2
     alone = encoder.transform(np.array([[True], [False]]))
     np.testing.assert_array_equal(alone, encoder.transform(values)[:2])
@@ -200,7 +200,7 @@ def test_truth_values_are_numbers_in_objects_too():
 
 def test_a_column_without_values_says_nothing_later():
     frame = pd.DataFrame({"code": [None] * N, "v": V})
-    encoder = TabularEncoder().fit(frame, np.ones(N))
+    encoder = TabularEncoder().fit(frame)
     for values in ("text", 3.0):
         assert (encoder.transform(frame.assign(code=values))[:, 0] == 0).all()
 

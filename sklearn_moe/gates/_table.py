@@ -26,7 +26,7 @@ class GateTable:
     @cached_property
     def encoder(self) -> TabularEncoder:
         """How the columns are standardised and encoded."""
-        return self._known or TabularEncoder().fit(self.X, self.sample_weight)
+        return self._known or TabularEncoder().fit(self.X, sample_weight=self.sample_weight)
 
     @cached_property
     def Z(self) -> Any:

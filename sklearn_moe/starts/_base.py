@@ -63,7 +63,7 @@ class StartContext:
 
 def numeric_features(data: Data) -> Array:
     """The encoded features, projected at random to fifty dimensions if there are more."""
-    encoder = TabularEncoder().fit(data.X, data.sample_weight)
+    encoder = TabularEncoder().fit(data.X, sample_weight=data.sample_weight)
     Z = encoder.transform(data.X)
     if Z.shape[1] > MAX_WIDTH:
         directions = np.random.RandomState(0).standard_normal((Z.shape[1], MAX_WIDTH))

@@ -1,0 +1,151 @@
+"""What the two automatic mixtures share: the fit, and how the mixture that was found is asked."""
+
+from __future__ import annotations
+
+import copy
+from abc import abstractmethod
+from numbers import Integral
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.base import BaseEstimator, MetaEstimatorMixin, is_classifier
+from sklearn.pipeline import Pipeline
+from sklearn.utils import check_random_state
+
+from .._design import TabularEncoder
+from .._numeric import Array
+from .._validation import (
+    Interval,
+    check_is_fitted,
+    check_table,
+    check_weight,
+    get_tags,
+    is_pandas,
+    last_step,
+    take_rows,
+)
+from .._weighting import is_mixture
+from ._candidates import CATEGORIES, NUMBERS
+from ._columns import CategoryColumns
+from ._search import AS_GIVEN, Candidate, Sample, search
+
+
+class BaseAutoMixture(MetaEstimatorMixin, BaseEstimator):
+    """Base of the two estimators; not for use."""
+
+    _parameter_constraints = {
+        "candidates": [list, None],
+        "max_rows": [Interval(Integral, 50, None, closed="left")],
+        "cv": ["cv_object"],
+        "n_jobs": [Integral, None],
+        "random_state": ["random_state"],
+        "verbose": ["verbose"],
+    }
+    _several_outputs = False
+    _mixture_kind: type
+    # Rows of one group belong together: nobody need request them.
+    __metadata_request__fit = {"groups": True}
+
+    @abstractmethod
+    def _check_target(self, X: Any, y: Any) -> NDArray:
+        """The checked target."""
+
+    @abstractmethod
+    def _usual_candidates(self, n_columns: int, **params: Any) -> list[Candidate]:
+        """What there is to choose from for a table of so many encoded columns."""
+
+    # The fit.
+
+    def _fit(self, X: Any, y: Any, sample_weight: Any, groups: Any) -> Any:
+        # A failed fit leaves `self` as it was.
+        shape = copy.copy(self)
+        X = check_table(shape, X, reset=True)
+        y, weight = self._check_target(X, y), check_weight(sample_weight, X)
+        kept = None if weight.all() else np.flatnonzero(weight)
+        X, y, weight, groups = (take_rows(part, kept) for part in (X, y, weight, groups))
+        views, candidates = self._usual(X, y, weight) if self.candidates is None else self._given()
+        seen = {name: view.transform(X) for name, view in views.items()}
+        sample = Sample({AS_GIVEN: X, **seen}, y, weight, groups)
+        best, model, scores = search(candidates, sample, X, self.max_rows, self._tell)
+        if best.view in views:
+            steps = model.steps if isinstance(model, Pipeline) else [("mixture", model)]
+            model = Pipeline([("columns", views[best.view]), *steps])
+        self.__dict__.pop("feature_names_in_", None)
+        self.__dict__.update({k: v for k, v in vars(shape).items() if k.endswith("_in_")})
+        self.best_estimator_, self.best_name_, self.log_probs_ = model, best.name, scores
+        return self
+
+    def _usual(self, X: Any, y: NDArray, weight: Array) -> tuple[dict, list[Candidate]]:
+        """Views of the table, which know all rows, and mixtures of several kinds on them."""
+        encoder = TabularEncoder().fit(X, sample_weight=weight)
+        views = {NUMBERS: encoder, CATEGORIES: encoder}
+        if is_pandas(X):
+            views[CATEGORIES] = CategoryColumns().fit(X, sample_weight=weight)
+        seed = check_random_state(self.random_state).randint(np.iinfo(np.int32).max)
+        parts = {"cv": self.cv, "random_state": int(seed), "n_jobs": self.n_jobs}
+        usual = self._usual_candidates(encoder.n_outputs_, **parts)
+        several = y.ndim == 2
+        able = [c for c in usual if get_tags(c.mixture).target_tags.multi_output or not several]
+        return views, able
+
+    def _given(self) -> tuple[dict, list[Candidate]]:
+        """The user's own candidates, which see the table as it is."""
+        pairs = self.candidates
+        named = all(isinstance(c, tuple) and len(c) == 2 and isinstance(c[0], str) for c in pairs)
+        if not pairs or not named or len(dict(pairs)) < len(pairs):
+            raise ValueError(
+                f"candidates={pairs!r} must be a list of (name, mixture), each of another name."
+            )
+        for name, model in pairs:
+            last = last_step(model)
+            if not is_mixture(last) or is_classifier(last) != is_classifier(self):
+                raise TypeError(
+                    f"Candidate {name!r} is {model!r}. Pass {self._mixture_kind.__name__}, or a "
+                    "pipeline that ends in one."
+                )
+        return {}, [Candidate(name, model) for name, model in pairs]
+
+    def _tell(self, text: str) -> None:
+        if self.verbose:
+            print(f"[{type(self).__name__}] {text}", flush=True)
+
+    # What was found.
+
+    @property
+    def mixture_(self) -> Any:
+        """The mixture that was found; its rows are what `encode` returns."""
+        check_is_fitted(self)
+        return last_step(self.best_estimator_)
+
+    def encode(self, X: Any) -> Any:
+        """Rows as `mixture_` takes them.
+
+        Parameters
+        ----------
+        X : {array-like, frame} of shape (n_samples, n_features)
+            Rows.
+
+        Returns
+        -------
+        X : {ndarray, frame} of shape (n_samples, n_encoded_features)
+            What comes out of the steps before the mixture.
+        """
+        check_is_fitted(self)
+        X = check_table(self, X, reset=False)
+        model = self.best_estimator_
+        return model[:-1].transform(X) if isinstance(model, Pipeline) else X
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        try:
+            given = [get_tags(model) for _, model in self.candidates or []]
+        except (TypeError, ValueError, AttributeError):
+            return tags  # a candidate is no estimator; fit says so
+        inputs = [part.input_tags for part in given]
+        tags.input_tags.sparse = bool(given) and all(part.sparse for part in inputs)
+        for kind in ("allow_nan", "categorical", "string"):
+            setattr(tags.input_tags, kind, all(getattr(part, kind) for part in inputs))
+        outputs = [part.target_tags.multi_output for part in given]
+        tags.target_tags.multi_output = self._several_outputs and all(outputs)
+        return tags

@@ -1,0 +1,190 @@
+"""The automatic mixture for class labels."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from numpy.typing import NDArray
+from sklearn.base import ClassifierMixin
+
+from .._classifier import MixtureOfExpertsClassifier
+from .._numeric import Array
+from .._targets import check_label_target
+from .._validation import fit_context
+from ._base import BaseAutoMixture
+from ._candidates import classifiers
+from ._search import Candidate
+
+
+class AutoMixtureClassifier(ClassifierMixin, BaseAutoMixture):
+    """Mixture of experts for class labels that finds its kind of experts, and their number.
+
+    Candidates are fitted in turn, and judged by what their witnesses say of rows that no step of
+    their fits has seen: the mean log probability of their classes. The best one's experts are
+    doubled as long as that rises, and what is kept is fitted to all rows. A candidate costs one
+    fit, where a search by cross-validation costs one for each fold.
+
+    Parameters
+    ----------
+    candidates : list of (str, mixture) or None, default=None
+        Mixtures, or pipelines that end in one, by name. None for mixtures of logistic regressions,
+        of those of a Gaussian kernel's coordinates, of extremely randomised trees, and of boosting
+        with large or small trees. They see text as categories, and mark what is missing.
+    cv : int, splitter or iterable, default=5
+        Cross-fitting of the mixture that is kept, if `candidates` is None; boosting never has more
+        than three folds. Candidates are judged by three, or by the splitter.
+    max_rows : int, default=3000
+        Distinct rows that the search looks at. From 1000 on the better half of the candidates is
+        judged again by three times as many, up to this number.
+    n_jobs : int, default=None
+        Number of jobs that fit experts and gates, if `candidates` is None. None is 1, or what
+        ``joblib.parallel_config`` says. The result does not depend on it.
+    random_state : int, RandomState instance or None, default=None
+        Seeds the mixtures, if `candidates` is None.
+    verbose : int, default=0
+        1 reports each candidate.
+
+    Attributes
+    ----------
+    best_estimator_ : Pipeline or MixtureOfExpertsClassifier
+        What was kept: the steps that prepare the columns, if any, and the mixture.
+    mixture_ : MixtureOfExpertsClassifier
+        The mixture at its end, for whatever else is to be asked; its rows are those of `encode`.
+    best_name_ : str
+        Name of what was kept, with what the search has changed.
+    log_probs_ : dict of str to float
+        Mean log probability of the classes of unseen rows by candidate, in nats, of those that were
+        judged by the most rows; minus infinity if it could not be fitted.
+    classes_ : ndarray of shape (n_classes,)
+        Class labels in sorted order.
+    n_features_in_ : int
+        Number of features seen in fit.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Names of the features, if `X` had names that are strings.
+
+    See Also
+    --------
+    MixtureOfExpertsClassifier : One mixture, of experts that are known.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_moe import AutoMixtureClassifier, MixtureOfExpertsClassifier
+    >>> rng = np.random.default_rng(0)
+    >>> X = rng.normal(size=(200, 2))
+    >>> y = np.where(X[:, 0] * X[:, 1] > 0, "same", "other")
+    >>> candidates = [
+    ...     ("one line", MixtureOfExpertsClassifier(n_experts=1, random_state=0)),
+    ...     ("lines", MixtureOfExpertsClassifier(n_experts=2, random_state=0)),
+    ... ]
+    >>> auto = AutoMixtureClassifier(candidates).fit(X, y)
+    >>> auto.log_probs_["lines"] > auto.log_probs_["one line"]
+    True
+    >>> auto.score(X, y) > 0.9
+    True
+    """
+
+    _mixture_kind = MixtureOfExpertsClassifier
+
+    def __init__(
+        self,
+        candidates: Any = None,
+        *,
+        cv: Any = 5,
+        max_rows: int = 3000,
+        n_jobs: int | None = None,
+        random_state: Any = None,
+        verbose: int = 0,
+    ) -> None:
+        self.candidates = candidates
+        self.cv = cv
+        self.max_rows = max_rows
+        self.n_jobs = n_jobs
+        self.random_state = random_state
+        self.verbose = verbose
+
+    @fit_context(prefer_skip_nested_validation=False)
+    def fit(self, X: Any, y: Any, sample_weight: Any = None, groups: Any = None) -> Any:
+        """Search, and fit what was found to all rows.
+
+        Parameters
+        ----------
+        X : {array-like, frame} of shape (n_samples, n_features)
+            Features: numbers, text, dates, missing values.
+        y : array-like of shape (n_samples,)
+            Class labels.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights of the rows, none negative. A weight of three is the same as three rows.
+        groups : array-like of shape (n_samples,), default=None
+            Rows of one group share a fold.
+
+        Returns
+        -------
+        self : AutoMixtureClassifier
+            The fitted estimator.
+
+        Raises
+        ------
+        ValueError
+            If the input is not a table with labels, or no candidate can be fitted; the estimator is
+            then left as it was.
+        TypeError
+            If a candidate is not a mixture for labels.
+        """
+        return self._fit(X, y, sample_weight, groups)
+
+    @property
+    def classes_(self) -> NDArray:
+        """Class labels in sorted order."""
+        return self.mixture_.classes_
+
+    def predict(self, X: Any) -> NDArray:
+        """The most probable class of each row, or the one that the experts vote for.
+
+        Parameters
+        ----------
+        X : {array-like, frame} of shape (n_samples, n_features)
+            Rows to predict.
+
+        Returns
+        -------
+        labels : ndarray of shape (n_samples,)
+            Predicted classes.
+        """
+        return self.mixture_.predict(self.encode(X))
+
+    def predict_proba(self, X: Any) -> Array:
+        """Gate-weighted mean of the experts' class probabilities.
+
+        Parameters
+        ----------
+        X : {array-like, frame} of shape (n_samples, n_features)
+            Rows to predict.
+
+        Returns
+        -------
+        proba : ndarray of shape (n_samples, n_classes)
+            Probabilities in the order of `classes_`; each row sums to one.
+        """
+        return self.mixture_.predict_proba(self.encode(X))
+
+    def predict_log_proba(self, X: Any) -> Array:
+        """Logarithms of the class probabilities.
+
+        Parameters
+        ----------
+        X : {array-like, frame} of shape (n_samples, n_features)
+            Rows to predict.
+
+        Returns
+        -------
+        log_proba : ndarray of shape (n_samples, n_classes)
+            Logarithms in the order of `classes_`.
+        """
+        return self.mixture_.predict_log_proba(self.encode(X))
+
+    def _check_target(self, X: Any, y: Any) -> NDArray:
+        return check_label_target(self, X, y)
+
+    def _usual_candidates(self, n_columns: int, **params: Any) -> list[Candidate]:
+        return classifiers(n_columns, **params)

@@ -1,0 +1,200 @@
+"""The automatic mixture for real targets."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from numpy.typing import NDArray
+from sklearn.base import RegressorMixin
+
+from .._numeric import Array
+from .._regressor import MixtureOfExpertsRegressor
+from .._targets import check_real_target
+from .._validation import StrOptions, fit_context
+from ..families import FAMILIES, RealFamily
+from ..predictive import MixtureDistribution
+from ._base import BaseAutoMixture
+from ._candidates import regressors
+from ._search import Candidate
+
+
+class AutoMixtureRegressor(RegressorMixin, BaseAutoMixture):
+    """Mixture of experts for real targets that finds its kind of experts, and their number.
+
+    Candidates are fitted in turn, and judged by what their witnesses say of rows that no step of
+    their fits has seen: the mean log density, in nats. The best one's experts are doubled as long
+    as that rises, and what is kept is fitted to all rows. A candidate costs one fit, where a search
+    by cross-validation costs one for each fold.
+
+    Parameters
+    ----------
+    candidates : list of (str, mixture) or None, default=None
+        Mixtures, or pipelines that end in one, by name. None for mixtures of linear models, of
+        linear models of a Gaussian kernel's coordinates, of extremely randomised trees, and of
+        boosting with large or small trees. They see text as categories, and mark what is missing.
+    family : str or RealFamily, default="auto"
+        Noise law of the mixtures, if `candidates` is None (see `MixtureOfExpertsRegressor`).
+    cv : int, splitter or iterable, default=5
+        Cross-fitting of the mixture that is kept, if `candidates` is None; boosting never has more
+        than three folds. Candidates are judged by three, or by the splitter.
+    max_rows : int, default=3000
+        Distinct rows that the search looks at. From 1000 on the better half of the candidates is
+        judged again by three times as many, up to this number.
+    n_jobs : int, default=None
+        Number of jobs that fit experts and gates, if `candidates` is None. None is 1, or what
+        ``joblib.parallel_config`` says. The result does not depend on it.
+    random_state : int, RandomState instance or None, default=None
+        Seeds the mixtures, if `candidates` is None.
+    verbose : int, default=0
+        1 reports each candidate.
+
+    Attributes
+    ----------
+    best_estimator_ : Pipeline or MixtureOfExpertsRegressor
+        What was kept: the steps that prepare the columns, if any, and the mixture.
+    mixture_ : MixtureOfExpertsRegressor
+        The mixture at its end, for whatever else is to be asked; its rows are those of `encode`.
+    best_name_ : str
+        Name of what was kept, with what the search has changed.
+    log_probs_ : dict of str to float
+        Mean log density of unseen rows by candidate, in nats, of those that were judged by the most
+        rows; minus infinity if it could not be fitted.
+    n_features_in_ : int
+        Number of features seen in fit.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Names of the features, if `X` had names that are strings.
+
+    See Also
+    --------
+    MixtureOfExpertsRegressor : One mixture, of experts that are known.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_moe import AutoMixtureRegressor, MixtureOfExpertsRegressor
+    >>> rng = np.random.default_rng(0)
+    >>> X = rng.normal(size=(300, 2))
+    >>> y = np.where(X[:, 0] > 0, 3, -3) * X[:, 1] + 0.3 * rng.normal(size=300)
+    >>> candidates = [
+    ...     ("one line", MixtureOfExpertsRegressor(n_experts=1, random_state=0)),
+    ...     ("lines", MixtureOfExpertsRegressor(n_experts=2, random_state=0)),
+    ... ]
+    >>> auto = AutoMixtureRegressor(candidates).fit(X, y)
+    >>> auto.best_name_
+    'lines'
+    >>> print(f"{auto.score(X, y):.2f}")
+    0.95
+    """
+
+    _several_outputs = True
+    _mixture_kind = MixtureOfExpertsRegressor
+    _parameter_constraints = {
+        **BaseAutoMixture._parameter_constraints,
+        "family": [StrOptions({"auto", *FAMILIES}), RealFamily],
+    }
+
+    def __init__(
+        self,
+        candidates: Any = None,
+        *,
+        family: Any = "auto",
+        cv: Any = 5,
+        max_rows: int = 3000,
+        n_jobs: int | None = None,
+        random_state: Any = None,
+        verbose: int = 0,
+    ) -> None:
+        self.candidates = candidates
+        self.family = family
+        self.cv = cv
+        self.max_rows = max_rows
+        self.n_jobs = n_jobs
+        self.random_state = random_state
+        self.verbose = verbose
+
+    @fit_context(prefer_skip_nested_validation=False)
+    def fit(self, X: Any, y: Any, sample_weight: Any = None, groups: Any = None) -> Any:
+        """Search, and fit what was found to all rows.
+
+        Parameters
+        ----------
+        X : {array-like, frame} of shape (n_samples, n_features)
+            Features: numbers, text, dates, missing values.
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+            Real targets.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights of the rows, none negative. A weight of three is the same as three rows.
+        groups : array-like of shape (n_samples,), default=None
+            Rows of one group share a fold.
+
+        Returns
+        -------
+        self : AutoMixtureRegressor
+            The fitted estimator.
+
+        Raises
+        ------
+        ValueError
+            If the input is not a table with a finite target, or no candidate can be fitted; the
+            estimator is then left as it was.
+        TypeError
+            If a candidate is not a mixture for real targets.
+        """
+        return self._fit(X, y, sample_weight, groups)
+
+    def predict(self, X: Any, return_std: bool = False) -> Any:
+        """Gate-weighted mean of the experts' predictions.
+
+        Parameters
+        ----------
+        X : {array-like, frame} of shape (n_samples, n_features)
+            Rows to predict.
+        return_std : bool, default=False
+            Whether to return the standard deviation of the predictive distribution as well.
+
+        Returns
+        -------
+        y : ndarray of shape (n_samples,) or (n_samples, n_outputs)
+            Predicted targets.
+        std : ndarray of shape (n_samples,) or (n_samples, n_outputs)
+            Standard deviations, if asked for.
+        """
+        return self.mixture_.predict(self.encode(X), return_std=return_std)
+
+    def predict_dist(self, X: Any) -> MixtureDistribution:
+        """Predictive distribution of each row.
+
+        Parameters
+        ----------
+        X : {array-like, frame} of shape (n_samples, n_features)
+            Rows to predict.
+
+        Returns
+        -------
+        distribution : MixtureDistribution
+            Density, quantiles, intervals, draws and scores, for all rows at once.
+        """
+        return self.mixture_.predict_dist(self.encode(X))
+
+    def predict_interval(self, X: Any, coverage: float = 0.9) -> Array:
+        """Central interval that holds the target with probability `coverage`.
+
+        Parameters
+        ----------
+        X : {array-like, frame} of shape (n_samples, n_features)
+            Rows to predict.
+        coverage : float, default=0.9
+            Between 0 and 1, both excluded.
+
+        Returns
+        -------
+        interval : ndarray of shape (n_samples, 2) or (n_samples, n_outputs, 2)
+            Lower and upper ends.
+        """
+        return self.mixture_.predict_interval(self.encode(X), coverage)
+
+    def _check_target(self, X: Any, y: Any) -> NDArray:
+        return check_real_target(self, X, y)
+
+    def _usual_candidates(self, n_columns: int, **params: Any) -> list[Candidate]:
+        return regressors(n_columns, family=self.family, **params)

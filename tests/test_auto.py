@@ -1,0 +1,406 @@
+"""Mixtures that are found: what is chosen, by what, and that nothing of it depends on the table's
+order, units or copies."""
+
+import pickle
+from types import SimpleNamespace
+
+import numpy as np
+import pandas as pd
+import polars as pl
+import pytest
+from sklearn.base import clone
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.linear_model import LogisticRegression, Ridge
+from sklearn.metrics.pairwise import rbf_kernel
+from sklearn.model_selection import GridSearchCV, GroupKFold
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from sklearn_moe import (
+    AutoMixtureClassifier,
+    AutoMixtureRegressor,
+    MixtureOfExpertsClassifier,
+    MixtureOfExpertsRegressor,
+)
+from sklearn_moe.auto import _search
+from sklearn_moe.auto._candidates import classifiers, regressors
+from sklearn_moe.auto._columns import CategoryColumns, KernelColumns
+
+pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+
+QUICK = {"init": "principal", "n_init": 1, "max_iter": 4, "random_state": 0}
+rng = np.random.default_rng(3)
+X = rng.normal(size=(150, 3))
+Y = np.where(X[:, 0] > 0, 3, -3) * X[:, 1] + 0.3 * rng.normal(size=150)
+LABELS = np.where(X[:, 0] * X[:, 1] > 0, "same", "other")
+
+
+class Broken(Ridge):
+    """An expert that cannot be fitted."""
+
+    def fit(self, X, y, sample_weight=None):
+        raise ValueError("it broke")
+
+
+def lines(n_experts=2, **params):
+    return MixtureOfExpertsRegressor(Ridge(), n_experts, **{**QUICK, **params})
+
+
+def pair():
+    return [("one", lines(1)), ("two", lines())]
+
+
+def test_the_mixture_that_explains_unseen_rows_best_is_kept():
+    auto = AutoMixtureRegressor(pair()).fit(X, Y)
+    assert auto.best_name_.startswith("two")
+    assert auto.log_probs_["two"] > auto.log_probs_["one"]
+    assert auto.mixture_ is auto.best_estimator_
+
+
+def test_scores_are_those_of_the_witnesses():
+    auto = AutoMixtureRegressor(pair()).fit(X, Y)
+    mixture = lines(cv=3).fit(X, Y)
+    assert auto.log_probs_["two"] == mixture.heldout_log_prob_
+
+
+@pytest.mark.parametrize(
+    ("told", "score"),
+    [
+        ({"heldout_log_prob_": -1.0, "gain_": -0.25, "n_experts_": 1}, -0.75),
+        ({"heldout_log_prob_": -1.0, "gain_": -0.25, "n_experts_": 2}, -1.0),
+        ({"heldout_log_prob_": np.nan, "lower_bound_": -2.0}, -2.0),
+        ({"heldout_log_prob_": -np.inf, "gain_": -np.inf, "n_experts_": 2}, -np.inf),
+    ],
+)
+def test_a_score_is_that_of_what_was_kept(told, score):
+    assert _search.held_out(SimpleNamespace(**told)) == score
+
+
+def test_what_is_kept_is_the_candidate_fitted_to_all_rows():
+    auto = AutoMixtureRegressor([("lines", lines(16))]).fit(X, Y)
+    expected = lines(16).fit(X, Y)
+    assert np.array_equal(auto.predict(X), expected.predict(X))
+    assert auto.mixture_.cv == 5
+
+
+def test_a_fit_that_was_judged_is_not_repeated(monkeypatch):
+    fits = []
+    usual = _search.Sample.fit
+    monkeypatch.setattr(
+        _search.Sample, "fit", lambda self, c: fits.append(c.name) or usual(self, c)
+    )
+    auto = AutoMixtureRegressor([("lines", lines(16, cv=3))]).fit(X, Y)
+    assert fits == ["lines"]
+    assert np.array_equal(auto.predict(X), lines(16, cv=3).fit(X, Y).predict(X))
+
+
+def test_experts_are_doubled_as_long_as_that_helps():
+    corner = 2.0 * (X[:, 0] > 0) + (X[:, 1] > 0)
+    y = np.choose(corner.astype(int), [3, -3, 1, -1]) * X[:, 2] + 4 * corner
+    auto = AutoMixtureRegressor([("two", lines(init="auto", max_iter=20))]).fit(X, y)
+    names = list(auto.log_probs_)
+    assert names[:2] == ["two", "two, n_experts=4"]
+    assert auto.mixture_.n_experts_ >= 4
+    best = max(auto.log_probs_.values())
+    assert auto.log_probs_[auto.best_name_] == best
+
+
+def test_a_given_number_and_a_list_of_experts_are_left_as_they_are():
+    listed = MixtureOfExpertsRegressor([("a", Ridge()), ("b", Ridge(10.0))], **QUICK)
+    grown = lines("auto")
+    for mixture in (listed, grown, lines(16)):
+        assert not list(_search.doubled(_search.Candidate("it", mixture)))
+
+
+@pytest.mark.filterwarnings("error::sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.parametrize("cv", [3, 5])
+def test_what_is_kept_may_warn_and_others_may_not(cv):
+    hasty, sound = ("hasty", lines(16, cv=cv)), ("sound", lines(1, cv=cv))
+    with pytest.warns(ConvergenceWarning, match="did not settle"):
+        AutoMixtureRegressor([hasty]).fit(X, Y)
+    AutoMixtureRegressor([("hasty", lines(2, family="laplace", init="random")), sound]).fit(
+        X, X[:, 0] + rng.normal(size=150)
+    )
+
+
+# Large tables.
+
+
+def test_of_many_rows_the_better_half_is_judged_again(monkeypatch):
+    monkeypatch.setattr(_search, "FIRST_ROWS", 60)
+    sizes = []
+    usual = _search.Sample.fit
+    monkeypatch.setattr(
+        _search.Sample, "fit", lambda self, c: sizes.append((c.name, len(self.y))) or usual(self, c)
+    )
+    candidates = [("one", lines(1)), ("two", lines()), ("worse", lines(1, family="laplace"))]
+    auto = AutoMixtureRegressor(candidates, max_rows=120).fit(X, Y)
+    first = [name for name, n_rows in sizes if n_rows == 60]
+    second = [name for name, n_rows in sizes if n_rows == 120]
+    assert first == ["one", "two", "worse"]
+    assert "two" in second[:2]
+    assert len(set(second) & set(first)) == 2
+    assert sizes[-1] == (auto.best_name_, 150)
+    assert set(auto.log_probs_) == set(second)
+
+
+def test_rows_of_a_sample_are_chosen_by_what_they_hold():
+    order, rows = rng.permutation(150), np.repeat(np.arange(150), np.arange(150) % 3 + 1)
+    few, *others = (
+        _search.Sample({"as given": X[part]}, Y[part], np.ones(len(part)), None).few(X[part], 50)
+        for part in (np.arange(150), order, rows)
+    )
+    assert len(few.y) == 50
+    for other in others:
+        assert np.array_equal(np.unique(other.y), np.unique(few.y))
+    assert len(others[1].y) == (np.arange(150) % 3 + 1)[np.isin(Y, few.y)].sum()
+
+
+@pytest.mark.parametrize("max_rows", [60, 3000])
+def test_weights_are_repeats(max_rows):
+    weight = np.arange(150) % 3
+    rows = np.repeat(np.arange(150), weight)
+    auto = AutoMixtureRegressor(pair(), max_rows=max_rows)
+    weighted = clone(auto).fit(X, Y, sample_weight=weight)
+    repeated = clone(auto).fit(X[rows], Y[rows])
+    assert weighted.best_name_ == repeated.best_name_
+    assert np.allclose(weighted.predict(X), repeated.predict(X), atol=1e-6)
+
+
+def test_groups_share_folds():
+    groups = np.arange(150) // 2
+    twins = X[2 * groups // 2 * 2 % 150]
+    auto = AutoMixtureRegressor([("lines", lines(16))]).fit(twins, Y, groups=groups)
+    alone = lines(16, cv=3).fit(twins, Y, groups=groups)
+    assert auto.log_probs_["lines"] == alone.heldout_log_prob_
+    assert auto.log_probs_["lines"] != lines(16, cv=3).fit(twins, Y).heldout_log_prob_
+
+
+def test_a_splitter_judges_too():
+    groups = np.arange(150) // 2
+    candidate = ("lines", lines(16, cv=GroupKFold(4)))
+    auto = AutoMixtureRegressor([candidate]).fit(X, Y, groups=groups)
+    expected = candidate[1].fit(X, Y, groups=groups)
+    assert auto.log_probs_["lines"] == expected.heldout_log_prob_
+
+
+# The usual candidates, on few rows.
+
+SOME = slice(0, 60)
+
+
+def mixed_frame(n_rows=60):
+    generator = np.random.default_rng(5)
+    number = generator.normal(size=n_rows)
+    return pd.DataFrame(
+        {
+            "number": np.where(generator.random(n_rows) < 0.1, np.nan, number),
+            "text": pd.Series(generator.choice(["a", "b", "c"], n_rows), dtype=object),
+            "kind": pd.Categorical(generator.choice(["x", "y"], n_rows)),
+            "day": pd.Timestamp("2020-01-01") + pd.to_timedelta(np.arange(n_rows), unit="D"),
+            "flag": generator.random(n_rows) < 0.5,
+        }
+    )
+
+
+def quickly(usual):
+    """The usual candidates with few trees and iterations."""
+
+    def make(*args, **params):
+        made = usual(*args, **params)
+        for candidate in made:
+            expert = candidate.mixture.experts
+            few = {"max_iter": 3} if hasattr(expert, "max_leaf_nodes") else {}
+            few = {"n_estimators": 5} if hasattr(expert, "n_estimators") else few
+            expert.set_params(**few)
+            candidate.mixture.set_params(max_iter=2, n_init=1, init="principal")
+        return made
+
+    return make
+
+
+@pytest.fixture
+def quick(monkeypatch):
+    monkeypatch.setattr("sklearn_moe.auto._regressor.regressors", quickly(regressors))
+    monkeypatch.setattr("sklearn_moe.auto._classifier.classifiers", quickly(classifiers))
+
+
+NAMES = {"linear", "kernel", "forest", "boosting", "fine boosting"}
+
+
+@pytest.mark.usefixtures("quick")
+@pytest.mark.parametrize("kind", [AutoMixtureRegressor, AutoMixtureClassifier])
+@pytest.mark.parametrize(
+    "make", [mixed_frame, lambda: pl.DataFrame(mixed_frame()), lambda: X[SOME]]
+)
+def test_all_kinds_take_tables_as_they_come(kind, make):
+    table = make()
+    y = (Y if kind is AutoMixtureRegressor else LABELS)[SOME]
+    auto = kind(random_state=0).fit(table, y)
+    assert set(auto.log_probs_) >= NAMES
+    assert np.isfinite(list(auto.log_probs_.values())).all()
+    new = table[:20]
+    assert len(auto.predict(new)) == 20
+    gate = auto.mixture_.gate_proba(auto.encode(new))
+    assert np.allclose(gate.sum(axis=1), 1.0)
+    again = pickle.loads(pickle.dumps(auto))
+    assert np.array_equal(again.predict(new), auto.predict(new))
+
+
+@pytest.mark.usefixtures("quick")
+def test_what_was_found_can_be_fitted_again():
+    frame = mixed_frame()
+    auto = AutoMixtureRegressor(random_state=0).fit(frame, Y[SOME])
+    again = clone(auto.best_estimator_).fit(frame, Y[SOME])
+    assert np.allclose(again.predict(frame), auto.predict(frame))
+
+
+@pytest.mark.usefixtures("quick")
+def test_unknown_text_is_a_missing_value():
+    frame = mixed_frame()
+    auto = AutoMixtureRegressor(random_state=0).fit(frame, Y[SOME])
+    strange = frame.assign(text="never seen")
+    assert np.isfinite(auto.predict(strange)).all()
+
+
+@pytest.mark.usefixtures("quick")
+def test_several_outputs_leave_boosting_out():
+    auto = AutoMixtureRegressor(random_state=0).fit(X[SOME], np.column_stack([Y, -Y])[SOME])
+    assert set(auto.log_probs_) >= {"linear", "kernel", "forest"}
+    assert not [name for name in auto.log_probs_ if "boosting" in name]
+    assert auto.predict(X).shape == (150, 2)
+    assert auto.predict_interval(X).shape == (150, 2, 2)
+
+
+@pytest.mark.usefixtures("quick")
+def test_seed_decides_and_jobs_do_not():
+    first = AutoMixtureRegressor(random_state=0).fit(X[SOME], Y[SOME])
+    second = AutoMixtureRegressor(random_state=0, n_jobs=2).fit(X[SOME], Y[SOME])
+    assert first.log_probs_ == pytest.approx(second.log_probs_)
+    assert np.allclose(first.predict(X), second.predict(X))
+
+
+def test_parameters_reach_the_usual_candidates():
+    made = regressors(3, family="poisson", cv=4, n_jobs=2, random_state=7)
+    assert {c.mixture.family for c in made} == {"poisson"}
+    assert {c.mixture.random_state for c in made} == {7}
+    assert {c.name: c.mixture.cv for c in made} == {
+        "linear": 4,
+        "kernel": 4,
+        "forest": 4,
+        "boosting": 3,
+        "fine boosting": 3,
+    }
+    folds = GroupKFold(4)
+    assert {c.mixture.cv for c in regressors(3, cv=folds)} == {folds}
+
+
+# Columns.
+
+
+def test_coordinates_give_the_kernel_of_the_rows_that_they_are_made_of():
+    columns = KernelColumns(n_components=1000).fit(X)
+    landmarks = columns.kernel_.components_
+    made = columns.transform(landmarks)
+    assert np.array_equal(made[:, :3], landmarks)
+    assert len(landmarks) == 150 // 4
+    gamma = 0.5 / X.var(axis=0).sum()
+    product = made[:, 3:] @ made[:, 3:].T
+    assert np.allclose(product, rbf_kernel(landmarks, gamma=gamma), atol=1e-6)
+
+
+def test_coordinates_do_not_depend_on_order_or_copies():
+    rows = np.concatenate([rng.permutation(150), np.arange(30)])
+    assert np.allclose(
+        KernelColumns().fit(X).transform(X), KernelColumns().fit(X[rows]).transform(X)
+    )
+
+
+def test_columns_that_hold_one_value_have_a_kernel():
+    made = KernelColumns().fit_transform(np.ones((10, 2)))
+    assert np.isfinite(made).all()
+
+
+def test_text_becomes_categories_and_numbers_stay():
+    frame = mixed_frame()
+    columns = CategoryColumns().fit(frame)
+    made = columns.transform(frame)
+    assert list(columns.categories_) == ["text", "kind"]
+    assert made["text"].dtype == "category"
+    assert np.array_equal(made["number"], frame["number"], equal_nan=True)
+    assert made["text"].astype(object).tolist() == frame["text"].tolist()
+
+
+# Composition.
+
+
+def test_it_works_in_pipelines_and_searches():
+    auto = make_pipeline(StandardScaler(), AutoMixtureRegressor(pair()))
+    grid = {"automixtureregressor__max_rows": [60, 100]}
+    search = GridSearchCV(auto, grid, cv=2).fit(X, Y)
+    assert search.best_score_ > 0.5
+
+
+def test_the_law_is_that_of_the_mixture():
+    auto = AutoMixtureRegressor([("scaled", make_pipeline(StandardScaler(), lines(16)))])
+    auto.fit(X, Y)
+    expected = lines(16).fit(StandardScaler().fit_transform(X), Y)
+    scaled = StandardScaler().fit(X).transform(X)
+    assert np.allclose(auto.predict_dist(X).logpdf(Y), expected.predict_dist(scaled).logpdf(Y))
+    assert np.allclose(auto.predict_interval(X, 0.5), expected.predict_interval(scaled, 0.5))
+    assert np.allclose(auto.predict(X, return_std=True)[1], expected.predict_dist(scaled).std())
+
+
+def test_probabilities_are_those_of_the_mixture():
+    mixture = MixtureOfExpertsClassifier(LogisticRegression(), 16, **QUICK)
+    auto = AutoMixtureClassifier([("lines", mixture)]).fit(X, LABELS)
+    expected = clone(mixture).fit(X, LABELS)
+    assert np.array_equal(auto.predict_proba(X), expected.predict_proba(X))
+    assert np.array_equal(auto.predict_log_proba(X), expected.predict_log_proba(X))
+    assert auto.classes_.tolist() == ["other", "same"]
+
+
+# What is refused, and what goes wrong.
+
+
+@pytest.mark.parametrize(
+    ("candidates", "error", "text"),
+    [
+        ([], ValueError, "must be a list of"),
+        ([lines()], ValueError, "must be a list of"),
+        ([("a", lines()), ("a", lines(3))], ValueError, "another name"),
+        ([("a", Ridge())], TypeError, "Pass MixtureOfExpertsRegressor"),
+        ([("a", MixtureOfExpertsClassifier())], TypeError, "Pass MixtureOfExpertsRegressor"),
+        ([("a", None)], TypeError, "Pass MixtureOfExpertsRegressor"),
+    ],
+)
+def test_bad_candidates_are_refused(candidates, error, text):
+    with pytest.raises(error, match=text):
+        AutoMixtureRegressor(candidates).fit(X, Y)
+
+
+def test_a_candidate_that_cannot_be_fitted_is_out(capsys):
+    bad = MixtureOfExpertsRegressor(Broken())
+    auto = AutoMixtureRegressor([("bad", bad), *pair()], verbose=1).fit(X, Y)
+    assert auto.log_probs_["bad"] == -np.inf
+    assert auto.best_name_.startswith("two")
+    assert "bad: failed" in capsys.readouterr().out
+
+
+def test_if_none_can_be_fitted_nothing_is_lost():
+    auto = AutoMixtureRegressor(pair()).fit(X, Y)
+    before = auto.predict(X)
+    auto.candidates = [("bad", MixtureOfExpertsRegressor(Broken()))]
+    with pytest.raises(
+        ValueError, match=r"None of the candidates \['bad'\] can be fitted.*it broke"
+    ):
+        auto.fit(X, Y)
+    assert np.array_equal(auto.predict(X), before)
+
+
+@pytest.mark.parametrize(
+    ("params", "text"), [({"max_rows": 3}, "max_rows"), ({"family": "gauss"}, "family")]
+)
+def test_bad_parameters_are_named(params, text):
+    with pytest.raises(ValueError, match=text):
+        AutoMixtureRegressor(**params).fit(X, Y)
