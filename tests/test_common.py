@@ -6,7 +6,12 @@ from sklearn.naive_bayes import GaussianNB
 from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from sklearn_moe import MixtureOfExpertsClassifier, MixtureOfExpertsRegressor
+from sklearn_moe import (
+    AutoMixtureClassifier,
+    AutoMixtureRegressor,
+    MixtureOfExpertsClassifier,
+    MixtureOfExpertsRegressor,
+)
 
 # One instance of each estimator has all defaults; the others do without the verdict, which takes
 # no part in prediction, and without the race, and with few iterations. Experts that are fitted one
@@ -14,6 +19,10 @@ from sklearn_moe import MixtureOfExpertsClassifier, MixtureOfExpertsRegressor
 QUICK = {"verdict": False, "init": "principal", "n_init": 1, "max_iter": 5}
 ONE_BY_ONE = {**QUICK, "cv": 3, "max_iter": 4}
 NEWTON = LogisticRegression(solver="newton-cholesky")
+# Judged in as many folds as they are fitted in, and not in other numbers of experts.
+RIDGES = [("weak", Ridge()), ("strong", Ridge(10.0))]
+LOGITS = [("weak", NEWTON), ("strong", LogisticRegression(C=0.1, solver="newton-cholesky"))]
+JUDGED = {**QUICK, "verdict": True, "cv": 3, "max_iter": 3}
 INSTANCES = [
     MixtureOfExpertsRegressor(),
     MixtureOfExpertsRegressor(cv=None, **QUICK),
@@ -29,6 +38,8 @@ INSTANCES = [
     MixtureOfExpertsClassifier(DecisionTreeClassifier(max_depth=3), ensemble=True, **ONE_BY_ONE),
     MixtureOfExpertsClassifier(gate=NEWTON, **ONE_BY_ONE),
     MixtureOfExpertsClassifier(voting="hard", **QUICK),
+    AutoMixtureRegressor([("ridges", MixtureOfExpertsRegressor(RIDGES, **JUDGED))]),
+    AutoMixtureClassifier([("logits", MixtureOfExpertsClassifier(LOGITS, **JUDGED))]),
 ]
 
 
