@@ -225,7 +225,7 @@ def quick(monkeypatch):
     monkeypatch.setattr("sklearn_moe.auto._classifier.classifiers", quickly(classifiers))
 
 
-NAMES = {"linear", "kernel", "forest", "boosting", "fine boosting"}
+NAMES = {"linear", "kernel", "forest", "boosting"}
 
 
 @pytest.mark.usefixtures("quick")
@@ -289,7 +289,6 @@ def test_parameters_reach_the_usual_candidates():
         "kernel": 4,
         "forest": 4,
         "boosting": 3,
-        "fine boosting": 3,
     }
     folds = GroupKFold(4)
     assert {c.mixture.cv for c in regressors(3, cv=folds)} == {folds}

@@ -31,7 +31,7 @@ class AutoMixtureRegressor(RegressorMixin, BaseAutoMixture):
     candidates : list of (str, mixture) or None, default=None
         Mixtures, or pipelines that end in one, by name. None for mixtures of linear models, of
         linear models of a Gaussian kernel's coordinates, of extremely randomised trees, and of
-        boosting with large or small trees. They see text as categories, and mark what is missing.
+        boosting. They see text as categories, and mark what is missing.
     family : str or RealFamily, default="auto"
         Noise law of the mixtures, if `candidates` is None (see `MixtureOfExpertsRegressor`).
     cv : int, splitter or iterable, default=5
