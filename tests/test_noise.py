@@ -215,7 +215,7 @@ SETTINGS = {
     "spread": {"dispersion_estimator": Ridge()},
     "without witnesses": {"verdict": False},
     "alone": {"n_experts": 1},
-    "number": {"n_experts": "auto", "max_iter": 3},
+    "number": {"n_experts": "auto", "max_iter": 3, "verdict": False},
     "found law": {"family": "auto", "init": "auto"},
     "laplace": {"family": "laplace"},
     "conformal": {"calibrate": "conformal"},

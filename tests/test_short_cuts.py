@@ -66,10 +66,10 @@ def test_row_that_alone_decides_a_coefficient_is_predicted_by_folds():
 
 
 FORESTS = {
-    "forest": RandomForestRegressor(30, random_state=1),
-    "extra": ExtraTreesRegressor(30, bootstrap=True, random_state=1),
-    "bagging": BaggingRegressor(n_estimators=30, random_state=1),
-    "pipeline": make_pipeline(StandardScaler(), RandomForestRegressor(30, random_state=1)),
+    "forest": RandomForestRegressor(16, random_state=1),
+    "extra": ExtraTreesRegressor(16, bootstrap=True, random_state=1),
+    "bagging": BaggingRegressor(n_estimators=16, random_state=1),
+    "pipeline": make_pipeline(StandardScaler(), RandomForestRegressor(16, random_state=1)),
 }
 
 
@@ -145,7 +145,7 @@ def test_whole_fit(name):
 
 @pytest.mark.parametrize(
     "expert",
-    [RandomForestClassifier(30), BaggingClassifier(DecisionTreeClassifier(), n_estimators=30)],
+    [RandomForestClassifier(16), BaggingClassifier(DecisionTreeClassifier(), n_estimators=16)],
     ids=["forest", "bagging"],
 )
 def test_whole_fit_to_labels(expert):

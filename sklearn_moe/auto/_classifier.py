@@ -28,7 +28,8 @@ class AutoMixtureClassifier(ClassifierMixin, BaseAutoMixture):
     ----------
     candidates : list of (str, mixture) or None, default=None
         Mixtures, or pipelines that end in one, by name. None for mixtures of logistic regressions,
-        of those of a Gaussian kernel's coordinates, of extremely randomised trees, and of boosting. They see text as categories, and mark what is missing.
+        of those of a Gaussian kernel's coordinates, of extremely randomised trees, and of boosting.
+        They see text as categories, and mark what is missing.
     cv : int, splitter or iterable, default=5
         Cross-fitting of the mixture that is kept, if `candidates` is None; boosting never has more
         than three folds. Candidates are judged by three, or by the splitter.
