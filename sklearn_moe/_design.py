@@ -8,6 +8,7 @@ Sparse input is scaled, not centred, and stays sparse unless it is small.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from decimal import Decimal
 from numbers import Integral, Real
 from typing import Any
@@ -25,13 +26,64 @@ MISSING = "nan"
 NUMBERS = (Real, Decimal, np.bool_)
 
 
+@dataclass(frozen=True)
+class NumberColumn:
+    """A column of numbers, standardised; what is missing is at the mean.
+
+    It is marked as well if the column `has_gaps`. Nothing is known of one that `is_empty`, whatever
+    it holds later.
+    """
+
+    mean: float = 0.0
+    scale: float = np.inf
+    has_gaps: bool = False
+    is_empty: bool = False
+
+    def names(self, name: Any) -> list[str]:
+        """Names of what it is encoded as."""
+        return [str(name), f"{name}_missing"][: 1 + self.has_gaps]
+
+    def encode(self, name: Any, values: np.ndarray, out: Array) -> None:
+        """Write the values (n,) of the column `name` over zeros `out` (n, width)."""
+        if self.is_empty:
+            return
+        try:
+            values = values.astype(np.float64)
+        except (TypeError, ValueError, OverflowError) as error:
+            raise ValueError(
+                f"Column {name!r} of X held numbers in fit, and now something else: {error}. Make "
+                "it numeric here, or text already in fit."
+            ) from error
+        check_finite(values)
+        np.divide(values - self.mean, self.scale, out=out[:, 0])
+        missing = np.isnan(out[:, 0])
+        out[missing, 0] = 0.0
+        if self.has_gaps:
+            out[:, 1] = missing
+
+
+@dataclass(frozen=True, eq=False)
+class TextColumn:
+    """A column of text or categories: an indicator for each of the frequent ones."""
+
+    categories: np.ndarray
+
+    def names(self, name: Any) -> list[str]:
+        """Names of what it is encoded as."""
+        return [f"{name}_{category}" for category in self.categories]
+
+    def encode(self, name: Any, values: np.ndarray, out: Array) -> None:
+        """Write the values (n,) of the column over zeros `out` (n, width)."""
+        out[:] = as_text(values.astype(object))[:, None] == self.categories
+
+
 class TabularEncoder(BaseEstimator):
     """Encode a table as a standardised float64 matrix; all statistics are weighted.
 
     Attributes
     ----------
-    columns_ : list of dict
-        How each input column is encoded (dense input only).
+    columns_ : list of NumberColumn and TextColumn, or None
+        How each input column is encoded; None for sparse input.
     scale_ : ndarray
         Weighted standard deviation of each column (sparse input only).
     n_outputs_ : int
@@ -50,7 +102,7 @@ class TabularEncoder(BaseEstimator):
             self.n_outputs_ = X.shape[1]
             return self
         self.columns_ = [_describe(values, sample_weight) for values in table_columns(X)]
-        self.n_outputs_ = sum(_width(column) for column in self.columns_)
+        self.n_outputs_ = sum(len(column.names("")) for column in self.columns_)
         return self
 
     def transform(self, X: Any) -> Any:
@@ -74,8 +126,8 @@ class TabularEncoder(BaseEstimator):
         start = 0
         names = column_names(X) if is_frame(X) else self.names_
         for name, column, values in zip(names, self.columns_, table_columns(X), strict=True):
-            stop = start + _width(column)
-            _encode(name, column, values, encoded[:, start:stop])
+            stop = start + len(column.names(name))
+            column.encode(name, values, encoded[:, start:stop])
             start = stop
         return encoded
 
@@ -91,19 +143,20 @@ class TabularEncoder(BaseEstimator):
             raise ValueError(
                 f"input_features holds {len(given)} names; there are {len(self.names_)} columns."
             )
-        columns = [{"missing": False}] * len(given) if self.columns_ is None else self.columns_
-        names = [_names(name, column) for name, column in zip(given, columns, strict=True)]
+        columns = self.columns_ or [NumberColumn()] * len(given)
+        names = [column.names(name) for name, column in zip(given, columns, strict=True)]
         return np.concatenate(names).astype(object)
 
     def _only_scales(self, X: Any) -> bool:
         """Whether all there is to do for a dense table is to standardise its columns."""
         is_numbers = isinstance(X, np.ndarray) and X.dtype.kind in "fiub"
         columns = self.columns_ or []
-        return is_numbers and X.shape[1:] == (len(columns),) and _all_numbers(columns)
+        alike = all(isinstance(c, NumberColumn) and not c.has_gaps for c in columns)
+        return is_numbers and X.shape[1:] == (len(columns),) and alike
 
     def _scaled(self, X: np.ndarray) -> StandardisedRows:
-        columns = self.columns_ or []
-        center, scale = (np.array([c[name] for c in columns]) for name in ("mean", "scale"))
+        numbers = [column for column in self.columns_ or [] if isinstance(column, NumberColumn)]
+        center, scale = np.array([(column.mean, column.scale) for column in numbers]).T
         return StandardisedRows(X, center, scale)
 
 
@@ -115,11 +168,6 @@ def table_columns(X: Any) -> list[np.ndarray]:
     if X.dtype.kind in "fiub":
         return list(X.T)
     return [_as_column(X[:, j]) for j in range(X.shape[1])]
-
-
-def _all_numbers(columns: list[dict]) -> bool:
-    """Whether every column was numeric and had all its values."""
-    return all(column.get("missing") is False for column in columns)
 
 
 def _has_finite_sum(X: np.ndarray) -> bool:
@@ -176,19 +224,19 @@ def no_value(kind: type) -> bool:
     return kind.__name__ in ("NoneType", "NAType", "NaTType")
 
 
-def _describe(values: np.ndarray, weight: Array) -> dict:
-    """Mean, scale and missing-value flag of a numeric column, or the categories of another."""
+def _describe(values: np.ndarray, weight: Array) -> NumberColumn | TextColumn:
+    """How a column is encoded, by its mean, scale and gaps, or by its categories."""
     if values.dtype == object:
-        return {"categories": frequent_categories(values, weight)}
+        return TextColumn(frequent_categories(values, weight))
     values = values.astype(np.float64, copy=False)
     check_finite(values)
     seen = ~np.isnan(values)
     if not seen.any():
-        return {"mean": 0.0, "scale": np.inf, "missing": False, "empty": True}
+        return NumberColumn(is_empty=True)
     mean, variance = weighted_moments(values[seen], weight[seen])
     # A constant column has a variance of rounding noise, which must not be blown up: it is zero.
     spread = np.sqrt(variance) if variance > (1e-12 * mean) ** 2 else np.inf
-    return {"mean": float(mean), "scale": float(spread or np.inf), "missing": bool(not seen.all())}
+    return NumberColumn(float(mean), float(spread or np.inf), bool(not seen.all()))
 
 
 def frequent_categories(values: np.ndarray, weight: Array) -> np.ndarray:
@@ -222,39 +270,6 @@ def _spelled(value: Any) -> str:
         return str(value)
     number = float(value)
     return str(int(number)) if number.is_integer() else repr(number)
-
-
-def _width(column: dict) -> int:
-    if "categories" in column:
-        return len(column["categories"])
-    return 1 + column["missing"]
-
-
-def _names(name: Any, column: dict) -> list[str]:
-    if "categories" in column:
-        return [f"{name}_{category}" for category in column["categories"]]
-    return [str(name), f"{name}_missing"][: _width(column)]
-
-
-def _encode(name: Any, column: dict, values: np.ndarray, out: Array) -> None:
-    if "categories" in column:
-        out[:] = as_text(values.astype(object))[:, None] == column["categories"]
-        return
-    if column.get("empty"):  # nothing is known of it, whatever it holds now
-        return
-    try:
-        values = values.astype(np.float64)
-    except (TypeError, ValueError, OverflowError) as error:
-        raise ValueError(
-            f"Column {name!r} of X held numbers in fit, and now something else: {error}. Make it "
-            "numeric here, or text already in fit."
-        ) from error
-    check_finite(values)
-    np.divide(values - column["mean"], column["scale"], out=out[:, 0])
-    missing = np.isnan(out[:, 0])
-    out[missing, 0] = 0.0
-    if column["missing"]:
-        out[:, 1] = missing
 
 
 def _sparse_scale(X: Any, weight: Array) -> Array:
