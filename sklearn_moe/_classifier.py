@@ -53,9 +53,9 @@ class MixtureOfExpertsClassifier(ClassifierMixin, Labels):
         the gate chooses from. The others are drawn toward it as far as their out-of-fold record
         says they should be (`shrinkage_`).
     balance : float, default=0.0
-        How strongly E-steps favour experts that have few rows: responsibilities are divided by this
-        power of the experts' shares. At 1 an expert of twice as many rows must explain a row twice
-        as well. For many experts, so that all stay in use.
+        How strongly E-steps favour experts of few rows, so that many stay in use: responsibilities
+        are divided by this power of the experts' shares. At 1 an expert of twice as many rows must
+        explain a row twice as well.
     voting : {"soft", "hard"}, default="soft"
         Whether experts give their probabilities or, weighted by the gate, one vote each. It
         concerns `predict` and `predict_proba`, not the fit.
@@ -185,8 +185,10 @@ class MixtureOfExpertsClassifier(ClassifierMixin, Labels):
     heldout_log_prob_ : float
         Mean log-likelihood of rows by the witnesses that had not seen them; NaN if `cv` is None or
         `verdict` is False. The bound is higher where experts are flexible.
+    calibrated_log_prob_ : float
+        The same by what is kept, once noise is calibrated and experts lean (by these rows).
     heldout_log_probs_ : list of float
-        The same for each iteration; empty if there were no witnesses.
+        What they said after each iteration; empty if there were no witnesses.
     gain_ : float
         `heldout_log_prob_` minus that of one expert on the same folds, in nats. The gate helps if
         it is above two standard errors.

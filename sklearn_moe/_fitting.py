@@ -18,7 +18,7 @@ from ._initialization import Race, Start, race, start_name
 from ._last_fits import fit_last
 from ._mixture import FittedMixture, MixtureModel
 from ._noise import Forecast, Noise, calibrated
-from ._numeric import Array, mean_and_stderr
+from ._numeric import Array, mean_and_stderr, weighted_mean
 from ._plans import Plan, attempt, do
 from ._progress import Reporter
 from ._recipe import Recipe
@@ -50,6 +50,13 @@ class Informed:
     noise: Noise
     leaning: Leaning | None
 
+    @property
+    def log_prob(self) -> float:
+        """Mean log density that forecasts give their rows under this noise."""
+        noise = self.noise.early()
+        said = np.concatenate([forecast.log_density(noise) for forecast in self.forecasts])
+        return float(weighted_mean(said, np.concatenate([f.weight for f in self.forecasts])))
+
 
 @dataclass(frozen=True, kw_only=True)
 class Fit:
@@ -69,6 +76,14 @@ class Fit:
     def trouble(self) -> str | None:
         """Why there is no verdict, if a witness failed."""
         return self.walk.stages[0].trouble
+
+    @property
+    def calibrated_log_prob(self) -> float:
+        """Mean log density of unseen rows by what is kept; NaN if there were no witnesses."""
+        verdict, found = self.verdict, self.found
+        if np.isnan(verdict.log_prob) or not found.forecasts:
+            return verdict.log_prob - verdict.gain if self.alone else verdict.log_prob
+        return found.log_prob
 
     @property
     def pooling(self) -> Array:
@@ -351,6 +366,7 @@ def fitted_attributes(fit: Fit) -> dict[str, Any]:
         "lower_bounds_": list(result.lower_bounds),
         "start_bounds_": fit.start_bounds,
         "heldout_log_prob_": fit.verdict.log_prob,
+        "calibrated_log_prob_": fit.calibrated_log_prob,
         "heldout_log_probs_": ([] if result.expectation.held_out is None else list(result.scores)),
         "gain_": fit.verdict.gain,
         "gain_stderr_": fit.verdict.stderr,

@@ -52,9 +52,9 @@ class MixtureOfExpertsRegressor(RegressorMixin, Forecasts):
         the gate chooses from. The others are drawn toward it as far as their out-of-fold record
         says they should be (`shrinkage_`).
     balance : float, default=0.0
-        How strongly E-steps favour experts that have few rows: responsibilities are divided by this
-        power of the experts' shares. At 1 an expert of twice as many rows must explain a row twice
-        as well. For many experts, so that all stay in use.
+        How strongly E-steps favour experts of few rows, so that many stay in use: responsibilities
+        are divided by this power of the experts' shares. At 1 an expert of twice as many rows must
+        explain a row twice as well.
     family : str or RealFamily, default="gaussian"
         Noise law, with a dispersion for each expert and output: `"gaussian"`, `"student_t"`,
         `"laplace"`; for positive targets `"lognormal"`, `"gamma"`, `"inverse_gaussian"`; for
@@ -154,16 +154,16 @@ class MixtureOfExpertsRegressor(RegressorMixin, Forecasts):
     expert_names_ : list of str
         Their names.
     weight_modes_ : list of str
-        How weights reached each expert: `"sample_weight"`, or `"resample"` for experts that take
-        none and saw a systematic sample of the rows instead.
+        How weights reached each expert: `"sample_weight"`, or `"resample"` for those that take none
+        and saw a systematic sample of the rows.
     pooling_ : ndarray of shape (n_experts_,)
         The part of its weight that each row has given to the experts.
     gate_ : estimator
         The gate, fitted to all rows.
     dispersions_ : ndarray of shape (n_experts_,) or (n_experts_, n_outputs)
-        Dispersion of each expert on the scale of a variance, a squared scale of Student's t (see
-        `family` and `calibrate`), from out-of-fold predictions if cross-fitted. With a
-        `dispersion_estimator` a factor of what it predicts.
+        Dispersion of each expert on the scale of a variance (of Student's t a squared scale), from
+        out-of-fold predictions if cross-fitted. With a `dispersion_estimator` a factor of what that
+        predicts.
     dispersion_experts_ : list of estimators or None
         The fitted clones of `dispersion_estimator`, which predict logarithms.
     df_ : ndarray of shape (n_experts_,) or (n_experts_, n_outputs), or None
@@ -182,8 +182,7 @@ class MixtureOfExpertsRegressor(RegressorMixin, Forecasts):
     calibration_ : Calibration or None
         Where the targets fell, if `calibrate` is `"conformal"`.
     n_experts_ : int
-        Number of experts left; an expert that loses its rows twice is removed. 1 if one expert
-        alone was found to be better (see `verdict`).
+        Number of experts left: one that loses its rows twice is removed (see also `verdict`).
     n_experts_path_ : dict of int to float, or None
         Mean log density of unseen rows by number of experts, a shared one included, if `n_experts`
         is `"auto"`.
@@ -196,8 +195,8 @@ class MixtureOfExpertsRegressor(RegressorMixin, Forecasts):
     gate_entropy_ : float
         Mean entropy of the gate probabilities of a row, in nats.
     gate_information_ : float
-        Part of the entropy of `importance_` that the features take away, in nats: the logarithm of
-        `n_experts_` where each has as many rows to itself, 0 if the gate tells no rows apart.
+        Part of the entropy of `importance_` that the features take away, in nats: 0 if the gate
+        tells no rows apart, at most the logarithm of `n_experts_`.
     shrinkage_ : ndarray of shape (n_experts_,) or None
         Part of the shared expert in what each expert says; None if there is no shared expert.
     top_k_ : int or None
@@ -209,8 +208,7 @@ class MixtureOfExpertsRegressor(RegressorMixin, Forecasts):
     lower_bound_ : float
         Bound of the experts, gate and noise that EM has found: the mean log-likelihood per unit of
         sample weight, out of fold if cross-fitted, else minus the gate's penalty. Above those of
-        the iterations if the dispersions were settled after the last. What `calibrate` and `lean`
-        do comes later.
+        the iterations if the dispersions were settled after the last.
     lower_bounds_ : list of float
         The bound of each iteration.
     start_bounds_ : dict of str to float
@@ -218,8 +216,10 @@ class MixtureOfExpertsRegressor(RegressorMixin, Forecasts):
     heldout_log_prob_ : float
         Mean log-likelihood of rows by the witnesses that had not seen them; NaN if `cv` is None or
         `verdict` is False. The bound is higher where experts are flexible.
+    calibrated_log_prob_ : float
+        The same by what is kept, once noise is calibrated and experts lean (by these rows).
     heldout_log_probs_ : list of float
-        The same for each iteration; empty if there were no witnesses.
+        What they said after each iteration; empty if there were no witnesses.
     gain_ : float
         `heldout_log_prob_` minus that of one expert on the same folds, in nats. The gate helps if
         it is above two standard errors.

@@ -22,6 +22,7 @@ from sklearn_moe import (
     MixtureOfExpertsClassifier,
     MixtureOfExpertsRegressor,
 )
+from sklearn_moe._content import content_ids, row_hashes
 from sklearn_moe.auto import _search
 from sklearn_moe.auto._candidates import classifiers, regressors
 from sklearn_moe.auto._columns import CategoryColumns, KernelColumns
@@ -60,16 +61,16 @@ def test_the_mixture_that_explains_unseen_rows_best_is_kept():
 def test_scores_are_those_of_the_witnesses():
     auto = AutoMixtureRegressor(pair()).fit(X, Y)
     mixture = lines(cv=3).fit(X, Y)
-    assert auto.log_probs_["two"] == mixture.heldout_log_prob_
+    assert auto.log_probs_["two"] == mixture.calibrated_log_prob_
 
 
 @pytest.mark.parametrize(
     ("told", "score"),
     [
-        ({"heldout_log_prob_": -1.0, "gain_": -0.25, "n_experts_": 1}, -0.75),
-        ({"heldout_log_prob_": -1.0, "gain_": -0.25, "n_experts_": 2}, -1.0),
-        ({"heldout_log_prob_": np.nan, "lower_bound_": -2.0}, -2.0),
-        ({"heldout_log_prob_": -np.inf, "gain_": -np.inf, "n_experts_": 2}, -np.inf),
+        ({"calibrated_log_prob_": -1.0, "lower_bound_": -0.5}, -1.0),
+        ({"calibrated_log_prob_": np.nan, "lower_bound_": -0.5}, -0.5),
+        ({"calibrated_log_prob_": -np.inf, "lower_bound_": -0.5}, -np.inf),
+        ({"calibrated_log_prob_": np.nan, "lower_bound_": np.nan}, -np.inf),
     ],
 )
 def test_a_score_is_that_of_what_was_kept(told, score):
@@ -144,12 +145,14 @@ def test_of_many_rows_the_better_half_is_judged_again(monkeypatch):
     assert set(auto.log_probs_) == set(second)
 
 
+def sample_of(table, y):
+    rank = content_ids(row_hashes(table, y))
+    return _search.Sample({"as given": table}, y, np.ones(len(y)), None, rank)
+
+
 def test_rows_of_a_sample_are_chosen_by_what_they_hold():
     order, rows = rng.permutation(150), np.repeat(np.arange(150), np.arange(150) % 3 + 1)
-    few, *others = (
-        _search.Sample({"as given": X[part]}, Y[part], np.ones(len(part)), None).few(X[part], 50)
-        for part in (np.arange(150), order, rows)
-    )
+    few, *others = (sample_of(X[part], Y[part]).few(50) for part in (np.arange(150), order, rows))
     assert len(few.y) == 50
     for other in others:
         assert np.array_equal(np.unique(other.y), np.unique(few.y))
@@ -172,8 +175,8 @@ def test_groups_share_folds():
     twins = X[2 * groups // 2 * 2 % 150]
     auto = AutoMixtureRegressor([("lines", lines(16))]).fit(twins, Y, groups=groups)
     alone = lines(16, cv=3).fit(twins, Y, groups=groups)
-    assert auto.log_probs_["lines"] == alone.heldout_log_prob_
-    assert auto.log_probs_["lines"] != lines(16, cv=3).fit(twins, Y).heldout_log_prob_
+    assert auto.log_probs_["lines"] == alone.calibrated_log_prob_
+    assert auto.log_probs_["lines"] != lines(16, cv=3).fit(twins, Y).calibrated_log_prob_
 
 
 def test_a_splitter_judges_too():
@@ -181,7 +184,7 @@ def test_a_splitter_judges_too():
     candidate = ("lines", lines(16, cv=GroupKFold(4)))
     auto = AutoMixtureRegressor([candidate]).fit(X, Y, groups=groups)
     expected = candidate[1].fit(X, Y, groups=groups)
-    assert auto.log_probs_["lines"] == expected.heldout_log_prob_
+    assert auto.log_probs_["lines"] == expected.calibrated_log_prob_
 
 
 # The usual candidates, on few rows.
@@ -281,7 +284,7 @@ def test_seed_decides_and_jobs_do_not():
 
 
 def test_parameters_reach_the_usual_candidates():
-    made = regressors(3, family="poisson", cv=4, n_jobs=2, random_state=7)
+    made = regressors(1000, 3, family="poisson", cv=4, n_jobs=2, random_state=7)
     assert {c.mixture.family for c in made} == {"poisson"}
     assert {c.mixture.random_state for c in made} == {7}
     assert {c.name: c.mixture.cv for c in made} == {
@@ -291,7 +294,15 @@ def test_parameters_reach_the_usual_candidates():
         "boosting": 3,
     }
     folds = GroupKFold(4)
-    assert {c.mixture.cv for c in regressors(3, cv=folds)} == {folds}
+    assert {c.mixture.cv for c in regressors(1000, 3, cv=folds)} == {folds}
+
+
+@pytest.mark.parametrize(
+    ("n_rows", "n_columns", "n_experts"),
+    [(1000, 3, 8), (9000, 99, 5), (1000, 99, 5), (100, 9, 5), (50, 40, 2)],
+)
+def test_linear_experts_are_no_more_than_rows_can_tell_of(n_rows, n_columns, n_experts):
+    assert regressors(n_rows, n_columns)[0].mixture.n_experts == n_experts
 
 
 # Columns.

@@ -13,8 +13,8 @@ from sklearn.base import BaseEstimator, MetaEstimatorMixin, is_classifier
 from sklearn.pipeline import Pipeline
 from sklearn.utils import check_random_state
 
+from .._content import content_ids, row_hashes
 from .._design import TabularEncoder
-from .._numeric import Array
 from .._validation import (
     Interval,
     check_is_fitted,
@@ -52,22 +52,17 @@ class BaseAutoMixture(MetaEstimatorMixin, BaseEstimator):
         """The checked target."""
 
     @abstractmethod
-    def _usual_candidates(self, n_columns: int, **params: Any) -> list[Candidate]:
-        """What there is to choose from for a table of so many encoded columns."""
+    def _usual_candidates(self, n_rows: int, n_columns: int, **params: Any) -> list[Candidate]:
+        """What there is to choose from for a table of so many distinct rows and encoded columns."""
 
     # The fit.
 
     def _fit(self, X: Any, y: Any, sample_weight: Any, groups: Any) -> Any:
         # A failed fit leaves `self` as it was.
         shape = copy.copy(self)
-        X = check_table(shape, X, reset=True)
-        y, weight = self._check_target(X, y), check_weight(sample_weight, X)
-        kept = None if weight.all() else np.flatnonzero(weight)
-        X, y, weight, groups = (take_rows(part, kept) for part in (X, y, weight, groups))
-        views, candidates = self._usual(X, y, weight) if self.candidates is None else self._given()
-        seen = {name: view.transform(X) for name, view in views.items()}
-        sample = Sample({AS_GIVEN: X, **seen}, y, weight, groups)
-        best, model, scores = search(candidates, sample, X, self.max_rows, self._tell)
+        sample, views = self._prepared(shape, X, y, sample_weight, groups)
+        candidates = self._usual(sample, views) if self.candidates is None else self._given()
+        best, model, scores = search(candidates, sample, self.max_rows, self._tell)
         if best.view in views:
             steps = model.steps if isinstance(model, Pipeline) else [("mixture", model)]
             model = Pipeline([("columns", views[best.view]), *steps])
@@ -76,21 +71,33 @@ class BaseAutoMixture(MetaEstimatorMixin, BaseEstimator):
         self.best_estimator_, self.best_name_, self.log_probs_ = model, best.name, scores
         return self
 
-    def _usual(self, X: Any, y: NDArray, weight: Array) -> tuple[dict, list[Candidate]]:
-        """Views of the table, which know all rows, and mixtures of several kinds on them."""
-        encoder = TabularEncoder().fit(X, sample_weight=weight)
-        views = {NUMBERS: encoder, CATEGORIES: encoder}
-        if is_pandas(X):
-            views[CATEGORIES] = CategoryColumns().fit(X, sample_weight=weight)
+    def _prepared(
+        self, shape: Any, X: Any, y: Any, sample_weight: Any, groups: Any
+    ) -> tuple[Sample, dict[str, Any]]:
+        """The checked rows of some weight, and what makes the views of them that ours are given."""
+        X = check_table(shape, X, reset=True)
+        y, weight = self._check_target(X, y), check_weight(sample_weight, X)
+        kept = None if weight.all() else np.flatnonzero(weight)
+        X, y, weight, groups = (take_rows(part, kept) for part in (X, y, weight, groups))
+        views: dict[str, Any] = {}
+        if self.candidates is None:
+            encoder = TabularEncoder().fit(X, sample_weight=weight)
+            native = CategoryColumns().fit(X, sample_weight=weight) if is_pandas(X) else encoder
+            views = {NUMBERS: encoder, CATEGORIES: native}
+        seen = {name: view.transform(X) for name, view in views.items()}
+        rank = content_ids(row_hashes(X, y))
+        return Sample({AS_GIVEN: X, **seen}, y, weight, groups, rank), views
+
+    def _usual(self, sample: Sample, views: dict[str, Any]) -> list[Candidate]:
+        """Mixtures of several kinds, of those that can say as much as is asked."""
         seed = check_random_state(self.random_state).randint(np.iinfo(np.int32).max)
         parts = {"cv": self.cv, "random_state": int(seed), "n_jobs": self.n_jobs}
-        usual = self._usual_candidates(encoder.n_outputs_, **parts)
-        several = y.ndim == 2
-        able = [c for c in usual if get_tags(c.mixture).target_tags.multi_output or not several]
-        return views, able
+        usual = self._usual_candidates(sample.n_distinct, views[NUMBERS].n_outputs_, **parts)
+        several = sample.y.ndim == 2
+        return [c for c in usual if get_tags(c.mixture).target_tags.multi_output or not several]
 
-    def _given(self) -> tuple[dict, list[Candidate]]:
-        """The user's own candidates, which see the table as it is."""
+    def _given(self) -> list[Candidate]:
+        """The user's own candidates."""
         pairs = self.candidates
         named = all(isinstance(c, tuple) and len(c) == 2 and isinstance(c[0], str) for c in pairs)
         if not pairs or not named or len(dict(pairs)) < len(pairs):
@@ -104,7 +111,7 @@ class BaseAutoMixture(MetaEstimatorMixin, BaseEstimator):
                     f"Candidate {name!r} is {model!r}. Pass {self._mixture_kind.__name__}, or a "
                     "pipeline that ends in one."
                 )
-        return {}, [Candidate(name, model) for name, model in pairs]
+        return [Candidate(name, model) for name, model in pairs]
 
     def _tell(self, text: str) -> None:
         if self.verbose:

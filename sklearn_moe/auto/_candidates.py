@@ -21,11 +21,13 @@ from .._regressor import MixtureOfExpertsRegressor
 from ..gates import SoftmaxGate
 from ..linear import EvidenceRidge
 from ._columns import KernelColumns
-from ._search import Candidate
+from ._search import FIRST_ROWS, Candidate
 
 # Views of a table: all of it as standardised numbers, or text as categories.
 NUMBERS, CATEGORIES = "numbers", "categories"
 N_TREES = 30
+# Rows that a coefficient of many linear experts is to have at the least.
+ROWS_PER_COEFFICIENT = 2
 # Folds under boosting, which takes long, and is as good in few.
 FEW_FOLDS = 3
 # Small trees of small leaves: many of them for numbers; those for labels would be far too sure of
@@ -33,28 +35,34 @@ FEW_FOLDS = 3
 SMALL = {"max_bins": 80, "max_leaf_nodes": 8, "min_samples_leaf": 5}
 
 
-def regressors(n_columns: int, **params: Any) -> list[Candidate]:
-    """Mixtures for real targets, on tables of so many encoded columns."""
+def regressors(n_rows: int, n_columns: int, **params: Any) -> list[Candidate]:
+    """Mixtures for real targets, on tables of so many distinct rows and encoded columns."""
     return candidates(
         partial(MixtureOfExpertsRegressor, **params),
         n_columns,
         linear=EvidenceRidge(),
-        n_linear=8,
+        n_linear=_number(8, n_rows, n_columns),
         forest=ExtraTreesRegressor(N_TREES, min_samples_leaf=2),
         boosting=HistGradientBoostingRegressor(max_iter=300, **SMALL),
     )
 
 
-def classifiers(n_columns: int, **params: Any) -> list[Candidate]:
+def classifiers(n_rows: int, n_columns: int, **params: Any) -> list[Candidate]:
     """Mixtures for labels."""
     return candidates(
         partial(MixtureOfExpertsClassifier, **params),
         n_columns,
         linear=LogisticRegression(max_iter=1000),
-        n_linear=4,
+        n_linear=_number(4, n_rows, n_columns),
         forest=ExtraTreesClassifier(N_TREES, min_samples_leaf=2),
         boosting=HistGradientBoostingClassifier(l2_regularization=5.0, **SMALL),
     )
+
+
+def _number(wanted: int, n_rows: int, n_columns: int) -> int:
+    """As many linear experts as wanted, but two at the least, and no more than rows can tell of."""
+    most = min(n_rows, FIRST_ROWS) // (ROWS_PER_COEFFICIENT * (1 + n_columns))
+    return max(2, min(wanted, most))
 
 
 def candidates(

@@ -196,5 +196,5 @@ class AutoMixtureRegressor(RegressorMixin, BaseAutoMixture):
     def _check_target(self, X: Any, y: Any) -> NDArray:
         return check_real_target(self, X, y)
 
-    def _usual_candidates(self, n_columns: int, **params: Any) -> list[Candidate]:
-        return regressors(n_columns, family=self.family, **params)
+    def _usual_candidates(self, n_rows: int, n_columns: int, **params: Any) -> list[Candidate]:
+        return regressors(n_rows, n_columns, family=self.family, **params)

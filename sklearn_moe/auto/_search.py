@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 from sklearn.base import clone
 from sklearn.pipeline import Pipeline
 
-from .._content import content_ids, row_hashes
 from .._numeric import Array
 from .._validation import last_step, take_rows
 
@@ -68,12 +67,21 @@ def _changed(model: Any, params: dict[str, Any]) -> Any:
 
 @dataclass(frozen=True)
 class Sample:
-    """Rows of a table in several views, with their targets, weights and groups."""
+    """Rows of a table in several views, with their targets, weights and groups.
+
+    Rows of the same `rank` are copies; ranks follow from what rows hold.
+    """
 
     views: dict[str, Any]
     y: NDArray
     weight: Array
     groups: Any
+    rank: NDArray[np.intp]
+
+    @property
+    def n_distinct(self) -> int:
+        """Number of rows that are no copies."""
+        return int(self.rank.max()) + 1
 
     def fit(self, candidate: Candidate) -> Any:
         """The model of a candidate, fitted; weights and groups are for the mixture."""
@@ -84,14 +92,13 @@ class Sample:
         last_step(model).fit(X, self.y, sample_weight=self.weight, groups=self.groups)
         return model
 
-    def few(self, X: Any, n_rows: int) -> Sample:
-        """All copies of `n_rows` distinct rows of the table `X`, chosen by what they hold."""
-        rank = content_ids(row_hashes(X, self.y))
-        if rank.max() < n_rows:
+    def few(self, n_rows: int) -> Sample:
+        """All copies of `n_rows` distinct rows; itself, if there are no more."""
+        if self.n_distinct <= n_rows:
             return self
-        rows = np.flatnonzero(rank < n_rows)
+        rows = np.flatnonzero(self.rank < n_rows)
         views = {name: take_rows(view, rows) for name, view in self.views.items()}
-        parts = (take_rows(part, rows) for part in (self.y, self.weight, self.groups))
+        parts = (take_rows(part, rows) for part in (self.y, self.weight, self.groups, self.rank))
         return Sample(views, *parts)
 
 
@@ -159,36 +166,29 @@ class Judge:
 
 
 def held_out(mixture: Any) -> float:
-    """Mean log density of unseen rows; if one expert was kept, of that.
-
-    Where there are too few rows for witnesses it is the bound.
-    """
-    score = mixture.heldout_log_prob_
-    if np.isnan(score):
-        score = mixture.lower_bound_
-    elif mixture.n_experts_ == 1:
-        score = max(score, score - mixture.gain_)
+    """Mean log density of unseen rows or, where they are too few for witnesses, the bound."""
+    score = mixture.calibrated_log_prob_
+    score = mixture.lower_bound_ if np.isnan(score) else score
     return float(score) if np.isfinite(score) else -np.inf
 
 
 def search(
     candidates: list[Candidate],
     sample: Sample,
-    X: Any,
     max_rows: int,
     tell: Callable[[str], None],
 ) -> tuple[Candidate, Any, dict[str, float]]:
     """The best candidate, with as many experts as help; its model, and what was judged last.
 
-    `sample` is of all rows, `X` the table as it was given.
+    The `sample` is of all rows.
     """
     n_rows = min(FIRST_ROWS, max_rows)
-    judge = Judge(sample.few(X, n_rows), tell)
+    judge = Judge(sample.few(n_rows), tell)
     ranked = judge.ranked(candidates)
     while n_rows < max_rows and judge.sample is not sample:
         n_rows = min(TIMES * n_rows, max_rows)
         tell(f"the better half again, by {n_rows} rows")
-        judge = Judge(sample.few(X, n_rows), tell)
+        judge = Judge(sample.few(n_rows), tell)
         ranked = judge.ranked(ranked[: (len(ranked) + 1) // 2])
     best = ranked[0]
     for more in doubled(best):
