@@ -47,13 +47,7 @@ class NumberColumn:
         """Write the values (n,) of the column `name` over zeros `out` (n, width)."""
         if self.is_empty:
             return
-        try:
-            values = values.astype(np.float64)
-        except (TypeError, ValueError, OverflowError) as error:
-            raise ValueError(
-                f"Column {name!r} of X held numbers in fit, and now something else: {error}. Make "
-                "it numeric here, or text already in fit."
-            ) from error
+        values = numbers_of(name, values)
         check_finite(values)
         np.divide(values - self.mean, self.scale, out=out[:, 0])
         missing = np.isnan(out[:, 0])
@@ -158,6 +152,17 @@ class TabularEncoder(BaseEstimator):
         numbers = [column for column in self.columns_ or [] if isinstance(column, NumberColumn)]
         center, scale = np.array([(column.mean, column.scale) for column in numbers]).T
         return StandardisedRows(X, center, scale)
+
+
+def numbers_of(name: Any, values: np.ndarray) -> Array:
+    """Values of a column that held numbers in fit."""
+    try:
+        return values.astype(np.float64)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise ValueError(
+            f"Column {name!r} of X held numbers in fit, and now something else: {error}. Make it "
+            "numeric here, or text already in fit."
+        ) from error
 
 
 def table_columns(X: Any) -> list[np.ndarray]:

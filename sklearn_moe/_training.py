@@ -95,7 +95,7 @@ def make_training(
     n_samples, n_folds = n_rows(X), fold_count(cv)
     kept = None if sample_weight.all() else np.flatnonzero(sample_weight)
     asked = params.get("splitter", {})
-    groups = _checked_groups(asked.get("groups", groups), X)
+    groups = checked_groups(asked.get("groups", groups), X)
     if "groups" in asked:
         asked = asked | {"groups": groups}
     given = (
@@ -118,7 +118,7 @@ def make_training(
     return Training(data, given, kept, n_samples, cut)
 
 
-def _checked_groups(groups: Any, X: Any) -> Any:
+def checked_groups(groups: Any, X: Any) -> Any:
     """Labels (n,) of groups, one for each row of `X`, if there are any; a column is one, too."""
     if groups is None:
         return None

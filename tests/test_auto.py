@@ -1,8 +1,7 @@
-"""Mixtures that are found: what is chosen, by what, and that nothing of it depends on the table's
-order, units or copies."""
+"""Mixtures that are found: what is chosen, by what, and what they are then asked."""
 
 import pickle
-from types import SimpleNamespace
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -12,9 +11,9 @@ from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.metrics.pairwise import rbf_kernel
-from sklearn.model_selection import GridSearchCV, GroupKFold
+from sklearn.model_selection import GridSearchCV, GroupKFold, KFold, PredefinedSplit
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
+from sklearn.preprocessing import StandardScaler, TargetEncoder
 
 from sklearn_moe import (
     AutoMixtureClassifier,
@@ -24,6 +23,7 @@ from sklearn_moe import (
 )
 from sklearn_moe._content import content_ids, row_hashes
 from sklearn_moe.auto import _search
+from sklearn_moe.auto._base import flat, within_classes
 from sklearn_moe.auto._candidates import classifiers, regressors
 from sklearn_moe.auto._columns import CategoryColumns, KernelColumns
 
@@ -55,26 +55,13 @@ def test_the_mixture_that_explains_unseen_rows_best_is_kept():
     auto = AutoMixtureRegressor(pair()).fit(X, Y)
     assert auto.best_name_.startswith("two")
     assert auto.log_probs_["two"] > auto.log_probs_["one"]
-    assert auto.mixture_ is auto.best_estimator_
+    assert auto.mixture_ is auto.best_estimator_[-1]
 
 
 def test_scores_are_those_of_the_witnesses():
     auto = AutoMixtureRegressor(pair()).fit(X, Y)
     mixture = lines(cv=3).fit(X, Y)
     assert auto.log_probs_["two"] == mixture.calibrated_log_prob_
-
-
-@pytest.mark.parametrize(
-    ("told", "score"),
-    [
-        ({"calibrated_log_prob_": -1.0, "lower_bound_": -0.5}, -1.0),
-        ({"calibrated_log_prob_": np.nan, "lower_bound_": -0.5}, -0.5),
-        ({"calibrated_log_prob_": -np.inf, "lower_bound_": -0.5}, -np.inf),
-        ({"calibrated_log_prob_": np.nan, "lower_bound_": np.nan}, -np.inf),
-    ],
-)
-def test_a_score_is_that_of_what_was_kept(told, score):
-    assert _search.held_out(SimpleNamespace(**told)) == score
 
 
 def test_what_is_kept_is_the_candidate_fitted_to_all_rows():
@@ -110,7 +97,7 @@ def test_a_given_number_and_a_list_of_experts_are_left_as_they_are():
     listed = MixtureOfExpertsRegressor([("a", Ridge()), ("b", Ridge(10.0))], **QUICK)
     grown = lines("auto")
     for mixture in (listed, grown, lines(16)):
-        assert not list(_search.doubled(_search.Candidate("it", mixture)))
+        assert not list(_search.doubled(_search.Candidate("it", flat(mixture))))
 
 
 @pytest.mark.filterwarnings("error::sklearn.exceptions.ConvergenceWarning")
@@ -136,13 +123,33 @@ def test_of_many_rows_the_better_half_is_judged_again(monkeypatch):
     )
     candidates = [("one", lines(1)), ("two", lines()), ("worse", lines(1, family="laplace"))]
     auto = AutoMixtureRegressor(candidates, max_rows=120).fit(X, Y)
-    first = [name for name, n_rows in sizes if n_rows == 60]
+    first = [name for name, n_rows in sizes if n_rows == 40]
     second = [name for name, n_rows in sizes if n_rows == 120]
     assert first == ["one", "two", "worse"]
     assert "two" in second[:2]
     assert len(set(second) & set(first)) == 2
     assert sizes[-1] == (auto.best_name_, 150)
     assert set(auto.log_probs_) == set(second)
+
+
+@pytest.mark.parametrize(
+    ("n_rows", "expected"),
+    [(50, [50]), (1999, [1999]), (3000, [1000, 3000]), (9000, [1000, 3000, 9000])],
+)
+def test_sizes_grow_by_three(n_rows, expected):
+    assert _search.sizes(n_rows) == expected
+
+
+def test_first_rows_hold_every_class():
+    labels = np.repeat(["rare", "common", "usual"], [4, 100, 196])
+    rank = within_classes(rng.permutation(300), labels)
+    assert np.array_equal(np.sort(rank), np.arange(300))
+    few = labels[rank < 75]
+    assert [np.count_nonzero(few == name) for name in ("rare", "common", "usual")] == [1, 25, 49]
+    assert set(labels[rank < 3]) == {"rare", "common", "usual"}
+    copies = within_classes(np.repeat(np.arange(10), 2), np.repeat(["a", "b"], 10))
+    assert np.array_equal(copies[::2], copies[1::2])
+    assert np.array_equal(np.sort(copies[::2]), np.arange(10))
 
 
 def sample_of(table, y):
@@ -170,6 +177,21 @@ def test_weights_are_repeats(max_rows):
     assert np.allclose(weighted.predict(X), repeated.predict(X), atol=1e-6)
 
 
+def test_steps_are_fitted_as_in_a_pipeline():
+    """Weights reach them, encoders of the target cross-fit, inner pipelines are no exception."""
+    weight = np.arange(150) % 3
+    rows = np.repeat(np.arange(150), weight)
+    inner = make_pipeline(StandardScaler(), lines(16, cv=3))
+    auto = AutoMixtureRegressor([("nested", make_pipeline("passthrough", StandardScaler(), inner))])
+    weighted, repeated = clone(auto).fit(X, Y, weight), clone(auto).fit(X[rows], Y[rows])
+    assert np.allclose(weighted.predict(X), repeated.predict(X), atol=1e-6)
+    assert np.array_equal(weighted.best_estimator_.predict(X), weighted.predict(X))
+    codes = (X[:, :1] > 0).astype(float)
+    encoder = make_pipeline(TargetEncoder(cv=KFold(3)), lines(16, cv=3))
+    found = AutoMixtureRegressor([("encoded", encoder)]).fit(codes, Y)
+    assert np.allclose(found.predict(codes), clone(encoder).fit(codes, Y).predict(codes))
+
+
 def test_groups_share_folds():
     groups = np.arange(150) // 2
     twins = X[2 * groups // 2 * 2 % 150]
@@ -185,6 +207,20 @@ def test_a_splitter_judges_too():
     auto = AutoMixtureRegressor([candidate]).fit(X, Y, groups=groups)
     expected = candidate[1].fit(X, Y, groups=groups)
     assert auto.log_probs_["lines"] == expected.calibrated_log_prob_
+
+
+@pytest.mark.parametrize(
+    ("groups", "text"),
+    [
+        (np.arange(80), "inconsistent numbers of samples"),
+        (np.where(np.arange(150) > 3, 1.0, np.nan), "rows without a label"),
+        (np.arange(150) % 2, "groups holds 2 groups"),
+    ],
+)
+def test_bad_groups_are_refused_before_the_search(groups, text, monkeypatch):
+    monkeypatch.setattr(_search.Sample, "fit", None)
+    with pytest.raises(ValueError, match=text):
+        AutoMixtureRegressor(pair()).fit(X, Y, np.arange(150) > 0, groups=groups)
 
 
 # The usual candidates, on few rows.
@@ -267,6 +303,26 @@ def test_unknown_text_is_a_missing_value():
 
 
 @pytest.mark.usefixtures("quick")
+def test_pairs_of_rows_may_be_the_folds_where_weights_are_zero():
+    folds = list(KFold(3).split(X[SOME]))
+    weight = np.arange(60) % 4
+    auto = AutoMixtureRegressor(cv=folds, max_rows=50, random_state=0)
+    auto.fit(X[SOME], Y[SOME], sample_weight=weight)
+    kept = AutoMixtureRegressor(
+        cv=PredefinedSplit(np.arange(60) // 20), max_rows=50, random_state=0
+    )
+    kept.fit(X[SOME], Y[SOME], sample_weight=weight)
+    assert auto.log_probs_ == kept.log_probs_
+    assert np.array_equal(auto.mixture_.cv[1][1], np.arange(20, 40))
+
+
+@pytest.mark.usefixtures("quick")
+def test_one_output_is_one_output():
+    column = AutoMixtureRegressor(random_state=0).fit(X[SOME], Y[SOME, None])
+    assert "boosting" in column.log_probs_
+
+
+@pytest.mark.usefixtures("quick")
 def test_several_outputs_leave_boosting_out():
     auto = AutoMixtureRegressor(random_state=0).fit(X[SOME], np.column_stack([Y, -Y])[SOME])
     assert set(auto.log_probs_) >= {"linear", "kernel", "forest"}
@@ -335,10 +391,26 @@ def test_text_becomes_categories_and_numbers_stay():
     frame = mixed_frame()
     columns = CategoryColumns().fit(frame)
     made = columns.transform(frame)
-    assert list(columns.categories_) == ["text", "kind"]
+    assert [name for name, known in columns.columns_.items() if known is not None] == [
+        "text",
+        "kind",
+    ]
     assert made["text"].dtype == "category"
     assert np.array_equal(made["number"], frame["number"], equal_nan=True)
     assert made["text"].astype(object).tolist() == frame["text"].tolist()
+
+
+@pytest.mark.filterwarnings("error")
+def test_categories_that_are_not_known_are_missing():
+    frame = pd.DataFrame({"text": [f"t{i:02}" for i in range(60)], "n": np.arange(60.0)})
+    columns = CategoryColumns().fit(frame)
+    made = columns.transform(frame.assign(text="strange"))
+    assert made["text"].isna().all()
+    assert columns.transform(frame)["text"].isna().sum() == 30
+    for other in (frame.to_numpy(), pl.DataFrame(frame)):
+        assert columns.transform(other)["text"].equals(columns.transform(frame)["text"])
+    with pytest.raises(ValueError, match="Column 'n' of X held numbers in fit"):
+        columns.transform(frame.assign(n="x"))
 
 
 # Composition.
@@ -379,9 +451,11 @@ def test_probabilities_are_those_of_the_mixture():
         ([], ValueError, "must be a list of"),
         ([lines()], ValueError, "must be a list of"),
         ([("a", lines()), ("a", lines(3))], ValueError, "another name"),
-        ([("a", Ridge())], TypeError, "Pass MixtureOfExpertsRegressor"),
-        ([("a", MixtureOfExpertsClassifier())], TypeError, "Pass MixtureOfExpertsRegressor"),
-        ([("a", None)], TypeError, "Pass MixtureOfExpertsRegressor"),
+        ([("a, n_experts=4", lines())], ValueError, "must not hold"),
+        ([("a", Ridge())], TypeError, "an instance of MixtureOfExpertsRegressor"),
+        ([("a", MixtureOfExpertsRegressor)], TypeError, "an instance of MixtureOfExpertsReg"),
+        ([("a", MixtureOfExpertsClassifier())], TypeError, "an instance of MixtureOfExpertsReg"),
+        ([("a", None)], TypeError, "an instance of MixtureOfExpertsRegressor"),
     ],
 )
 def test_bad_candidates_are_refused(candidates, error, text):
@@ -391,25 +465,56 @@ def test_bad_candidates_are_refused(candidates, error, text):
 
 def test_a_candidate_that_cannot_be_fitted_is_out(capsys):
     bad = MixtureOfExpertsRegressor(Broken())
-    auto = AutoMixtureRegressor([("bad", bad), *pair()], verbose=1).fit(X, Y)
+    with pytest.warns(
+        UserWarning, match="Candidate 'bad' cannot be fitted, and is out: .*it broke"
+    ):
+        auto = AutoMixtureRegressor([("bad", bad), *pair()], verbose=1).fit(X, Y)
     assert auto.log_probs_["bad"] == -np.inf
     assert auto.best_name_.startswith("two")
     assert "bad: failed" in capsys.readouterr().out
+
+
+def test_an_error_of_another_kind_names_the_candidate():
+    with pytest.raises(TypeError) as caught:
+        AutoMixtureRegressor([("odd", lines(gate=StandardScaler()))]).fit(X, Y)
+    assert caught.value.__notes__ == ["This was candidate 'odd'."]
+
+
+def test_a_bound_is_no_match_for_witnesses(monkeypatch):
+    """It owes much to the rows that it speaks of; but among bounds the highest is the best."""
+    usual = _search.Judge._judged
+
+    def without_witnesses(judge, candidate):
+        judged = usual(judge, candidate)
+        is_blind = candidate.name in blind
+        return replace(judged, score=np.nan, bound=9.0) if is_blind else judged
+
+    monkeypatch.setattr(_search.Judge, "_judged", without_witnesses)
+    blind = {"one"}
+    with_one = AutoMixtureRegressor(pair()).fit(X, Y)
+    assert with_one.best_name_.startswith("two")
+    blind = {"one", "two"}
+    monkeypatch.setattr(_search, "MOST_EXPERTS", 1)
+    assert AutoMixtureRegressor(pair()).fit(X, Y).log_probs_ == {"one": 9.0, "two": 9.0}
 
 
 def test_if_none_can_be_fitted_nothing_is_lost():
     auto = AutoMixtureRegressor(pair()).fit(X, Y)
     before = auto.predict(X)
     auto.candidates = [("bad", MixtureOfExpertsRegressor(Broken()))]
-    with pytest.raises(
-        ValueError, match=r"None of the candidates \['bad'\] can be fitted.*it broke"
-    ):
+    with pytest.raises(ValueError, match=r"None of the candidates \['bad'\] will do.*it broke"):
         auto.fit(X, Y)
     assert np.array_equal(auto.predict(X), before)
 
 
 @pytest.mark.parametrize(
-    ("params", "text"), [({"max_rows": 3}, "max_rows"), ({"family": "gauss"}, "family")]
+    ("params", "text"),
+    [
+        ({"max_rows": 3}, "max_rows"),
+        ({"family": "gauss"}, "family"),
+        ({"cv": None}, "cv"),
+        ({"cv": "oob"}, "cv"),
+    ],
 )
 def test_bad_parameters_are_named(params, text):
     with pytest.raises(ValueError, match=text):

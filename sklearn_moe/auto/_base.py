@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from abc import abstractmethod
+from dataclasses import replace
 from numbers import Integral
 from typing import Any
 
@@ -15,7 +16,10 @@ from sklearn.utils import check_random_state
 
 from .._content import content_ids, row_hashes
 from .._design import TabularEncoder
+from .._folds import Splits, user_splits
+from .._training import checked_groups
 from .._validation import (
+    HasMethods,
     Interval,
     check_is_fitted,
     check_table,
@@ -23,12 +27,12 @@ from .._validation import (
     get_tags,
     is_pandas,
     last_step,
-    take_rows,
+    names_missed,
 )
 from .._weighting import is_mixture
 from ._candidates import CATEGORIES, NUMBERS
 from ._columns import CategoryColumns
-from ._search import AS_GIVEN, Candidate, Sample, search
+from ._search import AS_GIVEN, JUDGING_FOLDS, OF_NUMBER, Candidate, Sample, search
 
 
 class BaseAutoMixture(MetaEstimatorMixin, BaseEstimator):
@@ -37,7 +41,7 @@ class BaseAutoMixture(MetaEstimatorMixin, BaseEstimator):
     _parameter_constraints = {
         "candidates": [list, None],
         "max_rows": [Interval(Integral, 50, None, closed="left")],
-        "cv": ["cv_object"],
+        "cv": [Interval(Integral, 2, None, closed="left"), HasMethods(["split"]), list],
         "n_jobs": [Integral, None],
         "random_state": ["random_state"],
         "verbose": ["verbose"],
@@ -64,8 +68,7 @@ class BaseAutoMixture(MetaEstimatorMixin, BaseEstimator):
         candidates = self._usual(sample, views) if self.candidates is None else self._given()
         best, model, scores = search(candidates, sample, self.max_rows, self._tell)
         if best.view in views:
-            steps = model.steps if isinstance(model, Pipeline) else [("mixture", model)]
-            model = Pipeline([("columns", views[best.view]), *steps])
+            model = Pipeline([("columns", views[best.view]), *model.steps])
         self.__dict__.pop("feature_names_in_", None)
         self.__dict__.update({k: v for k, v in vars(shape).items() if k.endswith("_in_")})
         self.best_estimator_, self.best_name_, self.log_probs_ = model, best.name, scores
@@ -77,16 +80,35 @@ class BaseAutoMixture(MetaEstimatorMixin, BaseEstimator):
         """The checked rows of some weight, and what makes the views of them that ours are given."""
         X = check_table(shape, X, reset=True)
         y, weight = self._check_target(X, y), check_weight(sample_weight, X)
-        kept = None if weight.all() else np.flatnonzero(weight)
-        X, y, weight, groups = (take_rows(part, kept) for part in (X, y, weight, groups))
+        groups = checked_groups(groups, X)
+        splits = self._splits(X, y, groups)
         views: dict[str, Any] = {}
         if self.candidates is None:
             encoder = TabularEncoder().fit(X, sample_weight=weight)
             native = CategoryColumns().fit(X, sample_weight=weight) if is_pandas(X) else encoder
             views = {NUMBERS: encoder, CATEGORIES: native}
         seen = {name: view.transform(X) for name, view in views.items()}
-        rank = content_ids(row_hashes(X, y))
-        return Sample({AS_GIVEN: X, **seen}, y, weight, groups, rank), views
+        sample = Sample({AS_GIVEN: X, **seen}, y, weight, groups, np.arange(len(y)), splits)
+        if not weight.all():
+            sample = sample.take(np.flatnonzero(weight))
+        rank = content_ids(row_hashes(sample.views[AS_GIVEN], sample.y))
+        rank = within_classes(rank, sample.y) if is_classifier(self) else rank
+        return replace(sample, rank=rank), views
+
+    def _splits(self, X: Any, y: NDArray, groups: Any) -> Splits | None:
+        """The folds of the usual candidates, if `cv` is no number of folds."""
+        if groups is not None:
+            n_groups = len(set(np.asarray(groups).tolist()))
+            n_folds = int(self.cv) if isinstance(self.cv, Integral) else JUDGING_FOLDS
+            if n_groups < max(n_folds, JUDGING_FOLDS):
+                raise ValueError(
+                    f"groups holds {n_groups} groups, which are to be dealt to cv={n_folds} folds, "
+                    f"and to {JUDGING_FOLDS} to judge by. Use fewer folds, or no groups."
+                )
+        if self.candidates is not None or isinstance(self.cv, Integral):
+            return None
+        asked = {} if groups is None else {"groups": groups}
+        return user_splits(self.cv, X, y, is_classifier(self), asked)
 
     def _usual(self, sample: Sample, views: dict[str, Any]) -> list[Candidate]:
         """Mixtures of several kinds, of those that can say as much as is asked."""
@@ -105,13 +127,16 @@ class BaseAutoMixture(MetaEstimatorMixin, BaseEstimator):
                 f"candidates={pairs!r} must be a list of (name, mixture), each of another name."
             )
         for name, model in pairs:
+            if OF_NUMBER in name:
+                raise ValueError(f"Candidate {name!r} must not hold {OF_NUMBER!r} in its name.")
             last = last_step(model)
-            if not is_mixture(last) or is_classifier(last) != is_classifier(self):
+            is_class = isinstance(model, type)
+            if is_class or not is_mixture(last) or is_classifier(last) != is_classifier(self):
                 raise TypeError(
-                    f"Candidate {name!r} is {model!r}. Pass {self._mixture_kind.__name__}, or a "
-                    "pipeline that ends in one."
+                    f"Candidate {name!r} is {model!r}. Pass an instance of "
+                    f"{self._mixture_kind.__name__}, or a pipeline that ends in one."
                 )
-        return [Candidate(name, model) for name, model in pairs]
+        return [Candidate(name, flat(model)) for name, model in pairs]
 
     def _tell(self, text: str) -> None:
         if self.verbose:
@@ -123,7 +148,7 @@ class BaseAutoMixture(MetaEstimatorMixin, BaseEstimator):
     def mixture_(self) -> Any:
         """The mixture that was found; its rows are what `encode` returns."""
         check_is_fitted(self)
-        return last_step(self.best_estimator_)
+        return self.best_estimator_[-1]
 
     def encode(self, X: Any) -> Any:
         """Rows as `mixture_` takes them.
@@ -140,8 +165,15 @@ class BaseAutoMixture(MetaEstimatorMixin, BaseEstimator):
         """
         check_is_fitted(self)
         X = check_table(self, X, reset=False)
-        model = self.best_estimator_
-        return model[:-1].transform(X) if isinstance(model, Pipeline) else X
+        steps = self.best_estimator_[:-1]
+        with names_missed(self, X):
+            return steps.transform(X) if steps.steps else X
+
+    def _asked(self, query: str, X: Any, **options: Any) -> Any:
+        """What the mixture answers to a query."""
+        rows = self.encode(X)
+        with names_missed(self, X):
+            return getattr(self.mixture_, query)(rows, **options)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
@@ -156,3 +188,27 @@ class BaseAutoMixture(MetaEstimatorMixin, BaseEstimator):
         outputs = [part.target_tags.multi_output for part in given]
         tags.target_tags.multi_output = self._several_outputs and all(outputs)
         return tags
+
+
+def flat(model: Any) -> Pipeline:
+    """The mixture as a pipeline, or one pipeline in place of those that end in another."""
+    if not isinstance(model, Pipeline):
+        return Pipeline([("mixture", model)])
+    (name, last), steps = model.steps[-1], model.steps[:-1]
+    if not isinstance(last, Pipeline):
+        return model
+    inner = [(f"{name}_{part}", step) for part, step in flat(last).steps]
+    return Pipeline([*steps, *inner], memory=model.memory)
+
+
+def within_classes(rank: NDArray[np.intp], labels: NDArray) -> NDArray[np.intp]:
+    """Ranks by which the first rows hold every class, and of each as large a part."""
+    distinct, first = np.unique(rank, return_index=True)
+    codes = np.unique(labels[first], return_inverse=True)[1]
+    order = np.argsort(codes, kind="stable")
+    counts = np.bincount(codes)
+    part = np.empty(len(distinct))
+    part[order] = np.concatenate([np.arange(count) / count for count in counts])
+    new = np.empty(len(distinct), dtype=np.intp)
+    new[np.lexsort((distinct, part))] = np.arange(len(distinct))
+    return new[rank]

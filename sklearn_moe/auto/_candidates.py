@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from numbers import Integral
 from typing import Any
 
 from sklearn.compose import make_column_transformer
@@ -14,7 +15,7 @@ from sklearn.ensemble import (
     HistGradientBoostingRegressor,
 )
 from sklearn.linear_model import LogisticRegression
-from sklearn.pipeline import make_pipeline
+from sklearn.pipeline import Pipeline, make_pipeline
 
 from .._classifier import MixtureOfExpertsClassifier
 from .._regressor import MixtureOfExpertsRegressor
@@ -76,14 +77,18 @@ def candidates(
 ) -> list[Candidate]:
     """One mixture of each kind; many linear experts are as flexible as a few others."""
     boosted = mixture(boosting, 2, gate="auto")
-    if isinstance(boosted.cv, int):
+    if isinstance(boosted.cv, Integral):
         boosted.set_params(cv=min(boosted.cv, FEW_FOLDS))
     # The kernel's coordinates are for the experts alone.
     first = make_column_transformer(("passthrough", slice(0, n_columns)))
     smooth = mixture(linear, 2, gate=make_pipeline(first, SoftmaxGate()))
     return [
-        Candidate("linear", mixture(linear, n_linear, gate="auto"), NUMBERS),
-        Candidate("kernel", make_pipeline(KernelColumns(), smooth), NUMBERS),
-        Candidate("forest", mixture(forest, 2, gate="auto"), NUMBERS),
-        Candidate("boosting", boosted, CATEGORIES, may_grow=False),
+        Candidate("linear", _only(mixture(linear, n_linear, gate="auto")), NUMBERS),
+        Candidate("kernel", Pipeline([("kernel", KernelColumns()), ("mixture", smooth)]), NUMBERS),
+        Candidate("forest", _only(mixture(forest, 2, gate="auto")), NUMBERS),
+        Candidate("boosting", _only(boosted), CATEGORIES, may_grow=False),
     ]
+
+
+def _only(mixture: Any) -> Pipeline:
+    return Pipeline([("mixture", mixture)])

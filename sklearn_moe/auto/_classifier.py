@@ -46,7 +46,7 @@ class AutoMixtureClassifier(ClassifierMixin, BaseAutoMixture):
 
     Attributes
     ----------
-    best_estimator_ : Pipeline or MixtureOfExpertsClassifier
+    best_estimator_ : Pipeline
         What was kept: the steps that prepare the columns, if any, and the mixture.
     mixture_ : MixtureOfExpertsClassifier
         The mixture at its end, for whatever else is to be asked; its rows are those of `encode`.
@@ -151,7 +151,7 @@ class AutoMixtureClassifier(ClassifierMixin, BaseAutoMixture):
         labels : ndarray of shape (n_samples,)
             Predicted classes.
         """
-        return self.mixture_.predict(self.encode(X))
+        return self._asked("predict", X)
 
     def predict_proba(self, X: Any) -> Array:
         """Gate-weighted mean of the experts' class probabilities.
@@ -166,7 +166,7 @@ class AutoMixtureClassifier(ClassifierMixin, BaseAutoMixture):
         proba : ndarray of shape (n_samples, n_classes)
             Probabilities in the order of `classes_`; each row sums to one.
         """
-        return self.mixture_.predict_proba(self.encode(X))
+        return self._asked("predict_proba", X)
 
     def predict_log_proba(self, X: Any) -> Array:
         """Logarithms of the class probabilities.
@@ -181,7 +181,7 @@ class AutoMixtureClassifier(ClassifierMixin, BaseAutoMixture):
         log_proba : ndarray of shape (n_samples, n_classes)
             Logarithms in the order of `classes_`.
         """
-        return self.mixture_.predict_log_proba(self.encode(X))
+        return self._asked("predict_log_proba", X)
 
     def _check_target(self, X: Any, y: Any) -> NDArray:
         return check_label_target(self, X, y)

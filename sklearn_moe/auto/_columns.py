@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.kernel_approximation import Nystroem
 
-from .._design import as_text, frequent_categories, table_columns
+from .._design import as_text, frequent_categories, numbers_of, table_columns
 from .._numeric import Array
 from .._validation import column_names
 
@@ -57,28 +58,43 @@ class CategoryColumns(TransformerMixin, BaseEstimator):
 
     Attributes
     ----------
-    categories_ : dict
-        The categories of each column of text, the heaviest of them; others are missing values.
+    columns_ : dict
+        How each column is read: as numbers or, of text, by its heaviest categories; others are
+        missing values.
     """
 
     def fit(self, X: Any, y: Any = None, sample_weight: Array | None = None) -> CategoryColumns:
         """Find columns of text, and what they hold."""
         weight = np.ones(len(X)) if sample_weight is None else sample_weight
         columns = zip(column_names(X), table_columns(X), strict=True)
-        self.categories_ = {
-            name: frequent_categories(values, weight)
+        self.columns_ = {
+            name: frequent_categories(values, weight) if values.dtype == object else None
             for name, values in columns
-            if values.dtype == object
         }
         return self
 
     def transform(self, X: Any) -> Any:
         """The frame with numbers as they are and text as categories."""
-        import pandas as pd  # X is a frame of pandas
+        columns = zip(self.columns_.items(), table_columns(X), strict=True)
+        made = {name: _read(name, known, values) for (name, known), values in columns}
+        return pandas_frame(made, getattr(X, "index", None))
 
-        made = {}
-        for name, values in zip(column_names(X), table_columns(X), strict=True):
-            known = self.categories_.get(name)
-            text = values if known is None else as_text(values.astype(object))
-            made[name] = values if known is None else pd.Categorical(text, categories=known)
-        return pd.DataFrame(made, index=X.index)
+
+def pandas_frame(columns: dict[Any, Any], index: Any) -> Any:
+    """A frame of columns that are numbers, or codes beside their categories."""
+    import pandas as pd  # those who have none pass no frames of it
+
+    made = {
+        name: pd.Categorical.from_codes(*column) if isinstance(column, tuple) else column
+        for name, column in columns.items()
+    }
+    return pd.DataFrame(made, index=index)
+
+
+def _read(name: Any, known: NDArray | None, values: NDArray) -> Any:
+    """Numbers as they are; of text the codes, -1 for what is not `known`, and the categories."""
+    if known is None:
+        return numbers_of(name, values)
+    text = as_text(values.astype(object))
+    place = np.minimum(np.searchsorted(known, text), len(known) - 1)
+    return np.where(known[place] == text, place, -1), known

@@ -50,7 +50,7 @@ class AutoMixtureRegressor(RegressorMixin, BaseAutoMixture):
 
     Attributes
     ----------
-    best_estimator_ : Pipeline or MixtureOfExpertsRegressor
+    best_estimator_ : Pipeline
         What was kept: the steps that prepare the columns, if any, and the mixture.
     mixture_ : MixtureOfExpertsRegressor
         The mixture at its end, for whatever else is to be asked; its rows are those of `encode`.
@@ -159,7 +159,7 @@ class AutoMixtureRegressor(RegressorMixin, BaseAutoMixture):
         std : ndarray of shape (n_samples,) or (n_samples, n_outputs)
             Standard deviations, if asked for.
         """
-        return self.mixture_.predict(self.encode(X), return_std=return_std)
+        return self._asked("predict", X, return_std=return_std)
 
     def predict_dist(self, X: Any) -> MixtureDistribution:
         """Predictive distribution of each row.
@@ -174,7 +174,7 @@ class AutoMixtureRegressor(RegressorMixin, BaseAutoMixture):
         distribution : MixtureDistribution
             Density, quantiles, intervals, draws and scores, for all rows at once.
         """
-        return self.mixture_.predict_dist(self.encode(X))
+        return self._asked("predict_dist", X)
 
     def predict_interval(self, X: Any, coverage: float = 0.9) -> Array:
         """Central interval that holds the target with probability `coverage`.
@@ -191,10 +191,11 @@ class AutoMixtureRegressor(RegressorMixin, BaseAutoMixture):
         interval : ndarray of shape (n_samples, 2) or (n_samples, n_outputs, 2)
             Lower and upper ends.
         """
-        return self.mixture_.predict_interval(self.encode(X), coverage)
+        return self._asked("predict_interval", X, coverage=coverage)
 
     def _check_target(self, X: Any, y: Any) -> NDArray:
-        return check_real_target(self, X, y)
+        y = check_real_target(self, X, y)
+        return y.ravel() if y.shape[1:] == (1,) else y
 
     def _usual_candidates(self, n_rows: int, n_columns: int, **params: Any) -> list[Candidate]:
         return regressors(n_rows, n_columns, family=self.family, **params)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
+from numbers import Integral
 from time import perf_counter
 from typing import Any
 
@@ -13,11 +14,12 @@ from numpy.typing import NDArray
 from sklearn.base import clone
 from sklearn.pipeline import Pipeline
 
+from .._folds import Splits, keep_rows
 from .._numeric import Array
-from .._validation import last_step, take_rows
+from .._validation import take_rows
+from .._weighting import plan_steps, transform_weighted
 
-# Rows that all candidates are judged by; where there are more, the better half is judged again by
-# so many times as many.
+# A table of twice as many distinct rows is judged by few of them first.
 FIRST_ROWS, TIMES = 1000, 3
 # Folds of a fit that is to be judged.
 JUDGING_FOLDS = 3
@@ -25,51 +27,54 @@ JUDGING_FOLDS = 3
 MOST_EXPERTS = 16
 # The view of a table that is the table.
 AS_GIVEN = "as given"
+# What a doubled candidate is called after its name.
+OF_NUMBER = ", n_experts="
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """A mixture, or a pipeline that ends in one: its name, and the view of the table it sees.
+    """A pipeline that ends in a mixture: its name, and the view of the table that it is given.
 
     More experts are tried if it `may_grow`.
     """
 
     name: str
-    model: Any
+    model: Pipeline
     view: str = AS_GIVEN
     may_grow: bool = True
 
     @property
     def mixture(self) -> Any:
         """The mixture at the end."""
-        return last_step(self.model)
+        return self.model[-1]
 
     @property
     def to_judge(self) -> Candidate:
         """The same in few folds and with witnesses; itself, if that is what it is."""
-        folds = self.mixture.cv
-        wanted = {"cv": folds if hasattr(folds, "split") else JUDGING_FOLDS, "verdict": True}
-        is_so = all(getattr(self.mixture, name) is value for name, value in wanted.items())
-        return self if is_so else replace(self, model=_changed(self.model, wanted))
+        cv = self.mixture.cv
+        is_number = cv is None or isinstance(cv, Integral | str)
+        if self.mixture.verdict and (not is_number or cv == JUDGING_FOLDS):
+            return self
+        return self._changed(verdict=True, cv=JUDGING_FOLDS if is_number else cv)
 
     def of_number(self, n_experts: int) -> Candidate:
         """The same with so many experts, and a name that says so."""
-        name = f"{self.name}, n_experts={n_experts}"
-        return replace(self, name=name, model=_changed(self.model, {"n_experts": n_experts}))
+        return replace(
+            self._changed(n_experts=n_experts), name=f"{self.name}{OF_NUMBER}{n_experts}"
+        )
 
-
-def _changed(model: Any, params: dict[str, Any]) -> Any:
-    """A clone of which the mixture has other parameters."""
-    model = clone(model)
-    last_step(model).set_params(**params)
-    return model
+    def _changed(self, **params: Any) -> Candidate:
+        model = clone(self.model)
+        model[-1].set_params(**params)
+        return replace(self, model=model)
 
 
 @dataclass(frozen=True)
 class Sample:
     """Rows of a table in several views, with their targets, weights and groups.
 
-    Rows of the same `rank` are copies; ranks follow from what rows hold.
+    Rows of the same `rank` are copies; ranks follow from what rows hold. The folds are `splits`, if
+    these are not left to the mixtures.
     """
 
     views: dict[str, Any]
@@ -77,99 +82,142 @@ class Sample:
     weight: Array
     groups: Any
     rank: NDArray[np.intp]
+    splits: Splits | None = None
 
     @property
     def n_distinct(self) -> int:
         """Number of rows that are no copies."""
         return int(self.rank.max()) + 1
 
-    def fit(self, candidate: Candidate) -> Any:
-        """The model of a candidate, fitted; weights and groups are for the mixture."""
-        model, X = clone(candidate.model), self.views[candidate.view]
-        steps = model.steps[:-1] if isinstance(model, Pipeline) else []
-        for _, step in steps:
-            X = step.fit(X, self.y).transform(X)
-        last_step(model).fit(X, self.y, sample_weight=self.weight, groups=self.groups)
-        return model
-
     def few(self, n_rows: int) -> Sample:
         """All copies of `n_rows` distinct rows; itself, if there are no more."""
-        if self.n_distinct <= n_rows:
-            return self
-        rows = np.flatnonzero(self.rank < n_rows)
+        return self if self.n_distinct <= n_rows else self.take(np.flatnonzero(self.rank < n_rows))
+
+    def take(self, rows: NDArray[np.intp]) -> Sample:
+        """Some of the rows."""
         views = {name: take_rows(view, rows) for name, view in self.views.items()}
-        parts = (take_rows(part, rows) for part in (self.y, self.weight, self.groups, self.rank))
-        return Sample(views, *parts)
+        return Sample(
+            views,
+            y=take_rows(self.y, rows),
+            weight=take_rows(self.weight, rows),
+            groups=take_rows(self.groups, rows),
+            rank=self.rank[rows],
+            splits=self.splits and keep_rows(self.splits, rows, len(self.y)),
+        )
+
+    def fit(self, candidate: Candidate) -> Pipeline:
+        """The model of a candidate, fitted as pipelines are; weights and groups are for all."""
+        model = clone(candidate.model)
+        steps, mixture, X = model[:-1], model[-1], self.views[candidate.view]
+        X = transform_weighted(steps, X, self.y, self.weight, plan_steps(steps))
+        mixture.set_params(cv=mixture.cv if self.splits is None else list(self.splits))
+        mixture.fit(X, self.y, sample_weight=self.weight, groups=self.groups)
+        mixture.set_params(cv=candidate.mixture.cv)
+        # Steps of a pipeline with a memory are others once they are fitted.
+        return Pipeline([*steps.steps, model.steps[-1]], memory=model.memory)
+
+
+@dataclass(frozen=True)
+class Judged:
+    """What came of a fit: its score in nats, NaN where there were no witnesses, and the bound.
+
+    The `model` is kept if it was fitted as its candidate asks; with what it has warned of.
+    """
+
+    score: float = -np.inf
+    bound: float = -np.inf
+    model: Pipeline | None = None
+    heard: tuple[Any, ...] = ()
+    error: ValueError | None = None
 
 
 @dataclass
 class Judge:
-    """Fits candidates to a sample and remembers what they came to, in nats.
+    """Fits candidates to a sample, and remembers what came of it by name.
 
-    Those that cannot be fitted are out, and the reason is told.
+    Those that cannot be fitted are out, with a warning.
     """
 
     sample: Sample
     tell: Callable[[str], None]
-    scores: dict[str, float] = field(default_factory=dict)
-    models: dict[str, tuple[Any, list[Any]]] = field(default_factory=dict)
-    errors: list[ValueError] = field(default_factory=list)
+    judged: dict[str, Judged] = field(default_factory=dict)
+
+    @property
+    def scores(self) -> dict[str, float]:
+        """Scores by name."""
+        return {name: judged.score for name, judged in self.judged.items()}
 
     def ranked(self, candidates: list[Candidate]) -> list[Candidate]:
         """Those that can be fitted, the best first.
 
+        A bound is no match for what witnesses say, so it counts if there are none for any of them.
+
         Raises
         ------
         ValueError
-            If none of them can.
+            If none can be fitted.
         """
+        if all(np.isnan(self.score(candidate)) for candidate in candidates):
+            for name, judged in self.judged.items():
+                self.judged[name] = replace(judged, score=judged.bound)
         fitted = [candidate for candidate in candidates if self.score(candidate) > -np.inf]
         if not fitted:
-            raise ValueError(
-                f"None of the candidates {[candidate.name for candidate in candidates]} can be "
-                f"fitted. Of the first: {self.errors[0] if self.errors else 'a density of zero'}"
-            ) from (self.errors[0] if self.errors else None)
+            self._refuse(candidates)
+        for candidate in candidates:
+            if error := self.judged[candidate.name].error:
+                text = f"Candidate {candidate.name!r} cannot be fitted, and is out: {error}"
+                warnings.warn(text, UserWarning, stacklevel=6)
         return sorted(fitted, key=self.score, reverse=True)
+
+    def _refuse(self, candidates: list[Candidate]) -> None:
+        names = [candidate.name for candidate in candidates]
+        error = self.judged[names[0]].error
+        reason = error or "it gives unseen rows no density"
+        raise ValueError(
+            f"None of the candidates {names} will do. Of the first: {reason}"
+        ) from error
 
     def score(self, candidate: Candidate) -> float:
         """Mean log density of unseen rows."""
         name, begun = candidate.name, perf_counter()
-        if name not in self.scores:
-            self.scores[name] = self._judged(candidate)
-            seconds = perf_counter() - begun
-            self.tell(f"{name}: {self.scores[name]:.4f} nats, {seconds:.1f} s")
-        return self.scores[name]
+        if name not in self.judged:
+            self.judged[name] = judged = self._judged(candidate)
+            told = f"failed, {judged.error}" if judged.error else f"{judged.score:.4f} nats"
+            self.tell(f"{name}: {told}, {perf_counter() - begun:.1f} s")
+        return self.judged[name].score
 
-    def _judged(self, candidate: Candidate) -> float:
+    def _judged(self, candidate: Candidate) -> Judged:
         short = candidate.to_judge
         try:
-            with warnings.catch_warnings(record=True) as heard:
-                # Most would speak of fits that nobody keeps.
-                warnings.simplefilter("always")
-                model = self.sample.fit(short)
+            model, heard = _fit_quietly(self.sample, short)
         except ValueError as error:
-            self.errors.append(error)
-            self.tell(f"{candidate.name}: failed, {error}")
-            return -np.inf
-        if short is candidate:
-            self.models[candidate.name] = model, [warning.message for warning in heard]
-        return held_out(last_step(model))
+            return Judged(error=error)
+        except Exception as error:
+            error.add_note(f"This was candidate {candidate.name!r}.")
+            raise
+        score, bound = (float(getattr(model[-1], name)) for name in JUDGED_BY)
+        return Judged(score, bound, model if short is candidate else None, heard)
 
-    def final(self, candidate: Candidate, sample: Sample) -> Any:
-        """The candidate's model of all rows, which are a `sample`, too."""
-        if self.sample is not sample or candidate.name not in self.models:
-            return sample.fit(candidate)
-        model, heard = self.models[candidate.name]
+    def final(self, candidate: Candidate, sample: Sample) -> Pipeline:
+        """The candidate's model of all rows, which are a `sample`, too; it may warn."""
+        judged = self.judged[candidate.name]
+        model, heard = judged.model, judged.heard
+        if model is None or self.sample is not sample:
+            model, heard = _fit_quietly(sample, candidate)
         for message in heard:
             warnings.warn(message, stacklevel=6)
         return model
 
 
-def held_out(mixture: Any) -> float:
-    """Mean log density of unseen rows or, where they are too few for witnesses, the bound."""
-    score = mixture.calibrated_log_prob_
-    score = mixture.lower_bound_ if np.isnan(score) else score
-    return float(score) if np.isfinite(score) else -np.inf
+JUDGED_BY = ("calibrated_log_prob_", "lower_bound_")
+
+
+def _fit_quietly(sample: Sample, candidate: Candidate) -> tuple[Pipeline, tuple[Any, ...]]:
+    """The fitted model and its warnings; most would speak of fits that nobody keeps."""
+    with warnings.catch_warnings(record=True) as heard:
+        warnings.simplefilter("always")
+        model = sample.fit(candidate)
+    return model, tuple(warning.message for warning in heard)
 
 
 def search(
@@ -177,26 +225,31 @@ def search(
     sample: Sample,
     max_rows: int,
     tell: Callable[[str], None],
-) -> tuple[Candidate, Any, dict[str, float]]:
+) -> tuple[Candidate, Pipeline, dict[str, float]]:
     """The best candidate, with as many experts as help; its model, and what was judged last.
 
     The `sample` is of all rows.
     """
-    n_rows = min(FIRST_ROWS, max_rows)
-    judge = Judge(sample.few(n_rows), tell)
-    ranked = judge.ranked(candidates)
-    while n_rows < max_rows and judge.sample is not sample:
-        n_rows = min(TIMES * n_rows, max_rows)
-        tell(f"the better half again, by {n_rows} rows")
+    ranked = candidates
+    for n_rows in sizes(min(max_rows, sample.n_distinct)):
         judge = Judge(sample.few(n_rows), tell)
-        ranked = judge.ranked(ranked[: (len(ranked) + 1) // 2])
-    best = ranked[0]
+        tell(f"by {n_rows} distinct rows")
+        ranked = judge.ranked(ranked)
+        best, ranked = ranked[0], ranked[: (len(ranked) + 1) // 2]
     for more in doubled(best):
-        if judge.score(more) <= judge.score(best):
+        if not judge.score(more) > judge.score(best):
             break
         best = more
     tell(f"{best.name}: kept")
     return best, judge.final(best, sample), judge.scores
+
+
+def sizes(n_rows: int) -> list[int]:
+    """How many rows the candidates are judged by, and the better half of them after that."""
+    found = [n_rows]
+    while found[0] >= 2 * FIRST_ROWS:
+        found.insert(0, found[0] // TIMES)
+    return found
 
 
 def doubled(candidate: Candidate) -> Iterator[Candidate]:
