@@ -29,17 +29,18 @@ class AutoMixtureRegressor(RegressorMixin, BaseAutoMixture):
     Parameters
     ----------
     candidates : list of (str, mixture) or None, default=None
-        Mixtures, or pipelines that end in one, by name. None for mixtures of linear models, of
-        linear models of a Gaussian kernel's coordinates, of extremely randomised trees, and of
-        boosting. They see text as categories, and mark what is missing.
+        Mixtures, or pipelines that end in one, by name. (The steps of a pipeline are fitted to all
+        rows: what looks at the target belongs into the experts.) None for mixtures of linear
+        models, of linear models of a Gaussian kernel's coordinates, of extremely randomised trees,
+        and of boosting, which see text as categories and mark what is missing.
     family : str or RealFamily, default="auto"
         Noise law of the mixtures, if `candidates` is None (see `MixtureOfExpertsRegressor`).
-    cv : int, splitter or iterable, default=5
-        Cross-fitting of the mixture that is kept, if `candidates` is None; boosting never has more
-        than three folds. Candidates are judged by three, or by the splitter.
+    cv : int, splitter or list of (train, test), default=5
+        Cross-fitting of the mixture that is kept, if `candidates` is None; a number of folds is
+        three at most for boosting. Candidates are judged by three folds, or by those given.
     max_rows : int, default=3000
-        Distinct rows that the search looks at. From 1000 on the better half of the candidates is
-        judged again by three times as many, up to this number.
+        Distinct rows that the search looks at. If they are 2000 or more, a third of them says which
+        half of the candidates is worth a look by all of them, and so on.
     n_jobs : int, default=None
         Number of jobs that fit experts and gates, if `candidates` is None. None is 1, or what
         ``joblib.parallel_config`` says. The result does not depend on it.
@@ -58,7 +59,7 @@ class AutoMixtureRegressor(RegressorMixin, BaseAutoMixture):
         Name of what was kept, with what the search has changed.
     log_probs_ : dict of str to float
         Mean log density of unseen rows by candidate, in nats, of those that were judged by the most
-        rows; minus infinity if it could not be fitted.
+        rows; minus infinity if it could not be fitted. Bounds, where none has witnesses.
     n_features_in_ : int
         Number of features seen in fit.
     feature_names_in_ : ndarray of shape (n_features_in_,)
@@ -135,8 +136,8 @@ class AutoMixtureRegressor(RegressorMixin, BaseAutoMixture):
         Raises
         ------
         ValueError
-            If the input is not a table with a finite target, or no candidate can be fitted; the
-            estimator is then left as it was.
+            If the input is not a table with a finite target, there are too few groups, or no
+            candidate can be fitted; the estimator is then left as it was.
         TypeError
             If a candidate is not a mixture for real targets.
         """
