@@ -97,18 +97,25 @@ class BaseAutoMixture(MetaEstimatorMixin, BaseEstimator):
 
     def _splits(self, X: Any, y: NDArray, groups: Any) -> Splits | None:
         """The folds of the usual candidates, if `cv` is no number of folds."""
-        if groups is not None:
-            n_groups = len(set(np.asarray(groups).tolist()))
-            n_folds = int(self.cv) if isinstance(self.cv, Integral) else JUDGING_FOLDS
-            if n_groups < max(n_folds, JUDGING_FOLDS):
-                raise ValueError(
-                    f"groups holds {n_groups} groups, which are to be dealt to cv={n_folds} folds, "
-                    f"and to {JUDGING_FOLDS} to judge by. Use fewer folds, or no groups."
-                )
-        if self.candidates is not None or isinstance(self.cv, Integral):
+        is_number = isinstance(self.cv, Integral)
+        if self.candidates is not None or is_number:
+            self._check_groups(groups)
             return None
         asked = {} if groups is None else {"groups": groups}
         return user_splits(self.cv, X, y, is_classifier(self), asked)
+
+    def _check_groups(self, groups: Any) -> None:
+        """Raise if there are fewer groups than folds that they are to be dealt to."""
+        if groups is None or any(hasattr(last_step(m).cv, "split") for _, m in self._pairs()):
+            return
+        n_groups, n_folds = len(set(np.asarray(groups).tolist())), JUDGING_FOLDS
+        if self.candidates is None:
+            n_folds = max(n_folds, int(self.cv))
+        if n_groups < n_folds:
+            raise ValueError(
+                f"groups holds {n_groups} groups, which are to be dealt to {n_folds} folds (those "
+                f"of cv, and {JUDGING_FOLDS} to judge by). Use fewer folds, or no groups."
+            )
 
     def _usual(self, sample: Sample, views: dict[str, Any]) -> list[Candidate]:
         """Mixtures of several kinds, of those that can say as much as is asked."""
@@ -120,6 +127,12 @@ class BaseAutoMixture(MetaEstimatorMixin, BaseEstimator):
 
     def _given(self) -> list[Candidate]:
         """The user's own candidates."""
+        return [Candidate(name, flat(model)) for name, model in self._pairs()]
+
+    def _pairs(self) -> list[tuple[str, Any]]:
+        """The checked names and models of `candidates`, if there are any."""
+        if self.candidates is None:
+            return []
         pairs = self.candidates
         named = all(isinstance(c, tuple) and len(c) == 2 and isinstance(c[0], str) for c in pairs)
         if not pairs or not named or len(dict(pairs)) < len(pairs):
@@ -136,7 +149,7 @@ class BaseAutoMixture(MetaEstimatorMixin, BaseEstimator):
                     f"Candidate {name!r} is {model!r}. Pass an instance of "
                     f"{self._mixture_kind.__name__}, or a pipeline that ends in one."
                 )
-        return [Candidate(name, flat(model)) for name, model in pairs]
+        return pairs
 
     def _tell(self, text: str) -> None:
         if self.verbose:

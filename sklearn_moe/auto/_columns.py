@@ -27,7 +27,7 @@ class KernelColumns(TransformerMixin, BaseEstimator):
     n_components : int, default=300
         Number of coordinates at most.
     width : float, default=1.0
-        Width of the kernel in mean distances of two rows.
+        Width of the kernel, in root mean squared distances of the rows from their mean.
 
     Attributes
     ----------
