@@ -496,6 +496,10 @@ def test_a_bound_is_no_match_for_witnesses(monkeypatch):
     blind = {"one", "two"}
     monkeypatch.setattr(_search, "MOST_EXPERTS", 1)
     assert AutoMixtureRegressor(pair()).fit(X, Y).log_probs_ == {"one": 9.0, "two": 9.0}
+    bad = ("bad", MixtureOfExpertsRegressor(Broken()))
+    with pytest.warns(UserWarning, match="'bad' cannot be fitted"):
+        left = AutoMixtureRegressor([bad, *pair()]).fit(X, Y)
+    assert left.log_probs_ == {"bad": -np.inf, "one": 9.0, "two": 9.0}
 
 
 def test_if_none_can_be_fitted_nothing_is_lost():

@@ -25,6 +25,8 @@ FIRST_ROWS, TIMES = 1000, 3
 JUDGING_FOLDS = 3
 # Experts are doubled up to so many.
 MOST_EXPERTS = 16
+# What is asked of a fitted mixture: what its witnesses say, and the bound.
+JUDGED_BY = ("calibrated_log_prob_", "lower_bound_")
 # The view of a table that is the table.
 AS_GIVEN = "as given"
 # What a doubled candidate is called after its name.
@@ -157,9 +159,10 @@ class Judge:
         ValueError
             If none can be fitted.
         """
-        if all(np.isnan(self.score(candidate)) for candidate in candidates):
+        if not any(self.score(candidate) > -np.inf for candidate in candidates):
             for name, judged in self.judged.items():
-                self.judged[name] = replace(judged, score=judged.bound)
+                known = judged.bound if np.isnan(judged.score) else judged.score
+                self.judged[name] = replace(judged, score=known)
         fitted = [candidate for candidate in candidates if self.score(candidate) > -np.inf]
         if not fitted:
             self._refuse(candidates)
@@ -192,7 +195,7 @@ class Judge:
             model, heard = _fit_quietly(self.sample, short)
         except ValueError as error:
             return Judged(error=error)
-        except Exception as error:
+        except Exception as error:  # whatever it is, it is raised, and says whose it was
             error.add_note(f"This was candidate {candidate.name!r}.")
             raise
         score, bound = (float(getattr(model[-1], name)) for name in JUDGED_BY)
@@ -207,9 +210,6 @@ class Judge:
         for message in heard:
             warnings.warn(message, stacklevel=6)
         return model
-
-
-JUDGED_BY = ("calibrated_log_prob_", "lower_bound_")
 
 
 def _fit_quietly(sample: Sample, candidate: Candidate) -> tuple[Pipeline, tuple[Any, ...]]:
