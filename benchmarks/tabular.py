@@ -42,7 +42,10 @@ DEFAULT_MODELS = {
         *("2 boostings", "20 boostings", "forest", "lightgbm", "cubist"),
     ),
 }
-LEFT_OUT = ("moe auto", "moe search", "moe linear net", "moe boosting net", "moe linear auto")
+LEFT_OUT = (
+    *("moe auto", "moe auto alone", "moe search"),
+    *("moe linear net", "moe boosting net", "moe linear auto"),
+)
 QUICK_MODELS = ("moe linear", "moe tree", "linear", "tree", "boosting", "forest")
 
 

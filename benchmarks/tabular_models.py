@@ -7,6 +7,7 @@ part only, all with the same number of candidates and folds.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from sklearn.ensemble import (
@@ -106,10 +107,10 @@ def evidence_moe(task: str, seed: int, n_experts: int = 8, gate: Any = None) -> 
     return model
 
 
-def auto_moe(task: str, seed: int) -> Any:
-    """A mixture of the kind that suits the table."""
+def auto_moe(task: str, seed: int, stacking: bool = True) -> Any:
+    """Mixtures of the kinds that suit the table, or the one that suits it best."""
     kind = AutoMixtureWithLaw if task == "regression" else AutoMixtureClassifier
-    return kind(random_state=seed)
+    return kind(stacking=stacking, random_state=seed)
 
 
 def forest(task: str, seed: int) -> Pipeline:
@@ -216,6 +217,7 @@ MODELS: dict[str, Model] = {
     "moe boosting ensemble": Model(moe("boosting", 2, ensemble=True)),
     "moe boosting gate ensemble": Model(moe("boosting", 2, gate="auto", ensemble=True)),
     "moe auto": Model(auto_moe),
+    "moe auto alone": Model(partial(auto_moe, stacking=False)),
     "moe search": Model(lambda task, seed: SearchedMixture(seed), ("regression",)),
     "linear": Model(one("linear")),
     "linear tuned": Model(tuned(one("linear"), penalties)),

@@ -68,7 +68,8 @@ def claims(model: Any) -> dict[str, Any]:
     said = {"chosen": getattr(model, "chosen_", ""), "n_fits": getattr(model, "n_fits_", 1)}
     model = getattr(model, "model_", model)
     if hasattr(model, "best_name_"):
-        said |= {"chosen": model.best_name_, "n_fits": len(model.log_probs_)}
+        chosen = [f"{name} {weight:.2f}" for name, weight in model.weights_.items()]
+        said |= {"chosen": " + ".join(chosen), "n_fits": len(model.log_probs_)}
         model = model.mixture_
     if hasattr(model, "best_params_"):
         said["chosen"] = str(model.best_params_)

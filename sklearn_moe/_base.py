@@ -28,7 +28,6 @@ from ._fitting import (
     fitted_attributes,
     run_fit,
     trials_of,
-    verdict_text,
 )
 from ._growth import MOST_EXPERTS, check_growth, most_experts
 from ._initialization import Start, beside_shared, named_starts, warm_start
@@ -56,7 +55,7 @@ from ._validation import (
     routed_params,
     take_rows,
 )
-from ._verdict import Stage
+from ._verdict import Stage, verdict_text
 from .families import Family
 from .gates import gates_to_try
 from .starts import STARTS

@@ -187,6 +187,8 @@ class MixtureOfExpertsClassifier(ClassifierMixin, Labels):
         `verdict` is False. The bound is higher where experts are flexible.
     calibrated_log_prob_ : float
         The same by what is kept, once noise is calibrated and experts lean (by these rows).
+    unseen_log_probs_ : ndarray of shape (n_samples,)
+        The same for each row; NaN where no witness was asked.
     heldout_log_probs_ : list of float
         What they said after each iteration; empty if there were no witnesses.
     gain_ : float

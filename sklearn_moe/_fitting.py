@@ -50,12 +50,11 @@ class Informed:
     noise: Noise
     leaning: Leaning | None
 
-    @property
-    def log_prob(self) -> float:
-        """Mean log density that forecasts give their rows under this noise."""
+    def tell(self, unseen: Array) -> None:
+        """Write over the log density of their rows what forecasts give them under this noise."""
         noise = self.noise.early()
-        said = np.concatenate([forecast.log_density(noise) for forecast in self.forecasts])
-        return float(weighted_mean(said, np.concatenate([f.weight for f in self.forecasts])))
+        for forecast in self.forecasts:
+            unseen[forecast.rows] = forecast.log_density(noise)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,12 +77,17 @@ class Fit:
         return self.walk.stages[0].trouble
 
     @property
-    def calibrated_log_prob(self) -> float:
-        """Mean log density of unseen rows by what is kept; NaN if there were no witnesses."""
-        verdict, found = self.verdict, self.found
-        if np.isnan(verdict.log_prob) or not found.forecasts:
-            return verdict.log_prob - verdict.gain if self.alone else verdict.log_prob
-        return found.log_prob
+    def unseen(self) -> dict[str, Any]:
+        """Log density of unseen rows by what is kept, and its mean; NaN where nobody was asked."""
+        training, judged = self.training, self.verdict.unseen
+        log_prob = np.full(training.data.n_samples, np.nan)
+        if len(judged):
+            log_prob = np.full_like(judged, np.nan) if self.found.forecasts else judged.copy()
+            self.found.tell(log_prob)
+        known = ~np.isnan(log_prob)
+        weight = training.data.sample_weight[known]
+        mean = float(weighted_mean(log_prob[known], weight)) if known.any() else np.nan
+        return {"calibrated_log_prob_": mean, "unseen_log_probs_": training.spread(log_prob)}
 
     @property
     def pooling(self) -> Array:
@@ -256,7 +260,7 @@ def _judgement(baseline: Baseline, kept: Stage | None, data: Data) -> Verdict:
     """The verdict on what is kept; one expert gains nothing over itself."""
     if kept is None:
         return alone_verdict(baseline, data)
-    return judge(baseline, kept.result, kept.said, data)
+    return judge(baseline, kept, data)
 
 
 def _first_run(recipe: Recipe, model: MixtureModel, heat: Race, wishes: Wishes) -> Plan[Stage]:
@@ -366,10 +370,10 @@ def fitted_attributes(fit: Fit) -> dict[str, Any]:
         "lower_bounds_": list(result.lower_bounds),
         "start_bounds_": fit.start_bounds,
         "heldout_log_prob_": fit.verdict.log_prob,
-        "calibrated_log_prob_": fit.calibrated_log_prob,
         "heldout_log_probs_": ([] if result.expectation.held_out is None else list(result.scores)),
         "gain_": fit.verdict.gain,
         "gain_stderr_": fit.verdict.stderr,
+        **fit.unseen,
         **mixture.usage.attributes(),
         **found.noise.family.attributes(mixture.dispersion),
     }
@@ -387,13 +391,4 @@ def failure_text(result: EMResult, tol: float) -> str:
         f"EM did not settle within max_iter={result.n_iter} iterations: the last change of its "
         f"score was not below tol={tol} per unit of weight. The best state, of iteration "
         f"{result.best_iter}, is kept. Raise max_iter or tol."
-    )
-
-
-def verdict_text(verdict: Verdict, n_experts: int) -> str:
-    """Why one expert was kept in place of the mixture."""
-    return (
-        f"One expert explains unseen rows better than the mixture of {n_experts} does (gain_="
-        f"{verdict.gain:.3g}, gain_stderr_={verdict.stderr:.2g}), and is kept alone: n_experts_=1. "
-        "Use fewer or simpler experts, or more rows; verdict=False keeps the mixture."
     )

@@ -24,9 +24,8 @@ from .families import Family, Gaussian, RealFamily, StudentT
 
 # Distinct rows that are enough to tell a width and a tail by.
 ENOUGH_ROWS = 10_000
-# A Student-t law of fewer degrees of freedom has hardly a variance, one of more is nearly Gaussian,
-# and the last one is for the outputs that are.
-LEAST_DF, FIRST_DF, MOST_DF, LARGEST_DF = 3.0, 8.0, 100.0, 1e6
+# A Student-t law of fewer degrees of freedom has hardly a variance, one of more is nearly Gaussian.
+LEAST_DF, FIRST_DF, MOST_DF = 3.0, 8.0, 100.0
 MOST_FACTOR = 4.0
 # The grid of the logarithms.
 STEP = 0.02
@@ -106,7 +105,7 @@ class Noise:
         scaled[..., 0] *= [change.factor for change in self.changes]
         if self.family is self.law:
             return scaled
-        df = [LARGEST_DF if change.df is None else change.df for change in self.changes]
+        df = [change.df or StudentT.largest_df for change in self.changes]
         return np.stack([scaled[..., 0], np.broadcast_to(df, scaled.shape[:-1])], axis=-1)
 
     def with_change(self, output: int, change: Change) -> Noise:

@@ -195,8 +195,7 @@ class MixtureOfExpertsRegressor(RegressorMixin, Forecasts):
     gate_entropy_ : float
         Mean entropy of the gate probabilities of a row, in nats.
     gate_information_ : float
-        Part of the entropy of `importance_` that the features take away, in nats: 0 if the gate
-        tells no rows apart, at most the logarithm of `n_experts_`.
+        Mutual information of features and expert, in nats; at most the logarithm of `n_experts_`.
     shrinkage_ : ndarray of shape (n_experts_,) or None
         Part of the shared expert in what each expert says; None if there is no shared expert.
     top_k_ : int or None
@@ -206,9 +205,8 @@ class MixtureOfExpertsRegressor(RegressorMixin, Forecasts):
     converged_ : bool
         Whether EM settled (see `tol`).
     lower_bound_ : float
-        Bound of the experts, gate and noise that EM has found: the mean log-likelihood per unit of
-        sample weight, out of fold if cross-fitted, else minus the gate's penalty. Above those of
-        the iterations if the dispersions were settled after the last.
+        Bound of what EM has found: mean log-likelihood per unit of weight, out of fold or less the
+        gate's penalty; above those of the iterations if dispersions were settled after the last.
     lower_bounds_ : list of float
         The bound of each iteration.
     start_bounds_ : dict of str to float
@@ -218,6 +216,8 @@ class MixtureOfExpertsRegressor(RegressorMixin, Forecasts):
         `verdict` is False. The bound is higher where experts are flexible.
     calibrated_log_prob_ : float
         The same by what is kept, once noise is calibrated and experts lean (by these rows).
+    unseen_log_probs_ : ndarray of shape (n_samples,)
+        The same for each row; NaN where no witness was asked.
     heldout_log_probs_ : list of float
         What they said after each iteration; empty if there were no witnesses.
     gain_ : float

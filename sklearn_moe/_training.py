@@ -67,6 +67,12 @@ class Training:
             return None
         return np.flatnonzero(rank < np.sort(rank[self.data.distinct])[n_rows])
 
+    def spread(self, values: Array) -> Array:
+        """Values (n,) of these rows among the rows that were given, the others NaN."""
+        spread = np.full(self.n_given, np.nan)
+        spread[slice(None) if self.kept is None else self.kept] = values
+        return spread
+
     def take(self, rows: NDArray[np.intp]) -> Training:
         """The training table and folds of some rows; its metadata is not cut."""
         data, splits = self.data.take(rows), self.splits

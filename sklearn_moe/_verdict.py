@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TypeVar
 
@@ -52,16 +52,18 @@ ENOUGH_ROWS = 3000
 LEAST_ROWS = 2
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Verdict:
     """Mean log density of unseen rows, its gain over one expert, and the gain's standard error.
 
-    All are per unit of sample weight, in nats.
+    All are per unit of sample weight, in nats. `unseen` (n,) is the log density of each row by what
+    is kept, NaN where nobody was asked; empty if there is no verdict.
     """
 
     log_prob: float
     gain: float
     stderr: float
+    unseen: Array = field(default_factory=lambda: np.empty(0))
 
     @property
     def is_against(self) -> bool:
@@ -93,6 +95,14 @@ class Stage:
         """What the witnesses say of rows that they have not seen, if it holds for the run."""
         told = [witness.told for witness in self.witnesses] if self.believes else []
         return [forecast for forecast in told if forecast is not None]
+
+    @property
+    def foretold(self) -> Array:
+        """Log density (n,) of unseen rows, each after the iteration that the other folds chose."""
+        told = np.full(self.model.data.n_samples, np.nan)
+        for witness in self.witnesses:
+            told[witness.test] = witness.foretold
+        return told
 
     @property
     def n_experts(self) -> int:
@@ -168,8 +178,9 @@ def _led_stage(recipe: Recipe, led: WitnessedModel, result: EMResult) -> Stage:
     return Stage(recipe, led.model, result, np.array(led.said), led.witnesses)
 
 
-def judge(baseline: Baseline, result: EMResult, said: Array | None, data: Data) -> Verdict:
+def judge(baseline: Baseline, stage: Stage, data: Data) -> Verdict:
     """The verdict on a finished run; unknown where nothing was held out."""
+    result, said = stage.result, stage.said
     held_out = result.expectation.held_out
     if len(result.state.members) == 1 and held_out is None:
         return alone_verdict(baseline, data)
@@ -180,13 +191,26 @@ def judge(baseline: Baseline, result: EMResult, said: Array | None, data: Data) 
     alone, delta = baseline.log_prob[heard], (held_out - baseline.log_prob)[heard]
     stderr = mean_and_stderr(delta, weight, clusters)[1]
     log_prob = unseen_best(said) / weight.sum()
-    return Verdict(log_prob, log_prob - float(weighted_mean(alone, weight)), stderr)
+    gain = log_prob - float(weighted_mean(alone, weight))
+    verdict = Verdict(log_prob, gain, stderr, stage.foretold)
+    if verdict.is_against:
+        return replace(verdict, unseen=np.where(heard, baseline.log_prob, np.nan))
+    return verdict
+
+
+def verdict_text(verdict: Verdict, n_experts: int) -> str:
+    """Why one expert was kept in place of the mixture."""
+    return (
+        f"One expert explains unseen rows better than the mixture of {n_experts} does (gain_="
+        f"{verdict.gain:.3g}, gain_stderr_={verdict.stderr:.2g}), and is kept alone: n_experts_=1. "
+        "Use fewer or simpler experts, or more rows; verdict=False keeps the mixture."
+    )
 
 
 def alone_verdict(baseline: Baseline, data: Data) -> Verdict:
     """The verdict on one expert."""
     log_prob = float(weighted_mean(baseline.log_prob, data.sample_weight))
-    return Verdict(log_prob, 0.0, 0.0)
+    return Verdict(log_prob, 0.0, 0.0, baseline.log_prob)
 
 
 def unseen_best(said: Array) -> float:
@@ -228,6 +252,7 @@ class WitnessedModel:
             # A forecast has to be innocent of its rows, so others choose its iteration.
             if total - own > witness.praise:
                 witness.praise, witness.told = total - own, witness.latest
+                witness.foretold = self.held_out[witness.test]
             if score > self.best:
                 witness.best = witness.expectation
         self.best = max(self.best, score)
@@ -242,6 +267,7 @@ class Witness:
     best: MixtureExpectation
     latest: Forecast | None = None
     told: Forecast | None = None
+    foretold: Array | float = np.nan
     praise = -np.inf
 
     def __init__(self, recipe: Recipe, data: Data, splits: Splits, fold: int) -> None:

@@ -289,7 +289,7 @@ def test_all_kinds_take_tables_as_they_come(kind, make):
 @pytest.mark.usefixtures("quick")
 def test_what_was_found_can_be_fitted_again():
     frame = mixed_frame()
-    auto = AutoMixtureRegressor(random_state=0).fit(frame, Y[SOME])
+    auto = AutoMixtureRegressor(stacking=False, random_state=0).fit(frame, Y[SOME])
     again = clone(auto.best_estimator_).fit(frame, Y[SOME])
     assert np.allclose(again.predict(frame), auto.predict(frame))
 

@@ -200,7 +200,7 @@ def test_heavy_tails_are_known_and_means_stay():
     Z = fresh.normal(size=(3000, 3))
     y = np.where(Z[:, 0] > 0, 3, -3) * Z[:, 1] + 0.3 * fresh.standard_t(3, size=3000)
     assert moe.log_prob(Z, y).mean() > raw.log_prob(Z, y).mean() + 0.05
-    assert raw.calibrated_log_prob_ == raw.heldout_log_prob_
+    assert raw.calibrated_log_prob_ == pytest.approx(raw.heldout_log_prob_, rel=1e-12)
     assert moe.heldout_log_prob_ == raw.heldout_log_prob_
     assert moe.calibrated_log_prob_ == pytest.approx(moe.log_prob(Z, y).mean(), abs=0.1)
     assert moe.calibrated_log_prob_ > raw.calibrated_log_prob_ + 0.05

@@ -220,6 +220,10 @@ def test_a_row_says_what_was_chosen_and_at_what_cost():
     assert figures["n_fits"] == 6 * 3 + 1
     searched = type("Searched", (), {"chosen_": "2 linear", "n_fits_": 9})()
     assert claims(searched) == {"chosen": "2 linear", "n_fits": 9}
+    weights = {"linear": 0.7, "forest": 0.3}
+    found = {"best_name_": "linear", "weights_": weights, "log_probs_": weights, "mixture_": None}
+    stacked = type("Stacked", (), found)()
+    assert claims(stacked) == {"chosen": "linear 0.70 + forest 0.30", "n_fits": 2}
 
 
 def test_numbers_are_compared_on_rows_that_neither_has_seen(tmp_path):

@@ -71,7 +71,9 @@ def test_witness_never_saw_the_rows_it_scores(expert, start, monkeypatch):
 @pytest.mark.parametrize("expert", [Ridge(), DecisionTreeRegressor(max_depth=4)], ids=str)
 def test_kept_iteration_is_the_one_that_the_witnesses_praise(expert, monkeypatch):
     said = []
-    monkeypatch.setattr(_fitting, "judge", lambda *given: said.append(given[2]) or judge(*given))
+    monkeypatch.setattr(
+        _fitting, "judge", lambda *given: said.append(given[1].said) or judge(*given)
+    )
     moe = MixtureOfExpertsRegressor(expert, random_state=0).fit(X, Y)
     assert len(moe.heldout_log_probs_) == len(moe.lower_bounds_) == moe.n_iter_
     best = int(np.argmax(moe.heldout_log_probs_))

@@ -17,6 +17,7 @@ from sklearn.utils import check_random_state
 from .._content import content_ids, row_hashes
 from .._design import TabularEncoder
 from .._folds import Splits, user_splits
+from .._numeric import Array
 from .._training import checked_groups
 from .._validation import (
     HasMethods,
@@ -41,6 +42,7 @@ class BaseAutoMixture(MetaEstimatorMixin, BaseEstimator):
     _parameter_constraints = {
         "candidates": [list, None],
         "max_rows": [Interval(Integral, 50, None, closed="left")],
+        "stacking": ["boolean"],
         "cv": [Interval(Integral, 2, None, closed="left"), HasMethods(["split"]), list],
         "n_jobs": [Integral, None],
         "random_state": ["random_state"],
@@ -66,12 +68,15 @@ class BaseAutoMixture(MetaEstimatorMixin, BaseEstimator):
         shape = copy.copy(self)
         sample, views = self._prepared(shape, X, y, sample_weight, groups)
         candidates = self._usual(sample, views) if self.candidates is None else self._given()
-        best, model, scores = search(candidates, sample, self.max_rows, self._tell)
-        if best.view in views:
-            model = Pipeline([("columns", views[best.view]), *model.steps])
+        found = search(candidates, sample, self.max_rows, self.stacking, self._tell)
+        models = {
+            name: of_table(model, views.get(c.view)) for name, (c, model) in found.models.items()
+        }
         self.__dict__.pop("feature_names_in_", None)
         self.__dict__.update({k: v for k, v in vars(shape).items() if k.endswith("_in_")})
-        self.best_estimator_, self.best_name_, self.log_probs_ = model, best.name, scores
+        self.best_name_, self.best_estimator_ = found.best, models[found.best]
+        self.named_estimators_ = {name: models[name] for name in found.weights}
+        self.weights_, self.log_probs_ = found.weights, found.scores
         return self
 
     def _prepared(
@@ -178,15 +183,23 @@ class BaseAutoMixture(MetaEstimatorMixin, BaseEstimator):
         """
         check_is_fitted(self)
         X = check_table(self, X, reset=False)
-        steps = self.best_estimator_[:-1]
         with names_missed(self, X):
-            return steps.transform(X) if steps.steps else X
+            return encoded(self.best_estimator_, X)
 
-    def _asked(self, query: str, X: Any, **options: Any) -> Any:
-        """What the mixture answers to a query."""
-        rows = self.encode(X)
+    def _asked(self, query: str, X: Any, **options: Any) -> list[Any]:
+        """What each of the mixtures that answer has to say to a query."""
+        check_is_fitted(self)
+        X = check_table(self, X, reset=False)
         with names_missed(self, X):
-            return getattr(self.mixture_, query)(rows, **options)
+            return [
+                getattr(model[-1], query)(encoded(model, X), **options)
+                for model in self.named_estimators_.values()
+            ]
+
+    def _mean(self, query: str, X: Any) -> Array:
+        """The weighted mean of what they have to say."""
+        answers = zip(self.weights_.values(), self._asked(query, X), strict=True)
+        return sum(weight * answer for weight, answer in answers)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
@@ -201,6 +214,17 @@ class BaseAutoMixture(MetaEstimatorMixin, BaseEstimator):
         outputs = [part.target_tags.multi_output for part in given]
         tags.target_tags.multi_output = self._several_outputs and all(outputs)
         return tags
+
+
+def of_table(model: Pipeline, columns: Any) -> Pipeline:
+    """The model of a view as one of the table: with what makes the view, if anything does."""
+    return Pipeline([("columns", columns), *model.steps]) if columns is not None else model
+
+
+def encoded(model: Pipeline, X: Any) -> Any:
+    """Rows as the mixture at the end of a fitted pipeline takes them."""
+    steps = model[:-1]
+    return steps.transform(X) if steps.steps else X
 
 
 def flat(model: Any) -> Pipeline:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
+from scipy.special import logsumexp
 from sklearn.base import ClassifierMixin
 
 from .._classifier import MixtureOfExpertsClassifier
@@ -17,12 +19,13 @@ from ._search import Candidate
 
 
 class AutoMixtureClassifier(ClassifierMixin, BaseAutoMixture):
-    """Mixture of experts for class labels that finds its kind of experts, and their number.
+    """Mixture of experts for class labels that finds its kinds of experts, and their number.
 
     Candidates are fitted in turn, and judged by what their witnesses say of rows that no step of
     their fits has seen: the mean log probability of their classes. The best one's experts are
-    doubled as long as that rises, and what is kept is fitted to all rows. A candidate costs one
-    fit, where a search by cross-validation costs one for each fold.
+    doubled as long as that rises. It is fitted to all rows, and answers together with those of the
+    others by which its probabilities gain. A candidate costs one fit, where a search by
+    cross-validation costs one for each fold.
 
     Parameters
     ----------
@@ -31,8 +34,12 @@ class AutoMixtureClassifier(ClassifierMixin, BaseAutoMixture):
         rows: what looks at the target belongs into the experts.) None for mixtures of logistic
         regressions, of those of a Gaussian kernel's coordinates, of extremely randomised trees, and
         of boosting, which see text as categories and mark what is missing.
+    stacking : bool, default=True
+        Whether other candidates answer together with the best one, in the proportions under which
+        their mean probabilities explain unseen rows best; those of small weight do not. Each of
+        them is fitted to all rows. False for the best one alone.
     cv : int, splitter or list of (train, test), default=5
-        Cross-fitting of the mixture that is kept, if `candidates` is None; a number of folds is
+        Cross-fitting of the mixtures that are kept, if `candidates` is None; a number of folds is
         three at most for boosting. Candidates are judged by three folds, or by those given.
     max_rows : int, default=3000
         Distinct rows that the search looks at. If they are 2000 or more, a third of them says which
@@ -48,11 +55,15 @@ class AutoMixtureClassifier(ClassifierMixin, BaseAutoMixture):
     Attributes
     ----------
     best_estimator_ : Pipeline
-        What was kept: the steps that prepare the columns, if any, and the mixture.
+        The best: the steps that prepare the columns, if any, and the mixture.
     mixture_ : MixtureOfExpertsClassifier
         The mixture at its end, for whatever else is to be asked; its rows are those of `encode`.
     best_name_ : str
-        Name of what was kept, with what the search has changed.
+        Name of the best, with what the search has changed.
+    named_estimators_ : dict of str to Pipeline
+        All that answer, by name.
+    weights_ : dict of str to float
+        Their weights, which sum to one.
     log_probs_ : dict of str to float
         Mean log probability of the classes of unseen rows by candidate, in nats, of those that were
         judged by the most rows; minus infinity if it could not be fitted. Bounds, where none has
@@ -92,6 +103,7 @@ class AutoMixtureClassifier(ClassifierMixin, BaseAutoMixture):
         self,
         candidates: Any = None,
         *,
+        stacking: bool = True,
         cv: Any = 5,
         max_rows: int = 3000,
         n_jobs: int | None = None,
@@ -99,6 +111,7 @@ class AutoMixtureClassifier(ClassifierMixin, BaseAutoMixture):
         verbose: int = 0,
     ) -> None:
         self.candidates = candidates
+        self.stacking = stacking
         self.cv = cv
         self.max_rows = max_rows
         self.n_jobs = n_jobs
@@ -141,7 +154,7 @@ class AutoMixtureClassifier(ClassifierMixin, BaseAutoMixture):
         return self.mixture_.classes_
 
     def predict(self, X: Any) -> NDArray:
-        """The most probable class of each row, or the one that the experts vote for.
+        """The most probable class of each row; if one mixture answers alone, its own predictions.
 
         Parameters
         ----------
@@ -153,10 +166,12 @@ class AutoMixtureClassifier(ClassifierMixin, BaseAutoMixture):
         labels : ndarray of shape (n_samples,)
             Predicted classes.
         """
-        return self._asked("predict", X)
+        if len(self.named_estimators_) == 1:
+            return self._asked("predict", X)[0]
+        return self.classes_[self.predict_proba(X).argmax(axis=1)]
 
     def predict_proba(self, X: Any) -> Array:
-        """Gate-weighted mean of the experts' class probabilities.
+        """Mean of the experts' class probabilities, weighted by gate and mixture.
 
         Parameters
         ----------
@@ -168,7 +183,7 @@ class AutoMixtureClassifier(ClassifierMixin, BaseAutoMixture):
         proba : ndarray of shape (n_samples, n_classes)
             Probabilities in the order of `classes_`; each row sums to one.
         """
-        return self._asked("predict_proba", X)
+        return self._mean("predict_proba", X)
 
     def predict_log_proba(self, X: Any) -> Array:
         """Logarithms of the class probabilities.
@@ -183,7 +198,8 @@ class AutoMixtureClassifier(ClassifierMixin, BaseAutoMixture):
         log_proba : ndarray of shape (n_samples, n_classes)
             Logarithms in the order of `classes_`.
         """
-        return self._asked("predict_log_proba", X)
+        answers = np.stack(self._asked("predict_log_proba", X), axis=-1)
+        return logsumexp(answers, axis=-1, b=list(self.weights_.values()))
 
     def _check_target(self, X: Any, y: Any) -> NDArray:
         return check_label_target(self, X, y)

@@ -12,19 +12,20 @@ from .._regressor import MixtureOfExpertsRegressor
 from .._targets import check_real_target
 from .._validation import StrOptions, fit_context
 from ..families import FAMILIES, RealFamily
-from ..predictive import MixtureDistribution
+from ..predictive import MixtureDistribution, pooled
 from ._base import BaseAutoMixture
 from ._candidates import regressors
 from ._search import Candidate
 
 
 class AutoMixtureRegressor(RegressorMixin, BaseAutoMixture):
-    """Mixture of experts for real targets that finds its kind of experts, and their number.
+    """Mixture of experts for real targets that finds its kinds of experts, and their number.
 
     Candidates are fitted in turn, and judged by what their witnesses say of rows that no step of
     their fits has seen: the mean log density, in nats. The best one's experts are doubled as long
-    as that rises, and what is kept is fitted to all rows. A candidate costs one fit, where a search
-    by cross-validation costs one for each fold.
+    as that rises. It is fitted to all rows, and answers together with those of the others by which
+    its density gains. A candidate costs one fit, where a search by cross-validation costs one for
+    each fold.
 
     Parameters
     ----------
@@ -35,8 +36,12 @@ class AutoMixtureRegressor(RegressorMixin, BaseAutoMixture):
         and of boosting, which see text as categories and mark what is missing.
     family : str or RealFamily, default="auto"
         Noise law of the mixtures, if `candidates` is None (see `MixtureOfExpertsRegressor`).
+    stacking : bool, default=True
+        Whether other candidates answer together with the best one, in the proportions under which
+        their mean density explains unseen rows best; those of small weight do not. Each of them is
+        fitted to all rows. False for the best one alone.
     cv : int, splitter or list of (train, test), default=5
-        Cross-fitting of the mixture that is kept, if `candidates` is None; a number of folds is
+        Cross-fitting of the mixtures that are kept, if `candidates` is None; a number of folds is
         three at most for boosting. Candidates are judged by three folds, or by those given.
     max_rows : int, default=3000
         Distinct rows that the search looks at. If they are 2000 or more, a third of them says which
@@ -52,11 +57,15 @@ class AutoMixtureRegressor(RegressorMixin, BaseAutoMixture):
     Attributes
     ----------
     best_estimator_ : Pipeline
-        What was kept: the steps that prepare the columns, if any, and the mixture.
+        The best: the steps that prepare the columns, if any, and the mixture.
     mixture_ : MixtureOfExpertsRegressor
         The mixture at its end, for whatever else is to be asked; its rows are those of `encode`.
     best_name_ : str
-        Name of what was kept, with what the search has changed.
+        Name of the best, with what the search has changed.
+    named_estimators_ : dict of str to Pipeline
+        All that answer, by name.
+    weights_ : dict of str to float
+        Their weights, which sum to one.
     log_probs_ : dict of str to float
         Mean log density of unseen rows by candidate, in nats, of those that were judged by the most
         rows; minus infinity if it could not be fitted. Bounds, where none has witnesses.
@@ -99,6 +108,7 @@ class AutoMixtureRegressor(RegressorMixin, BaseAutoMixture):
         candidates: Any = None,
         *,
         family: Any = "auto",
+        stacking: bool = True,
         cv: Any = 5,
         max_rows: int = 3000,
         n_jobs: int | None = None,
@@ -107,6 +117,7 @@ class AutoMixtureRegressor(RegressorMixin, BaseAutoMixture):
     ) -> None:
         self.candidates = candidates
         self.family = family
+        self.stacking = stacking
         self.cv = cv
         self.max_rows = max_rows
         self.n_jobs = n_jobs
@@ -144,7 +155,7 @@ class AutoMixtureRegressor(RegressorMixin, BaseAutoMixture):
         return self._fit(X, y, sample_weight, groups)
 
     def predict(self, X: Any, return_std: bool = False) -> Any:
-        """Gate-weighted mean of the experts' predictions.
+        """Mean of the experts' predictions, weighted by gate and mixture.
 
         Parameters
         ----------
@@ -160,7 +171,10 @@ class AutoMixtureRegressor(RegressorMixin, BaseAutoMixture):
         std : ndarray of shape (n_samples,) or (n_samples, n_outputs)
             Standard deviations, if asked for.
         """
-        return self._asked("predict", X, return_std=return_std)
+        if not return_std:
+            return self._mean("predict", X)
+        distribution = self.predict_dist(X)
+        return distribution.mean(), distribution.std()
 
     def predict_dist(self, X: Any) -> MixtureDistribution:
         """Predictive distribution of each row.
@@ -175,10 +189,15 @@ class AutoMixtureRegressor(RegressorMixin, BaseAutoMixture):
         distribution : MixtureDistribution
             Density, quantiles, intervals, draws and scores, for all rows at once.
         """
-        return self._asked("predict_dist", X)
+        distributions = self._asked("predict_dist", X)
+        if len(distributions) == 1:
+            return distributions[0]
+        return pooled(distributions, list(self.weights_.values()))
 
     def predict_interval(self, X: Any, coverage: float = 0.9) -> Array:
         """Central interval that holds the target with probability `coverage`.
+
+        By ``calibrate="conformal"`` of a candidate if no other answers with it.
 
         Parameters
         ----------
@@ -192,7 +211,9 @@ class AutoMixtureRegressor(RegressorMixin, BaseAutoMixture):
         interval : ndarray of shape (n_samples, 2) or (n_samples, n_outputs, 2)
             Lower and upper ends.
         """
-        return self._asked("predict_interval", X, coverage=coverage)
+        if len(self.named_estimators_) == 1:
+            return self._asked("predict_interval", X, coverage=coverage)[0]
+        return self.predict_dist(X).interval(coverage)
 
     def _check_target(self, X: Any, y: Any) -> NDArray:
         y = check_real_target(self, X, y)

@@ -11,13 +11,15 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.base import clone
+from sklearn.base import clone, is_classifier
 from sklearn.pipeline import Pipeline
 
 from .._folds import Splits, keep_rows
 from .._numeric import Array
 from .._validation import take_rows
 from .._weighting import plan_steps, transform_weighted
+from ..predictive import law_of_pool
+from ._stacking import stacking_weights
 
 # A table of twice as many distinct rows is judged by few of them first.
 FIRST_ROWS, TIMES = 1000, 3
@@ -25,8 +27,6 @@ FIRST_ROWS, TIMES = 1000, 3
 JUDGING_FOLDS = 3
 # Experts are doubled up to so many.
 MOST_EXPERTS = 16
-# What is asked of a fitted mixture: what its witnesses say, and the bound.
-JUDGED_BY = ("calibrated_log_prob_", "lower_bound_")
 # The view of a table that is the table.
 AS_GIVEN = "as given"
 # What a doubled candidate is called after its name.
@@ -124,13 +124,27 @@ class Judged:
     """What came of a fit: its score in nats, NaN where there were no witnesses, and the bound.
 
     The `model` is kept if it was fitted as its candidate asks; with what it has warned of.
+    `log_probs` (n,) is what the score is the mean of, under a `law`.
     """
 
+    candidate: Candidate
     score: float = -np.inf
     bound: float = -np.inf
+    log_probs: Array = field(default_factory=lambda: np.empty(0))
+    law: Any = None
     model: Pipeline | None = None
     heard: tuple[Any, ...] = ()
     error: ValueError | None = None
+
+
+@dataclass(frozen=True)
+class Found:
+    """What the search has found: the best model, all that answer, by name, and their weights."""
+
+    best: str
+    models: dict[str, tuple[Candidate, Pipeline]]
+    weights: dict[str, float]
+    scores: dict[str, float]
 
 
 @dataclass
@@ -194,12 +208,31 @@ class Judge:
         try:
             model, heard = _fit_quietly(self.sample, short)
         except ValueError as error:
-            return Judged(error=error)
+            return Judged(candidate, error=error)
         except Exception as error:  # whatever it is, it is raised, and says whose it was
             error.add_note(f"This was candidate {candidate.name!r}.")
             raise
-        score, bound = (float(getattr(model[-1], name)) for name in JUDGED_BY)
-        return Judged(score, bound, model if short is candidate else None, heard)
+        mixture = model[-1]
+        return Judged(
+            candidate,
+            score=float(mixture.calibrated_log_prob_),
+            bound=float(mixture.lower_bound_),
+            log_probs=mixture.unseen_log_probs_,
+            law=None if is_classifier(mixture) else law_of_pool(mixture.family_),
+            model=model if short is candidate else None,
+            heard=heard,
+        )
+
+    def weights(self, best: Candidate) -> dict[str, float]:
+        """Weights, by name, of those that answer together, under the law of the best one."""
+        law = self.judged[best.name].law
+        able = [j for j in self.judged.values() if not j.error and j.law == law]
+        log_probs = np.column_stack([judged.log_probs for judged in able])
+        if np.isnan(log_probs).any(axis=1).all():
+            return {best.name: 1.0}
+        found = stacking_weights(log_probs, self.sample.weight)
+        names = [judged.candidate.name for judged in able]
+        return {name: weight for name, weight in zip(names, found.tolist(), strict=True) if weight}
 
     def final(self, candidate: Candidate, sample: Sample) -> Pipeline:
         """The candidate's model of all rows, which are a `sample`, too; it may warn."""
@@ -224,11 +257,12 @@ def search(
     candidates: list[Candidate],
     sample: Sample,
     max_rows: int,
+    stacking: bool,
     tell: Callable[[str], None],
-) -> tuple[Candidate, Pipeline, dict[str, float]]:
-    """The best candidate, with as many experts as help; its model, and what was judged last.
+) -> Found:
+    """The best candidate, with as many experts as help, and those that answer with it.
 
-    The `sample` is of all rows.
+    The `sample` is of all rows; scores are of those that were judged last.
     """
     ranked = candidates
     for n_rows in sizes(min(max_rows, sample.n_distinct)):
@@ -240,8 +274,12 @@ def search(
         if not judge.score(more) > judge.score(best):
             break
         best = more
-    tell(f"{best.name}: kept")
-    return best, judge.final(best, sample), judge.scores
+    weights = judge.weights(best) if stacking else {best.name: 1.0}
+    kept = [judge.judged[name].candidate for name in dict.fromkeys([best.name, *weights])]
+    for name, weight in weights.items():
+        tell(f"{name}: weight {weight:.2f}")
+    models = {candidate.name: (candidate, judge.final(candidate, sample)) for candidate in kept}
+    return Found(best.name, models, weights, judge.scores)
 
 
 def sizes(n_rows: int) -> list[int]:

@@ -15,8 +15,6 @@ from .._numeric import Array
 from ._real import RealFamily, without_output
 
 LEAST_DF, MOST_DF = 1.05, 200.0
-# Beyond this the law is Gaussian, and its formulas lose their digits.
-LARGEST_DF = 1e6
 # Steps for the scale at each degrees of freedom that are tried, and at the end; a change below
 # which there are no more.
 SCALE_STEPS, LAST_STEPS = 8, 200
@@ -53,13 +51,16 @@ class StudentT(RealFamily):
     df: float | None = None
     reweight: bool = True
 
+    # Beyond these degrees of freedom the law is Gaussian, and its formulas lose their digits.
+    largest_df: ClassVar[float] = 1e6
     n_parameters: ClassVar[int] = 2
     is_location_scale: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
-        if self.df is not None and not (isinstance(self.df, Real) and 1 < self.df <= LARGEST_DF):
+        most = self.largest_df
+        if self.df is not None and not (isinstance(self.df, Real) and 1 < self.df <= most):
             raise ValueError(
-                f"df={self.df!r} must be a number above 1 and at most {LARGEST_DF:.0f}, or None to "
+                f"df={self.df!r} must be a number above 1 and at most {most:.0f}, or None to "
                 "estimate it; for more use family='gaussian'."
             )
 
@@ -78,7 +79,7 @@ class StudentT(RealFamily):
         at_end = np.isclose(df[0], LEAST_DF) | np.isclose(df[0], MOST_DF)
         common = (df == df[0]).all(axis=0) & ~at_end
         uses = np.count_nonzero(dispersion[:, common, 0], axis=0)
-        found = (uses > 0) & (df[0, common] < LARGEST_DF)
+        found = (uses > 0) & (df[0, common] < self.largest_df)
         return count - int(uses.sum()) + int(found.sum())
 
     def frozen(self, mean: Array, *law: Array) -> Any:

@@ -1,0 +1,58 @@
+"""Distributions of several mixtures as one: a linear pool."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from .._numeric import Array
+from ..families import Contaminated, Gaussian, RealFamily, StudentT
+from ._distribution import MixtureDistribution
+
+
+def law_of_pool(family: RealFamily | Contaminated) -> Any:
+    """The law of a pool with components of this family; pools have one law."""
+    law = family.law if isinstance(family, Contaminated) else family
+    if isinstance(law, Gaussian | StudentT):
+        return StudentT()
+    return replace(law.of_means(), shared=False, target=None)
+
+
+def pooled(
+    distributions: Sequence[MixtureDistribution], weights: Sequence[float]
+) -> MixtureDistribution:
+    """The distribution whose density is the weighted mean of those of `distributions`.
+
+    They are of the same rows, and of one law; among Student's t, Gaussian ones have as many degrees
+    of freedom as there can be.
+    """
+    families = [distribution.family for distribution in distributions]
+    laws = [distribution.law for distribution in distributions]
+    mixed = any(type(family) is not type(families[0]) for family in families)
+    if mixed:
+        laws = [with_tails(law) for law in laws]
+    log_weights = [d.log_weights + np.log(w) for d, w in zip(distributions, weights, strict=True)]
+    return MixtureDistribution(
+        StudentT() if mixed else families[0],
+        np.concatenate(log_weights, axis=1),
+        np.concatenate([distribution.means for distribution in distributions], axis=1),
+        side_by_side(laws, len(distributions[0])),
+        distributions[0].target_shape,
+    )
+
+
+def with_tails(law: Array) -> Array:
+    """The parameters of a Student-t law, of those of one or of a Gaussian law."""
+    if law.shape[-1] == StudentT.n_parameters:
+        return law
+    return np.concatenate([law, np.full_like(law, StudentT.largest_df)], axis=-1)
+
+
+def side_by_side(laws: Sequence[Array], n_rows: int) -> Array:
+    """The parameters of all components, by row where any of them differ by row."""
+    if any(law.ndim == 4 for law in laws):
+        laws = [np.broadcast_to(law, (n_rows, *law.shape[-3:])) for law in laws]
+    return np.concatenate(laws, axis=-3)

@@ -1,0 +1,287 @@
+"""Mixtures that answer together: their weights, their pool, and what they are weighed by."""
+
+import pickle
+
+import numpy as np
+import pytest
+from scipy.optimize import minimize
+from scipy.special import logsumexp
+from sklearn.linear_model import LogisticRegression, Ridge
+from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
+
+from sklearn_moe import (
+    AutoMixtureClassifier,
+    AutoMixtureRegressor,
+    MixtureOfExpertsClassifier,
+    MixtureOfExpertsRegressor,
+)
+from sklearn_moe.auto._stacking import LEAST_WEIGHT, stacking_weights
+from sklearn_moe.families import Contaminated, Gamma, Gaussian, Laplace, LogNormal, StudentT
+from sklearn_moe.predictive import law_of_pool, pooled
+
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning"),
+    pytest.mark.filterwarnings("ignore:Experts .* lost their rows"),
+]
+
+QUICK = {"init": "principal", "n_init": 1, "max_iter": 4, "random_state": 0}
+rng = np.random.default_rng(8)
+X = rng.uniform(-2, 2, size=(240, 2))
+Y = np.sin(2 * X[:, 0]) + X[:, 1] + 0.2 * rng.normal(size=240)
+LABELS = np.where(Y > 0.4, "high", np.where(Y < -0.4, "low", "mid"))
+NEW = rng.uniform(-2, 2, size=(60, 2))
+
+
+def twice(expert):
+    """Two of a kind, whose number a search leaves as it is."""
+    return [("left", expert), ("right", expert)]
+
+
+def lines(**params):
+    return MixtureOfExpertsRegressor(**{"experts": twice(Ridge()), **QUICK, **params})
+
+
+def trees(**params):
+    return MixtureOfExpertsRegressor(
+        twice(DecisionTreeRegressor(max_depth=3)), **{**QUICK, **params}
+    )
+
+
+def regressors(**params):
+    return [("lines", lines(**params)), ("trees", trees(**params))]
+
+
+def classifiers():
+    logistic = MixtureOfExpertsClassifier(twice(LogisticRegression()), **QUICK)
+    grown = MixtureOfExpertsClassifier(twice(DecisionTreeClassifier(max_depth=4)), **QUICK)
+    return [("logistic", logistic), ("trees", grown)]
+
+
+@pytest.fixture(scope="module")
+def pool():
+    return AutoMixtureRegressor(regressors()).fit(X, Y)
+
+
+@pytest.fixture(scope="module")
+def label_pool():
+    return AutoMixtureClassifier(classifiers()).fit(X, LABELS)
+
+
+# What unseen rows say, one by one.
+
+
+@pytest.mark.parametrize(
+    "mixture",
+    [
+        lines(),
+        lines(experts=Ridge(), n_experts=1),
+        trees(calibrate=None, lean=False),
+        classifiers()[0][1],
+    ],
+)
+def test_the_score_is_the_mean_of_what_is_said_of_rows(mixture):
+    y = LABELS if isinstance(mixture, MixtureOfExpertsClassifier) else Y
+    weight = np.arange(240) % 3.0
+    mixture.fit(X, y, sample_weight=weight)
+    said = mixture.unseen_log_probs_
+    assert np.array_equal(np.isnan(said), weight == 0)
+    mean = np.average(said[weight > 0], weights=weight[weight > 0])
+    assert mixture.calibrated_log_prob_ == pytest.approx(mean, rel=1e-12)
+
+
+def test_without_calibration_they_are_what_witnesses_said():
+    mixture = trees(calibrate=None, lean=False).fit(X, Y)
+    assert mixture.unseen_log_probs_.mean() == pytest.approx(mixture.heldout_log_prob_, rel=1e-12)
+    assert mixture.unseen_log_probs_.std() > 0.1
+
+
+def test_of_one_expert_that_the_verdict_keeps_they_are_its_own():
+    wide, y = np.random.default_rng(0).normal(size=(200, 20)), np.arange(200) % 2
+    wide[:, 0] += y
+    mixture = MixtureOfExpertsClassifier(LogisticRegression(), 4, lean=False, **QUICK)
+    with pytest.warns(UserWarning, match="One expert explains"):
+        mixture.fit(wide, y)
+    said = mixture.unseen_log_probs_.mean()
+    assert said == pytest.approx(mixture.heldout_log_prob_ - mixture.gain_, rel=1e-12)
+    assert said == pytest.approx(mixture.calibrated_log_prob_, rel=1e-12)
+
+
+def test_without_witnesses_nothing_is_said():
+    mixture = lines(verdict=False).fit(X, Y)
+    assert np.isnan(mixture.unseen_log_probs_).all()
+    assert np.isnan(mixture.calibrated_log_prob_)
+
+
+# Weights.
+
+
+def densities(n_rows=200, n_members=3):
+    return np.random.default_rng(1).normal(-1, 1, size=(n_rows, n_members))
+
+
+def test_weights_make_unseen_rows_most_likely():
+    log_probs = densities()
+    weight = np.random.default_rng(2).uniform(0.1, 2, size=200)
+
+    def loss(scores):
+        return -np.average(logsumexp(log_probs + scores, axis=1), weights=weight) + logsumexp(
+            scores
+        )
+
+    best = minimize(loss, np.zeros(3), tol=1e-10).x
+    expected = np.exp(best - logsumexp(best))
+    np.testing.assert_allclose(stacking_weights(log_probs, weight), expected, atol=1e-3)
+
+
+def test_weights_of_rows_are_repeats():
+    log_probs, times = densities(60), np.arange(60) % 3
+    repeated = stacking_weights(log_probs.repeat(times, axis=0), np.ones(times.sum()))
+    np.testing.assert_allclose(stacking_weights(log_probs, times.astype(float)), repeated)
+
+
+def test_small_weights_go_to_others():
+    log_probs = densities()
+    log_probs[:, 2] -= 8.0
+    weights = stacking_weights(log_probs, np.ones(200))
+    assert weights[2] == 0.0
+    np.testing.assert_allclose(weights[:2], stacking_weights(log_probs[:, :2], np.ones(200)))
+    many = stacking_weights(np.zeros((50, 40)), np.ones(50))
+    np.testing.assert_allclose(many, 1 / 40)
+    assert LEAST_WEIGHT > 1 / 40
+
+
+def test_rows_that_one_does_not_know_have_no_say():
+    log_probs = densities()
+    gaps = log_probs.copy()
+    gaps[:50, 0] = np.nan
+    known = stacking_weights(log_probs[50:], np.ones(150))
+    np.testing.assert_array_equal(stacking_weights(gaps, np.ones(200)), known)
+
+
+def test_what_is_impossible_to_one_is_left_to_others():
+    log_probs = np.zeros((100, 2))
+    log_probs[:10, 0] = -np.inf
+    log_probs[:5, 1] = -np.inf
+    weights = stacking_weights(log_probs, np.ones(100))
+    assert np.isfinite(weights).all()
+    assert weights[1] > weights[0]
+
+
+# The pool of real targets.
+
+
+def test_all_answer_in_proportion(pool):
+    assert set(pool.weights_) == {"lines", "trees"}
+    assert sum(pool.weights_.values()) == pytest.approx(1.0)
+    means = {name: model.predict(NEW) for name, model in pool.named_estimators_.items()}
+    expected = sum(weight * means[name] for name, weight in pool.weights_.items())
+    np.testing.assert_allclose(pool.predict(NEW), expected)
+    assert pool.best_estimator_ is pool.named_estimators_[pool.best_name_]
+    again = pickle.loads(pickle.dumps(pool))
+    np.testing.assert_array_equal(again.predict(NEW), expected)
+
+
+def test_the_density_is_the_mean_of_densities(pool):
+    y = pool.predict(NEW)
+    parts = [model[-1].predict_dist(NEW).pdf(y) for model in pool.named_estimators_.values()]
+    distribution = pool.predict_dist(NEW)
+    expected = np.average(parts, axis=0, weights=list(pool.weights_.values()))
+    np.testing.assert_allclose(distribution.pdf(y), expected, rtol=1e-5)
+    mean, std = pool.predict(NEW, return_std=True)
+    np.testing.assert_allclose(mean, y)
+    np.testing.assert_allclose(std, distribution.std())
+    interval = pool.predict_interval(NEW, 0.8)
+    inside = distribution.cdf(interval[:, 1]) - distribution.cdf(interval[:, 0])
+    np.testing.assert_allclose(inside, 0.8, atol=1e-8)
+
+
+def test_unseen_rows_like_the_pool_better_than_the_best(pool):
+    said = np.column_stack(
+        [mixture.set_params(cv=3).fit(X, Y).unseen_log_probs_ for _, mixture in regressors()]
+    )
+    weights = [pool.weights_[name] for name in ("lines", "trees")]
+    together = logsumexp(said, axis=1, b=weights).mean()
+    assert together > max(pool.log_probs_.values()) + 0.01
+
+
+def test_the_best_alone_answers_if_that_is_asked(pool):
+    alone = AutoMixtureRegressor(regressors(), stacking=False).fit(X, Y)
+    assert alone.weights_ == {alone.best_name_: 1.0}
+    assert alone.log_probs_ == pool.log_probs_
+    np.testing.assert_array_equal(alone.predict(NEW), pool.best_estimator_.predict(NEW))
+
+
+def test_a_law_of_another_kind_does_not_answer():
+    auto = AutoMixtureRegressor([("lines", lines()), ("trees", trees(family="laplace"))]).fit(X, Y)
+    assert set(auto.log_probs_) == {"lines", "trees"}
+    assert auto.weights_ == {auto.best_name_: 1.0}
+
+
+def test_conformal_intervals_are_those_of_the_only_one():
+    params = {"calibrate": "conformal"}
+    candidates = [("lines", lines(**params))]
+    auto = AutoMixtureRegressor(candidates).fit(X, Y)
+    expected = lines(**params).fit(X, Y).predict_interval(NEW)
+    np.testing.assert_array_equal(auto.predict_interval(NEW), expected)
+
+
+def test_several_outputs_and_rows_that_weigh_nothing():
+    several = np.column_stack([Y, -2 * Y])
+    weight = (np.arange(240) % 4 > 0).astype(float)
+    auto = AutoMixtureRegressor(regressors()).fit(X, several, sample_weight=weight)
+    kept = AutoMixtureRegressor(regressors()).fit(X[weight > 0], several[weight > 0])
+    assert len(auto.weights_) == 2
+    assert auto.weights_ == pytest.approx(kept.weights_)
+    np.testing.assert_allclose(auto.predict(NEW), auto.predict_dist(NEW).mean())
+    assert auto.predict_interval(NEW).shape == (60, 2, 2)
+
+
+# Pools of distributions.
+
+
+@pytest.mark.parametrize("other", [{"family": "student_t"}, {"dispersion_estimator": Ridge()}])
+def test_gaussian_laws_go_with_heavier_tails_and_laws_that_differ_by_row(other):
+    first = lines(calibrate=None).fit(X, Y).predict_dist(NEW)
+    second = trees(calibrate=None, **other).fit(X, Y).predict_dist(NEW)
+    both = pooled([first, second], [0.25, 0.75])
+    at = first.mean() + 0.3
+    expected = 0.25 * first.pdf(at) + 0.75 * second.pdf(at)
+    np.testing.assert_allclose(both.pdf(at), expected, rtol=1e-5)
+    np.testing.assert_allclose(both.weights.sum(axis=1), 1.0)
+    np.testing.assert_allclose(both.mean(), 0.25 * first.mean() + 0.75 * second.mean())
+    drawn = both.sample(4000, 0).mean(axis=1)
+    np.testing.assert_allclose(drawn, both.mean(), atol=0.1)
+    assert len(both[:5]) == 5
+
+
+def test_laws_that_can_be_pooled():
+    gaussian = law_of_pool(Gaussian(shared=True))
+    assert gaussian == law_of_pool(StudentT(df=5.0))
+    assert gaussian == law_of_pool(Contaminated(law=Gaussian(), fraction=0.1))
+    assert gaussian != law_of_pool(Laplace())
+    assert law_of_pool(Gamma()) != law_of_pool(LogNormal())
+    said_mean, said_median = LogNormal(), LogNormal(expert_says="median")
+    assert law_of_pool(said_mean) == law_of_pool(said_median)
+
+
+# The pool of labels.
+
+
+def test_probabilities_are_means(label_pool):
+    parts = [model.predict_proba(NEW) for model in label_pool.named_estimators_.values()]
+    assert len(parts) == 2
+    expected = np.average(parts, axis=0, weights=list(label_pool.weights_.values()))
+    proba = label_pool.predict_proba(NEW)
+    np.testing.assert_allclose(proba, expected)
+    np.testing.assert_allclose(proba.sum(axis=1), 1.0)
+    np.testing.assert_allclose(np.exp(label_pool.predict_log_proba(NEW)), expected)
+    labels = label_pool.classes_[expected.argmax(axis=1)]
+    np.testing.assert_array_equal(label_pool.predict(NEW), labels)
+
+
+def test_votes_are_those_of_the_only_one():
+    voting = MixtureOfExpertsClassifier(
+        twice(DecisionTreeClassifier(max_depth=4)), voting="hard", **QUICK
+    )
+    auto = AutoMixtureClassifier([("votes", voting)]).fit(X, LABELS)
+    np.testing.assert_array_equal(auto.predict(NEW), auto.mixture_.predict(NEW))
