@@ -168,6 +168,12 @@ class BaseAutoMixture(MetaEstimatorMixin, BaseEstimator):
         check_is_fitted(self)
         return self.best_estimator_[-1]
 
+    @property
+    def _is_alone(self) -> bool:
+        """Whether one mixture answers alone."""
+        check_is_fitted(self)
+        return len(self.named_estimators_) == 1
+
     def encode(self, X: Any) -> Any:
         """Rows as `mixture_` takes them.
 
@@ -198,8 +204,8 @@ class BaseAutoMixture(MetaEstimatorMixin, BaseEstimator):
 
     def _mean(self, query: str, X: Any) -> Array:
         """The weighted mean of what they have to say."""
-        answers = zip(self.weights_.values(), self._asked(query, X), strict=True)
-        return sum(weight * answer for weight, answer in answers)
+        answers = self._asked(query, X)
+        return sum(w * answer for w, answer in zip(self.weights_.values(), answers, strict=True))
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

@@ -166,7 +166,7 @@ class AutoMixtureClassifier(ClassifierMixin, BaseAutoMixture):
         labels : ndarray of shape (n_samples,)
             Predicted classes.
         """
-        if len(self.named_estimators_) == 1:
+        if self._is_alone:
             return self._asked("predict", X)[0]
         return self.classes_[self.predict_proba(X).argmax(axis=1)]
 

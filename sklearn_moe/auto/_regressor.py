@@ -211,7 +211,7 @@ class AutoMixtureRegressor(RegressorMixin, BaseAutoMixture):
         interval : ndarray of shape (n_samples, 2) or (n_samples, n_outputs, 2)
             Lower and upper ends.
         """
-        if len(self.named_estimators_) == 1:
+        if self._is_alone:
             return self._asked("predict_interval", X, coverage=coverage)[0]
         return self.predict_dist(X).interval(coverage)
 
