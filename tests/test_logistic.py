@@ -19,6 +19,7 @@ from sklearn_moe.logit import (
     FoldedLogits,
     SoftLogit,
     _curvature,
+    proba_columns,
     softmax_columns,
     solve,
     sum_zero_basis,
@@ -258,6 +259,7 @@ def test_softmax_of_columns_of_any_size(scale):
     given = scale * np.array([[[1.0, -1.0, 1.0], [-1.0, 1.0, 1.0]]])
     scores, proba, log_sum = softmax_columns(given.copy())
     np.testing.assert_allclose(proba, scipy.special.softmax(given, axis=1), atol=1e-15)
+    np.testing.assert_array_equal(proba_columns(given.copy()), proba)
     expected = scipy.special.log_softmax(given, axis=1)
     np.testing.assert_allclose(scores - log_sum[:, None], expected, rtol=1e-12)
 

@@ -139,32 +139,32 @@ def row_scores(Z: Any, weights: Array) -> Array:
 def softmax_columns(scores: Array) -> tuple[Array, Array, Array]:
     """Softmax over the experts of `scores` (..., K, B), which are overwritten.
 
-    Returns the scores, less their maximum where they are large, the probabilities, and the log of
-    the normaliser.
+    Returns the scores, less that of the first expert or, where they are large, of the best; the
+    probabilities; and the log of the normaliser.
     """
-    scores = _safe(scores)
-    proba = np.exp(scores)
-    normaliser = _share_out(proba)
+    proba = np.empty_like(scores)
+    normaliser = _share_out(scores, proba)
     return scores, proba, np.log(normaliser[..., 0, :])
 
 
 def proba_columns(scores: Array) -> Array:
     """The same without logarithms: the probabilities, in the memory of the scores."""
-    proba = _safe(scores)
-    np.exp(proba, out=proba)
-    _share_out(proba)
-    return proba
-
-
-def _safe(scores: Array) -> Array:
-    """The scores, less their maximum where they are large, in their own memory."""
-    if not max(scores.max(initial=0.0), -scores.min(initial=0.0)) <= SAFE:
-        scores -= scores.max(axis=-2, keepdims=True)
+    _share_out(scores, scores)
     return scores
 
 
-def _share_out(proba: Array) -> Array:
-    """Divide columns of numbers by their sums, which are returned."""
+def _share_out(scores: Array, proba: Array) -> Array:
+    """Write the probabilities, and return what their exponentials summed to.
+
+    Exponentials take most of the time. Beyond the score of the first expert, its own is one.
+    """
+    scores -= scores[..., :1, :].copy()
+    if scores.max(initial=0.0) <= SAFE:
+        np.exp(scores[..., 1:, :], out=proba[..., 1:, :])
+        proba[..., 0, :] = 1.0
+    else:
+        scores -= scores.max(axis=-2, keepdims=True)
+        np.exp(scores, out=proba)
     total = proba.sum(axis=-2, keepdims=True)
     proba *= 1.0 / total
     return total
