@@ -102,7 +102,7 @@ class Stage:
         told = np.full(self.model.data.n_samples, np.nan)
         for witness in self.witnesses:
             told[witness.test] = witness.foretold
-        return told
+        return told if self.believes else self.unseen
 
     @property
     def n_experts(self) -> int:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from scipy.optimize import minimize
 from scipy.special import logsumexp
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
@@ -15,6 +16,7 @@ from sklearn_moe import (
     MixtureOfExpertsClassifier,
     MixtureOfExpertsRegressor,
 )
+from sklearn_moe.auto._search import Candidate, Judge, Judged, Sample
 from sklearn_moe.auto._stacking import LEAST_WEIGHT, stacking_weights
 from sklearn_moe.families import Contaminated, Gamma, Gaussian, Laplace, LogNormal, StudentT
 from sklearn_moe.predictive import law_of_pool, pooled
@@ -145,17 +147,26 @@ def test_small_weights_go_to_others():
     weights = stacking_weights(log_probs, np.ones(200))
     assert weights[2] == 0.0
     np.testing.assert_allclose(weights[:2], stacking_weights(log_probs[:, :2], np.ones(200)))
-    many = stacking_weights(np.zeros((50, 40)), np.ones(50))
-    np.testing.assert_allclose(many, 1 / 40)
-    assert LEAST_WEIGHT > 1 / 40
 
 
-def test_rows_that_one_does_not_know_have_no_say():
-    log_probs = densities()
-    gaps = log_probs.copy()
-    gaps[:50, 0] = np.nan
-    known = stacking_weights(log_probs[50:], np.ones(150))
-    np.testing.assert_array_equal(stacking_weights(gaps, np.ones(200)), known)
+def test_many_that_are_small_by_themselves_are_not_all_left_out():
+    generator = np.random.default_rng(0)
+    usual = generator.normal(-1, 1, size=300)
+    rival = usual + np.where(generator.uniform(size=300) < 0.12, 3.0, -0.45)
+    copies = rival[:, None] + 1e-6 * generator.normal(size=(300, 6))
+    weights = stacking_weights(np.column_stack([usual, copies]), np.ones(300))
+    assert 0.1 < weights[1:].sum() < 0.3
+    assert weights[weights > 0].min() >= LEAST_WEIGHT
+    alike = stacking_weights(1e-9 * generator.normal(size=(50, 25)), np.ones(50))
+    assert alike[alike > 0].min() >= LEAST_WEIGHT
+    assert alike.sum() == pytest.approx(1.0)
+    assert np.count_nonzero(alike) >= 10
+
+
+def test_of_two_the_better_one_is_found_though_they_are_alike():
+    log_probs = np.random.default_rng(0).normal(size=(300, 2))
+    log_probs[:, 1] = log_probs[:, 0] - 0.02
+    np.testing.assert_array_equal(stacking_weights(log_probs, np.ones(300)), [1.0, 0.0])
 
 
 def test_what_is_impossible_to_one_is_left_to_others():
@@ -165,6 +176,94 @@ def test_what_is_impossible_to_one_is_left_to_others():
     weights = stacking_weights(log_probs, np.ones(100))
     assert np.isfinite(weights).all()
     assert weights[1] > weights[0]
+
+
+# Who answers.
+
+
+def judge_of(weight=None, **columns):
+    """A judge who has heard candidates of these log densities."""
+    n_rows = len(next(iter(columns.values())))
+    weight = np.ones(n_rows) if weight is None else weight
+    judge = Judge(Sample({}, np.zeros(n_rows), weight, None, np.arange(n_rows)), print)
+    for name, said in columns.items():
+        candidate = Candidate(name, None)
+        score = np.average(said, weights=weight)
+        judge.judged[name] = Judged(candidate, score=score, log_probs=said, law="soft")
+    return judge
+
+
+def test_rows_that_one_was_not_asked_about_have_no_say():
+    log_probs = densities()
+    gaps = log_probs.copy()
+    gaps[:100, 0] = np.nan
+    judge = judge_of(a=gaps[:, 0], b=gaps[:, 1], c=gaps[:, 2])
+    known = stacking_weights(log_probs[100:], np.ones(100))
+    found = judge.weights(Candidate("a", None))
+    assert found == dict(zip("abc", known.tolist(), strict=True))
+    gaps[:160, 1] = np.nan
+    assert judge.weights(Candidate("a", None)) == {"a": 1.0}  # forty rows are too few
+
+
+def test_one_that_was_never_asked_does_not_keep_others_from_answering():
+    first, second, _ = densities().T
+    judge = judge_of(a=first, lost=np.full(200, np.nan), b=second)
+    assert set(judge.weights(Candidate("a", None))) == {"a", "b"}
+    assert judge.weights(Candidate("lost", None)) == {"lost": 1.0}
+
+
+def test_the_same_does_not_answer_twice():
+    first, second, _ = densities().T
+    judge = judge_of(a=first, b=second, again=first.copy())
+    assert set(judge.weights(Candidate("a", None))) == {"a", "b"}
+    assert set(judge.weights(Candidate("again", None))) == {"again", "b"}
+
+
+def test_weights_of_rows_have_a_say():
+    first, second, _ = densities().T
+    weight = np.where(first > second, 1.0, 3.0)
+    plain = judge_of(a=first, b=second).weights(Candidate("a", None))
+    heavy = judge_of(weight, a=first, b=second)
+    found = heavy.weights(Candidate("a", None))
+    assert found["b"] > plain["b"] + 0.1
+    said = logsumexp(np.column_stack([first, second]), axis=1, b=[found["a"], found["b"]])
+    assert heavy.together(found) == pytest.approx(np.average(said, weights=weight))
+
+
+def test_votes_do_not_answer_together():
+    candidates = [
+        (name, model.set_params(voting="hard", max_iter=2)) for name, model in classifiers()
+    ]
+    auto = AutoMixtureClassifier(candidates).fit(X, LABELS)
+    assert auto.weights_ == {auto.best_name_: 1.0}
+
+
+def test_one_that_cannot_be_fitted_to_all_rows_is_out():
+    able = ("trees", trees(cv=3))
+    unable = ("lines", lines(cv=None, calibrate="conformal"))
+    with pytest.warns(UserWarning, match="'lines' cannot be fitted to all rows") as heard:
+        auto = AutoMixtureRegressor([unable, able]).fit(X, Y)
+    assert auto.weights_ == {"trees": 1.0}
+    assert {warning.filename for warning in heard if "all rows" in str(warning.message)} == {
+        __file__
+    }
+
+
+@pytest.mark.filterwarnings("default::sklearn.exceptions.ConvergenceWarning")
+def test_warnings_of_what_is_kept_point_to_who_has_called():
+    with pytest.warns(ConvergenceWarning) as heard:
+        AutoMixtureRegressor([("lines", lines(max_iter=1, init="random"))]).fit(X, Y)
+    assert {warning.filename for warning in heard} == {__file__}
+
+
+def test_a_background_has_no_part_in_the_mean():
+    far = Y.copy()
+    far[:10] += 30
+    mixture = lines(outlier_fraction=0.05)
+    auto = AutoMixtureRegressor([("lines", mixture)]).fit(X, far)
+    mean, std = auto.predict(NEW, return_std=True)
+    np.testing.assert_array_equal(mean, auto.predict(NEW))
+    assert (std > 0).all()
 
 
 # The pool of real targets.
@@ -201,6 +300,7 @@ def test_unseen_rows_like_the_pool_better_than_the_best(pool):
     )
     weights = [pool.weights_[name] for name in ("lines", "trees")]
     together = logsumexp(said, axis=1, b=weights).mean()
+    assert pool.pooled_log_prob_ == pytest.approx(together, rel=1e-12)
     assert together > max(pool.log_probs_.values()) + 0.01
 
 
@@ -254,7 +354,12 @@ def test_gaussian_laws_go_with_heavier_tails_and_laws_that_differ_by_row(other):
     assert len(both[:5]) == 5
 
 
+class Rounder(Gaussian):
+    """A Gaussian law with formulas of its own."""
+
+
 def test_laws_that_can_be_pooled():
+    assert law_of_pool(Rounder()) != law_of_pool(StudentT())
     gaussian = law_of_pool(Gaussian(shared=True))
     assert gaussian == law_of_pool(StudentT(df=5.0))
     assert gaussian == law_of_pool(Contaminated(law=Gaussian(), fraction=0.1))

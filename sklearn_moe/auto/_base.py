@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, MetaEstimatorMixin, is_classifier
 from sklearn.pipeline import Pipeline
-from sklearn.utils import check_random_state
+from sklearn.utils import Bunch, check_random_state
 
 from .._content import content_ids, row_hashes
 from .._design import TabularEncoder
@@ -75,8 +75,9 @@ class BaseAutoMixture(MetaEstimatorMixin, BaseEstimator):
         self.__dict__.pop("feature_names_in_", None)
         self.__dict__.update({k: v for k, v in vars(shape).items() if k.endswith("_in_")})
         self.best_name_, self.best_estimator_ = found.best, models[found.best]
-        self.named_estimators_ = {name: models[name] for name in found.weights}
+        self.named_estimators_ = Bunch(**{name: models[name] for name in found.weights})
         self.weights_, self.log_probs_ = found.weights, found.scores
+        self.pooled_log_prob_ = found.together
         return self
 
     def _prepared(

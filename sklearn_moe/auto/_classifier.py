@@ -60,10 +60,13 @@ class AutoMixtureClassifier(ClassifierMixin, BaseAutoMixture):
         The mixture at its end, for whatever else is to be asked; its rows are those of `encode`.
     best_name_ : str
         Name of the best, with what the search has changed.
-    named_estimators_ : dict of str to Pipeline
-        All that answer, by name.
+    named_estimators_ : Bunch of Pipeline
+        All that answer, by name; nearly always, the best is among them.
     weights_ : dict of str to float
-        Their weights, which sum to one.
+        Their weights, which sum to one; none is below a twentieth.
+    pooled_log_prob_ : float
+        Mean log probability of the classes of unseen rows, which had a say in the weights, by all
+        that answer.
     log_probs_ : dict of str to float
         Mean log probability of the classes of unseen rows by candidate, in nats, of those that were
         judged by the most rows; minus infinity if it could not be fitted. Bounds, where none has

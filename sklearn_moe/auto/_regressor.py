@@ -62,10 +62,12 @@ class AutoMixtureRegressor(RegressorMixin, BaseAutoMixture):
         The mixture at its end, for whatever else is to be asked; its rows are those of `encode`.
     best_name_ : str
         Name of the best, with what the search has changed.
-    named_estimators_ : dict of str to Pipeline
-        All that answer, by name.
+    named_estimators_ : Bunch of Pipeline
+        All that answer, by name; nearly always, the best is among them.
     weights_ : dict of str to float
-        Their weights, which sum to one.
+        Their weights, which sum to one; none is below a twentieth.
+    pooled_log_prob_ : float
+        Mean log density of unseen rows by all that answer, which had a say in the weights.
     log_probs_ : dict of str to float
         Mean log density of unseen rows by candidate, in nats, of those that were judged by the most
         rows; minus infinity if it could not be fitted. Bounds, where none has witnesses.
@@ -171,10 +173,8 @@ class AutoMixtureRegressor(RegressorMixin, BaseAutoMixture):
         std : ndarray of shape (n_samples,) or (n_samples, n_outputs)
             Standard deviations, if asked for.
         """
-        if not return_std:
-            return self._mean("predict", X)
-        distribution = self.predict_dist(X)
-        return distribution.mean(), distribution.std()
+        mean = self._mean("predict", X)
+        return (mean, self.predict_dist(X).std()) if return_std else mean
 
     def predict_dist(self, X: Any) -> MixtureDistribution:
         """Predictive distribution of each row.
@@ -197,7 +197,8 @@ class AutoMixtureRegressor(RegressorMixin, BaseAutoMixture):
     def predict_interval(self, X: Any, coverage: float = 0.9) -> Array:
         """Central interval that holds the target with probability `coverage`.
 
-        By ``calibrate="conformal"`` of a candidate if no other answers with it.
+        Several that answer together take its ends from their distribution; one that answers alone,
+        from its conformal calibration if it has one.
 
         Parameters
         ----------

@@ -11,11 +11,12 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import logsumexp
 from sklearn.base import clone, is_classifier
 from sklearn.pipeline import Pipeline
 
 from .._folds import Splits, keep_rows
-from .._numeric import Array
+from .._numeric import Array, weighted_mean
 from .._validation import take_rows
 from .._weighting import plan_steps, transform_weighted
 from ..predictive import law_of_pool
@@ -25,6 +26,8 @@ from ._stacking import stacking_weights
 FIRST_ROWS, TIMES = 1000, 3
 # Folds of a fit that is to be judged.
 JUDGING_FOLDS = 3
+# Rows that all who answer together have been asked about.
+LEAST_HEARD = 50
 # Experts are doubled up to so many.
 MOST_EXPERTS = 16
 # The view of a table that is the table.
@@ -119,7 +122,7 @@ class Sample:
         return Pipeline([*steps.steps, model.steps[-1]], memory=model.memory)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Judged:
     """What came of a fit: its score in nats, NaN where there were no witnesses, and the bound.
 
@@ -137,14 +140,18 @@ class Judged:
     error: ValueError | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Found:
-    """What the search has found: the best model, all that answer, by name, and their weights."""
+    """What the search has found: the best one and all that answer, by name, and their weights.
+
+    With the score of each candidate, and of those that answer `together`.
+    """
 
     best: str
     models: dict[str, tuple[Candidate, Pipeline]]
     weights: dict[str, float]
     scores: dict[str, float]
+    together: float
 
 
 @dataclass
@@ -181,8 +188,12 @@ class Judge:
         if not fitted:
             self._refuse(candidates)
         for candidate in candidates:
-            if error := self.judged[candidate.name].error:
-                text = f"Candidate {candidate.name!r} cannot be fitted, and is out: {error}"
+            judged = self.judged[candidate.name]
+            reason = f"cannot be fitted, and is out: {judged.error}"
+            if not judged.error and np.isnan(judged.score):
+                reason = "has no witnesses, which others have, and is out."
+            if judged.error or np.isnan(judged.score):
+                text = f"Candidate {candidate.name!r} {reason}"
                 warnings.warn(text, UserWarning, stacklevel=6)
         return sorted(fitted, key=self.score, reverse=True)
 
@@ -218,21 +229,49 @@ class Judge:
             score=float(mixture.calibrated_log_prob_),
             bound=float(mixture.lower_bound_),
             log_probs=mixture.unseen_log_probs_,
-            law=None if is_classifier(mixture) else law_of_pool(mixture.family_),
+            law=mixture.voting if is_classifier(mixture) else law_of_pool(mixture.family_),
             model=model if short is candidate else None,
             heard=heard,
         )
 
     def weights(self, best: Candidate) -> dict[str, float]:
-        """Weights, by name, of those that answer together, under the law of the best one."""
-        law = self.judged[best.name].law
-        able = [j for j in self.judged.values() if not j.error and j.law == law]
+        """Weights, by name, of those that answer together."""
+        able = self._able(self.judged[best.name])
         log_probs = np.column_stack([judged.log_probs for judged in able])
-        if np.isnan(log_probs).any(axis=1).all():
+        heard = np.flatnonzero(~np.isnan(log_probs).any(axis=1))
+        if len(heard) < min(LEAST_HEARD, len(log_probs)):
             return {best.name: 1.0}
-        found = stacking_weights(log_probs, self.sample.weight)
+        found = stacking_weights(log_probs[heard], self.sample.weight[heard])
         names = [judged.candidate.name for judged in able]
         return {name: weight for name, weight in zip(names, found.tolist(), strict=True) if weight}
+
+    def _able(self, best: Judged) -> list[Judged]:
+        """The best one and those that can answer with it: heard, under its law, and not the same.
+
+        Votes are not what witnesses have said, and nothing answers with them.
+        """
+        able = [best]
+        for judged in self.judged.values():
+            said = judged.log_probs
+            is_heard = judged.law == best.law != "hard" and not np.isnan(said).all()
+            if is_heard and not any(np.array_equal(said, j.log_probs, True) for j in able):
+                able.append(judged)
+        return able
+
+    def together(self, weights: dict[str, float]) -> float:
+        """Mean log density of unseen rows by all that answer; NaN where nobody was heard."""
+        log_probs = np.column_stack([self.judged[name].log_probs for name in weights])
+        said = logsumexp(log_probs, axis=1, b=list(weights.values()))
+        heard = ~np.isnan(said)
+        return (
+            float(weighted_mean(said[heard], self.sample.weight[heard])) if any(heard) else np.nan
+        )
+
+    def leave_out(self, candidate: Candidate, error: ValueError) -> None:
+        """Go on without a candidate that cannot be fitted to all rows."""
+        self.judged[candidate.name] = Judged(candidate, error=error)
+        text = f"Candidate {candidate.name!r} cannot be fitted to all rows, and is out: {error}"
+        warnings.warn(text, UserWarning, stacklevel=7)
 
     def final(self, candidate: Candidate, sample: Sample) -> Pipeline:
         """The candidate's model of all rows, which are a `sample`, too; it may warn."""
@@ -241,7 +280,7 @@ class Judge:
         if model is None or self.sample is not sample:
             model, heard = _fit_quietly(sample, candidate)
         for message in heard:
-            warnings.warn(message, stacklevel=6)
+            warnings.warn(message, stacklevel=7)
         return model
 
 
@@ -274,12 +313,28 @@ def search(
         if not judge.score(more) > judge.score(best):
             break
         best = more
-    weights = judge.weights(best) if stacking else {best.name: 1.0}
-    kept = [judge.judged[name].candidate for name in dict.fromkeys([best.name, *weights])]
+    models, weights = _answering(judge, best, sample, stacking)
+    together = judge.together(weights)
+    tell(f"best: {best.name}; {len(weights)} answer, {together:.4f} nats together")
     for name, weight in weights.items():
         tell(f"{name}: weight {weight:.2f}")
-    models = {candidate.name: (candidate, judge.final(candidate, sample)) for candidate in kept}
-    return Found(best.name, models, weights, judge.scores)
+    return Found(best.name, models, weights, judge.scores, together)
+
+
+def _answering(
+    judge: Judge, best: Candidate, sample: Sample, stacking: bool
+) -> tuple[dict[str, tuple[Candidate, Pipeline]], dict[str, float]]:
+    """Models of the best and of all that answer, fitted to all rows, and the weights of these."""
+    models = {best.name: (best, judge.final(best, sample))}
+    weights = judge.weights(best) if stacking else {best.name: 1.0}
+    while missing := [name for name in weights if name not in models]:
+        candidate = judge.judged[missing[0]].candidate
+        try:
+            models[candidate.name] = candidate, judge.final(candidate, sample)
+        except ValueError as error:
+            judge.leave_out(candidate, error)
+            weights = judge.weights(best)
+    return models, weights
 
 
 def sizes(n_rows: int) -> list[int]:

@@ -10,34 +10,32 @@ from .._numeric import Array, normalize, safe_log
 LEAST_WEIGHT = 0.05
 # What takes the place of minus infinity.
 LEAST_LOG_PROB = -1e300
-# A change by which weights have settled, and steps that this may take.
-SETTLED, MOST_STEPS = 1e-6, 1000
+# Nats that are left to gain when weights have settled, and steps that this may take.
+SETTLED, MOST_STEPS = 1e-6, 5000
 
 
 def stacking_weights(log_probs: Array, sample_weight: Array) -> Array:
-    """Weights (M,) under which the pool of M densities explains unseen rows best; few are tiny.
+    """Weights (M,) under which the pool of M densities explains rows best; none of them tiny.
 
-    `log_probs` (n, M) are log densities; rows of which one is unknown have no say. Where there are
-    no others, weights are equal.
+    `log_probs` (n, M) are log densities. The least weight is left out until none is too small.
     """
-    heard = ~np.isnan(log_probs).any(axis=1)
-    said, row_weight = np.maximum(log_probs[heard], LEAST_LOG_PROB), sample_weight[heard]
-    members = np.arange(said.shape[1])
-    weights = _settled(said, row_weight)
-    while weights.min() < min(LEAST_WEIGHT, weights.max()):
-        kept = weights >= min(LEAST_WEIGHT, weights.max())
-        members, weights = members[kept], _settled(said[:, members[kept]], row_weight)
-    found = np.zeros(log_probs.shape[1])
+    said = np.maximum(log_probs, LEAST_LOG_PROB)
+    members, weights = np.arange(said.shape[1]), _settled(said, sample_weight)
+    while len(members) > 1 and weights.min() < LEAST_WEIGHT:
+        members = np.delete(members, weights.argmin())
+        weights = _settled(said[:, members], sample_weight)
+    found = np.zeros(said.shape[1])
     found[members] = weights
     return found
 
 
-def _settled(said: Array, row_weight: Array) -> Array:
+def _settled(said: Array, sample_weight: Array) -> Array:
     """The weights by EM, whose bound has one maximum."""
     weights = np.full(said.shape[1], 1 / said.shape[1])
-    for _ in range(MOST_STEPS if len(said) else 0):
+    for _ in range(MOST_STEPS):
         before = weights
-        weights = row_weight @ normalize(said + safe_log(weights))[0] / row_weight.sum()
-        if np.abs(weights - before).max() < SETTLED:
+        weights = sample_weight @ normalize(said + safe_log(weights))[0] / sample_weight.sum()
+        # The density is concave in the weights, so that this bounds what is left to gain.
+        if (weights <= before * (1 + SETTLED)).all():
             break
     return weights

@@ -16,7 +16,7 @@ from ._distribution import MixtureDistribution
 def law_of_pool(family: RealFamily | Contaminated) -> Any:
     """The law of a pool with components of this family; pools have one law."""
     law = family.law if isinstance(family, Contaminated) else family
-    if isinstance(law, Gaussian | StudentT):
+    if type(law) in (Gaussian, StudentT):  # a subclass has formulas of its own
         return StudentT()
     return replace(law.of_means(), shared=False, target=None)
 
@@ -26,8 +26,8 @@ def pooled(
 ) -> MixtureDistribution:
     """The distribution whose density is the weighted mean of those of `distributions`.
 
-    They are of the same rows, and of one law; among Student's t, Gaussian ones have as many degrees
-    of freedom as there can be.
+    They are of the same rows, and of one `law_of_pool`; among Student's t, Gaussian ones have as
+    many degrees of freedom as there can be.
     """
     families = [distribution.family for distribution in distributions]
     laws = [distribution.law for distribution in distributions]
