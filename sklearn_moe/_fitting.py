@@ -18,7 +18,7 @@ from ._initialization import Race, Start, race, start_name
 from ._last_fits import fit_last
 from ._mixture import FittedMixture, MixtureModel
 from ._noise import Forecast, Noise, calibrated
-from ._numeric import Array, mean_and_stderr, weighted_mean
+from ._numeric import Array, mean_and_stderr, mean_of_known
 from ._plans import Plan, attempt, do
 from ._progress import Reporter
 from ._recipe import Recipe
@@ -50,11 +50,14 @@ class Informed:
     noise: Noise
     leaning: Leaning | None
 
-    def tell(self, unseen: Array) -> None:
-        """Write over the log density of their rows what forecasts give them under this noise."""
-        noise = self.noise.early()
+    def log_probs(self, before: Array) -> Array:
+        """Log density (n,) that forecasts give their rows now; what it was `before` without any."""
+        if not self.forecasts:
+            return before
+        noise, log_probs = self.noise.early(), np.full_like(before, np.nan)
         for forecast in self.forecasts:
-            unseen[forecast.rows] = forecast.log_density(noise)
+            log_probs[forecast.rows] = forecast.log_density(noise)
+        return log_probs
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,17 +80,11 @@ class Fit:
         return self.walk.stages[0].trouble
 
     @property
-    def unseen(self) -> dict[str, Any]:
-        """Log density of unseen rows by what is kept, and its mean; NaN where nobody was asked."""
-        training, judged = self.training, self.verdict.unseen
-        log_prob = np.full(training.data.n_samples, np.nan)
-        if len(judged):
-            log_prob = np.full_like(judged, np.nan) if self.found.forecasts else judged.copy()
-            self.found.tell(log_prob)
-        known = ~np.isnan(log_prob)
-        weight = training.data.sample_weight[known]
-        mean = float(weighted_mean(log_prob[known], weight)) if known.any() else np.nan
-        return {"calibrated_log_prob_": mean, "unseen_log_probs_": training.spread(log_prob)}
+    def log_probs(self) -> Array:
+        """Log density (n,) of unseen rows by what is kept; NaN where nobody was asked."""
+        if self.verdict is UNKNOWN:
+            return np.full(self.training.data.n_samples, np.nan)
+        return self.found.log_probs(self.verdict.log_probs)
 
     @property
     def pooling(self) -> Array:
@@ -351,7 +348,7 @@ def _one_expert(recipe: Recipe, training: Training, baseline: Baseline) -> Plan[
 def fitted_attributes(fit: Fit) -> dict[str, Any]:
     """Fitted attributes that describe the mixture and how it was found."""
     found, result = fit.found, fit.result
-    mixture = found.mixture
+    mixture, log_probs = found.mixture, fit.log_probs
     templates = [fit.recipe.templates[member] for member in mixture.members]
     return {
         "experts_": mixture.experts,
@@ -370,10 +367,11 @@ def fitted_attributes(fit: Fit) -> dict[str, Any]:
         "lower_bounds_": list(result.lower_bounds),
         "start_bounds_": fit.start_bounds,
         "heldout_log_prob_": fit.verdict.log_prob,
+        "calibrated_log_prob_": mean_of_known(log_probs, fit.training.data.sample_weight),
+        "unseen_log_probs_": fit.training.spread(log_probs),
         "heldout_log_probs_": ([] if result.expectation.held_out is None else list(result.scores)),
         "gain_": fit.verdict.gain,
         "gain_stderr_": fit.verdict.stderr,
-        **fit.unseen,
         **mixture.usage.attributes(),
         **found.noise.family.attributes(mixture.dispersion),
     }

@@ -184,6 +184,12 @@ def weighted_mean(values: Array, weight: Array) -> Array:
     return np.tensordot(weight, values, axes=(0, 0)) / weight.sum()
 
 
+def mean_of_known(values: Array, weight: Array) -> float:
+    """Weighted mean of the values that are not NaN; NaN if there are none."""
+    known = ~np.isnan(values)
+    return float(weighted_mean(values[known], weight[known])) if known.any() else np.nan
+
+
 def weighted_moments(values: Array, weight: Array) -> tuple[Array, Array]:
     """Mean and variance over rows of `values` (n, ...) under `weight` (n,)."""
     mean = weighted_mean(values, weight)

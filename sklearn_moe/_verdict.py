@@ -56,14 +56,14 @@ LEAST_ROWS = 2
 class Verdict:
     """Mean log density of unseen rows, its gain over one expert, and the gain's standard error.
 
-    All are per unit of sample weight, in nats. `unseen` (n,) is the log density of each row by what
-    is kept, NaN where nobody was asked; empty if there is no verdict.
+    All are per unit of sample weight, in nats. `log_probs` (n,) are those of each row by what
+    is kept, NaN where nobody was asked; none if there is no verdict.
     """
 
     log_prob: float
     gain: float
     stderr: float
-    unseen: Array = field(default_factory=lambda: np.empty(0))
+    log_probs: Array = field(default_factory=lambda: np.empty(0))
 
     @property
     def is_against(self) -> bool:
@@ -194,7 +194,7 @@ def judge(baseline: Baseline, stage: Stage, data: Data) -> Verdict:
     gain = log_prob - float(weighted_mean(alone, weight))
     verdict = Verdict(log_prob, gain, stderr, stage.foretold)
     if verdict.is_against:
-        return replace(verdict, unseen=np.where(heard, baseline.log_prob, np.nan))
+        return replace(verdict, log_probs=np.where(heard, baseline.log_prob, np.nan))
     return verdict
 
 

@@ -491,7 +491,8 @@ def test_a_bound_is_no_match_for_witnesses(monkeypatch):
 
     monkeypatch.setattr(_search.Judge, "_judged", without_witnesses)
     blind = {"one"}
-    with_one = AutoMixtureRegressor(pair()).fit(X, Y)
+    with pytest.warns(UserWarning, match="'one' has no witnesses, which others have"):
+        with_one = AutoMixtureRegressor(pair()).fit(X, Y)
     assert with_one.best_name_.startswith("two")
     blind = {"one", "two"}
     monkeypatch.setattr(_search, "MOST_EXPERTS", 1)

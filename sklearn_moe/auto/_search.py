@@ -16,7 +16,7 @@ from sklearn.base import clone, is_classifier
 from sklearn.pipeline import Pipeline
 
 from .._folds import Splits, keep_rows
-from .._numeric import Array, weighted_mean
+from .._numeric import Array, mean_of_known
 from .._validation import take_rows
 from .._weighting import plan_steps, transform_weighted
 from ..predictive import law_of_pool
@@ -262,10 +262,7 @@ class Judge:
         """Mean log density of unseen rows by all that answer; NaN where nobody was heard."""
         log_probs = np.column_stack([self.judged[name].log_probs for name in weights])
         said = logsumexp(log_probs, axis=1, b=list(weights.values()))
-        heard = ~np.isnan(said)
-        return (
-            float(weighted_mean(said[heard], self.sample.weight[heard])) if any(heard) else np.nan
-        )
+        return mean_of_known(said, self.sample.weight)
 
     def leave_out(self, candidate: Candidate, error: ValueError) -> None:
         """Go on without a candidate that cannot be fitted to all rows."""
