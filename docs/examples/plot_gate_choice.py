@@ -34,10 +34,12 @@ X_train, X_test, y_train, y_test, _, city_test = train_test_split(X, y, city, ra
 # --------
 # The first has a linear gate and Gaussian noise. The second tries a network beside the gate and
 # heavier tails beside the noise, and keeps what raises the out-of-fold bound.
-plain = MixtureOfExpertsRegressor(Ridge(), n_experts=2, calibrate=None, random_state=0)
+plain = MixtureOfExpertsRegressor(
+    Ridge(), n_experts=2, verdict=False, calibrate=None, random_state=0
+)
 plain.fit(X_train, y_train)
 found = MixtureOfExpertsRegressor(
-    Ridge(), n_experts=2, gate="auto", family="auto", random_state=0
+    Ridge(), n_experts=2, gate="auto", family="auto", cv=3, random_state=0
 ).fit(X_train, y_train)
 for name, mixture in (("plain", plain), ("found", found)):
     kinds = type(mixture.gate_).__name__, type(mixture.family_).__name__

@@ -43,9 +43,9 @@ X_new, y_new = field(5000, seed=1)
 # A flat gate, and a tree of gates
 # --------------------------------
 # A mixture as an expert of a mixture: the whole is fitted as one model.
-flat = MixtureOfExpertsRegressor(n_experts=4, random_state=0).fit(X, y)
+flat = MixtureOfExpertsRegressor(n_experts=4, verdict=False, random_state=0).fit(X, y)
 branch = MixtureOfExpertsRegressor(n_experts=2)
-tree = MixtureOfExpertsRegressor(branch, n_experts=2, random_state=0).fit(X, y)
+tree = MixtureOfExpertsRegressor(branch, n_experts=2, verdict=False, random_state=0).fit(X, y)
 for name, mixture in (("flat gate", flat), ("tree of gates", tree)):
     error = np.sqrt(np.mean((mixture.predict(X_new) - y_new) ** 2))
     density = mixture.log_prob(X_new, y_new).mean()

@@ -42,7 +42,9 @@ X_new, y_new, loaded = press(5000, seed=2)
 # --------------------------------
 # Errors are told apart by the state of the press.
 def errors(expert):
-    mixture = MixtureOfExpertsRegressor(expert, n_experts=2, n_init=1, random_state=0).fit(X, y)
+    mixture = MixtureOfExpertsRegressor(
+        expert, n_experts=2, n_init=1, verdict=False, random_state=0
+    ).fit(X, y)
     squares = (mixture.predict(X_new) - y_new) ** 2
     return mixture, [float(np.sqrt(squares[part].mean())) for part in (loaded, ~loaded)]
 

@@ -61,7 +61,7 @@ class Watcher:
 
 
 watcher = Watcher()
-mixture = MixtureOfExpertsRegressor(n_experts=3, init="random", random_state=3)
+mixture = MixtureOfExpertsRegressor(n_experts=3, init="random", verdict=False, random_state=3)
 mixture.set_callbacks(watcher).fit(X, y)
 print(
     f"{mixture.n_iter_} iterations; RMSE on new rows from {watcher.errors[0]:.3f} to "
