@@ -250,7 +250,7 @@ def quickly(usual):
         for candidate in made:
             expert = candidate.mixture.experts
             few = {"max_iter": 3} if hasattr(expert, "max_leaf_nodes") else {}
-            few = {"n_estimators": 5} if hasattr(expert, "n_estimators") else few
+            few = {"n_estimators": 2} if hasattr(expert, "n_estimators") else few
             expert.set_params(**few)
             candidate.mixture.set_params(max_iter=2, n_init=1, init="principal")
         return made
@@ -260,6 +260,8 @@ def quickly(usual):
 
 @pytest.fixture
 def quick(monkeypatch):
+    """They are not doubled beyond four experts, either."""
+    monkeypatch.setattr(_search, "MOST_EXPERTS", 4)
     monkeypatch.setattr("sklearn_moe.auto._regressor.regressors", quickly(regressors))
     monkeypatch.setattr("sklearn_moe.auto._classifier.classifiers", quickly(classifiers))
 
