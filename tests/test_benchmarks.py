@@ -136,7 +136,7 @@ def test_temperature_compares_on_the_same_rows(tmp_path, monkeypatch, capsys):
     from benchmarks import models, temperature
 
     def quick(*arguments):
-        return models.mixture(*arguments).set_params(init="principal", cv=3, max_iter=3)
+        return models.mixture(*arguments).set_params(init="principal", cv=3, max_iter=1)
 
     monkeypatch.setattr(temperature, "mixture", quick)
     write_tables(tmp_path)

@@ -40,7 +40,7 @@ def quick(*arguments):
     """A mixture by few starts, folds and iterations."""
     from benchmarks.models import mixture
 
-    return mixture(*arguments).set_params(init="residual", n_init=1, cv=3, max_iter=4)
+    return mixture(*arguments).set_params(init="residual", n_init=1, cv=3, max_iter=2)
 
 
 def run(*arguments):
