@@ -19,7 +19,7 @@ RNG = np.random.default_rng(0)
 N = 240
 WHOLE = RNG.integers(0, 12, size=(N, 3)).astype(float)
 Y = np.where(WHOLE[:, 0] > 5, 3.0, -3.0) * WHOLE[:, 1] + RNG.normal(size=N)
-FEW = {"init": "principal", "n_init": 1, "max_iter": 3, "cv": 3, "random_state": 0, "tol": 0.0}
+FEW = {"init": "principal", "n_init": 1, "max_iter": 2, "cv": 3, "random_state": 0, "tol": 0.0}
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore:EM did not settle:sklearn.exceptions.ConvergenceWarning"
@@ -41,7 +41,7 @@ def test_where_values_are_bins_the_fit_is_that_on_values(table, labelled):
     """An expert in a pipeline is given the values; every one of them is a bin here."""
     boosting = HistGradientBoostingClassifier if labelled else HistGradientBoostingRegressor
     kind = MixtureOfExpertsClassifier if labelled else MixtureOfExpertsRegressor
-    expert = boosting(max_iter=8, random_state=0)
+    expert = boosting(max_iter=4, random_state=0)
     y = (Y > 0).astype(int) if labelled else Y
     binned = kind(expert, **FEW).fit(table, y)
     given = kind(make_pipeline(FunctionTransformer(), expert), **FEW).fit(table, y)
@@ -60,7 +60,7 @@ def test_truth_values_may_be_missing(kind):
     numbers = pd.DataFrame({"a": number, "b": WHOLE[:, 1]})
     frame = numbers.assign(a=pd.Series(truth, dtype=kind))
     assert make_binner(frame, np.ones(N), 255) is not None
-    moe = MixtureOfExpertsRegressor(HistGradientBoostingRegressor(max_iter=8), **FEW)
+    moe = MixtureOfExpertsRegressor(HistGradientBoostingRegressor(max_iter=4), **FEW)
     expected = moe.fit(numbers, Y).experts_[0].predict(numbers)
     found = moe.fit(frame, Y).experts_[0].predict(frame)
     np.testing.assert_allclose(found, expected)

@@ -44,7 +44,7 @@ Y = np.where(FRAME["is_new"], FRAME["length"], -FRAME["width"]) + 0.1 * RNG.norm
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
 
-FEW = {"init": "principal", "n_init": 1, "max_iter": 3, "cv": 3, "random_state": 0}
+FEW = {"init": "principal", "n_init": 1, "max_iter": 2, "cv": 3, "random_state": 0}
 
 
 class Mine(RegressorMixin, BaseEstimator):
