@@ -16,13 +16,13 @@ from sklearn_moe import (
 # One instance of each estimator has all defaults; the others do without the verdict, which takes
 # no part in prediction, and without the race, and with few iterations. Experts that are fitted one
 # by one have fewer folds.
-QUICK = {"verdict": False, "init": "principal", "n_init": 1, "max_iter": 5}
-ONE_BY_ONE = {**QUICK, "cv": 3, "max_iter": 4}
+QUICK = {"verdict": False, "init": "principal", "n_init": 1, "max_iter": 2}
+ONE_BY_ONE = {**QUICK, "cv": 3}
 NEWTON = LogisticRegression(solver="newton-cholesky")
 # Judged in as many folds as they are fitted in, and not in other numbers of experts.
 RIDGES = [("weak", Ridge()), ("strong", Ridge(10.0))]
 LOGITS = [("weak", NEWTON), ("strong", LogisticRegression(C=0.1, solver="newton-cholesky"))]
-JUDGED = {**QUICK, "verdict": True, "cv": 3, "max_iter": 3}
+JUDGED = {**QUICK, "verdict": True, "cv": 3}
 INSTANCES = [
     MixtureOfExpertsRegressor(),
     MixtureOfExpertsRegressor(cv=None, **QUICK),

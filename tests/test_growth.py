@@ -57,7 +57,7 @@ def three():
 
 @pytest.mark.parametrize("n_regimes", [1, 2, 4])
 def test_the_number_of_regimes_is_found(n_regimes):
-    assert auto().fit(*regimes(900, n_regimes, seed=1)).n_experts_ == n_regimes
+    assert auto(cv=3).fit(*regimes(600, n_regimes, seed=1)).n_experts_ == n_regimes
 
 
 def test_it_is_as_good_as_the_best_of_a_search(three):
@@ -196,7 +196,7 @@ def test_several_outputs_share_the_number():
     regime = np.digitize(X3[:, 0], [-1, 1])
     rule = SLOPES[regime] * X3[:, 1] + OFFSETS[regime]
     other = -2 * rule + 0.6 * np.random.default_rng(1).normal(size=len(X3))
-    moe = auto().fit(X3, np.column_stack([Y3, other]))
+    moe = auto(cv=3).fit(X3, np.column_stack([Y3, other]))
     assert moe.n_experts_ == 3
     assert moe.dispersions_.shape == (3, 2)
 
@@ -356,7 +356,7 @@ def test_one_expert_gains_nothing_over_itself():
 
 
 def test_a_threshold_limits_the_number():
-    assert auto(min_responsibility=0.3).fit(*regimes(600, 4)).n_experts_ <= 3
+    assert auto(min_responsibility=0.3, cv=3).fit(*regimes(400, 4)).n_experts_ <= 3
 
 
 @pytest.mark.parametrize("shape", [(400,), (400, 1), (400, 17)])
