@@ -188,7 +188,7 @@ class MixtureOfExpertsClassifier(ClassifierMixin, Labels):
     calibrated_log_prob_ : float
         The same by what is kept, once noise is calibrated and experts lean (by these rows).
     unseen_log_probs_ : ndarray of shape (n_samples,)
-        The same for each row; NaN where no witness was asked.
+        What that is the mean of, for each row; NaN for those that nobody was asked about.
     heldout_log_probs_ : list of float
         What they said after each iteration; empty if there were no witnesses.
     gain_ : float
