@@ -39,11 +39,7 @@ leaves = [1, 2, 5, 10, 20, 40]
 mixtures = {}
 for n_rows in leaves:
     plain = MixtureOfExpertsRegressor(
-        DecisionTreeRegressor(min_samples_leaf=n_rows),
-        n_experts=2,
-        cv=3,
-        verdict=False,
-        random_state=0,
+        DecisionTreeRegressor(min_samples_leaf=n_rows), n_experts=2, cv=3, random_state=0
     )
     ensemble = clone(plain).set_params(ensemble=True)
     mixtures[n_rows] = plain.fit(X_train, y_train), ensemble.fit(X_train, y_train)
