@@ -97,7 +97,14 @@ def test_a_given_number_and_a_list_of_experts_are_left_as_they_are():
     listed = MixtureOfExpertsRegressor([("a", Ridge()), ("b", Ridge(10.0))], **QUICK)
     grown = lines("auto")
     for mixture in (listed, grown, lines(16)):
-        assert not list(_search.doubled(_search.Candidate("it", flat(mixture))))
+        assert not list(_search.doubled(_search.Candidate("it", flat(mixture)), 1000))
+
+
+@pytest.mark.parametrize(("n_rows", "most"), [(79, 2), (80, 4), (319, 8), (320, 16), (9999, 16)])
+def test_experts_are_doubled_as_long_as_there_are_rows_for_them(n_rows, most):
+    more = list(_search.doubled(_search.Candidate("it", flat(lines())), n_rows))
+    assert [candidate.mixture.n_experts for candidate in more] == [4, 8, 16][: len(more)]
+    assert 2 ** (1 + len(more)) == most
 
 
 @pytest.mark.filterwarnings("error::sklearn.exceptions.ConvergenceWarning")

@@ -284,7 +284,7 @@ def test_what_is_said_of_unseen_rows_is_true():
         y = np.where(X[:, 0] > 0, 2, -1) * X[:, 1] + 0.5 * rng.normal(size=n_samples)
         return X, np.minimum(y, 1.5)
 
-    moe = auto().fit(*table(1200, 0))
+    moe = auto(cv=3).fit(*table(1200, 0))
     fresh = moe.log_prob(*table(4000, 1))
     stderr = np.hypot(moe.gain_stderr_, fresh.std() / np.sqrt(len(fresh)))
     assert abs(fresh.mean() - moe.heldout_log_prob_) < 4 * stderr

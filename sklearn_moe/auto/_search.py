@@ -28,8 +28,8 @@ FIRST_ROWS, TIMES = 1000, 3
 JUDGING_FOLDS = 3
 # Rows that all who answer together have been asked about.
 LEAST_HEARD = 50
-# Experts are doubled up to so many.
-MOST_EXPERTS = 16
+# Experts are doubled up to so many, of as many distinct rows each.
+MOST_EXPERTS, ROWS_PER_EXPERT = 16, 20
 # The view of a table that is the table.
 AS_GIVEN = "as given"
 # What a doubled candidate is called after its name.
@@ -306,7 +306,7 @@ def search(
         tell(f"by {n_rows} distinct rows")
         ranked = judge.ranked(ranked)
         best, ranked = ranked[0], ranked[: (len(ranked) + 1) // 2]
-    for more in doubled(best):
+    for more in doubled(best, judge.sample.n_distinct):
         if not judge.score(more) > judge.score(best):
             break
         best = more
@@ -342,11 +342,11 @@ def sizes(n_rows: int) -> list[int]:
     return found
 
 
-def doubled(candidate: Candidate) -> Iterator[Candidate]:
-    """The same with twice as many experts, four times as many, and so on."""
+def doubled(candidate: Candidate, n_rows: int) -> Iterator[Candidate]:
+    """The same with twice as many experts, four times as many, and so on, for so many rows."""
     mixture, n_experts = candidate.mixture, candidate.mixture.n_experts
     if not candidate.may_grow or n_experts == "auto" or isinstance(mixture.experts, list):
         return
-    while 2 * n_experts <= MOST_EXPERTS:
+    while 2 * n_experts <= min(MOST_EXPERTS, n_rows // ROWS_PER_EXPERT):
         n_experts *= 2
         yield candidate.of_number(n_experts)
