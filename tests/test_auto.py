@@ -100,7 +100,7 @@ def test_a_given_number_and_a_list_of_experts_are_left_as_they_are():
         assert not list(_search.doubled(_search.Candidate("it", flat(mixture)), 1000))
 
 
-@pytest.mark.parametrize(("n_rows", "most"), [(79, 2), (80, 4), (319, 8), (320, 16), (9999, 16)])
+@pytest.mark.parametrize(("n_rows", "most"), [(39, 2), (40, 4), (159, 8), (160, 16), (9999, 16)])
 def test_experts_are_doubled_as_long_as_there_are_rows_for_them(n_rows, most):
     more = list(_search.doubled(_search.Candidate("it", flat(lines())), n_rows))
     assert [candidate.mixture.n_experts for candidate in more] == [4, 8, 16][: len(more)]

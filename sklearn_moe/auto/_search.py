@@ -29,7 +29,7 @@ JUDGING_FOLDS = 3
 # Rows that all who answer together have been asked about.
 LEAST_HEARD = 50
 # Experts are doubled up to so many, of as many distinct rows each.
-MOST_EXPERTS, ROWS_PER_EXPERT = 16, 20
+MOST_EXPERTS, ROWS_PER_EXPERT = 16, 10
 # The view of a table that is the table.
 AS_GIVEN = "as given"
 # What a doubled candidate is called after its name.
