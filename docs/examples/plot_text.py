@@ -34,7 +34,7 @@ from sklearn_moe.gates import MLPGate
 N_EXPERTS, TOP_K, HIDDEN = 16, 2, 64
 # So many tokens beside the 256 bytes; the width of their vectors; how many of them a model reads.
 N_MERGES, WIDTH, READS = 256, 64, 4
-PART = 0.01
+PART = 0.03
 PROMPT = 'The "with" statement is used to'
 
 

@@ -82,6 +82,11 @@ class AutoMixtureClassifier(ClassifierMixin, BaseAutoMixture):
     --------
     MixtureOfExpertsClassifier : One mixture, of experts that are known.
 
+    References
+    ----------
+    Y. Yao, A. Vehtari, D. Simpson and A. Gelman, "Using stacking to average Bayesian predictive
+    distributions", Bayesian Analysis 13(3), 2018.
+
     Examples
     --------
     >>> import numpy as np

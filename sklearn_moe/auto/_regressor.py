@@ -80,6 +80,11 @@ class AutoMixtureRegressor(RegressorMixin, BaseAutoMixture):
     --------
     MixtureOfExpertsRegressor : One mixture, of experts that are known.
 
+    References
+    ----------
+    Y. Yao, A. Vehtari, D. Simpson and A. Gelman, "Using stacking to average Bayesian predictive
+    distributions", Bayesian Analysis 13(3), 2018.
+
     Examples
     --------
     >>> import numpy as np
