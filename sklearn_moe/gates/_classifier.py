@@ -81,8 +81,6 @@ class ClassifierGate(Gate):
         """
         expert_weights = check_expert_weights(X, expert_weights)
         rows, labels, weight = _expand(expert_weights)
-        self.n_experts_ = expert_weights.shape[1]
-        self.floor_ = 1.0 / (1.0 + weight.sum())
         # Sampled label by label: row by row, the likelier label of each row would always win.
         content = content_ids(row_hashes(X, np.zeros(n_rows(X))))
         rank = labels * n_rows(X) + content[rows]
@@ -98,7 +96,8 @@ class ClassifierGate(Gate):
                 f"gate={self.classifier!r} cannot give probabilities of the experts: it has no "
                 "predict_proba. Pass a classifier that has it, or a regressor to RegressorGate."
             )
-        self.classifier_ = fitted
+        self.classifier_, self.n_experts_ = fitted, expert_weights.shape[1]
+        self.floor_ = 1.0 / (1.0 + weight.sum())
         return self
 
     def predict_log_proba(self, X: Any) -> Array:

@@ -139,24 +139,25 @@ class GaussianGate(EncodedGate):
         """
         Z, weight = _dense(table.Z), table.sample_weight
         variance = weighted_moments(Z, weight)[1]
-        self.used_ = np.flatnonzero(variance > CONSTANT)
-        Z, diagonal = Z[:, self.used_], self.covariance_type == "diag"
+        used = np.flatnonzero(variance > CONSTANT)
+        Z, diagonal = Z[:, used], self.covariance_type == "diag"
         centre, whole = _moments(Z, weight, diagonal)
-        floor = self.reg_covar * variance[self.used_]
+        floor = self.reg_covar * variance[used]
         floor = floor if diagonal else np.diag(floor)
 
         mass = expert_weights.sum(axis=0)
         found = [_moments(Z, column, diagonal, centre) for column in expert_weights.T]
         prior = max(float(self.pseudo_count), NOTHING)
-        self.mixing_proportions_ = mass / mass.sum()
-        self.means_ = np.array([mean for mean, _ in found])
-        self.covariances_ = np.array(
+        covariances = np.array(
             [
                 (own * covariance + prior * whole) / (own + prior) + floor
                 for own, (_, covariance) in zip(mass, found, strict=True)
             ]
         )
-        self._factors = _inverse_roots(self.covariances_)
+        self._factors = _inverse_roots(covariances)  # it may raise, so it comes first
+        self.covariances_, self.used_ = covariances, used
+        self.means_ = np.array([mean for mean, _ in found])
+        self.mixing_proportions_ = mass / mass.sum()
         self.encoder_, self.n_experts_ = table.encoder, len(mass)
         return self
 

@@ -155,13 +155,13 @@ class HierarchicalGate(Gate):
         self._check_groups(expert_weights.shape[1])
         top, within = self._templates()
         before, parts = _parts_of(start, len(self.groups))
-        self.top_ = _fit_part(top, table, self._group_sums(expert_weights), before, brief)
-        self.within_ = [
+        over = _fit_part(top, table, self._group_sums(expert_weights), before, brief)
+        inner = [
             _fit_part(template, table, expert_weights[:, group], part, brief) if size > 1 else None
             for (size, group), template, part in zip(self._slices(), within, parts, strict=True)
         ]
-        self.encoder_ = _shared_encoder([self.top_, *self.within_])
-        self.n_experts_ = expert_weights.shape[1]
+        self.top_, self.within_, self.n_experts_ = over, inner, expert_weights.shape[1]
+        self.encoder_ = _shared_encoder([over, *inner])
         return self
 
     @available_if(lambda self: self._goes_on())

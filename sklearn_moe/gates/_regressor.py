@@ -84,12 +84,12 @@ class RegressorGate(Gate):
         weight = expert_weights.sum(axis=1)
         share = expert_weights / np.maximum(weight, np.finfo(float).tiny)[:, None]
         rank = content_ids(row_hashes(X, np.zeros(n_rows(X))))
-        self.n_experts_ = share.shape[1]
-        self.floor_ = 1.0 / (1.0 + weight.sum())
         with naming(self.regressor, f"fit to the responsibilities of {n_rows(X)} rows"):
             regressor = _for_outputs(self.regressor)
             params = beside_weights(fit_params)
             self.regressor_ = fit_weighted(regressor, X, share, weight, rank, params)
+        self.n_experts_ = share.shape[1]
+        self.floor_ = 1.0 / (1.0 + weight.sum())
         return self
 
     def predict_log_proba(self, X: Any) -> Array:
