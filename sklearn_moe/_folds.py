@@ -123,7 +123,12 @@ def user_splits(cv: Any, X: Any, y: NDArray, is_classifier: bool, params: dict) 
         )
     trains, tests = [train for train, _ in pairs], [test for _, test in pairs]
     tested = np.bincount(np.concatenate([np.empty(0, int), *tests]), minlength=n_rows(X))
-    if (tested != 1).any() or len(tested) != n_rows(X):
+    if len(tested) > n_rows(X):
+        raise ValueError(
+            f"cv={_brief(cv)} tests row {len(tested) - 1}, but X has {n_rows(X)} rows. Pass the "
+            "folds of these rows, or a splitter."
+        )
+    if (tested != 1).any():
         raise ValueError(
             f"cv={_brief(cv)} puts {int((tested == 0).sum())} rows in no test fold and "
             f"{int((tested > 1).sum())} in several. Cross-fitted EM needs an out-of-fold "

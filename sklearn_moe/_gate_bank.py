@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from sklearn import config_context
 
 from ._experts import Data
 from ._folds import Splits
@@ -112,7 +113,9 @@ class GateBank:
         params = take_params(self.params, self.data.n_samples, train)
         weights = take_rows(expert_weights, train)
         table = self._part(train)
-        return fit_gate(template, table, weights, start, brief, params, self.plan)
+        # While EM runs experts are trusted to have valid parameters; those within a gate are not.
+        with config_context(skip_parameter_validation=False):
+            return fit_gate(template, table, weights, start, brief, params, self.plan)
 
     def _fit_predict_fold(
         self, template: Any, expert_weights: Array, start: Any, train: Any, test: Any

@@ -6,7 +6,7 @@ import pytest
 import scipy.sparse as sp
 from sklearn.exceptions import NotFittedError
 from sklearn.linear_model import LogisticRegression, Ridge
-from sklearn.model_selection import GroupKFold
+from sklearn.model_selection import GroupKFold, KFold
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import LinearSVC
@@ -18,6 +18,7 @@ from sklearn_moe import (
     SoftmaxGate,
 )
 from sklearn_moe.families import Binomial
+from sklearn_moe.gates import HierarchicalGate
 from sklearn_moe.metrics import crps
 
 pytestmark = pytest.mark.filterwarnings(
@@ -108,14 +109,18 @@ def test_wrong_parameter_of_one_estimator_only():
         ({"gate": SoftmaxGate(alpha=-1.0)}, "alpha"),
         ({"gate": SoftmaxGate(max_iter=0)}, "max_iter"),
         ({"gate": LogisticRegression(C=-1.0)}, r"(?s)gate.*C"),
+        ({"gate": Ridge(alpha=-1.0)}, r"(?s)gate.*alpha"),
+        ({"gate": make_pipeline(StandardScaler(with_mean="x"), SoftmaxGate())}, "with_mean"),
+        ({"gate": HierarchicalGate([1, 2], LogisticRegression(C=-1.0)), "n_experts": 3}, "C"),
         ({"experts": Ridge(alpha=-1.0)}, r"(?s)expert0.*alpha"),
         ({"experts": Ridge(alpha="x")}, r"(?s)expert0.*alpha"),
     ],
     ids=str,
 )
 def test_wrong_parameter_of_a_part_is_named(part, message):
-    with pytest.raises(ValueError, match=message):
-        regressor(**part).fit(X, Y)
+    for verdict in (False, True):  # with it, experts are fitted alone before they are trusted
+        with pytest.raises(ValueError, match=message):
+            regressor(**part, verdict=verdict).fit(X, Y)
 
 
 @pytest.mark.parametrize("names", [("a", "a"), ("a__b", "c"), ("n_experts", "b")])
@@ -317,6 +322,7 @@ def test_targets_that_do_not_suit_are_told_in_plain_words():
         (3, np.ones((60, 2)), r"groups has shape \(60, 2\), and should be \(n_samples,\)"),
         (3, 5, r"groups has shape \(\)"),
         ([([], np.arange(30)), (np.arange(30), np.arange(30, 60))], None, "no row of positive"),
+        (list(KFold(3).split(np.empty(80))), None, "tests row 79, but X has 60 rows"),
         (GroupKFold(2), np.arange(60) > 0, "makes 1 fold"),
     ],
 )
