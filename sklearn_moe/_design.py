@@ -18,7 +18,7 @@ import scipy.sparse as sp
 from sklearn.base import BaseEstimator
 
 from ._numeric import SMALL, Array, weighted_moments
-from ._validation import column_names, is_frame, n_rows
+from ._validation import column_names, has_names, is_frame, n_rows
 from .logit import StandardisedRows
 
 MAX_CATEGORIES = 30
@@ -84,11 +84,14 @@ class TabularEncoder(BaseEstimator):
         Number of columns of the encoded matrix.
     names_ : list
         Names of the input columns, `x0`, `x1`, ... where they have none.
+    is_named_ : bool
+        Whether they were columns of a frame, under names that are strings.
     """
 
     def fit(self, X: Any, y: Any = None, sample_weight: Array | None = None) -> TabularEncoder:
         """Learn moments and categories of `X` (n, p) under `sample_weight` (n,), if there are."""
         sample_weight = np.ones(n_rows(X)) if sample_weight is None else sample_weight
+        self.is_named_ = has_names(X)
         self.names_ = column_names(X) if is_frame(X) else [f"x{j}" for j in range(np.shape(X)[1])]
         if sp.issparse(X):
             self.columns_ = None
@@ -101,10 +104,7 @@ class TabularEncoder(BaseEstimator):
 
     def transform(self, X: Any) -> Any:
         """Return the encoded matrix (n, n_outputs_), dense or CSR as `X` is."""
-        if np.shape(X)[1:] != (len(self.names_),):
-            raise ValueError(
-                f"X has shape {np.shape(X)}, but the gate was fitted to {len(self.names_)} columns."
-            )
+        self._check_columns(X)
         if sp.issparse(X) and self.columns_ is None:
             check_finite(X.data, allow_nan=False)
             scaled = sp.csr_matrix(X, dtype=np.float64) @ sp.diags(1.0 / self.scale_)
@@ -140,6 +140,16 @@ class TabularEncoder(BaseEstimator):
         columns = self.columns_ or [NumberColumn()] * len(given)
         names = [column.names(name) for name, column in zip(given, columns, strict=True)]
         return np.concatenate(names).astype(object)
+
+    def _check_columns(self, X: Any) -> None:
+        """Raise if `X` has other columns than the table of the fit, as far as names can tell."""
+        if np.shape(X)[1:] != (len(self.names_),):
+            raise ValueError(f"X has shape {np.shape(X)}, but fit saw {len(self.names_)} columns.")
+        if self.is_named_ and has_names(X) and column_names(X) != self.names_:
+            raise ValueError(
+                f"X has the columns {column_names(X)}; those of fit were {self.names_}. Pass the "
+                "same columns in the same order."
+            )
 
     def _only_scales(self, X: Any) -> bool:
         """Whether all there is to do for a dense table is to standardise its columns."""

@@ -92,6 +92,11 @@ def column_names(X: Any) -> list:
     return list(X.columns)
 
 
+def has_names(X: Any) -> bool:
+    """Whether `X` is a frame all of whose columns have names that are strings."""
+    return is_frame(X) and all(isinstance(name, str) for name in column_names(X))
+
+
 def read_only(X: Any) -> Any:
     """The same table, not to be written to: many see it, and some work in place (`copy=False`)."""
     if isinstance(X, np.ndarray):

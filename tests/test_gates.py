@@ -3,6 +3,7 @@
 import pickle
 
 import numpy as np
+import pandas as pd
 import pytest
 import scipy.sparse as sp
 from sklearn.base import clone
@@ -359,5 +360,59 @@ def test_tables_that_do_not_fit_are_named(name):
         build(name, 3).fit(X, targets(3)[:20])
     if name in ENCODED:
         gate = build(name, 3).fit(X, targets(3))
-        with pytest.raises(ValueError, match=r"X has shape \(240, 1\), but .* fitted to 3 columns"):
+        with pytest.raises(ValueError, match=r"X has shape \(240, 1\), but fit saw 3 columns"):
             gate.predict_proba(X[:, :1])
+
+
+@pytest.mark.parametrize("name", ENCODED)
+def test_columns_are_those_of_fit(name):
+    frame = pd.DataFrame(X, columns=["a", "b", "c"])
+    gate = build(name, 3).fit(frame, targets(3))
+    for other in (frame[["b", "a", "c"]], frame.rename(columns={"c": "d"})):
+        with pytest.raises(ValueError, match=r"those of fit were \['a', 'b', 'c'\]"):
+            gate.predict_proba(other)
+    np.testing.assert_allclose(gate.predict_proba(X), gate.predict_proba(frame), rtol=1e-12)
+    if name != "hierarchical":
+        assert gate.n_features_in_ == 3
+        assert gate.feature_names_in_.tolist() == ["a", "b", "c"]
+        assert not hasattr(clone(gate), "n_features_in_")
+        assert not hasattr(gate.fit(X, targets(3)), "feature_names_in_")
+
+
+class OfTwo(Ridge):
+    """Cannot be fitted to more than two columns of responsibilities."""
+
+    def fit(self, X, y, sample_weight=None):
+        if y.shape[1:] > (2,):
+            raise ValueError("too many")
+        return super().fit(X, y, sample_weight)
+
+
+class OfTwoClasses(LogisticRegression):
+    """Cannot be fitted to more than two experts."""
+
+    def fit(self, X, y, sample_weight=None):
+        if len(np.unique(y)) > 2:
+            raise ValueError("too many")
+        return super().fit(X, y, sample_weight)
+
+
+ALONE = np.eye(3)[np.minimum(np.arange(240), 2)]
+
+
+@pytest.mark.parametrize(
+    ("gate", "weights"),
+    [
+        (ClassifierGate(OfTwoClasses()), targets(3)),
+        (RegressorGate(OfTwo()), targets(3)),
+        (GaussianGate(pseudo_count=0, reg_covar=0), ALONE),
+        (HierarchicalGate([1, 2], within=GaussianGate(pseudo_count=0, reg_covar=0)), ALONE),
+    ],
+    ids=["classifier", "regressor", "gaussian", "hierarchical"],
+)
+def test_a_failed_fit_leaves_a_gate_as_it_was(gate, weights):
+    few = targets(3) if isinstance(gate, HierarchicalGate) else targets(2)
+    before = gate.fit(X, few).predict_proba(X)
+    with pytest.raises(ValueError, match=r"too many|without an inverse"):
+        gate.fit(X, weights)
+    np.testing.assert_array_equal(gate.predict_proba(X), before)

@@ -6,6 +6,7 @@ from abc import abstractmethod
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from .._numeric import Array
 from .._validation import check_is_fitted, fit_context, n_rows
@@ -29,6 +30,20 @@ class EncodedGate(Gate):
     @abstractmethod
     def log_proba_encoded(self, Z: Any) -> Array:
         """Log probabilities (n, K) of encoded rows `Z` (n, d)."""
+
+    # Unfitted gates have neither: AttributeError, as it is to be.
+
+    @property
+    def n_features_in_(self) -> int:
+        """Number of columns of the table that the gate was fitted to."""
+        return len(self.encoder_.names_)
+
+    @property
+    def feature_names_in_(self) -> NDArray:
+        """Their names, if it was a frame and they are strings."""
+        if not self.encoder_.is_named_:
+            raise AttributeError("The gate was fitted to columns without names.")
+        return np.asarray(self.encoder_.names_, dtype=object)
 
     def _encode(self, X: Any) -> Any:
         """Rows of a query as `log_proba_encoded` takes them."""
