@@ -120,7 +120,7 @@ class BaseMixtureOfExperts(Queries, CallbackSupportMixin, MetaEstimatorMixin, Ba
 
     def _leans(self, how: Specialisation, family: Family) -> bool:
         """Whether experts may lean on one expert of all rows."""
-        if self.lean is True and (self.cv is None or not self.verdict):
+        if self.lean not in (False, "auto") and (self.cv is None or not self.verdict):
             raise ValueError(
                 f"lean=True needs witnesses; got cv={self.cv!r}, verdict={self.verdict}. Use "
                 "lean='auto'."
@@ -174,8 +174,10 @@ class BaseMixtureOfExperts(Queries, CallbackSupportMixin, MetaEstimatorMixin, Ba
         if not self._grows:
             return self.n_experts
         if self.warm_start and hasattr(self, "experts_"):
-            before = len(self.experts_) - (self.shrinkage_ is not None)
-            return int(np.clip(before, 2, MOST_EXPERTS))
+            shared = self.shrinkage_ is not None
+            before = len(self.experts_) - shared
+            if 2 <= before <= MOST_EXPERTS and shared == (self.shared_expert is not None):
+                return before
         begins_at_two = isinstance(self.init, str) or callable(self.init)
         return 2 if begins_at_two else np.shape(self.init)[1]
 

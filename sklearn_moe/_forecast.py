@@ -251,7 +251,7 @@ class Forecasts(BaseMixtureOfExperts):
         return self.calibrate is not None
 
     def _leans(self, how: Specialisation, family: Family) -> bool:
-        if self.lean is True and not can_lean(family):
+        if self.lean not in (False, "auto") and not can_lean(family):
             raise ValueError(
                 f"lean=True needs a law that is_location_scale; got family={self.family!r}, "
                 f"outlier_fraction={self.outlier_fraction}. Use lean='auto'."

@@ -324,6 +324,13 @@ def test_a_warm_start_takes_the_place_of_an_array_for_another_number():
     assert list(moe.fit(X, Y).start_bounds_) == ["warm"]
 
 
+def test_an_array_for_more_experts_than_were_kept_begins_anew():
+    moe = MixtureOfExpertsRegressor(n_experts="auto", warm_start=True, random_state=0)
+    moe.init = np.eye(3)[np.arange(len(X)) % 3]
+    assert moe.fit(X, X[:, 0]).n_experts_ == 1
+    assert list(moe.fit(X, Y).start_bounds_) == ["array"]
+
+
 def test_a_warm_start_does_not_see_rows_of_no_weight():
     labels = np.where(Y > 0, "yes", "no")
     other = np.where(X[:, 1] > 1, "new", labels)
