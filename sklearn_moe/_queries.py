@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import copy
 from abc import ABC, abstractmethod
+from functools import partial
 from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ._gate_update import RowsToDivide
 from ._information import InformationCriteria, count_estimator, criteria_of, uncountable_spread
-from ._numeric import Array, log_normalize, normalize, row_max, weighted_mean
+from ._numeric import Array, log_normalize, normalize, row_max
 from ._predictions import predict_acting
 from ._routing import Routing, WholeGate, log_gate_of, route, route_blocks
 from ._shrinkage import shrunk
@@ -23,10 +25,11 @@ from ._validation import (
     check_table,
     check_weight,
     last_step,
+    n_rows,
     names_missed,
 )
 from .families import Family
-from .gates import SoftmaxGate, next_gate
+from .gates import SoftmaxGate
 
 
 class Queries(ABC):
@@ -63,12 +66,14 @@ class Queries(ABC):
 
     def _routing_at(self, X: Any) -> Routing:
         """The experts that act on each row of the checked table `X`."""
+        asking = partial(names_missed, self, X)
         if self.top_k_ is None:
-            return WholeGate(self.gate_, X)
+            return WholeGate(self.gate_, X, asking)
         shared = self.shrinkage_ is not None
         if type(self.gate_) is SoftmaxGate:
             return route_blocks(self.gate_.score_blocks(X), self.top_k_, shared)
-        return route(log_gate_of(self.gate_, X), self.top_k_, shared)
+        with asking():
+            return route(log_gate_of(self.gate_, X), self.top_k_, shared)
 
     def _parts_at(self, X: Any) -> tuple[Routing, Array]:
         """Who acts on the checked table, and what those who do say, (n, S, q) or (n, S, C)."""
@@ -348,33 +353,13 @@ class Queries(ABC):
                 "Leave these rows out."
             )
         weight = check_weight(sample_weight, X)
-        self.gate_ = self._best_gate(X, log_prob, weight, max_iter, tol)
+        rows = RowsToDivide(X, log_prob, weight, self.top_k_, self.shrinkage_ is not None)
+        with names_missed(self, X):
+            self.gate_ = rows.best_gate(self.gate_, max_iter, tol)
         usage = usage_of(self._routing_at(X), len(self.experts_), weight, self.top_k_)
         self.__dict__.update(usage.attributes())
         self._forget_calibration()
         return self
-
-    def _best_gate(self, X: Any, log_prob: Array, weight: Array, max_iter: int, tol: float) -> Any:
-        """The gate, of all that EM comes by, under which the targets are most likely."""
-        gate = best = self.gate_
-        reached = highest = -np.inf
-        for n_updates in range(max_iter + 1):
-            log_gate = log_gate_of(gate, X)
-            resp, log_evidence = normalize(log_gate + log_prob)
-            before, reached = reached, float(weighted_mean(log_evidence, weight))
-            use = reached if self.top_k_ is None else self._evidence(log_gate, log_prob, weight)
-            if use > highest:
-                best, highest = gate, use
-            if reached - before < tol or n_updates == max_iter or log_prob.shape[1] == 1:
-                break
-            gate = next_gate(gate, X, resp * weight[:, None])
-        return best
-
-    def _evidence(self, log_gate: Array, log_prob: Array, weight: Array) -> float:
-        """Mean log density of the mixture in which only some experts act."""
-        routing = route(log_gate, self.top_k_, self.shrinkage_ is not None)
-        acting = routing.log_gate + routing.at(log_prob, by_row=True)
-        return float(weighted_mean(normalize(acting)[1], weight))
 
     def truncated_proba(self, X: Any) -> Array:
         """Gate probability, before it is renormalised, of the experts that do not act.
@@ -391,8 +376,10 @@ class Queries(ABC):
         """
         check_is_fitted(self)
         X = check_table(self, X, reset=False)
-        proba, routing = self.gate_.predict_proba(X), self._routing_at(X)
+        routing = self._routing_at(X)
         if routing.index is None:
-            return np.zeros(len(proba))
+            return np.zeros(n_rows(X))
+        with names_missed(self, X):
+            proba = self.gate_.predict_proba(X)
         np.put_along_axis(proba, routing.index, 0.0, axis=1)
         return proba.sum(axis=1)

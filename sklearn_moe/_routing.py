@@ -6,7 +6,8 @@ expert, (n, K). With a gate that keeps k of K experts, S is k: time and memory g
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -86,23 +87,29 @@ class Routing:
 
 
 class WholeGate(Routing):
-    """All experts act. The gate is asked when it is known how: for logarithms it does more."""
+    """All experts act. The gate is asked when it is known how: for logarithms it does more.
+
+    It is asked in a context that `asking` makes.
+    """
 
     gate: Any
     X: Any
+    asking: Callable[[], AbstractContextManager]
 
-    def __init__(self, gate: Any, X: Any) -> None:
-        vars(self).update(gate=gate, X=X, index=None)
+    def __init__(self, gate: Any, X: Any, asking: Callable[[], AbstractContextManager]) -> None:
+        vars(self).update(gate=gate, X=X, asking=asking, index=None)
 
     @cached_property
     def log_gate(self) -> Array:
         """Log gate probabilities (n, K)."""
-        return log_gate_of(self.gate, self.X)
+        with self.asking():
+            return log_gate_of(self.gate, self.X)
 
     @cached_property
     def proba(self) -> Array:
         """Gate probabilities (n, K)."""
-        proba = self.gate.predict_proba(self.X)
+        with self.asking():
+            proba = self.gate.predict_proba(self.X)
         _lowest(proba, self.gate)
         return proba
 

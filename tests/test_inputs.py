@@ -234,12 +234,18 @@ def test_feature_names_are_checked():
 
 @pytest.mark.parametrize(
     "params",
-    [{}, {"top_k": 1, "n_experts": 3}, {"shared_expert": SVR(), "dispersion_estimator": SVR()}],
-    ids=["all", "few", "shared"],
+    [
+        {},
+        {"top_k": 1, "n_experts": 3},
+        {"shared_expert": SVR(), "dispersion_estimator": SVR()},
+        {"gate": LogisticRegression()},
+        {"gate": LogisticRegression(), "top_k": 1, "n_experts": 3},
+    ],
+    ids=["all", "few", "shared", "gate", "gate of few"],
 )
 def test_missing_names_are_told_once(params):
     moe = regressor(SVR(), **params).fit(DENSE["pandas"], Y)
-    asked = [moe.predict, moe.predict_experts]
+    asked = [moe.predict, moe.predict_experts, moe.gate_proba, moe.apply, moe.truncated_proba]
     asked += [lambda X: moe.log_prob(X, Y), lambda X: moe.update_gate(X, Y)]
     for ask in asked:
         with pytest.warns(UserWarning, match="valid feature names, but Mixture") as told:
