@@ -14,6 +14,7 @@ from sklearn.metrics.pairwise import rbf_kernel
 from sklearn.model_selection import GridSearchCV, GroupKFold, KFold, PredefinedSplit
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler, TargetEncoder
+from sklearn.utils import get_tags
 
 from sklearn_moe import (
     AutoMixtureClassifier,
@@ -341,6 +342,20 @@ def test_several_outputs_leave_boosting_out():
 
 
 @pytest.mark.usefixtures("quick")
+@pytest.mark.parametrize("kind", [AutoMixtureRegressor, AutoMixtureClassifier])
+def test_usual_kinds_by_name(kind):
+    y = (Y if kind is AutoMixtureRegressor else LABELS)[SOME]
+    auto = kind(["forest", "linear"], random_state=0).fit(mixed_frame(), y)
+    assert {name.split(",")[0] for name in auto.log_probs_} == {"linear", "forest"}
+    assert get_tags(auto).input_tags == get_tags(kind()).input_tags
+
+
+def test_several_outputs_have_no_boosting_to_name():
+    with pytest.raises(ValueError, match=r"names \['boosting'\]; those for this target"):
+        AutoMixtureRegressor(["boosting"]).fit(X[SOME], np.column_stack([Y, Y])[SOME])
+
+
+@pytest.mark.usefixtures("quick")
 def test_seed_decides_and_jobs_do_not():
     first = AutoMixtureRegressor(random_state=0).fit(X[SOME], Y[SOME])
     second = AutoMixtureRegressor(random_state=0, n_jobs=2).fit(X[SOME], Y[SOME])
@@ -465,6 +480,8 @@ def test_probabilities_are_those_of_the_mixture():
         ([("a", MixtureOfExpertsRegressor)], TypeError, "an instance of MixtureOfExpertsReg"),
         ([("a", MixtureOfExpertsClassifier())], TypeError, "an instance of MixtureOfExpertsReg"),
         ([("a", None)], TypeError, "an instance of MixtureOfExpertsRegressor"),
+        (["linear", ("a", lines())], ValueError, "must be a list of"),
+        (["linear", "network"], ValueError, r"names \['network'\]; those .* are \['linear', 'k"),
     ],
 )
 def test_bad_candidates_are_refused(candidates, error, text):

@@ -8,7 +8,7 @@ import sklearn
 from scipy import stats
 from scipy.integrate import trapezoid
 from sklearn.base import BaseEstimator, RegressorMixin, clone
-from sklearn.dummy import DummyRegressor
+from sklearn.dummy import DummyClassifier, DummyRegressor
 from sklearn.linear_model import LinearRegression
 from sklearn.model_selection import GridSearchCV, cross_val_score, cross_validate
 from sklearn.pipeline import Pipeline, make_pipeline
@@ -383,6 +383,12 @@ def test_estimators_without_distribution_are_refused():
     )
     with pytest.raises(TypeError, match="refit=True"):
         log_score_scorer(search.fit(X, TARGET), X, TARGET)
+
+
+def test_labels_are_scored_otherwise():
+    model = DummyClassifier().fit(X, Y > 0)
+    with pytest.raises(TypeError, match=r"is a classifier.*scoring='neg_log_loss'"):
+        log_score_scorer(model, X, Y > 0)
 
 
 @pytest.mark.parametrize("scorer", SCORERS, ids=repr)

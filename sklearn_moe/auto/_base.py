@@ -67,7 +67,7 @@ class BaseAutoMixture(MetaEstimatorMixin, BaseEstimator):
         # A failed fit leaves `self` as it was.
         shape = copy.copy(self)
         sample, views = self._prepared(shape, X, y, sample_weight, groups)
-        candidates = self._usual(sample, views) if self.candidates is None else self._given()
+        candidates = self._usual(sample, views) if self._are_usual else self._given()
         found = search(candidates, sample, self.max_rows, self.stacking, self._tell)
         models = {
             name: of_table(model, views.get(c.view)) for name, (c, model) in found.models.items()
@@ -89,7 +89,7 @@ class BaseAutoMixture(MetaEstimatorMixin, BaseEstimator):
         groups = checked_groups(groups, X)
         splits = self._splits(X, y, groups)
         views: dict[str, Any] = {}
-        if self.candidates is None:
+        if self._are_usual:
             encoder = TabularEncoder().fit(X, sample_weight=weight)
             native = CategoryColumns().fit(X, sample_weight=weight) if is_pandas(X) else encoder
             views = {NUMBERS: encoder, CATEGORIES: native}
@@ -104,7 +104,7 @@ class BaseAutoMixture(MetaEstimatorMixin, BaseEstimator):
     def _splits(self, X: Any, y: NDArray, groups: Any) -> Splits | None:
         """The folds of the usual candidates, if `cv` is no number of folds."""
         is_number = isinstance(self.cv, Integral)
-        if self.candidates is not None or is_number:
+        if not self._are_usual or is_number:
             self._check_groups(groups)
             return None
         asked = {} if groups is None else {"groups": groups}
@@ -115,7 +115,7 @@ class BaseAutoMixture(MetaEstimatorMixin, BaseEstimator):
         if groups is None or any(hasattr(last_step(m).cv, "split") for _, m in self._pairs()):
             return
         n_groups, n_folds = len(set(np.asarray(groups).tolist())), JUDGING_FOLDS
-        if self.candidates is None:
+        if self._are_usual:
             n_folds = max(n_folds, int(self.cv))
         if n_groups < n_folds:
             raise ValueError(
@@ -129,7 +129,17 @@ class BaseAutoMixture(MetaEstimatorMixin, BaseEstimator):
         parts = {"cv": self.cv, "random_state": int(seed), "n_jobs": self.n_jobs}
         usual = self._usual_candidates(sample.n_distinct, views[NUMBERS].n_outputs_, **parts)
         several = sample.y.ndim == 2
-        return [c for c in usual if get_tags(c.mixture).target_tags.multi_output or not several]
+        usual = [c for c in usual if get_tags(c.mixture).target_tags.multi_output or not several]
+        names = [c.name for c in usual]
+        if unknown := sorted(set(self.candidates or []) - set(names)):
+            raise ValueError(f"candidates names {unknown}; those for this target are {names}.")
+        return [c for c in usual if c.name in (self.candidates or names)]
+
+    @property
+    def _are_usual(self) -> bool:
+        """Whether the candidates are of the usual kinds: all, or those that are named."""
+        named = self.candidates and all(isinstance(c, str) for c in self.candidates)
+        return self.candidates is None or bool(named)
 
     def _given(self) -> list[Candidate]:
         """The user's own candidates."""
@@ -137,13 +147,14 @@ class BaseAutoMixture(MetaEstimatorMixin, BaseEstimator):
 
     def _pairs(self) -> list[tuple[str, Any]]:
         """The checked names and models of `candidates`, if there are any."""
-        if self.candidates is None:
+        if self._are_usual:
             return []
         pairs = self.candidates
         named = all(isinstance(c, tuple) and len(c) == 2 and isinstance(c[0], str) for c in pairs)
         if not pairs or not named or len(dict(pairs)) < len(pairs):
             raise ValueError(
-                f"candidates={pairs!r} must be a list of (name, mixture), each of another name."
+                f"candidates={pairs!r} must be a list of (name, mixture), each of another name, or "
+                "of names of the usual ones, such as 'linear'."
             )
         for name, model in pairs:
             if OF_NUMBER in name:
@@ -211,7 +222,7 @@ class BaseAutoMixture(MetaEstimatorMixin, BaseEstimator):
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         try:
-            given = [get_tags(model) for _, model in self.candidates or []]
+            given = [] if self._are_usual else [get_tags(model) for _, model in self.candidates]
         except (TypeError, ValueError, AttributeError):
             return tags  # a candidate is no estimator; fit says so
         inputs = [part.input_tags for part in given]

@@ -29,26 +29,28 @@ class AutoMixtureClassifier(ClassifierMixin, BaseAutoMixture):
 
     Parameters
     ----------
-    candidates : list of (str, mixture) or None, default=None
+    candidates : list of (str, mixture), list of str or None, default=None
         Mixtures, or pipelines that end in one, by name. (The steps of a pipeline are fitted to all
         rows: what looks at the target belongs into the experts.) None for mixtures of logistic
-        regressions, of those of a Gaussian kernel's coordinates, of extremely randomised trees, and
-        of boosting, which see text as categories and mark what is missing.
+        regressions ("linear"), of those of a Gaussian kernel's coordinates ("kernel"), of extremely
+        randomised trees ("forest"), and of boosting ("boosting", which takes most of the time),
+        which see text as categories and mark what is missing; a list of their names for some of
+        these.
     stacking : bool, default=True
         Whether other candidates answer together with the best one, in the proportions under which
         their mean probabilities explain unseen rows best; those of small weight do not. Each of
         them is fitted to all rows. False for the best one alone.
     cv : int, splitter or list of (train, test), default=5
-        Cross-fitting of the mixtures that are kept, if `candidates` is None; a number of folds is
-        three at most for boosting. Candidates are judged by three folds, or by those given.
+        Cross-fitting of the usual candidates that are kept; a number of folds is three at most for
+        boosting. Candidates are judged by three folds, or by those given.
     max_rows : int, default=3000
         Distinct rows that the search looks at. If they are 2000 or more, a third of them says which
         half of the candidates is worth a look by all of them, and so on.
     n_jobs : int, default=None
-        Number of jobs that fit experts and gates, if `candidates` is None. None is 1, or what
+        Number of jobs that fit experts and gates of the usual candidates. None is 1, or what
         ``joblib.parallel_config`` says. The result does not depend on it.
     random_state : int, RandomState instance or None, default=None
-        Seeds the mixtures, if `candidates` is None.
+        Seeds the usual candidates.
     verbose : int, default=0
         1 reports each candidate.
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from inspect import signature
 from typing import Any
 
+from sklearn.base import is_classifier
 from sklearn.pipeline import Pipeline
 
 from .._validation import BaseScorer
@@ -53,8 +54,9 @@ def make_distribution_scorer(
     """Make a scorer of a measure of predictive distributions.
 
     A scorer goes wherever scikit-learn takes `scoring`. It scores any estimator with
-    `predict_dist`, and pipelines that end in one and fitted searches over either. Greater scores
-    are better: losses change their sign. Sample weights reach the measure where scikit-learn hands
+    `predict_dist`, and pipelines that end in one and fitted searches over either. (Classifiers have
+    none: their log score is scikit-learn's ``scoring="neg_log_loss"``.) Greater scores are better:
+    losses change their sign. Sample weights reach the measure where scikit-learn hands
     them on; with metadata routing, after ``set_score_request(sample_weight=True)``.
 
     Parameters
@@ -159,6 +161,11 @@ def _forecaster(estimator: Any, X: Any) -> tuple[Any, Any]:
         return _forecaster(estimator[-1], before.transform(X) if len(before) else X)
     if hasattr(estimator, "best_estimator_"):
         return _forecaster(estimator.best_estimator_, X)
+    if is_classifier(estimator):
+        raise TypeError(
+            f"{type(estimator).__name__} is a classifier, and has no predict_dist. Use scikit-"
+            "learn's scoring='neg_log_loss' for the log score of class probabilities."
+        )
     raise TypeError(
         f"{type(estimator).__name__} has no predict_dist, so its distribution cannot be scored. "
         "Score an estimator that has it, such as MixtureOfExpertsRegressor, a Pipeline that ends "
