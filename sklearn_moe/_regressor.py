@@ -75,8 +75,8 @@ class MixtureOfExpertsRegressor(RegressorMixin, Forecasts):
         fitted: those of the witnesses (see `verdict`), without witnesses those that are out of
         fold. For each output `"noise"` multiplies the dispersions by a factor and gives Gaussian
         noise the tails of Student's t, each if it raises the log density of those rows by more than
-        a standard error; for Gaussian, Student-t and Laplace laws, and a factor for others that
-        say `is_location_scale`. `"conformal"` does the same, and
+        a standard error; for Gaussian, Student-t and Laplace laws, and a factor for others that say
+        `is_location_scale`, without an `outlier_fraction`. `"conformal"` does the same, and
         ``predict_interval`` takes its levels from where the targets of those rows fell. None leaves
         the law as EM has found it. Means and gate stay what they are.
     lean : bool or "auto", default="auto"
