@@ -355,7 +355,8 @@ class MixtureOfExpertsRegressor(RegressorMixin, Forecasts):
     def predict(self, X: Any, return_std: bool = False) -> Any:
         """Gate-weighted mean of the experts' predictions, as the noise law takes them.
 
-        Laws of targets that are not negative put a small mean in place of what cannot be one.
+        Laws of targets that are not negative put a small mean in place of what cannot be one. The
+        background of `outlier_fraction` is left out; ``predict_dist(X).mean()`` includes it.
 
         Parameters
         ----------
@@ -381,8 +382,7 @@ class MixtureOfExpertsRegressor(RegressorMixin, Forecasts):
         return predicted, distribution_of(self.family_, *parts).std()
 
     def _default_expert(self) -> Any:
-        # Exact also for sparse input, where Ridge solves iteratively.
-        return Ridge(tol=1e-10)
+        return Ridge(tol=1e-10)  # exact also for sparse input, where Ridge solves iteratively
 
     def _check_target(self, X: Any, y: Any, weight: Array) -> tuple[NDArray, NDArray, Any]:
         y = check_real_target(self, X, y)
