@@ -164,8 +164,7 @@ class MixtureOfExpertsClassifier(ClassifierMixin, Labels):
     gate_entropy_ : float
         Mean entropy of the gate probabilities of a row, in nats.
     gate_information_ : float
-        Part of the entropy of `importance_` that the features take away, in nats: the logarithm of
-        `n_experts_` where each has as many rows to itself, 0 if the gate tells no rows apart.
+        Mutual information of features and expert, in nats; at most the logarithm of `n_experts_`.
     shrinkage_ : ndarray of shape (n_experts_,) or None
         Part of the shared expert in what each expert says; None if there is no shared expert.
     top_k_ : int or None
@@ -317,8 +316,8 @@ class MixtureOfExpertsClassifier(ClassifierMixin, Labels):
         Raises
         ------
         ValueError
-            If the input is not a table with a finite target, a parameter does not fit it, or an
-            expert cannot be fitted; the estimator is then left as it was.
+            If the input is not a table with class labels, a parameter does not fit it, or an expert
+            cannot be fitted; the estimator is then left as it was.
         TypeError
             If `experts` or `gate` is not an estimator of the kind that is needed.
         """
