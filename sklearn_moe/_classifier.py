@@ -303,7 +303,8 @@ class MixtureOfExpertsClassifier(ClassifierMixin, Labels):
         y : array-like of shape (n_samples,)
             Class labels of any type.
         sample_weight : array-like of shape (n_samples,), default=None
-            Weights of the rows, none negative. A weight of three is the same as three rows.
+            Weights of the rows, none negative. A weight of three is the same as three rows, up to
+            ties between splits, which trees break by rounding.
         **fit_params : dict
             Metadata: `groups` for the folds of `cv`, and with metadata routing enabled whatever
             experts and gate request. Sample weights need no request.

@@ -332,7 +332,8 @@ class MixtureOfExpertsRegressor(RegressorMixin, Forecasts):
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
             Real targets.
         sample_weight : array-like of shape (n_samples,), default=None
-            Weights of the rows, none negative. A weight of three is the same as three rows.
+            Weights of the rows, none negative. A weight of three is the same as three rows, up to
+            ties between splits, which trees break by rounding.
         **fit_params : dict
             Metadata: `groups` for the folds of `cv`, and with metadata routing enabled whatever
             experts and gate request. Sample weights need no request.
@@ -374,8 +375,7 @@ class MixtureOfExpertsRegressor(RegressorMixin, Forecasts):
         """
         routing, mean, law = self._laws_at(X)
         said = self.family_.adjust(mean, law)
-        predicted = np.einsum("nk,nkq->nq", routing.proba, said)
-        predicted = predicted.reshape(-1, *self.target_shape_)
+        predicted = np.einsum("nk,nkq->nq", routing.proba, said).reshape(-1, *self.target_shape_)
         if not return_std:
             return predicted
         parts = safe_log(routing.proba), mean, law, self.target_shape_

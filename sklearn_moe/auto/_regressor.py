@@ -144,7 +144,8 @@ class AutoMixtureRegressor(RegressorMixin, BaseAutoMixture):
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
             Real targets.
         sample_weight : array-like of shape (n_samples,), default=None
-            Weights of the rows, none negative. A weight of three is the same as three rows.
+            Weights of the rows, none negative. A weight of three is the same as three rows, up to
+            ties between splits, which trees break by rounding.
         groups : array-like of shape (n_samples,), default=None
             Rows of one group share a fold.
 
