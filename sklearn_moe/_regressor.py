@@ -126,16 +126,16 @@ class MixtureOfExpertsRegressor(RegressorMixin, Forecasts):
     max_iter : int, default=100
         Largest number of EM iterations.
     tol : float, default=1e-4
-        EM has converged when an iteration changes score and bound by less than `tol`: the relative
-        change of the likelihood per unit of sample weight, whatever the units of the target. It
-        also ends when the best score is not raised by `tol` within three iterations with
-        witnesses (see `verdict`), five without.
+        EM has converged when an iteration changes score and bound by less than `tol`, in nats per
+        unit of sample weight. It also ends when three iterations with witnesses (see `verdict`), or
+        five without, have not raised the best score by `tol`.
     verdict : bool, default=True
-        Whether EM is led by witnesses: one EM for each fold that never sees it, run in step with
-        the fit, whose mean log density of their folds is the score. It decides which iteration is
-        kept, and gives `gain_`; where that is below minus two standard errors, the best expert
-        alone is kept, with a warning. An iteration costs about five times as much, with five folds.
-        If False, the score is the bound, which experts of many parameters overfit.
+        Whether EM is led by witnesses: for each fold, one EM that never sees it, in step with the
+        fit. The mean log density of their folds is the score. It decides which iteration is kept,
+        and gives `gain_`; where that is below minus two standard errors, the best expert alone is
+        kept, with a warning. With a witness for each of five folds (below 3,750 rows), an iteration
+        takes about six times the fits, and 2.5 to 4 times as long. If False, the score is the
+        bound, which experts of many parameters overfit.
     warm_start : bool, default=False
         Whether to begin from the responsibilities of the mixture fitted before, if it has as many
         experts, in place of `init`. Witnesses begin by `init`, for it may know their rows.

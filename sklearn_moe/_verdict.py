@@ -8,8 +8,8 @@ So each fold has a witness: EM that runs in step with the fit, on the other fold
 same kind of start made anew from them, and scores the rows of its fold after each iteration. Their
 mean log density is what the fit raises in place of the bound. It says which iteration to keep and,
 where no fold has a say in the choice of its own iteration, what the mixture gains over one expert
-on the same folds. With five witnesses, an iteration costs about five times one without. On large
-tables two folds hold rows enough, and the others have no witness.
+on the same folds. With five witnesses, an iteration takes about six times the fits of one without.
+On large tables two folds hold rows enough, and the others have no witness.
 """
 
 from __future__ import annotations
