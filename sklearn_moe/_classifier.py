@@ -86,11 +86,11 @@ class MixtureOfExpertsClassifier(ClassifierMixin, Labels):
     n_init : int, default=4
         Number of starts raced.
     min_responsibility : float or "auto", default="auto"
-        Rows of smaller responsibility leave an expert's fit. `"auto"` is next to 0 for experts that
-        have `coef_` once fitted (1e-8, in sample 1e-12) and for others in sample (6e-8), else a
-        twentieth of an equal share: trees and neighbours remember rows however little they weigh.
+        Rows of smaller responsibility leave an expert's fit. `"auto"` is close to 0 for experts
+        that have `coef_` once fitted (1e-8, in sample 1e-12) and for others in sample (6e-8), else
+        a twentieth of an equal share: trees and neighbours remember rows however little they weigh.
     pooling : float or "auto", default="auto"
-        Part of its weight that each row gives to every expert, whatever its responsibility. 0 lets
+        Share of every row's weight that each expert receives regardless of responsibility. 0 lets
         experts specialise wholly; more lends experts that need many rows the rows of the others.
         `"auto"` tries 0 and 0.2 under cross-fitting, for experts without `coef_` of which
         `min_responsibility` is `"auto"`, and keeps what gives the winning start the higher bound;
@@ -114,7 +114,7 @@ class MixtureOfExpertsClassifier(ClassifierMixin, Labels):
         bound, which experts of many parameters overfit.
     warm_start : bool, default=False
         Whether to begin from the responsibilities of the mixture fitted before, if it has as many
-        experts, in place of `init`. Witnesses begin by `init`, for it may know their rows.
+        experts. Witnesses still start from `init`: that mixture may have seen their rows.
     n_jobs : int, default=None
         Number of jobs that fit experts and gates, over experts and folds. None is 1, or what
         ``joblib.parallel_config`` says. The result does not depend on it.
@@ -174,9 +174,8 @@ class MixtureOfExpertsClassifier(ClassifierMixin, Labels):
     converged_ : bool
         Whether EM settled (see `tol`).
     lower_bound_ : float
-        Bound of `experts_`, `gate_` and `dispersions_`: the mean log-likelihood per unit of sample
-        weight, out of fold if cross-fitted, else minus the gate's penalty. Above those of the
-        iterations if the dispersions were settled after the last.
+        Mean log-likelihood per unit of weight, out of fold or, in sample, minus the gate's penalty.
+        May exceed `lower_bounds_`, because dispersions are refined after the last iteration.
     lower_bounds_ : list of float
         The bound of each iteration.
     start_bounds_ : dict of str to float
@@ -185,11 +184,11 @@ class MixtureOfExpertsClassifier(ClassifierMixin, Labels):
         Mean log-likelihood of rows by the witnesses that had not seen them; NaN if `cv` is None or
         `verdict` is False. The bound is higher where experts are flexible.
     calibrated_log_prob_ : float
-        The same by what is kept, once noise is calibrated and experts lean (by these rows).
+        The same for the final mixture, after calibration and leaning (by these rows).
     unseen_log_probs_ : ndarray of shape (n_samples,)
-        What that is the mean of, for each row; NaN for those that nobody was asked about.
+        Per-row values whose mean is `calibrated_log_prob_`; NaN for rows not held out.
     heldout_log_probs_ : list of float
-        What they said after each iteration; empty if there were no witnesses.
+        Mean held-out log density after each iteration; empty if there were no witnesses.
     gain_ : float
         `heldout_log_prob_` minus that of one expert on the same folds, in nats. The gate helps if
         it is above two standard errors.

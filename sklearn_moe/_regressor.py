@@ -71,14 +71,14 @@ class MixtureOfExpertsRegressor(RegressorMixin, Forecasts):
         Part of the rows, below one half, that may be no expert's: they come from a broad background
         and lose their weight in the experts' fits. For Gaussian, Student-t and Laplace laws.
     calibrate : {"noise", "conformal"} or None, default="noise"
-        What is done to the predictive distribution once EM has ended, by rows that nobody has
-        fitted: those of the witnesses (see `verdict`), without witnesses those that are out of
-        fold. For each output `"noise"` multiplies the dispersions by a factor and gives Gaussian
-        noise the tails of Student's t, each if it raises the log density of those rows by more than
-        a standard error; for Gaussian, Student-t and Laplace laws, and a factor for others that say
+        How the distribution is calibrated after EM, on rows left out of the fit: those of the
+        witnesses (see `verdict`), without witnesses those that are out of fold. For each output
+        `"noise"` multiplies the dispersions by a factor and gives Gaussian noise the tails of
+        Student's t, each if it raises the log density of those rows by more than a standard error;
+        for Gaussian, Student-t and Laplace laws, and a factor for others that say
         `is_location_scale`, without an `outlier_fraction`. `"conformal"` does the same, and
         ``predict_interval`` takes its levels from where the targets of those rows fell. None leaves
-        the law as EM has found it. Means and gate stay what they are.
+        the law as EM has found it. Means and gate are not changed.
     lean : bool or "auto", default="auto"
         Whether experts may lean on `baseline_`, one expert of all rows, once EM has ended: what
         expert k predicts is moved toward what that one does by ``d / (d + lean_variance_)`` of the
@@ -89,11 +89,11 @@ class MixtureOfExpertsRegressor(RegressorMixin, Forecasts):
         `min_responsibility`). For laws that say `is_location_scale` (Gaussian, Student-t and
         Laplace), without an `outlier_fraction`, and where witnesses are out of fold (not `cv=2`).
     extrapolation : float or None, default=0.5
-        How far beyond the target an expert may predict, in ranges of the target: what it says is
-        held between ``y.min() - extrapolation * (y.max() - y.min())`` and as much above, for each
-        output. On rows unlike those of its region a linear expert may be wrong by any amount, and a
-        small gate probability does not mend that. EM in sample (`cv=None`) knows no limits, only
-        predictions do. None for no limits at all.
+        How far beyond the target an expert may predict, in ranges of the target: predictions are
+        clipped to ``y.min() - extrapolation * (y.max() - y.min())`` and as much above ``y.max()``,
+        for each output. On rows unlike those of its region a linear expert may be wrong by any
+        amount, and a small gate probability does not mend that. EM in sample (`cv=None`) has no
+        limits, only predictions do. None for no limits at all.
     cv : int, splitter, iterable, "oob", "loo" or None, default=5
         Cross-fitting. An integer is a number of folds, dealt by what rows hold, whatever their
         order: copies of a row share a fold, and so do rows of one of the `groups` given to `fit`.
@@ -110,11 +110,11 @@ class MixtureOfExpertsRegressor(RegressorMixin, Forecasts):
     n_init : int, default=4
         Number of starts raced.
     min_responsibility : float or "auto", default="auto"
-        Rows of smaller responsibility leave an expert's fit. `"auto"` is next to 0 for experts that
-        have `coef_` once fitted (1e-8, in sample 1e-12) and for others in sample (6e-8), else a
-        twentieth of an equal share: trees and neighbours remember rows however little they weigh.
+        Rows of smaller responsibility leave an expert's fit. `"auto"` is close to 0 for experts
+        that have `coef_` once fitted (1e-8, in sample 1e-12) and for others in sample (6e-8), else
+        a twentieth of an equal share: trees and neighbours remember rows however little they weigh.
     pooling : float or "auto", default="auto"
-        Part of its weight that each row gives to every expert, whatever its responsibility. 0 lets
+        Share of every row's weight that each expert receives regardless of responsibility. 0 lets
         experts specialise wholly; more lends experts that need many rows the rows of the others.
         `"auto"` tries 0 and 0.2 under cross-fitting, for experts without `coef_` of which
         `min_responsibility` is `"auto"`, and keeps what gives the winning start the higher bound;
@@ -138,7 +138,7 @@ class MixtureOfExpertsRegressor(RegressorMixin, Forecasts):
         bound, which experts of many parameters overfit.
     warm_start : bool, default=False
         Whether to begin from the responsibilities of the mixture fitted before, if it has as many
-        experts, in place of `init`. Witnesses begin by `init`, for it may know their rows.
+        experts. Witnesses still start from `init`: that mixture may have seen their rows.
     n_jobs : int, default=None
         Number of jobs that fit experts and gates, over experts and folds. None is 1, or what
         ``joblib.parallel_config`` says. The result does not depend on it.
@@ -205,8 +205,8 @@ class MixtureOfExpertsRegressor(RegressorMixin, Forecasts):
     converged_ : bool
         Whether EM settled (see `tol`).
     lower_bound_ : float
-        Bound of what EM has found: mean log-likelihood per unit of weight, out of fold or less the
-        gate's penalty; above those of the iterations if dispersions were settled after the last.
+        Mean log-likelihood per unit of weight, out of fold or, in sample, minus the gate's penalty.
+        May exceed `lower_bounds_`, because dispersions are refined after the last iteration.
     lower_bounds_ : list of float
         The bound of each iteration.
     start_bounds_ : dict of str to float
@@ -215,11 +215,11 @@ class MixtureOfExpertsRegressor(RegressorMixin, Forecasts):
         Mean log-likelihood of rows by the witnesses that had not seen them; NaN if `cv` is None or
         `verdict` is False. The bound is higher where experts are flexible.
     calibrated_log_prob_ : float
-        The same by what is kept, once noise is calibrated and experts lean (by these rows).
+        The same for the final mixture, after calibration and leaning (by these rows).
     unseen_log_probs_ : ndarray of shape (n_samples,)
-        What that is the mean of, for each row; NaN for those that nobody was asked about.
+        Per-row values whose mean is `calibrated_log_prob_`; NaN for rows not held out.
     heldout_log_probs_ : list of float
-        What they said after each iteration; empty if there were no witnesses.
+        Mean held-out log density after each iteration; empty if there were no witnesses.
     gain_ : float
         `heldout_log_prob_` minus that of one expert on the same folds, in nats. The gate helps if
         it is above two standard errors.
@@ -356,8 +356,8 @@ class MixtureOfExpertsRegressor(RegressorMixin, Forecasts):
     def predict(self, X: Any, return_std: bool = False) -> Any:
         """Gate-weighted mean of the experts' predictions, as the noise law takes them.
 
-        Laws of targets that are not negative put a small mean in place of what cannot be one. The
-        background of `outlier_fraction` is left out; ``predict_dist(X).mean()`` includes it.
+        Positive laws replace non-positive means by a small positive value. The background of
+        `outlier_fraction` is left out; ``predict_dist(X).mean()`` includes it.
 
         Parameters
         ----------
