@@ -50,7 +50,8 @@ class Labels(BaseMixtureOfExperts):
     def predict_proba(self, X: Any) -> Array:
         """Class probabilities of the mixture; with hard voting, shares of the vote.
 
-        Those of the law that `log_prob` is about; if one expert was asked for, that expert's own.
+        Consistent with `log_prob`, except that a single requested expert is returned unsmoothed if
+        `calibrate` is None.
 
         Parameters
         ----------
@@ -90,7 +91,7 @@ class Labels(BaseMixtureOfExperts):
     def predict_experts(self, X: Any) -> Array:
         """Class probabilities of each expert, drawn toward a shared one, before smoothing.
 
-        Those of experts that lean (see `lean`) are what has become of smoothed ones.
+        For leaning experts (see `lean`) the probabilities are already smoothed.
 
         Parameters
         ----------
@@ -100,7 +101,7 @@ class Labels(BaseMixtureOfExperts):
         Returns
         -------
         proba : ndarray of shape (n_samples, n_experts_, n_classes)
-            Probabilities; those of experts that stand upright are zero for classes that they have
+            Probabilities; those of experts that do not lean are zero for classes that they have
             not seen.
         """
         return self._experts_at(X)
