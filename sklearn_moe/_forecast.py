@@ -59,9 +59,9 @@ class Forecasts(BaseMixtureOfExperts):
     }
 
     def predict_experts(self, X: Any) -> Array:
-        """What each expert predicts, once it has leant on another (see `lean`, `shared_expert`).
+        """Predictions of each expert after shrinkage and leaning, clipped to `prediction_limits_`.
 
-        Not beyond `prediction_limits_`.
+        For shrinkage see `shared_expert`, for leaning `lean`.
 
         Parameters
         ----------

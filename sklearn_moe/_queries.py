@@ -157,8 +157,8 @@ class Queries(ABC):
         Returns
         -------
         resp : ndarray of shape (n_samples, n_experts_)
-            Responsibilities; each row sums to one. Zero for experts that do not act. Those of the
-            gate where the density of the target is too small for a number.
+            Responsibilities; each row sums to one. Zero for experts that do not act. The gate's own
+            probabilities where every expert's density underflows.
         """
         routing, log_joint = self._log_joint(X, y)
         # A target that no expert can explain says nothing of who has produced it.
@@ -264,17 +264,18 @@ class Queries(ABC):
         return 0
 
     def with_top_k(self, top_k: int | None) -> Any:
-        """The same fitted mixture, of which another number of experts act on a row.
+        """A fitted copy in which `top_k` experts act on each row.
 
         Nothing is fitted: the copy shares its parts with this one. `load_`, `importance_`,
-        `gate_entropy_` and `gate_information_` stay those of the fit. A conformal calibration does
-        not hold any more: `calibration_` is None, and `predict_interval` takes plain quantiles.
+        `gate_entropy_` and `gate_information_` stay those of the fit. A conformal calibration no
+        longer holds: `calibration_` is None, and `predict_interval` takes plain quantiles.
 
         Let m be the gate probability that `truncated_proba` of the copy says is cut off. Compared
         to the mixture of which all experts act, no event changes its probability by more than m,
         the mean changes by at most m times the range of the experts' means for the row, and the log
-        density of a target rises by at most -log(1 - m). The means are what experts predict, but
-        where the law has its own: experts that say medians, or less than a positive law allows.
+        density of a target rises by at most -log(1 - m). Here 'means' are the means of the noise
+        law, which differ from `predict_experts` for median experts and where a positive law raises
+        them.
 
         Parameters
         ----------
@@ -310,8 +311,8 @@ class Queries(ABC):
         experts are asked, also with `top_k`, so that rows can go to any of them. Of all gates on
         the way the one is kept under which the targets are most likely. `load_`, `importance_`,
         `gate_entropy_` and `gate_information_` become those on the new rows. A conformal
-        calibration does not hold any more: `calibration_` becomes None, and `predict_interval`
-        takes plain quantiles.
+        calibration no longer holds: `calibration_` becomes None, and `predict_interval` takes plain
+        quantiles.
 
         Parameters
         ----------
