@@ -43,8 +43,7 @@ class ClassifierGate(Gate):
     classifier_ : classifier
         The fitted classifier; its classes are the positions of the experts.
     floor_ : float
-        The part of the probability that all experts share equally: that of one pseudo-count beside
-        the sum of the weights.
+        Probability mass spread evenly over the experts, ``1 / (1 + sum of weights)``.
     n_experts_ : int
         Number of experts.
     """

@@ -35,8 +35,7 @@ class RegressorGate(Gate):
     regressor_ : regressor
         The fitted regressor, with one output for each expert.
     floor_ : float
-        What is added to the responsibilities that are predicted, shared equally by all experts: the
-        part of one pseudo-count beside the sum of the weights.
+        Probability mass added and spread evenly over the experts, ``1 / (1 + sum of weights)``.
     n_experts_ : int
         Number of experts.
 

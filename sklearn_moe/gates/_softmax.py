@@ -166,7 +166,7 @@ class SoftmaxGate(SearchingGate):
         return log_normalize(self._scores(Z), overwrite=True)[0]
 
     def score_blocks(self, X: Any) -> Iterator[Array]:
-        """Linear scores of the experts, of which the softmax is the probability, block by block.
+        """Yield the linear scores (log-odds before the softmax) block by block.
 
         Parameters
         ----------

@@ -23,9 +23,8 @@ class EvidenceRidge(RegressorMixin, BaseEstimator):
     as so many rows. Predictions follow the units of the target, and those of the features if all
     are multiplied alike; features of different units are better standardised first.
 
-    Level and variance of the noise are no matter of choice either: the likelihood is restricted to
-    what does not depend on the level, and as high as any variance makes it. Outputs share their
-    penalty.
+    The intercept is integrated out (restricted likelihood) and the noise variance maximised;
+    neither is tuned. Outputs share their penalty.
 
     Attributes
     ----------
@@ -100,7 +99,7 @@ class EvidenceRidge(RegressorMixin, BaseEstimator):
         return self
 
     def predict(self, X: Any) -> Array:
-        """The linear function.
+        """Predict targets.
 
         Parameters
         ----------
