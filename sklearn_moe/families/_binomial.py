@@ -30,6 +30,19 @@ class Binomial(CountFamily):
         How many trials each row had, at least 1. One is a yes or no.
     shared : bool, default=False
         Without effect, for there is no dispersion.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_moe import MixtureOfExpertsRegressor
+    >>> from sklearn_moe.families import Binomial
+    >>> rng = np.random.default_rng(0)
+    >>> X = rng.normal(size=(200, 1))
+    >>> y = rng.binomial(10, np.where(X[:, 0] > 0, 0.8, 0.2))
+    >>> law = Binomial(n_trials=10)
+    >>> mixture = MixtureOfExpertsRegressor(family=law, random_state=0).fit(X, y)
+    >>> mixture.predict([[-1.0], [1.0]]).round()
+    array([2., 8.])
     """
 
     n_trials: int = 1
@@ -44,7 +57,7 @@ class Binomial(CountFamily):
 
     @property
     def n_estimated(self) -> int:
-        """None."""
+        """No parameter is estimated."""
         return 0
 
     def frozen(self, mean: Array, *law: Array) -> Any:

@@ -35,6 +35,22 @@ class Laplace(RealFamily):
     ----------
     W. Song, W. Yao and Y. Xing, "Robust mixture regression model fitting by Laplace distribution",
     Computational Statistics and Data Analysis 71, 2014.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn.linear_model import QuantileRegressor
+    >>> from sklearn_moe import MixtureOfExpertsRegressor
+    >>> from sklearn_moe.families import Laplace
+    >>> rng = np.random.default_rng(0)
+    >>> X = rng.normal(size=(200, 1))
+    >>> y = 2 * np.abs(X[:, 0]) + 0.1 * rng.laplace(size=200)
+    >>> medians = QuantileRegressor(alpha=0.0)  # minimises absolute error by itself
+    >>> law = Laplace(reweight=False)
+    >>> mixture = MixtureOfExpertsRegressor(medians, family=law, verdict=False, random_state=0)
+    >>> mixture = mixture.fit(X, y)
+    >>> mixture.predict([[1.0]]).round(1)
+    array([2.])
     """
 
     reweight: bool = True

@@ -27,6 +27,23 @@ class LogNormal(PositiveFamily):
         predicts means.
     shared : bool, default=False
         Whether all experts have the same dispersion.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn.compose import TransformedTargetRegressor
+    >>> from sklearn.linear_model import LinearRegression
+    >>> from sklearn_moe import MixtureOfExpertsRegressor
+    >>> from sklearn_moe.families import LogNormal
+    >>> rng = np.random.default_rng(0)
+    >>> X = rng.normal(size=(200, 1))
+    >>> y = np.exp(np.abs(X[:, 0]) + 0.5 * rng.normal(size=200))
+    >>> expert = TransformedTargetRegressor(LinearRegression(), func=np.log, inverse_func=np.exp)
+    >>> law = LogNormal(expert_says="median")
+    >>> mixture = MixtureOfExpertsRegressor(expert, family=law, verdict=False, random_state=0)
+    >>> mixture = mixture.fit(X, y)
+    >>> mixture.predict([[1.0]]).round()  # the mean, exp(1 + 0.5**2 / 2)
+    array([3.])
     """
 
     expert_says: str = "mean"

@@ -19,7 +19,7 @@ class Poisson(CountFamily):
 
     @property
     def n_estimated(self) -> int:
-        """None."""
+        """No parameter is estimated."""
         return 0
 
     def frozen(self, mean: Array, *law: Array) -> Any:

@@ -46,6 +46,18 @@ class StudentT(RealFamily):
     distribution", Neural Networks 79, 2016. J. T. Kent, D. E. Tyler and Y. Vardi, "A curious
     likelihood identity for the multivariate t-distribution", Communications in Statistics 23(2),
     1994 (the step of the scale).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_moe import MixtureOfExpertsRegressor
+    >>> from sklearn_moe.families import StudentT
+    >>> rng = np.random.default_rng(0)
+    >>> X = rng.normal(size=(200, 1))
+    >>> y = 2 * np.abs(X[:, 0]) + 0.1 * rng.standard_t(3, size=200)
+    >>> mixture = MixtureOfExpertsRegressor(family=StudentT(df=3), random_state=0).fit(X, y)
+    >>> mixture.df_
+    array([3., 3.])
     """
 
     df: float | None = None

@@ -38,6 +38,21 @@ class Tweedie(PositiveFamily):
     ----------
     P. K. Dunn and G. K. Smyth, "Series evaluation of Tweedie exponential dispersion model
     densities", Statistics and Computing 15(4), 2005.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn.linear_model import TweedieRegressor
+    >>> from sklearn_moe import MixtureOfExpertsRegressor
+    >>> from sklearn_moe.families import Tweedie
+    >>> rng = np.random.default_rng(0)
+    >>> X = rng.normal(size=(200, 1))
+    >>> number = rng.poisson(np.exp(np.abs(X[:, 0])))
+    >>> y = np.array([rng.exponential(size=n).sum() for n in number])
+    >>> expert, law = TweedieRegressor(power=1.3, alpha=0.0), Tweedie(power=1.3)
+    >>> mixture = MixtureOfExpertsRegressor(expert, family=law, random_state=0).fit(X, y)
+    >>> mixture.predict([[1.0]]).round()
+    array([3.])
     """
 
     power: float = 1.5

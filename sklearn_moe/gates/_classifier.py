@@ -46,6 +46,18 @@ class ClassifierGate(Gate):
         Probability mass spread evenly over the experts, ``1 / (1 + sum of weights)``.
     n_experts_ : int
         Number of experts.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn.tree import DecisionTreeClassifier
+    >>> from sklearn_moe.gates import ClassifierGate
+    >>> X = np.array([[-2.0], [-1.0], [1.0], [2.0]])
+    >>> responsibilities = np.array([[0.9, 0.1], [0.9, 0.1], [0.2, 0.8], [0.2, 0.8]])
+    >>> gate = ClassifierGate(DecisionTreeClassifier(max_depth=1)).fit(X, responsibilities)
+    >>> gate.predict_proba([[-3.0], [3.0]]).round(2)
+    array([[0.82, 0.18],
+           [0.26, 0.74]])
     """
 
     _parameter_constraints = {"classifier": [HasMethods(["fit"])]}

@@ -21,6 +21,15 @@ class ConstantGate(Gate):
         Proportion of each expert; they sum to one.
     n_experts_ : int
         Number of experts.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_moe.gates import ConstantGate
+    >>> X = np.array([[-2.0], [-1.0], [1.0], [2.0]])
+    >>> responsibilities = np.array([[1.0, 0.0], [0.9, 0.1], [0.8, 0.2], [0.5, 0.5]])
+    >>> ConstantGate().fit(X, responsibilities).predict_proba([[5.0]])
+    array([[0.8, 0.2]])
     """
 
     def fit(self, X: Any, expert_weights: Array) -> ConstantGate:
