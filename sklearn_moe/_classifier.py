@@ -34,9 +34,9 @@ class MixtureOfExpertsClassifier(ClassifierMixin, Labels):
         ensembles, another mixture. None stands for
         ``LogisticRegression(solver="newton-cg")``.
     n_experts : int or "auto", default=2
-        Number of experts where one estimator is cloned; ignored for a list. 1 is legal: the
-        mixture then is the expert alone. `"auto"` splits experts, from two on, and merges them, as
-        unseen rows ask for; it keeps the smallest number within a standard error of the best.
+        Number of experts where one estimator is cloned; ignored for a list. 1 is legal: the mixture
+        then is the expert alone. `"auto"` begins with two, splits and merges experts as unseen rows
+        ask for, and keeps the smallest number within a standard error of the best.
     gate : gate, classifier, Pipeline, "auto" or None, default=None
         What gives the probabilities of the experts: None for ``SoftmaxGate()``, another gate, any
         classifier with `predict_proba` (fitted by weighted row expansion), any regressor (fitted to
@@ -46,12 +46,12 @@ class MixtureOfExpertsClassifier(ClassifierMixin, Labels):
         error; without cross-fitting it is ``SoftmaxGate()``.
     top_k : int or None, default=None
         Number of experts that act on a row: those of highest gate probability, renormalised. The
-        others are neither responsible for it nor asked, so that time grows with `top_k` and not
-        with the number of experts. None for all. ``with_top_k`` changes it without a fit.
+        others neither learn from it nor predict it, so that time grows with `top_k` and not with
+        the number of experts. None for all. ``with_top_k`` changes it without a fit.
     shared_expert : estimator or None, default=None
         One more expert, the last, that is fitted to all rows and acts on each, beside those that
-        the gate chooses from. The others are drawn toward it as far as their out-of-fold record
-        says they should be (`shrinkage_`).
+        the gate chooses from. The others are shrunk toward it as far as their out-of-fold errors
+        ask for (`shrinkage_`).
     balance : float, default=0.0
         How strongly E-steps favour experts of few rows, so that many stay in use: responsibilities
         are divided by this power of the experts' shares. At 1 an expert of twice as many rows must
@@ -66,11 +66,11 @@ class MixtureOfExpertsClassifier(ClassifierMixin, Labels):
     lean : bool or "auto", default="auto"
         Whether experts may lean on `baseline_`, one expert of all rows, once EM has ended: an
         expert's probabilities are raised to the power ``lean_powers_[0]``, multiplied by those of
-        that one to the power ``lean_powers_[1]``, and made to sum to one. The powers, multiples of
-        0.05 up to 2, are those that the labels of rows that the witnesses have not seen make most
-        likely, if both are a half beforehand, give or take a fifth. `"auto"` is for mixtures all of
-        whose experts lose rows (see `min_responsibility`). It needs witnesses that are out of fold
-        (not `cv=2`).
+        the baseline to the power ``lean_powers_[1]``, and normalised. The powers, multiples of 0.05
+        up to 2, are those that the labels of rows that the witnesses have not seen make most
+        likely, under a normal prior around a half for both, with a standard deviation of about a
+        fifth. `"auto"` leans only if all experts lose rows (see `min_responsibility`). It needs
+        witnesses that are out of fold (not `cv=2`).
     cv : int, splitter, iterable, "oob" or None, default=5
         Cross-fitting. An integer is a number of folds, dealt by what rows hold, whatever their
         order: copies of a row share a fold, and so do rows of one of the `groups` given to `fit`.
@@ -96,7 +96,7 @@ class MixtureOfExpertsClassifier(ClassifierMixin, Labels):
         `min_responsibility` is `"auto"`, and keeps what gives the winning start the higher bound;
         else it is 0.
     ensemble : bool, default=False
-        Whether each of `experts_` answers by a mean: half of it is a fit to all rows (its
+        Whether each of `experts_` predicts by a mean: half of it is a fit to all rows (its
         `estimator`), half the mean of fits without one fold each (its `fold_estimators`). It errs
         less where experts are flexible, and predicts more slowly. Not for ``cv=None``.
     max_iter : int, default=100
@@ -133,7 +133,7 @@ class MixtureOfExpertsClassifier(ClassifierMixin, Labels):
         How weights reached each expert: `"sample_weight"`, or `"resample"` for experts that take
         none and saw a systematic sample of the rows instead.
     pooling_ : ndarray of shape (n_experts_,)
-        The part of its weight that each row has given to the experts.
+        Share of every row's weight that each expert received (see `pooling`).
     gate_ : estimator
         The gate, fitted to all rows.
     dispersions_ : ndarray of shape (n_experts_,)
@@ -145,7 +145,8 @@ class MixtureOfExpertsClassifier(ClassifierMixin, Labels):
     baseline_ : estimator or None
         The expert of all rows that the others lean on; None if they do not.
     baseline_dispersion_ : float
-        Share of its probability that is moved to the class rates; 0 if they do not lean.
+        Share of the probability of `baseline_` that is moved to the class rates; 0 if experts do
+        not lean.
     lean_powers_ : tuple of float
         The powers of an expert's probabilities and of those of `baseline_` (see `lean`); 1 and 0 if
         they do not lean.
@@ -166,7 +167,7 @@ class MixtureOfExpertsClassifier(ClassifierMixin, Labels):
     gate_information_ : float
         Mutual information of features and expert, in nats; at most the logarithm of `n_experts_`.
     shrinkage_ : ndarray of shape (n_experts_,) or None
-        Part of the shared expert in what each expert says; None if there is no shared expert.
+        Weight of the shared expert in each expert's predictions; None if there is no shared expert.
     top_k_ : int or None
         Number of experts that act on a row, beside a shared one.
     n_iter_ : int
@@ -181,8 +182,8 @@ class MixtureOfExpertsClassifier(ClassifierMixin, Labels):
     start_bounds_ : dict of str to float
         The bound that each start reached in the race, on a sample of a large table.
     heldout_log_prob_ : float
-        Mean log-likelihood of rows by the witnesses that had not seen them; NaN if `cv` is None or
-        `verdict` is False. The bound is higher where experts are flexible.
+        Mean log-likelihood of rows under the witnesses that had not seen them; NaN if `cv` is None
+        or `verdict` is False. The bound is higher where experts are flexible.
     calibrated_log_prob_ : float
         The same for the final mixture, after calibration and leaning (by these rows).
     unseen_log_probs_ : ndarray of shape (n_samples,)

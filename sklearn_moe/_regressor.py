@@ -32,10 +32,10 @@ class MixtureOfExpertsRegressor(RegressorMixin, Forecasts):
         ensembles, another mixture. None stands for ``Ridge()``; ``EvidenceRidge()`` finds its
         penalty.
     n_experts : int or "auto", default=2
-        Number of experts where one estimator is cloned; ignored for a list. 1 is legal: the
-        mixture then is the expert alone (see `extrapolation`). `"auto"` splits experts, from two
-        on, and merges them, as unseen rows ask for; it keeps the smallest number within a standard
-        error of the best.
+        Number of experts where one estimator is cloned; ignored for a list. 1 is legal: the mixture
+        then is the expert alone (see `extrapolation`). `"auto"` begins with two, splits and merges
+        experts as unseen rows ask for, and keeps the smallest number within a standard error of the
+        best.
     gate : gate, classifier, Pipeline, "auto" or None, default=None
         What gives the probabilities of the experts: None for ``SoftmaxGate()``, another gate, any
         classifier with `predict_proba` (fitted by weighted row expansion), any regressor (fitted to
@@ -45,12 +45,12 @@ class MixtureOfExpertsRegressor(RegressorMixin, Forecasts):
         error; without cross-fitting it is ``SoftmaxGate()``.
     top_k : int or None, default=None
         Number of experts that act on a row: those of highest gate probability, renormalised. The
-        others are neither responsible for it nor asked, so that time grows with `top_k` and not
-        with the number of experts. None for all. ``with_top_k`` changes it without a fit.
+        others neither learn from it nor predict it, so that time grows with `top_k` and not with
+        the number of experts. None for all. ``with_top_k`` changes it without a fit.
     shared_expert : estimator or None, default=None
         One more expert, the last, that is fitted to all rows and acts on each, beside those that
-        the gate chooses from. The others are drawn toward it as far as their out-of-fold record
-        says they should be (`shrinkage_`).
+        the gate chooses from. The others are shrunk toward it as far as their out-of-fold errors
+        ask for (`shrinkage_`).
     balance : float, default=0.0
         How strongly E-steps favour experts of few rows, so that many stay in use: responsibilities
         are divided by this power of the experts' shares. At 1 an expert of twice as many rows must
@@ -64,12 +64,12 @@ class MixtureOfExpertsRegressor(RegressorMixin, Forecasts):
         once the race is run, and keeps it if the bound is higher by a standard error; without
         cross-fitting it is `"gaussian"`.
     dispersion_estimator : estimator, default=None
-        What predicts the dispersion of a row under each expert, a clone for each: a regressor of
-        the log squared out-of-fold residuals. None for one dispersion for all rows. For Gaussian,
-        Student-t and Laplace laws.
+        Regressor of the log squared out-of-fold residuals, cloned for each expert: it predicts the
+        dispersion of a row. None for one dispersion for all rows. For Gaussian, Student-t and
+        Laplace laws.
     outlier_fraction : float, default=0.0
-        Part of the rows, below one half, that may be no expert's: they come from a broad background
-        and lose their weight in the experts' fits. For Gaussian, Student-t and Laplace laws.
+        Share of the rows, below one half, that may come from a broad background and from no expert;
+        they lose their weight in the experts' fits. For Gaussian, Student-t and Laplace laws.
     calibrate : {"noise", "conformal"} or None, default="noise"
         How the distribution is calibrated after EM, on rows left out of the fit: those of the
         witnesses (see `verdict`), without witnesses those that are out of fold. For each output
@@ -80,13 +80,13 @@ class MixtureOfExpertsRegressor(RegressorMixin, Forecasts):
         ``predict_interval`` takes its levels from where the targets of those rows fell. None leaves
         the law as EM has found it. Means and gate are not changed.
     lean : bool or "auto", default="auto"
-        Whether experts may lean on `baseline_`, one expert of all rows, once EM has ended: what
-        expert k predicts is moved toward what that one does by ``d / (d + lean_variance_)`` of the
-        way, where d is its dispersion. The variance is the one that makes the rows that the
-        witnesses have not seen most likely, of those that do not raise the squared error of their
-        means; it is infinite, and nothing is moved, where the log density would not rise by more
-        than a standard error. `"auto"` is for mixtures all of whose experts lose rows (see
-        `min_responsibility`). For laws that say `is_location_scale` (Gaussian, Student-t and
+        Whether experts may lean on `baseline_`, one expert of all rows, once EM has ended: the
+        prediction of expert k is moved toward that of the baseline by the share
+        ``d / (d + lean_variance_)``, where d is its dispersion. The variance is the one that makes
+        the rows that the witnesses have not seen most likely, of those that do not raise the
+        squared error of the means; it is infinite, and nothing is moved, where the log density
+        would not rise by more than a standard error. `"auto"` leans only if all experts lose rows
+        (see `min_responsibility`). For laws that say `is_location_scale` (Gaussian, Student-t and
         Laplace), without an `outlier_fraction`, and where witnesses are out of fold (not `cv=2`).
     extrapolation : float or None, default=0.5
         How far beyond the target an expert may predict, in ranges of the target: predictions are
@@ -120,7 +120,7 @@ class MixtureOfExpertsRegressor(RegressorMixin, Forecasts):
         `min_responsibility` is `"auto"`, and keeps what gives the winning start the higher bound;
         else it is 0.
     ensemble : bool, default=False
-        Whether each of `experts_` answers by a mean: half of it is a fit to all rows (its
+        Whether each of `experts_` predicts by a mean: half of it is a fit to all rows (its
         `estimator`), half the mean of fits without one fold each (its `fold_estimators`). It errs
         less where experts are flexible, and predicts more slowly. Not for ``cv=None``.
     max_iter : int, default=100
@@ -157,7 +157,7 @@ class MixtureOfExpertsRegressor(RegressorMixin, Forecasts):
         How weights reached each expert: `"sample_weight"`, or `"resample"` for those that take none
         and saw a systematic sample of the rows.
     pooling_ : ndarray of shape (n_experts_,)
-        The part of its weight that each row has given to the experts.
+        Share of every row's weight that each expert received (see `pooling`).
     gate_ : estimator
         The gate, fitted to all rows.
     dispersions_ : ndarray of shape (n_experts_,) or (n_experts_, n_outputs)
@@ -175,10 +175,9 @@ class MixtureOfExpertsRegressor(RegressorMixin, Forecasts):
     baseline_ : estimator or None
         The expert of all rows that the others lean on; None if they do not.
     lean_variance_ : float or ndarray of shape (n_outputs,)
-        Variance of what experts have to say of their own (see `lean`); infinite where they do not
-        lean.
+        Variance of the experts around `baseline_` (see `lean`); infinite where they do not lean.
     prediction_limits_ : ndarray of shape (2,) or (2, n_outputs), or None
-        The lowest and the highest that an expert predicts (see `extrapolation`).
+        Lowest and highest prediction that an expert makes (see `extrapolation`).
     calibration_ : Calibration or None
         Where the targets fell, if `calibrate` is `"conformal"`.
     n_experts_ : int
@@ -197,7 +196,7 @@ class MixtureOfExpertsRegressor(RegressorMixin, Forecasts):
     gate_information_ : float
         Mutual information of features and expert, in nats; at most the logarithm of `n_experts_`.
     shrinkage_ : ndarray of shape (n_experts_,) or None
-        Part of the shared expert in what each expert says; None if there is no shared expert.
+        Weight of the shared expert in each expert's predictions; None if there is no shared expert.
     top_k_ : int or None
         Number of experts that act on a row, beside a shared one.
     n_iter_ : int
@@ -212,8 +211,8 @@ class MixtureOfExpertsRegressor(RegressorMixin, Forecasts):
     start_bounds_ : dict of str to float
         The bound that each start reached in the race, on a sample of a large table.
     heldout_log_prob_ : float
-        Mean log-likelihood of rows by the witnesses that had not seen them; NaN if `cv` is None or
-        `verdict` is False. The bound is higher where experts are flexible.
+        Mean log-likelihood of rows under the witnesses that had not seen them; NaN if `cv` is None
+        or `verdict` is False. The bound is higher where experts are flexible.
     calibrated_log_prob_ : float
         The same for the final mixture, after calibration and leaning (by these rows).
     unseen_log_probs_ : ndarray of shape (n_samples,)
