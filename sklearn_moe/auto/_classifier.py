@@ -21,17 +21,17 @@ from ._search import Candidate
 class AutoMixtureClassifier(ClassifierMixin, BaseAutoMixture):
     """Mixture of experts for class labels that finds its kinds of experts, and their number.
 
-    Candidates are fitted in turn, and judged by what their witnesses say of rows that no step of
-    their fits has seen: the mean log probability of their classes. The best one's experts are
-    doubled as long as that rises. It is fitted to all rows, and answers together with those of the
-    others by which its probabilities gain. A candidate costs one fit, where a search by
+    Candidates are fitted in turn, and judged by the mean log probability of the classes of rows
+    that no step of their fits has seen (by their witnesses). The number of the best one's experts
+    is doubled as long as that rises. The best is fitted to all rows, and answers together with
+    those of the others that improve its probabilities. A candidate costs one fit, where a search by
     cross-validation costs one for each fold.
 
     Parameters
     ----------
     candidates : list of (str, mixture), list of str or None, default=None
         Mixtures, or pipelines that end in one, by name. (The steps of a pipeline are fitted to all
-        rows: what looks at the target belongs into the experts.) None for mixtures of logistic
+        rows: what looks at the target belongs in the experts.) None for mixtures of logistic
         regressions ("linear"), of those of a Gaussian kernel's coordinates ("kernel"), of extremely
         randomised trees ("forest"), and of boosting ("boosting", which takes most of the time),
         which see text as categories and mark what is missing; a list of their names for some of
@@ -44,8 +44,8 @@ class AutoMixtureClassifier(ClassifierMixin, BaseAutoMixture):
         Cross-fitting of the usual candidates that are kept; a number of folds is three at most for
         boosting. Candidates are judged by three folds, or by those given.
     max_rows : int, default=3000
-        Distinct rows that the search looks at. If they are 2000 or more, a third of them says which
-        half of the candidates is worth a look by all of them, and so on.
+        Largest number of distinct rows that the search uses. If it uses 2000 or more, candidates
+        are first compared on a third of them, and only the better half on all, and so on.
     n_jobs : int, default=None
         Number of jobs that fit experts and gates of the usual candidates. None is 1, or what
         ``joblib.parallel_config`` says. The result does not depend on it.
@@ -59,20 +59,21 @@ class AutoMixtureClassifier(ClassifierMixin, BaseAutoMixture):
     best_estimator_ : Pipeline
         The best: the steps that prepare the columns, if any, and the mixture.
     mixture_ : MixtureOfExpertsClassifier
-        The mixture at its end, for whatever else is to be asked; its rows are those of `encode`.
+        The fitted mixture at the end of `best_estimator_`, for all other queries; it takes the rows
+        that `encode` returns.
     best_name_ : str
-        Name of the best, with what the search has changed.
+        Name of the best candidate, with its number of experts if the search has doubled it.
     named_estimators_ : Bunch of Pipeline
-        All that answer, by name; nearly always, the best is among them.
+        Those that answer together, by name; nearly always, the best is among them.
     weights_ : dict of str to float
         Their weights, which sum to one; none is below a twentieth.
     pooled_log_prob_ : float
-        Mean log probability of the classes of unseen rows, which had a say in the weights, by all
-        that answer.
+        Mean log probability of the classes of unseen rows under all that answer together. Their
+        weights were chosen on the same rows.
     log_probs_ : dict of str to float
-        Mean log probability of the classes of unseen rows by candidate, in nats, of those that were
-        judged by the most rows; minus infinity if it could not be fitted. Bounds, where none has
-        witnesses.
+        Mean log probability of the classes of unseen rows, in nats, for each candidate that was
+        judged by the most rows; minus infinity if it could not be fitted. Bounds, if no candidate
+        has witnesses.
     classes_ : ndarray of shape (n_classes,)
         Class labels in sorted order.
     n_features_in_ : int

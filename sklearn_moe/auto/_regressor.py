@@ -21,17 +21,17 @@ from ._search import Candidate
 class AutoMixtureRegressor(RegressorMixin, BaseAutoMixture):
     """Mixture of experts for real targets that finds its kinds of experts, and their number.
 
-    Candidates are fitted in turn, and judged by what their witnesses say of rows that no step of
-    their fits has seen: the mean log density, in nats. The best one's experts are doubled as long
-    as that rises. It is fitted to all rows, and answers together with those of the others by which
-    its density gains. A candidate costs one fit, where a search by cross-validation costs one for
-    each fold.
+    Candidates are fitted in turn, and judged by the mean log density, in nats, of rows that no step
+    of their fits has seen (by their witnesses). The number of the best one's experts is doubled as
+    long as that rises. The best is fitted to all rows, and answers together with those of the
+    others that raise its density. A candidate costs one fit, where a search by cross-validation
+    costs one for each fold.
 
     Parameters
     ----------
     candidates : list of (str, mixture), list of str or None, default=None
         Mixtures, or pipelines that end in one, by name. (The steps of a pipeline are fitted to all
-        rows: what looks at the target belongs into the experts.) None for mixtures of linear
+        rows: what looks at the target belongs in the experts.) None for mixtures of linear
         models ("linear"), of linear models of a Gaussian kernel's coordinates ("kernel"), of
         extremely randomised trees ("forest"), and of boosting ("boosting", which takes most of the
         time), which see text as categories and mark what is missing; a list of their names for
@@ -46,8 +46,8 @@ class AutoMixtureRegressor(RegressorMixin, BaseAutoMixture):
         Cross-fitting of the usual candidates that are kept; a number of folds is three at most for
         boosting. Candidates are judged by three folds, or by those given.
     max_rows : int, default=3000
-        Distinct rows that the search looks at. If they are 2000 or more, a third of them says which
-        half of the candidates is worth a look by all of them, and so on.
+        Largest number of distinct rows that the search uses. If it uses 2000 or more, candidates
+        are first compared on a third of them, and only the better half on all, and so on.
     n_jobs : int, default=None
         Number of jobs that fit experts and gates of the usual candidates. None is 1, or what
         ``joblib.parallel_config`` says. The result does not depend on it.
@@ -61,18 +61,20 @@ class AutoMixtureRegressor(RegressorMixin, BaseAutoMixture):
     best_estimator_ : Pipeline
         The best: the steps that prepare the columns, if any, and the mixture.
     mixture_ : MixtureOfExpertsRegressor
-        The mixture at its end, for whatever else is to be asked; its rows are those of `encode`.
+        The fitted mixture at the end of `best_estimator_`, for all other queries; it takes the rows
+        that `encode` returns.
     best_name_ : str
-        Name of the best, with what the search has changed.
+        Name of the best candidate, with its number of experts if the search has doubled it.
     named_estimators_ : Bunch of Pipeline
-        All that answer, by name; nearly always, the best is among them.
+        Those that answer together, by name; nearly always, the best is among them.
     weights_ : dict of str to float
         Their weights, which sum to one; none is below a twentieth.
     pooled_log_prob_ : float
-        Mean log density of unseen rows by all that answer, which had a say in the weights.
+        Mean log density of unseen rows under all that answer together. Their weights were chosen on
+        the same rows.
     log_probs_ : dict of str to float
-        Mean log density of unseen rows by candidate, in nats, of those that were judged by the most
-        rows; minus infinity if it could not be fitted. Bounds, where none has witnesses.
+        Mean log density of unseen rows, in nats, for each candidate that was judged by the most
+        rows; minus infinity if it could not be fitted. Bounds, if no candidate has witnesses.
     n_features_in_ : int
         Number of features seen in fit.
     feature_names_in_ : ndarray of shape (n_features_in_,)
@@ -205,8 +207,8 @@ class AutoMixtureRegressor(RegressorMixin, BaseAutoMixture):
     def predict_interval(self, X: Any, coverage: float = 0.9) -> Array:
         """Central interval that holds the target with probability `coverage`.
 
-        Several that answer together take its ends from their distribution; one that answers alone,
-        from its conformal calibration if it has one.
+        Its ends are quantiles of `predict_dist`; if one mixture answers alone, those of its own
+        `predict_interval`, which may be calibrated.
 
         Parameters
         ----------
