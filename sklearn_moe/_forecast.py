@@ -95,8 +95,8 @@ class Forecasts(BaseMixtureOfExperts):
     def predict_interval(self, X: Any, coverage: float = 0.9) -> Array:
         """Central interval that holds the target with probability `coverage`.
 
-        With ``calibrate="conformal"`` the levels of its ends are those between which that share of
-        the targets fell, in the distributions of rows that nobody has fitted; ends are
+        With ``calibrate="conformal"`` its ends are the quantiles between which that share of the
+        targets of held-out rows fell, in the distributions that were predicted for them; ends are
         infinite where there were too few rows to tell.
 
         Parameters

@@ -200,9 +200,9 @@ class Queries(ABC):
         The criteria are meant for fits in sample (``cv=None``) and the rows of the fit: the
         log-likelihood is that of the final experts on the rows given. Penalised coefficients are
         counted as if they were free, so that the number is an upper bound of the effective one.
-        What `calibrate` has found is not counted, but degrees of freedom that differ by output are,
-        one for each output with tails, and so is what experts lean on. For everything else there is
-        `heldout_log_prob_`.
+        What `calibrate` has found is not counted, except for degrees of freedom that differ by
+        output (one for each output with tails); what experts lean on is counted. For everything
+        else there is `heldout_log_prob_`.
 
         Parameters
         ----------
@@ -270,8 +270,8 @@ class Queries(ABC):
         `gate_entropy_` and `gate_information_` stay those of the fit. A conformal calibration no
         longer holds: `calibration_` is None, and `predict_interval` takes plain quantiles.
 
-        Let m be the gate probability that `truncated_proba` of the copy says is cut off. Compared
-        to the mixture of which all experts act, no event changes its probability by more than m,
+        Let m be the gate probability that is cut off, `truncated_proba` of the copy. Compared to
+        the mixture in which all experts act, no event changes its probability by more than m,
         the mean changes by at most m times the range of the experts' means for the row, and the log
         density of a target rises by at most -log(1 - m). Here 'means' are the means of the noise
         law, which differ from `predict_experts` for median experts and where a positive law raises
@@ -306,13 +306,12 @@ class Queries(ABC):
         """Fit the gate alone to new rows, by EM, while the experts stay as they are.
 
         For data whose regions shift while the rules within them hold. The gate begins where it is,
-        if it can, else it is fitted anew; its penalty is the same. The new rows alone decide where
-        it ends, for it keeps no count of earlier ones: pass a window of some hundred rows. All
-        experts are asked, also with `top_k`, so that rows can go to any of them. Of all gates on
-        the way the one is kept under which the targets are most likely. `load_`, `importance_`,
-        `gate_entropy_` and `gate_information_` become those on the new rows. A conformal
-        calibration no longer holds: `calibration_` becomes None, and `predict_interval` takes plain
-        quantiles.
+        if it can, else it is fitted anew; its penalty is the same. Only the new rows count, earlier
+        ones are forgotten: pass a window of some hundred rows. All experts are evaluated, also with
+        `top_k`, so that rows can go to any of them. Of all gates on the way, that under which the
+        targets are most likely is kept. `load_`, `importance_`, `gate_entropy_` and
+        `gate_information_` become those on the new rows. A conformal calibration no longer holds:
+        `calibration_` becomes None, and `predict_interval` takes plain quantiles.
 
         Parameters
         ----------
@@ -330,7 +329,7 @@ class Queries(ABC):
         Returns
         -------
         self : estimator
-            The mixture, of which `gate_` is another one.
+            The same mixture, with its new `gate_`.
 
         Raises
         ------

@@ -74,7 +74,7 @@ class Gate(BaseEstimator):
         Raises
         ------
         ValueError
-            If the gate has none, as it is unless a gate says otherwise.
+            If they cannot be counted, which is the default.
         """
         raise uncountable("gate", self)
 

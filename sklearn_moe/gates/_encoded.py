@@ -91,7 +91,7 @@ class EncodedGate(Gate):
         return self.log_proba_encoded(self._encode(X))
 
     def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
-        """Names of the encoded columns, which the coefficients of linear gates go with.
+        """Names of the encoded columns, in the order of the coefficients of linear gates.
 
         Parameters
         ----------
@@ -102,8 +102,8 @@ class EncodedGate(Gate):
         Returns
         -------
         names : ndarray of str objects of shape (n_encoded_features,)
-            A numeric column has its own name, the indicator of its missing values that with
-            ``_missing``, that of a category the name, ``_`` and the category.
+            A numeric column keeps its name; the indicator of its missing values is called
+            ``<name>_missing``, that of a category ``<name>_<category>``.
 
         Raises
         ------

@@ -19,11 +19,11 @@ from ._encoded import check_expert_weights
 class RegressorGate(Gate):
     """Any regressor, fitted to the responsibilities as a target of several outputs.
 
-    The target of a row is its responsibilities and its weight is the sample weight; what the
-    regressor says is clipped at zero and normalised. A regressor that averages (neighbours, trees,
-    forests) says probabilities by itself, and sees each row once, not once for each expert.
-    Regressors for one output alone are fitted for each expert; regressors that take no weights see
-    a systematic sample of the rows.
+    The target of a row is its responsibilities and its weight is the sample weight; predictions are
+    clipped at zero and normalised. A regressor that averages (neighbours, trees, forests) predicts
+    probabilities by itself, and sees each row once, not once for each expert. Single-output
+    regressors are fitted once for each expert; regressors that take no weights see a systematic
+    sample of the rows.
 
     Parameters
     ----------

@@ -16,12 +16,12 @@ from ._evidence import Spectrum
 class EvidenceRidge(RegressorMixin, BaseEstimator):
     """Ridge regression whose penalty is the one under which the targets are most probable.
 
-    The rows decide how firmly coefficients are held back, so there is nothing to tune: little where
-    noise is small or rows are many, firmly where there is nothing to learn. Made for experts, whose
-    regions differ in both and may hold less weight than a row for each column; a mixture solves all
-    experts and folds together, from the Gram matrices that `Ridge` needs as well. A weight counts
-    as so many rows. Predictions follow the units of the target, and those of the features if all
-    are multiplied alike; features of different units are better standardised first.
+    The rows decide how strongly coefficients are shrunk, so there is nothing to tune: weakly where
+    noise is small or rows are many, strongly where there is nothing to learn. Made for experts,
+    whose regions differ in both and may hold less weight than a row for each column; a mixture
+    solves all experts and folds together, from the Gram matrices that `Ridge` needs as well. A row
+    of weight w counts as w rows. Predictions follow the units of the target, and those of the
+    features if all are multiplied alike; features of different units are better standardised first.
 
     The intercept is integrated out (restricted likelihood) and the noise variance maximised;
     neither is tuned. Outputs share their penalty.
@@ -57,7 +57,7 @@ class EvidenceRidge(RegressorMixin, BaseEstimator):
     >>> rng = np.random.default_rng(0)
     >>> X = rng.normal(size=(60, 20))
     >>> exact, vague = X @ np.ones(20), rng.normal(size=60)
-    >>> EvidenceRidge().fit(X, exact).penalty_ < 1e-6  # nothing is held back
+    >>> EvidenceRidge().fit(X, exact).penalty_ < 1e-6  # nothing is shrunk
     True
     >>> 50 < EvidenceRidge().fit(X, vague).penalty_  # all is, next to as many rows
     True

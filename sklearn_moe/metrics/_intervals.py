@@ -16,9 +16,9 @@ def interval_score(
     coverage: float,
     sample_weight: ArrayLike | None = None,
 ) -> float:
-    """Mean width of the intervals and a fine for each target outside; lower is better.
+    """Mean width of the intervals plus a penalty for each target outside; lower is better.
 
-    The fine is ``2 / (1 - coverage)`` times the distance to the interval. The expected score is
+    The penalty is ``2 / (1 - coverage)`` times the distance to the interval. The expected score is
     least for the central interval of that coverage under the true law, so that intervals which are
     narrow but miss, or cover all but are wide, do not pay. For several outputs the mean.
 

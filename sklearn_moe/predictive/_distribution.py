@@ -26,9 +26,9 @@ class MixtureDistribution:
     """Predictive distribution of the targets of n rows, one mixture for each.
 
     Made by ``MixtureOfExpertsRegressor.predict_dist``. Below, *target shape* is (n,) where the
-    target had one dimension, else (n, n_outputs). Given the expert, outputs are independent; what
-    is said of one output is its marginal. ``len(distribution)`` is n, and ``distribution[rows]`` is
-    the distribution of some rows (an index, a slice, a mask).
+    target had one dimension, else (n, n_outputs). Given the expert, outputs are independent;
+    results for one output are about its marginal. ``len(distribution)`` is n, and
+    ``distribution[rows]`` is the distribution of some rows (an index, a slice, a mask).
 
     Parameters
     ----------
@@ -169,7 +169,7 @@ class MixtureDistribution:
         return self._each(lambda part, at: part.cdf(at[:, None])[:, 0], self._targets(y))
 
     def cdf_below(self, y: Any) -> Array:
-        """Probability of values below the targets; that of `cdf` where no value has one itself.
+        """Probability of values below the targets; equal to `cdf` for continuous laws.
 
         Parameters
         ----------
@@ -248,7 +248,7 @@ class MixtureDistribution:
         Raises
         ------
         ValueError
-            If `coverage` or `kind` is none of these.
+            If `coverage` or `kind` is not one of these.
         """
         if not (isinstance(coverage, Real) and 0 < coverage < 1):
             raise ValueError(f"coverage={coverage!r} must be a number above 0 and below 1.")
