@@ -30,11 +30,6 @@ class Contaminated(Family):
     fraction: float
 
     @property
-    def says_means(self) -> bool:
-        """Whether experts say means, which need no adjustment."""
-        return self.law.says_means
-
-    @property
     def pools_dispersion(self) -> bool:
         """Whether all experts have the same dispersion."""
         return self.law.pools_dispersion

@@ -61,11 +61,6 @@ class LogNormal(PositiveFamily):
         admitted = super().admit(mean, output)
         return admitted * np.exp(0.5 * law[0]) if law and self.expert_says == "median" else admitted
 
-    @property
-    def says_means(self) -> bool:
-        """Whether experts say means, which need no adjustment."""
-        return self.expert_says == "mean"
-
     def of_means(self) -> LogNormal:
         """The law around means."""
         return replace(self, expert_says="mean")

@@ -205,11 +205,6 @@ class RealFamily(Family):
         """Whether all experts have the same dispersion."""
         return self.shared
 
-    @property
-    def says_means(self) -> bool:
-        """Whether experts say means, which need no adjustment."""
-        return True
-
     def of_means(self) -> RealFamily:
         """The law around means that have been adjusted."""
         return self

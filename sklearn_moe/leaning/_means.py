@@ -25,7 +25,7 @@ VARIANCES = np.exp(np.linspace(-8.0, 8.0, 33))
 
 def has_means(family: Any) -> bool:
     """Whether the law has a mean that can be moved without changing the noise."""
-    return isinstance(family, RealFamily) and family.is_location_scale and family.says_means
+    return isinstance(family, RealFamily) and family.is_location_scale
 
 
 @dataclass(frozen=True)
