@@ -27,11 +27,9 @@ def can_lean(family: Any) -> bool:
 
 
 def find_leaning(noise: Noise, forecasts: Sequence[Forecast], baseline: Array) -> Leaning | None:
-    """How far experts lean, or None if they stand upright.
+    """How far experts lean, if their law `can_lean`, or None if they stand upright.
 
     `baseline` (n, q) or (n, C) is what the one of all rows says of the table, out of fold.
     """
-    if not (forecasts and can_lean(noise.law)):
-        return None
     find = find_powers if isinstance(noise.law, Categorical) else find_variance
     return find(noise, forecasts, baseline)
