@@ -32,7 +32,7 @@ class Model(Protocol):
     """
 
     def m_step(self, expectation: Any) -> Generator[Any, Any, Any]: ...
-    def conclude(self, state: Any) -> tuple[Any, Any]: ...
+    def conclude(self, state: Any) -> tuple[Any, Expectation]: ...
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class EMRule:
 class EMResult:
     """The latest expectation of a run, its best state with its own, and how the run went."""
 
-    last: Any
+    last: Expectation
     state: Any = None
     expectation: Any = None
     lower_bounds: tuple[float, ...] = ()
@@ -90,7 +90,7 @@ def run_em(
     return result
 
 
-def _append(result: EMResult, state: Any, expectation: Any) -> EMResult:
+def _append(result: EMResult, state: Any, expectation: Expectation) -> EMResult:
     best = result.expectation
     longer = replace(
         result,
