@@ -167,13 +167,6 @@ def sums_of_others(parts: Array) -> Array:
     return before
 
 
-def soften(labels: NDArray[np.intp], n_experts: int, confidence: float = 0.9) -> Array:
-    """Responsibilities (n, K) that put `confidence` on each row's label and spread the rest."""
-    resp = np.full((len(labels), n_experts), (1.0 - confidence) / n_experts)
-    resp[np.arange(len(labels)), labels] += confidence
-    return resp
-
-
 def safe_log(probability: Array) -> Array:
     """Logarithm with 0 mapped to the log of the smallest positive float, never to -inf."""
     return np.log(np.maximum(probability, np.finfo(np.float64).tiny))

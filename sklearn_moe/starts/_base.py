@@ -16,6 +16,8 @@ from .._experts import Data
 from .._numeric import Array, quantile_groups, weighted_moments
 
 MAX_WIDTH = 50
+# Responsibility of the expert that a row is labelled with, beside its share of the rest.
+CONFIDENCE = 0.9
 
 
 @dataclass(frozen=True)
@@ -78,6 +80,13 @@ def numeric_target(data: Data) -> Array:
         target = np.eye(len(data.classes))[target]
     mean, variance = weighted_moments(target, data.sample_weight)
     return (target - mean) / np.where(variance > 0, np.sqrt(variance), 1.0)
+
+
+def soften(labels: NDArray[np.intp], n_experts: int) -> Array:
+    """Responsibilities (n, K) that put `CONFIDENCE` on each row's label and spread the rest."""
+    resp = np.full((len(labels), n_experts), (1.0 - CONFIDENCE) / n_experts)
+    resp[np.arange(len(labels)), labels] += CONFIDENCE
+    return resp
 
 
 def cluster(points: Array, weight: Array, priority: Array, n_clusters: int) -> NDArray[np.intp]:

@@ -6,9 +6,9 @@ import numpy as np
 from scipy.spatial.distance import cdist
 
 from .._folds import Rows
-from .._numeric import Array, soften
+from .._numeric import Array
 from ..logit import blocks_of
-from ._base import StartContext, cluster
+from ._base import StartContext, cluster, soften
 
 N_ANCHORS = 200
 # Distances that are held at once.
