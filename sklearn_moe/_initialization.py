@@ -134,8 +134,8 @@ def race(
     starts: list[Start],
     surprise: Callable[[], Array],
     rule: EMRule,
-    on_start: OnStart = lambda name, result: None,
-    on_failure: OnFailure = lambda name, error: None,
+    on_start: OnStart,
+    on_failure: OnFailure,
 ) -> Plan[Race]:
     """Run all starts for one iteration, the better half for a few more; the best of them wins.
 
