@@ -30,7 +30,7 @@ from ._validation import last_step
 from ._verdict import Move, Stage, call_heirs, run_witnessed
 from ._weighting import is_mixture
 from .gates import HierarchicalGate
-from .starts import STARTS, StartContext, numeric_features, numeric_target
+from .starts import STARTS, StartContext
 
 # Numbers of experts in a row that do not help.
 PATIENCE = 2
@@ -60,7 +60,9 @@ class Split:
         rows = np.flatnonzero(leads == position)
         halves = np.full((len(resp), 2), 0.5)
         if np.count_nonzero(leads[data.distinct] == position) >= FEWEST_ROWS:
-            halves[rows] = STARTS[self.kind](_context(recipe, data.take(rows), surprise[rows]))
+            own, seed = surprise[rows], recipe.seed + len(recipe.templates)
+            context = StartContext.of(data.take(rows), lambda: own, n_experts=2, seed=seed)
+            halves[rows] = STARTS[self.kind](context)
         parts = resp[:, [position]] * halves
         return np.insert(_with(resp, position, parts[:, 0]), n_routed, parts[:, 1], axis=1)
 
@@ -113,18 +115,6 @@ def _position(data: Data, leads: Array, n_routed: int, surprise: Array | None) -
     mean = np.divide(total, mass, out=np.full(n_routed, -np.inf), where=mass > 0)
     mean[rows < FEWEST_ROWS] = -np.inf
     return int(mean.argmax()) if np.isfinite(mean).any() else int(mass.argmax())
-
-
-def _context(recipe: Recipe, part: Data, surprise: Array) -> StartContext:
-    """What a start may look at to deal the rows of one expert to two."""
-    return StartContext(
-        Z=numeric_features(part),
-        T=numeric_target(part),
-        data=part,
-        surprise=lambda: surprise,
-        n_experts=2,
-        seed=recipe.seed + len(recipe.templates),
-    )
 
 
 @dataclass(frozen=True)

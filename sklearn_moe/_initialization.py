@@ -18,13 +18,7 @@ from ._mixture import MixtureModel
 from ._numeric import Array
 from ._plans import Plan, attempt, follow_here, together
 from ._recipe import Recipe
-from .starts import (
-    STARTS,
-    StartContext,
-    branches_apart,
-    numeric_features,
-    numeric_target,
-)
+from .starts import STARTS, StartContext, branches_apart
 
 RACE_LENGTH = 3
 # Chosen by `python -m benchmarks starts`; the figures are in docs/user_guide/starts.md.
@@ -64,14 +58,7 @@ class Start:
             return self.anew.responsibilities(recipe, data, surprise, rows)
         if self.given is not None:
             return self.given if rows is None else self.given[rows]
-        context = StartContext(
-            Z=numeric_features(data),
-            T=numeric_target(data),
-            data=data,
-            surprise=surprise,
-            n_experts=recipe.n_routed,
-            seed=recipe.seed + self.again,
-        )
+        context = StartContext.of(data, surprise, recipe.n_routed, recipe.seed + self.again)
         resp = STARTS[self.name](context)
         if (tree := recipe.tree_of_clones) is not None:
             resp = branches_apart(resp, context, tree)

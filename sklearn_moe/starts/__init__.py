@@ -4,7 +4,7 @@ All are functions of the weighted data and a seed: neither the order of the rows
 repetition in place of a weight, nor the units of the columns change them.
 """
 
-from ._base import StartContext, numeric_features, numeric_target
+from ._base import StartContext
 from ._branches import branches_apart
 from ._ladder import ladder
 from ._local import local_coefficients
@@ -33,6 +33,4 @@ __all__ = [
     "STARTS",
     "StartContext",
     "branches_apart",
-    "numeric_features",
-    "numeric_target",
 ]

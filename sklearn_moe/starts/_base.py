@@ -34,6 +34,13 @@ class StartContext:
     n_experts: int
     seed: int
 
+    @classmethod
+    def of(
+        cls, data: Data, surprise: Callable[[], Array], n_experts: int, seed: int
+    ) -> StartContext:
+        """What is to be seen of the rows of `data`."""
+        return cls(numeric_features(data), numeric_target(data), data, surprise, n_experts, seed)
+
     @property
     def weight(self) -> Array:
         return self.data.sample_weight
