@@ -40,6 +40,18 @@ def uniform_by_content(hashes: Hash, seed: int) -> NDArray[np.float64]:
     return salted.astype(np.float64) / 2.0**64
 
 
+def lowest_rows(
+    priority: NDArray, distinct: NDArray[np.intp], n_rows: int
+) -> NDArray[np.intp] | None:
+    """All copies of the `n_rows` distinct rows of lowest `priority` (n,), the same for copies.
+
+    None if there are not twice as many to choose from. `distinct` is one row of each content.
+    """
+    if len(distinct) < 2 * n_rows:
+        return None
+    return np.flatnonzero(priority < np.partition(priority[distinct], n_rows)[n_rows])
+
+
 def _mix(values: Hash) -> Hash:
     """Finaliser of SplitMix64 (Steele, Lea and Flood, 2014)."""
     values = values + np.uint64(0x9E3779B97F4A7C15)

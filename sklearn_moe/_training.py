@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ._content import content_ids, row_hashes
+from ._content import content_ids, lowest_rows, row_hashes
 from ._design import no_value
 from ._experts import Data, fit_expert
 from ._folds import (
@@ -62,10 +62,9 @@ class Training:
         Which rows follows from their content, as do the folds, so no fold of ours is slighted; how
         a splitter chose its folds is not known, and its table is not cut.
         """
-        rank, distinct = self.data.rank, len(self.data.distinct)
-        if distinct < 2 * n_rows or not (self.splits is None or self.splits.dealt):
+        if not (self.splits is None or self.splits.dealt):
             return None
-        return np.flatnonzero(rank < np.sort(rank[self.data.distinct])[n_rows])
+        return lowest_rows(self.data.rank, self.data.distinct, n_rows)
 
     def spread(self, values: Array) -> Array:
         """Values (n,) of these rows among the rows that were given, the others NaN."""

@@ -10,7 +10,7 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 from sklearn.cluster import KMeans
 
-from .._content import uniform_by_content
+from .._content import lowest_rows, uniform_by_content
 from .._design import TabularEncoder
 from .._experts import Data
 from .._numeric import Array, quantile_groups, weighted_moments
@@ -54,10 +54,7 @@ class StartContext:
 
         Which rows follows from their content and the seed.
         """
-        distinct, drawn = self.data.distinct, self.salted(salt=2)
-        if len(distinct) < 2 * n_rows:
-            return None
-        return np.flatnonzero(drawn < np.partition(drawn[distinct], n_rows)[n_rows])
+        return lowest_rows(self.salted(salt=2), self.data.distinct, n_rows)
 
     def take(self, rows: NDArray[np.intp]) -> StartContext:
         """The same of some rows."""
