@@ -22,7 +22,7 @@ from ._em import EMResult, EMRule, run_em
 from ._experts import Data, ExpertError
 from ._initialization import RACE_LENGTH, Start
 from ._mixture import MixtureExpectation
-from ._numeric import Array, mean_and_stderr
+from ._numeric import Array, mean_and_stderr, mean_of_known
 from ._plans import Plan, attempt, do, together
 from ._progress import Reporter
 from ._recipe import Recipe
@@ -131,7 +131,8 @@ class Walk:
 
     def advantage(self, stage: Stage | None, other: Stage | None) -> tuple[float, float]:
         """How much better `stage` explains unseen rows than `other`, and the standard error."""
-        return _known_mean(self.scores(stage) - self.scores(other), self.data)
+        delta = self.scores(stage) - self.scores(other)
+        return mean_and_stderr(delta, self.data.sample_weight, self.data.clusters)
 
     def best(self) -> Stage | None:
         """The best explained number; None for one expert."""
@@ -161,7 +162,7 @@ class Walk:
 
     def path(self) -> dict[int, float]:
         """Mean log density of unseen rows for each number, a shared expert included."""
-        alone = _known_mean(self.baseline.log_prob, self.data)[0]
+        alone = mean_of_known(self.baseline.log_prob, self.data.sample_weight)
         stages = self.by_number().values()
         return {_n_all(stage): alone + self.advantage(stage, None)[0] for stage in stages}
 
@@ -180,12 +181,6 @@ class Walk:
 def _n_all(stage: Stage | None) -> int:
     """The number of experts of a stage, a shared one included."""
     return 1 if stage is None else len(stage.result.expectation.members)
-
-
-def _known_mean(values: Array, data: Data) -> tuple[float, float]:
-    """Mean of the values (n,) that are known, and its standard error."""
-    known = ~np.isnan(values)
-    return mean_and_stderr(values[known], data.sample_weight[known], data.clusters[known])
 
 
 def most_experts(mixture: Any) -> int:
@@ -318,10 +313,11 @@ def _caught_up(stage: Stage, rule: EMRule) -> Plan[Stage]:
 
 def _lags(stage: Stage) -> bool:
     """Whether witnesses explain unseen rows better than the fit does out of fold."""
-    expectation = stage.result.expectation
+    expectation, data = stage.result.expectation, stage.model.data
     if expectation.held_out is None:
         return False
-    mean, stderr = _known_mean(expectation.held_out - expectation.log_evidence, stage.model.data)
+    delta = expectation.held_out - expectation.log_evidence
+    mean, stderr = mean_and_stderr(delta, data.sample_weight, data.clusters)
     return mean > 2 * stderr
 
 

@@ -211,7 +211,13 @@ def law_by_row(law: Array, relative: Array) -> Array:
 def mean_and_stderr(
     values: Array, weight: Array, clusters: NDArray[np.intp]
 ) -> tuple[float, float]:
-    """Weighted mean of `values` (n,), and its error if rows are independent between `clusters`."""
+    """Weighted mean of `values` (n,), and its error if rows are independent between `clusters`.
+
+    Values that are NaN are left out.
+    """
+    known = ~np.isnan(values)
+    if not known.all():
+        values, weight, clusters = values[known], weight[known], clusters[known]
     mean = float(weighted_mean(values, weight))
     totals = np.bincount(clusters, weights=weight * (values - mean))
     return mean, float(np.sqrt((totals**2).sum()) / weight.sum())
