@@ -16,7 +16,7 @@ from ..families import RealFamily
 from ._integrals import crps, entropy
 from ._marginal import Marginal, log_sum
 from ._quantiles import quantiles, quantiles_by_row
-from ._regions import highest_density, modes
+from ._regions import highest_density, modes, widened
 
 KINDS = ("central", "highest_density")
 
@@ -258,11 +258,7 @@ class MixtureDistribution:
             return self.ppf([0.5 - 0.5 * coverage, 0.5 + 0.5 * coverage])
         regions = [highest_density(part, coverage) for part in self._marginals()]
         most = max(pieces.shape[1] for pieces in regions)
-        padded = [
-            np.pad(pieces, ((0, 0), (0, most - pieces.shape[1]), (0, 0)), constant_values=np.nan)
-            for pieces in regions
-        ]
-        return self._shaped(np.stack(padded, axis=1))
+        return self._shaped(np.stack([widened(pieces, most) for pieces in regions], axis=1))
 
     def mode(self) -> Array:
         """Points of highest density, of target shape; the most probable count.

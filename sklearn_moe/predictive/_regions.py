@@ -77,10 +77,11 @@ def highest_density(marginal: Marginal, coverage: float) -> Array:
         for first in range(0, len(marginal), size)
     ]
     most = max(part.shape[1] for part in pieces)
-    return np.concatenate([_widened(part, most) for part in pieces])
+    return np.concatenate([widened(part, most) for part in pieces])
 
 
-def _widened(pieces: Array, most: int) -> Array:
+def widened(pieces: Array, most: int) -> Array:
+    """Pieces (n, P, 2) as `most` of them, those that are lacking NaN."""
     lacking = ((0, 0), (0, most - pieces.shape[1]), (0, 0))
     return np.pad(pieces, lacking, constant_values=np.nan)
 
