@@ -64,6 +64,22 @@ class Forecast:
         return log_normalize(log_prob + self.log_gate, overwrite=True)[1]
 
 
+def weights_of(forecasts: Sequence[Forecast]) -> Array:
+    """Weights (m,) of the rows of all forecasts."""
+    return np.concatenate([forecast.weight for forecast in forecasts])
+
+
+def clusters_of(forecasts: Sequence[Forecast]) -> NDArray[np.intp]:
+    """Clusters (m,) of the rows of all forecasts."""
+    return np.concatenate([forecast.clusters for forecast in forecasts])
+
+
+def is_surely_positive(values: Array, forecasts: Sequence[Forecast]) -> bool:
+    """Whether the mean of values (m,) for all forecasts is above a standard error."""
+    mean, stderr = mean_and_stderr(values, weights_of(forecasts), clusters_of(forecasts))
+    return mean > stderr
+
+
 @dataclass(frozen=True)
 class Change:
     """What is done to the noise of one output: a factor of its dispersions, and maybe tails.
@@ -193,7 +209,7 @@ def _most_likely(noise: Noise, output: int, begin: Change, forecasts: Sequence[F
     ends = np.log([(1 / MOST_FACTOR, MOST_FACTOR), (LEAST_DF, MOST_DF)])
     first = np.log([begin.factor] if begin.df is None else [begin.factor, begin.df])
     low, high = np.rint((ends[: len(first)].T - first) / STEP)
-    weight = np.concatenate([forecast.weight for forecast in forecasts])
+    weight = weights_of(forecasts)
 
     def at(place: Place) -> Noise:
         values = np.exp(first + STEP * np.array(place)).tolist()
@@ -210,11 +226,8 @@ def _most_likely(noise: Noise, output: int, begin: Change, forecasts: Sequence[F
 
 def _if_ahead(rival: Noise, noise: Noise, forecasts: Sequence[Forecast]) -> Noise:
     """The `rival` if it is ahead by more than a standard error, else the `noise`."""
-    weight = np.concatenate([forecast.weight for forecast in forecasts])
-    clusters = np.concatenate([forecast.clusters for forecast in forecasts])
     delta = _log_density(rival, forecasts) - _log_density(noise, forecasts)
-    ahead, stderr = mean_and_stderr(delta, weight, clusters)
-    return rival if ahead > stderr else noise
+    return rival if is_surely_positive(delta, forecasts) else noise
 
 
 def _log_density(noise: Noise, forecasts: Sequence[Forecast]) -> Array:

@@ -14,7 +14,7 @@ from functools import cache
 import numpy as np
 
 from .._maximise import Place, climb
-from .._noise import Forecast, Noise
+from .._noise import Forecast, Noise, clusters_of, weights_of
 from .._numeric import Array, log_normalize, safe_log, weighted_mean
 from ..families import Categorical
 from ._base import Leaning
@@ -64,8 +64,7 @@ def find_powers(
     family = noise.law
     way = LeaningLabels(None, family, UPRIGHT, _smoothing(family, forecasts, baseline))
     logs = [way.logs(told.mean, told.law, baseline[told.rows]) for told in forecasts]
-    weight = np.concatenate([told.weight for told in forecasts])
-    n_independent = len(np.unique(np.concatenate([told.clusters for told in forecasts])))
+    weight, n_independent = weights_of(forecasts), len(np.unique(clusters_of(forecasts)))
 
     @cache
     def height(place: Place) -> float:
@@ -87,7 +86,7 @@ def _plain(family: Categorical) -> Categorical:
 def _smoothing(family: Categorical, forecasts: Sequence[Forecast], baseline: Array) -> float:
     """The share of its probability that the one of all rows owes to the class rates."""
     target = np.concatenate([told.target for told in forecasts])
-    weight = np.concatenate([told.weight for told in forecasts])
+    weight = weights_of(forecasts)
     proba = np.concatenate([baseline[told.rows] for told in forecasts])
     return float(_plain(family).fit_dispersion(target, proba[:, None], weight[:, None])[0])
 

@@ -14,8 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from .._noise import Forecast, Noise
-from .._numeric import Array, mean_and_stderr, weighted_mean
+from .._noise import Forecast, Noise, is_surely_positive, weights_of
+from .._numeric import Array, weighted_mean
 from ..families import RealFamily
 from ._base import Leaning
 
@@ -87,10 +87,8 @@ def _record(noise: Noise, forecasts: Sequence[Forecast], output: int) -> tuple[A
 
 def _best(records: list[tuple[Array, float]], forecasts: Sequence[Forecast]) -> int:
     """The record of highest density and no more error than the first, or 0 if it is not sure."""
-    weight = np.concatenate([told.weight for told in forecasts])
-    clusters = np.concatenate([told.clusters for told in forecasts])
+    weight = weights_of(forecasts)
     densities = [float(weighted_mean(log_density, weight)) for log_density, _ in records]
     fit = [place for place, (_, error) in enumerate(records) if error <= records[0][1]]
     best = max(fit, key=densities.__getitem__)
-    rise, stderr = mean_and_stderr(records[best][0] - records[0][0], weight, clusters)
-    return best if rise > stderr else 0
+    return best if is_surely_positive(records[best][0] - records[0][0], forecasts) else 0
