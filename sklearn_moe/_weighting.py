@@ -320,7 +320,6 @@ def gate_with_weighted_steps(gate: Pipeline, X: Any, expert_weights: Array, para
     """Fit a pipeline that ends in a gate, some steps of which ask for metadata, to weights too."""
     with config_context(enable_metadata_routing=True):
         request_weights(gate)
-        weighable = get_routing_for_object(gate).consumes("fit", ["sample_weight"])
-        if weighable:
+        if _consumes_weights(gate):
             params = {**params, "sample_weight": expert_weights.sum(axis=1)}
         return gate.fit(X, expert_weights, **params)
