@@ -20,10 +20,10 @@ import numpy as np
 from ._baseline import Baseline
 from ._em import EMResult, EMRule, run_em
 from ._experts import Data, ExpertError
-from ._initialization import RACE_LENGTH, Start
+from ._initialization import RACE_LENGTH, Start, run_all, sound_of
 from ._mixture import MixtureExpectation
 from ._numeric import Array, mean_and_stderr, mean_of_known
-from ._plans import Plan, attempt, do, together
+from ._plans import Plan, do
 from ._progress import Reporter
 from ._recipe import Recipe
 from ._validation import last_step
@@ -267,16 +267,12 @@ def _best_way(stage: Stage, recipe: Recipe, rule: EMRule) -> Plan[Move]:
     ways.append(Anew("ladder"))
     at = stage.result.expectation
     made = yield [(way, (recipe, model.data, at)) for way in ways]
-    runs: list[Any] = [EMResult(model.expect(resp)) for resp in made]
+    runs = {way: EMResult(model.expect(resp)) for way, resp in zip(ways, made, strict=True)}
     for length in (1, RACE_LENGTH):
         short = replace(rule, max_iter=min(length, rule.max_iter))
-        tried = (attempt(run_em(model, run, short), ExpertError) for run in runs)
-        runs = yield from together(*tried)
-        sound = [i for i, run in enumerate(runs) if isinstance(run, EMResult)]
-        if not sound:
-            raise runs[0]
-        ahead = sorted(sound, key=lambda i: -runs[i].lower_bound)[: (len(sound) + 1) // 2]
-        ways, runs = [ways[i] for i in ahead], [runs[i] for i in ahead]
+        sound = sound_of((yield from run_all(model, runs, short)))
+        ways = sorted(sound, key=lambda way: -sound[way].lower_bound)
+        runs = {way: sound[way] for way in ways[: (len(ways) + 1) // 2]}
     return ways[0]
 
 

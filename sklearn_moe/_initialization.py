@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -75,8 +75,9 @@ class Race:
     bounds: dict[str, float]
 
 
-# Runs of EM that have ended, or the errors that have ended them.
-Runs = dict[Start, Any]
+T = TypeVar("T")
+# Runs of EM that have ended, or the errors that have ended them, by what they have begun from.
+Runs = dict[T, Any]
 
 
 def beside_shared(resp: Array, n_experts: int) -> Array:
@@ -130,24 +131,24 @@ def race(
     """
     made = yield [(start.responsibilities, (recipe, model.data, surprise)) for start in starts]
     first = dict(zip(starts, made, strict=True))
-    begun: Runs = {start: EMResult(model.expect(resp)) for start, resp in first.items()}
-    runs = yield from _run_all(model, begun, replace(rule, max_iter=1))
-    leaders = sorted(_sound(runs), key=lambda start: -runs[start].lower_bound)
+    begun: Runs[Start] = {start: EMResult(model.expect(resp)) for start, resp in first.items()}
+    runs = yield from run_all(model, begun, replace(rule, max_iter=1))
+    leaders = sorted(sound_of(runs), key=lambda start: -runs[start].lower_bound)
     short = replace(rule, max_iter=min(RACE_LENGTH, rule.max_iter))
     ahead = {start: runs.pop(start) for start in leaders[: (len(starts) + 1) // 2]}
-    runs |= yield from _run_all(model, ahead, short)
+    runs |= yield from run_all(model, ahead, short)
     runs = {start: runs[start] for start in starts}
     for start, run in runs.items():
         hear = on_failure if isinstance(run, ExpertError) else on_start
         hear(start_name(start), run)
-    sound = _sound(runs)
+    sound = sound_of(runs)
     winner = max(sound, key=lambda start: sound[start].lower_bound)
     bounds = {start_name(start): run.lower_bound for start, run in sound.items()}
     return Race(sound[winner], winner, first[winner], bounds)
 
 
-def _run_all(model: MixtureModel, begun: Runs, rule: EMRule) -> Plan[Runs]:
-    """EM from what each start has begun with, all in step.
+def run_all(model: MixtureModel, begun: Runs[T], rule: EMRule) -> Plan[Runs[T]]:
+    """EM from what each has begun with, all in step.
 
     What they have `begun` with is as large as the table, and is taken out of there.
     """
@@ -157,7 +158,7 @@ def _run_all(model: MixtureModel, begun: Runs, rule: EMRule) -> Plan[Runs]:
     return dict(zip(starts, (yield from together(*runs)), strict=True))
 
 
-def _sound(runs: Runs) -> dict[Start, EMResult]:
+def sound_of(runs: Runs[T]) -> dict[T, EMResult]:
     """The runs that have not failed; an error if all have."""
     sound = {start: run for start, run in runs.items() if isinstance(run, EMResult)}
     if not sound:
