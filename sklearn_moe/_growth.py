@@ -331,4 +331,4 @@ def _by_itself(stage: Stage) -> Stage:
     own = np.where(np.isnan(expectation.held_out), np.nan, expectation.log_evidence)
     said = [[float(own[w.test] @ data.sample_weight[w.test]) for w in stage.witnesses]]
     result = replace(stage.result, expectation=replace(expectation, held_out=own))
-    return replace(stage, result=result, said=np.array(said), believes=False)
+    return replace(stage, result=result, fold_log_probs=np.array(said), trusts_witnesses=False)

@@ -44,7 +44,7 @@ class Recipe:
     ensemble: bool = False
 
     @property
-    def is_asked(self) -> bool:
+    def needs_forecasts(self) -> bool:
         """Whether somebody looks at what is said of unseen rows once EM has ended."""
         return self.calibrates or self.leans
 
@@ -64,7 +64,7 @@ class Recipe:
 
     def build(self, data: Data, splits: Splits | None) -> MixtureModel:
         """The mixture of these parts for the table `data`, cross-fitted over `splits`."""
-        asks = self.is_asked and splits is not None
+        asks = self.needs_forecasts and splits is not None
         gate = self.gate, data, splits, self.seed, self.gate_params, len(self.templates)
         return MixtureModel(
             data=data,

@@ -78,31 +78,31 @@ UNKNOWN = Verdict(np.nan, np.nan, np.nan)
 class Stage:
     """A finished run of EM with some number of experts.
 
-    `said` is what its witnesses said: the log density of each fold's rows (n_iter, F), summed.
+    `fold_log_probs` (n_iter, F) are log densities of each fold's rows by its witness, summed.
     Without witnesses it is None. `trouble` is what went wrong, if one of them or an expert failed.
     """
 
     recipe: Recipe
     model: MixtureModel
     result: EMResult
-    said: Array | None = None
+    fold_log_probs: Array | None = None
     witnesses: Sequence[Witness] = ()
     trouble: str | None = None
-    believes: bool = True
+    trusts_witnesses: bool = True
 
     @property
     def forecasts(self) -> list[Forecast]:
         """What the witnesses say of rows that they have not seen, if it holds for the run."""
-        told = [witness.told for witness in self.witnesses] if self.believes else []
+        told = [witness.forecast for witness in self.witnesses] if self.trusts_witnesses else []
         return [forecast for forecast in told if forecast is not None]
 
     @property
-    def foretold(self) -> Array:
+    def forecast_log_prob(self) -> Array:
         """Log density (n,) of unseen rows, each after the iteration that the other folds chose."""
-        told = np.full(self.model.data.n_samples, np.nan)
+        log_prob = np.full(self.model.data.n_samples, np.nan)
         for witness in self.witnesses:
-            told[witness.test] = witness.foretold
-        return told if self.believes else self.unseen
+            log_prob[witness.test] = witness.forecast_log_prob
+        return log_prob if self.trusts_witnesses else self.unseen
 
     @property
     def n_experts(self) -> int:
@@ -175,24 +175,24 @@ def _run(
 
 
 def _led_stage(recipe: Recipe, led: WitnessedModel, result: EMResult) -> Stage:
-    return Stage(recipe, led.model, result, np.array(led.said), led.witnesses)
+    return Stage(recipe, led.model, result, np.array(led.fold_log_probs), led.witnesses)
 
 
 def judge(baseline: Baseline, stage: Stage, data: Data) -> Verdict:
     """The verdict on a finished run; unknown where nothing was held out."""
-    result, said = stage.result, stage.said
+    result, by_fold = stage.result, stage.fold_log_probs
     held_out = result.expectation.held_out
     if len(result.state.members) == 1 and held_out is None:
         return alone_verdict(baseline, data)
-    if held_out is None or said is None:
+    if held_out is None or by_fold is None:
         return UNKNOWN
     heard = ~np.isnan(held_out)
     weight, clusters = data.sample_weight[heard], data.clusters[heard]
     alone, delta = baseline.log_prob[heard], (held_out - baseline.log_prob)[heard]
     stderr = mean_and_stderr(delta, weight, clusters)[1]
-    log_prob = unseen_best(said) / weight.sum()
+    log_prob = unseen_best(by_fold) / weight.sum()
     gain = log_prob - float(weighted_mean(alone, weight))
-    verdict = Verdict(log_prob, gain, stderr, stage.foretold)
+    verdict = Verdict(log_prob, gain, stderr, stage.forecast_log_prob)
     if verdict.is_against:
         return replace(verdict, log_probs=np.where(heard, baseline.log_prob, np.nan))
     return verdict
@@ -213,14 +213,14 @@ def alone_verdict(baseline: Baseline, data: Data) -> Verdict:
     return Verdict(log_prob, 0.0, 0.0, baseline.log_prob)
 
 
-def unseen_best(said: Array) -> float:
-    """Total of `said` (n_iter, F) in which each fold's iteration is chosen by the other folds.
+def unseen_best(fold_log_probs: Array) -> float:
+    """Total of (n_iter, F) in which each fold's iteration is chosen by the other folds.
 
-    The best of several iterations owes something to luck; of a choice in which it has no part, a
-    fold speaks without.
+    The best of several iterations owes something to luck; so each fold's iteration is chosen by the
+    other folds, which removes selection bias.
     """
-    chosen = (said.sum(axis=1, keepdims=True) - said).argmax(axis=0)
-    return float(said[chosen, np.arange(said.shape[1])].sum())
+    chosen = (fold_log_probs.sum(axis=1, keepdims=True) - fold_log_probs).argmax(axis=0)
+    return float(fold_log_probs[chosen, np.arange(len(chosen))].sum())
 
 
 class WitnessedModel:
@@ -229,7 +229,7 @@ class WitnessedModel:
     def __init__(self, model: MixtureModel, witnesses: list[Witness]) -> None:
         self.model, self.witnesses = model, witnesses
         self.held_out = np.full(model.data.n_samples, np.nan)
-        self.said: list[list[float]] = []
+        self.fold_log_probs: list[list[float]] = []
         self.best = -np.inf
 
     def m_step(self, expectation: MixtureExpectation) -> Plan[MixtureState]:
@@ -244,15 +244,15 @@ class WitnessedModel:
     def conclude(self, state: MixtureState) -> tuple[MixtureState, MixtureExpectation]:
         """What the model does, with the score that the witnesses gave the state."""
         weight, held_out = self.model.data.sample_weight, self.held_out
-        self.said.append([float(held_out[w.test] @ weight[w.test]) for w in self.witnesses])
-        heard = sum(float(weight[w.test].sum()) for w in self.witnesses)
-        total = sum(self.said[-1])
-        score = total / heard
-        for witness, own in zip(self.witnesses, self.said[-1], strict=True):
+        by_fold = [float(held_out[w.test] @ weight[w.test]) for w in self.witnesses]
+        self.fold_log_probs.append(by_fold)
+        total = sum(by_fold)
+        score = total / sum(float(weight[w.test].sum()) for w in self.witnesses)
+        for witness, own in zip(self.witnesses, by_fold, strict=True):
             # A forecast has to be innocent of its rows, so others choose its iteration.
-            if total - own > witness.praise:
-                witness.praise, witness.told = total - own, witness.latest
-                witness.foretold = self.held_out[witness.test]
+            if total - own > witness.score_of_others:
+                witness.score_of_others, witness.forecast = total - own, witness.latest_forecast
+                witness.forecast_log_prob = self.held_out[witness.test]
             if score > self.best:
                 witness.best = witness.expectation
         self.best = max(self.best, score)
@@ -265,10 +265,11 @@ class Witness:
 
     expectation: MixtureExpectation
     best: MixtureExpectation
-    latest: Forecast | None = None
-    told: Forecast | None = None
-    foretold: Array | float = np.nan
-    praise = -np.inf
+    latest_forecast: Forecast | None = None
+    # Of the iteration that the other folds score highest: the forecast, their score, log densities.
+    forecast: Forecast | None = None
+    score_of_others = -np.inf
+    forecast_log_prob: Array | float = np.nan
 
     def __init__(self, recipe: Recipe, data: Data, splits: Splits, fold: int) -> None:
         self.whole, self.fold = splits, fold
@@ -286,7 +287,7 @@ class Witness:
                 "single one. Use more rows; verdict=False asks for no witnesses."
             )
         # In sample its dispersions would say nothing of those of the fit.
-        is_asked = recipe.is_asked and self.splits is not None
+        is_asked = recipe.needs_forecasts and self.splits is not None
         self.question = Question(data, self.test, still_ahead(len(splits))) if is_asked else None
 
     def begin(self, start: Start) -> Plan[None]:
@@ -303,7 +304,7 @@ class Witness:
         if self.model.wanders:  # as what is kept of the fit will be
             state, _ = self.model.settled(state)
         said = yield from self.model.predict_new(state, self.X)
-        self.latest = None if self.question is None else self.question.answer(*said)
+        self.latest_forecast = None if self.question is None else self.question.answer(*said)
         return self._normalized(*said, self.target)[1]
 
     def responsibilities(self, data: Data) -> Plan[Array]:

@@ -299,15 +299,15 @@ def test_a_forecast_is_of_the_iteration_that_is_best_for_the_other_folds():
     expectation = MixtureExpectation(np.zeros((2, 1)), (0,))
     data = SimpleNamespace(n_samples=2, sample_weight=np.ones(2))
     model = SimpleNamespace(data=data, conclude=lambda state: (state, expectation))
-    folds = [SimpleNamespace(test=[row], praise=-np.inf) for row in range(2)]
+    folds = [SimpleNamespace(test=[row], score_of_others=-np.inf) for row in range(2)]
     led = WitnessedModel(model, folds)
     for iteration, said in enumerate([(-1.0, -1.0), (5.0, -2.0), (-3.0, -3.0)]):
         for fold in folds:
-            fold.latest = fold.expectation = iteration
+            fold.latest_forecast = fold.expectation = iteration
         led.held_out = np.array(said)
         led.conclude(None)
     assert [fold.best for fold in folds] == [1, 1]
-    assert [fold.told for fold in folds] == [0, 1]  # the luck of the first fold is its own
+    assert [fold.forecast for fold in folds] == [0, 1]  # the luck of the first fold is its own
 
 
 def test_folds_that_overlap():

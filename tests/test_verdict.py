@@ -72,7 +72,7 @@ def test_witness_never_saw_the_rows_it_scores(expert, start, monkeypatch):
 def test_kept_iteration_is_the_one_that_the_witnesses_praise(expert, monkeypatch):
     said = []
     monkeypatch.setattr(
-        _fitting, "judge", lambda *given: said.append(given[1].said) or judge(*given)
+        _fitting, "judge", lambda *given: said.append(given[1].fold_log_probs) or judge(*given)
     )
     moe = MixtureOfExpertsRegressor(expert, random_state=0).fit(X, Y)
     assert len(moe.heldout_log_probs_) == len(moe.lower_bounds_) == moe.n_iter_

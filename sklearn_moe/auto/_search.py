@@ -136,7 +136,7 @@ class Judged:
     log_probs: Array = field(default_factory=lambda: np.empty(0))
     law: Any = None
     model: Pipeline | None = None
-    heard: tuple[Any, ...] = ()
+    warnings: tuple[Any, ...] = ()
     error: ValueError | None = None
 
 
@@ -217,7 +217,7 @@ class Judge:
     def _judged(self, candidate: Candidate) -> Judged:
         short = candidate.to_judge
         try:
-            model, heard = _fit_quietly(self.sample, short)
+            model, warned = _fit_quietly(self.sample, short)
         except ValueError as error:
             return Judged(candidate, error=error)
         except Exception as error:  # whatever it is, it is raised, and says whose it was
@@ -231,7 +231,7 @@ class Judge:
             log_probs=mixture.unseen_log_probs_,
             law=mixture.voting if is_classifier(mixture) else law_of_pool(mixture.family_),
             model=model if short is candidate else None,
-            heard=heard,
+            warnings=warned,
         )
 
     def weights(self, best: Candidate) -> dict[str, float]:
@@ -273,20 +273,20 @@ class Judge:
     def final(self, candidate: Candidate, sample: Sample) -> Pipeline:
         """The candidate's model of all rows, which are a `sample`, too; it may warn."""
         judged = self.judged[candidate.name]
-        model, heard = judged.model, judged.heard
+        model, warned = judged.model, judged.warnings
         if model is None or self.sample is not sample:
-            model, heard = _fit_quietly(sample, candidate)
-        for message in heard:
+            model, warned = _fit_quietly(sample, candidate)
+        for message in warned:
             warnings.warn(message, stacklevel=7)
         return model
 
 
 def _fit_quietly(sample: Sample, candidate: Candidate) -> tuple[Pipeline, tuple[Any, ...]]:
     """The fitted model and its warnings; most would speak of fits that nobody keeps."""
-    with warnings.catch_warnings(record=True) as heard:
+    with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         model = sample.fit(candidate)
-    return model, tuple(warning.message for warning in heard)
+    return model, tuple(warning.message for warning in caught)
 
 
 def search(
