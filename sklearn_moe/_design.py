@@ -47,7 +47,7 @@ class NumberColumn:
         """Write the values (n,) of the column `name` over zeros `out` (n, width)."""
         if self.is_empty:
             return
-        values = numbers_of(name, values)
+        values = as_numbers(name, values)
         check_finite(values)
         np.divide(values - self.mean, self.scale, out=out[:, 0])
         missing = np.isnan(out[:, 0])
@@ -164,7 +164,7 @@ class TabularEncoder(BaseEstimator):
         return StandardisedRows(X, center, scale)
 
 
-def numbers_of(name: Any, values: np.ndarray) -> Array:
+def as_numbers(name: Any, values: np.ndarray) -> Array:
     """Values of a column that held numbers in fit."""
     try:
         return values.astype(np.float64)

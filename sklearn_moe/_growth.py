@@ -39,11 +39,11 @@ MOST_EXPERTS = 16
 FEWEST_ROWS = 20
 KINDS = ("ladder", "kmeans_xy", "residual")
 
-Recipes = Callable[[int], Recipe]
+RecipeOfNumber = Callable[[int], Recipe]
 
 
 @dataclass(frozen=True)
-class Split:
+class SplitExpert:
     """The rows of one expert, the worst explained or the largest, are dealt to two by a start."""
 
     kind: str
@@ -68,7 +68,7 @@ class Split:
 
 
 @dataclass(frozen=True)
-class Anew:
+class Restart:
     """All experts begin again, by a start of some kind."""
 
     kind: str
@@ -218,7 +218,7 @@ def check_growth(mixture: Any, holds_out: bool) -> None:
 
 
 def grow(
-    walk: Walk, recipes: Recipes, most: int, rule: EMRule, reporter: Reporter
+    walk: Walk, recipes: RecipeOfNumber, most: int, rule: EMRule, reporter: Reporter
 ) -> Plan[Stage | None]:
     """Go on from the first stage of the walk to at most `most` experts; None to keep one expert."""
     walk.stages[0] = yield from _caught_up(walk.stages[0], rule)
@@ -263,8 +263,8 @@ def _larger(stage: Stage, recipe: Recipe, rule: EMRule, reporter: Reporter) -> P
 def _best_way(stage: Stage, recipe: Recipe, rule: EMRule) -> Plan[Move]:
     """The way to one expert more that a few iterations of EM bring to the highest bound."""
     model = recipe.build(stage.model.data, stage.model.splits)
-    ways: list[Move] = [Split(kind, largest) for largest in (False, True) for kind in KINDS]
-    ways.append(Anew("ladder"))
+    ways: list[Move] = [SplitExpert(kind, largest) for largest in (False, True) for kind in KINDS]
+    ways.append(Restart("ladder"))
     at = stage.result.expectation
     made = yield [(way, (recipe, model.data, at)) for way in ways]
     runs = {way: EMResult(model.expect(resp)) for way, resp in zip(ways, made, strict=True)}

@@ -66,11 +66,11 @@ class Training:
             return None
         return lowest_rows(self.data.rank, self.data.distinct, n_rows)
 
-    def spread(self, values: Array) -> Array:
+    def among_given(self, values: Array) -> Array:
         """Values (n,) of these rows among the rows that were given, the others NaN."""
-        spread = np.full(self.n_given, np.nan)
-        spread[slice(None) if self.kept is None else self.kept] = values
-        return spread
+        given = np.full(self.n_given, np.nan)
+        given[slice(None) if self.kept is None else self.kept] = values
+        return given
 
     def take(self, rows: NDArray[np.intp]) -> Training:
         """The training table and folds of some rows; its metadata is not cut."""

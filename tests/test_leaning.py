@@ -19,7 +19,7 @@ from sklearn_moe._noise import Change, Forecast, Noise, calibrated
 from sklearn_moe._spread import relative_dispersion
 from sklearn_moe.families import Gaussian, StudentT
 from sklearn_moe.leaning import LeaningMeans, find_leaning
-from sklearn_moe.leaning._means import _best, leaned
+from sklearn_moe.leaning._means import _best, drawn_toward
 from sklearn_moe.predictive import MixtureDistribution
 
 TREE = DecisionTreeRegressor(min_samples_leaf=3)
@@ -135,15 +135,19 @@ def test_each_output_leans_by_itself():
 
 def test_an_infinite_variance_moves_nothing():
     told, truth = forecast(error=[0.1, 1.0])
-    np.testing.assert_array_equal(leaned(told.mean, told.law, truth, np.array([np.inf])), told.mean)
+    np.testing.assert_array_equal(
+        drawn_toward(told.mean, told.law, truth, np.array([np.inf])), told.mean
+    )
 
 
 def test_calibrated_noise_leaves_the_parts_as_they_are():
     noise = Noise(Gaussian(), (Change(factor=2.0, df=4.0),))
     law, mean = np.array([0.5, 2.0]).reshape(2, 1, 1), np.zeros((3, 2, 1))
-    before = leaned(mean, law, np.ones((3, 1)), np.array([0.3]))
+    before = drawn_toward(mean, law, np.ones((3, 1)), np.array([0.3]))
     after = LeaningMeans(None, np.array([0.3])).under(noise).variance
-    np.testing.assert_allclose(leaned(mean, noise.law_of(law), np.ones((3, 1)), after), before)
+    np.testing.assert_allclose(
+        drawn_toward(mean, noise.law_of(law), np.ones((3, 1)), after), before
+    )
 
 
 @pytest.fixture(scope="module")
@@ -202,7 +206,7 @@ def test_forecasts_lean_before_noise_is_calibrated(monkeypatch):
     variance = np.atleast_1d(moe.lean_variance_ / moe.dispersion_factor_)
     fallen = []
     for raw, leant in zip(told, last[1], strict=True):
-        expected = leaned(raw.mean, raw.law, one[raw.rows], variance)
+        expected = drawn_toward(raw.mean, raw.law, one[raw.rows], variance)
         np.testing.assert_allclose(leant.mean, expected, rtol=1e-12)
         law = kept.early().law_of(leant.law)
         law = MixtureDistribution(kept.family, leant.log_gate, leant.mean, law)

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.kernel_approximation import Nystroem
 
-from .._design import as_text, frequent_categories, numbers_of, table_columns
+from .._design import as_numbers, as_text, frequent_categories, table_columns
 from .._numeric import Array
 from .._validation import column_names
 
@@ -94,7 +94,7 @@ def pandas_frame(columns: dict[Any, Any], index: Any) -> Any:
 def _read(name: Any, known: NDArray | None, values: NDArray) -> Any:
     """Numbers as they are; of text the codes, -1 for what is not `known`, and the categories."""
     if known is None:
-        return numbers_of(name, values)
+        return as_numbers(name, values)
     text = as_text(values.astype(object))
     place = np.minimum(np.searchsorted(known, text), len(known) - 1)
     return np.where(known[place] == text, place, -1), known

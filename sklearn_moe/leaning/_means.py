@@ -36,7 +36,7 @@ class LeaningMeans(Leaning):
 
     def leaned(self, mean: Array, law: Array, toward: Array) -> tuple[Array, Array]:
         """Means (m, S, q), moved as the dispersions of their `law` ask for, and that law."""
-        return leaned(mean, law, toward, self.variance), law
+        return drawn_toward(mean, law, toward, self.variance), law
 
     def under(self, noise: Noise) -> Leaning:
         """The same parts under calibrated noise."""
@@ -44,7 +44,7 @@ class LeaningMeans(Leaning):
         return replace(self, variance=self.variance * factors) if factors else self
 
 
-def leaned(mean: Array, law: Array, toward: Array, variance: Array) -> Array:
+def drawn_toward(mean: Array, law: Array, toward: Array, variance: Array) -> Array:
     """Predictions (m, S, q), drawn `toward` others (m, q) as their dispersions ask for.
 
     `law` is that of the experts, (S, q, P) or of each row (m, S, q, P).
