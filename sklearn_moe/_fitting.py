@@ -41,7 +41,7 @@ RACE_ROWS = 5000
 
 
 @dataclass(frozen=True, kw_only=True)
-class Informed:
+class CalibratedMixture:
     """A mixture fitted to all rows and its bound, once `forecasts` of unseen rows were heard."""
 
     mixture: FittedMixture
@@ -68,7 +68,7 @@ class Fit:
     recipe: Recipe
     start_bounds: dict[str, float]
     result: EMResult
-    found: Informed
+    found: CalibratedMixture
     verdict: Verdict
     walk: Walk
     alone: bool = False
@@ -122,8 +122,15 @@ def trials_of(
     return trials + [Trial(type(gate).__name__, {"gate": gate}, margin=1.0) for gate in gates]
 
 
-# A mixture fitted to all rows, what it says of them out of fold if it is asked, and its bound.
-Finished = tuple[FittedMixture, Forecast | None, float]
+@dataclass(frozen=True)
+class Finished:
+    """A mixture fitted to all rows, its `own` forecast of them out of fold if asked, its bound."""
+
+    mixture: FittedMixture
+    own: Forecast | None
+    bound: float
+
+
 # The recipe for a number of experts, and what may be tried with it.
 Recipes = Callable[[int], tuple[Recipe, Sequence[Trial]]]
 
@@ -173,7 +180,7 @@ def run_fit(training: Training, recipe: Recipe, starts: list[Start], wishes: Wis
         else:
             alone, told, recipe = False, kept.forecasts, kept.recipe
             last = yield from _all_experts(kept)
-        found = yield from _informed(recipe, training, baseline, last, told)
+        found = yield from _calibrated_mixture(recipe, training, baseline, last, told)
     wishes.reporter.noise([(change.factor, change.df) for change in found.noise.changes])
     wishes.reporter.end(result)
     return Fit(
@@ -195,7 +202,7 @@ def as_it_stands(training: Training, stage: Stage) -> Plan[Fit]:
     baseline = unknown_baseline(training.data)
     if recipe.leans and stage.forecasts:
         baseline = yield from fit_baseline(recipe, training.data, training.splits)
-    found = yield from _informed(recipe, training, baseline, last, stage.forecasts)
+    found = yield from _calibrated_mixture(recipe, training, baseline, last, stage.forecasts)
     return Fit(
         training=training,
         recipe=recipe,
@@ -207,18 +214,18 @@ def as_it_stands(training: Training, stage: Stage) -> Plan[Fit]:
     )
 
 
-def _informed(
+def _calibrated_mixture(
     recipe: Recipe,
     training: Training,
     baseline: Baseline,
     last: Finished,
     told: Sequence[Forecast],
-) -> Plan[Informed]:
+) -> Plan[CalibratedMixture]:
     """What is finished, as forecasts of unseen rows would have it.
 
     The forecasts are what witnesses have `told` or, without any, the fit itself out of fold.
     """
-    mixture, own, bound = last
+    own = last.own
     forecasts = told or ([] if own is None else [own])
     noise, leaning = calibrated(recipe.family, forecasts, own), None
     if told and baseline.mean is not None:
@@ -229,10 +236,10 @@ def _informed(
             noise = calibrated(recipe.family, forecasts, own)
     if not recipe.calibrates:
         noise = Noise(recipe.family)
-    mixture = replace(mixture, dispersion=noise.law_of(mixture.dispersion))
-    return Informed(
+    mixture = replace(last.mixture, dispersion=noise.law_of(last.mixture.dispersion))
+    return CalibratedMixture(
         mixture=mixture,
-        lower_bound=bound,
+        lower_bound=last.bound,
         forecasts=forecasts,
         noise=noise,
         leaning=leaning and leaning.under(noise),
@@ -286,7 +293,7 @@ def _all_experts(stage: Stage) -> Plan[Finished]:
     if model.wanders:
         state, bound = model.settled(state)
         own = model.told_by(state)
-    return (yield from model.finish(state)), own, bound
+    return Finished((yield from model.finish(state)), own, bound)
 
 
 def _heats(
@@ -342,7 +349,7 @@ def _one_expert(recipe: Recipe, training: Training, baseline: Baseline) -> Plan[
     model = recipe.alone(member).build(training.data, training.splits)
     state = yield from model.m_step(model.expect(np.ones((training.data.n_samples, 1))))
     mixture = replace((yield from model.finish(state)), members=(member,))
-    return mixture, model.told_by(state), model.e_step(state).lower_bound
+    return Finished(mixture, model.told_by(state), model.e_step(state).lower_bound)
 
 
 def fitted_attributes(fit: Fit) -> dict[str, Any]:

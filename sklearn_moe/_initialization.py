@@ -37,7 +37,7 @@ class Start:
     """
 
     name: str
-    again: int = 0
+    round: int = 0
     given: Array | None = None
     anew: Start | None = None
 
@@ -58,7 +58,7 @@ class Start:
             return self.anew.responsibilities(recipe, data, surprise, rows)
         if self.given is not None:
             return self.given if rows is None else self.given[rows]
-        context = StartContext.of(data, surprise, recipe.n_routed, recipe.seed + self.again)
+        context = StartContext.of(data, surprise, recipe.n_routed, recipe.seed + self.round)
         resp = STARTS[self.name](context)
         if (tree := recipe.tree_of_clones) is not None:
             resp = branches_apart(resp, context, tree)
@@ -94,7 +94,7 @@ def beside_shared(resp: Array, n_experts: int) -> Array:
 def named_starts(init: str, n_init: int) -> list[Start]:
     """The portfolio in turn, or `n_init` rounds of one kind."""
     kinds = PORTFOLIO if init == "auto" else (init,)
-    return [Start(kinds[i % len(kinds)], again=i // len(kinds)) for i in range(n_init)]
+    return [Start(kinds[i % len(kinds)], round=i // len(kinds)) for i in range(n_init)]
 
 
 def warm_start(mixture: Any, data: Data, anew: Start) -> Start | None:
@@ -168,7 +168,7 @@ def sound_of(runs: Runs[T]) -> dict[T, EMResult]:
 
 def start_name(start: Start) -> str:
     """The kind of the start and, after its first round, the number of the round."""
-    return f"{start.name}-{start.again + 1}" if start.again else start.name
+    return f"{start.name}-{start.round + 1}" if start.round else start.name
 
 
 def surprise_of(recipe: Recipe, data: Data, splits: Splits | None) -> Array:
