@@ -57,7 +57,7 @@ from ._validation import (
 )
 from ._verdict import Stage, verdict_text
 from .families import Family
-from .gates import gates_to_try
+from .gates._resolve import gates_to_try
 from .starts import STARTS
 
 

@@ -15,15 +15,10 @@ from ._routing import clamped
 from ._softmax_bank import SoftmaxBank
 from ._templates import seeded_clone
 from ._validation import last_step, take_params, take_rows
-from .gates import (
-    GateTable,
-    SoftmaxGate,
-    check_gate,
-    fit_gate,
-    keeping,
-    log_proba_of,
-    plan_gate,
-)
+from .gates import SoftmaxGate
+from .gates._pipeline import check_gate, plan_gate
+from .gates._resolve import fit_gate, keeping, log_proba_of
+from .gates._table import GateTable
 
 
 def make_gate_bank(

@@ -9,7 +9,7 @@ import numpy as np
 
 from ._numeric import Array, normalize, weighted_mean
 from ._routing import log_gate_of, route
-from .gates import next_gate
+from .gates._resolve import next_gate
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,8 @@ from typing import Any
 
 from ._validation import check_experts, routed_params
 from ._weighting import is_mixture
-from .gates import HierarchicalGate, gates_to_try
+from .gates import HierarchicalGate
+from .gates._resolve import gates_to_try
 
 # Parameters of the model, not of a branch: a branch may repeat them but not differ.
 ONE_FOR_ALL = (

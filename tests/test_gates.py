@@ -21,14 +21,13 @@ from sklearn_moe import ConstantGate, MixtureOfExpertsClassifier, MixtureOfExper
 from sklearn_moe import SoftmaxGate as Softmax
 from sklearn_moe.gates import (
     ClassifierGate,
-    GateTable,
     GaussianGate,
     HierarchicalGate,
     MLPGate,
     RegressorGate,
-    fit_gate,
-    resolve_gate,
 )
+from sklearn_moe.gates._resolve import fit_gate, resolve_gate
+from sklearn_moe.gates._table import GateTable
 
 LEAVES = {"max_depth": 3, "min_weight_fraction_leaf": 0.05, "random_state": 0}
 GATES = {

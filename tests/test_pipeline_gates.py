@@ -16,7 +16,9 @@ from sklearn.preprocessing import (
 )
 
 from sklearn_moe import MixtureOfExpertsRegressor
-from sklearn_moe.gates import GateTable, HierarchicalGate, MLPGate, SoftmaxGate, fit_gate
+from sklearn_moe.gates import HierarchicalGate, MLPGate, SoftmaxGate
+from sklearn_moe.gates._resolve import fit_gate
+from sklearn_moe.gates._table import GateTable
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(120, 3))

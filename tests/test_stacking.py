@@ -19,7 +19,7 @@ from sklearn_moe import (
 from sklearn_moe.auto._search import Candidate, Judge, Judged, Sample
 from sklearn_moe.auto._stacking import LEAST_WEIGHT, stacking_weights
 from sklearn_moe.families import Contaminated, Gamma, Gaussian, Laplace, LogNormal, StudentT
-from sklearn_moe.predictive import law_of_pool, pooled
+from sklearn_moe.predictive._pool import law_of_pool, pooled
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning"),

@@ -12,7 +12,8 @@ from .._regressor import MixtureOfExpertsRegressor
 from .._targets import check_real_target
 from .._validation import StrOptions, fit_context
 from ..families import FAMILIES, RealFamily
-from ..predictive import MixtureDistribution, pooled
+from ..predictive import MixtureDistribution
+from ..predictive._pool import pooled
 from ._base import BaseAutoMixture
 from ._candidates import regressors
 from ._search import Candidate

@@ -19,7 +19,7 @@ from .._folds import Splits, keep_rows
 from .._numeric import Array, mean_of_known
 from .._validation import take_rows
 from .._weighting import plan_steps, transform_weighted
-from ..predictive import law_of_pool
+from ..predictive._pool import law_of_pool
 from ._stacking import stacking_weights
 
 # A table of twice as many distinct rows is judged by few of them first.
