@@ -149,9 +149,10 @@ def calibrated(family: Family, forecasts: Sequence[Forecast], own: Forecast | No
     """The noise under which forecasts are most likely, output by output.
 
     First a factor of the dispersions, then Student-t tails where the law is Gaussian; each is taken
-    if it raises the mean log density by more than a standard error. By the law's own factor the
-    experts of the forecasts have learnt; those whose noise it is, and whose `own` forecast is given
-    if it is another, have somewhat less `ahead`.
+    if it raises the mean log density by more than a standard error. Factors come from witnesses,
+    who see F-2 or F-1 folds; the kept experts see all F. `ahead` is how much of one fold's learning
+    is still to come, so the factor is raised to that power. The `own` forecast is that of the kept
+    experts, out of fold; the first of the forecasts if there is no other.
     """
     if not (forecasts and isinstance(family, RealFamily) and family.is_location_scale):
         return Noise(family)
@@ -172,6 +173,7 @@ def _calibrate(noise: Noise, output: int, forecasts: Sequence[Forecast]) -> Nois
         found = _if_ahead(_most_likely(found, output, tails, forecasts), found, forecasts)
     if found is noise:
         return noise
+    # The factor that holds learning alone gets the power `ahead`: one less than it has already.
     change, part = found.changes[output], forecasts[0].ahead - 1
     factor = change.factor * learnt.changes[output].factor ** part
     return found.with_change(output, replace(change, factor=factor))
@@ -180,12 +182,13 @@ def _calibrate(noise: Noise, output: int, forecasts: Sequence[Forecast]) -> Nois
 def _early(forecasts: Sequence[Forecast], own: Forecast) -> list[float]:
     """What the factor of each output is to be multiplied by for those who have more to learn.
 
-    Dispersions are those of experts with a fold less. The fit's own come from a fold more than the
-    forecasts' and are narrower by what is learnt from it: at most, without noise, as errors inverse
-    to the number of rows are, and luck can make as much of either sign. What experts of forecasts
-    have learnt since theirs is as much, what those of the fit have is the part `ahead` of it, and
-    the difference is due. What the fit is narrower beyond that is no learning, and is due whole.
-    The factor does not tell: it also makes good for responsibilities, which know the targets.
+    The fit's own dispersions come from experts with one fold more than those of the forecasts, and
+    are narrower by what is learnt from that fold. Without noise errors are inverse to the number of
+    rows, so it is at most their ratio; luck can make as much, of either sign. Experts of forecasts
+    have learnt as much again since their dispersions were taken, those of the fit only the part
+    `ahead` of it: the difference is due. What the fit is narrower by beyond that is no learning,
+    and is due in full. The factor cannot tell: it also makes up for responsibilities, which know
+    the targets.
     """
     ahead, weights = forecasts[0].ahead, [forecast.weight.sum() for forecast in forecasts]
     theirs = [forecast.mean_log_dispersion() for forecast in forecasts]
