@@ -286,7 +286,7 @@ class BaseMixtureOfExperts(Queries, CallbackSupportMixin, MetaEstimatorMixin, Ba
                 f"{len(templates)}. Use fewer experts, or another init."
             )
             warnings.warn(message, ConvergenceWarning, stacklevel=5)
-        ended = fit.result.reason in ("callback", "error")  # the latter has been told
+        ended = fit.result.reason in ("callback", "error")  # an error was already warned about
         if not (fit.alone or fit.result.converged or ended):
             message = failure_text(fit.result, self.tol)
             warnings.warn(message, ConvergenceWarning, stacklevel=5)

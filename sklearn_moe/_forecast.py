@@ -123,7 +123,7 @@ class Forecasts(BaseMixtureOfExperts):
         inference with the jackknife+", Annals of Statistics 49(1), 2021.
         """
         distribution = self.predict_dist(X)
-        # A coverage that is none is refused where no calibration is needed.
+        # Let `interval` reject an invalid coverage.
         if self.calibration_ is None or not (isinstance(coverage, Real) and 0 < coverage < 1):
             return distribution.interval(coverage)
         low, high = self.calibration_.levels(coverage)

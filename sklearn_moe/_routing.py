@@ -87,9 +87,9 @@ class Routing:
 
 
 class WholeGate(Routing):
-    """All experts act. The gate is asked when it is known how: for logarithms it does more.
+    """All experts act; log-probabilities, which cost more, are computed only if asked for.
 
-    It is asked in a context that `asking` makes.
+    The gate is asked in a context that `asking` makes.
     """
 
     gate: Any
