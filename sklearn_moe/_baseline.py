@@ -9,11 +9,12 @@ from numpy.typing import NDArray
 
 from ._experts import Data, fit_predict
 from ._folds import Splits
-from ._numeric import Array, law_by_row
+from ._numeric import Array
 from ._plans import Plan, together
 from ._recipe import Recipe
 from ._spread import fit_spread
 from ._templates import Template
+from .families._base import law_by_row
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from ._fitting import Fit
 from ._information import count_estimator
 from ._nesting import unfold
 from ._noise import Forecast, Noise
-from ._numeric import Array, law_by_row, normalize
+from ._numeric import Array, normalize
 from ._predictions import held, limits_of, predict_acting, predict_expert
 from ._routing import Routing
 from ._specialisation import Specialisation
@@ -32,6 +32,7 @@ from ._validation import (
     check_is_fitted,
 )
 from .families import FAMILIES, Contaminated, Family, RealFamily, resolve_family
+from .families._base import law_by_row
 from .leaning import Leaning, LeaningMeans, can_lean
 from .predictive import MixtureDistribution
 

@@ -18,7 +18,7 @@ from ._folds import Rows, Splits
 from ._gate_bank import GateBank, SoftmaxBank
 from ._last_fits import fit_last
 from ._noise import Forecast, Question
-from ._numeric import Array, law_by_row, normalize, row_blocks, row_sum
+from ._numeric import Array, normalize, row_blocks, row_sum
 from ._plans import Plan, together
 from ._routing import Routing, log_gate_of, route, truncate
 from ._shrinkage import fit_shrinkage, shrunk
@@ -27,6 +27,7 @@ from ._spread import Spread, finish_spread, fit_spread, new_spread
 from ._templates import Template
 from ._usage import Usage, usage_of
 from .families import Family
+from .families._base import law_by_row
 from .linear import Solution
 
 # An expert is lost when its share of the weight falls below this part of an equal share.

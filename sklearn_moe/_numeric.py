@@ -201,13 +201,6 @@ def quantile_groups(score: Array, weight: Array, n_groups: int) -> NDArray[np.in
     return np.searchsorted(edges, score - slack, side="right")
 
 
-def law_by_row(law: Array, relative: Array) -> Array:
-    """Parameters (n, K, q, P) of a noise law from (K, q, P): the dispersion, the first, differs."""
-    by_row = np.broadcast_to(law, (len(relative), *law.shape)).copy()
-    by_row[..., 0] *= relative
-    return by_row
-
-
 def mean_and_stderr(
     values: Array, weight: Array, clusters: NDArray[np.intp]
 ) -> tuple[float, float]:

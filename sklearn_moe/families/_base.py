@@ -5,6 +5,8 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import Any
 
+import numpy as np
+
 from .._numeric import Array
 
 
@@ -65,3 +67,10 @@ class Family(ABC):
     def adjust(self, mean: Array, dispersion: Array) -> Any:
         """What each expert says once its dispersion is known; the mean itself by default."""
         return mean
+
+
+def law_by_row(law: Array, relative: Array) -> Array:
+    """Parameters (n, K, q, P) of a noise law from (K, q, P): the dispersion, the first, differs."""
+    by_row = np.broadcast_to(law, (len(relative), *law.shape)).copy()
+    by_row[..., 0] *= relative
+    return by_row

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from .._numeric import Array, law_by_row
-from ._base import Family
+from .._numeric import Array
+from ._base import Family, law_by_row
 from ._real import RealFamily
 
 # The background's standard deviation, in those of the target.
