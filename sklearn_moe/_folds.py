@@ -11,10 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.model_selection import check_cv
 
-from ._numeric import Array
+from ._numeric import Array, Rows
 from ._validation import n_rows
-
-Rows = NDArray[np.intp]
 
 USUAL_FOLDS = 5
 # What a group's other classes count for when it is dealt to a fold.

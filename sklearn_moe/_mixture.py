@@ -14,11 +14,11 @@ from ._balance import balanced
 from ._content import uniform_by_content
 from ._dispersion import fit_dispersion
 from ._experts import BankFit, Data, fit_predict, fit_predict_new
-from ._folds import Rows, Splits
+from ._folds import Splits
 from ._gate_bank import GateBank, SoftmaxBank
 from ._last_fits import fit_last
 from ._noise import Forecast, Question
-from ._numeric import Array, normalize, row_blocks, row_sum
+from ._numeric import Array, Rows, normalize, row_blocks, row_sum
 from ._plans import Plan, together
 from ._routing import Routing, log_gate_of, route, truncate
 from ._shrinkage import fit_shrinkage, shrunk

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
+Rows = NDArray[np.intp]
 # Weights that are multiples of 1 / WEIGHT_GRID sum without rounding, in any order.
 WEIGHT_GRID = 2.0**24
 # Elements in one block of rows: 256 kB.

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
-from .._numeric import Array
+from .._numeric import Array, Rows
 from ._least_squares import (
     LeastSquares,
     LeastSquaresSolution,
@@ -28,7 +27,6 @@ from ._plain import has_valid_params
 Problem = LeastSquares | Logistic
 Table = OutputTable | LabelledTable
 Solution = LeastSquaresSolution | LogisticSolution
-Rows = NDArray[np.intp]
 
 
 def recognise(estimator: Any) -> Problem | None:

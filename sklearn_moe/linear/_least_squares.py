@@ -20,6 +20,7 @@ from sklearn.linear_model import LinearRegression, Ridge
 from .._numeric import (
     FEWEST_ROWS,
     Array,
+    Rows,
     columns_of,
     experts_first,
     row_blocks,
@@ -30,8 +31,6 @@ from .._numeric import (
 from ._evidence import Spectrum
 from ._evidence_ridge import EvidenceRidge
 from ._plain import NOTHING, finite_numbers, without_scaler
-
-Rows = NDArray[np.intp]
 
 # Elements of the Gram matrices that are made together: 128 MB if they must be, else 32 MB.
 LARGEST_BANK, AT_A_TIME = 2**24, 2**22

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 
-from .._numeric import Array, columns_of, row_blocks, rows_of, sums_of_others
+from .._numeric import Array, Rows, columns_of, row_blocks, rows_of, sums_of_others
 from ..logit import (
     NEWTON_LIMIT,
     SETTLED,
@@ -27,8 +27,6 @@ from ..logit import (
     sum_zero_basis,
 )
 from ._plain import NOTHING, finite_numbers, without_scaler
-
-Rows = NDArray[np.intp]
 
 # Steps from nothing, if they need not be exact.
 FIRST_STEPS = 30

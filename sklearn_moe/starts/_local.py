@@ -5,8 +5,7 @@ from __future__ import annotations
 import numpy as np
 from scipy.spatial.distance import cdist
 
-from .._folds import Rows
-from .._numeric import Array
+from .._numeric import Array, Rows
 from ..logit import blocks_of
 from ._base import StartContext, cluster, soften
 
