@@ -145,8 +145,8 @@ class BaseMixtureOfExperts(Queries, CallbackSupportMixin, MetaEstimatorMixin, Ba
             rule = EMRule(self.max_iter, self.tol, monotone=training.splits is None)
             unfinished = partial(self._unfinished, shape, training, workers)
             reporter = Reporter(type(self).__name__, self.verbose, tasks, unfinished)
-            others = (recipes, most_experts(self)) if self._grows else ()
-            wishes = Wishes(rule, reporter, self.verdict, trials, *others)
+            grown: Any = {"recipes": recipes, "most": most_experts(self)} if self._grows else {}
+            wishes = Wishes(rule, reporter, verdict=self.verdict, trials=trials, **grown)
             fit = workers.follow(run_fit(training, recipe, starts, wishes))
         self._store(shape, fit)
         tasks.end(dict)  # the estimator has its attributes already
@@ -161,8 +161,9 @@ class BaseMixtureOfExperts(Queries, CallbackSupportMixin, MetaEstimatorMixin, Ba
         X = check_table(shape, X, reset=True)
         weight = check_weight(sample_weight, X)
         y, target, classes = self._check_target(X, y, weight)
-        parts = X, y, target, weight, classes, self.cv, params, fit_params.get("groups")
-        return make_training(*parts, all_classes=self._wants_all_classes())
+        folds: Any = {"cv": self.cv, "params": params, "groups": fit_params.get("groups")}
+        wanted = self._wants_all_classes()
+        return make_training(X, y, target, weight, classes, **folds, all_classes=wanted)
 
     @property
     def _grows(self) -> bool:

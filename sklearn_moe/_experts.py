@@ -146,11 +146,16 @@ class Data:
 
     def take(self, rows: NDArray[np.intp]) -> Data:
         """The table of the given rows."""
-        parts = (self.X, self.y, self.target, self.sample_weight)
-        X, y, target, weight = (take_rows(part, rows) for part in parts)
-        content = (self.hashes[rows], self.rank[rows], self.clusters[rows])
-        kept = self.classes, self.all_classes, self.limits
-        return Data(read_only(X), y, target, weight, *content, *kept)
+        return replace(
+            self,
+            X=read_only(take_rows(self.X, rows)),
+            y=take_rows(self.y, rows),
+            target=take_rows(self.target, rows),
+            sample_weight=take_rows(self.sample_weight, rows),
+            hashes=self.hashes[rows],
+            rank=self.rank[rows],
+            clusters=self.clusters[rows],
+        )
 
 
 @dataclass(frozen=True)

@@ -113,7 +113,17 @@ def make_training(
     hashes = row_hashes(X, target)
     rank = content_ids(hashes)
     clusters = rank if groups is None else _numbered(groups)
-    data = Data(read_only(X), y, target, weight, hashes, rank, clusters, classes, all_classes)
+    data = Data(
+        X=read_only(X),
+        y=y,
+        target=target,
+        sample_weight=weight,
+        hashes=hashes,
+        rank=rank,
+        clusters=clusters,
+        classes=classes,
+        all_classes=all_classes,
+    )
     if n_folds is not None:
         given = _dealt_folds(n_folds, data, groups is not None)
     elif given is not None and kept is not None:
