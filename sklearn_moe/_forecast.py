@@ -220,23 +220,25 @@ class Forecasts(BaseMixtureOfExperts):
         return replace(training, data=replace(training.data, limits=limits))
 
     def _fit_families(self, training: Training) -> list[Family]:
-        laws = LAWS_TO_TRY if isinstance(self.family, str) and self.family == "auto" else ()
-        return [self._prepared(training, resolve_family(law)) for law in laws or [self.family]]
+        names = LAWS_TO_TRY if isinstance(self.family, str) and self.family == "auto" else ()
+        return [
+            self._prepared(training, resolve_family(family)) for family in names or [self.family]
+        ]
 
-    def _prepared(self, training: Training, law: RealFamily) -> Family:
+    def _prepared(self, training: Training, family: RealFamily) -> Family:
         """The law with what it takes from the target, and the background if there is one."""
         data = training.data
         for name, unused in (("outlier_fraction", 0.0), ("dispersion_estimator", None)):
             given = getattr(self, name)
-            if given != unused and not law.is_location_scale:
+            if given != unused and not family.is_location_scale:
                 raise ValueError(
                     f"{name}={given} is for family='gaussian', 'student_t' and 'laplace'; got "
                     f"{self.family!r}. Use {name}={unused}."
                 )
-        law = law.prepared(data.target, data.sample_weight, self._has_expert_for_zeros())
+        family = family.prepared(data.target, data.sample_weight, self._has_expert_for_zeros())
         if not self.outlier_fraction:
-            return law
-        return Contaminated(law=law, fraction=float(self.outlier_fraction))
+            return family
+        return Contaminated(clean=family, fraction=float(self.outlier_fraction))
 
     def _has_expert_for_zeros(self) -> bool:
         experts = [expert for _, expert in unfold(self, {}).leaves]
@@ -341,7 +343,7 @@ def distribution_of(
     mean, law = family.adjust(mean, law), family.floored(law)
     if isinstance(family, Contaminated):
         log_gate, mean, law = family.with_background(log_gate, mean, law)
-        family = family.law
+        family = family.clean
     return MixtureDistribution(family.of_means(), log_gate, mean, law, target_shape)
 
 

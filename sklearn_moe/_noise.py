@@ -94,19 +94,19 @@ class Change:
 
 @dataclass(frozen=True)
 class Noise:
-    """The noise of a `law`, changed for each output, or left alone if there are no changes."""
+    """The noise of the family `before`, changed for each output, or left alone without changes."""
 
-    law: Any
+    before: Any
     changes: tuple[Change, ...] = ()
 
     @property
     def family(self) -> Any:
-        """The law that it is: Student's t, if an output has tails."""
+        """The family that it is of: Student's t, if an output has tails."""
         dfs = {change.df for change in self.changes}
         if not dfs - {None}:
-            return self.law
+            return self.before
         df = dfs.pop() if len(dfs) == 1 else None
-        return StudentT(shared=self.law.shared, target=self.law.target, df=df)
+        return StudentT(shared=self.before.shared, target=self.before.target, df=df)
 
     def early(self) -> Noise:
         """The noise of those who have more to learn: of the forecasts."""
@@ -119,15 +119,15 @@ class Noise:
             return law
         scaled = law.copy()
         scaled[..., 0] *= [change.factor for change in self.changes]
-        if self.family is self.law:
+        if self.family is self.before:
             return scaled
         df = [change.df or StudentT.largest_df for change in self.changes]
         return np.stack([scaled[..., 0], np.broadcast_to(df, scaled.shape[:-1])], axis=-1)
 
     def with_change(self, output: int, change: Change) -> Noise:
         """The noise with another change of one output."""
-        before, after = self.changes[:output], self.changes[output + 1 :]
-        return replace(self, changes=(*before, change, *after))
+        earlier, later = self.changes[:output], self.changes[output + 1 :]
+        return replace(self, changes=(*earlier, change, *later))
 
 
 class Question:
@@ -168,7 +168,7 @@ def _calibrate(noise: Noise, output: int, forecasts: Sequence[Forecast]) -> Nois
     """The noise with what one output's forecasts ask for."""
     learnt = _most_likely(noise, output, Change(), forecasts)
     found = _if_ahead(learnt, noise, forecasts)
-    if type(noise.law) is Gaussian:  # a subclass has formulas of its own
+    if type(noise.before) is Gaussian:  # a subclass has formulas of its own
         tails = replace(found.changes[output], df=FIRST_DF)
         found = _if_ahead(_most_likely(found, output, tails, forecasts), found, forecasts)
     if found is noise:

@@ -321,7 +321,7 @@ def test_fixed_degrees_of_freedom_stay():
 def test_background_takes_what_no_expert_explains():
     rng = np.random.default_rng(0)
     y = np.concatenate([rng.normal(size=480), rng.uniform(-40, 40, size=20)])[:, None]
-    law = Contaminated(law=Gaussian().prepared(y, np.ones(500)), fraction=0.04)
+    law = Contaminated(clean=Gaussian().prepared(y, np.ones(500)), fraction=0.04)
     mean, weights = np.zeros((500, 1, 1)), np.ones((500, 1))
     variance = law.fit_dispersion(y, mean, weights)
     assert variance.item() == pytest.approx(1.0, abs=0.25)

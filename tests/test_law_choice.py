@@ -76,4 +76,4 @@ def test_background_is_beside_the_law_that_is_kept():
     moe = MixtureOfExpertsRegressor(Ridge(), 2, family="auto", outlier_fraction=0.01, **QUICK)
     moe.set_params(init=START).fit(X, target("gaussian"))
     assert isinstance(moe.family_, Contaminated)
-    assert type(moe.family_.law) is Gaussian
+    assert type(moe.family_.clean) is Gaussian

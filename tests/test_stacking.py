@@ -19,7 +19,7 @@ from sklearn_moe import (
 from sklearn_moe.auto._search import Candidate, Judge, Judged, Sample
 from sklearn_moe.auto._stacking import LEAST_WEIGHT, stacking_weights
 from sklearn_moe.families import Contaminated, Gamma, Gaussian, Laplace, LogNormal, StudentT
-from sklearn_moe.predictive._pool import law_of_pool, pooled
+from sklearn_moe.predictive._pool import family_of_pool, pooled
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning"),
@@ -189,7 +189,7 @@ def judge_of(weight=None, **columns):
     for name, said in columns.items():
         candidate = Candidate(name, None)
         score = np.average(said, weights=weight)
-        judge.judged[name] = Judged(candidate, score=score, log_probs=said, law="soft")
+        judge.judged[name] = Judged(candidate, score=score, log_probs=said, pools_with="soft")
     return judge
 
 
@@ -359,14 +359,14 @@ class Rounder(Gaussian):
 
 
 def test_laws_that_can_be_pooled():
-    assert law_of_pool(Rounder()) != law_of_pool(StudentT())
-    gaussian = law_of_pool(Gaussian(shared=True))
-    assert gaussian == law_of_pool(StudentT(df=5.0))
-    assert gaussian == law_of_pool(Contaminated(law=Gaussian(), fraction=0.1))
-    assert gaussian != law_of_pool(Laplace())
-    assert law_of_pool(Gamma()) != law_of_pool(LogNormal())
+    assert family_of_pool(Rounder()) != family_of_pool(StudentT())
+    gaussian = family_of_pool(Gaussian(shared=True))
+    assert gaussian == family_of_pool(StudentT(df=5.0))
+    assert gaussian == family_of_pool(Contaminated(clean=Gaussian(), fraction=0.1))
+    assert gaussian != family_of_pool(Laplace())
+    assert family_of_pool(Gamma()) != family_of_pool(LogNormal())
     said_mean, said_median = LogNormal(), LogNormal(expert_says="median")
-    assert law_of_pool(said_mean) == law_of_pool(said_median)
+    assert family_of_pool(said_mean) == family_of_pool(said_median)
 
 
 # The pool of labels.

@@ -19,7 +19,7 @@ from .._folds import Splits, keep_rows
 from .._numeric import Array, mean_of_known
 from .._validation import take_rows
 from .._weighting import plan_steps, transform_weighted
-from ..predictive._pool import law_of_pool
+from ..predictive._pool import family_of_pool
 from ._stacking import stacking_weights
 
 # A table of twice as many distinct rows is judged by few of them first.
@@ -127,14 +127,14 @@ class Judged:
     """What came of a fit: its score in nats, NaN where there were no witnesses, and the bound.
 
     The `model` is kept if it was fitted as its candidate asks; with what it has warned of.
-    `log_probs` (n,) is what the score is the mean of, under a `law`.
+    `log_probs` (n,) is what the score is the mean of; what has the same `pools_with` can be pooled.
     """
 
     candidate: Candidate
     score: float = -np.inf
     bound: float = -np.inf
     log_probs: Array = field(default_factory=lambda: np.empty(0))
-    law: Any = None
+    pools_with: Any = None
     model: Pipeline | None = None
     warnings: tuple[Any, ...] = ()
     error: ValueError | None = None
@@ -229,7 +229,9 @@ class Judge:
             score=float(mixture.calibrated_log_prob_),
             bound=float(mixture.lower_bound_),
             log_probs=mixture.unseen_log_probs_,
-            law=mixture.voting if is_classifier(mixture) else law_of_pool(mixture.family_),
+            pools_with=mixture.voting
+            if is_classifier(mixture)
+            else family_of_pool(mixture.family_),
             model=model if short is candidate else None,
             warnings=warned,
         )
@@ -253,7 +255,7 @@ class Judge:
         able = [best]
         for judged in self.judged.values():
             said = judged.log_probs
-            is_heard = judged.law == best.law != "hard" and not np.isnan(said).all()
+            is_heard = judged.pools_with == best.pools_with != "hard" and not np.isnan(said).all()
             if is_heard and not any(np.array_equal(said, j.log_probs, True) for j in able):
                 able.append(judged)
         return able

@@ -20,39 +20,39 @@ N_STEPS, SETTLED = 50, 1e-8
 
 @dataclass(frozen=True, kw_only=True)
 class Contaminated(Family):
-    """A law that lets a `fraction` of the rows come from a broad background.
+    """The `clean` law, but for a `fraction` of the rows that come from a broad background.
 
     The background is the same law around the mean of the target, three times as broad. Rows that it
     explains better than an expert does lose their weight in the expert's fit.
     """
 
-    law: RealFamily
+    clean: RealFamily
     fraction: float
 
     @property
     def pools_dispersion(self) -> bool:
         """Whether all experts have the same dispersion."""
-        return self.law.pools_dispersion
+        return self.clean.pools_dispersion
 
     @property
     def background(self) -> tuple[Array, Array]:
         """Mean (1, 1, q) and parameters (1, q, P) of the background."""
-        center, variance = self.law.moments
-        rest = [np.full_like(variance, BACKGROUND_DF)] * (self.law.n_parameters - 1)
-        broad = np.maximum(BREADTH**2 * variance, self.law.floor)
+        center, variance = self.clean.moments
+        rest = [np.full_like(variance, BACKGROUND_DF)] * (self.clean.n_parameters - 1)
+        broad = np.maximum(BREADTH**2 * variance, self.clean.floor)
         return center[None, None], np.stack([broad, *rest], axis=-1)[None]
 
     def log_prob(self, y: Array, mean: Array, dispersion: Array) -> Array:
         """Log density (n, K), background included."""
-        return np.logaddexp(*self._parts(self.law.log_prob, y, mean, dispersion))
+        return np.logaddexp(*self._parts(self.clean.log_prob, y, mean, dispersion))
 
     def exact_log_prob(self, y: Array, mean: Array, dispersion: Array) -> Array:
         """Log density (n, K), background included, of any targets."""
-        return np.logaddexp(*self._parts(self.law.exact_log_prob, y, mean, dispersion))
+        return np.logaddexp(*self._parts(self.clean.exact_log_prob, y, mean, dispersion))
 
     def surprise(self, y: Array, log_prob: Array) -> Array:
         """That of the law."""
-        return self.law.surprise(y, log_prob)
+        return self.clean.surprise(y, log_prob)
 
     def _parts(
         self, log_prob: Callable[..., Array], y: Array, mean: Array, dispersion: Array
@@ -65,19 +65,19 @@ class Contaminated(Family):
 
     def clean_proba(self, y: Array, mean: Array, dispersion: Array) -> Array:
         """Probability (n, K) that a row is not the background's, were it not another expert's."""
-        clean, broad = self._parts(self.law.log_prob, y, mean, dispersion)
+        clean, broad = self._parts(self.clean.log_prob, y, mean, dispersion)
         return np.exp(clean - np.logaddexp(clean, broad))
 
     def fit_dispersion(
         self, y: Array, mean: Array, expert_weights: Array, relative: Array | None = None
     ) -> Array:
         """Most likely parameters (K, q, P), by EM between rows and background."""
-        law = self.law.fit_dispersion(y, mean, expert_weights, relative)
+        law = self.clean.fit_dispersion(y, mean, expert_weights, relative)
         for _ in range(N_STEPS):
             before = law
             by_row = law if relative is None else law_by_row(law, relative)
             weights = expert_weights * self.clean_proba(y, mean, by_row)
-            law = self.law.fit_dispersion(y, mean, np.maximum(weights, 1e-300), relative)
+            law = self.clean.fit_dispersion(y, mean, np.maximum(weights, 1e-300), relative)
             if np.allclose(law, before, rtol=SETTLED, atol=0):
                 break
         return law
@@ -85,7 +85,7 @@ class Contaminated(Family):
     def latent_weights(self, y: Array, mean: Array, dispersion: Array) -> Array:
         """Probability that a row is an expert's, times the law's own weights."""
         clean = self.clean_proba(y, mean, dispersion)
-        latent = self.law.latent_weights(y, mean, dispersion)
+        latent = self.clean.latent_weights(y, mean, dispersion)
         return clean if latent is None else clean * latent
 
     def with_background(
@@ -104,16 +104,16 @@ class Contaminated(Family):
 
     def adjust(self, mean: Array, dispersion: Array) -> Array:
         """The means that the law takes."""
-        return self.law.adjust(mean, dispersion)
+        return self.clean.adjust(mean, dispersion)
 
     def floored(self, dispersion: Array) -> Array:
         """Parameters of which no dispersion is too small."""
-        return self.law.floored(dispersion)
+        return self.clean.floored(dispersion)
 
     def count_parameters(self, dispersion: Array) -> int:
         """Those of the law: fraction and background are not estimated with it."""
-        return self.law.count_parameters(dispersion)
+        return self.clean.count_parameters(dispersion)
 
     def attributes(self, dispersion: Array) -> dict[str, Any]:
         """Those of the law."""
-        return self.law.attributes(dispersion)
+        return self.clean.attributes(dispersion)

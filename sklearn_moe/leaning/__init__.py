@@ -31,5 +31,5 @@ def find_leaning(noise: Noise, forecasts: Sequence[Forecast], baseline: Array) -
 
     `baseline` (n, q) or (n, C) is what the one of all rows says of the table, out of fold.
     """
-    find = find_powers if isinstance(noise.law, Categorical) else find_variance
+    find = find_powers if isinstance(noise.before, Categorical) else find_variance
     return find(noise, forecasts, baseline)

@@ -61,7 +61,7 @@ def find_powers(
     Before them it is a normal law around a half for both. `baseline` (n, C) are class probabilities
     of one expert, of the same folds.
     """
-    family = noise.law
+    family = noise.before
     way = LeaningLabels(None, family, UPRIGHT, _smoothing(family, forecasts, baseline))
     logs = [way.logs(told.mean, told.law, baseline[told.rows]) for told in forecasts]
     weight, n_independent = weights_of(forecasts), len(np.unique(clusters_of(forecasts)))

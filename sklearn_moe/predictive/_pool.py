@@ -13,12 +13,12 @@ from ..families import Contaminated, Gaussian, RealFamily, StudentT
 from ._distribution import MixtureDistribution
 
 
-def law_of_pool(family: RealFamily | Contaminated) -> Any:
-    """The law of a pool with components of this family; pools have one law."""
-    law = family.law if isinstance(family, Contaminated) else family
-    if type(law) in (Gaussian, StudentT):  # a subclass has formulas of its own
+def family_of_pool(family: RealFamily | Contaminated) -> Any:
+    """The family of a pool with components of this one; pools have one family."""
+    clean = family.clean if isinstance(family, Contaminated) else family
+    if type(clean) in (Gaussian, StudentT):  # a subclass has formulas of its own
         return StudentT()
-    return replace(law.of_means(), shared=False, target=None)
+    return replace(clean.of_means(), shared=False, target=None)
 
 
 def pooled(
@@ -26,7 +26,7 @@ def pooled(
 ) -> MixtureDistribution:
     """The distribution whose density is the weighted mean of those of `distributions`.
 
-    They are of the same rows, and of one `law_of_pool`; among Student's t, Gaussian ones have as
+    They are of the same rows, and of one `family_of_pool`; among Student's t, Gaussian ones have as
     many degrees of freedom as there can be.
     """
     families = [distribution.family for distribution in distributions]
