@@ -51,6 +51,7 @@ from ._validation import (
     check_responsibilities,
     check_table,
     check_weight,
+    features_seen,
     get_tags,
     routed_params,
     take_rows,
@@ -264,8 +265,7 @@ class BaseMixtureOfExperts(Queries, CallbackSupportMixin, MetaEstimatorMixin, Ba
         self.__dict__.update(self._attributes(shape, fit))
 
     def _attributes(self, shape: Any, fit: Fit) -> dict[str, Any]:
-        seen = {name: value for name, value in vars(shape).items() if name.endswith("_in_")}
-        return seen | self._target_attributes(fit) | fitted_attributes(fit)
+        return features_seen(shape) | self._target_attributes(fit) | fitted_attributes(fit)
 
     def _unfinished(
         self, shape: Any, training: Training, workers: Workers, stage: Stage

@@ -155,6 +155,11 @@ def n_rows(X: Any) -> int:
     return X.shape[0] if hasattr(X, "shape") else len(X)
 
 
+def features_seen(shape: Any) -> dict[str, Any]:
+    """What checks have recorded of the features on `shape`, a copy of the estimator."""
+    return {name: value for name, value in vars(shape).items() if name.endswith("_in_")}
+
+
 def check_table(estimator: Any, X: Any, *, reset: bool) -> Any:
     """Check names and shape of `X`, and hand it on as it came (lists become arrays).
 

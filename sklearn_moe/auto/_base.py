@@ -25,6 +25,7 @@ from .._validation import (
     check_is_fitted,
     check_table,
     check_weight,
+    features_seen,
     get_tags,
     is_pandas,
     last_step,
@@ -73,7 +74,7 @@ class BaseAutoMixture(MetaEstimatorMixin, BaseEstimator):
             name: of_table(model, views.get(c.view)) for name, (c, model) in found.models.items()
         }
         self.__dict__.pop("feature_names_in_", None)
-        self.__dict__.update({k: v for k, v in vars(shape).items() if k.endswith("_in_")})
+        self.__dict__.update(features_seen(shape))
         self.best_name_, self.best_estimator_ = found.best, models[found.best]
         self.named_estimators_ = Bunch(**{name: models[name] for name in found.weights})
         self.weights_, self.log_probs_ = found.weights, found.scores
