@@ -21,8 +21,8 @@ LEAST_FAILURE = 1e-12
 class Binomial(CountFamily):
     """Binomial law whose mean is the expert's output; it has no dispersion, reported as one.
 
-    The target is the number of successes: a rate times `n_trials`. An expert that says nearly all
-    of them, or more, leaves a thousandth of the target's mean number of failures.
+    The target is the number of successes: a rate times `n_trials`. A prediction near `n_trials`, or
+    above, is lowered until a thousandth of the target's mean number of failures is left.
 
     Parameters
     ----------

@@ -24,7 +24,7 @@ class LogNormal(PositiveFamily):
     expert_says : {"mean", "median"}, default="mean"
         What the experts predict: squared-error experts the mean, those fitted to the logarithm
         (``TransformedTargetRegressor(func=np.log, inverse_func=np.exp)``) the median. The mixture
-        predicts means.
+        predicts means in either case.
     shared : bool, default=False
         Whether all experts have the same dispersion.
 

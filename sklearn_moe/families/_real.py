@@ -218,9 +218,9 @@ class RealFamily(Family):
 class PositiveFamily(RealFamily):
     """Law of a target that is not negative.
 
-    An expert that says zero for every row is a point mass at zero; its dispersion is zero. (Where
-    the law allows zeros anyway, only if the expert's rows are zero, too.) Any other has means of at
-    least a thousandth of the target's.
+    An expert that predicts zero for every row is a point mass at zero; its dispersion is zero.
+    (Where the law allows zeros anyway, only if the expert's rows are zero, too.) The means of any
+    other are at least a thousandth of the target's.
     """
 
     allows_zero: ClassVar[bool] = False

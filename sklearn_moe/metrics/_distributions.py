@@ -21,8 +21,8 @@ def log_score(y_true: ArrayLike, dist: Any, *, sample_weight: ArrayLike | None =
     """Mean negative log density of the targets; lower is better.
 
     Strictly proper: its expectation is least for the true law. It depends on the density at the
-    target alone, is without bound where that is near zero, and of several outputs takes the joint
-    density. Another unit of the target shifts it.
+    target alone, grows without bound as that nears zero, and takes the joint density of several
+    outputs. Another unit of the target shifts it.
 
     Parameters
     ----------
@@ -64,9 +64,9 @@ def log_score(y_true: ArrayLike, dist: Any, *, sample_weight: ArrayLike | None =
 def crps(y_true: ArrayLike, dist: Any, *, sample_weight: ArrayLike | None = None) -> float:
     """Mean continuous ranked probability score; lower is better.
 
-    The integral over all thresholds of the squared error of the predicted probability to be below
-    them. Strictly proper, in the unit of the target, and equal to the absolute error where the law
-    is a point: forecasts with and without uncertainty can be compared. Outliers cost their
+    The squared error of the predicted probability of falling below a threshold, integrated over all
+    thresholds. Strictly proper, in the unit of the target, and equal to the absolute error where
+    the law is a point: forecasts with and without uncertainty can be compared. Outliers cost their
     distance, not its square. For several outputs the mean of their scores.
 
     Parameters
@@ -114,8 +114,8 @@ def crps(y_true: ArrayLike, dist: Any, *, sample_weight: ArrayLike | None = None
 def pit_values(y_true: ArrayLike, dist: Any, *, random_state: Any = None) -> Array:
     """Probability integral transform: the predicted probability to be at most the target.
 
-    Uniform on [0, 1] if the laws are the true ones. A histogram of the values that is U-shaped
-    tells of laws that are too narrow, a humped one of laws that are too wide, a slope of a bias.
+    Uniform on [0, 1] if the laws are the true ones. A U-shaped histogram of the values means that
+    the laws are too narrow, a humped one that they are too wide, a sloped one that they are biased.
     Where a value has a probability of its own, as counts have and the zero of some positive laws,
     the transform is drawn evenly between the probabilities to be below it and to be at most it,
     which makes it uniform as well.
@@ -170,9 +170,10 @@ def calibration_error(
 ) -> float:
     """Mean distance between nominal and observed coverage of central intervals; lower is better.
 
-    Zero if of the targets 10% lie in the central interval of 10%, 20% in that of 20%, and so on.
-    Not a proper score: the law of all targets, the same in each row, is calibrated as well. Read
-    it beside one that is. With n rows, a true law has an error of about ``0.34 / sqrt(n)``.
+    Zero if 10% of the targets lie in their central 10% intervals, 20% in their 20% intervals, and
+    so on. Not a proper score: the law of all targets, predicted for each row, is calibrated as
+    well. Read it beside a proper one. With n rows, a true law has an error of about
+    ``0.34 / sqrt(n)``.
 
     Parameters
     ----------
