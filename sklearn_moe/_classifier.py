@@ -38,7 +38,7 @@ class MixtureOfExpertsClassifier(ClassifierMixin, Labels):
         then is the expert alone. `"auto"` begins with two, splits and merges experts as unseen rows
         ask for, and keeps the smallest number within a standard error of the best.
     gate : gate, classifier, Pipeline, "auto" or None, default=None
-        What gives the probabilities of the experts: None for ``SoftmaxGate()``, another gate, any
+        Model of the experts' probabilities: None for ``SoftmaxGate()``, another gate, any
         classifier with `predict_proba` (fitted by weighted row expansion), any regressor (fitted to
         the responsibilities), or a pipeline that ends in one of these, so that gate and experts may
         see different columns. "auto" tries a small network (``MLPGate(16)``) beside
@@ -72,12 +72,12 @@ class MixtureOfExpertsClassifier(ClassifierMixin, Labels):
         fifth. `"auto"` leans only if all experts lose rows (see `min_responsibility`). It needs
         witnesses that are out of fold (not `cv=2`).
     cv : int, splitter, iterable, "oob" or None, default=5
-        Cross-fitting. An integer is a number of folds, dealt by what rows hold, whatever their
-        order: copies of a row share a fold, and so do rows of one of the `groups` given to `fit`.
-        Fewer than five distinct rows make a fold each. For rows in order of time pass ``KFold(5)``,
-        whose folds are blocks. A splitter or an iterable of (train, test) must test every row once.
-        `"oob"` takes the out-of-bag predictions of forests and bagging in place of folds. None is
-        textbook EM in sample, for experts of few parameters.
+        Cross-fitting. An integer is a number of folds, assigned by the content of rows, whatever
+        their order: copies of a row share a fold, and so do rows of one of the `groups` given to
+        `fit`. Fewer than five distinct rows make a fold each. For rows in order of time pass
+        ``KFold(5)``, whose folds are blocks. A splitter or an iterable of (train, test) must test
+        every row once. `"oob"` takes the out-of-bag predictions of forests and bagging in place of
+        folds. None is textbook EM in sample, for experts of few parameters.
     init : str, array-like of shape (n_samples, n_experts) or callable, default="auto"
         Where EM begins. `"auto"` races starts of different kinds; a name races `n_init` rounds of
         one kind: `"ladder"`, `"residual"`, `"kmeans_xy"`, `"tree"`, `"random"`, `"local"`,
@@ -143,7 +143,7 @@ class MixtureOfExpertsClassifier(ClassifierMixin, Labels):
         What each expert's log probabilities are divided by, if `calibrate`, between 0.2 and 20;
         above one where the expert is too sure of itself.
     baseline_ : estimator or None
-        The expert of all rows that the others lean on; None if they do not.
+        The expert fitted to all rows that the others lean on; None if they do not.
     baseline_dispersion_ : float
         Share of the probability of `baseline_` that is moved to the class rates; 0 if experts do
         not lean.

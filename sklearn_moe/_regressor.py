@@ -20,9 +20,9 @@ class MixtureOfExpertsRegressor(RegressorMixin, Forecasts):
 
     A gate divides the input space softly among experts, each of which learns its region. The model
     is ``p(y | x) = sum_k gate_k(x) family(y | expert_k(x), dispersion_k)``; the prediction is the
-    gate-weighted mean of the experts, who may lean on one of all rows (see `lean`). The E-step and
-    the dispersions use out-of-fold predictions of experts and gate, so that flexible experts cannot
-    drive the noise to zero.
+    gate-weighted mean of the experts, which may lean on one fitted to all rows (see `lean`). The
+    E-step and the dispersions use out-of-fold predictions of experts and gate, so that flexible
+    experts cannot drive the noise to zero.
 
     Parameters
     ----------
@@ -37,7 +37,7 @@ class MixtureOfExpertsRegressor(RegressorMixin, Forecasts):
         experts as unseen rows ask for, and keeps the smallest number within a standard error of the
         best.
     gate : gate, classifier, Pipeline, "auto" or None, default=None
-        What gives the probabilities of the experts: None for ``SoftmaxGate()``, another gate, any
+        Model of the experts' probabilities: None for ``SoftmaxGate()``, another gate, any
         classifier with `predict_proba` (fitted by weighted row expansion), any regressor (fitted to
         the responsibilities), or a pipeline that ends in one of these, so that gate and experts may
         see different columns. "auto" tries a small network (``MLPGate(16)``) beside
@@ -59,7 +59,7 @@ class MixtureOfExpertsRegressor(RegressorMixin, Forecasts):
         Noise law, with a dispersion for each expert and output: `"gaussian"`, `"student_t"`,
         `"laplace"`; for positive targets `"lognormal"`, `"gamma"`, `"inverse_gaussian"`; for
         amounts that may be zero `"tweedie"`; for counts `"poisson"`, `"negative_binomial"`; for
-        yes or no `"binomial"`, of n trials ``Binomial(n_trials=n)``; or another
+        binary targets `"binomial"`, for successes in n trials ``Binomial(n_trials=n)``; or another
         instance from ``sklearn_moe.families``. `"auto"` tries `"student_t"` beside `"gaussian"`
         once the race is run, and keeps it if the bound is higher by a standard error; without
         cross-fitting it is `"gaussian"`.
@@ -82,9 +82,9 @@ class MixtureOfExpertsRegressor(RegressorMixin, Forecasts):
     lean : bool or "auto", default="auto"
         Whether experts may lean on `baseline_`, one expert of all rows, once EM has ended: the
         prediction of expert k is moved toward that of the baseline by the share
-        ``d / (d + lean_variance_)``, where d is its dispersion. The variance is the one that makes
-        the rows that the witnesses have not seen most likely, of those that do not raise the
-        squared error of the means; it is infinite, and nothing is moved, where the log density
+        ``d / (d + lean_variance_)``, where d is the dispersion of expert k. The variance is the one
+        that makes the rows that the witnesses have not seen most likely, of those that do not raise
+        the squared error of the means; it is infinite, and nothing is moved, where the log density
         would not rise by more than a standard error. `"auto"` leans only if all experts lose rows
         (see `min_responsibility`). For laws that say `is_location_scale` (Gaussian, Student-t and
         Laplace), without an `outlier_fraction`, and where witnesses are out of fold (not `cv=2`).
@@ -95,13 +95,13 @@ class MixtureOfExpertsRegressor(RegressorMixin, Forecasts):
         amount, and a small gate probability does not mend that. EM in sample (`cv=None`) has no
         limits, only predictions do. None for no limits at all.
     cv : int, splitter, iterable, "oob", "loo" or None, default=5
-        Cross-fitting. An integer is a number of folds, dealt by what rows hold, whatever their
-        order: copies of a row share a fold, and so do rows of one of the `groups` given to `fit`.
-        Fewer than five distinct rows make a fold each. For rows in order of time pass ``KFold(5)``,
-        whose folds are blocks. A splitter or an iterable of (train, test) must test every row once.
-        `"oob"` takes the out-of-bag predictions of forests and bagging, `"loo"` those of plain
-        ridge and least squares without each row, in place of folds. None is textbook EM in sample,
-        for experts of few parameters.
+        Cross-fitting. An integer is a number of folds, assigned by the content of rows, whatever
+        their order: copies of a row share a fold, and so do rows of one of the `groups` given to
+        `fit`. Fewer than five distinct rows make a fold each. For rows in order of time pass
+        ``KFold(5)``, whose folds are blocks. A splitter or an iterable of (train, test) must test
+        every row once. `"oob"` takes the out-of-bag predictions of forests and bagging, `"loo"`
+        those of plain ridge and least squares without each row, in place of folds. None is textbook
+        EM in sample, for experts of few parameters.
     init : str, array-like of shape (n_samples, n_experts) or callable, default="auto"
         Where EM begins. `"auto"` races starts of different kinds; a name races `n_init` rounds of
         one kind: `"ladder"`, `"residual"`, `"kmeans_xy"`, `"tree"`, `"random"`, `"local"`,
@@ -173,13 +173,13 @@ class MixtureOfExpertsRegressor(RegressorMixin, Forecasts):
     dispersion_factor_ : float or ndarray of shape (n_outputs,)
         What the dispersions were multiplied by (see `calibrate`).
     baseline_ : estimator or None
-        The expert of all rows that the others lean on; None if they do not.
+        The expert fitted to all rows that the others lean on; None if they do not.
     lean_variance_ : float or ndarray of shape (n_outputs,)
         Variance of the experts around `baseline_` (see `lean`); infinite where they do not lean.
     prediction_limits_ : ndarray of shape (2,) or (2, n_outputs), or None
         Lowest and highest prediction that an expert makes (see `extrapolation`).
     calibration_ : Calibration or None
-        Where the targets fell, if `calibrate` is `"conformal"`.
+        Where held-out targets fell in their distributions, if `calibrate` is `"conformal"`.
     n_experts_ : int
         Number of experts left: one that loses its rows twice is removed (see also `verdict`).
     n_experts_path_ : dict of int to float, or None
