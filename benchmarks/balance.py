@@ -93,7 +93,7 @@ class Capacity(MixtureModel):
 
 def chosen_by(log_gate: np.ndarray, scores: np.ndarray) -> Routing:
     """The routing to the experts of highest `scores`, weighted by the gate."""
-    index = route(scores, TOP_K).index
+    index = route(scores, TOP_K, shared=False).index
     return Routing(log_normalize(np.take_along_axis(log_gate, index, axis=1))[0], index)
 
 

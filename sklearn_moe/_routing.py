@@ -135,7 +135,7 @@ def _lowest(said: Array, gate: Any) -> float:
     return lowest
 
 
-def route(log_gate: Array, top_k: int | None, shared: bool = False) -> Routing:
+def route(log_gate: Array, top_k: int | None, shared: bool) -> Routing:
     """The routing that keeps the `top_k` experts of highest `log_gate` (n, K) in each row.
 
     With `top_k`, the rows of `log_gate` need not be normalised.
@@ -205,7 +205,7 @@ def _take_largest(left: Array, width: int, index: NDArray[np.intp], found: Array
         numbers[place] = -np.inf
 
 
-def truncate(resp: Array, top_k: int | None, shared: bool = False) -> Array:
+def truncate(resp: Array, top_k: int | None, shared: bool) -> Array:
     """Responsibilities (n, K) of the `top_k` experts that have most, without those of little.
 
     An expert that has less than half of an equal share is not worth a row.

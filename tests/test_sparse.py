@@ -47,7 +47,7 @@ def classifier(experts=None, **params):
 
 def test_route_keeps_the_largest_and_renormalises():
     proba = RNG.dirichlet(np.ones(6), size=50)
-    routing = route(np.log(proba), 2)
+    routing = route(np.log(proba), 2, shared=False)
     order = np.argsort(-proba, axis=1)[:, :2]
     np.testing.assert_array_equal(routing.index, order)
     kept = np.take_along_axis(proba, order, axis=1)
@@ -71,10 +71,10 @@ def test_route_knows_the_rows_of_each_expert():
 
 def test_truncated_starts_keep_the_leaders():
     resp = np.array([[0.5, 0.3, 0.15, 0.05], [0.925, 0.025, 0.025, 0.025]])
-    kept = truncate(resp, 2)
+    kept = truncate(resp, 2, shared=False)
     np.testing.assert_allclose(kept, [[0.625, 0.375, 0, 0], [1, 0, 0, 0]])
-    np.testing.assert_array_equal(truncate(resp, None), resp)
-    assert (np.count_nonzero(truncate(np.full((5, 4), 0.25), 2), axis=1) == 2).all()
+    np.testing.assert_array_equal(truncate(resp, None, shared=False), resp)
+    assert (np.count_nonzero(truncate(np.full((5, 4), 0.25), 2, shared=False), axis=1) == 2).all()
 
 
 # The mixture.
@@ -420,7 +420,9 @@ def test_routing_block_by_block_is_that_of_the_whole_table(top_k, shared):
 
 
 def test_experts_act_on_the_rows_of_their_slots():
-    routing = route(np.random.default_rng(0).normal(size=(40, 6)) - 9.0 * np.eye(6)[4], 2)
+    routing = route(
+        np.random.default_rng(0).normal(size=(40, 6)) - 9.0 * np.eye(6)[4], 2, shared=False
+    )
     for expert in range(7):  # the last two of whom nobody has heard
         rows, slots = routing.acting(expert)
         found, places = np.nonzero(routing.index == expert)
