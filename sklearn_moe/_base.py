@@ -22,7 +22,7 @@ from ._fitting import (
     Fit,
     Recipes,
     Trial,
-    Wishes,
+    Options,
     as_it_stands,
     failure_text,
     fitted_attributes,
@@ -147,8 +147,8 @@ class BaseMixtureOfExperts(Queries, CallbackSupportMixin, MetaEstimatorMixin, Ba
             unfinished = partial(self._unfinished, shape, training, workers)
             reporter = Reporter(type(self).__name__, self.verbose, tasks, unfinished)
             grown: Any = {"recipes": recipes, "most": most_experts(self)} if self._grows else {}
-            wishes = Wishes(rule, reporter, verdict=self.verdict, trials=trials, **grown)
-            fit = workers.follow(run_fit(training, recipe, starts, wishes))
+            options = Options(rule, reporter, verdict=self.verdict, trials=trials, **grown)
+            fit = workers.follow(run_fit(training, recipe, starts, options))
         self._store(shape, fit)
         tasks.end(dict)  # the estimator has its attributes already
         self._warn(fit)

@@ -136,7 +136,7 @@ Recipes = Callable[[int], tuple[Recipe, Sequence[Trial]]]
 
 
 @dataclass(frozen=True)
-class Wishes:
+class Options:
     """What the user wants of a fit: when EM stops, whether it is judged, who hears of it.
 
     `trials` are what the winner of the race tries, one after the other;
@@ -151,29 +151,29 @@ class Wishes:
     most: int = 1
 
 
-def run_fit(training: Training, recipe: Recipe, starts: list[Start], wishes: Wishes) -> Plan[Fit]:
+def run_fit(training: Training, recipe: Recipe, starts: list[Start], options: Options) -> Plan[Fit]:
     """Race the starts, finish the best one, judge it if asked; fit what is kept to all rows."""
-    data, grows, family = training.data, wishes.recipes is not None, recipe.family
+    data, grows, family = training.data, options.recipes is not None, recipe.family
     baseline = unknown_baseline(data)
-    is_needed = wishes.verdict or grows or any(start.is_surprised for start in starts)
+    is_needed = options.verdict or grows or any(start.is_surprised for start in starts)
     if is_needed:
         baseline = yield from fit_baseline(recipe, data, training.splits)
     # The baseline has shown the experts' parameters to be valid; the next hundred fits trust them.
     with config_context(skip_parameter_validation=is_needed):
-        with wishes.reporter.race([start_name(start) for start in starts]):
-            recipe, model, heat = yield from _heats(training, recipe, starts, baseline, wishes)
+        with options.reporter.race([start_name(start) for start in starts]):
+            recipe, model, heat = yield from _heats(training, recipe, starts, baseline, options)
         if is_needed and recipe.family is not family:  # the rival has the law that is kept
             baseline = yield from fit_baseline(recipe, data, training.splits)
-        bounds, run = heat.bounds, _first_run(recipe, model, heat, wishes)
+        bounds, run = heat.bounds, _first_run(recipe, model, heat, options)
         del heat  # its responsibilities are as large as the table
         first = yield from run
         walk = Walk(baseline, data, [first])
         kept: Stage | None = first
-        if wishes.recipes is not None:
-            recipes = partial(_of_number, wishes, recipe)
-            kept = yield from grow(walk, recipes, wishes.most, wishes.rule, wishes.reporter)
+        if options.recipes is not None:
+            recipes = partial(_of_number, options, recipe)
+            kept = yield from grow(walk, recipes, options.most, options.rule, options.reporter)
         result = (walk.stages[0] if kept is None else kept).result
-        verdict = _judgement(baseline, kept, data) if wishes.verdict else UNKNOWN
+        verdict = _judgement(baseline, kept, data) if options.verdict else UNKNOWN
         if kept is None or verdict.is_against:
             alone, told = True, []
             last = yield from _one_expert(recipe, training, baseline)
@@ -181,8 +181,8 @@ def run_fit(training: Training, recipe: Recipe, starts: list[Start], wishes: Wis
             alone, told, recipe = False, kept.forecasts, kept.recipe
             last = yield from _all_experts(kept)
         found = yield from _calibrated_mixture(recipe, training, baseline, last, told)
-    wishes.reporter.noise([(change.factor, change.df) for change in found.noise.changes])
-    wishes.reporter.end(result)
+    options.reporter.noise([(change.factor, change.df) for change in found.noise.changes])
+    options.reporter.end(result)
     return Fit(
         training=training,
         recipe=recipe,
@@ -267,20 +267,20 @@ def _judgement(baseline: Baseline, kept: Stage | None, data: Data) -> Verdict:
     return judge(baseline, kept, data)
 
 
-def _first_run(recipe: Recipe, model: MixtureModel, heat: Race, wishes: Wishes) -> Plan[Stage]:
+def _first_run(recipe: Recipe, model: MixtureModel, heat: Race, options: Options) -> Plan[Stage]:
     """EM from the winning start, led by witnesses if it is to be judged."""
-    splits = model.splits if wishes.verdict else None
+    splits = model.splits if options.verdict else None
     model = replace(model, gate_bank=model.gate_bank.bold())
     witnesses = call_witnesses(recipe, model.data, splits, heat.start)
-    rule, hear = wishes.rule, wishes.reporter
+    rule, hear = options.rule, options.reporter
     return run_witnessed(recipe, model, heat.resp, witnesses, rule, hear, ahead=heat.winner)
 
 
-def _of_number(wishes: Wishes, recipe: Recipe, n_experts: int) -> Recipe:
+def _of_number(options: Options, recipe: Recipe, n_experts: int) -> Recipe:
     """The recipe for another number of experts, with what was kept in `recipe` of the trials."""
-    assert wishes.recipes is not None
-    other, trials = wishes.recipes(n_experts)
-    for tried, trial in zip(wishes.trials, trials, strict=True):
+    assert options.recipes is not None
+    other, trials = options.recipes(n_experts)
+    for tried, trial in zip(options.trials, trials, strict=True):
         if all(getattr(recipe, name) is part for name, part in tried.parts.items()):
             other = replace(other, **trial.parts)
     return other
@@ -301,20 +301,20 @@ def _heats(
     recipe: Recipe,
     starts: list[Start],
     baseline: Baseline,
-    wishes: Wishes,
+    options: Options,
 ) -> Plan[tuple[Recipe, MixtureModel, Race]]:
     """The race of the starts and the trials of its winner, on a sample if the table is large."""
     data, splits, rows = training.data, training.splits, training.sample(RACE_ROWS)
     if rows is None or len(starts) == 1:
         model = recipe.build(data, splits)
-        hear = wishes.reporter.start, wishes.reporter.failure
-        heat = yield from race(model, recipe, starts, baseline.surprise, wishes.rule, *hear)
-        for trial in wishes.trials:
-            recipe, model, heat = yield from _better(recipe, model, heat, trial, wishes)
+        hear = options.reporter.start, options.reporter.failure
+        heat = yield from race(model, recipe, starts, baseline.surprise, options.rule, *hear)
+        for trial in options.trials:
+            recipe, model, heat = yield from _better(recipe, model, heat, trial, options)
         return recipe, model, heat
     part = training.take(rows)
     recipe_there, _, heat = yield from _heats(
-        part, recipe.take(rows, data.n_samples), starts, baseline.take(rows), wishes
+        part, recipe.take(rows, data.n_samples), starts, baseline.take(rows), options
     )
     recipe = replace(
         recipe,
@@ -328,18 +328,18 @@ def _heats(
 
 
 def _better(
-    recipe: Recipe, model: MixtureModel, heat: Race, trial: Trial, wishes: Wishes
+    recipe: Recipe, model: MixtureModel, heat: Race, trial: Trial, options: Options
 ) -> Plan[tuple[Recipe, MixtureModel, Race]]:
     """The race's winner as it is, or run as far with what is tried, if that wins."""
     other = replace(recipe, **trial.parts)
     rival = other.build(model.data, model.splits)
-    short = replace(wishes.rule, max_iter=heat.winner.n_iter)
+    short = replace(options.rule, max_iter=heat.winner.n_iter)
     run = yield from attempt(run_em(rival, rival.expect(heat.resp), short), ExpertError)
     if isinstance(run, ExpertError):
-        wishes.reporter.failure(trial.name, run)
+        options.reporter.failure(trial.name, run)
         return recipe, model, heat
     wins = trial.is_won(heat.winner, run, model.data)
-    wishes.reporter.trial(trial.name, run, wins)
+    options.reporter.trial(trial.name, run, wins)
     return (other, rival, replace(heat, winner=run)) if wins else (recipe, model, heat)
 
 
