@@ -20,9 +20,9 @@ from ._callbacks import CallbackSupportMixin, Tasks
 from ._em import EMRule
 from ._fitting import (
     Fit,
+    Options,
     Recipes,
     Trial,
-    Options,
     as_it_stands,
     failure_text,
     fitted_attributes,
