@@ -375,7 +375,7 @@ def fitted_attributes(fit: Fit) -> dict[str, Any]:
         "start_bounds_": fit.start_bounds,
         "heldout_log_prob_": fit.verdict.log_prob,
         "calibrated_log_prob_": mean_of_known(log_probs, fit.training.data.sample_weight),
-        "unseen_log_probs_": fit.training.among_given(log_probs),
+        "calibrated_log_probs_": fit.training.among_given(log_probs),
         "heldout_log_probs_": ([] if result.expectation.held_out is None else list(result.scores)),
         "gain_": fit.verdict.gain,
         "gain_stderr_": fit.verdict.stderr,

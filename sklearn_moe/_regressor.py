@@ -215,7 +215,7 @@ class MixtureOfExpertsRegressor(RegressorMixin, Forecasts):
         or `verdict` is False. The bound is higher where experts are flexible.
     calibrated_log_prob_ : float
         The same for the final mixture, after calibration and leaning (by these rows).
-    unseen_log_probs_ : ndarray of shape (n_samples,)
+    calibrated_log_probs_ : ndarray of shape (n_samples,)
         Per-row values whose mean is `calibrated_log_prob_`; NaN for rows not held out.
     heldout_log_probs_ : list of float
         Mean held-out log density after each iteration; empty if there were no witnesses.

@@ -85,7 +85,7 @@ def test_the_score_is_the_mean_of_what_is_said_of_rows(mixture):
     y = LABELS if isinstance(mixture, MixtureOfExpertsClassifier) else Y
     weight = np.arange(240) % 3.0
     mixture.fit(X, y, sample_weight=weight)
-    said = mixture.unseen_log_probs_
+    said = mixture.calibrated_log_probs_
     assert np.array_equal(np.isnan(said), weight == 0)
     mean = np.average(said[weight > 0], weights=weight[weight > 0])
     assert mixture.calibrated_log_prob_ == pytest.approx(mean, rel=1e-12)
@@ -93,8 +93,10 @@ def test_the_score_is_the_mean_of_what_is_said_of_rows(mixture):
 
 def test_without_calibration_they_are_what_witnesses_said():
     mixture = trees(calibrate=None, lean=False).fit(X, Y)
-    assert mixture.unseen_log_probs_.mean() == pytest.approx(mixture.heldout_log_prob_, rel=1e-12)
-    assert mixture.unseen_log_probs_.std() > 0.1
+    assert mixture.calibrated_log_probs_.mean() == pytest.approx(
+        mixture.heldout_log_prob_, rel=1e-12
+    )
+    assert mixture.calibrated_log_probs_.std() > 0.1
 
 
 def test_of_one_expert_that_the_verdict_keeps_they_are_its_own():
@@ -103,14 +105,14 @@ def test_of_one_expert_that_the_verdict_keeps_they_are_its_own():
     mixture = MixtureOfExpertsClassifier(LogisticRegression(), 4, lean=False, **QUICK)
     with pytest.warns(UserWarning, match="One expert explains"):
         mixture.fit(wide, y)
-    said = mixture.unseen_log_probs_.mean()
+    said = mixture.calibrated_log_probs_.mean()
     assert said == pytest.approx(mixture.heldout_log_prob_ - mixture.gain_, rel=1e-12)
     assert said == pytest.approx(mixture.calibrated_log_prob_, rel=1e-12)
 
 
 def test_without_witnesses_nothing_is_said():
     mixture = lines(verdict=False).fit(X, Y)
-    assert np.isnan(mixture.unseen_log_probs_).all()
+    assert np.isnan(mixture.calibrated_log_probs_).all()
     assert np.isnan(mixture.calibrated_log_prob_)
 
 
@@ -296,7 +298,7 @@ def test_the_density_is_the_mean_of_densities(pool):
 
 def test_unseen_rows_like_the_pool_better_than_the_best(pool):
     said = np.column_stack(
-        [mixture.set_params(cv=3).fit(X, Y).unseen_log_probs_ for _, mixture in regressors()]
+        [mixture.set_params(cv=3).fit(X, Y).calibrated_log_probs_ for _, mixture in regressors()]
     )
     weights = [pool.weights_[name] for name in ("lines", "trees")]
     together = logsumexp(said, axis=1, b=weights).mean()

@@ -228,7 +228,7 @@ class Judge:
             candidate,
             score=float(mixture.calibrated_log_prob_),
             bound=float(mixture.lower_bound_),
-            log_probs=mixture.unseen_log_probs_,
+            log_probs=mixture.calibrated_log_probs_,
             pools_with=mixture.voting
             if is_classifier(mixture)
             else family_of_pool(mixture.family_),
