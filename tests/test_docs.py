@@ -19,6 +19,7 @@ from numpydoc.docscrape import NumpyDocString
 from numpydoc.validate import validate
 
 import sklearn_moe
+from sklearn_moe import families, gates, metrics, predictive
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -139,3 +140,52 @@ def test_fitted_attributes_are_those_documented(name):
     fitted = {key for key in vars(mixture) if key.endswith("_")}
     documented = {item.name for item in NumpyDocString(inspect.getdoc(mixture))["Attributes"]}
     assert fitted | {"feature_names_in_"} == documented
+
+
+# The reference.
+
+HANDED_OUT = {
+    "Estimators": sklearn_moe,
+    "Gates": gates,
+    "Noise laws": families,
+    "Distributions": predictive,
+    "Measures": metrics,
+}
+ASKED = [
+    sklearn_moe.MixtureOfExpertsRegressor,
+    sklearn_moe.MixtureOfExpertsClassifier,
+    sklearn_moe.AutoMixtureRegressor,
+    sklearn_moe.AutoMixtureClassifier,
+    predictive.MixtureDistribution,
+]
+
+
+def row_of(name, value):
+    """The row of the reference for a class, function or method: its name and summary."""
+    return f"| `{name}` | {' '.join(NumpyDocString(inspect.getdoc(value))['Summary'])} |"
+
+
+def rows_of_module(module):
+    """The rows for the classes and functions that a module hands out."""
+    values = ((name, getattr(module, name)) for name in module.__all__)
+    return [row_of(n, v) for n, v in values if inspect.isclass(v) or inspect.isfunction(v)]
+
+
+def rows_of_methods(kind):
+    """The rows for the methods and properties that this package gives a class."""
+    found = inspect.getmembers(kind, lambda v: inspect.isfunction(v) or isinstance(v, property))
+    ours = ((n, v) for n, v in found if "sklearn_moe" in getattr(v, "fget", v).__module__)
+    return [row_of(n, v) for n, v in ours if not n.startswith(("_", "get_", "set_"))]
+
+
+def reference():
+    """The rows of the page by the title of their section."""
+    page = (ROOT / "docs" / "reference.md").read_text(encoding="utf-8")
+    sections = (part.split("\n", 1) for part in page.split("\n## ")[1:])
+    return {title: re.findall(r"^\| `.*\|$", text, re.M) for title, text in sections}
+
+
+def test_the_reference_tells_what_docstrings_do():
+    expected = {title: rows_of_module(module) for title, module in HANDED_OUT.items()}
+    expected |= {f"Asked of `{kind.__name__}`": rows_of_methods(kind) for kind in ASKED}
+    assert reference() == expected
