@@ -16,7 +16,7 @@ from ._conformal import Calibration
 from ._fitting import Fit
 from ._information import count_estimator
 from ._nesting import unfold
-from ._noise import Forecast, Noise
+from ._noise import Forecast, Noise, joined
 from ._numeric import Array, normalize
 from ._predictions import held, limits_of, predict_acting, predict_expert
 from ._routing import Routing
@@ -49,6 +49,8 @@ class Forecasts(BaseMixtureOfExperts):
     baseline_: Any
     lean_variance_: Any
     prediction_limits_: Array | None
+    # Whether what was told of unseen rows is kept, as `_told`: to calibrate several together.
+    _keeps_forecasts = False
 
     _parameter_constraints = {
         **BaseMixtureOfExperts._parameter_constraints,
@@ -264,9 +266,12 @@ class Forecasts(BaseMixtureOfExperts):
     def _target_attributes(self, fit: Fit) -> dict[str, Any]:
         shape, found = fit.training.data.y.shape[1:], fit.found
         calibration, limits = None, limits_of(fit.training.data.target, self.extrapolation)
+        early = found.noise.early()
         if self.calibrate == "conformal":
-            calibration = calibration_of(found.noise.early(), found.forecasts, shape)
+            calibration = calibration_of(early, found.forecasts, shape)
+        told = [forecast.under(early) for forecast in found.forecasts]
         return {
+            **({"_told": joined(told)} if told and self._keeps_forecasts else {}),
             "target_shape_": shape,
             "family_": found.noise.family,
             "dispersion_factor_": _factors(found.noise, shape),

@@ -9,7 +9,7 @@ between. What would have made their forecasts most likely is done to the law tha
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from functools import cache
 from typing import Any
 
@@ -58,10 +58,35 @@ class Forecast:
         mean = (np.exp(self.log_gate) * self.mean[..., output]).sum(axis=1)
         return (self.target[:, output] - mean) ** 2
 
+    def of(self, rows: NDArray[np.intp]) -> Forecast:
+        """The part about some of its rows, with parameters by row."""
+        order = np.argsort(self.rows)
+        place = order[np.searchsorted(self.rows, rows, sorter=order)]
+        names = (field.name for field in fields(self) if field.name != "ahead")
+        return replace(self, **{name: getattr(self, name)[place] for name in names})
+
+    def about(self, output: int) -> Forecast:
+        """The part about one output."""
+        target, mean = self.target[:, [output]], self.mean[..., [output]]
+        return replace(self, target=target, mean=mean, law=self.law[..., [output], :])
+
+    def under(self, noise: Noise) -> Forecast:
+        """The same with the parameters that the noise makes of its law."""
+        return replace(self, law=noise.law_of(self.law))
+
     def log_density(self, noise: Noise) -> Array:
         """Log density (m,) of the targets under calibrated noise."""
         log_prob = noise.family.log_prob(self.target, self.mean, noise.law_of(self.law))
         return log_normalize(log_prob + self.log_gate, overwrite=True)[1]
+
+
+def joined(forecasts: Sequence[Forecast]) -> Forecast:
+    """Forecasts of several sets of rows as one, with parameters by row."""
+    laws = [np.broadcast_to(f.law, (len(f.rows), *f.law.shape[-3:])) for f in forecasts]
+    parts: dict[str, Any] = {"law": np.concatenate(laws)}
+    for name in ("rows", "target", "weight", "clusters", "log_gate", "mean"):
+        parts[name] = np.concatenate([getattr(forecast, name) for forecast in forecasts])
+    return Forecast(**parts)
 
 
 def weights_of(forecasts: Sequence[Forecast]) -> Array:
@@ -162,6 +187,18 @@ def calibrated(family: Family, forecasts: Sequence[Forecast], own: Forecast | No
     early = _early(forecasts, forecasts[0] if own is None else own)
     changes = zip(noise.changes, early, strict=True)
     return replace(noise, changes=tuple(replace(c, early=e) for c, e in changes))
+
+
+def with_factors(family: RealFamily, forecast: Forecast) -> Noise:
+    """The noise of a family whose dispersions are off by a factor, if at all, in each output.
+
+    A factor is taken if it raises the mean log density of the output by more than a standard error.
+    """
+    changes: list[Change] = []
+    for output in range(forecast.mean.shape[-1]):
+        asked, noise = [forecast.about(output)], Noise(family, (Change(),))
+        changes += _if_ahead(_most_likely(noise, 0, Change(), asked), noise, asked).changes
+    return Noise(family, tuple(changes))
 
 
 def _calibrate(noise: Noise, output: int, forecasts: Sequence[Forecast]) -> Noise:

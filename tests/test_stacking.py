@@ -1,10 +1,12 @@
 """Mixtures that answer together: their weights, their pool, and what they are weighed by."""
 
 import pickle
+from dataclasses import replace
 
 import numpy as np
 import pytest
-from scipy.optimize import minimize
+from scipy import stats
+from scipy.optimize import minimize, minimize_scalar
 from scipy.special import logsumexp
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression, Ridge
@@ -16,9 +18,12 @@ from sklearn_moe import (
     MixtureOfExpertsClassifier,
     MixtureOfExpertsRegressor,
 )
+from sklearn_moe._noise import Forecast
 from sklearn_moe.auto._search import Candidate, Judge, Judged, Sample
 from sklearn_moe.auto._stacking import LEAST_WEIGHT, stacking_weights
+from sklearn_moe.auto._width import width_of_pool
 from sklearn_moe.families import Contaminated, Gamma, Gaussian, Laplace, LogNormal, StudentT
+from sklearn_moe.predictive import MixtureDistribution
 from sklearn_moe.predictive._pool import family_of_pool, pooled
 
 pytestmark = [
@@ -282,9 +287,18 @@ def test_all_answer_in_proportion(pool):
     np.testing.assert_array_equal(again.predict(NEW), expected)
 
 
-def test_the_density_is_the_mean_of_densities(pool):
+def narrowed(distribution, factor):
+    """The same with its dispersions multiplied by a factor."""
+    law = distribution.law.copy()
+    law[..., 0] *= factor
+    parts = distribution.family, distribution.log_weights, distribution.means, law
+    return MixtureDistribution(*parts, distribution.target_shape)
+
+
+def test_the_density_is_the_mean_of_narrower_densities(pool):
     y = pool.predict(NEW)
-    parts = [model[-1].predict_dist(NEW).pdf(y) for model in pool.named_estimators_.values()]
+    said = [model[-1].predict_dist(NEW) for model in pool.named_estimators_.values()]
+    parts = [narrowed(each, pool.dispersion_factor_).pdf(y) for each in said]
     distribution = pool.predict_dist(NEW)
     expected = np.average(parts, axis=0, weights=list(pool.weights_.values()))
     np.testing.assert_allclose(distribution.pdf(y), expected, rtol=1e-5)
@@ -302,7 +316,8 @@ def test_unseen_rows_like_the_pool_better_than_the_best(pool):
     )
     weights = [pool.weights_[name] for name in ("lines", "trees")]
     together = logsumexp(said, axis=1, b=weights).mean()
-    assert pool.pooled_log_prob_ == pytest.approx(together, rel=1e-12)
+    assert pool.dispersion_factor_ < 0.95
+    assert pool.pooled_log_prob_ > together + 0.005
     assert together > max(pool.log_probs_.values()) + 0.01
 
 
@@ -310,6 +325,8 @@ def test_the_best_alone_answers_if_that_is_asked(pool):
     alone = AutoMixtureRegressor(regressors(), stacking=False).fit(X, Y)
     assert alone.weights_ == {alone.best_name_: 1.0}
     assert alone.log_probs_ == pool.log_probs_
+    assert alone.dispersion_factor_ == 1.0
+    assert alone.pooled_log_prob_ == alone.log_probs_[alone.best_name_]
     np.testing.assert_array_equal(alone.predict(NEW), pool.best_estimator_.predict(NEW))
 
 
@@ -334,6 +351,9 @@ def test_several_outputs_and_rows_that_weigh_nothing():
     kept = AutoMixtureRegressor(regressors()).fit(X[weight > 0], several[weight > 0])
     assert len(auto.weights_) == 2
     assert auto.weights_ == pytest.approx(kept.weights_)
+    assert auto.dispersion_factor_.shape == (2,)
+    np.testing.assert_allclose(auto.dispersion_factor_, kept.dispersion_factor_)
+    np.testing.assert_allclose(auto.dispersion_factor_[0], auto.dispersion_factor_[1])
     np.testing.assert_allclose(auto.predict(NEW), auto.predict_dist(NEW).mean())
     assert auto.predict_interval(NEW).shape == (60, 2, 2)
 
@@ -345,7 +365,7 @@ def test_several_outputs_and_rows_that_weigh_nothing():
 def test_gaussian_laws_go_with_heavier_tails_and_laws_that_differ_by_row(other):
     first = lines(calibrate=None).fit(X, Y).predict_dist(NEW)
     second = trees(calibrate=None, **other).fit(X, Y).predict_dist(NEW)
-    both = pooled([first, second], [0.25, 0.75])
+    both = pooled([first, second], [0.25, 0.75], np.ones(1))
     at = first.mean() + 0.3
     expected = 0.25 * first.pdf(at) + 0.75 * second.pdf(at)
     np.testing.assert_allclose(both.pdf(at), expected, rtol=1e-5)
@@ -369,6 +389,78 @@ def test_laws_that_can_be_pooled():
     assert family_of_pool(Gamma()) != family_of_pool(LogNormal())
     said_mean, said_median = LogNormal(), LogNormal(expert_says="median")
     assert family_of_pool(said_mean) == family_of_pool(said_median)
+
+
+# Their width.
+
+
+def forecast_of(known, target, dispersion=1.0, order=slice(None)):
+    """One expert that says what it knows of the targets."""
+    n_rows = len(target)
+    rows = np.arange(n_rows)[order]
+    return Forecast(
+        rows=rows,
+        target=target[rows, None],
+        weight=np.ones(n_rows),
+        clusters=rows,
+        log_gate=np.zeros((n_rows, 1)),
+        mean=known[rows, None, None],
+        law=np.full((n_rows, 1, 1, 1), dispersion),
+    )
+
+
+def test_two_who_know_different_halves_are_too_wide_together():
+    known = np.random.default_rng(3).normal(size=(2, 4000))
+    target, order = known.sum(axis=0), np.random.default_rng(4).permutation(4000)
+    told = [forecast_of(known[0], target), forecast_of(known[1], target, order=order)]
+    (factor,), gain = width_of_pool([Gaussian(), Gaussian()], told, [0.5, 0.5])
+
+    def score(factor):
+        parts = [stats.norm.pdf(target, each, np.sqrt(factor)) for each in known]
+        return np.log(np.mean(parts, axis=0)).mean()
+
+    best = minimize_scalar(lambda t: -score(np.exp(t)), bounds=(-3, 1), method="bounded")
+    assert factor == pytest.approx(np.exp(best.x), abs=0.02)
+    assert factor < 0.9
+    assert gain == pytest.approx(score(factor) - score(1.0), rel=1e-9)
+
+
+def test_who_is_as_wide_as_need_be_stays_so():
+    target = np.random.default_rng(5).normal(size=500)
+    told = [forecast_of(np.full(500, shift), target) for shift in (0.0, 0.05)]
+    factors, gain = width_of_pool([Gaussian(), Gaussian()], told, [0.5, 0.5])
+    assert factors.tolist() == [1.0]
+    assert gain == 0.0
+
+
+def test_each_output_has_its_own_width():
+    known, other = np.random.default_rng(3).normal(size=(2, 4000)), np.zeros((2, 4000))
+    target, calm = known.sum(axis=0), np.random.default_rng(7).normal(size=4000)
+    told = []
+    for each, idle in zip(known, other, strict=True):
+        first, second = forecast_of(each, target), forecast_of(idle, calm)
+        parts = {
+            "target": np.column_stack([target, calm]),
+            "mean": np.concatenate([first.mean, second.mean], axis=2),
+            "law": np.concatenate([first.law, second.law], axis=2),
+        }
+        told.append(replace(first, **parts))
+    alone = [forecast_of(each, target) for each in known]
+    both, _ = width_of_pool([Gaussian(), Gaussian()], told, [0.5, 0.5])
+    one, _ = width_of_pool([Gaussian(), Gaussian()], alone, [0.5, 0.5])
+    assert both.tolist() == [one[0], 1.0]
+
+
+def test_laws_without_a_scale_keep_their_width():
+    counts = np.random.default_rng(6).poisson(np.exp(np.sin(2 * X[:, 0]) + 0.5 * X[:, 1]))
+    auto = AutoMixtureRegressor(regressors(family="poisson")).fit(X, counts)
+    assert len(auto.weights_) == 2
+    assert auto.dispersion_factor_ == 1.0
+
+
+def test_what_was_told_is_not_kept(pool):
+    for model in pool.named_estimators_.values():
+        assert not {"_told", "_keeps_forecasts"} & set(vars(model[-1]))
 
 
 # The pool of labels.

@@ -79,7 +79,11 @@ class BaseAutoMixture(MetaEstimatorMixin, BaseEstimator):
         self.named_estimators_ = Bunch(**{name: models[name] for name in found.weights})
         self.weights_, self.log_probs_ = found.weights, found.scores
         self.pooled_log_prob_ = found.together
+        self._take_width(found.factors)
         return self
+
+    def _take_width(self, factors: Array) -> None:
+        """Keep what the dispersions of those who answer are multiplied by, if they have any."""
 
     def _prepared(
         self, shape: Any, X: Any, y: Any, sample_weight: Any, groups: Any

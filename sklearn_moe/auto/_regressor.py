@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import RegressorMixin
 
@@ -73,6 +74,9 @@ class AutoMixtureRegressor(RegressorMixin, BaseAutoMixture):
     pooled_log_prob_ : float
         Mean log density of unseen rows under all that answer together. Their weights were chosen on
         the same rows.
+    dispersion_factor_ : float or ndarray of shape (n_outputs,)
+        What the dispersions of all that answer are multiplied by, for their pool would be too wide;
+        one if one answers alone.
     log_probs_ : dict of str to float
         Mean log density of unseen rows, in nats, for each candidate that was judged by the most
         rows; minus infinity if it could not be fitted. Bounds, if no candidate has witnesses.
@@ -89,6 +93,9 @@ class AutoMixtureRegressor(RegressorMixin, BaseAutoMixture):
     ----------
     Y. Yao, A. Vehtari, D. Simpson and A. Gelman, "Using stacking to average Bayesian predictive
     distributions", Bayesian Analysis 13(3), 2018.
+
+    T. Gneiting and R. Ranjan, "Combining predictive distributions", Electronic Journal of
+    Statistics 7, 2013 (on the width of a pool).
 
     Examples
     --------
@@ -203,7 +210,9 @@ class AutoMixtureRegressor(RegressorMixin, BaseAutoMixture):
         distributions = self._asked("predict_dist", X)
         if len(distributions) == 1:
             return distributions[0]
-        return pooled(distributions, list(self.weights_.values()))
+        return pooled(
+            distributions, list(self.weights_.values()), np.ravel(self.dispersion_factor_)
+        )
 
     def predict_interval(self, X: Any, coverage: float = 0.9) -> Array:
         """Central interval that holds the target with probability `coverage`.
@@ -226,6 +235,11 @@ class AutoMixtureRegressor(RegressorMixin, BaseAutoMixture):
         if self._is_alone:
             return self._asked("predict_interval", X, coverage=coverage)[0]
         return self.predict_dist(X).interval(coverage)
+
+    def _take_width(self, factors: Array) -> None:
+        shape = self.mixture_.target_shape_
+        factors = np.broadcast_to(factors, max(shape, (1,))).reshape(shape).copy()
+        self.dispersion_factor_ = factors if shape else float(factors)
 
     def _check_target(self, X: Any, y: Any) -> NDArray:
         y = check_real_target(self, X, y)

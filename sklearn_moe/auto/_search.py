@@ -16,11 +16,13 @@ from sklearn.base import clone, is_classifier
 from sklearn.pipeline import Pipeline
 
 from .._folds import Splits, keep_rows
+from .._noise import Forecast
 from .._numeric import Array, mean_of_known
 from .._validation import take_rows
 from .._weighting import plan_steps, transform_weighted
 from ..predictive._pool import family_of_pool
 from ._stacking import stacking_weights
+from ._width import width_of_pool
 
 # A table of twice as many distinct rows is judged by few of them first.
 FIRST_ROWS, TIMES = 1000, 3
@@ -116,6 +118,7 @@ class Sample:
         steps, mixture, X = model[:-1], model[-1], self.views[candidate.view]
         X = transform_weighted(steps, X, self.y, self.weight, plan_steps(steps))
         mixture.set_params(cv=mixture.cv if self.splits is None else list(self.splits))
+        mixture._keeps_forecasts = True
         mixture.fit(X, self.y, sample_weight=self.weight, groups=self.groups)
         mixture.set_params(cv=candidate.mixture.cv)
         # Steps of a pipeline with a memory are others once they are fitted.
@@ -128,6 +131,7 @@ class Judged:
 
     The `model` is kept if it was fitted as its candidate asks; with what it has warned of.
     `log_probs` (n,) is what the score is the mean of; what has the same `pools_with` can be pooled.
+    The `family` is that of what was `told` of unseen rows, which labels have not.
     """
 
     candidate: Candidate
@@ -135,6 +139,8 @@ class Judged:
     bound: float = -np.inf
     log_probs: Array = field(default_factory=lambda: np.empty(0))
     pools_with: Any = None
+    family: Any = None
+    told: Forecast | None = None
     model: Pipeline | None = None
     warnings: tuple[Any, ...] = ()
     error: ValueError | None = None
@@ -144,7 +150,8 @@ class Judged:
 class Found:
     """What the search has found: the best one and all that answer, by name, and their weights.
 
-    With the score of each candidate, and of those that answer `together`.
+    With the score of each candidate, and of those that answer `together`, once their dispersions
+    are multiplied by `factors` (q,).
     """
 
     best: str
@@ -152,6 +159,7 @@ class Found:
     weights: dict[str, float]
     scores: dict[str, float]
     together: float
+    factors: Array
 
 
 @dataclass
@@ -217,7 +225,7 @@ class Judge:
     def _judged(self, candidate: Candidate) -> Judged:
         short = candidate.to_judge
         try:
-            model, warned = _fit_quietly(self.sample, short)
+            model, warned, told = _fit_quietly(self.sample, short)
         except ValueError as error:
             return Judged(candidate, error=error)
         except Exception as error:  # whatever it is, it is raised, and says whose it was
@@ -232,6 +240,8 @@ class Judge:
             pools_with=mixture.voting
             if is_classifier(mixture)
             else family_of_pool(mixture.family_),
+            family=getattr(mixture, "family_", None),
+            told=told,
             model=model if short is candidate else None,
             warnings=warned,
         )
@@ -266,6 +276,15 @@ class Judge:
         said = logsumexp(log_probs, axis=1, b=list(weights.values()))
         return mean_of_known(said, self.sample.weight)
 
+    def width(self, weights: dict[str, float]) -> tuple[Array, float]:
+        """Factors (q,) of the dispersions of all that answer, and what the score gains by them."""
+        judged = [self.judged[name] for name in weights]
+        told = [each.told for each in judged if each.told is not None]
+        has_scale = all(getattr(each.family, "is_location_scale", False) for each in judged)
+        if len(judged) == 1 or len(told) < len(judged) or not has_scale:
+            return np.ones(1), 0.0
+        return width_of_pool([each.family for each in judged], told, list(weights.values()))
+
     def leave_out(self, candidate: Candidate, error: ValueError) -> None:
         """Go on without a candidate that cannot be fitted to all rows."""
         self.judged[candidate.name] = Judged(candidate, error=error)
@@ -277,18 +296,25 @@ class Judge:
         judged = self.judged[candidate.name]
         model, warned = judged.model, judged.warnings
         if model is None or self.sample is not sample:
-            model, warned = _fit_quietly(sample, candidate)
+            model, warned, _ = _fit_quietly(sample, candidate)
         for message in warned:
             warnings.warn(message, stacklevel=7)
         return model
 
 
-def _fit_quietly(sample: Sample, candidate: Candidate) -> tuple[Pipeline, tuple[Any, ...]]:
-    """The fitted model and its warnings; most would speak of fits that nobody keeps."""
+def _fit_quietly(
+    sample: Sample, candidate: Candidate
+) -> tuple[Pipeline, tuple[Any, ...], Forecast | None]:
+    """The fitted model, its warnings, and what it told of unseen rows, which it need not keep.
+
+    Most warnings would speak of fits that nobody keeps.
+    """
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         model = sample.fit(candidate)
-    return model, tuple(warning.message for warning in caught)
+    del model[-1]._keeps_forecasts
+    told = vars(model[-1]).pop("_told", None)
+    return model, tuple(warning.message for warning in caught), told
 
 
 def search(
@@ -313,11 +339,12 @@ def search(
             break
         best = more
     models, weights = _answering(judge, best, sample, stacking)
-    together = judge.together(weights)
+    factors, gain = judge.width(weights)
+    together = judge.together(weights) + gain
     tell(f"best: {best.name}; {len(weights)} answer, {together:.4f} nats together")
     for name, weight in weights.items():
         tell(f"{name}: weight {weight:.2f}")
-    return Found(best.name, models, weights, judge.scores, together)
+    return Found(best.name, models, weights, judge.scores, together, factors)
 
 
 def _answering(

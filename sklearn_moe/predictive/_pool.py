@@ -22,26 +22,35 @@ def family_of_pool(family: RealFamily | Contaminated) -> Any:
 
 
 def pooled(
-    distributions: Sequence[MixtureDistribution], weights: Sequence[float]
+    distributions: Sequence[MixtureDistribution], weights: Sequence[float], factors: Array
 ) -> MixtureDistribution:
     """The distribution whose density is the weighted mean of those of `distributions`.
 
-    They are of the same rows, and of one `family_of_pool`; among Student's t, Gaussian ones have as
-    many degrees of freedom as there can be.
+    They are of the same rows, and of one `family_of_pool`. Dispersions (n, J, q) are multiplied by
+    `factors` (q,).
     """
     families = [distribution.family for distribution in distributions]
-    laws = [distribution.law for distribution in distributions]
-    mixed = any(type(family) is not type(families[0]) for family in families)
-    if mixed:
-        laws = [with_tails(law) for law in laws]
+    family, laws = in_common(families, [distribution.law for distribution in distributions])
+    law = side_by_side(laws, len(distributions[0]))
+    law[..., 0] *= factors
     log_weights = [d.log_weights + np.log(w) for d, w in zip(distributions, weights, strict=True)]
     return MixtureDistribution(
-        StudentT() if mixed else families[0],
+        family,
         np.concatenate(log_weights, axis=1),
         np.concatenate([distribution.means for distribution in distributions], axis=1),
-        side_by_side(laws, len(distributions[0])),
+        law,
         distributions[0].target_shape,
     )
+
+
+def in_common(families: Sequence[Any], laws: Sequence[Array]) -> tuple[Any, list[Array]]:
+    """One family for components of several, all of one `family_of_pool`, and their parameters.
+
+    Among Student's t, Gaussian ones have as many degrees of freedom as there can be.
+    """
+    if all(type(family) is type(families[0]) for family in families):
+        return families[0], list(laws)
+    return StudentT(), [with_tails(law) for law in laws]
 
 
 def with_tails(law: Array) -> Array:

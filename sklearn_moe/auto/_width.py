@@ -1,0 +1,41 @@
+"""How wide a pool is to be, by rows that none of its mixtures has seen.
+
+Each mixture has calibrated its own noise. Where several answer together, their disagreement comes
+on top: a pool of calibrated distributions is too wide (T. Gneiting and R. Ranjan, "Combining
+predictive distributions", Electronic Journal of Statistics 7, 2013).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import reduce
+from typing import Any
+
+import numpy as np
+
+from .._noise import Forecast, Noise, with_factors
+from .._numeric import Array, weighted_mean
+from ..predictive._pool import in_common
+
+
+def width_of_pool(
+    families: Sequence[Any], told: Sequence[Forecast], weights: Sequence[float]
+) -> tuple[Array, float]:
+    """Factors (q,) of the dispersions of a pool, and what these gain in mean log density.
+
+    What each has `told` of unseen rows is under its calibrated noise, which is of its family.
+    """
+    rows = reduce(np.intersect1d, [forecast.rows for forecast in told])
+    parts = [forecast.of(rows) for forecast in told]
+    family, laws = in_common(families, [part.law for part in parts])
+    log_gates = [part.log_gate + np.log(w) for part, w in zip(parts, weights, strict=True)]
+    pool = replace(
+        parts[0],
+        log_gate=np.concatenate(log_gates, axis=1),
+        mean=np.concatenate([part.mean for part in parts], axis=1),
+        law=np.concatenate(laws, axis=1),
+    )
+    noise = with_factors(family, pool)
+    gain = pool.log_density(noise) - pool.log_density(Noise(family))
+    return np.array([c.factor for c in noise.changes]), float(weighted_mean(gain, pool.weight))
