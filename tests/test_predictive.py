@@ -418,3 +418,89 @@ def test_a_component_of_no_weight_says_nothing():
 def test_an_empty_selection_is_refused():
     with pytest.raises(IndexError, match="selection holds none"):
         mixture("gaussian")[[]]
+
+
+# Large counts beside small ones.
+
+
+def counts_of(family, weights, means, dispersions):
+    """Mixtures of one output; a dispersion of zero is a point mass at zero."""
+    means = np.array(means, dtype=float)[..., None]
+    law = np.array(dispersions, dtype=float)[..., None, None]
+    with np.errstate(divide="ignore"):
+        return MixtureDistribution(family, np.log(np.array(weights, dtype=float)), means, law)
+
+
+def summed(weights, means, dispersions, most=400_000):
+    """Probabilities of all counts under a mixture of negative binomial laws."""
+    counts, total = np.arange(most), np.zeros(most)
+    for weight, mean, dispersion in zip(weights, means, dispersions, strict=True):
+        law = stats.nbinom(1 / dispersion, 1 / (1 + mean * dispersion)) if dispersion else None
+        total += weight * (law.pmf(counts) if law else counts == 0)
+    return total
+
+
+LARGE = {
+    "at zero": ([1.0], [1000.0], [5.0]),
+    "long": ([1.0], [5.0], [100.0]),
+    "two parts": ([0.4, 0.6], [0.0, 2000.0], [0.0, 0.5]),
+}
+
+
+@pytest.mark.parametrize("name", LARGE)
+def test_large_counts_are_summed_where_they_are_likely(name):
+    probability = summed(*LARGE[name])
+    mixture = counts_of(NegativeBinomial(), *([part] for part in LARGE[name]))
+    counts = np.arange(len(probability))
+    for coverage in (0.5, 0.9):
+        pieces = mixture.interval(coverage, "highest_density")[0]
+        pieces = pieces[~np.isnan(pieces[:, 0])]
+        np.testing.assert_array_equal(pieces, np.rint(pieces))
+        inside = ((counts >= pieces[:, :1]) & (counts <= pieces[:, 1:])).any(axis=0)
+        least = np.sort(probability)[::-1].cumsum().searchsorted(coverage) + 1
+        assert probability[inside].sum() == pytest.approx(coverage, abs=3e-3) or inside.sum() == 1
+        assert inside.sum() <= 1.001 * least + 1
+    positive = probability[probability > 0]
+    entropy = -(positive * np.log(positive)).sum()
+    assert mixture.entropy()[0] == pytest.approx(entropy, rel=1e-3)
+    assert mixture.mode()[0] == probability.argmax()
+    below = probability.cumsum()
+    for y in (0, 3, 2500):
+        score = ((below - (counts >= y)) ** 2).sum()
+        assert mixture.crps([float(y)])[0] == pytest.approx(score, rel=1e-5)
+
+
+def test_rows_of_small_counts_do_not_depend_on_the_others():
+    both = counts_of(NegativeBinomial(), [[1.0], [1.0]], [[0.2], [500.0]], [[1.0], [1.0]])
+    alone, found = both[:1], both.interval(0.9, "highest_density")
+    np.testing.assert_array_equal(found[0, :1], alone.interval(0.9, "highest_density")[0])
+    assert both.entropy()[0] == alone.entropy()[0]
+    assert both.crps([1.0, 400.0])[0] == alone.crps([1.0])[0]
+    assert both.mode()[0] == alone.mode()[0]
+
+
+def test_a_component_of_no_weight_says_nothing_of_counts():
+    mixture = counts_of(Poisson(), [[1.0, 0.0]], [[3.0, 20_000.0]], [[1.0, 1.0]])
+    alone = counts_of(Poisson(), [[1.0]], [[3.0]], [[1.0]])
+    expected = alone.interval(0.9, "highest_density")
+    np.testing.assert_array_equal(mixture.interval(0.9, "highest_density"), expected)
+
+
+@pytest.mark.parametrize("mean", [3.0, 30_000.0])
+def test_crps_of_targets_that_are_no_counts(mean):
+    targets = np.array([-3.0, 1.5, 2.9, mean + 0.25])
+    law = stats.poisson(mean)
+    scores = counts_of(Poisson(), [[1.0]] * 4, [[mean]] * 4, [[1.0]] * 4).crps(targets)
+    grid = np.arange(-4, int(2 * mean) + 40)
+    for y, score in zip(targets, scores, strict=True):
+        above = np.clip(grid + 1 - y, 0, 1)
+        below = law.cdf(grid)
+        expected = ((1 - above) * below**2 + above * (below - 1) ** 2).sum()
+        assert score == pytest.approx(expected, rel=1e-4)
+
+
+def test_crps_of_targets_beyond_all_counts():
+    scores = counts_of(Poisson(), [[1.0]] * 4, [[3.0]] * 4, [[1.0]] * 4)
+    scores = scores.crps([np.inf, -np.inf, np.nan, 1e9])
+    np.testing.assert_array_equal(scores[:3], [np.inf, np.inf, np.nan])
+    assert scores[3] == pytest.approx(1e9, rel=1e-6)

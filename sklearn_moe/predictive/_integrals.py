@@ -9,7 +9,7 @@ from scipy.special import ndtr
 
 from .._numeric import Array
 from ..families import Gaussian
-from ._marginal import Marginal, by_rows
+from ._marginal import Marginal, by_rows, by_size
 
 # Levels of each component's quantiles between which integrands are smooth. With these nodes the
 # relative error is below 1e-5 for moderate tails, 1e-3 for Student-t of fewer than two degrees of
@@ -17,23 +17,36 @@ from ._marginal import Marginal, by_rows
 LEVELS = np.concatenate([[1e-9, 1e-7, 1e-5], ndtr(np.linspace(-3.0, 3.0, 7))])
 LEVELS = np.concatenate([LEVELS, 1 - LEVELS[2::-1]])
 CRPS_NODES, ENTROPY_NODES = 4, 10
-# Counts are summed in steps of this many.
+# Counts are summed in steps of this many; where they may be large, so many are.
 COUNTS = 64
 
 
 def crps(marginal: Marginal, y: Array) -> Array:
     """Continuous ranked probability scores (n,) of targets `y` (n,)."""
+    is_known = np.isfinite(y)
+    scores = by_size(_scores, marginal, np.where(is_known, y, 0.0))
+    return np.where(is_known, scores, np.abs(y))
+
+
+def _scores(marginal: Marginal, y: Array) -> Array:
     n_components = marginal.means.shape[1]
     # A subclass may have formulas of its own.
     if type(marginal.family).cdf is Gaussian.cdf:
         return by_rows(_gaussian_crps, marginal, n_components, y)
     if marginal.counts_singly:
         return by_rows(_count_crps, marginal, COUNTS, y)
+    if marginal.family.is_discrete:
+        size = ENTROPY_NODES * len(LEVELS) * n_components
+        return by_rows(_large_count_crps, marginal, size, y)
     return by_rows(_crps, marginal, CRPS_NODES * len(LEVELS) * n_components, y)
 
 
 def entropy(marginal: Marginal) -> Array:
     """Entropies (n,) in nats: differential ones, but for counts and a zero that has probability."""
+    return by_size(_entropies, marginal)
+
+
+def _entropies(marginal: Marginal) -> Array:
     if marginal.counts_singly:
         return by_rows(_count_entropy, marginal, COUNTS)
     return by_rows(_entropy, marginal, ENTROPY_NODES * len(LEVELS) * marginal.means.shape[1])
@@ -58,26 +71,57 @@ def _mean_distance(center: Array, variance: Array) -> Array:
 
 
 def _crps(marginal: Marginal, y: Array) -> Array:
+    """By quadrature."""
     points, lengths = _nodes(marginal, CRPS_NODES, y)
     below = marginal.cdf(points) - (points >= y[:, None])
     return (below**2 * lengths).sum(axis=1)
 
 
+def _large_count_crps(marginal: Marginal, y: Array) -> Array:
+    """By quadrature over counts behind the first, which may be likely by themselves.
+
+    A sum over counts is the integral from half a count before the first, of what is smooth there.
+    """
+    above = np.ceil(y)
+    points, lengths = _nodes(marginal, ENTROPY_NODES, above - 0.5, least=COUNTS - 0.5)
+    counts = np.floor(points)
+    part, under, over = points - counts, marginal.cdf(counts), marginal.cdf(counts + 1)
+    below = under + part * (over - under) - (points >= above[:, None] - 0.5)
+    # The target is within a cell, not at its end.
+    within = np.where(y > COUNTS, (above - y) * (1 - 2 * marginal.cdf(y[:, None])[:, 0]), 0.0)
+    first = _cells(marginal, y, np.arange(COUNTS, dtype=float)) + np.maximum(-y, 0.0)
+    return (below**2 * lengths).sum(axis=1) + within + first
+
+
 def _entropy(marginal: Marginal) -> Array:
+    """By quadrature; of counts the first are summed."""
+    if marginal.family.is_discrete:
+        points, lengths = _nodes(marginal, ENTROPY_NODES, least=COUNTS - 0.5)
+        first = _surprises(marginal, np.arange(COUNTS, dtype=float)[None]).sum(axis=1)
+        return (_surprises(marginal, np.rint(points)) * lengths).sum(axis=1) + first
     points, lengths = _nodes(marginal, ENTROPY_NODES)
-    log_pdf = marginal.log_pdf(np.rint(points) if marginal.family.is_discrete else points)
-    # Where the density is zero its logarithm does not count; nor do the two ends of the line.
-    total = -(np.exp(log_pdf) * np.where(np.isfinite(log_pdf), log_pdf, 0.0) * lengths).sum(axis=1)
-    at_zero = marginal.at_zero()
+    total, at_zero = (_surprises(marginal, points) * lengths).sum(axis=1), marginal.at_zero()
     return total - at_zero * np.log(np.where(at_zero > 0, at_zero, 1.0))
 
 
-def _nodes(marginal: Marginal, n_nodes: int, *also: Array) -> tuple[Array, Array]:
-    """Nodes (n, M) and their weights, between the quantiles of the components and `also` (n,)."""
+def _surprises(marginal: Marginal, points: Array) -> Array:
+    """Density times its negative logarithm (n, M) at points (n or 1, M)."""
+    log_pdf = marginal.log_pdf(np.broadcast_to(points, (len(marginal), points.shape[1])))
+    # Where the density is zero its logarithm does not count; nor do the two ends of the line.
+    return -np.exp(log_pdf) * np.where(np.isfinite(log_pdf), log_pdf, 0.0)
+
+
+def _nodes(
+    marginal: Marginal, n_nodes: int, *also: Array, least: float = -np.inf
+) -> tuple[Array, Array]:
+    """Nodes (n, M) and their weights, between the quantiles of the components and `also` (n,).
+
+    None is below the `least`.
+    """
     ends = marginal.component_quantiles(LEVELS[None]).reshape(len(marginal), -1)
     if marginal.starts_at_zero:
         also = (*also, np.zeros(len(marginal)))
-    ends = np.sort(np.column_stack([ends, *also]), axis=1)
+    ends = np.maximum(np.sort(np.column_stack([ends, *also]), axis=1), least)
     half = 0.5 * np.diff(ends, axis=1)[..., None]
     middle = 0.5 * (ends[:, 1:] + ends[:, :-1])[..., None]
     nodes, weights = np.polynomial.legendre.leggauss(n_nodes)
@@ -86,19 +130,22 @@ def _nodes(marginal: Marginal, n_nodes: int, *also: Array) -> tuple[Array, Array
 
 
 def _count_crps(marginal: Marginal, y: Array) -> Array:
-    last, total = np.maximum(marginal.last_counts(), y), np.zeros(len(marginal))
-    for counts in _counts(last):
-        below = marginal.cdf(np.broadcast_to(counts, (len(marginal), len(counts))))
-        total += ((below - (counts >= y[:, None])) ** 2).sum(axis=1)
-    return total
+    total, last = np.maximum(-y, 0.0), 0.0
+    for counts in _counts(marginal.last_counts()):
+        total, last = total + _cells(marginal, y, counts), counts[-1]
+    return total + np.maximum(y - (last + 1), 0.0)
+
+
+def _cells(marginal: Marginal, y: Array, counts: Array) -> Array:
+    """The part (n,) of the score between each of the `counts` and the next one."""
+    below = marginal.cdf(np.broadcast_to(counts, (len(marginal), len(counts))))
+    above = np.clip(counts + 1 - y[:, None], 0.0, 1.0)  # what of the cell is above the target
+    return ((1 - above) * below**2 + above * (below - 1) ** 2).sum(axis=1)
 
 
 def _count_entropy(marginal: Marginal) -> Array:
-    total = np.zeros(len(marginal))
-    for counts in _counts(marginal.last_counts()):
-        log_pdf = marginal.log_pdf(np.broadcast_to(counts, (len(marginal), len(counts))))
-        total -= (np.exp(log_pdf) * np.where(np.isfinite(log_pdf), log_pdf, 0.0)).sum(axis=1)
-    return total
+    parts = (_surprises(marginal, counts[None]) for counts in _counts(marginal.last_counts()))
+    return sum((part.sum(axis=1) for part in parts), np.zeros(len(marginal)))
 
 
 def _counts(last: Array) -> Iterator[Array]:

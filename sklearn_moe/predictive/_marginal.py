@@ -69,7 +69,8 @@ class Marginal:
 
     def last_counts(self) -> Array:
         """A count for each row that is hardly ever exceeded."""
-        return self.component_quantiles(np.array([[1 - 1e-12]]))[..., 0].max(axis=1)
+        last = self.component_quantiles(np.array([[1 - 1e-12]]))[..., 0]
+        return np.where(self.weights > 0, last, 0.0).max(axis=1)
 
     @cached_property
     def counts_singly(self) -> bool:
@@ -86,7 +87,7 @@ class Marginal:
         with np.errstate(over="ignore"):  # of values beyond all numbers
             log_density = self._at(self.family.log_density, y)
         if self.starts_at_zero:
-            log_density = np.nan_to_num(log_density, nan=-np.inf, posinf=-np.inf)
+            log_density = np.where(np.isfinite(log_density), log_density, -np.inf)
             log_density[np.broadcast_to(y[:, None] < 0, log_density.shape)] = -np.inf
         if self.family.is_discrete:
             log_density[
@@ -141,6 +142,24 @@ def log_sum(log_values: Array) -> Array:
     floor = np.where(np.isfinite(highest), highest, 0.0)
     with np.errstate(divide="ignore"):
         return floor + np.log(np.exp(log_values - floor[:, None]).sum(axis=1))
+
+
+def by_size(function: Callable[..., Array], marginal: Marginal, *arrays: Array) -> Array:
+    """`function(marginal, *arrays)` for rows of small counts, and for the others by themselves.
+
+    What is found in fewer pieces is filled up with NaN.
+    """
+    if not marginal.family.is_discrete:
+        return function(marginal, *arrays)
+    is_small = marginal.last_counts() < MOST_COUNTS
+    sides = [rows for rows in (np.flatnonzero(is_small), np.flatnonzero(~is_small)) if len(rows)]
+    found = [function(marginal.take(rows), *(part[rows] for part in arrays)) for rows in sides]
+    shape = np.max([part.shape[1:] for part in found], axis=0)
+    whole = np.full((len(marginal), *shape.astype(int)), np.nan)
+    for rows, part in zip(sides, found, strict=True):
+        place: tuple[Any, ...] = (rows, *map(slice, part.shape[1:]))
+        whole[place] = part
+    return whole
 
 
 def by_rows(

@@ -33,6 +33,7 @@ def pooled(
     family, laws = in_common(families, [distribution.law for distribution in distributions])
     law = side_by_side(laws, len(distributions[0]))
     law[..., 0] *= factors
+    law = family.floored(law)  # nobody is more than certain of a rounded target
     log_weights = [d.log_weights + np.log(w) for d, w in zip(distributions, weights, strict=True)]
     return MixtureDistribution(
         family,
@@ -50,7 +51,7 @@ def in_common(families: Sequence[Any], laws: Sequence[Array]) -> tuple[Any, list
     """
     if all(type(family) is type(families[0]) for family in families):
         return families[0], list(laws)
-    return StudentT(), [with_tails(law) for law in laws]
+    return StudentT(target=families[0].target), [with_tails(law) for law in laws]
 
 
 def with_tails(law: Array) -> Array:

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from scipy.special import ndtr
 
 from .._numeric import Array
-from ._marginal import CHUNK, Marginal, by_rows
+from ._marginal import CHUNK, Marginal, by_rows, by_size
 
 # Quantiles of each component that make up a grid fine where the density changes.
 LEVELS = ndtr(np.linspace(-5.0, 5.0, 81))
@@ -17,12 +17,12 @@ FRACTIONS = np.geomspace(1e-9, 1.0, 64)
 GOLDEN = (np.sqrt(5.0) - 1.0) / 2.0
 # Densities below this part of the highest, in nats, are in no region.
 LOWEST = 300.0
-N_STEPS, N_BISECTIONS = 45, 45
+N_STEPS, N_BISECTIONS, N_COUNTS = 45, 45, 100
 
 
 def modes(marginal: Marginal) -> Array:
     """Points (n,) of highest density; zero where it has half of the probability."""
-    return by_rows(_modes, marginal, _width(marginal))
+    return by_size(lambda part: by_rows(_modes, part, _width(part)), marginal)
 
 
 def _width(marginal: Marginal) -> int:
@@ -37,12 +37,26 @@ def _modes(marginal: Marginal) -> Array:
     log_pdf = marginal.log_pdf(grid)
     best = log_pdf.argmax(axis=1)
     rows = np.arange(len(marginal))
-    if marginal.family.is_discrete:
+    if marginal.counts_singly:
         return grid[rows, best]
     low = grid[rows, np.maximum(best - 1, 0)]
     high = grid[rows, np.minimum(best + 1, grid.shape[1] - 1)]
+    if marginal.family.is_discrete:
+        return _likeliest_between(marginal, low, high)
     found = _climb(marginal, low, high)
     return np.where(marginal.at_zero() >= 0.5, 0.0, found)
+
+
+def _likeliest_between(marginal: Marginal, low: Array, high: Array) -> Array:
+    """The likeliest counts from `low` to `high` (n,), of a hundred that are halfway between."""
+    while (high > low).any():
+        counts = np.rint(np.linspace(low, high, N_COUNTS, axis=1))
+        best = marginal.log_pdf(counts).argmax(axis=1)[:, None]
+        if (high - low < N_COUNTS).all():
+            return np.take_along_axis(counts, best, axis=1)[:, 0]
+        sides = np.clip([best - 1, best + 1], 0, N_COUNTS - 1)
+        low, high = (np.take_along_axis(counts, side, axis=1)[:, 0] for side in sides)
+    return low
 
 
 def _climb(marginal: Marginal, low: Array, high: Array) -> Array:
@@ -71,6 +85,10 @@ def _grid(marginal: Marginal) -> Array:
 
 def highest_density(marginal: Marginal, coverage: float) -> Array:
     """The smallest regions that hold `coverage`: pieces (n, P, 2), NaN where a row has fewer."""
+    return by_size(lambda part: _regions_by_rows(part, coverage), marginal)
+
+
+def _regions_by_rows(marginal: Marginal, coverage: float) -> Array:
     size = max(1, CHUNK // (2 * _width(marginal) * marginal.means.shape[1]))
     pieces = [
         _regions(marginal.take(slice(first, first + size)), coverage)
@@ -99,7 +117,18 @@ def _regions(marginal: Marginal, coverage: float) -> Array:
         enough = at_zero + _mass_above(marginal, grid, density, np.exp(level)) >= coverage
         low, high = np.where(enough, level, low), np.where(enough, high, level)
     pieces = _pieces(grid, density, np.where(at_zero >= coverage, np.inf, np.exp(low)))
+    if marginal.family.is_discrete:
+        return _whole(pieces)
     return _with_zero(pieces, grid, at_zero) if marginal.starts_at_zero else pieces
+
+
+def _whole(pieces: Array) -> Array:
+    """The pieces from their first count to their last, without those that hold none."""
+    first, last = np.ceil(pieces[..., 0]), np.floor(pieces[..., 1])
+    holds = first <= last
+    order = np.argsort(~holds, axis=1, kind="stable")[..., None]
+    found = np.where(holds[..., None], np.stack([first, last], axis=-1), np.nan)
+    return np.take_along_axis(found, order, axis=1)[:, : max(1, int(holds.sum(axis=1).max()))]
 
 
 def _with_zero(pieces: Array, grid: Array, at_zero: Array) -> Array:
@@ -120,6 +149,8 @@ def _mass_above(marginal: Marginal, grid: Array, density: Array, level: Array) -
     if marginal.starts_at_zero:
         # What lies below the first point belongs to the piece that begins there.
         pieces = np.where(pieces == grid[:, :1, None], 0.0, pieces)
+    if marginal.family.is_discrete:  # the first count belongs to the piece
+        pieces = np.stack([np.ceil(pieces[..., 0]) - 1, pieces[..., 1]], axis=-1)
     ends = np.where(np.isnan(pieces), 0.0, pieces).reshape(len(pieces), -1)
     below = marginal.cdf(ends).reshape(pieces.shape)
     return np.where(np.isnan(pieces[..., 0]), 0.0, below[..., 1] - below[..., 0]).sum(axis=1)
