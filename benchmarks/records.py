@@ -55,8 +55,11 @@ def write_facts(output: Path, facts: Mapping[str, Any]) -> None:
 
 
 def append_row(output: Path, row: Mapping[str, Any]) -> None:
-    """Add one row to the CSV file `output`, with a header if it is new."""
-    is_new = not output.exists()
+    """Add one row to the CSV file `output`, with a header if it is new.
+
+    What a run has left of a row when it was ended is cut off.
+    """
+    is_new = not output.exists() or not _whole_lines(output)
     if not is_new and header(output) != list(row):
         raise ValueError(f"{output.name} holds rows of another kind; choose another --output.")
     with output.open("a", newline="") as file:
@@ -64,6 +67,14 @@ def append_row(output: Path, row: Mapping[str, Any]) -> None:
         if is_new:
             writer.writeheader()
         writer.writerow(row)
+
+
+def _whole_lines(output: Path) -> bytes:
+    """The lines of a file, which is cut behind the last that is whole."""
+    lines, _, rest = output.read_bytes().rpartition(b"\n")
+    if rest:
+        output.write_bytes(lines + b"\n" if lines else b"")
+    return lines
 
 
 def header(output: Path) -> list[str]:

@@ -7,9 +7,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from ._em import DIGITS
 from ._experts import Data, fit_predict
 from ._folds import Splits
-from ._numeric import Array
+from ._numeric import Array, weighted_mean
 from ._plans import Plan, together
 from ._recipe import Recipe
 from ._spread import fit_spread
@@ -50,7 +51,8 @@ def fit_baseline(recipe: Recipe, data: Data, splits: Splits | None) -> Plan[Base
     """The best single expert among those of the recipe."""
     singles = (_single(recipe, template, data, splits) for template in distinct(recipe))
     candidates = yield from together(*singles)
-    return max(candidates, key=lambda c: float(c.log_prob @ data.sample_weight))
+    weight = data.sample_weight
+    return max(candidates, key=lambda c: round(float(weighted_mean(c.log_prob, weight)), DIGITS))
 
 
 def distinct(recipe: Recipe) -> list[Template]:

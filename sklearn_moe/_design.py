@@ -245,13 +245,14 @@ def _describe(values: np.ndarray, weight: Array) -> NumberColumn | TextColumn:
         return TextColumn(frequent_categories(values, weight))
     values = values.astype(np.float64, copy=False)
     check_finite(values)
-    seen = ~np.isnan(values)
+    counts = weight > 0
+    seen = counts & ~np.isnan(values)
     if not seen.any():
         return NumberColumn(is_empty=True)
     mean, variance = weighted_moments(values[seen], weight[seen])
     # A constant column has a variance of rounding noise, which must not be blown up: it is zero.
     spread = np.sqrt(variance) if variance > (1e-12 * mean) ** 2 else np.inf
-    return NumberColumn(float(mean), float(spread or np.inf), bool(not seen.all()))
+    return NumberColumn(float(mean), float(spread or np.inf), bool((seen < counts).any()))
 
 
 def frequent_categories(values: np.ndarray, weight: Array) -> np.ndarray:

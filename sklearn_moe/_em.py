@@ -13,6 +13,9 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any, Protocol
 
+# Digits of a bound that rounding leaves alone: runs that it tells apart are level.
+DIGITS = 9
+
 
 class Expectation(Protocol):
     """What an E-step returns, as far as the engine looks into it."""

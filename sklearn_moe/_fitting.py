@@ -11,7 +11,7 @@ import numpy as np
 from sklearn import config_context
 
 from ._baseline import Baseline, fit_baseline, unknown_baseline
-from ._em import EMResult, EMRule, run_em
+from ._em import DIGITS, EMResult, EMRule, run_em
 from ._experts import Data, ExpertError
 from ._growth import Walk, grow
 from ._initialization import Race, Start, race, start_name
@@ -107,8 +107,8 @@ class Trial:
     def is_won(self, run: EMResult, rival: EMResult, data: Data) -> bool:
         """Whether the `rival`, a run with these parts, is ahead by enough."""
         ahead = rival.lower_bound - run.lower_bound
-        if ahead <= 0 or not self.margin:
-            return ahead > 0
+        if ahead <= 10**-DIGITS or not self.margin:
+            return ahead > 10**-DIGITS
         delta = rival.expectation.log_evidence - run.expectation.log_evidence
         return ahead > self.margin * mean_and_stderr(delta, data.sample_weight, data.clusters)[1]
 

@@ -20,7 +20,7 @@ import numpy as np
 from ._baseline import Baseline
 from ._em import EMResult, EMRule, run_em
 from ._experts import Data, ExpertError
-from ._initialization import RACE_LENGTH, Start, run_all, sound_of
+from ._initialization import RACE_LENGTH, Start, by_bound, run_all, sound_of
 from ._mixture import MixtureExpectation
 from ._numeric import Array, mean_and_stderr, mean_of_known
 from ._plans import Plan, do
@@ -271,7 +271,7 @@ def _best_way(stage: Stage, recipe: Recipe, rule: EMRule) -> Plan[Move]:
     for length in (1, RACE_LENGTH):
         short = replace(rule, max_iter=min(length, rule.max_iter))
         sound = sound_of((yield from run_all(model, runs, short)))
-        ways = sorted(sound, key=lambda way: -sound[way].lower_bound)
+        ways = by_bound(sound)
         runs = {way: sound[way] for way in ways[: (len(ways) + 1) // 2]}
     return ways[0]
 

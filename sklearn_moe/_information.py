@@ -112,7 +112,7 @@ def _count_coefficients(linear: Any) -> int | None:
 
     Of C > 2 classes a multinomial law has C - 1 of each, as their sum says nothing.
     """
-    if hasattr(linear, "n_components"):
+    if getattr(linear, "n_components", None) is not None:
         return None
     n_rows, n_columns = (1, *np.shape(linear.coef_))[-2:]
     if is_classifier(linear) and len(linear.classes_) > 2:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ._baseline import fit_baseline
-from ._em import EMResult, EMRule, run_em
+from ._em import DIGITS, EMResult, EMRule, run_em
 from ._experts import Data, ExpertError
 from ._folds import Splits
 from ._mixture import MixtureModel
@@ -133,7 +133,7 @@ def race(
     first = dict(zip(starts, made, strict=True))
     begun: Runs[Start] = {start: EMResult(model.expect(resp)) for start, resp in first.items()}
     runs = yield from run_all(model, begun, replace(rule, max_iter=1))
-    leaders = sorted(sound_of(runs), key=lambda start: -runs[start].lower_bound)
+    leaders = by_bound(sound_of(runs))
     short = replace(rule, max_iter=min(RACE_LENGTH, rule.max_iter))
     ahead = {start: runs.pop(start) for start in leaders[: (len(starts) + 1) // 2]}
     runs |= yield from run_all(model, ahead, short)
@@ -142,7 +142,7 @@ def race(
         hear = on_failure if isinstance(run, ExpertError) else on_start
         hear(start_name(start), run)
     sound = sound_of(runs)
-    winner = max(sound, key=lambda start: sound[start].lower_bound)
+    winner = by_bound(sound)[0]
     bounds = {start_name(start): run.lower_bound for start, run in sound.items()}
     return Race(sound[winner], winner, first[winner], bounds)
 
@@ -156,6 +156,11 @@ def run_all(model: MixtureModel, begun: Runs[T], rule: EMRule) -> Plan[Runs[T]]:
     runs = [attempt(run_em(model, at, rule), ExpertError) for at in begun.values()]
     begun.clear()
     return dict(zip(starts, (yield from together(*runs)), strict=True))
+
+
+def by_bound(runs: Runs[T]) -> list[T]:
+    """From the highest bound to the lowest; those that rounding tells apart stay in order."""
+    return sorted(runs, key=lambda each: -round(float(runs[each].lower_bound), DIGITS))
 
 
 def sound_of(runs: Runs[T]) -> dict[T, EMResult]:

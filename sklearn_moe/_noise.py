@@ -81,10 +81,24 @@ class Forecast:
 
 
 def joined(forecasts: Sequence[Forecast]) -> Forecast:
-    """Forecasts of several sets of rows as one, with parameters by row."""
+    """Forecasts of several sets of rows as one, with parameters by row.
+
+    Some may be of fewer experts, for others were lost; these have no probability.
+    """
+    n_experts = max(forecast.log_gate.shape[1] for forecast in forecasts)
+
+    def filled(values: Array, value: float) -> Array:
+        lacking = [(0, 0)] * values.ndim
+        lacking[1] = (0, n_experts - values.shape[1])
+        return np.pad(values, lacking, constant_values=value)
+
     laws = [np.broadcast_to(f.law, (len(f.rows), *f.law.shape[-3:])) for f in forecasts]
-    parts: dict[str, Any] = {"law": np.concatenate(laws)}
-    for name in ("rows", "target", "weight", "clusters", "log_gate", "mean"):
+    parts: dict[str, Any] = {
+        "log_gate": np.concatenate([filled(f.log_gate, -np.inf) for f in forecasts]),
+        "mean": np.concatenate([filled(f.mean, 0.0) for f in forecasts]),
+        "law": np.concatenate([filled(law, 1.0) for law in laws]),
+    }
+    for name in ("rows", "target", "weight", "clusters"):
         parts[name] = np.concatenate([getattr(forecast, name) for forecast in forecasts])
     return Forecast(**parts)
 

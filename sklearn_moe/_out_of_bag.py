@@ -34,7 +34,8 @@ def with_out_of_bag(estimator: Any, weight: Array) -> Any:
     keeper = clone(estimator)
     last = last_step(keeper).set_params(oob_score=True)
     if last.max_samples is None:
-        last.set_params(max_samples=max(1, round(weight.sum() ** 2 / (weight**2).sum())))
+        share = weight / weight.max()  # squares of tiny weights, or of huge ones, are no numbers
+        last.set_params(max_samples=max(1, round(share.sum() ** 2 / (share**2).sum())))
     return keeper
 
 

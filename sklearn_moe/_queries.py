@@ -195,7 +195,8 @@ class Queries(ABC):
         They can for linear experts (those with `coef_` and `intercept_` once fitted) and dummies,
         under any noise law, with a gate of type `SoftmaxGate`, `ConstantGate`, `GaussianGate`, a
         tree of these, or a linear classifier; also at the end of pipelines, of which what the
-        earlier steps have learnt is not counted. A classifier counts as a multinomial one.
+        earlier steps have learnt is not counted. Of a classifier of three classes or more,
+        a multinomial law counts one class less than one that tells each from the rest.
 
         The criteria are meant for fits in sample (``cv=None``) and the rows of the fit: the
         log-likelihood is that of the final experts on the rows given. Penalised coefficients are

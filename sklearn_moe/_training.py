@@ -64,7 +64,12 @@ class Training:
         """
         if not (self.splits is None or self.splits.dealt):
             return None
-        return lowest_rows(self.data.rank, self.data.distinct, n_rows)
+        rows = lowest_rows(self.data.rank, self.data.distinct, n_rows)
+        if rows is None or self.splits is None:
+            return rows
+        # Of few small groups it may hold no row, and a fold would be lost.
+        held = keep_rows(self.splits, rows, self.data.n_samples)
+        return rows if len(held) == len(self.splits) else None
 
     def among_given(self, values: Array) -> Array:
         """Values (n,) of these rows among the rows that were given, the others NaN."""

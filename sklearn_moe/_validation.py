@@ -143,8 +143,9 @@ def take_params(params: dict, n_samples: int, rows: Any) -> dict:
 
 
 def _take_if_rows(value: Any, n_samples: int, rows: Any) -> Any:
-    is_rowwise = sp.issparse(value) or (hasattr(value, "__len__") and not isinstance(value, dict))
-    if rows is None or not is_rowwise or isinstance(value, str):
+    has_length = hasattr(value, "__len__") and not isinstance(value, dict | str)
+    is_rowwise = sp.issparse(value) or (has_length and getattr(value, "shape", None) != ())
+    if rows is None or not is_rowwise:
         return value
     length = value.shape[0] if hasattr(value, "shape") else len(value)
     return take_rows(value, rows) if length == n_samples else value

@@ -550,3 +550,24 @@ def test_if_none_can_be_fitted_nothing_is_lost():
 def test_bad_parameters_are_named(params, text):
     with pytest.raises(ValueError, match=text):
         AutoMixtureRegressor(**params).fit(X, Y)
+
+
+def test_groups_of_few_rows_are_in_the_search(monkeypatch):
+    monkeypatch.setattr(_search, "FIRST_ROWS", 60)
+    groups = np.r_[np.zeros(75), np.ones(72), np.full(3, 2)]
+    auto = AutoMixtureRegressor([("lines", lines(cv=3))], max_rows=60).fit(X, Y, groups=groups)
+    assert np.isfinite(auto.log_probs_["lines"])
+
+
+def test_the_best_is_out_if_it_cannot_be_fitted_as_it_asks():
+    candidates = [("five", lines(cv=5)), ("three", lines(1, cv=3))]
+    with pytest.warns(UserWarning, match="'five.*cannot be fitted to all rows, and is out"):
+        auto = AutoMixtureRegressor(candidates).fit(X, Y, groups=np.arange(150) % 4)
+    assert auto.best_name_.split(",")[0] == "three"
+
+
+def test_rows_of_no_weight_have_no_say_in_columns():
+    more, y = np.vstack([X, [[np.nan] * X.shape[1]]]), np.append(Y, 0.0)
+    auto = AutoMixtureRegressor()
+    views = auto._prepared(auto, more, y, np.append(np.ones(len(Y)), 0.0), None)[1]
+    assert views["numbers"].n_outputs_ == X.shape[1]

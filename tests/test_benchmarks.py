@@ -166,3 +166,14 @@ def test_auxiliary_loss_takes_from_those_who_have_much():
     np.testing.assert_allclose(found.sum(axis=1), 1.0)
     tilted = resp * np.exp(-6.0 * share)
     np.testing.assert_allclose(found, tilted / tilted.sum(axis=1, keepdims=True))
+
+
+@pytest.mark.parametrize("left", ["", "a,b\n1,2\n3", "a,b\n1,2\n", "a,"])
+def test_rows_are_added_behind_what_is_whole(left, tmp_path):
+    from benchmarks.records import append_row
+
+    path = tmp_path / "rows.csv"
+    path.write_text(left)
+    append_row(path, {"a": 5, "b": 6})
+    kept = ["1,2"] if "1,2" in left else []
+    assert path.read_text().splitlines() == ["a,b", *kept, "5,6"]

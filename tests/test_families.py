@@ -331,3 +331,24 @@ def test_background_takes_what_no_expert_explains():
     clean = law.clean_proba(y, mean, variance)[:, 0]
     assert clean[np.abs(y[:, 0]) > 8].max() < 1e-3
     assert clean[np.abs(y[:, 0]) < 2].min() > 0.9
+
+
+def test_what_cannot_be_has_no_density():
+    rng = np.random.default_rng(0)
+    table = rng.normal(size=(120, 2))
+    hits = rng.binomial(10, 1 / (1 + np.exp(-table[:, 0]))).astype(float)
+    moe = MixtureOfExpertsRegressor(family=Binomial(n_trials=10), verdict=False, random_state=0)
+    moe.fit(table, hits)
+    assert moe.log_prob(table[:1], [11.0])[0] == -np.inf
+    assert moe.predict_dist(table[:1]).logpdf([11.0])[0] == -np.inf
+    resp = moe.responsibilities(table[:5], np.full(5, 11.0))
+    np.testing.assert_allclose(resp, moe.gate_proba(table[:5]))
+    with pytest.raises(ValueError, match="without a finite log density"):
+        moe.update_gate(table, np.full(120, 11.0))
+
+
+def test_infinite_amounts_have_no_density():
+    law, mean = Tweedie(), np.ones(4)
+    density = law.log_density(np.array([np.inf, np.nan, -1.0, 0.0]), mean, np.ones(4))
+    assert density[:3].tolist() == [-np.inf] * 3
+    assert np.isfinite(density[3])

@@ -79,3 +79,14 @@ def test_few_rows_make_as_many_folds_as_they_can(n_samples):
     assert usual.heldout_log_prob_ == fewer.heldout_log_prob_
     with pytest.raises(ValueError, match=f"cv=10 asks for more folds .*, which are {n_samples}"):
         MixtureOfExpertsRegressor(cv=10).fit(X, X[:, 0])
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.parametrize("sizes", [(2, 10_398), (2, 2, 10_396)])
+def test_folds_of_tiny_groups_are_whole_in_the_race(sizes):
+    rng, n_rows = np.random.default_rng(0), sum(sizes)
+    table = rng.normal(size=(n_rows, 2))
+    y = np.where(table[:, 0] > 0, 3, -3) * table[:, 1] + 0.3 * rng.normal(size=n_rows)
+    groups = np.repeat(np.arange(len(sizes)), sizes)
+    moe = MixtureOfExpertsRegressor(cv=len(sizes), random_state=0, max_iter=2, verdict=False)
+    assert moe.fit(table, y, groups=groups).score(table, y) > 0.5

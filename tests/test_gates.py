@@ -415,3 +415,14 @@ def test_a_failed_fit_leaves_a_gate_as_it_was(gate, weights):
     with pytest.raises(ValueError, match=r"too many|without an inverse"):
         gate.fit(X, weights)
     np.testing.assert_array_equal(gate.predict_proba(X), before)
+
+
+@pytest.mark.parametrize("gate", [Softmax(), GaussianGate(), MLPGate(4, random_state=0)])
+def test_rows_of_no_weight_have_no_say_in_the_encoding(gate):
+    gap, full = np.full((1, 3), np.nan), np.column_stack([X, np.full(240, np.nan)])
+    weights = np.vstack([targets(2), np.zeros((1, 2))])
+    more = np.vstack([full, np.append(gap[0], 1.0)])
+    fitted = clone(gate).fit(more, weights)
+    assert fitted.encoder_.n_outputs_ == 4
+    expected = clone(gate).fit(full, targets(2)).predict_proba(full)
+    np.testing.assert_allclose(fitted.predict_proba(full), expected, rtol=1e-6)

@@ -380,3 +380,13 @@ def test_tables_of_many_more_columns_than_rows_are_left_to_the_estimators(n_colu
     folds = [np.arange(20), np.arange(20, 40)]
     found = bank.solve_left_out([recognise(Ridge())], table, np.ones((40, 1)), folds, None)
     assert (found is not None) == is_solved
+
+
+def test_columns_that_scikit_learn_cuts_off_are_cut_off_while_em_runs():
+    rng = np.random.default_rng(2)
+    table = rng.normal(size=(300, 2))
+    y = np.where(table[:, 0] > 0, 3, -3) * table[:, 1] + 0.3 * rng.normal(size=300)
+    for unit in (1.0, 1e3, 3e6):
+        scaled = table * [unit, 1.0]
+        moe = MixtureOfExpertsRegressor(LinearRegression(), random_state=0).fit(scaled, y)
+        assert moe.log_prob(scaled, y).mean() == pytest.approx(moe.calibrated_log_prob_, abs=0.1)

@@ -132,3 +132,16 @@ def test_local_start_finds_the_same_neighbours_in_pieces(monkeypatch):
     whole = local_coefficients(context)
     monkeypatch.setattr(local, "LARGEST", 10_000)
     np.testing.assert_array_equal(local_coefficients(context), whole)
+
+
+@pytest.mark.parametrize("kind", ["local", "kmeans_x"])
+def test_starts_that_rounding_tells_apart_are_in_order(kind):
+    rng = np.random.default_rng(0)
+    side = rng.integers(0, 2, 100)
+    table = np.column_stack([side * 6 + rng.normal(size=100), rng.normal(size=100)])
+    y = np.where(side, 2, -2) * table[:, 1] + 8 * side + rng.normal(size=100)
+    gains = []
+    for order in (np.arange(100), *(rng.permutation(100) for _ in range(3))):
+        moe = MixtureOfExpertsRegressor(init=kind, random_state=0)
+        gains.append(moe.fit(table[order], y[order]).gain_)
+    assert gains == pytest.approx([gains[0]] * 4, rel=1e-6)

@@ -20,6 +20,7 @@ from sklearn.tree import DecisionTreeClassifier
 
 from sklearn_moe import MixtureOfExpertsClassifier, MixtureOfExpertsRegressor
 from sklearn_moe._experts import fit_predict
+from sklearn_moe._out_of_bag import with_out_of_bag
 from sklearn_moe._plans import follow_here
 from sklearn_moe._templates import make_templates
 from sklearn_moe._training import make_training
@@ -172,3 +173,9 @@ def test_what_cannot_be_done_is_refused(expert, cv, message):
 def test_labels_are_not_left_one_out():
     with pytest.raises(ValueError, match="cv='loo'"):
         MixtureOfExpertsClassifier(LogisticRegression(), 2, cv="loo", **FEW).fit(X, Y > 0)
+
+
+@pytest.mark.parametrize("unit", [1e-170, 1e170])
+def test_the_unit_of_weights_does_not_size_bags(unit):
+    keeper = with_out_of_bag(RandomForestRegressor(3), np.full(40, unit))
+    assert keeper.max_samples == 40

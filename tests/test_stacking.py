@@ -18,7 +18,7 @@ from sklearn_moe import (
     MixtureOfExpertsClassifier,
     MixtureOfExpertsRegressor,
 )
-from sklearn_moe._noise import Forecast
+from sklearn_moe._noise import Forecast, Noise, joined
 from sklearn_moe.auto._search import Candidate, Judge, Judged, Sample
 from sklearn_moe.auto._stacking import LEAST_WEIGHT, stacking_weights
 from sklearn_moe.auto._width import width_of_pool
@@ -484,3 +484,19 @@ def test_votes_are_those_of_the_only_one():
     )
     auto = AutoMixtureClassifier([("votes", voting)]).fit(X, LABELS)
     np.testing.assert_array_equal(auto.predict(NEW), auto.mixture_.predict(NEW))
+
+
+def test_forecasts_of_lost_experts_are_joined():
+    known, target = np.random.default_rng(9).normal(size=(2, 30))
+    one = forecast_of(known[:20], target[:20])
+    two = forecast_of(known[20:], target[20:])
+    two = replace(
+        two,
+        rows=two.rows + 20,
+        log_gate=np.log(np.full((10, 2), 0.5)),
+        mean=np.repeat(two.mean, 2, axis=1),
+        law=np.repeat(two.law, 2, axis=1),
+    )
+    noise = Noise(Gaussian())
+    expected = np.concatenate([one.log_density(noise), two.log_density(noise)])
+    np.testing.assert_allclose(joined([one, two]).log_density(noise), expected)

@@ -30,11 +30,13 @@ from .._validation import (
     is_pandas,
     last_step,
     names_missed,
+    take_rows,
 )
 from .._weighting import is_mixture
 from ._candidates import CATEGORIES, NUMBERS
 from ._columns import CategoryColumns
-from ._search import AS_GIVEN, JUDGING_FOLDS, OF_NUMBER, Candidate, Sample, search
+from ._sample import AS_GIVEN, JUDGING_FOLDS, OF_NUMBER, Candidate, Sample
+from ._search import search
 
 
 class BaseAutoMixture(MetaEstimatorMixin, BaseEstimator):
@@ -95,8 +97,11 @@ class BaseAutoMixture(MetaEstimatorMixin, BaseEstimator):
         splits = self._splits(X, y, groups)
         views: dict[str, Any] = {}
         if self._are_usual:
-            encoder = TabularEncoder().fit(X, sample_weight=weight)
-            native = CategoryColumns().fit(X, sample_weight=weight) if is_pandas(X) else encoder
+            parts = X, None, weight
+            if not weight.all():  # rows of no weight have no say in what columns are
+                parts = take_rows(X, np.flatnonzero(weight)), None, weight[weight > 0]
+            encoder = TabularEncoder().fit(*parts)
+            native = CategoryColumns().fit(*parts) if is_pandas(X) else encoder
             views = {NUMBERS: encoder, CATEGORIES: native}
         seen = {name: view.transform(X) for name, view in views.items()}
         sample = Sample({AS_GIVEN: X, **seen}, y, weight, groups, np.arange(len(y)), splits)

@@ -22,7 +22,8 @@ from .._regressor import MixtureOfExpertsRegressor
 from ..gates import SoftmaxGate
 from ..linear import EvidenceRidge
 from ._columns import KernelColumns
-from ._search import FIRST_ROWS, Candidate
+from ._sample import Candidate
+from ._search import FIRST_ROWS
 
 # Views of a table: all of it as standardised numbers, or text as categories.
 NUMBERS, CATEGORIES = "numbers", "categories"

@@ -15,7 +15,7 @@ from .._targets import check_label_target
 from .._validation import fit_context
 from ._base import BaseAutoMixture
 from ._candidates import classifiers
-from ._search import Candidate
+from ._sample import Candidate
 
 
 class AutoMixtureClassifier(ClassifierMixin, BaseAutoMixture):

@@ -17,7 +17,7 @@ from ..predictive import MixtureDistribution
 from ..predictive._pool import pooled
 from ._base import BaseAutoMixture
 from ._candidates import regressors
-from ._search import Candidate
+from ._sample import Candidate
 
 
 class AutoMixtureRegressor(RegressorMixin, BaseAutoMixture):

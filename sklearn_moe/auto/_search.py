@@ -5,124 +5,27 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
-from numbers import Integral
 from time import perf_counter
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.special import logsumexp
-from sklearn.base import clone, is_classifier
+from sklearn.base import is_classifier
 from sklearn.pipeline import Pipeline
 
-from .._folds import Splits, keep_rows
 from .._noise import Forecast
 from .._numeric import Array, mean_of_known
-from .._validation import take_rows
-from .._weighting import plan_steps, transform_weighted
 from ..predictive._pool import family_of_pool
+from ._sample import Candidate, Sample
 from ._stacking import stacking_weights
 from ._width import width_of_pool
 
 # A table of twice as many distinct rows is judged by few of them first.
 FIRST_ROWS, TIMES = 1000, 3
-# Folds of a fit that is to be judged.
-JUDGING_FOLDS = 3
 # Rows that all who answer together have been asked about.
 LEAST_HEARD = 50
 # Experts are doubled up to so many, of as many distinct rows each.
 MOST_EXPERTS, ROWS_PER_EXPERT = 16, 10
-# The view of a table that is the table.
-AS_GIVEN = "as given"
-# What a doubled candidate is called after its name.
-OF_NUMBER = ", n_experts="
-
-
-@dataclass(frozen=True)
-class Candidate:
-    """A pipeline that ends in a mixture: its name, and the view of the table that it is given.
-
-    More experts are tried if it `may_grow`.
-    """
-
-    name: str
-    model: Pipeline
-    view: str = AS_GIVEN
-    may_grow: bool = True
-
-    @property
-    def mixture(self) -> Any:
-        """The mixture at the end."""
-        return self.model[-1]
-
-    @property
-    def to_judge(self) -> Candidate:
-        """The same in few folds and with witnesses; itself, if that is what it is."""
-        cv = self.mixture.cv
-        is_number = cv is None or isinstance(cv, Integral | str)
-        if self.mixture.verdict and (not is_number or cv == JUDGING_FOLDS):
-            return self
-        return self._changed(verdict=True, cv=JUDGING_FOLDS if is_number else cv)
-
-    def of_number(self, n_experts: int) -> Candidate:
-        """The same with so many experts, and a name that says so."""
-        return replace(
-            self._changed(n_experts=n_experts), name=f"{self.name}{OF_NUMBER}{n_experts}"
-        )
-
-    def _changed(self, **params: Any) -> Candidate:
-        model = clone(self.model)
-        model[-1].set_params(**params)
-        return replace(self, model=model)
-
-
-@dataclass(frozen=True)
-class Sample:
-    """Rows of a table in several views, with their targets, weights and groups.
-
-    Rows of the same `rank` are copies; ranks follow from what rows hold. The folds are `splits`, if
-    these are not left to the mixtures.
-    """
-
-    views: dict[str, Any]
-    y: NDArray
-    weight: Array
-    groups: Any
-    rank: NDArray[np.intp]
-    splits: Splits | None = None
-
-    @property
-    def n_distinct(self) -> int:
-        """Number of rows that are no copies."""
-        return int(self.rank.max()) + 1
-
-    def few(self, n_rows: int) -> Sample:
-        """All copies of `n_rows` distinct rows; itself, if there are no more."""
-        return self if self.n_distinct <= n_rows else self.take(np.flatnonzero(self.rank < n_rows))
-
-    def take(self, rows: NDArray[np.intp]) -> Sample:
-        """Some of the rows."""
-        views = {name: take_rows(view, rows) for name, view in self.views.items()}
-        return Sample(
-            views,
-            y=take_rows(self.y, rows),
-            weight=take_rows(self.weight, rows),
-            groups=take_rows(self.groups, rows),
-            rank=self.rank[rows],
-            splits=self.splits and keep_rows(self.splits, rows, len(self.y)),
-        )
-
-    def fit(self, candidate: Candidate) -> Pipeline:
-        """The model of a candidate, fitted as pipelines are; weights and groups are for all."""
-        model = clone(candidate.model)
-        steps, mixture, X = model[:-1], model[-1], self.views[candidate.view]
-        X = transform_weighted(steps, X, self.y, self.weight, plan_steps(steps))
-        mixture.set_params(cv=mixture.cv if self.splits is None else list(self.splits))
-        mixture._keeps_forecasts = True
-        mixture.fit(X, self.y, sample_weight=self.weight, groups=self.groups)
-        mixture.set_params(cv=candidate.mixture.cv)
-        # Steps of a pipeline with a memory are others once they are fitted.
-        return Pipeline([*steps.steps, model.steps[-1]], memory=model.memory)
 
 
 @dataclass(frozen=True, eq=False)
@@ -291,6 +194,18 @@ class Judge:
         text = f"Candidate {candidate.name!r} cannot be fitted to all rows, and is out: {error}"
         warnings.warn(text, UserWarning, stacklevel=7)
 
+    def fitted(self, best: Candidate, sample: Sample) -> tuple[Candidate, Pipeline]:
+        """The best candidate that can be fitted to all rows, and its model of these."""
+        while True:
+            try:
+                return best, self.final(best, sample)
+            except ValueError as error:
+                self.leave_out(best, error)
+                left = [j.candidate for j in self.judged.values() if j.score > -np.inf]
+                if not left:
+                    raise
+                best = max(left, key=self.score)
+
     def final(self, candidate: Candidate, sample: Sample) -> Pipeline:
         """The candidate's model of all rows, which are a `sample`, too; it may warn."""
         judged = self.judged[candidate.name]
@@ -338,7 +253,8 @@ def search(
         if not judge.score(more) > judge.score(best):
             break
         best = more
-    models, weights = _answering(judge, best, sample, stacking)
+    best, model = judge.fitted(best, sample)
+    models, weights = _answering(judge, best, model, sample, stacking)
     factors, gain = judge.width(weights)
     together = judge.together(weights) + gain
     tell(f"best: {best.name}; {len(weights)} answer, {together:.4f} nats together")
@@ -348,10 +264,10 @@ def search(
 
 
 def _answering(
-    judge: Judge, best: Candidate, sample: Sample, stacking: bool
+    judge: Judge, best: Candidate, model: Pipeline, sample: Sample, stacking: bool
 ) -> tuple[dict[str, tuple[Candidate, Pipeline]], dict[str, float]]:
     """Models of the best and of all that answer, fitted to all rows, and the weights of these."""
-    models = {best.name: (best, judge.final(best, sample))}
+    models = {best.name: (best, model)}
     weights = judge.weights(best) if stacking else {best.name: 1.0}
     while missing := [name for name in weights if name not in models]:
         candidate = judge.judged[missing[0]].candidate

@@ -297,7 +297,8 @@ class PositiveFamily(RealFamily):
             none = law[0] == 0
             live = [np.where(none, 1.0, value) for value in law]
             with np.errstate(divide="ignore", invalid="ignore"):
-                density = np.nan_to_num(self.log_density(target, center, *live), nan=-np.inf)
+                density = self.log_density(target, center, *live)
+            density = np.where(np.isfinite(density), density, -np.inf)
             point = np.where(target == 0, 0.0, least)
             total += np.where(none, point, np.maximum(density, least))
         return total

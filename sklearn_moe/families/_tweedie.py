@@ -74,10 +74,11 @@ class Tweedie(PositiveFamily):
     def log_density(self, y: Array, mean: Array, *law: Array) -> Array:
         """Log density of positive `y`, log probability of zero."""
         rate, shape, scale = self._compound(mean, law[0])
-        positive = np.where(y > 0, y, mean)
+        is_amount = (y > 0) & np.isfinite(y)
+        positive = np.where(is_amount, y, mean)
         series = series_of(shape).log_sum(_slope(positive, rate, shape, scale))
         density = -rate - positive / scale - np.log(positive) + series
-        return np.where(y > 0, density, -rate)
+        return np.where(is_amount, density, np.where(y == 0, -rate, -np.inf))
 
     def cdf(self, y: Array, mean: Array, *law: Array) -> Array:
         """Probability of values up to `y`."""

@@ -38,6 +38,8 @@ LARGEST_BANK, AT_A_TIME = 2**24, 2**22
 FEW_COLUMNS = 256
 # What cancellation and elimination must leave of a diagonal element: 1e-16 over it is below 1e-8.
 SMALLEST_PIVOT = 1e-7
+# Squares of what scikit-learn's least squares find by themselves, beside the largest.
+SMALLEST_PART = 1e-8
 
 
 @dataclass(frozen=True)
@@ -374,6 +376,10 @@ def _penalised(
     # A column that is constant in the whole table is zero here, and gets no coefficient.
     diagonal[moment == 0] = 1.0
     kept = (np.minimum(diagonal, spread) >= SMALLEST_PIVOT * moment).all(axis=-1)
+    # `LinearRegression` cuts off what is small beside the largest, in the units that it is given.
+    cuts = np.array([problem.alpha == 0 and not problem.scaled for problem in problems])
+    least = np.where(moment == 0, np.inf, diagonal).min(axis=-1, initial=np.inf)
+    kept &= ~cuts | (least >= SMALLEST_PART * diagonal.max(axis=-1, initial=0.0))
     return system, diagonal.copy(), kept
 
 

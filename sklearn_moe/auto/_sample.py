@@ -1,0 +1,120 @@
+"""What an automatic mixture chooses from, and the rows that it is fitted to."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from numbers import Integral
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.base import clone
+from sklearn.pipeline import Pipeline
+
+from .._folds import Splits, keep_rows
+from .._numeric import Array
+from .._validation import take_rows
+from .._weighting import plan_steps, transform_weighted
+
+# Folds of a fit that is to be judged.
+JUDGING_FOLDS = 3
+# The view of a table that is the table.
+AS_GIVEN = "as given"
+# What a doubled candidate is called after its name.
+OF_NUMBER = ", n_experts="
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A pipeline that ends in a mixture: its name, and the view of the table that it is given.
+
+    More experts are tried if it `may_grow`.
+    """
+
+    name: str
+    model: Pipeline
+    view: str = AS_GIVEN
+    may_grow: bool = True
+
+    @property
+    def mixture(self) -> Any:
+        """The mixture at the end."""
+        return self.model[-1]
+
+    @property
+    def to_judge(self) -> Candidate:
+        """The same in few folds and with witnesses; itself, if that is what it is."""
+        cv = self.mixture.cv
+        is_number = cv is None or isinstance(cv, Integral | str)
+        if self.mixture.verdict and (not is_number or cv == JUDGING_FOLDS):
+            return self
+        return self._changed(verdict=True, cv=JUDGING_FOLDS if is_number else cv)
+
+    def of_number(self, n_experts: int) -> Candidate:
+        """The same with so many experts, and a name that says so."""
+        return replace(
+            self._changed(n_experts=n_experts), name=f"{self.name}{OF_NUMBER}{n_experts}"
+        )
+
+    def _changed(self, **params: Any) -> Candidate:
+        model = clone(self.model)
+        model[-1].set_params(**params)
+        return replace(self, model=model)
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Rows of a table in several views, with their targets, weights and groups.
+
+    Rows of the same `rank` are copies; ranks follow from what rows hold. The folds are `splits`, if
+    these are not left to the mixtures.
+    """
+
+    views: dict[str, Any]
+    y: NDArray
+    weight: Array
+    groups: Any
+    rank: NDArray[np.intp]
+    splits: Splits | None = None
+
+    @property
+    def n_distinct(self) -> int:
+        """Number of rows that are no copies."""
+        return int(self.rank.max()) + 1
+
+    def few(self, n_rows: int) -> Sample:
+        """All copies of `n_rows` distinct rows; itself, if there are no more or it has to be."""
+        if self.n_distinct <= n_rows:
+            return self
+        few = self.take(np.flatnonzero(self.rank < n_rows))
+        # Of groups of few rows it may hold none, and too few groups to make folds of.
+        return few if self.groups is None or few.n_groups >= JUDGING_FOLDS else self
+
+    @property
+    def n_groups(self) -> int:
+        """Number of different groups."""
+        return len(set(np.asarray(self.groups).tolist()))
+
+    def take(self, rows: NDArray[np.intp]) -> Sample:
+        """Some of the rows."""
+        views = {name: take_rows(view, rows) for name, view in self.views.items()}
+        return Sample(
+            views,
+            y=take_rows(self.y, rows),
+            weight=take_rows(self.weight, rows),
+            groups=take_rows(self.groups, rows),
+            rank=self.rank[rows],
+            splits=self.splits and keep_rows(self.splits, rows, len(self.y)),
+        )
+
+    def fit(self, candidate: Candidate) -> Pipeline:
+        """The model of a candidate, fitted as pipelines are; weights and groups are for all."""
+        model = clone(candidate.model)
+        steps, mixture, X = model[:-1], model[-1], self.views[candidate.view]
+        X = transform_weighted(steps, X, self.y, self.weight, plan_steps(steps))
+        mixture.set_params(cv=mixture.cv if self.splits is None else list(self.splits))
+        mixture._keeps_forecasts = True
+        mixture.fit(X, self.y, sample_weight=self.weight, groups=self.groups)
+        mixture.set_params(cv=candidate.mixture.cv)
+        # Steps of a pipeline with a memory are others once they are fitted.
+        return Pipeline([*steps.steps, model.steps[-1]], memory=model.memory)
