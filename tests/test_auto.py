@@ -357,8 +357,9 @@ def test_several_outputs_have_no_boosting_to_name():
 
 @pytest.mark.usefixtures("quick")
 def test_seed_decides_and_jobs_do_not():
-    first = AutoMixtureRegressor(random_state=0).fit(X[SOME], Y[SOME])
-    second = AutoMixtureRegressor(random_state=0, n_jobs=2).fit(X[SOME], Y[SOME])
+    kinds = ["linear", "boosting"]
+    first = AutoMixtureRegressor(kinds, random_state=0).fit(X[SOME], Y[SOME])
+    second = AutoMixtureRegressor(kinds, random_state=0, n_jobs=2).fit(X[SOME], Y[SOME])
     assert first.log_probs_ == pytest.approx(second.log_probs_)
     assert np.allclose(first.predict(X), second.predict(X))
 

@@ -92,7 +92,7 @@ def test_unknown_label_of_a_query_is_named():
         (LogisticRegression(solver="newton-cholesky"), {}),
         (DecisionTreeClassifier(max_depth=3, random_state=0), {"top_k": 2}),
         (
-            RandomForestClassifier(12, random_state=0),
+            RandomForestClassifier(8, random_state=0),
             {"cv": "oob", "shared_expert": DecisionTreeClassifier(max_depth=2)},
         ),
     ],
