@@ -49,8 +49,8 @@ class Forecasts(BaseMixtureOfExperts):
     baseline_: Any
     lean_variance_: Any
     prediction_limits_: Array | None
-    # Whether what was told of unseen rows is kept, as `_told`: to calibrate several together.
-    _keeps_forecasts = False
+    # Whether the `_forecast` of unseen rows is kept: to calibrate several mixtures together.
+    _keeps_forecast = False
 
     _parameter_constraints = {
         **BaseMixtureOfExperts._parameter_constraints,
@@ -266,12 +266,13 @@ class Forecasts(BaseMixtureOfExperts):
     def _target_attributes(self, fit: Fit) -> dict[str, Any]:
         shape, found = fit.training.data.y.shape[1:], fit.found
         calibration, limits = None, limits_of(fit.training.data.target, self.extrapolation)
-        early = found.noise.early()
+        early, forecast = found.noise.early(), {}
         if self.calibrate == "conformal":
             calibration = calibration_of(early, found.forecasts, shape)
-        told = [forecast.under(early) for forecast in found.forecasts]
+        if self._keeps_forecast and found.forecasts:
+            forecast["_forecast"] = joined(found.forecasts).under(early)
         return {
-            **({"_told": joined(told)} if told and self._keeps_forecasts else {}),
+            **forecast,
             "target_shape_": shape,
             "family_": found.noise.family,
             "dispersion_factor_": _factors(found.noise, shape),

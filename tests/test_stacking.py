@@ -458,9 +458,9 @@ def test_laws_without_a_scale_keep_their_width():
     assert auto.dispersion_factor_ == 1.0
 
 
-def test_what_was_told_is_not_kept(pool):
+def test_forecasts_are_not_kept(pool):
     for model in pool.named_estimators_.values():
-        assert not {"_told", "_keeps_forecasts"} & set(vars(model[-1]))
+        assert not {"_forecast", "_keeps_forecast"} & set(vars(model[-1]))
 
 
 # The pool of labels.

@@ -153,8 +153,9 @@ class AutoMixtureClassifier(ClassifierMixin, BaseAutoMixture):
         Raises
         ------
         ValueError
-            If the input is not a table with labels, there are too few groups, or no candidate can
-            be fitted; the estimator is then left as it was.
+            If the input is not a table with labels, there are too few groups, a name of
+            `candidates` is unknown, or none of them can be fitted; the estimator is then left as it
+            was.
         TypeError
             If a candidate is not a mixture for labels.
         """

@@ -167,8 +167,9 @@ class AutoMixtureRegressor(RegressorMixin, BaseAutoMixture):
         Raises
         ------
         ValueError
-            If the input is not a table with a finite target, there are too few groups, or no
-            candidate can be fitted; the estimator is then left as it was.
+            If the input is not a table with a finite target, there are too few groups, a name of
+            `candidates` is unknown, or none of them can be fitted; the estimator is then left as it
+            was.
         TypeError
             If a candidate is not a mixture for real targets.
         """

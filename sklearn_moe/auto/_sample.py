@@ -113,7 +113,7 @@ class Sample:
         steps, mixture, X = model[:-1], model[-1], self.views[candidate.view]
         X = transform_weighted(steps, X, self.y, self.weight, plan_steps(steps))
         mixture.set_params(cv=mixture.cv if self.splits is None else list(self.splits))
-        mixture._keeps_forecasts = True
+        mixture._keeps_forecast = True
         mixture.fit(X, self.y, sample_weight=self.weight, groups=self.groups)
         mixture.set_params(cv=candidate.mixture.cv)
         # Steps of a pipeline with a memory are others once they are fitted.

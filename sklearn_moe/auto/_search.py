@@ -34,7 +34,7 @@ class Judged:
 
     The `model` is kept if it was fitted as its candidate asks; with what it has warned of.
     `log_probs` (n,) is what the score is the mean of; what has the same `pools_with` can be pooled.
-    The `family` is that of what was `told` of unseen rows, which labels have not.
+    The `family` is that of the `forecast` of unseen rows, which labels have not.
     """
 
     candidate: Candidate
@@ -43,7 +43,7 @@ class Judged:
     log_probs: Array = field(default_factory=lambda: np.empty(0))
     pools_with: Any = None
     family: Any = None
-    told: Forecast | None = None
+    forecast: Forecast | None = None
     model: Pipeline | None = None
     warnings: tuple[Any, ...] = ()
     error: ValueError | None = None
@@ -128,7 +128,7 @@ class Judge:
     def _judged(self, candidate: Candidate) -> Judged:
         short = candidate.to_judge
         try:
-            model, warned, told = _fit_quietly(self.sample, short)
+            model, warned, forecast = _fit_quietly(self.sample, short)
         except ValueError as error:
             return Judged(candidate, error=error)
         except Exception as error:  # whatever it is, it is raised, and says whose it was
@@ -144,7 +144,7 @@ class Judge:
             if is_classifier(mixture)
             else family_of_pool(mixture.family_),
             family=getattr(mixture, "family_", None),
-            told=told,
+            forecast=forecast,
             model=model if short is candidate else None,
             warnings=warned,
         )
@@ -182,11 +182,12 @@ class Judge:
     def width(self, weights: dict[str, float]) -> tuple[Array, float]:
         """Factors (q,) of the dispersions of all that answer, and what the score gains by them."""
         judged = [self.judged[name] for name in weights]
-        told = [each.told for each in judged if each.told is not None]
+        forecasts = [each.forecast for each in judged if each.forecast is not None]
         has_scale = all(getattr(each.family, "is_location_scale", False) for each in judged)
-        if len(judged) == 1 or len(told) < len(judged) or not has_scale:
+        if len(judged) == 1 or len(forecasts) < len(judged) or not has_scale:
             return np.ones(1), 0.0
-        return width_of_pool([each.family for each in judged], told, list(weights.values()))
+        families = [each.family for each in judged]
+        return width_of_pool(families, forecasts, list(weights.values()))
 
     def leave_out(self, candidate: Candidate, error: ValueError) -> None:
         """Go on without a candidate that cannot be fitted to all rows."""
@@ -220,16 +221,16 @@ class Judge:
 def _fit_quietly(
     sample: Sample, candidate: Candidate
 ) -> tuple[Pipeline, tuple[Any, ...], Forecast | None]:
-    """The fitted model, its warnings, and what it told of unseen rows, which it need not keep.
+    """The fitted model, its warnings, and its forecast of unseen rows, which it need not keep.
 
     Most warnings would speak of fits that nobody keeps.
     """
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         model = sample.fit(candidate)
-    del model[-1]._keeps_forecasts
-    told = vars(model[-1]).pop("_told", None)
-    return model, tuple(warning.message for warning in caught), told
+    del model[-1]._keeps_forecast
+    forecast = vars(model[-1]).pop("_forecast", None)
+    return model, tuple(warning.message for warning in caught), forecast
 
 
 def search(

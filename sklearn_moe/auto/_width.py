@@ -20,14 +20,14 @@ from ..predictive._pool import in_common
 
 
 def width_of_pool(
-    families: Sequence[Any], told: Sequence[Forecast], weights: Sequence[float]
+    families: Sequence[Any], forecasts: Sequence[Forecast], weights: Sequence[float]
 ) -> tuple[Array, float]:
     """Factors (q,) of the dispersions of a pool, and what these gain in mean log density.
 
-    What each has `told` of unseen rows is under its calibrated noise, which is of its family.
+    Forecasts of unseen rows are under calibrated noise, which is of the family of each.
     """
-    rows = reduce(np.intersect1d, [forecast.rows for forecast in told])
-    parts = [forecast.of(rows) for forecast in told]
+    rows = reduce(np.intersect1d, [forecast.rows for forecast in forecasts])
+    parts = [forecast.of(rows) for forecast in forecasts]
     family, laws = in_common(families, [part.law for part in parts])
     log_gates = [part.log_gate + np.log(w) for part, w in zip(parts, weights, strict=True)]
     pool = replace(
