@@ -48,7 +48,7 @@ def _modes(marginal: Marginal) -> Array:
 
 
 def _likeliest_between(marginal: Marginal, low: Array, high: Array) -> Array:
-    """The likeliest counts from `low` to `high` (n,), of a hundred that are halfway between."""
+    """The likeliest counts from `low` to `high` (n,), by ever closer looks at a hundred of them."""
     while (high > low).any():
         counts = np.rint(np.linspace(low, high, N_COUNTS, axis=1))
         best = marginal.log_pdf(counts).argmax(axis=1)[:, None]
