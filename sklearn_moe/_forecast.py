@@ -35,12 +35,13 @@ from .families import FAMILIES, Contaminated, Family, RealFamily, resolve_family
 from .families._base import law_by_row
 from .leaning import Leaning, LeaningMeans, can_lean
 from .predictive import MixtureDistribution
+from .predictive._queries import DistributionQueries
 
 # The laws that `family="auto"` stands for, the first to begin with.
 LAWS_TO_TRY = ("gaussian", "student_t")
 
 
-class Forecasts(BaseMixtureOfExperts):
+class Forecasts(DistributionQueries, BaseMixtureOfExperts):
     """The law of the target, and queries about it; not for use."""
 
     family_: RealFamily | Contaminated
@@ -135,57 +136,6 @@ class Forecasts(BaseMixtureOfExperts):
         outputs = np.arange(ends.shape[1])
         sides = [ends[:, outputs, np.searchsorted(levels, side)] for side in (low, high)]
         return np.stack(sides, axis=-1).reshape(len(distribution), *self.target_shape_, 2)
-
-    def predict_quantiles(self, X: Any, quantiles: Any = (0.05, 0.5, 0.95)) -> Array:
-        """Quantiles of the predictive distribution.
-
-        Parameters
-        ----------
-        X : {array-like, sparse matrix, frame} of shape (n_samples, n_features)
-            Rows to predict.
-        quantiles : float or array-like of shape (m,), default=(0.05, 0.5, 0.95)
-            Levels between 0 and 1.
-
-        Returns
-        -------
-        quantiles : ndarray of shape (n_samples,) or (n_samples, n_outputs), and (m,) for several
-            Quantiles.
-        """
-        return self.predict_dist(X).ppf(quantiles)
-
-    def predict_var(self, X: Any) -> Array:
-        """Variance of the predictive distribution.
-
-        Parameters
-        ----------
-        X : {array-like, sparse matrix, frame} of shape (n_samples, n_features)
-            Rows to predict.
-
-        Returns
-        -------
-        variance : ndarray of shape (n_samples,) or (n_samples, n_outputs)
-            Noise of the experts and spread between them, and the background's if there is one.
-        """
-        return self.predict_dist(X).var()
-
-    def sample_y(self, X: Any, n_samples: int = 1, random_state: Any = None) -> Array:
-        """Targets drawn from the predictive distribution.
-
-        Parameters
-        ----------
-        X : {array-like, sparse matrix, frame} of shape (n_samples_X, n_features)
-            Rows.
-        n_samples : int, default=1
-            Draws for each row.
-        random_state : int, RandomState instance or None, default=None
-            Source of randomness.
-
-        Returns
-        -------
-        y : ndarray of shape (n_samples_X, n_samples) or (n_samples_X, n_outputs, n_samples)
-            Draws.
-        """
-        return self.predict_dist(X).sample(n_samples, random_state)
 
     def outlier_proba(self, X: Any, y: Any) -> Array:
         """Probability that each target came from the background and from no expert.

@@ -310,6 +310,14 @@ def test_the_density_is_the_mean_of_narrower_densities(pool):
     np.testing.assert_allclose(inside, 0.8, atol=1e-8)
 
 
+def test_all_queries_are_answered_by_the_pool(pool):
+    distribution, y = pool.predict_dist(NEW), pool.predict(NEW)
+    np.testing.assert_array_equal(pool.log_prob(NEW, y + 1.0), distribution.logpdf(y + 1.0))
+    np.testing.assert_array_equal(pool.predict_var(NEW), distribution.var())
+    np.testing.assert_array_equal(pool.predict_quantiles(NEW, 0.3), distribution.ppf(0.3))
+    np.testing.assert_array_equal(pool.sample_y(NEW, 2, 0), distribution.sample(2, 0))
+
+
 def test_unseen_rows_like_the_pool_better_than_the_best(pool):
     said = np.column_stack(
         [mixture.set_params(cv=3).fit(X, Y).calibrated_log_probs_ for _, mixture in regressors()]
@@ -476,6 +484,15 @@ def test_probabilities_are_means(label_pool):
     np.testing.assert_allclose(np.exp(label_pool.predict_log_proba(NEW)), expected)
     labels = label_pool.classes_[expected.argmax(axis=1)]
     np.testing.assert_array_equal(label_pool.predict(NEW), labels)
+
+
+def test_the_probability_of_a_label_is_the_mean_of_theirs(label_pool):
+    mixtures = [model[-1] for model in label_pool.named_estimators_.values()]
+    said = [model.log_prob(NEW, LABELS[: len(NEW)]) for model in mixtures]
+    expected = np.log(np.average(np.exp(said), axis=0, weights=list(label_pool.weights_.values())))
+    np.testing.assert_allclose(label_pool.log_prob(NEW, LABELS[: len(NEW)]), expected)
+    with pytest.raises(ValueError, match="labels"):
+        label_pool.log_prob(NEW[:1], ["never seen"])
 
 
 def test_votes_are_those_of_the_only_one():

@@ -59,7 +59,7 @@ class AutoMixtureClassifier(ClassifierMixin, BaseAutoMixture):
     best_estimator_ : Pipeline
         The best: the steps that prepare the columns, if any, and the mixture.
     mixture_ : MixtureOfExpertsClassifier
-        The fitted mixture at the end of `best_estimator_`, for all other queries; it takes the rows
+        The fitted mixture at the end of `best_estimator_`, with its gate; it takes the rows
         that `encode` returns.
     best_name_ : str
         Name of the best candidate, with its number of experts if the search has doubled it.
@@ -211,7 +211,33 @@ class AutoMixtureClassifier(ClassifierMixin, BaseAutoMixture):
         log_proba : ndarray of shape (n_samples, n_classes)
             Logarithms in the order of `classes_`.
         """
-        answers = np.stack(self._asked("predict_log_proba", X), axis=-1)
+        return self._pooled_log("predict_log_proba", X)
+
+    def log_prob(self, X: Any, y: Any) -> Array:
+        """Log probability of each label under all that answer.
+
+        Parameters
+        ----------
+        X : {array-like, frame} of shape (n_samples, n_features)
+            Rows.
+        y : array-like of shape (n_samples,)
+            Their labels.
+
+        Returns
+        -------
+        log_prob : ndarray of shape (n_samples,)
+            Natural logarithm of p(y given x).
+
+        Raises
+        ------
+        ValueError
+            If a label is not one of `classes_`.
+        """
+        return self._pooled_log("log_prob", X, y=y)
+
+    def _pooled_log(self, query: str, X: Any, **options: Any) -> Array:
+        """The logarithm of the weighted mean of what they have to say logarithms of."""
+        answers = np.stack(self._asked(query, X, **options), axis=-1)
         return logsumexp(answers, axis=-1, b=list(self.weights_.values()))
 
     def _check_target(self, X: Any, y: Any) -> NDArray:

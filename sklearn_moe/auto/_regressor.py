@@ -15,12 +15,13 @@ from .._validation import StrOptions, fit_context
 from ..families import FAMILIES, RealFamily
 from ..predictive import MixtureDistribution
 from ..predictive._pool import pooled
+from ..predictive._queries import DistributionQueries
 from ._base import BaseAutoMixture
 from ._candidates import regressors
 from ._sample import Candidate
 
 
-class AutoMixtureRegressor(RegressorMixin, BaseAutoMixture):
+class AutoMixtureRegressor(RegressorMixin, DistributionQueries, BaseAutoMixture):
     """Mixture of experts for real targets that finds its kinds of experts, and their number.
 
     Candidates are fitted in turn, and judged by the mean log density, in nats, of rows that no step
@@ -63,7 +64,7 @@ class AutoMixtureRegressor(RegressorMixin, BaseAutoMixture):
     best_estimator_ : Pipeline
         The best: the steps that prepare the columns, if any, and the mixture.
     mixture_ : MixtureOfExpertsRegressor
-        The fitted mixture at the end of `best_estimator_`, for all other queries; it takes the rows
+        The fitted mixture at the end of `best_estimator_`, with its gate; it takes the rows
         that `encode` returns.
     best_name_ : str
         Name of the best candidate, with its number of experts if the search has doubled it.
@@ -236,6 +237,23 @@ class AutoMixtureRegressor(RegressorMixin, BaseAutoMixture):
         if self._is_alone:
             return self._asked("predict_interval", X, coverage=coverage)[0]
         return self.predict_dist(X).interval(coverage)
+
+    def log_prob(self, X: Any, y: Any) -> Array:
+        """Log density (log probability, for counts) of each target under all that answer.
+
+        Parameters
+        ----------
+        X : {array-like, frame} of shape (n_samples, n_features)
+            Rows.
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+            Their targets.
+
+        Returns
+        -------
+        log_prob : ndarray of shape (n_samples,)
+            Natural logarithm of p(y given x).
+        """
+        return self.predict_dist(X).logpdf(y)
 
     def _take_width(self, factors: Array) -> None:
         shape = self.mixture_.target_shape_
