@@ -145,14 +145,20 @@ def _grams_of_products(Z: Array, weights: Array) -> Array:
     Cheaper where there are at least half as many weights as columns.
     """
     width = Z.shape[1]
-    first, second = column_pairs(width)
-    sums = np.zeros((len(weights), len(first)))
-    for rows in row_blocks(len(Z), len(first), FEWEST_ROWS):
+    n_pairs = width * (width + 1) // 2
+    sums = np.zeros((len(weights), n_pairs))
+    for rows in row_blocks(len(Z), n_pairs, FEWEST_ROWS):
         products = products_of_pairs(np.ascontiguousarray(Z[rows].T))
         sums += weights[:, rows] @ products.T
-    grams = np.empty((len(weights), width, width))
-    grams[:, first, second] = grams[:, second, first] = sums
-    return grams
+    return symmetric(sums, width)
+
+
+def symmetric(pairs: Array, width: int) -> Array:
+    """Symmetric matrices (..., p, p) from entries (..., pairs), as `column_pairs` has them."""
+    first, second = column_pairs(width)
+    matrices = np.empty((*pairs.shape[:-1], width, width))
+    matrices[..., first, second] = matrices[..., second, first] = pairs
+    return matrices
 
 
 def sums_of_others(parts: Array) -> Array:

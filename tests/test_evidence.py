@@ -14,7 +14,8 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 from sklearn_moe import EvidenceRidge, MixtureOfExpertsRegressor
 from sklearn_moe.linear import leaves_one_out, predict_plain, solve_left_out
 from sklearn_moe.linear._evidence import LOWEST
-from sklearn_moe.linear._least_squares import make_table, recognise
+from sklearn_moe.linear._least_squares import recognise
+from sklearn_moe.linear._output_table import make_output_table
 
 ESTIMATORS = {
     "bare": EvidenceRidge(),
@@ -156,7 +157,7 @@ def test_all_at_once_equals_one_by_one(name, shape, n_outputs, n_folds):
     folds = [np.arange(len(X))[fold::n_folds] for fold in range(n_folds)]
     problems = [recognise(ESTIMATORS[name])] * weights.shape[1]
     left_out = folds if n_folds > 1 else None
-    solution = solve_left_out(problems, make_table(X, y), weights, left_out, None)
+    solution = solve_left_out(problems, make_output_table(X, y), weights, left_out, None)
     # With more columns than rows a small penalty leaves too few digits, and the estimator is asked.
     assert solution.solved.all() or shape[1] > shape[0]
     expected = by_estimator(ESTIMATORS[name], X, y, weights, folds)
@@ -169,7 +170,7 @@ def test_penalties_of_several_kinds_go_side_by_side():
     X, y, weights = regimes()
     kinds = [Ridge(2.0), EvidenceRidge(), LinearRegression()]
     folds = [np.arange(len(X))[fold::4] for fold in range(4)]
-    table, problems = make_table(X, y), [recognise(kind) for kind in kinds]
+    table, problems = make_output_table(X, y), [recognise(kind) for kind in kinds]
     solution = solve_left_out(problems, table, weights, folds, None)
     for k, kind in enumerate(kinds):
         expected = by_estimator(kind, X, y, weights[:, k : k + 1], folds)

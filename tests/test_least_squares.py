@@ -18,8 +18,9 @@ from sklearn_moe import MixtureOfExpertsRegressor, _templates
 from sklearn_moe._numeric import weighted_grams
 from sklearn_moe._predictions import predict_bank
 from sklearn_moe.linear import _bank as bank
-from sklearn_moe.linear import _least_squares, predict_plain
-from sklearn_moe.linear._least_squares import make_table, recognise, solve_left_out
+from sklearn_moe.linear import _least_squares, _output_table, predict_plain
+from sklearn_moe.linear._least_squares import recognise, solve_left_out
+from sklearn_moe.linear._output_table import make_output_table
 
 ESTIMATORS = {
     "ridge": Ridge(),
@@ -57,7 +58,7 @@ def by_estimator(estimator, X, y, weights, folds):
 
 def by_grams(estimator, X, y, weights, folds):
     problems = [recognise(estimator)] * weights.shape[1]
-    solution = solve_left_out(problems, make_table(X, y), weights, folds)
+    solution = solve_left_out(problems, make_output_table(X, y), weights, folds)
     return solution.mean, solution.solved
 
 
@@ -73,8 +74,15 @@ def test_gram_matrices(width, n_weights):
 @pytest.mark.parametrize("n_folds", [None, 2, 5])
 @pytest.mark.parametrize("n_outputs", [1, 3])
 @pytest.mark.parametrize("name", ESTIMATORS)
-def test_equals_the_estimator(name, n_outputs, n_folds):
+@pytest.mark.parametrize("few", ["products", "weights", None])
+def test_equals_the_estimator(name, n_outputs, n_folds, few, monkeypatch):
+    """Of a small table all folds are one pass, unless they are many; else one after the other."""
     X, y, weights = regimes(n_outputs=n_outputs)
+    assert make_output_table(X, y).is_small
+    if few == "weights":
+        monkeypatch.setattr(_least_squares, "FEW_WEIGHTS", 0)
+    elif few is None:
+        monkeypatch.setattr(_output_table, "FEW_PRODUCTS", 0)
     folds = n_folds and np.array_split(np.random.default_rng(1).permutation(len(X)), n_folds)
     predicted, solved = by_grams(ESTIMATORS[name], X, y, weights, folds)
     assert solved.all()
@@ -87,7 +95,7 @@ def test_problems_solved_one_by_one_equal_all_together(monkeypatch, n_folds):
     X, y, weights = regimes(n_outputs=2)
     folds = None if n_folds is None else [np.arange(300)[i::n_folds] for i in range(n_folds)]
     problems = [recognise(Ridge(alpha)) for alpha in (0.1, 1.0, 10.0)]
-    parts = problems, make_table(X, y), weights, folds
+    parts = problems, make_output_table(X, y), weights, folds
     together = solve_left_out(*parts)
     groups = []
     solve_group = _least_squares._coefficients
@@ -106,7 +114,7 @@ def test_problems_solved_one_by_one_equal_all_together(monkeypatch, n_folds):
 @pytest.mark.parametrize("name", ESTIMATORS)
 def test_folds_bring_the_solution_of_all_rows(name):
     X, y, weights = regimes()
-    problems, table = [recognise(ESTIMATORS[name])] * weights.shape[1], make_table(X, y)
+    problems, table = [recognise(ESTIMATORS[name])] * weights.shape[1], make_output_table(X, y)
     folds = np.array_split(np.arange(len(X)), 4)
     kept = solve_left_out(problems, table, weights, folds).state
     whole = solve_left_out(problems, table, weights, None)
@@ -119,7 +127,7 @@ def test_folds_bring_the_solution_of_all_rows(name):
 def test_light_estimator_is_as_if_fitted_to_all_rows(n_outputs, dtype):
     X, y, weights = regimes(n_outputs=n_outputs)
     X, target = X.astype(dtype), y if n_outputs > 1 else y.ravel()
-    solution = solve_left_out([recognise(Ridge(2.0))], make_table(X, y), weights, None)
+    solution = solve_left_out([recognise(Ridge(2.0))], make_output_table(X, y), weights, None)
     whole = Ridge(2.0).fit(X, target, weights[:, 0])
     light = Ridge(2.0).fit(X[:1], target[:1])
     exact = Ridge(2.0).fit(X.astype(np.float64), target, weights[:, 0])
@@ -217,12 +225,12 @@ def test_anything_else_is_left_to_the_estimator(estimator):
     ids=["wide", "large", "sparse missing", "missing", "text", "object", "category"],
 )
 def test_tables_that_are_more_than_numbers_are_left_to_the_estimator(X):
-    assert make_table(X, np.ones((X.shape[0], 1))) is None
+    assert make_output_table(X, np.ones((X.shape[0], 1))) is None
 
 
 def test_small_sparse_tables_are_solved_as_dense_ones():
     X = np.where(np.random.default_rng(0).random((50, 4)) < 0.5, 0, 1.0)
-    table, dense = (make_table(form, np.ones((50, 1))) for form in (csr_array(X), X))
+    table, dense = (make_output_table(form, np.ones((50, 1))) for form in (csr_array(X), X))
     np.testing.assert_array_equal(table.X, dense.X)
     np.testing.assert_array_equal(table.x_center, dense.x_center)
 
@@ -376,7 +384,7 @@ def test_experts_that_are_made_like_the_first_are_whole():
 @pytest.mark.parametrize(("n_columns", "is_solved"), [(200, True), (300, False)])
 def test_tables_of_many_more_columns_than_rows_are_left_to_the_estimators(n_columns, is_solved):
     rng = np.random.default_rng(0)
-    table = make_table(rng.normal(size=(40, n_columns)), rng.normal(size=(40, 1)))
+    table = make_output_table(rng.normal(size=(40, n_columns)), rng.normal(size=(40, 1)))
     folds = [np.arange(20), np.arange(20, 40)]
     found = bank.solve_left_out([recognise(Ridge())], table, np.ones((40, 1)), folds, None)
     assert (found is not None) == is_solved

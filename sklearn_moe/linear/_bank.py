@@ -9,19 +9,17 @@ from numpy.typing import NDArray
 
 from .._numeric import Array, Rows
 from ._least_squares import (
-    LeastSquares,
     LeastSquaresSolution,
-    OutputTable,
     fits_memory,
     is_wide,
 )
-from ._least_squares import make_table as make_output_table
 from ._least_squares import recognise as recognise_least_squares
 from ._least_squares import solve_left_out as solve_least_squares
 from ._least_squares import solve_one_out as solve_least_squares_one_out
 from ._logistic import LabelledTable, Logistic, LogisticSolution, make_labelled_table
 from ._logistic import recognise as recognise_logistic
 from ._logistic import solve_left_out as solve_logistic
+from ._output_table import LeastSquares, OutputTable, make_output_table
 from ._plain import has_valid_params
 
 Problem = LeastSquares | Logistic

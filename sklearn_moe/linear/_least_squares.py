@@ -8,7 +8,7 @@ system is too badly conditioned for that to hold, it is left to the estimator.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -18,48 +18,29 @@ from scipy.linalg.lapack import dpotrf, dpotrs
 from sklearn.linear_model import LinearRegression, Ridge
 
 from .._numeric import (
-    FEWEST_ROWS,
     Array,
     Rows,
     columns_of,
     experts_first,
-    row_blocks,
-    rows_of,
     sums_of_others,
+    symmetric,
     weighted_grams,
 )
 from ._evidence import Spectrum
 from ._evidence_ridge import EvidenceRidge
-from ._plain import NOTHING, finite_numbers, without_scaler
+from ._output_table import LeastSquares, OutputTable
+from ._plain import NOTHING, without_scaler
 
 # Elements of the Gram matrices that are made together: 128 MB if they must be, else 32 MB.
 LARGEST_BANK, AT_A_TIME = 2**24, 2**22
+# Weights of all rows for each fold, most of them zero, up to which they are multiplied out.
+FEW_WEIGHTS = 2**16
 # Columns whose Gram matrices cost little, however few the rows.
 FEW_COLUMNS = 256
 # What cancellation and elimination must leave of a diagonal element: 1e-16 over it is below 1e-8.
 SMALLEST_PIVOT = 1e-7
 # Squares of what scikit-learn's least squares find by themselves, beside the largest.
 SMALLEST_PART = 1e-8
-
-
-@dataclass(frozen=True)
-class LeastSquares:
-    """The problem that a plain `Ridge` or `LinearRegression` solves: its penalty `alpha`.
-
-    That of an `EvidenceRidge` is NaN: it is yet to be found. If `scaled`, the features are first
-    standardised under the same weights. If it `is_light`, the fitted estimator owes nothing to the
-    table but its coefficients.
-    """
-
-    alpha: float
-    scaled: bool
-    is_light: bool = False
-    is_loose = False
-
-    @property
-    def is_sought(self) -> bool:
-        """Whether the penalty is yet to be found."""
-        return bool(np.isnan(self.alpha))
 
 
 def recognise(estimator: Any) -> LeastSquares | None:
@@ -91,55 +72,6 @@ def fits_memory(n_matrices: int, table: OutputTable) -> bool:
 def is_wide(table: OutputTable) -> bool:
     """Whether there are so many more columns than rows that estimators do better by themselves."""
     return table.width > max(len(table.X), FEW_COLUMNS)
-
-
-@dataclass(frozen=True)
-class OutputTable:
-    """Features (n, p) and outputs (n, q), centred block by block and never copied whole."""
-
-    X: NDArray
-    y: Array
-    x_center: Array
-    y_center: Array
-
-    suits = LeastSquares
-
-    @property
-    def n_features(self) -> int:
-        return self.X.shape[1]
-
-    @property
-    def width(self) -> int:
-        return 1 + self.n_features + self.y.shape[1]
-
-    def blocks(self, rows: Rows | None) -> Iterator[tuple[Rows | slice, Array]]:
-        """The rows (all, if None) in pieces, each with its intercept, features and outputs.
-
-        Each block (B, 1 + p + q) is written over the last.
-        """
-        n_rows = len(self.y) if rows is None else len(rows)
-        places = list(row_blocks(n_rows, self.width, FEWEST_ROWS))
-        room = np.ones((max((place.stop - place.start for place in places), default=0), self.width))
-        for place in places:
-            piece = place if rows is None else rows[place]
-            block = room[: place.stop - place.start]
-            features, outputs = block[:, 1 : 1 + self.n_features], block[:, 1 + self.n_features :]
-            np.subtract(rows_of(self.X, piece), self.x_center, out=features)
-            np.subtract(rows_of(self.y, piece), self.y_center, out=outputs)
-            yield piece, block
-
-
-def make_table(X: Any, y: Array) -> OutputTable | None:
-    """The table around its means, or None if there is more in `X` than finite dense numbers.
-
-    A constant column becomes exactly zero.
-    """
-    numbers = finite_numbers(X)
-    if numbers is None:
-        return None
-    means = numbers.mean(axis=0, dtype=np.float64)
-    constant = numbers.min(axis=0) == numbers.max(axis=0)
-    return OutputTable(numbers, y, np.where(constant, numbers[0], means), y.mean(axis=0))
 
 
 @dataclass(frozen=True)
@@ -213,8 +145,7 @@ def _coefficients(
     folds: Sequence[Rows] | None,
 ) -> tuple[Array, NDArray[np.bool_]]:
     """Coefficients (F, K, 1 + p, q) without each fold's rows and, last, of all; and what holds."""
-    parts: Sequence[Rows | None] = [None] if folds is None else folds
-    grams = np.stack([_weighted_grams(table, weights, rows) for rows in parts])
+    grams = _grams_of_parts(table, weights, folds)
     if folds is not None:
         grams = np.concatenate([sums_of_others(grams), grams.sum(axis=0)[None]])
     systems = _normal_equations(problems, grams, table.n_features)
@@ -270,6 +201,18 @@ def _predict(design: Array, coef: Array) -> Array:
     n_problems, width, n_outputs = coef.shape
     stacked = np.moveaxis(coef, 0, 1).reshape(width, -1)
     return (design @ stacked).reshape(len(design), n_problems, n_outputs)
+
+
+def _grams_of_parts(table: OutputTable, weights: Array, folds: Sequence[Rows] | None) -> Array:
+    """Gram matrices (F, K, 1 + p + q, 1 + p + q) of each fold's rows, or of all."""
+    if folds is None:
+        return _weighted_grams(table, weights, None)[None]
+    if not table.is_small or len(folds) * weights.size > FEW_WEIGHTS:
+        return np.stack([_weighted_grams(table, weights, rows) for rows in folds])
+    own = np.zeros((len(folds), weights.shape[1], len(weights)))
+    for part, rows in zip(own, folds, strict=True):
+        part[:, rows] = weights.T[:, rows]
+    return symmetric(own @ table.products.T, table.width)
 
 
 def _weighted_grams(table: OutputTable, weights: Array, rows: Rows | None) -> Array:

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 
-from .._numeric import Array, column_pairs, products_of_pairs
+from .._numeric import Array, products_of_pairs, symmetric
 from ._curvature import GramCurvature, is_sharp
 from ._folds import FoldedLogits, Targets
 from ._problem import expert_pairs, proba_columns, softmax_columns, sum_zero_basis
@@ -122,11 +122,7 @@ class FewRows(FoldedLogits):
         """
         first, second = expert_pairs(proba.shape[1])
         weights = self.own[:, None, None] * (proba[:, first] * proba[:, second] * total[:, None])
-        sums, width = weights @ self.products.T, self.table.shape[1]
-        grams = np.empty((*weights.shape[:3], width, width))
-        first, second = column_pairs(width)
-        grams[..., first, second] = grams[..., second, first] = sums
-        return grams
+        return symmetric(weights @ self.products.T, self.table.shape[1])
 
     def _largest_change(self, direction: Array) -> Array:
         if not self._is_small(direction.shape):

@@ -1,0 +1,109 @@
+"""What plain linear regressors solve: the problem, and a table of features and outputs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .._numeric import FEWEST_ROWS, Array, Rows, products_of_pairs, row_blocks, rows_of
+from ._plain import finite_numbers
+
+# Elements of the products of every two columns up to which calls cost more than numbers.
+FEW_PRODUCTS = 2**14
+
+
+@dataclass(frozen=True)
+class LeastSquares:
+    """The problem that a plain `Ridge` or `LinearRegression` solves: its penalty `alpha`.
+
+    That of an `EvidenceRidge` is NaN: it is yet to be found. If `scaled`, the features are first
+    standardised under the same weights. If it `is_light`, the fitted estimator owes nothing to the
+    table but its coefficients.
+    """
+
+    alpha: float
+    scaled: bool
+    is_light: bool = False
+    is_loose = False
+
+    @property
+    def is_sought(self) -> bool:
+        """Whether the penalty is yet to be found."""
+        return bool(np.isnan(self.alpha))
+
+
+@dataclass(frozen=True)
+class OutputTable:
+    """Features (n, p) and outputs (n, q), centred block by block and never copied whole."""
+
+    X: NDArray
+    y: Array
+    x_center: Array
+    y_center: Array
+
+    suits = LeastSquares
+
+    @property
+    def n_features(self) -> int:
+        return self.X.shape[1]
+
+    @property
+    def width(self) -> int:
+        return 1 + self.n_features + self.y.shape[1]
+
+    @property
+    def is_small(self) -> bool:
+        """Whether numbers cost so little that they are made once, and all folds are one pass."""
+        return len(self.y) * self.width * (self.width + 1) // 2 <= FEW_PRODUCTS
+
+    @cached_property
+    def centred(self) -> Array:
+        """All rows (n, 1 + p + q), each with its intercept, features and outputs."""
+        return self._written(slice(None), np.ones((len(self.y), self.width)))
+
+    @cached_property
+    def products(self) -> Array:
+        """Products (pairs, n) of every two of their columns."""
+        return products_of_pairs(np.ascontiguousarray(self.centred.T))
+
+    def blocks(self, rows: Rows | None) -> Iterator[tuple[Rows | slice, Array]]:
+        """The rows (all, if None) in pieces, each with its intercept, features and outputs.
+
+        A block (B, 1 + p + q) is not to be written to. If there are several, each is written over
+        the last.
+        """
+        if self.is_small:
+            piece = slice(None) if rows is None else rows
+            yield piece, rows_of(self.centred, piece)
+            return
+        n_rows = len(self.y) if rows is None else len(rows)
+        places = list(row_blocks(n_rows, self.width, FEWEST_ROWS))
+        room = np.ones((max((place.stop - place.start for place in places), default=0), self.width))
+        for place in places:
+            piece = place if rows is None else rows[place]
+            yield piece, self._written(piece, room[: place.stop - place.start])
+
+    def _written(self, piece: Rows | slice, block: Array) -> Array:
+        """The block, whose first column is ones, with features and outputs of some rows."""
+        features, outputs = block[:, 1 : 1 + self.n_features], block[:, 1 + self.n_features :]
+        np.subtract(rows_of(self.X, piece), self.x_center, out=features)
+        np.subtract(rows_of(self.y, piece), self.y_center, out=outputs)
+        return block
+
+
+def make_output_table(X: Any, y: Array) -> OutputTable | None:
+    """The table around its means, or None if there is more in `X` than finite dense numbers.
+
+    A constant column becomes exactly zero.
+    """
+    numbers = finite_numbers(X)
+    if numbers is None:
+        return None
+    means = numbers.mean(axis=0, dtype=np.float64)
+    constant = numbers.min(axis=0) == numbers.max(axis=0)
+    return OutputTable(numbers, y, np.where(constant, numbers[0], means), y.mean(axis=0))
