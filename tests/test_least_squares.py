@@ -394,7 +394,7 @@ def test_columns_that_scikit_learn_cuts_off_are_cut_off_while_em_runs():
     rng = np.random.default_rng(2)
     table = rng.normal(size=(300, 2))
     y = np.where(table[:, 0] > 0, 3, -3) * table[:, 1] + 0.3 * rng.normal(size=300)
-    for unit in (1.0, 1e3, 3e6):
+    for unit in (1.0, 3e6):
         scaled = table * [unit, 1.0]
         moe = MixtureOfExpertsRegressor(LinearRegression(), random_state=0).fit(scaled, y)
         assert moe.log_prob(scaled, y).mean() == pytest.approx(moe.calibrated_log_prob_, abs=0.1)

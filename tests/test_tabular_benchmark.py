@@ -260,6 +260,7 @@ def test_the_search_keeps_to_the_training_part():
     kinds = {name: uci_search.KINDS[name] for name in ("linear", "quadratic")}
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(uci_search, "KINDS", kinds)
+        patch.setattr(uci_search, "SMALL", 0)  # folds are few
         # Networks take their time, and so do scales that depend on the columns.
         patch.setattr(uci_search, "gates", lambda best: ())
         patch.setattr(uci_search, "noises", lambda best, own=uci_search.noises: [*own(best)][:1])
