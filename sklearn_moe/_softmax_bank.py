@@ -6,6 +6,7 @@ steps are cautious: a gate that is sure of its regions early keeps experts from 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from copy import copy
 from typing import Any
 
@@ -50,27 +51,34 @@ class SoftmaxBank:
         members: tuple[int, ...] | None = None,
     ) -> Plan[tuple[Array, Array]]:
         """State after a step from `previous`, and log gate probabilities (n, K) out of fold."""
-        return (yield from do(self._step, expert_weights, previous))
+        return (yield from do(self.step, expert_weights, previous))
 
-    def _step(self, expert_weights: Array, previous: Array | None) -> tuple[Array, Array]:
-        if expert_weights.shape[1] == 1:
-            return np.zeros((self.n_folds, 0, 0)), np.zeros(expert_weights.shape)
-        theta, n_steps = previous, 1
-        if theta is None:
-            n_experts, width = expert_weights.shape[1], self.logits.design.shape[1] + 1
-            theta = np.zeros((self.n_folds, n_experts - 1, width))
+    def step(self, expert_weights: Array, previous: Array | None) -> tuple[Array, Array]:
+        """What the plan of `fit_predict` comes to."""
+        return self.steps([expert_weights], None if previous is None else [previous])[0]
+
+    def takes_whole_steps(self, previous: Array | None) -> bool:
+        """Whether steps from a state are whole ones, which are damped for all or for none."""
+        return not self.left_out and (self.is_bold or previous is None)
+
+    def steps(
+        self, expert_weights: Sequence[Array], previous: Sequence[Array] | None
+    ) -> list[tuple[Array, Array]]:
+        """The same for several runs of EM at once, of as many experts each."""
+        n_experts, n_steps = expert_weights[0].shape[1], 1
+        if n_experts == 1:
+            nothing = np.zeros((self.n_folds, 0, 0))
+            return [(nothing, np.zeros(weights.shape)) for weights in expert_weights]
+        if previous is None:
+            width = self.logits.design.shape[1] + 1
+            theta = np.zeros((self.n_folds, len(expert_weights), n_experts - 1, width))
             n_steps = FIRST_STEPS if n_experts <= FEW else FIRST_OF_MANY
-
-        columns = np.ascontiguousarray(expert_weights.T)
-
-        def targets(rows: Any) -> tuple[Array, Array]:
-            target = columns_of(columns, rows)[None]
-            return target, target.sum(axis=1)
-
-        is_whole = not self.left_out and (self.is_bold or previous is None)
-        steps = self._whole_steps if is_whole else self._damped_steps
-        theta, log_proba = steps(theta[:, None], targets, n_steps)
-        return theta[:, 0], log_proba[0].T
+        else:
+            theta = np.stack(previous, axis=1)
+        is_whole = self.takes_whole_steps(None if previous is None else previous[0])
+        take_steps = self._whole_steps if is_whole else self._damped_steps
+        theta, log_proba = take_steps(theta, targets_of(expert_weights), n_steps)
+        return [(theta[:, run], log_proba[run].T) for run in range(len(expert_weights))]
 
     def bold(self) -> SoftmaxBank:
         """The same, for a run whose start is chosen."""
@@ -79,9 +87,12 @@ class SoftmaxBank:
         return other
 
     def _damped_steps(self, theta: Array, targets: Targets, n_steps: int) -> tuple[Array, Array]:
+        moves = np.ones(theta.shape[1], dtype=bool)
         for _ in range(n_steps):
-            theta, moved = self.logits.step(theta, targets)
-            if moved.max() < SETTLED:
+            after, moved = self.logits.step(theta, targets)
+            theta = np.where(moves[:, None, None], after, theta)
+            moves &= moved.max(axis=0) >= SETTLED
+            if not moves.any():
                 break
         return theta, self.logits.log_proba(theta)
 
@@ -117,3 +128,16 @@ class SoftmaxBank:
     def _solve(self, expert_weights: Array, start: Array | None) -> tuple[Array, int]:
         problem = SoftLogit(self.logits.design, expert_weights, float(self.template.alpha))
         return solve(problem, start, self.template.max_iter, self.template.tol)
+
+
+def targets_of(expert_weights: Sequence[Array]) -> Targets:
+    """The weights (n, K) of several runs as targets (M, K, B) of some rows, and their sums."""
+    columns = [np.ascontiguousarray(weights.T) for weights in expert_weights]
+    table = columns[0] if len(columns) == 1 else np.concatenate(columns)
+
+    def targets(rows: Any) -> tuple[Array, Array]:
+        target = columns_of(table, rows)
+        target = target.reshape(len(columns), -1, target.shape[1])
+        return target, target.sum(axis=1)
+
+    return targets

@@ -92,6 +92,13 @@ class LeastSquaresSolution:
         """What is kept of it."""
         return self.whole or replace(self, mean=NOTHING)
 
+    def of(self, problems: slice) -> LeastSquaresSolution:
+        """The solution of some of the problems."""
+        coef, solved = self.coef[:, problems], self.solved[:, problems]
+        whole = self.whole and self.whole.of(problems)
+        mean = self.mean[:, problems] if self.mean.ndim > 1 else self.mean
+        return LeastSquaresSolution(self.table, coef, mean, solved, whole)
+
     @property
     def start(self) -> None:
         """Nothing: the next solution begins from scratch."""

@@ -90,6 +90,7 @@ class GramCurvature:
         """Hessian of each logit into its gradient (F, M, C - 1, d + 1)."""
         grams = sums_of_others(self.grams) if self.left_out else self.grams
         direction, size = np.empty_like(gradient), max(1, AT_ONCE // grams[0].size)
+        ridge = np.broadcast_to(ridge, (*gradient.shape[:2], ridge.shape[-1]))
         for folds in (slice(first, first + size) for first in range(0, len(grams), size)):
             hessians = assemble_hessians(grams[folds], self.n_classes, ridge[folds])
             part, right = direction[folds], gradient[folds]

@@ -44,8 +44,9 @@ class FoldedLogits:
     """M logits for each fold over the rows of `design` (n, d), which may be sparse.
 
     `folds` are the rows that each fold leaves out; None stands for one logit that sees all rows.
-    Coefficients `theta` (F, M, C - 1, d + 1) and penalties `ridge` (F, M, d + 1) are in the basis
-    of `SoftLogit`. If the steps are to lead to an `exact` solution, they use sharper curvature.
+    Coefficients `theta` (F, M, C - 1, d + 1) and penalties `ridge` (F, M, d + 1), or (F, 1, d + 1)
+    for any M, are in the basis of `SoftLogit`. If the steps are to lead to an `exact` solution,
+    they use sharper curvature.
     """
 
     design: Any

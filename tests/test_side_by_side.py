@@ -1,0 +1,85 @@
+"""Runs of EM side by side are the runs one after the other, in fewer calls."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from sklearn_moe._em import EMRule, run_em
+from sklearn_moe._plans import follow_here
+from sklearn_moe._training import make_training
+from sklearn_moe.linear import solve_left_out
+from sklearn_moe.starts import StartContext, _side_by_side
+from sklearn_moe.starts import _ladder as ladder
+
+RULE = EMRule(max_iter=8, tol=1e-3)
+
+
+def model_of(n_samples, n_features=3, n_experts=3):
+    """The ladder's mixture for rows of opposite slopes, and first responsibilities of its rungs."""
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(n_samples, n_features))
+    y = np.where(X[:, 0] > 0, 3, -3) * X[:, 1] + 0.3 * rng.normal(size=n_samples)
+    data = make_training(X, y, y[:, None], np.ones(n_samples), None, None, {}).data
+    context = StartContext(X, y[:, None] / y.std(), data, lambda: y, n_experts, seed=0)
+    return ladder._linear_model(context), [rung(context) for rung in ladder.RUNGS]
+
+
+def runs_of(model, begun):
+    return [run_em(model, model.expect(resp), RULE) for resp in begun]
+
+
+@pytest.fixture
+def sizes(monkeypatch):
+    """How many jobs have been done at once, each time."""
+    found, merged = [], _side_by_side.merged
+    monkeypatch.setattr(
+        _side_by_side, "merged", lambda jobs: found.append(len(jobs)) or merged(jobs)
+    )
+    return found
+
+
+def assert_the_same(found, expected):
+    for one, other in zip(found, expected, strict=True):
+        np.testing.assert_allclose(one.lower_bounds, other.lower_bounds, rtol=1e-8)
+        assert one.expectation.members == other.expectation.members
+        np.testing.assert_allclose(one.expectation.resp, other.expectation.resp, atol=1e-7)
+
+
+# Few rows have folds, more have none; many columns have no Gram matrices.
+@pytest.mark.parametrize("shape", [(60, 3), (300, 3), (1500, 3), (60, 50)])
+@pytest.mark.parametrize("n_experts", [1, 2, 4])
+def test_runs_end_where_they_would_alone(shape, n_experts, sizes):
+    model, begun = model_of(*shape, n_experts=n_experts)
+    expected = [follow_here(run) for run in runs_of(model, begun)]
+    assert_the_same(_side_by_side.side_by_side(*runs_of(model, begun)), expected)
+    assert max(sizes) == 3
+
+
+def test_runs_that_lose_experts_go_on_with_those_of_their_number(sizes):
+    model, begun = model_of(60)
+    begun[1][:, 0] *= 1e-9
+    begun[1] /= begun[1].sum(axis=1, keepdims=True)
+    whole, poor = (model.expect(resp) for resp in begun[:2])
+    poor = replace(poor, reseeded=frozenset({0}))  # its first expert has had its second chance
+    expected = [follow_here(run_em(model, at, RULE)) for at in (whole, poor)]
+    assert [len(run.expectation.members) for run in expected] == [3, 2]
+    found = _side_by_side.side_by_side(*(run_em(model, at, RULE) for at in (whole, poor)))
+    assert_the_same(found, expected)
+    assert {1, 2} <= set(sizes)
+
+
+def test_where_nothing_is_solved_together_each_goes_its_way(monkeypatch):
+    model, begun = model_of(40)
+    expected = [follow_here(run) for run in runs_of(model, begun)]
+    asked = []
+    monkeypatch.setattr(_side_by_side, "solve_left_out", lambda *parts: asked.append(parts))
+    monkeypatch.setattr("sklearn_moe._experts.solve_left_out", _side_by_side.solve_left_out)
+    assert_the_same(_side_by_side.side_by_side(*runs_of(model, begun)), expected)
+    assert len(asked[0][0]) == 9
+
+
+def test_other_jobs_are_done_one_by_one():
+    jobs = [(divmod, (7, 2)), (pow, (2, 3)), (divmod, (7, 2))]
+    assert _side_by_side.run_merged(jobs) == [(3, 1), 8, (3, 1)]
+    assert solve_left_out is _side_by_side.solve_left_out
