@@ -231,7 +231,7 @@ def test_bad_groups_are_refused_before_the_search(groups, text, monkeypatch):
         AutoMixtureRegressor(pair()).fit(X, Y, np.arange(150) > 0, groups=groups)
 
 
-# The usual candidates, on few rows.
+# The usual candidates, on few rows; what was judged in three folds is not fitted again in as many.
 
 SOME = slice(0, 60)
 
@@ -285,7 +285,7 @@ NAMES = {"linear", "kernel", "forest", "boosting"}
 def test_all_kinds_take_tables_as_they_come(kind, make):
     table = make()
     y = (Y if kind is AutoMixtureRegressor else LABELS)[SOME]
-    auto = kind(random_state=0).fit(table, y)
+    auto = kind(cv=3, random_state=0).fit(table, y)
     assert set(auto.log_probs_) >= NAMES
     assert np.isfinite(list(auto.log_probs_.values())).all()
     new = table[:20]
@@ -299,7 +299,7 @@ def test_all_kinds_take_tables_as_they_come(kind, make):
 @pytest.mark.usefixtures("quick")
 def test_what_was_found_can_be_fitted_again():
     frame = mixed_frame()
-    auto = AutoMixtureRegressor(stacking=False, random_state=0).fit(frame, Y[SOME])
+    auto = AutoMixtureRegressor(stacking=False, cv=3, random_state=0).fit(frame, Y[SOME])
     again = clone(auto.best_estimator_).fit(frame, Y[SOME])
     assert np.allclose(again.predict(frame), auto.predict(frame))
 
@@ -307,7 +307,7 @@ def test_what_was_found_can_be_fitted_again():
 @pytest.mark.usefixtures("quick")
 def test_unknown_text_is_a_missing_value():
     frame = mixed_frame()
-    auto = AutoMixtureRegressor(random_state=0).fit(frame, Y[SOME])
+    auto = AutoMixtureRegressor(cv=3, random_state=0).fit(frame, Y[SOME])
     strange = frame.assign(text="never seen")
     assert np.isfinite(auto.predict(strange)).all()
 
@@ -328,13 +328,13 @@ def test_pairs_of_rows_may_be_the_folds_where_weights_are_zero():
 
 @pytest.mark.usefixtures("quick")
 def test_one_output_is_one_output():
-    column = AutoMixtureRegressor(random_state=0).fit(X[SOME], Y[SOME, None])
+    column = AutoMixtureRegressor(cv=3, random_state=0).fit(X[SOME], Y[SOME, None])
     assert "boosting" in column.log_probs_
 
 
 @pytest.mark.usefixtures("quick")
 def test_several_outputs_leave_boosting_out():
-    auto = AutoMixtureRegressor(random_state=0).fit(X[SOME], np.column_stack([Y, -Y])[SOME])
+    auto = AutoMixtureRegressor(cv=3, random_state=0).fit(X[SOME], np.column_stack([Y, -Y])[SOME])
     assert set(auto.log_probs_) >= {"linear", "kernel", "forest"}
     assert not [name for name in auto.log_probs_ if "boosting" in name]
     assert auto.predict(X).shape == (150, 2)
@@ -345,7 +345,7 @@ def test_several_outputs_leave_boosting_out():
 @pytest.mark.parametrize("kind", [AutoMixtureRegressor, AutoMixtureClassifier])
 def test_usual_kinds_by_name(kind):
     y = (Y if kind is AutoMixtureRegressor else LABELS)[SOME]
-    auto = kind(["forest", "linear"], random_state=0).fit(mixed_frame(), y)
+    auto = kind(["forest", "linear"], cv=3, random_state=0).fit(mixed_frame(), y)
     assert {name.split(",")[0] for name in auto.log_probs_} == {"linear", "forest"}
     assert get_tags(auto).input_tags == get_tags(kind()).input_tags
 

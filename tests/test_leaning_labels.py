@@ -220,7 +220,11 @@ SETTINGS = {
     "ensemble": {"ensemble": True},
     "tempered": {"calibrate": "temperature"},
     "sparse": {"n_experts": 3, "top_k": 2},
-    "oob": {"experts": RandomForestClassifier(10, max_depth=4, random_state=0), "cv": "oob"},
+    "oob": {
+        "experts": RandomForestClassifier(30, max_depth=4, random_state=0),
+        "cv": "oob",
+        "max_iter": 2,
+    },
     "shared": {"shared_expert": DecisionTreeClassifier(max_depth=3)},
     "auto": {"n_experts": "auto", "max_iter": 1},
     "gate": {"gate": "auto", "max_iter": 2},
