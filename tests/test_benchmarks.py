@@ -9,6 +9,7 @@ from types import SimpleNamespace
 import numpy as np
 import pandas as pd
 import pytest
+from commands import run
 
 ROOT = Path(__file__).resolve().parents[1]
 N_ROWS = 80
@@ -26,11 +27,6 @@ def write_tables(folder):
     for task, target in (("regression", score), ("classification", labels)):
         (folder / task).mkdir()
         frame.assign(target=target).to_csv(folder / task / f"toy_{task}.csv.gz", index=False)
-
-
-def run(*arguments):
-    command = [sys.executable, "-m", "benchmarks", *map(str, arguments)]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
 
 
 @pytest.fixture(scope="module")
@@ -126,7 +122,8 @@ def test_floor_rises_to_where_the_package_ends(monkeypatch):
 
 
 def test_unknown_commands_are_refused_with_a_list():
-    done = run("no_such_thing")
+    command = [sys.executable, "-m", "benchmarks", "no_such_thing"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 2
     assert "first_look" in done.stdout
 

@@ -1,12 +1,11 @@
 """The command `calibration`: its figures are right, it resumes, it reports; tiny tables only."""
 
-import subprocess
-import sys
 from contextlib import redirect_stdout
 from importlib.util import find_spec
 from io import StringIO
 from pathlib import Path
 
+import commands
 import numpy as np
 import pandas as pd
 import pytest
@@ -44,8 +43,7 @@ def quick(*arguments):
 
 
 def run(*arguments):
-    command = [sys.executable, "-m", "benchmarks", "calibration", *map(str, arguments)]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    done = commands.run("calibration", *arguments)
     assert done.returncode == 0, done.stderr
     return done.stdout
 

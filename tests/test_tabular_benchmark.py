@@ -8,6 +8,7 @@ import time
 import types
 from pathlib import Path
 
+import commands
 import numpy as np
 import pandas as pd
 import pytest
@@ -26,8 +27,7 @@ def _root(monkeypatch):
 
 
 def run(*arguments, code=0):
-    command = [sys.executable, "-m", "benchmarks", "tabular", *map(str, arguments)]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    done = commands.run("tabular", *arguments)
     assert done.returncode == code, done.stderr
     return done.stdout + done.stderr
 
@@ -230,8 +230,7 @@ def test_numbers_are_compared_on_rows_that_neither_has_seen(tmp_path):
     output = tmp_path / "numbers.csv"
     options = ["--tables", "linear rule", "--max-train", "80", "--output", str(output)]
     options.append("--no-verdict")  # witnesses would take most of the time
-    command = [sys.executable, "-m", "benchmarks", "numbers", *options]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    done = commands.run("numbers", *options)
     assert done.returncode == 0, done.stderr
     (row,) = pd.read_csv(output).to_dict("records")
     assert row["delta"] == pytest.approx(row["auto"] - row["grid"])
