@@ -112,20 +112,24 @@ def user_splits(cv: Any, X: Any, y: NDArray, is_classifier: bool, params: dict) 
     ValueError
         If some row is never, or more than once, in a test fold.
     """
-    splitter = check_cv(cv, y, classifier=is_classifier)
-    pairs = [(_as_rows(train), _as_rows(test)) for train, test in splitter.split(X, y, **params)]
+    n_samples, splitter = n_rows(X), check_cv(cv, y, classifier=is_classifier)
+    sides = (
+        [_as_rows(side, n_samples) for side in pair] for pair in splitter.split(X, y, **params)
+    )
+    pairs = [(train, test) for train, test in sides if len(test)]
     if not pairs:
         raise ValueError(
             f"cv={_brief(cv)} yields no folds. A generator is used up by the first fit; pass a "
             "list."
         )
     trains, tests = [train for train, _ in pairs], [test for _, test in pairs]
-    tested = np.bincount(np.concatenate([np.empty(0, int), *tests]), minlength=n_rows(X))
-    if len(tested) > n_rows(X):
+    named = np.concatenate(tests)
+    if outside := named[(named < 0) | (named >= n_samples)].tolist():
         raise ValueError(
-            f"cv={_brief(cv)} tests row {len(tested) - 1}, but X has {n_rows(X)} rows. Pass the "
+            f"cv={_brief(cv)} tests row {max(outside)}, but X has {n_samples} rows. Pass the "
             "folds of these rows, or a splitter."
         )
+    tested = np.bincount(named, minlength=n_samples)
     if (tested != 1).any():
         raise ValueError(
             f"cv={_brief(cv)} puts {int((tested == 0).sum())} rows in no test fold and "
@@ -192,6 +196,10 @@ def keep_rows(splits: Splits, kept: Rows, n_samples: int, without: int | None = 
     return Splits([tests[fold] for fold in folds], trains)
 
 
-def _as_rows(side: Any) -> Rows:
+def _as_rows(side: Any, n_samples: int) -> Rows:
+    """Numbers of rows from a mask, or from numbers of which negative ones count from the end."""
     side = np.asarray(side)
-    return np.flatnonzero(side) if side.dtype == bool else side.astype(np.intp)
+    if side.dtype == bool:
+        return np.flatnonzero(side)
+    rows = side.astype(np.intp)
+    return np.where(rows < 0, rows + n_samples, rows)

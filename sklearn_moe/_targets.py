@@ -20,7 +20,10 @@ def check_real_target(estimator: Any, X: Any, y: Any) -> np.ndarray:
     """A finite numeric target, (n,) or (n, n_outputs), of the length of `X`."""
     _require_target(estimator, y)
     refuse_dates("y", y)
-    y = check_array(y, ensure_2d=False, dtype="numeric", input_name="y", estimator=estimator)
+    rules = {"ensure_2d": False, "ensure_min_features": 0, "dtype": "numeric", "input_name": "y"}
+    y = check_array(y, **rules, estimator=estimator)
+    if 0 in y.shape[1:]:
+        raise ValueError(f"y has shape {y.shape}, without a column. Pass one for each output.")
     if y.ndim == 2 and y.shape[1] == 1 and not get_tags(estimator).target_tags.multi_output:
         y = column_or_1d(y, warn=True)
     check_consistent_length(X, y)

@@ -192,8 +192,8 @@ def _dealt_folds(n_folds: int, data: Data, in_groups: bool) -> Splits:
         )
     if n_distinct < 2:
         raise ValueError(
-            f"cv={n_folds} needs at least 2 distinct rows of positive weight; got n_samples="
-            f"{data.n_samples}, {n_distinct} of them distinct. Use cv=None."
+            f"cv deals rows to {n_folds} folds, which takes 2 distinct ones of positive weight; "
+            f"got n_samples={data.n_samples}, {n_distinct} of them distinct. Use cv=None."
         )
     labels = None if data.classes is None else data.target
     return content_folds(n_folds, data.rank, labels)

@@ -134,6 +134,7 @@ def test_bad_name_of_an_expert_is_told(names):
 BAD_DATA = {
     "no rows": (X[:0], Y[:0], "0 sample"),
     "no columns": (X[:, :0], Y, "0 feature"),
+    "no outputs": (X, np.zeros((60, 0)), r"y has shape \(60, 0\), without a column"),
     "one dimension": (X[:, 0], Y, "[Rr]eshape"),
     "three dimensions": (X[:, :, None], Y, "dim"),
     "one sample": (X[:1], Y[:1], "(?s)(1 sample|n_samples=1)"),

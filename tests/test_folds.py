@@ -5,7 +5,7 @@ import pytest
 from sklearn.model_selection import KFold
 
 from sklearn_moe import MixtureOfExpertsRegressor
-from sklearn_moe._folds import Splits, content_folds, fold_splits, keep_rows
+from sklearn_moe._folds import Splits, content_folds, fold_splits, keep_rows, user_splits
 
 FOLDS = fold_splits(np.arange(23) % 4)
 
@@ -48,6 +48,16 @@ def test_training_rows_that_are_not_the_rest():
     assert not whole.leave_out
     assert [len(train) for train, _ in whole] == [23] * 4
     assert not fold_splits(np.zeros(5, int)).leave_out
+
+
+def test_rows_may_be_counted_from_the_end_and_folds_may_be_empty():
+    X, rows = np.zeros((23, 1)), np.arange(23)
+    pairs = [(rows[:10], rows[10:] - 23), (rows, rows[:0]), (rows[10:], rows < 10)]
+    found = user_splits(pairs, X, np.zeros(23), False, {})
+    first, last = rows[:10].tolist(), rows[10:].tolist()
+    assert listed(found) == [(first, last), (last, first)]
+    with pytest.raises(ValueError, match="tests row -1, but X has 23 rows"):
+        user_splits([(rows[1:], [-24]), (rows[:1], rows[1:])], X, np.zeros(23), False, {})
 
 
 def test_a_fold_is_left_out_though_its_rows_are_kept():

@@ -126,6 +126,19 @@ def test_local_start_takes_the_same_of_equals_on_any_number_of_threads():
     np.testing.assert_array_equal(*found)
 
 
+@pytest.mark.parametrize("seed", [22, 44, 48])
+def test_local_start_takes_the_same_of_equals_in_any_order(seed):
+    rng = np.random.default_rng(seed)
+    X = rng.normal(size=(90, 3)).round()
+    y = np.where(X[:, 0] > 1, 2, -2) * X[:, 1] + 0.5 * rng.normal(size=90)
+    order = rng.permutation(90)
+    found = []
+    for rows in (np.arange(90), order):
+        data = training_data(X[rows], y[rows])
+        found.append(local_coefficients(StartContext.of(data, lambda: y, 2, seed=0)))
+    np.testing.assert_array_equal(found[0][order], found[1])
+
+
 def test_local_start_finds_the_same_neighbours_in_pieces(monkeypatch):
     X, y, _ = regimes_of_many_rows()
     context = StartContext(X, y[:, None], training_data(X, y), lambda: y, 2, seed=0)

@@ -312,7 +312,11 @@ def test_the_density_is_the_mean_of_narrower_densities(pool):
 
 def test_all_queries_are_answered_by_the_pool(pool):
     distribution, y = pool.predict_dist(NEW), pool.predict(NEW)
-    np.testing.assert_array_equal(pool.log_prob(NEW, y + 1.0), distribution.logpdf(y + 1.0))
+    expected = distribution.logpdf(y + 1.0)
+    np.testing.assert_array_equal(pool.log_prob(NEW, y + 1.0), expected)
+    np.testing.assert_array_equal(pool.log_prob(NEW, (y + 1.0)[:, None].tolist()), expected)
+    with pytest.raises(ValueError, match="y must have the shape"):
+        pool.log_prob(NEW, y[1:])
     np.testing.assert_array_equal(pool.predict_var(NEW), distribution.var())
     np.testing.assert_array_equal(pool.predict_quantiles(NEW, 0.3), distribution.ppf(0.3))
     np.testing.assert_array_equal(pool.sample_y(NEW, 2, 0), distribution.sample(2, 0))

@@ -252,8 +252,14 @@ class AutoMixtureRegressor(RegressorMixin, DistributionQueries, BaseAutoMixture)
         -------
         log_prob : ndarray of shape (n_samples,)
             Natural logarithm of p(y given x).
+
+        Raises
+        ------
+        ValueError
+            If `y` has not as many rows as `X`, other columns than in `fit`, or NaN.
         """
-        return self.predict_dist(X).logpdf(y)
+        distribution, y = self.predict_dist(X), self.mixture_._encode_target(y)
+        return distribution.logpdf(y.reshape(len(y), *distribution.target_shape))
 
     def _take_width(self, factors: Array) -> None:
         shape = self.mixture_.target_shape_

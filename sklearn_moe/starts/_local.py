@@ -12,6 +12,9 @@ from ._base import StartContext, cluster, soften
 N_ANCHORS = 200
 # Distances that are held at once.
 LARGEST = 2**21
+# Decimals of squared distances, in units of the standard deviations of columns. Beyond them is
+# rounding, which would tell equal distances apart by the order of the rows.
+DECIMALS = 9
 
 
 def local_coefficients(context: StartContext) -> Array:
@@ -48,15 +51,16 @@ def _neighbours(Z: Array, anchors: Rows, rows: Rows, size: int) -> Rows:
     Not by a search on several threads, where their number decides which of equals is taken.
     """
     points, step = Z[rows], max(1, LARGEST // len(rows))
-    near = [
-        np.argpartition(cdist(Z[some], points, "sqeuclidean"), size - 1, axis=1)[:, :size]
-        for some in np.split(anchors, range(step, len(anchors), step))
-    ]
+    near = []
+    for some in np.split(anchors, range(step, len(anchors), step)):
+        distances = cdist(Z[some], points, "sqeuclidean").round(DECIMALS)
+        near.append(np.argpartition(distances, size - 1, axis=1)[:, :size])
     return rows[np.concatenate(near)]
 
 
 def _nearest_anchor(Z: Array, anchors: Array) -> Rows:
     """Position of the nearest anchor of each row, without the (n, m) table of distances."""
     lengths = (anchors**2).sum(axis=1)
-    blocks = [Z[rows] for rows in blocks_of(Z, len(anchors))]
-    return np.concatenate([np.argmin(lengths - 2.0 * Z @ anchors.T, axis=1) for Z in blocks])
+    blocks = (Z[rows] for rows in blocks_of(Z, len(anchors)))
+    distances = ((lengths - 2.0 * Z @ anchors.T).round(DECIMALS) for Z in blocks)
+    return np.concatenate([np.argmin(some, axis=1) for some in distances])
