@@ -39,12 +39,16 @@ def kind_of(job: Job, place: int) -> Hashable:
     if function is solve_left_out:
         _, table, _, folds, _ = arguments
         return solve_left_out, id(table), id(folds)
-    bank = getattr(function, "__self__", None)
-    if isinstance(bank, SoftmaxBank):
-        weights, previous = arguments
+    if getattr(function, "__func__", None) is SoftmaxBank.step:
+        (weights, previous), bank = arguments, bank_of(job)
         if not bank.takes_whole_steps(previous):
             return id(bank), weights.shape, previous is None
     return place
+
+
+def bank_of(job: Job) -> SoftmaxBank:
+    """The gates of which a job is a step."""
+    return getattr(job[0], "__self__")  # noqa: B009 (of a method, which types do not know)
 
 
 def merged(jobs: list[Job]) -> list[Any]:
@@ -55,9 +59,7 @@ def merged(jobs: list[Job]) -> list[Any]:
     if function is solve_left_out:
         return solved([arguments for _, arguments in jobs])
     weights, previous = zip(*(arguments for _, arguments in jobs), strict=True)
-    bank = getattr(function, "__self__", None)
-    assert isinstance(bank, SoftmaxBank)
-    return bank.steps(weights, None if arguments[1] is None else previous)
+    return bank_of(jobs[0]).steps(weights, None if arguments[1] is None else previous)
 
 
 def solved(asked: list[tuple]) -> list[Any]:
