@@ -10,6 +10,7 @@ from threadpoolctl import threadpool_limits
 from sklearn_moe import MixtureOfExpertsClassifier, MixtureOfExpertsRegressor
 from sklearn_moe import _fitting as fitting
 from sklearn_moe._training import make_training
+from sklearn_moe.starts import STARTS
 from sklearn_moe.starts import _ladder as ladder
 from sklearn_moe.starts import _local as local
 from sklearn_moe.starts._base import StartContext
@@ -137,6 +138,26 @@ def test_local_start_takes_the_same_of_equals_in_any_order(seed):
         data = training_data(X[rows], y[rows])
         found.append(local_coefficients(StartContext.of(data, lambda: y, 2, seed=0)))
     np.testing.assert_array_equal(found[0][order], found[1])
+
+
+def start_of(name, X, y, weight, n_experts, seed):
+    data = make_training(X, y, y[:, None], weight, None, None, {}).data
+    return STARTS[name](StartContext.of(data, lambda: y, n_experts, seed))
+
+
+@pytest.mark.parametrize("name", ["kmeans_x", "kmeans_xy", "noisy", "principal"])
+def test_starts_tell_equals_apart_by_what_rows_hold(name):
+    """Of zeros and ones many are equally far from two centers; one column has no up or down."""
+    for seed in range(60):
+        rng = np.random.default_rng(seed)
+        X = rng.integers(0, 2, size=(96, 4)).astype(float)
+        X = rng.integers(0, 9, size=(96, 1)).astype(float) if name == "principal" else X
+        y = (rng.normal(size=96) - 2 * X[:, -1]).round()
+        weight = rng.integers(1, 4, size=96)
+        rows = rng.permutation(np.repeat(np.arange(96), weight))
+        weighted = start_of(name, X, y, weight.astype(float), 4, seed)
+        repeated = start_of(name, X[rows], y[rows], np.ones(len(rows)), 4, seed)
+        np.testing.assert_allclose(weighted[rows], repeated, atol=1e-9)
 
 
 def test_local_start_finds_the_same_neighbours_in_pieces(monkeypatch):

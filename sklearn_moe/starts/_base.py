@@ -16,6 +16,8 @@ from .._experts import Data
 from .._numeric import Array, quantile_groups, weighted_moments
 
 MAX_WIDTH = 50
+# Decimals, in units of standard deviations of columns, beyond which there is nothing but rounding.
+DECIMALS = 9
 # Responsibility of the expert that a row is labelled with, beside its share of the rest.
 CONFIDENCE = 0.9
 
@@ -98,10 +100,15 @@ def cluster(points: Array, weight: Array, priority: Array, n_clusters: int) -> N
 
     Where there are too few distinct points the labels are arbitrary ones of equal size.
     """
-    first = np.unique(priority, return_index=True)[1][: 20 * n_clusters]
-    differs = np.unique(points[first].round(9), axis=0, return_index=True)[1]
+    # One point for each content, in an order of its own, and no digits of rounding: equally distant
+    # centers are then told apart in the same way whatever the order of the rows, and of repeats.
+    _, first, place = np.unique(priority, return_index=True, return_inverse=True)
+    points, mass = points[first].round(DECIMALS), np.bincount(place, weight)
+    candidates = points[: 20 * n_clusters]
+    differs = np.unique(candidates, axis=0, return_index=True)[1]
     if len(differs) < n_clusters:
         return quantile_groups(priority, weight, n_clusters)
-    centers = points[first[np.sort(differs)[:n_clusters]]]
+    centers = candidates[np.sort(differs)[:n_clusters]]
     kmeans = KMeans(n_clusters, init=centers, n_init=1, max_iter=50, tol=0.0)
-    return kmeans.fit(points, sample_weight=weight).labels_.astype(np.intp)
+    shares = (mass / mass.max()).round(DECIMALS)
+    return kmeans.fit(points, sample_weight=shares).labels_.astype(np.intp)[place]

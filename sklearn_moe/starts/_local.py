@@ -7,14 +7,11 @@ from scipy.spatial.distance import cdist
 
 from .._numeric import Array, Rows
 from ..logit import blocks_of
-from ._base import StartContext, cluster, soften
+from ._base import DECIMALS, StartContext, cluster, soften
 
 N_ANCHORS = 200
 # Distances that are held at once.
 LARGEST = 2**21
-# Decimals of squared distances, in units of the standard deviations of columns. Beyond them is
-# rounding, which would tell equal distances apart by the order of the rows.
-DECIMALS = 9
 
 
 def local_coefficients(context: StartContext) -> Array:
@@ -48,7 +45,8 @@ def _local_ridge(context: StartContext, anchors: Rows, rows: Rows) -> Array:
 def _neighbours(Z: Array, anchors: Rows, rows: Rows, size: int) -> Rows:
     """The `size` of the rows that are nearest to each anchor (m, size).
 
-    Not by a search on several threads, where their number decides which of equals is taken.
+    Not by a search on several threads, where their number decides which of equals is taken; nor
+    does rounding.
     """
     points, step = Z[rows], max(1, LARGEST // len(rows))
     near = []

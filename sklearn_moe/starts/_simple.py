@@ -7,7 +7,7 @@ from scipy.spatial.distance import cdist
 from sklearn.tree import DecisionTreeRegressor
 
 from .._numeric import Array, quantile_groups
-from ._base import StartContext, cluster, soften
+from ._base import DECIMALS, StartContext, cluster, soften
 
 
 def random_labels(context: StartContext) -> Array:
@@ -51,7 +51,8 @@ def principal(context: StartContext) -> Array:
     points = np.hstack([context.Z, context.T])
     gram = (points * context.weight[:, None]).T @ points
     direction = np.linalg.eigh(gram)[1][:, -1]
-    direction *= np.sign(direction[np.abs(direction).argmax()])
+    # The first of equally large entries says which way is up, not rounding.
+    direction *= np.sign(direction[np.abs(direction).round(DECIMALS).argmax()])
     labels = quantile_groups(points @ direction, context.weight, context.n_experts)
     return soften(labels, context.n_experts)
 
