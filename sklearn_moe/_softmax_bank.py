@@ -64,7 +64,10 @@ class SoftmaxBank:
     def steps(
         self, expert_weights: Sequence[Array], previous: Sequence[Array] | None
     ) -> list[tuple[Array, Array]]:
-        """The same for several runs of EM at once, of as many experts each."""
+        """The same for several runs of EM at once, of as many experts each.
+
+        For each run its weights (n, K) and, if it has gone before, its state (F, K - 1, d + 1).
+        """
         n_experts, n_steps = expert_weights[0].shape[1], 1
         if n_experts == 1:
             nothing = np.zeros((self.n_folds, 0, 0))

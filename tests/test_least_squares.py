@@ -1,5 +1,7 @@
 """Least squares for all experts and folds at once: the predictions of scikit-learn's own fits."""
 
+import pickle
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -88,6 +90,15 @@ def test_equals_the_estimator(name, n_outputs, n_folds, few, monkeypatch):
     assert solved.all()
     expected = by_estimator(ESTIMATORS[name], X, y, weights, folds)
     np.testing.assert_allclose(predicted, expected, rtol=1e-8, atol=1e-8 * y.std())
+
+
+def test_tables_are_sent_without_what_is_made_of_them():
+    X, y, _ = regimes()
+    table = make_output_table(X, y)
+    sent = len(pickle.dumps(table))
+    assert table.products.size > X.size
+    assert len(pickle.dumps(table)) == sent
+    np.testing.assert_array_equal(pickle.loads(pickle.dumps(table)).products, table.products)
 
 
 @pytest.mark.parametrize("n_folds", [None, 5])

@@ -13,7 +13,7 @@ from sklearn_moe._training import make_training
 from sklearn_moe.starts import STARTS
 from sklearn_moe.starts import _ladder as ladder
 from sklearn_moe.starts import _local as local
-from sklearn_moe.starts._base import StartContext
+from sklearn_moe.starts._base import StartContext, cluster
 from sklearn_moe.starts._local import local_coefficients
 
 RNG = np.random.default_rng(0)
@@ -158,6 +158,15 @@ def test_starts_tell_equals_apart_by_what_rows_hold(name):
         weighted = start_of(name, X, y, weight.astype(float), 4, seed)
         repeated = start_of(name, X[rows], y[rows], np.ones(len(rows)), 4, seed)
         np.testing.assert_allclose(weighted[rows], repeated, atol=1e-9)
+
+
+def test_rows_of_next_to_no_weight_are_clustered_too():
+    rng = np.random.default_rng(0)
+    points, priority = rng.normal(size=(80, 3)), rng.random(80)
+    weight = 10.0 ** rng.uniform(-30, 0, 80)
+    labels = cluster(points, weight, priority, 4)
+    assert np.isin(np.arange(4), labels).all()
+    np.testing.assert_array_equal(cluster(points, 1e200 * weight, priority, 4), labels)
 
 
 def test_local_start_finds_the_same_neighbours_in_pieces(monkeypatch):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cached_property
 from typing import Any
 
@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from .._numeric import FEWEST_ROWS, Array, Rows, products_of_pairs, row_blocks, rows_of
 from ._plain import finite_numbers
 
-# Elements of the products of every two columns up to which calls cost more than numbers.
-FEW_PRODUCTS = 2**14
+# Elements of the products of every two columns, 1 MB, up to which calls cost more than numbers.
+FEW_PRODUCTS = 2**17
 
 
 @dataclass(frozen=True)
@@ -47,6 +47,10 @@ class OutputTable:
     y_center: Array
 
     suits = LeastSquares
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What it was made of: the rest is made faster than sent to a worker."""
+        return {field.name: getattr(self, field.name) for field in fields(self)}
 
     @property
     def n_features(self) -> int:

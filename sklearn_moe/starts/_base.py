@@ -103,12 +103,14 @@ def cluster(points: Array, weight: Array, priority: Array, n_clusters: int) -> N
     # One point for each content, in an order of its own, and no digits of rounding: equally distant
     # centers are then told apart in the same way whatever the order of the rows, and of repeats.
     _, first, place = np.unique(priority, return_index=True, return_inverse=True)
-    points, mass = points[first].round(DECIMALS), np.bincount(place, weight)
+    points, mass = points[first], np.bincount(place, weight)
+    np.round(points, DECIMALS, out=points)
     candidates = points[: 20 * n_clusters]
     differs = np.unique(candidates, axis=0, return_index=True)[1]
     if len(differs) < n_clusters:
         return quantile_groups(priority, weight, n_clusters)
     centers = candidates[np.sort(differs)[:n_clusters]]
-    kmeans = KMeans(n_clusters, init=centers, n_init=1, max_iter=50, tol=0.0)
-    shares = (mass / mass.max()).round(DECIMALS)
-    return kmeans.fit(points, sample_weight=shares).labels_.astype(np.intp)[place]
+    kmeans = KMeans(n_clusters, init=centers, n_init=1, max_iter=50, tol=0.0, copy_x=False)
+    mantissa, exponent = np.frexp(mass)
+    mass = np.ldexp(mantissa.round(DECIMALS), exponent)
+    return kmeans.fit(points, sample_weight=mass).labels_.astype(np.intp)[place]
