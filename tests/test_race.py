@@ -161,12 +161,13 @@ def test_starts_tell_equals_apart_by_what_rows_hold(name):
 
 
 def test_rows_of_next_to_no_weight_are_clustered_too():
-    rng = np.random.default_rng(0)
-    points, priority = rng.normal(size=(80, 3)), rng.random(80)
-    weight = 10.0 ** rng.uniform(-30, 0, 80)
-    labels = cluster(points, weight, priority, 4)
-    assert np.isin(np.arange(4), labels).all()
-    np.testing.assert_array_equal(cluster(points, 1e200 * weight, priority, 4), labels)
+    for seed in range(10):
+        rng = np.random.default_rng(seed)
+        points, weight = rng.normal(size=(80, 3)), 10.0 ** rng.uniform(-30, 0, 80)
+        priority = rng.random(80)
+        labels = cluster(points, weight, priority, 12)
+        assert np.isin(np.arange(12), labels).all()
+        np.testing.assert_array_equal(cluster(points, 2.0**600 * weight, priority, 12), labels)
 
 
 def test_local_start_finds_the_same_neighbours_in_pieces(monkeypatch):
