@@ -17,7 +17,7 @@ from sklearn.tree import (
 )
 
 from ._nameless import bare_numbers
-from ._numeric import Array, experts_first
+from ._numeric import Array
 from ._routing import Routing
 from ._validation import column_names, is_frame, n_rows, take_rows
 from .linear import predict_plain
@@ -158,15 +158,9 @@ def predict_acting(
     """Predictions (n, S, q) or (n, S, C) of the experts that act: each sees its own rows only."""
     if routing.index is None:
         return predict_bank(experts, X, classes)
-    mean: Array | None = None
-    shown = Shown(X)
+    shown, said = Shown(X), []
     for k, expert in enumerate(experts):
-        rows, slots = routing.acting(k)
-        if not len(rows):
-            continue
-        predicted = shown.predict(expert, classes, rows)
-        if mean is None:
-            mean = experts_first(*routing.index.shape, predicted.shape[1])
-        mean[rows, slots] = predicted
-    assert mean is not None  # every row has an expert that acts
-    return mean
+        rows, _ = routing.acting(k)
+        if len(rows):
+            said.append(shown.predict(expert, classes, rows))
+    return routing.spread(np.concatenate(said))

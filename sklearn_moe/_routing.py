@@ -72,18 +72,29 @@ class Routing:
         if among is not None:
             rows, slots = np.nonzero(self.index[among] == expert)
             return among[rows], slots
-        rows, slots, first = self._by_expert
-        mine = slice(*first[expert : expert + 2]) if expert + 1 < len(first) else slice(0)
-        return rows[mine], slots[mine]
+        order, first = self._by_expert
+        mine = order[slice(*first[expert : expert + 2])] if expert + 1 < len(first) else order[:0]
+        slots = mine // len(self.index)
+        return mine - slots * len(self.index), slots
+
+    def spread(self, values: Array) -> Array:
+        """What belongs to slots (n S, q), expert by expert as they act, in its place (n, S, q)."""
+        assert self.index is not None
+        spread = np.empty((values.shape[1], self.index.size))
+        for column, value in zip(spread, values.T, strict=True):
+            column[self._by_expert[0]] = value
+        return spread.reshape(-1, *self.index.T.shape).T
 
     @cached_property
-    def _by_expert(self) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.intp]]:
-        """Rows and slots, expert by expert, and where each expert's begin."""
+    def _by_expert(self) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+        """Slots, expert by expert, and where each expert's begin.
+
+        They are numbered slot by slot: that of row i and slot s is s n + i.
+        """
         assert self.index is not None
-        experts = self.index.ravel().astype(np.uint16)  # short numbers are sorted by radix
-        order, n_slots = np.argsort(experts, kind="stable"), self.index.shape[1]
-        rows = order // n_slots
-        return rows, order - rows * n_slots, np.append(0, np.cumsum(np.bincount(experts)))
+        experts = self.index.T.ravel().astype(np.uint16)  # short numbers are sorted by radix
+        first = np.append(0, np.cumsum(np.bincount(experts)))
+        return np.argsort(experts, kind="stable"), first
 
 
 class WholeGate(Routing):
@@ -168,7 +179,7 @@ def _acting(block: Array, top_k: int, shared: bool) -> tuple[NDArray[np.intp] | 
     n_routed = block.shape[1] - shared
     if top_k >= n_routed:
         return None, block
-    index, found = np.empty((len(block), top_k), dtype=np.intp), np.empty((len(block), top_k))
+    index, found = _empty_slots(len(block), top_k)
     _take_largest(block, n_routed, index, found)
     return _beside_last(index, found, block) if shared else (index, found)
 
@@ -177,17 +188,22 @@ def _beside_last(
     index: NDArray[np.intp], found: Array, log_gate: Array
 ) -> tuple[NDArray[np.intp], Array]:
     """Positions and values (n, S) with those of the last column beside them."""
-    last = np.full(len(index), log_gate.shape[1] - 1)
-    return np.column_stack([index, last]), np.column_stack([found, log_gate[:, -1]])
+    last = np.full((len(index), 1), log_gate.shape[1] - 1)
+    return np.hstack([index, last]), np.hstack([found, log_gate[:, -1:]])
 
 
 def _largest(values: Array, count: int) -> tuple[NDArray[np.intp], Array]:
     """Positions and values (n, count) of the largest in each row, the largest first."""
-    index, found = np.empty((len(values), count), dtype=np.intp), np.empty((len(values), count))
+    index, found = _empty_slots(len(values), count)
     for block in row_blocks(*values.shape):
         left = np.array(values[block], order="C")
         _take_largest(left, left.shape[1], index[block], found[block])
     return index, found
+
+
+def _empty_slots(n_samples: int, n_slots: int) -> tuple[NDArray[np.intp], Array]:
+    """Room (n, S) for experts and their scores, slot by slot in memory: rows are many."""
+    return np.empty((n_slots, n_samples), dtype=np.intp).T, np.empty((n_slots, n_samples)).T
 
 
 def _take_largest(left: Array, width: int, index: NDArray[np.intp], found: Array) -> None:

@@ -64,9 +64,18 @@ def test_route_knows_the_rows_of_each_expert():
     fold = np.arange(0, 60, 3)
     for expert in range(5):
         rows, slots = routing.acting(expert)
-        np.testing.assert_array_equal(rows, np.flatnonzero((routing.index == expert).any(axis=1)))
+        mine = np.flatnonzero((routing.index == expert).any(axis=1))
+        np.testing.assert_array_equal(np.sort(rows), mine)
         assert (routing.index[rows, slots] == expert).all()
         np.testing.assert_array_equal(routing.acting(expert, fold)[0], np.intersect1d(rows, fold))
+
+
+def test_what_experts_say_one_by_one_is_spread_over_their_slots():
+    routing = route(RNG.normal(size=(60, 7)), 3, shared=False)
+    said = RNG.normal(size=(60, 7, 2))
+    one_by_one = [said[routing.acting(expert)[0], expert] for expert in range(7)]
+    spread = routing.spread(np.concatenate(one_by_one))
+    np.testing.assert_array_equal(spread, routing.at(said, by_row=True))
 
 
 def test_truncated_starts_keep_the_leaders():

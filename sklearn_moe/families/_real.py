@@ -186,7 +186,9 @@ class RealFamily(Family):
 
     def of_outputs(self, outputs: Any) -> RealFamily:
         """The law of some of the outputs."""
-        return self if self.target is None else replace(self, target=self.target.take(outputs))
+        if self.target is None or list(outputs) == list(range(len(self.target.mean))):
+            return self  # with the floor that it has found
+        return replace(self, target=self.target.take(outputs))
 
     @property
     def n_estimated(self) -> int:
