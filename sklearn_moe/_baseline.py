@@ -22,23 +22,23 @@ from .families._base import law_by_row
 class Baseline:
     """The best single expert: the log density (n,) it gives each row, out of fold if split.
 
-    `unexplained` (n,) is how badly it explains them, `mean` (n, q) or (n, C) what it predicts, if
+    `surprises` (n,) is how badly it explains them, `mean` (n, q) or (n, C) what it predicts, if
     experts are to lean on it.
     """
 
     name: str
     log_prob: Array
-    unexplained: Array
+    surprises: Array
     mean: Array | None = None
 
     def surprise(self) -> Array:
-        """How badly (n,) it explains each row."""
-        return self.unexplained
+        """How badly (n,) it explains each row; what starts ask for, and may reach a worker."""
+        return self.surprises
 
     def take(self, rows: NDArray[np.intp]) -> Baseline:
         """What it says of some rows."""
         mean = None if self.mean is None else self.mean[rows]
-        return Baseline(self.name, self.log_prob[rows], self.unexplained[rows], mean)
+        return Baseline(self.name, self.log_prob[rows], self.surprises[rows], mean)
 
 
 def unknown_baseline(data: Data) -> Baseline:
@@ -70,9 +70,9 @@ def _single(
     bank = yield from fit_predict(data, [template.in_folds()], weight, splits)
     law = yield from _law(recipe, data, bank.mean, weight, splits)
     log_prob = recipe.family.log_prob(data.target, bank.mean, law)[:, 0]
-    unexplained = recipe.family.surprise(data.target, log_prob)
+    surprises = recipe.family.surprise(data.target, log_prob)
     mean = bank.mean[:, 0] if recipe.leans else None
-    return Baseline(template.name, log_prob, unexplained, mean)
+    return Baseline(template.name, log_prob, surprises, mean)
 
 
 def _law(

@@ -155,7 +155,7 @@ class TabularEncoder(BaseEstimator):
         """Whether all there is to do for a dense table is to standardise its columns."""
         is_numbers = isinstance(X, np.ndarray) and X.dtype.kind in "fiub"
         columns = self.columns_ or []
-        alike = all(isinstance(c, NumberColumn) and not c.has_gaps for c in columns)
+        alike = all(isinstance(c, NumberColumn) and not (c.has_gaps or c.is_empty) for c in columns)
         return is_numbers and X.shape[1:] == (len(columns),) and alike
 
     def _scaled(self, X: np.ndarray) -> StandardisedRows:

@@ -219,7 +219,7 @@ def _unsolved(
         task = (table, expert, expert_weights[:, k])
         if template.bagged and not in_sample:
             places.append(routing.acting(k))
-            jobs.append((fit_bagged, (*task, pairs, places[-1][0])))
+            jobs.append((fit_bagged, (*task, splits, places[-1][0])))
             continue
         for (train, test), done in zip(pairs, solved[:, k], strict=True):
             place = routing.acting(k, test)

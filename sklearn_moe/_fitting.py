@@ -54,7 +54,7 @@ class CalibratedMixture:
         """Log density (n,) that forecasts give their rows now; what it was `before` without any."""
         if not self.forecasts:
             return before
-        noise, log_probs = self.noise.early(), np.full_like(before, np.nan)
+        noise, log_probs = self.noise.of_forecasts(), np.full_like(before, np.nan)
         for forecast in self.forecasts:
             log_probs[forecast.rows] = forecast.log_density(noise)
         return log_probs
@@ -76,7 +76,7 @@ class Fit:
 
     @property
     def trouble(self) -> str | None:
-        """Why there is no verdict, if a witness failed."""
+        """What went wrong in the first run of EM, if a witness or an expert failed."""
         return self.walk.stages[0].trouble
 
     @property
@@ -155,7 +155,7 @@ def run_fit(training: Training, recipe: Recipe, starts: list[Start], options: Op
     """Race the starts, finish the best one, judge it if asked; fit what is kept to all rows."""
     data, grows, family = training.data, options.recipes is not None, recipe.family
     baseline = unknown_baseline(data)
-    is_needed = options.verdict or grows or any(start.is_surprised for start in starts)
+    is_needed = options.verdict or grows or any(start.needs_surprise for start in starts)
     if is_needed:
         baseline = yield from fit_baseline(recipe, data, training.splits)
     # The baseline has shown the experts' parameters to be valid; the next hundred fits trust them.
@@ -230,7 +230,7 @@ def _calibrated_mixture(
     noise, leaning = calibrated(recipe.family, forecasts, own), None
     if told and baseline.mean is not None:
         # Under the noise that suits them, so that experts lean the same whether it is kept or not.
-        leaning = yield from _leaning(recipe, training, baseline, told, noise.early())
+        leaning = yield from _leaning(recipe, training, baseline, told, noise.of_forecasts())
         if leaning is not None:
             forecasts = [leaning.forecast(unseen, baseline.mean) for unseen in told]
             noise = calibrated(recipe.family, forecasts, own)

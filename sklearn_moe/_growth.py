@@ -23,11 +23,11 @@ from ._experts import Data, ExpertError
 from ._initialization import RACE_LENGTH, Start, by_bound, run_all, sound_of
 from ._mixture import MixtureExpectation
 from ._numeric import Array, mean_and_stderr, mean_of_known
-from ._plans import Plan, do
+from ._plans import Plan, attempt, do
 from ._progress import Reporter
 from ._recipe import Recipe
 from ._validation import last_step
-from ._verdict import Move, Stage, call_heirs, run_witnessed
+from ._verdict import Move, Stage, Witness, call_heirs, run_witnessed
 from ._weighting import is_mixture
 from .gates import HierarchicalGate
 from .starts import STARTS, StartContext
@@ -295,16 +295,21 @@ def _caught_up(stage: Stage, rule: EMRule) -> Plan[Stage]:
     """
     if not _lags(stage):
         return stage
-    data, whole = stage.model.data, len(stage.recipe.templates)
+    whole = len(stage.recipe.templates)
     guides = [guide for guide in stage.witnesses if len(guide.best.members) == whole]
     if guides and stage.recipe.top_k is None:
         guide = max(guides, key=lambda guide: guide.best.lower_bound)
-        resp = yield from guide.responsibilities(data)
-        short = replace(rule, max_iter=stage.result.n_iter)
-        run = yield from run_em(stage.model, stage.model.expect(resp), short)
-        if run.lower_bound > stage.result.lower_bound:
+        run = yield from attempt(_followed(stage, guide, rule), ExpertError)
+        if isinstance(run, EMResult) and run.lower_bound > stage.result.lower_bound:
             stage = _instead(stage, run)
     return _by_itself(stage) if _lags(stage) else stage
+
+
+def _followed(stage: Stage, guide: Witness, rule: EMRule) -> Plan[EMResult]:
+    """EM from where the guide has come, for as long as the stage has had."""
+    resp = yield from guide.responsibilities(stage.model.data)
+    short = replace(rule, max_iter=stage.result.n_iter)
+    return (yield from run_em(stage.model, stage.model.expect(resp), short))
 
 
 def _lags(stage: Stage) -> bool:

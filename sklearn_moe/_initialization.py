@@ -42,7 +42,7 @@ class Start:
     anew: Start | None = None
 
     @property
-    def is_surprised(self) -> bool:
+    def needs_surprise(self) -> bool:
         """Whether it looks at how badly one expert explains the rows."""
         return self.given is None and self.name == "residual"
 

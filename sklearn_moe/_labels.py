@@ -63,7 +63,6 @@ class Labels(BaseMixtureOfExperts):
         proba : ndarray of shape (n_samples, n_classes)
             Probabilities in the order of `classes_`; each row sums to one.
         """
-        check_is_fitted(self)
         routing, said, law = self._laws_at(X)
         if self.voting == "hard":
             said = np.eye(len(self.classes_))[said.argmax(axis=2)]

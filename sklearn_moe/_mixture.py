@@ -280,7 +280,7 @@ class MixtureModel:
     def finish(self, state: MixtureState) -> Plan[FittedMixture]:
         """A state fitted to all rows: what its bound speaks of."""
         experts = yield from self._finish_experts(state)
-        weights = self._weights(state.basis)[0]
+        weights = self.data.weighted(state.basis.resp)
         gate, mass = self._finish_gate(state, weights), weights.sum(axis=0)
         del weights
         routing = self._route(log_gate_of(gate, self.data.X))
@@ -353,7 +353,7 @@ class MixtureModel:
     def _reseed(self, expectation: MixtureExpectation, position: int) -> MixtureExpectation:
         evidence = expectation.log_evidence
         surprise = partial(self.family.surprise, self.data.target)
-        if evidence is None:  # such that the surprise is drawn at random
+        if evidence is None:  # such that the surprise, which undoes itself, is drawn at random
             evidence = surprise(-uniform_by_content(self.data.hashes, seed=position))
         worst = self._lowest(-surprise(evidence), 1.0 / len(expectation.members))
         resp = expectation.resp.copy()

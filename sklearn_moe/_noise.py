@@ -35,8 +35,8 @@ STEP = 0.02
 class Forecast:
     """What a mixture has said of rows that it had not seen: the parts of its law, and the rows.
 
-    `rows` are their places in the table; `ahead` is how much less others have still to learn than
-    the mixture had when it met them.
+    `rows` are their places in the table; `learning_left` is what others have still to learn, in
+    parts of what the mixture had when it met them.
     """
 
     rows: NDArray[np.intp]
@@ -46,7 +46,7 @@ class Forecast:
     log_gate: Array
     mean: Array
     law: Array
-    ahead: float = 1.0
+    learning_left: float = 1.0
 
     def mean_log_dispersion(self) -> Array:
         """Mean logarithm (q,) of what the gate expects the dispersion of a row to be."""
@@ -62,7 +62,7 @@ class Forecast:
         """The part about some of its rows, with parameters by row."""
         order = np.argsort(self.rows)
         place = order[np.searchsorted(self.rows, rows, sorter=order)]
-        names = (field.name for field in fields(self) if field.name != "ahead")
+        names = (field.name for field in fields(self) if field.name != "learning_left")
         return replace(self, **{name: getattr(self, name)[place] for name in names})
 
     def about(self, output: int) -> Forecast:
@@ -123,12 +123,12 @@ def is_surely_positive(values: Array, forecasts: Sequence[Forecast]) -> bool:
 class Change:
     """What is done to the noise of one output: a factor of its dispersions, and maybe tails.
 
-    `early` is what the factor is to be multiplied by for those who have more to learn.
+    `forecast_factor` is what the factor is to be multiplied by for those who have more to learn.
     """
 
     factor: float = 1.0
     df: float | None = None
-    early: float = 1.0
+    forecast_factor: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -147,10 +147,10 @@ class Noise:
         df = dfs.pop() if len(dfs) == 1 else None
         return StudentT(shared=self.before.shared, target=self.before.target, df=df)
 
-    def early(self) -> Noise:
+    def of_forecasts(self) -> Noise:
         """The noise of those who have more to learn: of the forecasts."""
-        early = (replace(c, factor=c.factor * c.early, early=1.0) for c in self.changes)
-        return replace(self, changes=tuple(early))
+        changes = [Change(c.factor * c.forecast_factor, c.df) for c in self.changes]
+        return replace(self, changes=tuple(changes))
 
     def law_of(self, law: Array) -> Array:
         """The changed parameters (..., q, P), or (..., q, P + 1) with tails."""
@@ -172,16 +172,17 @@ class Noise:
 class Question:
     """Which of the `rows` that it has not seen a mixture is asked about; copies go together."""
 
-    def __init__(self, data: Data, rows: NDArray[np.intp], ahead: float = 1.0) -> None:
+    def __init__(self, data: Data, rows: NDArray[np.intp], learning_left: float = 1.0) -> None:
         drawn = uniform_by_content(data.hashes[rows], seed=0) * len(data.distinct) < ENOUGH_ROWS
         self.places = np.flatnonzero(drawn)
-        self.ahead, asked = ahead, rows[self.places]
+        self.learning_left, asked = learning_left, rows[self.places]
         self.asked = asked, data.target[asked], data.sample_weight[asked], data.clusters[asked]
 
     def answer(self, log_gate: Array, mean: Array, law: Array) -> Forecast:
         """The forecast, of all that is said of the rows."""
         law = law[self.places] if law.shape[:2] == log_gate.shape else law
-        return Forecast(*self.asked, log_gate[self.places], mean[self.places], law, self.ahead)
+        said = log_gate[self.places], mean[self.places], law
+        return Forecast(*self.asked, *said, self.learning_left)
 
 
 def calibrated(family: Family, forecasts: Sequence[Forecast], own: Forecast | None = None) -> Noise:
@@ -189,18 +190,18 @@ def calibrated(family: Family, forecasts: Sequence[Forecast], own: Forecast | No
 
     First a factor of the dispersions, then Student-t tails where the law is Gaussian; each is taken
     if it raises the mean log density by more than a standard error. Factors come from witnesses,
-    who see F-2 or F-1 folds; the kept experts see all F. `ahead` is how much of one fold's learning
-    is still to come, so the factor is raised to that power. The `own` forecast is that of the kept
-    experts, out of fold; the first of the forecasts if there is no other.
+    who see F-2 or F-1 folds; the kept experts see all F. `learning_left` is how much of one fold's
+    learning is still to come, so the factor is raised to that power. The `own` forecast is that of
+    the kept experts, out of fold; the first of the forecasts if there is no other.
     """
     if not (forecasts and isinstance(family, RealFamily) and family.is_location_scale):
         return Noise(family)
     noise = Noise(family, (Change(),) * forecasts[0].mean.shape[-1])
     for output in range(len(noise.changes)):
         noise = _calibrate(noise, output, forecasts)
-    early = _early(forecasts, forecasts[0] if own is None else own)
-    changes = zip(noise.changes, early, strict=True)
-    return replace(noise, changes=tuple(replace(c, early=e) for c, e in changes))
+    factors = _forecast_factors(forecasts, forecasts[0] if own is None else own)
+    changes = zip(noise.changes, factors, strict=True)
+    return replace(noise, changes=tuple(replace(c, forecast_factor=f) for c, f in changes))
 
 
 def with_factors(family: RealFamily, forecast: Forecast) -> Noise:
@@ -210,7 +211,8 @@ def with_factors(family: RealFamily, forecast: Forecast) -> Noise:
     """
     changes: list[Change] = []
     for output in range(forecast.mean.shape[-1]):
-        asked, noise = [forecast.about(output)], Noise(family, (Change(),))
+        asked = [forecast.about(output)]
+        noise = Noise(family.of_outputs([output]), (Change(),))
         changes += _if_ahead(_most_likely(noise, 0, Change(), asked), noise, asked).changes
     return Noise(family, tuple(changes))
 
@@ -224,32 +226,32 @@ def _calibrate(noise: Noise, output: int, forecasts: Sequence[Forecast]) -> Nois
         found = _if_ahead(_most_likely(found, output, tails, forecasts), found, forecasts)
     if found is noise:
         return noise
-    # The factor that holds learning alone gets the power `ahead`: one less than it has already.
-    change, part = found.changes[output], forecasts[0].ahead - 1
+    # The factor that holds learning alone gets the power `learning_left`: it has one already.
+    change, part = found.changes[output], forecasts[0].learning_left - 1
     factor = change.factor * learnt.changes[output].factor ** part
     return found.with_change(output, replace(change, factor=factor))
 
 
-def _early(forecasts: Sequence[Forecast], own: Forecast) -> list[float]:
+def _forecast_factors(forecasts: Sequence[Forecast], own: Forecast) -> list[float]:
     """What the factor of each output is to be multiplied by for those who have more to learn.
 
     The fit's own dispersions come from experts with one fold more than those of the forecasts, and
     are narrower by what is learnt from that fold. Without noise errors are inverse to the number of
     rows, so it is at most their ratio; luck can make as much, of either sign. Experts of forecasts
     have learnt as much again since their dispersions were taken, those of the fit only the part
-    `ahead` of it: the difference is due. What the fit is narrower by beyond that is no learning,
-    and is due in full. The factor cannot tell: it also makes up for responsibilities, which know
-    the targets.
+    `learning_left` of it: the difference is due. What the fit is narrower by beyond that is no
+    learning, and is due in full. The factor cannot tell: it also makes up for responsibilities,
+    which know the targets.
     """
-    ahead, weights = forecasts[0].ahead, [forecast.weight.sum() for forecast in forecasts]
+    left, weights = forecasts[0].learning_left, [forecast.weight.sum() for forecast in forecasts]
     theirs = [forecast.mean_log_dispersion() for forecast in forecasts]
     learnt = own.mean_log_dispersion() - np.average(theirs, axis=0, weights=weights)
-    most = np.log(2 * ahead / (1 + ahead))  # (F-2)/(F-1), as `still_ahead` has it
+    most = np.log(2 * left / (1 + left))  # (F-2)/(F-1), as `learning_left` has it
     beyond = np.minimum(learnt - most, 0.0)
-    return np.exp((1 - ahead) * np.clip(learnt, most, -most) + beyond).tolist()
+    return np.exp((1 - left) * np.clip(learnt, most, -most) + beyond).tolist()
 
 
-def still_ahead(n_folds: int) -> float:
+def learning_left(n_folds: int) -> float:
     """What experts learn from the last of `n_folds`, in parts of what they do from the one before.
 
     Where what they err by beyond the noise is inverse to the number of rows: 1/(F-2), 1/(F-1), 1/F.

@@ -40,6 +40,7 @@ class Queries(ABC):
     gate_: Any
     dispersions_: Array
     shrinkage_: Array | None
+    calibration_: Any  # of real targets
     top_k_: int | None
     top_k: int | None
     cv: Any
@@ -108,7 +109,8 @@ class Queries(ABC):
 
     def _forget_calibration(self) -> None:
         """Leave out what was calibrated for another gate, if anything was."""
-        self.__dict__.update(dict.fromkeys({"calibration_"} & set(vars(self))))
+        if hasattr(self, "calibration_"):
+            self.calibration_ = None
 
     # What hangs on it.
 
@@ -161,10 +163,7 @@ class Queries(ABC):
             probabilities where every expert's density underflows.
         """
         routing, log_joint = self._log_joint(X, y)
-        # A target that no expert can explain says nothing of who has produced it.
-        lost = np.isneginf(row_max(log_joint))
-        log_joint[lost] = routing.log_gate[lost]
-        return routing.whole(normalize(log_joint)[0], len(self.experts_))
+        return routing.whole(shares_of(routing, log_joint), len(self.experts_))
 
     def log_prob(self, X: Any, y: Any) -> Array:
         """Log density (log probability, for labels) of each target under the mixture.
@@ -384,3 +383,11 @@ class Queries(ABC):
             proba = self.gate_.predict_proba(X)
         np.put_along_axis(proba, routing.index, 0.0, axis=1)
         return proba.sum(axis=1)
+
+
+def shares_of(routing: Routing, log_joint: Array) -> Array:
+    """Probabilities (n, S) that acting experts have produced the targets; `log_joint` is lost."""
+    # A target that no expert can explain says nothing of who has produced it.
+    lost = np.isneginf(row_max(log_joint))
+    log_joint[lost] = routing.log_gate[lost]
+    return normalize(log_joint)[0]

@@ -9,13 +9,13 @@ from numpy.typing import NDArray
 from sklearn.base import RegressorMixin
 from sklearn.linear_model import Ridge
 
-from ._forecast import Forecasts, distribution_of
 from ._numeric import Array, safe_log
+from ._real_targets import RealTargets, distribution_of
 from ._targets import check_real_target, real_numbers
 from ._validation import fit_context
 
 
-class MixtureOfExpertsRegressor(RegressorMixin, Forecasts):
+class MixtureOfExpertsRegressor(RegressorMixin, RealTargets):
     """Mixture of experts for real targets, fitted by cross-fitted EM.
 
     A gate divides the input space softly among experts, each of which learns its region. The model

@@ -16,6 +16,7 @@ from ._maximise import top_of
 from ._numeric import Array, weighted_moments
 from ._routing import Routing
 from .families import Categorical, Family
+from .families._categorical import own_class
 
 # A part that is no more than the tolerance of its search counts for nothing.
 N_STEPS, NEGLIGIBLE = 30, 1e-8
@@ -82,8 +83,7 @@ def _least_squares(target: Array, mean: Array, pairs: Pairs) -> Array:
 
 def _most_likely(target: NDArray, mean: Array, pairs: Pairs) -> Array:
     """Parts (K,) of highest likelihood, which is concave in them."""
-    own = mean if mean.shape[2] == 1 else np.take_along_axis(mean, target[:, None, None], axis=2)
-    own = own[..., 0]
+    own = own_class(target, mean)
     toward = own[:, -1:] - own
 
     def slope(part: Array) -> Array:

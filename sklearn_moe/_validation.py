@@ -12,7 +12,6 @@ import numpy as np
 import scipy.sparse as sp
 from sklearn import get_config
 from sklearn.base import is_classifier, is_regressor
-from sklearn.exceptions import NotFittedError
 from sklearn.metrics._scorer import _BaseScorer
 from sklearn.pipeline import Pipeline
 from sklearn.utils import _safe_indexing, check_array, get_tags
@@ -50,7 +49,6 @@ __all__ = [
     "HasMethods",
     "Interval",
     "InvalidParameterError",
-    "NotFittedError",
     "StrOptions",
     "VisualBlock",
     "check_consistent_length",
@@ -204,7 +202,7 @@ def _refuse_strange_frame(X: Any) -> None:
 @contextmanager
 def names_missed(estimator: Any, X: Any) -> Iterator[None]:
     """Parts say nothing of names that `X` has not: the fitted estimator itself has warned of it."""
-    if is_frame(X) or not hasattr(estimator, "feature_names_in_"):
+    if has_names(X) or not hasattr(estimator, "feature_names_in_"):
         yield
         return
     with warnings.catch_warnings():

@@ -30,7 +30,7 @@ from ._experts import Data, ExpertError
 from ._folds import Splits, keep_rows
 from ._initialization import Start, surprise_of
 from ._mixture import MixtureExpectation, MixtureModel, MixtureState
-from ._noise import Forecast, Question, still_ahead
+from ._noise import Forecast, Question, learning_left
 from ._numeric import Array, mean_and_stderr, normalize, weighted_mean
 from ._plans import Plan, attempt, do, together
 from ._progress import Reporter
@@ -288,7 +288,7 @@ class Witness:
             )
         # In sample its dispersions would say nothing of those of the fit.
         is_asked = recipe.needs_forecasts and self.splits is not None
-        self.question = Question(data, self.test, still_ahead(len(splits))) if is_asked else None
+        self.question = Question(data, self.test, learning_left(len(splits))) if is_asked else None
 
     def begin(self, start: Start) -> Plan[None]:
         """Make the start anew from the rows that the witness may see."""

@@ -37,11 +37,6 @@ RESAMPLED = "resample"
 MOST_COPIES, SMALL_TABLE = 1000, 100
 
 
-def weight_mode(estimator: Any) -> str:
-    """`"sample_weight"` if every final predictor within `estimator` takes weights."""
-    return WEIGHTED if _takes_weights(estimator) else RESAMPLED
-
-
 @dataclass(frozen=True)
 class WeightPlan:
     """How weights reach an estimator: found out once, used at every fit.
@@ -60,7 +55,7 @@ class WeightPlan:
 
 def plan_weights(estimator: Any) -> WeightPlan:
     """The plan for `estimator`, a clone of our own, in which requests are set if it needs them."""
-    if weight_mode(estimator) == RESAMPLED:
+    if not _takes_weights(estimator):
         return WeightPlan(RESAMPLED)
     if is_mixture(estimator):
         return WeightPlan(WEIGHTED, ("sample_weight",))
@@ -253,17 +248,17 @@ def request_weights(estimator: Any) -> None:
     nested = estimator.get_params(deep=True).values()
     for part in [estimator, *(v for v in nested if hasattr(v, "fit") and not isinstance(v, type))]:
         for method in ("fit", "score"):
-            _request(part, method, True)
+            _request(part, method)
         _weigh_scores(part)
 
 
-def _request(part: Any, method: str, answer: bool) -> None:
-    """Set the request of `part` for sample weights in `method`, if it has one that is unset."""
+def _request(part: Any, method: str) -> None:
+    """Make `part` request sample weights in `method`, if it has one that is unset."""
     setter = getattr(part, f"set_{method}_request", None)
     if setter is not None:
         request = getattr(part._get_metadata_request(), method).requests
         if request.get("sample_weight", False) is None:
-            setter(sample_weight=answer)
+            setter(sample_weight=True)
 
 
 def _weigh_scores(part: Any) -> None:

@@ -25,8 +25,8 @@ from sklearn_moe import (
 from sklearn_moe._content import content_ids, row_hashes
 from sklearn_moe.auto import _search
 from sklearn_moe.auto._base import flat, within_classes
-from sklearn_moe.auto._candidates import classifiers, regressors
 from sklearn_moe.auto._columns import CategoryColumns, KernelColumns
+from sklearn_moe.auto._usual import classifiers, regressors
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 

@@ -57,6 +57,13 @@ def test_all_names_are_tried():
 
 
 @pytest.mark.parametrize("name", LAWS)
+def test_surprise_undoes_itself(name):
+    y, log_prob = np.array([[0.0], [1.0], [4.0]]), np.array([-3.0, 0.5, -40.0])
+    family = LAWS[name][0].prepared(np.array([[1.0], [3.0]]), np.ones(2))
+    np.testing.assert_allclose(family.surprise(y, family.surprise(y, log_prob)), log_prob)
+
+
+@pytest.mark.parametrize("name", LAWS)
 def test_density_integrates_to_one_and_to_the_moments(name):
     law = law_at(name)
     for row, (mean, var) in enumerate(zip(law.mean(), law.var(), strict=True)):

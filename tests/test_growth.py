@@ -20,8 +20,10 @@ from sklearn.tree import DecisionTreeRegressor
 from sklearn_moe import MixtureOfExpertsClassifier, MixtureOfExpertsRegressor, _growth
 from sklearn_moe._baseline import Baseline
 from sklearn_moe._em import EMResult, EMRule, run_em
-from sklearn_moe._growth import MOST_EXPERTS, Walk, _by_itself, _lags, merge
+from sklearn_moe._experts import ExpertError
+from sklearn_moe._growth import MOST_EXPERTS, Walk, _by_itself, _caught_up, _lags, merge
 from sklearn_moe._mixture import MixtureExpectation
+from sklearn_moe._plans import follow_here
 from sklearn_moe._verdict import Stage, run_witnessed
 from sklearn_moe.gates import GaussianGate, HierarchicalGate
 
@@ -343,6 +345,28 @@ def test_a_run_left_behind_follows_its_witnesses(monkeypatch):
     assert moe.score(X3, Y3) > 0.85
     assert len(moe.lower_bounds_) == moe.n_iter_
     assert moe.lower_bound_ in moe.lower_bounds_
+
+
+@pytest.mark.parametrize("fails", ["guide", "run"])
+def test_a_run_that_cannot_follow_is_known_by_its_own_word(fails, monkeypatch):
+    behind = stage_of([1.0, 1.1, np.nan, np.nan], [0.0, 0.2, 5.0, 5.0])
+
+    def failing(*_):
+        raise ExpertError("no rows are left")
+        yield
+
+    def led(*_):
+        return np.ones((4, 2))
+        yield
+
+    guide = behind.witnesses[0]
+    guide.best = SimpleNamespace(members=(0, 1), lower_bound=1.0)
+    guide.responsibilities = failing if fails == "guide" else led
+    behind.model.expect = lambda resp: resp
+    monkeypatch.setattr(_growth, "run_em", failing)
+    recipe = SimpleNamespace(templates=(None, None), top_k=None)
+    found = follow_here(_caught_up(replace(behind, recipe=recipe), EMRule(5, 0.0)))
+    np.testing.assert_array_equal(found.unseen, [0.0, 0.2, np.nan, np.nan])
 
 
 def test_one_expert_gains_nothing_over_itself():

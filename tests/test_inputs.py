@@ -248,9 +248,10 @@ def test_missing_names_are_told_once(params):
     asked = [moe.predict, moe.predict_experts, moe.gate_proba, moe.apply, moe.truncated_proba]
     asked += [lambda X: moe.log_prob(X, Y), lambda X: moe.update_gate(X, Y)]
     for ask in asked:
-        with pytest.warns(UserWarning, match="valid feature names, but Mixture") as told:
-            ask(X)
-        assert len(told) == 1
+        for nameless in (X, pd.DataFrame(X)):
+            with pytest.warns(UserWarning, match="valid feature names, but Mixture") as told:
+                ask(nameless)
+            assert len(told) == 1
 
 
 @settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)

@@ -199,7 +199,7 @@ def test_forecasts_lean_before_noise_is_calibrated(monkeypatch):
     )
     moe = MixtureOfExpertsRegressor(TREE, calibrate="conformal", **QUICK).fit(X, Y)
     (first, last), ((noise, told, one),) = asked, found
-    assert noise == calibrated(*first).early()
+    assert noise == calibrated(*first).of_forecasts()
     assert told is first[1]
     kept = calibrated(*last)
     assert moe.dispersion_factor_ == kept.changes[0].factor
@@ -208,7 +208,7 @@ def test_forecasts_lean_before_noise_is_calibrated(monkeypatch):
     for raw, leant in zip(told, last[1], strict=True):
         expected = drawn_toward(raw.mean, raw.law, one[raw.rows], variance)
         np.testing.assert_allclose(leant.mean, expected, rtol=1e-12)
-        law = kept.early().law_of(leant.law)
+        law = kept.of_forecasts().law_of(leant.law)
         law = MixtureDistribution(kept.family, leant.log_gate, leant.mean, law)
         fallen.append(law.cdf(leant.target[:, 0]))
     np.testing.assert_allclose(moe.calibration_.up_to[:, 0], np.concatenate(fallen), rtol=1e-12)

@@ -12,7 +12,7 @@ from sklearn.tree import DecisionTreeRegressor
 
 from sklearn_moe import MixtureOfExpertsRegressor, _fitting
 from sklearn_moe._mixture import MixtureExpectation
-from sklearn_moe._noise import Change, Forecast, Noise, _most_likely, calibrated, still_ahead
+from sklearn_moe._noise import Change, Forecast, Noise, _most_likely, calibrated, learning_left
 from sklearn_moe._verdict import Witness, WitnessedModel, WitnessError
 from sklearn_moe.families import Contaminated, Gaussian, Laplace, Poisson, StudentT
 from sklearn_moe.predictive import MixtureDistribution
@@ -97,10 +97,10 @@ def test_it_is_the_most_likely_one():
 def test_what_is_learnt_late_is_less():
     told = [forecast(heavy, 4.0)]
     whole = change_of(calibrated(Gaussian(), told))
-    assert whole.early == 1.0
+    assert whole.forecast_factor == 1.0
     learnt = change_of(_most_likely(Noise(Gaussian(), (Change(),)), 0, Change(), told)).factor
     assert learnt == pytest.approx(0.5, rel=0.1)  # twice the variance of the noise was claimed
-    late = calibrated(Gaussian(), [replace(told[0], ahead=still_ahead(5))])
+    late = calibrated(Gaussian(), [replace(told[0], learning_left=learning_left(5))])
     part = (1 / 4 - 1 / 5) / (1 / 3 - 1 / 4)  # of what is learnt between the parts of the rows
     assert change_of(late).factor == pytest.approx(whole.factor * learnt ** (part - 1))
 
@@ -110,22 +110,24 @@ def test_what_is_learnt_late_is_less():
     [(0.9, 0.9, 1), (1.2, 1.2, 1), (0.3, 3 / 4, 0.4), (2.0, 4 / 3, 1)],
 )
 def test_forecasts_are_wider_by_what_they_have_still_to_learn(own, learnt, beyond):
-    told = [replace(forecast(normal, variance, n), ahead=still_ahead(5)) for variance, n in PARTS]
+    left = learning_left(5)
+    told = [replace(forecast(normal, v, n), learning_left=left) for v, n in PARTS]
     late = forecast(normal, own)
     change = change_of(calibrated(Gaussian(), told, late))
     assert change.factor == 1.0
     assert change.df is None
     # What is learnt is at most as without noise, (1/4) / (1/3).
-    assert change.early == pytest.approx(learnt**0.4 * beyond)
-    with_noise = calibrated(Gaussian(), told, late).early()
-    assert change_of(with_noise) == Change(factor=change.early)
+    assert change.forecast_factor == pytest.approx(learnt**0.4 * beyond)
+    with_noise = calibrated(Gaussian(), told, late).of_forecasts()
+    assert change_of(with_noise) == Change(factor=change.forecast_factor)
 
 
 def test_dispersions_that_differ_by_row_are_compared_too():
-    told = replace(forecast(normal, 1.0, 500), ahead=still_ahead(5))
+    told = replace(forecast(normal, 1.0, 500), learning_left=learning_left(5))
     by_row = np.geomspace(0.5, 1.62, 500)[:, None, None, None] * np.ones((500, 2, 1, 1))
     own = replace(told, law=by_row, log_gate=np.log([[1.0, 1e-300]]).repeat(500, axis=0))
-    assert change_of(calibrated(Gaussian(), [told], own)).early == pytest.approx(0.9**0.4, rel=1e-4)
+    change = change_of(calibrated(Gaussian(), [told], own))
+    assert change.forecast_factor == pytest.approx(0.9**0.4, rel=1e-4)
 
 
 def test_outputs_are_calibrated_each_by_itself():
@@ -285,9 +287,9 @@ def test_conformal_levels_are_of_the_noise_that_witnesses_have(monkeypatch):
     moe = MixtureOfExpertsRegressor(tree, calibrate="conformal", **QUICK).fit(X, HEAVY)
     law, forecasts, own = told[-1]
     kept = calibrated(law, forecasts, own)
-    assert change_of(kept).early != 1.0
+    assert change_of(kept).forecast_factor != 1.0
     assert moe.dispersion_factor_ == change_of(kept).factor
-    noise = kept.early()
+    noise = kept.of_forecasts()
     fell = []
     for one in forecasts:
         parts = noise.family, one.log_gate, one.mean, noise.law_of(one.law)

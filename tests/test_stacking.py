@@ -19,7 +19,9 @@ from sklearn_moe import (
     MixtureOfExpertsRegressor,
 )
 from sklearn_moe._noise import Forecast, Noise, joined
-from sklearn_moe.auto._search import Candidate, Judge, Judged, Sample
+from sklearn_moe.auto._candidate import Candidate
+from sklearn_moe.auto._sample import Sample
+from sklearn_moe.auto._search import Judge, Judged
 from sklearn_moe.auto._stacking import LEAST_WEIGHT, stacking_weights
 from sklearn_moe.auto._width import width_of_pool
 from sklearn_moe.families import Contaminated, Gamma, Gaussian, Laplace, LogNormal, StudentT
@@ -461,6 +463,13 @@ def test_each_output_has_its_own_width():
     both, _ = width_of_pool([Gaussian(), Gaussian()], told, [0.5, 0.5])
     one, _ = width_of_pool([Gaussian(), Gaussian()], alone, [0.5, 0.5])
     assert both.tolist() == [one[0], 1.0]
+    units = np.array([1e-3, 1e3])  # the floor of the one is far above the dispersions of the other
+    families = [Gaussian().prepared(told[0].target * units, np.ones(4000))] * 2
+    told = [
+        replace(f, target=f.target * units, mean=f.mean * units, law=f.law * units[:, None] ** 2)
+        for f in told
+    ]
+    assert width_of_pool(families, told, [0.5, 0.5])[0].tolist() == both.tolist()
 
 
 def test_laws_without_a_scale_keep_their_width():

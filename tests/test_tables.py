@@ -203,6 +203,10 @@ def test_a_column_without_values_says_nothing_later():
     encoder = TabularEncoder().fit(frame)
     for values in ("text", 3.0):
         assert (encoder.transform(frame.assign(code=values))[:, 0] == 0).all()
+    encoder = TabularEncoder().fit(np.column_stack([np.full(N, np.nan), V]))
+    later = encoder.transform(np.column_stack([np.full(N, np.inf), V]))
+    np.testing.assert_array_equal(later[:, 0], 0)
+    assert later[:, 1].std() == pytest.approx(1.0)
 
 
 def test_lists_have_columns_too():

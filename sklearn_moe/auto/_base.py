@@ -33,10 +33,11 @@ from .._validation import (
     take_rows,
 )
 from .._weighting import is_mixture
-from ._candidates import CATEGORIES, NUMBERS
+from ._candidate import AS_GIVEN, JUDGING_FOLDS, OF_NUMBER, Candidate
 from ._columns import CategoryColumns
-from ._sample import AS_GIVEN, JUDGING_FOLDS, OF_NUMBER, Candidate, Sample
+from ._sample import Sample
 from ._search import search
+from ._usual import CATEGORIES, NUMBERS
 
 
 class BaseAutoMixture(MetaEstimatorMixin, BaseEstimator):

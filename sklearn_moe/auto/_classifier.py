@@ -14,8 +14,8 @@ from .._numeric import Array
 from .._targets import check_label_target
 from .._validation import fit_context
 from ._base import BaseAutoMixture
-from ._candidates import classifiers
-from ._sample import Candidate
+from ._candidate import Candidate
+from ._usual import classifiers
 
 
 class AutoMixtureClassifier(ClassifierMixin, BaseAutoMixture):

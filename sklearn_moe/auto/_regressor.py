@@ -17,8 +17,8 @@ from ..predictive import MixtureDistribution
 from ..predictive._pool import pooled
 from ..predictive._queries import DistributionQueries
 from ._base import BaseAutoMixture
-from ._candidates import regressors
-from ._sample import Candidate
+from ._candidate import Candidate
+from ._usual import regressors
 
 
 class AutoMixtureRegressor(RegressorMixin, DistributionQueries, BaseAutoMixture):

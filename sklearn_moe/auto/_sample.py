@@ -1,9 +1,8 @@
-"""What an automatic mixture chooses from, and the rows that it is fitted to."""
+"""The rows that the candidates of an automatic mixture are fitted to."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from numbers import Integral
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -15,51 +14,10 @@ from .._folds import Splits, keep_rows
 from .._numeric import Array
 from .._validation import take_rows
 from .._weighting import plan_steps, transform_weighted
+from ._candidate import JUDGING_FOLDS, Candidate
 
-# Folds of a fit that is to be judged.
-JUDGING_FOLDS = 3
-# The view of a table that is the table.
-AS_GIVEN = "as given"
-# What a doubled candidate is called after its name.
-OF_NUMBER = ", n_experts="
-
-
-@dataclass(frozen=True)
-class Candidate:
-    """A pipeline that ends in a mixture: its name, and the view of the table that it is given.
-
-    More experts are tried if it `may_grow`.
-    """
-
-    name: str
-    model: Pipeline
-    view: str = AS_GIVEN
-    may_grow: bool = True
-
-    @property
-    def mixture(self) -> Any:
-        """The mixture at the end."""
-        return self.model[-1]
-
-    @property
-    def to_judge(self) -> Candidate:
-        """The same in few folds and with witnesses; itself, if that is what it is."""
-        cv = self.mixture.cv
-        is_number = cv is None or isinstance(cv, Integral | str)
-        if self.mixture.verdict and (not is_number or cv == JUDGING_FOLDS):
-            return self
-        return self._changed(verdict=True, cv=JUDGING_FOLDS if is_number else cv)
-
-    def of_number(self, n_experts: int) -> Candidate:
-        """The same with so many experts, and a name that says so."""
-        return replace(
-            self._changed(n_experts=n_experts), name=f"{self.name}{OF_NUMBER}{n_experts}"
-        )
-
-    def _changed(self, **params: Any) -> Candidate:
-        model = clone(self.model)
-        model[-1].set_params(**params)
-        return replace(self, model=model)
+# A table of twice as many distinct rows is judged by few of them first.
+FIRST_ROWS = 1000
 
 
 @dataclass(frozen=True)

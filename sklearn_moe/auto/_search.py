@@ -16,12 +16,13 @@ from sklearn.pipeline import Pipeline
 from .._noise import Forecast
 from .._numeric import Array, mean_of_known
 from ..predictive._pool import family_of_pool
-from ._sample import Candidate, Sample
+from ._candidate import Candidate
+from ._sample import FIRST_ROWS, Sample
 from ._stacking import stacking_weights
 from ._width import width_of_pool
 
-# A table of twice as many distinct rows is judged by few of them first.
-FIRST_ROWS, TIMES = 1000, 3
+# Of a large table the part that is judged first; the next is so many times as large.
+TIMES = 3
 # Rows that all who answer together have been asked about.
 LEAST_HEARD = 50
 # Experts are doubled up to so many, of as many distinct rows each.

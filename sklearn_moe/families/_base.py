@@ -31,7 +31,10 @@ class Family(ABC):
         return self.log_prob(y, mean, dispersion)
 
     def surprise(self, y: Array, log_prob: Array) -> Array:
-        """How badly (n,) rows are explained that have these log densities; in no unit."""
+        """How badly (n,) rows are explained that have these log densities; in no unit.
+
+        Of how badly they are explained it makes their log densities again.
+        """
         return -log_prob
 
     @abstractmethod

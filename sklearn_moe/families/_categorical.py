@@ -40,7 +40,7 @@ class Categorical(Family):
     def log_prob(self, y: Array, mean: Array, dispersion: Array) -> Array:
         """Log probability (n, K) of each label under each adjusted expert."""
         share, temperature = self._parts(dispersion)
-        own = _own(y, mean) if temperature is None else _heated(_logs(mean), temperature, y)[0]
+        own = own_class(y, mean) if temperature is None else _heated(_logs(mean), temperature, y)[0]
         return safe_log((1 - share) * own + share * self.class_prior[y][:, None])
 
     def fit_dispersion(
@@ -48,10 +48,10 @@ class Categorical(Family):
     ) -> Array:
         """Most likely smoothing shares (K,), kept above zero, and temperatures if tempered."""
         if self.in_sample and self.tempered:
-            share = self._fit_share(y, _own(y, mean), expert_weights)
+            share = self._fit_share(y, own_class(y, mean), expert_weights)
             return np.column_stack([share, np.ones_like(share)])
         if not self.tempered:
-            return self._fit_share(y, _own(y, mean), expert_weights)
+            return self._fit_share(y, own_class(y, mean), expert_weights)
         logs, prior = _logs(mean), self.class_prior[y][:, None]
 
         def slope(log_temperature: Array) -> Array:
@@ -113,7 +113,7 @@ class Categorical(Family):
         return (dispersion[..., 0], dispersion[..., 1]) if self.tempered else (dispersion, None)
 
 
-def _own(y: NDArray, mean: Array) -> Array:
+def own_class(y: NDArray, mean: Array) -> Array:
     """What each expert (n, K) gives the class that each row has; all of `mean`, if that is it."""
     if mean.shape[2] == 1:
         return mean[..., 0]
@@ -133,4 +133,4 @@ def _heated(logs: Array, temperature: Array, y: NDArray) -> tuple[Array, Array]:
     """
     hot = logs / temperature[..., None]
     proba = softmax(hot, axis=2)
-    return _own(y, proba), _own(y, hot) - np.einsum("nkc,nkc->nk", proba, hot)
+    return own_class(y, proba), own_class(y, hot) - np.einsum("nkc,nkc->nk", proba, hot)

@@ -16,6 +16,8 @@ from ._real import RealFamily
 BREADTH = 3.0
 BACKGROUND_DF = 3.0
 N_STEPS, SETTLED = 50, 1e-8
+# A log density that is next to nothing, and finite.
+LEAST = -1e300
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,7 +68,8 @@ class Contaminated(Family):
     def clean_proba(self, y: Array, mean: Array, dispersion: Array) -> Array:
         """Probability (n, K) that a row is not the background's, were it not another expert's."""
         clean, broad = self._parts(self.clean.log_prob, y, mean, dispersion)
-        return np.exp(clean - np.logaddexp(clean, broad))
+        # Targets beyond all numbers, of no density under either, are the background's.
+        return np.exp(clean - np.logaddexp(clean, np.maximum(broad, LEAST)))
 
     def fit_dispersion(
         self, y: Array, mean: Array, expert_weights: Array, relative: Array | None = None

@@ -17,6 +17,7 @@ from .._maximise import Place, climb
 from .._noise import Forecast, Noise, clusters_of, weights_of
 from .._numeric import Array, log_normalize, safe_log, weighted_mean
 from ..families import Categorical
+from ..families._categorical import own_class
 from ._base import Leaning
 
 # The grid of the powers: its step and its end.
@@ -115,5 +116,5 @@ def _pooled(powers: tuple[float, float], own: Array, other: Array) -> Array:
 def _log_density(told: Forecast, powers: tuple[float, float], own: Array, other: Array) -> Array:
     """Log probabilities (m,) of the labels under the gate's weights."""
     proba, labels = _pooled(powers, own, other), told.target.astype(np.intp)
-    log_prob = safe_log(np.take_along_axis(proba, labels[:, None, None], axis=2)[..., 0])
+    log_prob = safe_log(own_class(labels, proba))
     return log_normalize(log_prob + told.log_gate, overwrite=True)[1]

@@ -12,6 +12,7 @@ from sklearn.utils import check_random_state
 
 from .._numeric import Array
 from .._targets import real_numbers
+from .._validation import check_number
 from ..families import RealFamily
 from ._integrals import crps, entropy
 from ._marginal import Marginal, log_sum
@@ -288,8 +289,7 @@ class MixtureDistribution:
         ValueError
             If `n_samples` is not a whole number above 0.
         """
-        if isinstance(n_samples, bool) or not (isinstance(n_samples, Integral) and n_samples > 0):
-            raise ValueError(f"n_samples={n_samples!r} must be a whole number above 0.")
+        check_number("n_samples", n_samples, Integral, 1)
         generator = check_random_state(random_state)
         chance = generator.uniform(size=(len(self), n_samples, 1))
         above = chance > np.cumsum(self.weights, axis=1)[:, None]

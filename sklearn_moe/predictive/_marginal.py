@@ -153,13 +153,7 @@ def by_size(function: Callable[..., Array], marginal: Marginal, *arrays: Array) 
         return function(marginal, *arrays)
     is_small = marginal.last_counts() < MOST_COUNTS
     sides = [rows for rows in (np.flatnonzero(is_small), np.flatnonzero(~is_small)) if len(rows)]
-    found = [function(marginal.take(rows), *(part[rows] for part in arrays)) for rows in sides]
-    shape = np.max([part.shape[1:] for part in found], axis=0)
-    whole = np.full((len(marginal), *shape.astype(int)), np.nan)
-    for rows, part in zip(sides, found, strict=True):
-        place: tuple[Any, ...] = (rows, *map(slice, part.shape[1:]))
-        whole[place] = part
-    return whole
+    return _part_by_part(function, marginal, sides, arrays)
 
 
 def by_rows(
@@ -174,6 +168,17 @@ def by_rows(
     if size >= len(marginal):
         return function(marginal, *arrays)
     pieces = [slice(first, first + size) for first in range(0, len(marginal), size)]
-    return np.concatenate(
-        [function(marginal.take(rows), *(part[rows] for part in arrays)) for rows in pieces]
-    )
+    return _part_by_part(function, marginal, pieces, arrays)
+
+
+def _part_by_part(
+    function: Callable[..., Array], marginal: Marginal, parts: list[Any], arrays: tuple[Array, ...]
+) -> Array:
+    """`function` of each part of the rows; what is found in fewer pieces is filled up with NaN."""
+    found = [function(marginal.take(rows), *(array[rows] for array in arrays)) for rows in parts]
+    shape = np.max([part.shape[1:] for part in found], axis=0)
+    whole = np.full((len(marginal), *shape.astype(int)), np.nan)
+    for rows, part in zip(parts, found, strict=True):
+        place: tuple[Any, ...] = (rows, *map(slice, part.shape[1:]))
+        whole[place] = part
+    return whole

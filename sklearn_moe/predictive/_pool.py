@@ -31,7 +31,7 @@ def pooled(
     """
     families = [distribution.family for distribution in distributions]
     family, laws = in_common(families, [distribution.law for distribution in distributions])
-    law = side_by_side(laws, len(distributions[0]))
+    law = laws_of_all(laws, len(distributions[0]))
     law[..., 0] *= factors
     law = family.floored(law)  # nobody is more than certain of a rounded target
     log_weights = [d.log_weights + np.log(w) for d, w in zip(distributions, weights, strict=True)]
@@ -61,7 +61,7 @@ def with_tails(law: Array) -> Array:
     return np.concatenate([law, np.full_like(law, StudentT.largest_df)], axis=-1)
 
 
-def side_by_side(laws: Sequence[Array], n_rows: int) -> Array:
+def laws_of_all(laws: Sequence[Array], n_rows: int) -> Array:
     """The parameters of all components, by row where any of them differ by row."""
     if any(law.ndim == 4 for law in laws):
         laws = [np.broadcast_to(law, (n_rows, *law.shape[-3:])) for law in laws]

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from scipy.special import ndtr
 
 from .._numeric import Array
-from ._marginal import CHUNK, Marginal, by_rows, by_size
+from ._marginal import Marginal, by_rows, by_size
 
 # Quantiles of each component that make up a grid fine where the density changes.
 LEVELS = ndtr(np.linspace(-5.0, 5.0, 81))
@@ -85,17 +85,11 @@ def _grid(marginal: Marginal) -> Array:
 
 def highest_density(marginal: Marginal, coverage: float) -> Array:
     """The smallest regions that hold `coverage`: pieces (n, P, 2), NaN where a row has fewer."""
-    return by_size(lambda part: _regions_by_rows(part, coverage), marginal)
 
+    def regions(part: Marginal) -> Array:
+        return by_rows(lambda rows: _regions(rows, coverage), part, 2 * _width(part))
 
-def _regions_by_rows(marginal: Marginal, coverage: float) -> Array:
-    size = max(1, CHUNK // (2 * _width(marginal) * marginal.means.shape[1]))
-    pieces = [
-        _regions(marginal.take(slice(first, first + size)), coverage)
-        for first in range(0, len(marginal), size)
-    ]
-    most = max(part.shape[1] for part in pieces)
-    return np.concatenate([widened(part, most) for part in pieces])
+    return by_size(regions, marginal)
 
 
 def widened(pieces: Array, most: int) -> Array:

@@ -1,4 +1,4 @@
-"""What an automatic mixture chooses from, unless it is told."""
+"""The usual candidates: what an automatic mixture chooses from, unless it is told."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ from .._classifier import MixtureOfExpertsClassifier
 from .._regressor import MixtureOfExpertsRegressor
 from ..gates import SoftmaxGate
 from ..linear import EvidenceRidge
+from ._candidate import Candidate
 from ._columns import KernelColumns
-from ._sample import Candidate
-from ._search import FIRST_ROWS
+from ._sample import FIRST_ROWS
 
 # Views of a table: all of it as standardised numbers, or text as categories.
 NUMBERS, CATEGORIES = "numbers", "categories"

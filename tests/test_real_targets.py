@@ -266,6 +266,17 @@ def test_outliers_go_to_the_background():
     np.testing.assert_array_equal(plain.outlier_proba(X, spoilt), 0)
 
 
+@pytest.mark.parametrize("family", ["gaussian", "laplace", "student_t"])
+def test_targets_beyond_all_numbers_are_the_background_s(family):
+    y = X[:, 0] + 0.3 * np.random.default_rng(0).normal(size=300)
+    moe = MixtureOfExpertsRegressor(
+        outlier_fraction=0.05, family=family, max_iter=50, verdict=False, random_state=0
+    ).fit(X, y)
+    far = [y[0], 1e3, 1e150, 1e200, np.inf, -np.inf]
+    np.testing.assert_allclose(moe.outlier_proba(X[:6], far)[1:], 1.0)
+    assert moe.outlier_proba(X[:1], y[:1]) < 0.5
+
+
 def test_conformal_intervals_hold_what_they_promise_for_laws_that_are_wrong():
     rng = np.random.default_rng(0)
     Z = rng.uniform(-1, 1, (4000, 2))

@@ -17,8 +17,9 @@ from ._fitting import Fit
 from ._information import count_estimator
 from ._nesting import unfold
 from ._noise import Forecast, Noise, joined
-from ._numeric import Array, normalize
+from ._numeric import Array
 from ._predictions import held, limits_of, predict_acting, predict_expert
+from ._queries import shares_of
 from ._routing import Routing
 from ._specialisation import Specialisation
 from ._spread import relative_dispersion
@@ -41,7 +42,7 @@ from .predictive._queries import DistributionQueries
 LAWS_TO_TRY = ("gaussian", "student_t")
 
 
-class Forecasts(DistributionQueries, BaseMixtureOfExperts):
+class RealTargets(DistributionQueries, BaseMixtureOfExperts):
     """The law of the target, and queries about it; not for use."""
 
     family_: RealFamily | Contaminated
@@ -158,8 +159,10 @@ class Forecasts(DistributionQueries, BaseMixtureOfExperts):
         if not isinstance(self.family_, Contaminated):
             return np.zeros(len(target))
         routing, mean, law = self._laws_at(X)
-        resp = normalize(routing.log_gate + self._family.log_prob(target, mean, law))[0]
-        return 1.0 - (resp * self.family_.clean_proba(target, mean, law)).sum(axis=1)
+        with np.errstate(over="ignore"):  # of targets beyond all numbers
+            log_prob = self._family.log_prob(target, mean, law)
+            clean = self.family_.clean_proba(target, mean, law)
+        return 1.0 - (shares_of(routing, routing.log_gate + log_prob) * clean).sum(axis=1)
 
     # What the law of the target is.
 
@@ -216,11 +219,11 @@ class Forecasts(DistributionQueries, BaseMixtureOfExperts):
     def _target_attributes(self, fit: Fit) -> dict[str, Any]:
         shape, found = fit.training.data.y.shape[1:], fit.found
         calibration, limits = None, limits_of(fit.training.data.target, self.extrapolation)
-        early, forecast = found.noise.early(), {}
+        noise, forecast = found.noise.of_forecasts(), {}
         if self.calibrate == "conformal":
-            calibration = calibration_of(early, found.forecasts, shape)
+            calibration = calibration_of(noise, found.forecasts, shape)
         if self._keeps_forecast and found.forecasts:
-            forecast["_forecast"] = joined(found.forecasts).under(early)
+            forecast["_forecast"] = joined(found.forecasts).under(noise)
         return {
             **forecast,
             "target_shape_": shape,
