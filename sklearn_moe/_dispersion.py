@@ -39,7 +39,7 @@ def fit_dispersion(
     places = [routing.acting(k) for k in range(n_experts)]
     alone = [slot_weights[place].sum() > 0 and not family.pools_dispersion for place in places]
     if not slot_weights.any():
-        slot_weights = np.ones_like(slot_weights)
+        slot_weights = np.repeat(weights.sum(axis=1, keepdims=True), slot_weights.shape[1], axis=1)
     if not all(alone):
         typical = law_of(*np.nonzero(np.ones_like(slot_weights, dtype=bool)))
     laws = [law_of(*place) if own else typical for place, own in zip(places, alone, strict=True)]

@@ -101,7 +101,7 @@ def _append(result: EMResult, state: Any, expectation: Expectation) -> EMResult:
         lower_bounds=(*result.lower_bounds, expectation.lower_bound),
         scores=(*result.scores, expectation.score),
     )
-    if best is None or expectation.score > best.score:
+    if best is None or round(expectation.score, DIGITS) > round(best.score, DIGITS):
         return replace(longer, state=state, expectation=expectation, best_iter=longer.n_iter)
     return longer
 

@@ -372,8 +372,8 @@ def fit_expert(data: Data, template: Template, weight: Array, train: Any) -> Any
     X, options = data.shown.for_fit(template.estimator, rows)
     y, rank, weight = (take_rows(part, rows) for part in (data.y, data.rank, weight))
     if not weight.any():
-        # All of the expert's rows lie in the fold left out; an even fit stands in for it there.
-        weight = np.ones_like(weight)
+        # All of the expert's rows lie in the fold left out; a fit to the others stands in for it.
+        weight = take_rows(data.sample_weight, rows)
     expert = template.fresh()
     params = take_params(template.params, data.n_samples, rows) | options
     try:

@@ -24,15 +24,8 @@ from ._progress import Reporter
 from ._recipe import Recipe
 from ._specialisation import Specialisation
 from ._training import Training
-from ._verdict import (
-    UNKNOWN,
-    Stage,
-    Verdict,
-    alone_verdict,
-    call_witnesses,
-    judge,
-    run_witnessed,
-)
+from ._verdict import UNKNOWN, Stage, Verdict, alone_verdict, judge, run_witnessed
+from ._witnesses import call_witnesses
 from .families import Family
 from .leaning import Leaning, find_leaning
 

@@ -27,8 +27,9 @@ from ._plans import Plan, attempt, do
 from ._progress import Reporter
 from ._recipe import Recipe
 from ._validation import last_step
-from ._verdict import Move, Stage, Witness, call_heirs, run_witnessed
+from ._verdict import Stage, run_witnessed
 from ._weighting import is_mixture
+from ._witnesses import Move, Witness, call_heirs
 from .gates import HierarchicalGate
 from .starts import STARTS, StartContext
 
@@ -282,7 +283,7 @@ def _move(
     """EM with another number of experts, from where `stage` and each of its witnesses has come."""
     model = recipe.build(stage.model.data, stage.model.splits)
     resp = yield from do(move, recipe, model.data, stage.result.expectation)
-    heirs = call_heirs(stage, recipe, move)
+    heirs = call_heirs(stage.witnesses, recipe, stage.model.data, move)
     moved = yield from run_witnessed(recipe, model, resp, heirs, rule, reporter)
     return (yield from _caught_up(moved, rule))
 
@@ -334,6 +335,8 @@ def _by_itself(stage: Stage) -> Stage:
     """The stage with what the fit says out of fold in place of what its witnesses have said."""
     data, expectation = stage.model.data, stage.result.expectation
     own = np.where(np.isnan(expectation.held_out), np.nan, expectation.log_evidence)
-    said = [[float(own[w.test] @ data.sample_weight[w.test]) for w in stage.witnesses]]
+    weights = [data.sample_weight[w.test] for w in stage.witnesses]
+    said = [own[w.test] @ weight for w, weight in zip(stage.witnesses, weights, strict=True)]
+    said = np.array([said]) / np.sum([weight.sum() for weight in weights])
     result = replace(stage.result, expectation=replace(expectation, held_out=own))
-    return replace(stage, result=result, fold_log_probs=np.array(said), trusts_witnesses=False)
+    return replace(stage, result=result, fold_log_probs=said, trusts_witnesses=False)

@@ -130,7 +130,9 @@ def _without_empty_columns(estimator: Any, X: Any) -> Any:
 
     A region may have none of a column of the table. A constant in its place says as little.
     """
-    if not isinstance(estimator, HistGradientBoostingRegressor | HistGradientBoostingClassifier):
+    if isinstance(X, np.ndarray) and (X.dtype.kind != "f" or not np.isnan(X[0]).any()):
+        return X  # a column without a value lacks the first
+    if not _holds_boosting(estimator):
         return X
     if hasattr(X, "fillna"):  # a frame of pandas
         is_number = [d.kind in "fiubO" and d.name != "category" for d in X.dtypes]
@@ -143,10 +145,20 @@ def _without_empty_columns(estimator: Any, X: Any) -> Any:
         numbers = [X[name] for name in X.columns if X[name].dtype.is_numeric()]
         bare = [each.fill_nan(None) if each.dtype.is_float() else each for each in numbers]
         return X.with_columns(each.fill_null(0) for each in bare if each.null_count() == len(each))
-    if not isinstance(X, np.ndarray) or X.dtype.kind != "f":
+    if not isinstance(X, np.ndarray):
         return X
     empty = np.isnan(X).all(axis=0)
     return np.where(empty, X.dtype.type(0), X) if empty.any() else X
+
+
+def _holds_boosting(estimator: Any) -> bool:
+    """Whether boosting by histograms learns from the table: the estimator, or one within it."""
+    if is_mixture(estimator):
+        return False
+    boosting = HistGradientBoostingRegressor | HistGradientBoostingClassifier
+    return isinstance(estimator, boosting) or any(
+        map(_holds_boosting, _inner_predictors(estimator))
+    )
 
 
 def _rows_seen(plan: WeightPlan, weight: Array, rank: NDArray[np.intp]) -> tuple[Any, Array]:

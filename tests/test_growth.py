@@ -311,7 +311,7 @@ def test_a_run_that_witnesses_have_left_behind_is_known_by_its_own_word():
     assert not _lags(level)
     honest = _by_itself(behind)
     np.testing.assert_array_equal(honest.unseen, [0.0, 0.2, np.nan, np.nan])
-    np.testing.assert_allclose(honest.fold_log_probs, [[0.2]])
+    np.testing.assert_allclose(honest.fold_log_probs, [[0.1]])
     assert not _lags(honest)
 
 

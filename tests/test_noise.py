@@ -13,7 +13,7 @@ from sklearn.tree import DecisionTreeRegressor
 from sklearn_moe import MixtureOfExpertsRegressor, _fitting
 from sklearn_moe._mixture import MixtureExpectation
 from sklearn_moe._noise import Change, Forecast, Noise, _most_likely, calibrated, learning_left
-from sklearn_moe._verdict import Witness, WitnessedModel, WitnessError
+from sklearn_moe._witnesses import Witness, WitnessedModel, WitnessError
 from sklearn_moe.families import Contaminated, Gaussian, Laplace, Poisson, StudentT
 from sklearn_moe.predictive import MixtureDistribution
 

@@ -1,5 +1,7 @@
 """The race of the starts on a sample of a large table."""
 
+from itertools import product
+
 import numpy as np
 import pytest
 from sklearn.linear_model import Ridge
@@ -158,6 +160,18 @@ def test_starts_tell_equals_apart_by_what_rows_hold(name):
         weighted = start_of(name, X, y, weight.astype(float), 4, seed)
         repeated = start_of(name, X[rows], y[rows], np.ones(len(rows)), 4, seed)
         np.testing.assert_allclose(weighted[rows], repeated, atol=1e-9)
+
+
+def test_a_tree_tells_equal_splits_apart_by_what_rows_hold():
+    """In a balanced design a split by either of two columns that only work together is as good."""
+    for seed in range(20):
+        rng = np.random.default_rng(seed)
+        X = np.repeat(np.array(list(product([-1.0, 1.0], repeat=4))), 6, axis=0)
+        y = 0.1 * X[:, 0] * X[:, 1] + 0.3 + (0.1 * rng.normal(size=96).round() if seed % 2 else 0)
+        rows = rng.permutation(np.repeat(np.arange(96), 2))
+        weighted = start_of("tree", X, y, np.full(96, 2.0), 3, seed)
+        repeated = start_of("tree", X[rows], y[rows], np.ones(192), 3, seed)
+        np.testing.assert_array_equal(weighted[rows], repeated)
 
 
 def test_rows_of_next_to_no_weight_are_clustered_too():

@@ -252,6 +252,19 @@ def test_weights_are_repeats():
         np.testing.assert_allclose(weighted.predict(X), repeated.predict(X), rtol=1e-6, atol=1e-7)
 
 
+def test_weights_are_repeats_where_an_expert_s_rows_all_lie_in_one_fold():
+    """What is fitted to the others in its place knows what they weigh."""
+    rng = np.random.default_rng(6)
+    Z = rng.normal(size=(80, 3))
+    y = np.where(Z[:, 0] > 0, 3, -3) * Z[:, 1] + 0.3 * rng.normal(size=80)
+    weight = rng.integers(0, 3, size=80)
+    rows = np.repeat(np.arange(80), weight)
+    params = {"cv": 3, "max_iter": 5, "verdict": False}
+    weighted = regressor(n_experts=6, **params).fit(Z, y, sample_weight=weight)
+    repeated = regressor(n_experts=6, **params).fit(Z[rows], y[rows])
+    np.testing.assert_allclose(weighted.log_prob(Z, y), repeated.log_prob(Z, y), atol=1e-8)
+
+
 def test_several_outputs_and_frames():
     frame = pd.DataFrame(X, columns=list("abc")).assign(group=pd.Categorical(REGION.astype(str)))
     tree = DecisionTreeRegressor(max_depth=4)

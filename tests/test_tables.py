@@ -7,10 +7,16 @@ import pandas as pd
 import polars as pl
 import pytest
 import scipy.sparse as sp
-from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
+from sklearn.base import clone
+from sklearn.compose import TransformedTargetRegressor
+from sklearn.ensemble import (
+    HistGradientBoostingClassifier,
+    HistGradientBoostingRegressor,
+    VotingRegressor,
+)
 from sklearn.linear_model import Ridge
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import FunctionTransformer
+from sklearn.preprocessing import FunctionTransformer, StandardScaler
 from sklearn.tree import DecisionTreeClassifier
 
 from sklearn_moe import MixtureOfExpertsClassifier, MixtureOfExpertsRegressor, SoftmaxGate
@@ -242,6 +248,27 @@ def test_boosting_takes_a_column_that_is_empty_in_a_region(kind):
     init = np.column_stack([left, ~left]).astype(float)
     table = kind(frame)
     assert moe.set_params(init=init).fit(table, y).score(table, y) > 0.7
+
+
+@pytest.mark.parametrize(
+    "wrapped",
+    [
+        lambda boosting: make_pipeline(StandardScaler(), boosting),
+        lambda boosting: TransformedTargetRegressor(boosting),
+        lambda boosting: VotingRegressor([("one", boosting), ("other", clone(boosting))]),
+    ],
+    ids=["pipeline", "transformed", "voting"],
+)
+@pytest.mark.parametrize("kind", [pd.DataFrame, np.asarray])
+def test_boosting_within_takes_a_column_that_is_empty_in_a_region(wrapped, kind):
+    left = V < 0
+    count = np.where(left, np.nan, RNG.integers(0, 9, N))
+    y = np.where(left, 3 * V + 10, -3 * V)
+    expert = wrapped(HistGradientBoostingRegressor(max_iter=5))
+    moe = MixtureOfExpertsRegressor(expert, 2, **QUICK)
+    moe.set_params(init=np.column_stack([left, ~left]).astype(float))
+    table = kind(np.column_stack([V, count]))
+    assert np.isfinite(moe.fit(table, y).predict(table)).all()
 
 
 def test_boosting_takes_a_category_that_is_empty_in_a_region():

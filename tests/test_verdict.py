@@ -1,6 +1,7 @@
 """Witnesses: they never see the rows they score, and the iteration they praise is the one kept."""
 
 import warnings
+from itertools import product
 
 import numpy as np
 import pytest
@@ -12,7 +13,8 @@ from sklearn.tree import DecisionTreeRegressor
 from sklearn_moe import MixtureOfExpertsClassifier, MixtureOfExpertsRegressor, _fitting
 from sklearn_moe._initialization import Start
 from sklearn_moe._plans import follow_here
-from sklearn_moe._verdict import PATIENCE, Witness, judge, unseen_best
+from sklearn_moe._verdict import PATIENCE, judge, unseen_best
+from sklearn_moe._witnesses import Witness
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(300, 3))
@@ -77,9 +79,9 @@ def test_kept_iteration_is_the_one_that_the_witnesses_praise(expert, monkeypatch
     moe = MixtureOfExpertsRegressor(expert, random_state=0).fit(X, Y)
     assert len(moe.heldout_log_probs_) == len(moe.lower_bounds_) == moe.n_iter_
     best = int(np.argmax(moe.heldout_log_probs_))
-    np.testing.assert_allclose(moe.heldout_log_probs_, said[0].sum(axis=1) / len(X), rtol=1e-12)
+    np.testing.assert_allclose(moe.heldout_log_probs_, said[0].sum(axis=1), rtol=1e-12)
     # Others choose the iteration of each fold, so no luck of its own is in what it says.
-    assert moe.heldout_log_prob_ == pytest.approx(unseen_best(said[0]) / len(X), rel=1e-12)
+    assert moe.heldout_log_prob_ == pytest.approx(unseen_best(said[0]), rel=1e-12)
     assert moe.heldout_log_prob_ <= moe.heldout_log_probs_[best]
     # The dispersions of experts that wander are settled in the end, which raises the bound.
     settled = moe.lower_bound_ - moe.lower_bounds_[best]
@@ -91,6 +93,24 @@ def test_no_fold_chooses_its_own_iteration():
     said = np.array([[0.0, 3.0, 1.0], [2.0, 2.0, 3.0], [9.0, 0.0, 0.0]])
     assert unseen_best(said) == 2.0 + 0.0 + 0.0  # the second for the first fold, else the third
     assert unseen_best(said[:1]) == 4.0
+
+
+def test_rounding_chooses_no_iteration():
+    said = np.array([[-0.1, 0.3, 0.7], [-0.5, 0.3, 0.7], [-0.9, 0.3, 0.7]])
+    for noise in (1e-15, -1e-15):
+        told = said + noise * np.array([[0.0], [1.0], [2.0]])
+        assert unseen_best(told) == pytest.approx(0.9)  # the first of those that are as good
+
+
+def test_the_order_of_rows_does_not_choose_between_equal_iterations():
+    """A table that is learnt without an error: from some iteration on they are all as good."""
+    X = np.repeat(np.array(list(product([-1.0, 1.0], repeat=3))), 4, axis=0)
+    y = (X[:, 0] * X[:, 1] > 0).astype(int)
+    gains = []
+    for order in (np.arange(32), *(np.random.default_rng(s).permutation(32) for s in (1, 2))):
+        moe = MixtureOfExpertsClassifier(random_state=0).fit(X[order], y[order])
+        gains.append((moe.gain_, moe.n_experts_))
+    np.testing.assert_allclose(gains, gains[:1] * 3, atol=1e-9)
 
 
 def many_columns(n_samples, seed):
@@ -137,7 +157,7 @@ def test_a_large_table_is_judged_by_some_of_its_folds(monkeypatch):
     twice = [np.repeat(part, 2, axis=0) for part in (X, Y)]
     gains, errors = [], []
     for enough in (130, 3000):  # three folds of sixty hold 130 rows, all five hold 300
-        monkeypatch.setattr("sklearn_moe._verdict.ENOUGH_ROWS", enough)
+        monkeypatch.setattr("sklearn_moe._witnesses.ENOUGH_ROWS", enough)
         for table, weight in ((twice, None), ((X, Y), np.full(300, 2.0)), ((X, Y), None)):
             moe = MixtureOfExpertsRegressor(random_state=0).fit(*table, weight)
             gains.append(moe.gain_)
@@ -159,7 +179,7 @@ def record(calls, function):
 def test_folds_of_a_splitter_all_have_a_witness(monkeypatch):
     called = []
     monkeypatch.setattr(Witness, "begin", record(called, Witness.begin))
-    monkeypatch.setattr("sklearn_moe._verdict.ENOUGH_ROWS", 50)
+    monkeypatch.setattr("sklearn_moe._witnesses.ENOUGH_ROWS", 50)
     MixtureOfExpertsRegressor(cv=FOLDS, random_state=0).fit(X, Y)
     assert len(called) == 3
 

@@ -95,22 +95,31 @@ def soften(labels: NDArray[np.intp], n_experts: int) -> Array:
     return resp
 
 
+def distinct(
+    priority: Array, weight: Array, *tables: Array
+) -> tuple[list[Array], Array, NDArray[np.intp]]:
+    """Rows of the tables, one for each content, with their weights, and where each row's is.
+
+    They are in an order of their own, by `priority` (n,), and have no digits of rounding: what is
+    equally near, or splits equally well, is then told apart in the same way whatever the order of
+    the rows, and of repeats.
+    """
+    _, first, place = np.unique(priority, return_index=True, return_inverse=True)
+    mantissa, exponent = np.frexp(np.bincount(place, weight))
+    mass = np.ldexp(mantissa.round(DECIMALS), exponent)
+    return [table[first].round(DECIMALS) for table in tables], mass, place
+
+
 def cluster(points: Array, weight: Array, priority: Array, n_clusters: int) -> NDArray[np.intp]:
     """Labels (n,) of weighted k-means that begins at the distinct points of lowest `priority`.
 
     Where there are too few distinct points the labels are arbitrary ones of equal size.
     """
-    # One point for each content, in an order of its own, and no digits of rounding: equally distant
-    # centers are then told apart in the same way whatever the order of the rows, and of repeats.
-    _, first, place = np.unique(priority, return_index=True, return_inverse=True)
-    points, mass = points[first], np.bincount(place, weight)
-    np.round(points, DECIMALS, out=points)
+    (points,), mass, place = distinct(priority, weight, points)
     candidates = points[: 20 * n_clusters]
     differs = np.unique(candidates, axis=0, return_index=True)[1]
     if len(differs) < n_clusters:
         return quantile_groups(priority, weight, n_clusters)
     centers = candidates[np.sort(differs)[:n_clusters]]
     kmeans = KMeans(n_clusters, init=centers, n_init=1, max_iter=50, tol=0.0, copy_x=False)
-    mantissa, exponent = np.frexp(mass)
-    mass = np.ldexp(mantissa.round(DECIMALS), exponent)
     return kmeans.fit(points, sample_weight=mass).labels_.astype(np.intp)[place]

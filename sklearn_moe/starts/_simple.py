@@ -7,7 +7,7 @@ from scipy.spatial.distance import cdist
 from sklearn.tree import DecisionTreeRegressor
 
 from .._numeric import Array, quantile_groups
-from ._base import DECIMALS, StartContext, cluster, soften
+from ._base import DECIMALS, StartContext, cluster, distinct, soften
 
 
 def random_labels(context: StartContext) -> Array:
@@ -64,8 +64,9 @@ def tree_leaves(context: StartContext) -> Array:
         min_weight_fraction_leaf=0.25 / context.n_experts,
         random_state=context.seed,
     )
-    leaves = tree.fit(context.Z, context.T, sample_weight=context.weight).apply(context.Z)
-    labels = np.unique(leaves, return_inverse=True)[1]
+    (Z, T), mass, place = distinct(context.salted(), context.weight, context.Z, context.T)
+    leaves = tree.fit(Z, T, sample_weight=mass).apply(Z)
+    labels = np.unique(leaves, return_inverse=True)[1][place]
     return soften(labels, context.n_experts)
 
 
