@@ -130,7 +130,7 @@ def _without_empty_columns(estimator: Any, X: Any) -> Any:
 
     A region may have none of a column of the table. A constant in its place says as little.
     """
-    if isinstance(X, np.ndarray) and (X.dtype.kind != "f" or not np.isnan(X[0]).any()):
+    if isinstance(X, np.ndarray) and (X.dtype.kind != "f" or not np.isnan(X[:1]).any()):
         return X  # a column without a value lacks the first
     if not _holds_boosting(estimator):
         return X
