@@ -218,9 +218,10 @@ class MixtureModel:
         latent, n_experts = self._latent(state), len(state.members)
         resp, log_evidence = self._posterior(state, overwrite)
         weight = self.data.sample_weight
-        bound = float(weight @ log_evidence) / weight.sum()
+        height = float(weight @ log_evidence)
         if self.splits is None:
-            bound -= self.gate_bank.penalty(state.gates) / weight.sum()
+            height -= self.gate_bank.penalty(state.gates)
+        bound = float(height / weight.sum())
         resp = self._balanced(state.routing.whole(resp, n_experts))
         return MixtureExpectation(
             self.specialisation.of(state.members).without_negligible(resp),

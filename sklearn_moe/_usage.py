@@ -44,7 +44,7 @@ def usage_of(routing: Routing, n_experts: int, sample_weight: Array, top_k: int 
             load += np.bincount(proba.argmax(axis=1), weight, minlength=n_experts)
         else:
             load += weight @ part.whole(np.ones_like(proba), n_experts)
-    total = sample_weight.sum()
+    total = float(sample_weight.sum())
     load, importance, entropy = load / total, importance / total, entropy / total
     whole = float(entr(importance).sum())
     return Usage(load, importance, entropy, whole - entropy)

@@ -71,3 +71,13 @@ def test_stored_mixture_answers_the_same(kind, way):
         loaded = pickle.loads(pickle.dumps(moe)) if way == "pickle" else through_joblib(moe)
     np.testing.assert_array_equal(loaded.predict(X), moe.predict(X))
     np.testing.assert_array_equal(loaded.log_prob(X, y), moe.log_prob(X, y))
+
+
+@pytest.mark.parametrize("params", [{"cv": None}, {"verdict": True}], ids=["in sample", "verdict"])
+def test_numbers_that_are_kept_are_plain_ones(params):
+    """They print as numbers, and any format takes them."""
+    moe = regressor(**params).fit(X, Y)
+    kept = [moe.lower_bound_, *moe.lower_bounds_, *moe.start_bounds_.values(), moe.gain_]
+    kept += [moe.gain_stderr_, moe.heldout_log_prob_, *moe.heldout_log_probs_]
+    kept += [moe.gate_entropy_, moe.gate_information_]
+    assert {type(number) for number in kept} == {float}
