@@ -23,6 +23,7 @@ from sklearn_moe import (
     MixtureOfExpertsRegressor,
 )
 from sklearn_moe._content import content_ids, row_hashes
+from sklearn_moe._design import TabularEncoder
 from sklearn_moe.auto import _search
 from sklearn_moe.auto._base import flat, within_classes
 from sklearn_moe.auto._columns import CategoryColumns, KernelColumns
@@ -387,6 +388,19 @@ def test_linear_experts_are_no_more_than_rows_can_tell_of(n_rows, n_columns, n_e
 
 
 # Columns.
+
+
+def test_the_order_of_rows_does_not_change_what_coordinates_hold():
+    """Many rows in one column are so alike that most directions are rounding."""
+    for seed in range(5):
+        rng = np.random.default_rng(seed)
+        table = np.column_stack([rng.normal(size=100).round(3), rng.integers(0, 2, size=100)])
+        order, made = rng.permutation(100), []
+        for rows in (np.arange(100), order):
+            encoder = TabularEncoder().fit(table[rows])
+            columns = KernelColumns().fit(encoder.transform(table[rows]))
+            made.append(row_hashes(columns.transform(encoder.transform(table)), np.zeros(100)))
+        np.testing.assert_array_equal(*made)
 
 
 def test_coordinates_give_the_kernel_of_the_rows_that_they_are_made_of():

@@ -15,6 +15,8 @@ from .._validation import column_names
 
 # Similarities to more rows than a quarter of them would tell a fold's rows by heart.
 ROWS_PER_COMPONENT = 4
+# Digits of standardised columns that are no rounding errors.
+DECIMALS = 9
 
 
 class KernelColumns(TransformerMixin, BaseEstimator):
@@ -41,7 +43,7 @@ class KernelColumns(TransformerMixin, BaseEstimator):
 
     def fit(self, X: Array, y: Any = None) -> KernelColumns:
         """Choose the rows that others are compared with; copies of a row do not count."""
-        distinct = np.unique(X, axis=0)
+        distinct = np.unique(X.round(DECIMALS), axis=0)
         n_components = min(self.n_components, max(1, len(distinct) // ROWS_PER_COMPONENT))
         gamma = 0.5 / (self.width**2 * max(1e-12, distinct.var(axis=0).sum()))
         self.kernel_ = Nystroem(gamma=gamma, n_components=n_components, random_state=0)
@@ -49,8 +51,14 @@ class KernelColumns(TransformerMixin, BaseEstimator):
         return self
 
     def transform(self, X: Array) -> Array:
-        """The columns (n, p) and the coordinates, side by side."""
-        return np.hstack([X, self.kernel_.transform(X)])
+        """The columns (n, p) and the coordinates, side by side.
+
+        A kernel is nearly singular, and rounding errors of a millionth are seen in coordinates. So
+        these are made of rounded rows in an order of their own: of the rows of a table they are the
+        same in any order of them, and so are contents and folds.
+        """
+        distinct, place = np.unique(X.round(DECIMALS), axis=0, return_inverse=True)
+        return np.hstack([X, self.kernel_.transform(distinct)[place.ravel()]])
 
 
 class CategoryColumns(TransformerMixin, BaseEstimator):
