@@ -32,7 +32,7 @@ class Baseline:
     mean: Array | None = None
 
     def surprise(self) -> Array:
-        """How badly (n,) it explains each row; what starts ask for, and may reach a worker."""
+        """How badly (n,) it explains each row. Starts call it, maybe in a worker."""
         return self.surprises
 
     def take(self, rows: NDArray[np.intp]) -> Baseline:

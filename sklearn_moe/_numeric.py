@@ -15,6 +15,8 @@ WEIGHT_GRID = 2.0**24
 # Elements in one block of rows: 256 kB.
 BLOCK_ELEMENTS = 2**15
 MANY_COLUMNS = 10
+# Decimals, in units of standard deviations of columns, beyond which there is nothing but rounding.
+DECIMALS = 9
 # Columns of which the products of every two still fit a cache, and rows that make these, or a pass
 # over larger Gram matrices, worth it.
 MOST_FACTORS, FEWEST_ROWS = 64, 512

@@ -14,6 +14,7 @@ from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
 from sklearn_moe import MixtureOfExpertsClassifier, MixtureOfExpertsRegressor, SoftmaxGate
 from sklearn_moe._balance import balanced
+from sklearn_moe._dispersion import fit_dispersion
 from sklearn_moe._routing import route, route_blocks, truncate
 from sklearn_moe._shrinkage import fit_shrinkage
 from sklearn_moe.families import Categorical, Gaussian
@@ -76,6 +77,15 @@ def test_what_experts_say_one_by_one_is_spread_over_their_slots():
     one_by_one = [said[routing.acting(expert)[0], expert] for expert in range(7)]
     spread = routing.spread(np.concatenate(one_by_one))
     np.testing.assert_array_equal(spread, routing.at(said, by_row=True))
+
+
+def test_dispersions_of_experts_that_act_where_they_are_not_responsible_know_what_rows_weigh():
+    routing = route(np.log(np.tile([0.5, 0.3, 0.2], (40, 1))), 1, shared=False)
+    target, mean = RNG.normal(size=(40, 1)), np.zeros((40, 1, 1))
+    weight = RNG.integers(1, 4, size=40).astype(float)
+    elsewhere = weight[:, None] * [0.0, 0.5, 0.5]  # the one that acts has none
+    law = fit_dispersion(Gaussian(), target, mean, elsewhere, None, routing)
+    np.testing.assert_allclose(law.ravel(), np.average(target[:, 0] ** 2, weights=weight))
 
 
 def test_truncated_starts_keep_the_leaders():

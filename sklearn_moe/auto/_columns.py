@@ -10,13 +10,11 @@ from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.kernel_approximation import Nystroem
 
 from .._design import as_numbers, as_text, frequent_categories, table_columns
-from .._numeric import Array
+from .._numeric import DECIMALS, Array
 from .._validation import column_names
 
 # Similarities to more rows than a quarter of them would tell a fold's rows by heart.
 ROWS_PER_COMPONENT = 4
-# Digits of standardised columns that are no rounding errors.
-DECIMALS = 9
 
 
 class KernelColumns(TransformerMixin, BaseEstimator):

@@ -105,12 +105,11 @@ def scores_of(Z: Any, weights: Array) -> Array:
     return scores.reshape(*weights.shape[:-1], -1)
 
 
-# Many blocks under the same weights: these are put in units of the numbers once for a pass, where
-# `scores_of` would for each block.
-
-
 def weights_of_numbers(design: Any, weights: Array) -> Array:
-    """What gives the numbers that a design hands out the scores that `weights` give its rows."""
+    """What gives the numbers that a design hands out the scores that `weights` give its rows.
+
+    Found once for a pass over many blocks, where `scores_of` would find it for each.
+    """
     return design.weights_of_numbers(weights) if _hands_out_numbers(design) else weights
 
 

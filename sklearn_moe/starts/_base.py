@@ -13,11 +13,9 @@ from sklearn.cluster import KMeans
 from .._content import lowest_rows, uniform_by_content
 from .._design import TabularEncoder
 from .._experts import Data
-from .._numeric import Array, quantile_groups, weighted_moments
+from .._numeric import DECIMALS, Array, quantile_groups, weighted_moments
 
 MAX_WIDTH = 50
-# Decimals, in units of standard deviations of columns, beyond which there is nothing but rounding.
-DECIMALS = 9
 # Responsibility of the expert that a row is labelled with, beside its share of the rest.
 CONFIDENCE = 0.9
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 from scipy.spatial.distance import cdist
 
-from .._numeric import Array, Rows
+from .._numeric import DECIMALS, Array, Rows
 from ..logit import blocks_of
-from ._base import DECIMALS, StartContext, cluster, soften
+from ._base import StartContext, cluster, soften
 
 N_ANCHORS = 200
 # Distances that are held at once.

@@ -6,8 +6,8 @@ import numpy as np
 from scipy.spatial.distance import cdist
 from sklearn.tree import DecisionTreeRegressor
 
-from .._numeric import Array, quantile_groups
-from ._base import DECIMALS, StartContext, cluster, distinct, soften
+from .._numeric import DECIMALS, Array, quantile_groups
+from ._base import StartContext, cluster, distinct, soften
 
 
 def random_labels(context: StartContext) -> Array:
