@@ -43,7 +43,7 @@ DEFAULT_MODELS = {
     ),
 }
 LEFT_OUT = (
-    *("moe auto", "moe auto alone", "moe search"),
+    *("moe auto", "moe auto alone", "moe search", "moe search pool"),
     *("moe linear net", "moe boosting net", "moe linear auto"),
 )
 QUICK_MODELS = ("moe linear", "moe tree", "linear", "tree", "boosting", "forest")

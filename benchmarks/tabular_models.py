@@ -219,6 +219,7 @@ MODELS: dict[str, Model] = {
     "moe auto": Model(auto_moe),
     "moe auto alone": Model(partial(auto_moe, stacking=False)),
     "moe search": Model(lambda task, seed: SearchedMixture(seed), ("regression",)),
+    "moe search pool": Model(lambda task, seed: SearchedMixture(seed, True), ("regression",)),
     "linear": Model(one("linear")),
     "linear tuned": Model(tuned(one("linear"), penalties)),
     "tree": Model(one("tree")),

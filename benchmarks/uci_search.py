@@ -5,6 +5,9 @@ they have not seen; candidates deal the same folds, so they can be compared. The
 choice to choice: which experts, their penalty, how many, which noise, which gate. It sees a sample
 of a large table, and a larger one for the kinds of experts that are ahead. The chosen mixture is
 fitted to all rows for as many iterations as its witnesses have liked best, without witnesses.
+
+Or the best of each kind answer together, with the weights under which the mean of their densities
+makes unseen rows most likely. What was judged by all rows then answers as it is.
 """
 
 from __future__ import annotations
@@ -30,7 +33,9 @@ from sklearn.pipeline import Pipeline, make_pipeline, make_union
 from sklearn.preprocessing import FunctionTransformer, PolynomialFeatures, StandardScaler
 
 from sklearn_moe import MixtureOfExpertsRegressor
+from sklearn_moe.auto._stacking import stacking_weights
 from sklearn_moe.gates import MLPGate, SoftmaxGate
+from sklearn_moe.predictive._pool import pooled
 
 SEARCH_ROWS = 1000
 # Trees come into their own where there are more rows: so many kinds meet again on so many.
@@ -164,6 +169,16 @@ class Candidate:
         return make_pipeline(*kind.columns(n_columns, n_rows), mixture)
 
 
+@dataclass(frozen=True)
+class Judged:
+    """A candidate's model of so many rows, and its score; of minus infinity if it has no model."""
+
+    candidate: Candidate
+    n_rows: int
+    model: Pipeline | None = None
+    score: float = -np.inf
+
+
 def held_out(mixture: MixtureOfExpertsRegressor) -> float:
     """Mean log density of unseen rows; if one expert was kept, of that."""
     if mixture.n_experts_ > 1:
@@ -172,33 +187,67 @@ def held_out(mixture: MixtureOfExpertsRegressor) -> float:
 
 
 class SearchedMixture(BaseEstimator):
-    """The mixture that the search finds."""
+    """The mixture that the search finds or, `together`, the best of each kind."""
 
-    def __init__(self, seed: int = 0) -> None:
+    def __init__(self, seed: int = 0, together: bool = False) -> None:
         self.seed = seed
+        self.together = together
 
     def fit(self, X: Any, y: np.ndarray) -> SearchedMixture:
         """Search on a sample of the rows, fit the choice to all."""
         X, self.n_fits_ = np.asarray(X, dtype=float), 0
         rows = np.random.RandomState(self.seed).permutation(len(y))
-        self.scores_: dict[tuple[str, int], float] = {}
-        self.judged_: dict[str, MixtureOfExpertsRegressor] = {}
+        self.judged_: dict[tuple[str, int], Judged] = {}
         best = self._search(X, y, rows)
-        self.chosen_ = str(best)
-        self.model_ = self._final(best, X.shape[1], len(y))
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", category=ConvergenceWarning)  # as was asked for
-            self.model_.fit(X, y)
-        self.n_fits_ += 1
+        chosen = self._best_of_kinds(best, X, y, rows) if self.together else {str(best): 1.0}
+        self.chosen_ = told(chosen)
+        self.weights_ = np.array(list(chosen.values()))
+        self.models_ = [self._fitted(name, X, y) for name in chosen]
+        self.model_ = self.models_[self.weights_.argmax()]
         return self
 
-    def _final(self, best: Candidate, n_columns: int, n_rows: int) -> Pipeline:
-        """The choice for all rows: as many experts and iterations as its witnesses have liked."""
-        judged = self.judged_[str(best)]
-        if judged.n_experts_ == 1:
+    def _best_of_kinds(
+        self, best: Candidate, X: np.ndarray, y: np.ndarray, rows: np.ndarray
+    ) -> dict[str, float]:
+        """Weights, by name, of the best of each kind that was judged by as many rows as any."""
+        more = rows[:FINAL_ROWS]
+        self._score(best, X[more], y[more])
+        kinds: dict[str, Judged] = {}
+        for judged in sorted(self.judged_.values(), key=lambda judged: judged.score):
+            if judged.n_rows == len(more) and judged.model:
+                kinds[judged.candidate.kind] = judged
+        said = np.column_stack([j.model[-1].calibrated_log_probs_ for j in kinds.values()])
+        heard = ~np.isnan(said).any(axis=1)
+        weights = stacking_weights(said[heard], np.ones(heard.sum()))
+        found = zip(kinds.values(), weights.tolist(), strict=True)
+        return {str(judged.candidate): weight for judged, weight in found if weight}
+
+    def _fitted(self, name: str, X: np.ndarray, y: np.ndarray) -> Pipeline:
+        """The model of a candidate for all rows; who answers with others has it, if it was judged.
+
+        By itself it is fitted without witnesses.
+        """
+        judged = self.judged_.get((name, len(y)))
+        if self.together and judged:
+            return judged.model
+        model = self._final(name, X.shape[1], len(y))
+        self.n_fits_ += 1
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", category=ConvergenceWarning)  # as was asked for
+            return model.fit(X, y)
+
+    def _final(self, name: str, n_columns: int, n_rows: int) -> Pipeline:
+        """The choice for all rows: as many experts and iterations as its witnesses have liked.
+
+        They are those of the most rows.
+        """
+        places = [place for place in self.judged_ if place[0] == name]
+        judged = self.judged_[max(places, key=lambda place: place[1])]
+        best, mixture = judged.candidate, judged.model[-1]
+        if mixture.n_experts_ == 1:
             model = replace(best, n_experts=1).build(n_columns, n_rows, self.seed)
         else:
-            n_iter = 1 + int(np.argmax(judged.heldout_log_probs_))
+            n_iter = 1 + int(np.argmax(mixture.heldout_log_probs_))
             model = best.build(n_columns, n_rows, self.seed, verdict=False, max_iter=n_iter)
         model[-1].set_params(**KINDS[best.kind].at_last)
         return model
@@ -223,28 +272,39 @@ class SearchedMixture(BaseEstimator):
     def _score(self, candidate: Candidate, X: np.ndarray, y: np.ndarray) -> float:
         """What the witnesses say; nothing good of a candidate that cannot be fitted."""
         place = str(candidate), len(y)
-        if place not in self.scores_:
+        if place not in self.judged_:
             self.n_fits_ += 1
-            n_folds = SMALL_FOLDS if len(y) <= SMALL else SEARCH_FOLDS
-            model = candidate.build(X.shape[1], len(y), self.seed, cv=n_folds)
-            try:
-                with warnings.catch_warnings():
-                    warnings.simplefilter("ignore")
-                    score = held_out(model.fit(X, y)[-1])
-                self.judged_[str(candidate)] = model[-1]
-            except ValueError:
-                score = -np.inf
-            self.scores_[place] = score if np.isfinite(score) else -np.inf
-        return self.scores_[place]
+            self.judged_[place] = self._judged(candidate, X, y)
+        return self.judged_[place].score
+
+    def _judged(self, candidate: Candidate, X: np.ndarray, y: np.ndarray) -> Judged:
+        n_folds = SMALL_FOLDS if len(y) <= SMALL else SEARCH_FOLDS
+        model = candidate.build(X.shape[1], len(y), self.seed, cv=n_folds)
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                score = held_out(model.fit(X, y)[-1])
+        except ValueError:
+            return Judged(candidate, len(y))
+        return Judged(candidate, len(y), model, score if np.isfinite(score) else -np.inf)
 
     def predict(self, X: Any) -> np.ndarray:
         """Mean (n,)."""
-        return self.model_.predict(np.asarray(X, dtype=float))
+        X = np.asarray(X, dtype=float)
+        return np.stack([model.predict(X) for model in self.models_], axis=1) @ self.weights_
 
     def law(self, X: Any) -> Any:
         """The predictive distribution of the rows."""
-        columns, mixture = self.model_[:-1], self.model_[-1]
-        return mixture.predict_dist(columns.transform(np.asarray(X, dtype=float)))
+        X = np.asarray(X, dtype=float)
+        laws = [model[-1].predict_dist(model[:-1].transform(X)) for model in self.models_]
+        return laws[0] if len(laws) == 1 else pooled(laws, self.weights_, np.ones(1))
+
+
+def told(weights: dict[str, float]) -> str:
+    """One name, or several with their weights."""
+    if len(weights) == 1:
+        return next(iter(weights))
+    return " + ".join(f"{name} {weight:.2f}" for name, weight in weights.items())
 
 
 def penalties(best: Candidate) -> Iterator[Candidate]:

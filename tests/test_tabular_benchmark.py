@@ -249,7 +249,8 @@ def test_ties_are_half_a_win():
     assert share.loc["b", "a"] == 0.25
 
 
-def test_the_search_keeps_to_the_training_part():
+@pytest.mark.parametrize("together", [False, True])
+def test_the_search_keeps_to_the_training_part(together):
     """What it finds depends on the rows it is given and on nothing else, and has a density."""
     from benchmarks import uci_search
 
@@ -263,9 +264,9 @@ def test_the_search_keeps_to_the_training_part():
         # Networks take their time, and so do scales that depend on the columns.
         patch.setattr(uci_search, "gates", lambda best: ())
         patch.setattr(uci_search, "noises", lambda best, own=uci_search.noises: [*own(best)][:1])
-        model = uci_search.SearchedMixture(0).fit(X[:70], y[:70])
+        model = uci_search.SearchedMixture(0, together).fit(X[:70], y[:70])
     assert model.chosen_.split()[1] in kinds
-    assert len(model.scores_) == model.n_fits_ - 1
+    assert len(model.judged_) == model.n_fits_ - (not together)
     assert model.law(X[100:]).logpdf(y[100:]).mean() > -2.0
     assert np.corrcoef(model.predict(X[100:]), y[100:])[0, 1] > 0.8
 
@@ -293,13 +294,50 @@ def test_forests_are_fitted_out_of_bag_at_last():
     from benchmarks import uci_search
 
     search = uci_search.SearchedMixture(0)
-    judged = types.SimpleNamespace(n_experts_=2, heldout_log_probs_=np.array([0.0, 2.0, 1.0]))
-    search.judged_ = {"2 forest": judged, "2 boosting": judged}
+    search.judged_ = {}
+    mixture = types.SimpleNamespace(n_experts_=2, heldout_log_probs_=np.array([0.0, 2.0, 1.0]))
+    for kind in ("forest", "boosting"):
+        judged = uci_search.Judged(uci_search.Candidate(kind), 400, [mixture], 0.0)
+        search.judged_[f"2 {kind}", 400] = judged
     forest, boosting = (
-        search._final(uci_search.Candidate(kind), 3, 500)[-1].get_params()
-        for kind in ("forest", "boosting")
+        search._final(name, 3, 500)[-1].get_params() for name in ("2 forest", "2 boosting")
     )
     assert forest["cv"] == "oob"
     assert forest["experts__n_estimators"] == uci_search.TREES
     assert boosting["cv"] == 5
     assert forest["max_iter"] == boosting["max_iter"] == 2
+
+
+def test_the_best_of_each_kind_answer_together(monkeypatch):
+    """Of those that were judged by the most rows; what was judged by all of them answers as it is.
+
+    Densities of the pool are the weighted mean of theirs.
+    """
+    from benchmarks import uci_search
+
+    monkeypatch.setattr(uci_search, "SMALL", 0)  # folds are few
+    rng = np.random.RandomState(0)
+    X = rng.uniform(-2, 2, size=(120, 1))
+    y = np.where(X[:, 0] > 0, np.sin(4 * X[:, 0]), X[:, 0]) + 0.1 * rng.normal(size=120)
+    search, all_rows = uci_search.SearchedMixture(0, True), np.arange(120)
+    search.judged_, search.n_fits_ = {}, 0
+    for candidate in (
+        uci_search.Candidate("linear"),
+        uci_search.Candidate("linear", 3),
+        uci_search.Candidate("wide kernel"),
+    ):
+        search._score(candidate, X, y)
+    search._score(uci_search.Candidate("quadratic"), X[:80], y[:80])
+    scores = {name: judged.score for (name, _), judged in search.judged_.items()}
+    best = uci_search.Candidate("linear", 3)
+    weights = search._best_of_kinds(best, X, y, all_rows)
+    linear = max("2 linear", "3 linear", key=scores.get)
+    assert set(weights) == {linear, "2 wide kernel"}
+    assert sum(weights.values()) == pytest.approx(1)
+    models = [search._fitted(name, X, y) for name in weights]
+    assert search.n_fits_ == 4
+    search.models_, search.weights_ = models, np.array(list(weights.values()))
+    densities = [np.exp(m[-1].log_prob(m[:-1].transform(X), y)) for m in models]
+    np.testing.assert_allclose(search.law(X).pdf(y), search.weights_ @ densities)
+    means = [model.predict(X) for model in models]
+    np.testing.assert_allclose(search.predict(X), search.weights_ @ means)
