@@ -11,7 +11,9 @@ three is the same as three rows.
 from __future__ import annotations
 
 import copy
-from dataclasses import dataclass
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from inspect import signature
 from typing import Any
 
@@ -24,7 +26,7 @@ from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostin
 from sklearn.frozen import FrozenEstimator
 from sklearn.metrics import get_scorer
 from sklearn.pipeline import Pipeline
-from sklearn.preprocessing import TargetEncoder
+from sklearn.preprocessing import StandardScaler, TargetEncoder
 from sklearn.utils.metadata_routing import get_routing_for_object
 from sklearn.utils.validation import has_fit_parameter
 
@@ -41,11 +43,25 @@ MOST_COPIES, SMALL_TABLE = 1000, 100
 class WeightPlan:
     """How weights reach an estimator: found out once, used at every fit.
 
-    `names` are the parameters of `fit` that carry the weights, or None if they are routed.
+    `names` are the parameters of `fit` that carry the weights, or None if they are routed. Under
+    weights, rounding makes the variance of a constant column less than zero: if it `scales`, numpy
+    is not to warn of its square root, in whose place the scaler puts a one.
     """
 
     mode: str
     names: tuple[str, ...] | None = None
+    scales: bool = False
+
+    @contextmanager
+    def in_force(self) -> Iterator[None]:
+        """The settings of scikit-learn and numpy under which weights are handed on."""
+        silent = np.errstate(invalid="ignore" if self.scales else None)
+        with config_context(enable_metadata_routing=self.names is None), silent:
+            yield
+
+    def of(self, weight: Array) -> dict[str, Array]:
+        """The weights as parameters of `fit`."""
+        return dict.fromkeys(("sample_weight",) if self.names is None else self.names, weight)
 
     def reaches_all_steps(self, estimator: Any) -> bool:
         """Whether the estimator, or each step of a flat pipeline, is given the weights."""
@@ -55,11 +71,15 @@ class WeightPlan:
 
 def plan_weights(estimator: Any) -> WeightPlan:
     """The plan for `estimator`, a clone of our own, in which requests are set if it needs them."""
+    return replace(_way_of_weights(estimator), scales=_holds(estimator, StandardScaler))
+
+
+def _way_of_weights(estimator: Any) -> WeightPlan:
     if not _takes_weights(estimator):
         return WeightPlan(RESAMPLED)
     if is_mixture(estimator):
         return WeightPlan(WEIGHTED, ("sample_weight",))
-    if _holds_target_encoder(estimator):
+    if _holds(estimator, TargetEncoder):
         # In scikit-learn 1.9 it fails wherever metadata are routed. Steps can be named instead.
         direct = isinstance(estimator, Pipeline) and not _routes(estimator.steps[-1][1])
         return WeightPlan(WEIGHTED, _takers(estimator)) if direct else WeightPlan(RESAMPLED)
@@ -80,9 +100,10 @@ def _is_plain(pipeline: Pipeline) -> bool:
     return not any(hasattr(step, "_metadata_request") or _routes(step) for step in steps)
 
 
-def _holds_target_encoder(estimator: Any) -> bool:
+def _holds(estimator: Any, kind: type) -> bool:
+    """Whether the estimator, or a part of it, is of a kind."""
     parts = [estimator, *estimator.get_params(deep=True).values()]
-    return any(isinstance(part, TargetEncoder) for part in parts)
+    return any(isinstance(part, kind) for part in parts)
 
 
 def _takers(pipeline: Pipeline) -> tuple[str, ...]:
@@ -118,11 +139,8 @@ def fit_weighted(
         return DummyClassifier().fit(np.zeros((len(y), 1)), y)
     if (weight == 1.0).all():
         return estimator.fit(X, y, **params)
-    if plan.names is None:
-        with config_context(enable_metadata_routing=True):
-            return estimator.fit(X, y, sample_weight=weight, **params)
-    with config_context(enable_metadata_routing=False):
-        return estimator.fit(X, y, **dict.fromkeys(plan.names, weight), **params)
+    with plan.in_force():
+        return estimator.fit(X, y, **plan.of(weight), **params)
 
 
 def _without_empty_columns(estimator: Any, X: Any) -> Any:
@@ -304,11 +322,12 @@ def _weighed(scoring: Any) -> Any:
 
 def plan_steps(steps: Pipeline) -> WeightPlan:
     """The plan for transformers, clones of our own: weights go to those that take them."""
-    if _holds_target_encoder(steps) or _is_plain(steps):
-        return WeightPlan(WEIGHTED, _takers(steps))
+    scales = _holds(steps, StandardScaler)
+    if _holds(steps, TargetEncoder) or _is_plain(steps):
+        return WeightPlan(WEIGHTED, _takers(steps), scales)
     with config_context(enable_metadata_routing=True):
         request_weights(steps)
-        return WeightPlan(WEIGHTED, None if _consumes_weights(steps) else ())
+        return WeightPlan(WEIGHTED, None if _consumes_weights(steps) else (), scales)
 
 
 def transform_weighted(steps: Pipeline, X: Any, y: Any, weight: Array, plan: WeightPlan) -> Any:
@@ -318,14 +337,13 @@ def transform_weighted(steps: Pipeline, X: Any, y: Any, weight: Array, plan: Wei
     """
     if not steps.steps:
         return X
-    names = ("sample_weight",) if plan.names is None else plan.names
-    with config_context(enable_metadata_routing=plan.names is None):
-        return steps.fit_transform(X, y, **dict.fromkeys(names, weight))
+    with plan.in_force():
+        return steps.fit_transform(X, y, **plan.of(weight))
 
 
 def gate_with_weighted_steps(gate: Pipeline, X: Any, expert_weights: Array, params: dict) -> Any:
     """Fit a pipeline that ends in a gate, some steps of which ask for metadata, to weights too."""
-    with config_context(enable_metadata_routing=True):
+    with WeightPlan(WEIGHTED, scales=_holds(gate, StandardScaler)).in_force():
         request_weights(gate)
         if _consumes_weights(gate):
             params = {**params, "sample_weight": expert_weights.sum(axis=1)}

@@ -45,7 +45,7 @@ from sklearn.neighbors import (
 )
 from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import Pipeline, make_pipeline
-from sklearn.preprocessing import FunctionTransformer, StandardScaler
+from sklearn.preprocessing import FunctionTransformer, PolynomialFeatures, StandardScaler
 from sklearn.svm import SVC, LinearSVC
 from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 from sklearn.utils import all_estimators
@@ -541,6 +541,21 @@ def test_hierarchy():
     assert check_whole_life(regressor(regressor(Ridge())), X, y).score(X, y) > 0.8
     nested = classifier(classifier(LogisticRegression()))
     assert check_whole_life(nested, X, labels).predict_proba(X).shape == (len(X), 2)
+
+
+@pytest.mark.parametrize("place", ["expert", "within", "gate"])
+def test_scalers_have_nothing_to_say_of_constant_columns(place):
+    """Under weights, rounding makes the variance of such a column less than zero."""
+    table = np.random.default_rng(0).normal(size=(150, 3))
+    y = np.where(table[:, 0] > 0, 3 * table[:, 1], -2 * table[:, 2])
+    steps = [PolynomialFeatures(2), StandardScaler()]  # the first is a column of ones
+    steps = [make_pipeline(*steps)] if place == "within" else steps
+    expert, gate = make_pipeline(*steps, Ridge()), None
+    if place == "gate":
+        expert, gate = Ridge(), make_pipeline(*steps, SoftmaxGate())
+    params = {"gate": gate, "n_init": 1, "max_iter": 3, "verdict": False, "random_state": 0}
+    model = MixtureOfExpertsRegressor(expert, 2, **params).fit(table, y)
+    assert np.isfinite(model.predict(table)).all()
 
 
 def test_frozen_expert_is_not_fitted_again():

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import polars as pl
 import pytest
+from sklearn import config_context
 from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression, Ridge
@@ -419,6 +420,17 @@ def test_coordinates_do_not_depend_on_order_or_copies():
     assert np.allclose(
         KernelColumns().fit(X).transform(X), KernelColumns().fit(X[rows]).transform(X)
     )
+
+
+def test_tables_that_others_make_are_arrays_here():
+    """Whatever scikit-learn is set to make of transformed tables."""
+    plain = KernelColumns().fit(X).transform(X)
+    (kernel,) = (c for c in regressors(150, 3) if c.name == "kernel")
+    with config_context(transform_output="pandas"):
+        made = KernelColumns().fit(X).transform(X)
+        seen = clone(kernel.mixture.gate)[0].fit_transform(made)
+    np.testing.assert_array_equal(made, plain)
+    assert isinstance(seen, np.ndarray)
 
 
 def test_columns_that_hold_one_value_have_a_kernel():

@@ -44,8 +44,8 @@ class KernelColumns(TransformerMixin, BaseEstimator):
         distinct = np.unique(X.round(DECIMALS), axis=0)
         n_components = min(self.n_components, max(1, len(distinct) // ROWS_PER_COMPONENT))
         gamma = 0.5 / (self.width**2 * max(1e-12, distinct.var(axis=0).sum()))
-        self.kernel_ = Nystroem(gamma=gamma, n_components=n_components, random_state=0)
-        self.kernel_.fit(distinct)
+        kernel = Nystroem(gamma=gamma, n_components=n_components, random_state=0)
+        self.kernel_ = kernel.set_output(transform="default").fit(distinct)
         return self
 
     def transform(self, X: Array) -> Array:

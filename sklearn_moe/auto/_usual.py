@@ -80,8 +80,9 @@ def candidates(
     boosted = mixture(boosting, 2, gate="auto")
     if isinstance(boosted.cv, Integral):
         boosted.set_params(cv=min(boosted.cv, FEW_FOLDS))
-    # The kernel's coordinates are for the experts alone.
+    # The kernel's coordinates are for the experts alone; all are arrays, whatever others ask for.
     first = make_column_transformer(("passthrough", slice(0, n_columns)))
+    first.set_output(transform="default")
     smooth = mixture(linear, 2, gate=make_pipeline(first, SoftmaxGate()))
     return [
         Candidate("linear", _only(mixture(linear, n_linear, gate="auto")), NUMBERS),
