@@ -171,7 +171,7 @@ class Candidate:
 
 @dataclass(frozen=True)
 class Judged:
-    """A candidate's model of so many rows, and its score; of minus infinity if it has no model."""
+    """A candidate's model of so many rows, and its score: minus infinity if it is not to answer."""
 
     candidate: Candidate
     n_rows: int
@@ -214,7 +214,7 @@ class SearchedMixture(BaseEstimator):
         self._score(best, X[more], y[more])
         kinds: dict[str, Judged] = {}
         for judged in sorted(self.judged_.values(), key=lambda judged: judged.score):
-            if judged.n_rows == len(more) and judged.model:
+            if judged.n_rows == len(more) and np.isfinite(judged.score):
                 kinds[judged.candidate.kind] = judged
         said = np.column_stack([j.model[-1].calibrated_log_probs_ for j in kinds.values()])
         heard = ~np.isnan(said).any(axis=1)
