@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -34,8 +35,9 @@ class Template:
 
     `kind` is the same for copies of one estimator. `problem` is what a plain linear one
     solves, `max_bins` how many bins it sorts a column into; a `nameless` one tells columns by their
-    place alone. If it is `bagged`, its out-of-bag predictions stand in for those of folds; if it
-    goes `one_out`, the problem is solved without one row at a time.
+    place alone. Random states by the names of `unset` had none before they were seeded. If it is
+    `bagged`, its out-of-bag predictions stand in for those of folds; if it goes `one_out`, the
+    problem is solved without one row at a time.
     """
 
     name: str
@@ -46,13 +48,20 @@ class Template:
     problem: Problem | None
     max_bins: int | None
     nameless: bool
+    unset: list[str]
     bagged: bool = False
     one_out: bool = False
 
-    def fresh(self) -> Any:
-        """The estimator unfitted, as `clone` would give it; at once, if it has nothing inside."""
+    def fresh(self, **others: Any) -> Any:
+        """The estimator unfitted, as `clone` would give it, but for `others` of its parameters.
+
+        At once, if it has nothing inside.
+        """
         params = self._plain_params
-        return clone(self.estimator) if params is None else type(self.estimator)(**params)
+        if params is not None:
+            return type(self.estimator)(**params | others)
+        expert = clone(self.estimator)
+        return expert.set_params(**others) if others else expert
 
     @cached_property
     def _plain_params(self) -> dict[str, Any] | None:
@@ -71,9 +80,9 @@ class Template:
         one_out = leaves_one_out(self.problem)
         return replace(self, bagged=way == "oob" and bagged, one_out=way == "loo" and one_out)
 
-    def again(self, name: str, estimator: Any, seed: int) -> Template:
-        """The template of a copy of the same plain estimator, by another name and seed."""
-        return replace(self, name=name, estimator=seeded_clone(estimator, seed))
+    def again(self, name: str, seed: int) -> Template:
+        """The template of a copy of the same estimator, by another name and seed."""
+        return replace(self, name=name, estimator=self.fresh(**_states(self.unset, seed)))
 
     def in_folds(self) -> Template:
         """The template that predicts its own rows by folds and nothing else."""
@@ -99,16 +108,16 @@ def make_templates(
     ValueError
         If no expert can do what `cv` says.
     """
-    plain: dict[int, Template] = {}
+    made: dict[int, Template] = {}
     templates = []
     for (name, expert), seed in zip(named, seeds, strict=True):
         metadata = params.get(name, {})
-        if id(expert) in plain and not metadata:
-            template = plain[id(expert)].again(name, expert, seed)
+        if id(expert) in made and not metadata:
+            template = made[id(expert)].again(name, seed)
         else:
             template = make_template(name, expert, seed, metadata).cut_short(cv)
-        if template.problem is not None:
-            plain[id(expert)] = template
+        if not metadata:
+            made.setdefault(id(expert), template)
         templates.append(template)
     if isinstance(cv, str) and not any(t.bagged or t.one_out for t in templates):
         kinds = sorted({type(t.estimator).__name__ for t in templates})
@@ -118,15 +127,17 @@ def make_templates(
 
 def make_template(name: str, estimator: Any, seed: int, params: dict) -> Template:
     """The template of a user's estimator: its own clone, seeded, with its plan for weights."""
-    expert = seeded_clone(estimator, seed)
+    expert = clone(estimator)
+    unset = _unset_states(expert)
+    expert.set_params(**_states(unset, seed))
     plan = plan_weights(expert)
     problem = None
     if not params and plan.reaches_all_steps(expert):
         problem = recognise(expert)
     nameless = not params and is_nameless(expert)
-    return Template(
-        name, expert, _kind(estimator, params), params, plan, problem, bins_of(expert), nameless
-    )
+    kind = _kind(estimator, params)
+    parts = params, plan, problem, bins_of(expert), nameless, unset
+    return Template(name, expert, kind, *parts)
 
 
 def _kind(estimator: Any, params: dict) -> str | int:
@@ -148,10 +159,17 @@ def seeded_clone(estimator: Any, seed: int) -> Any:
     A random state that the user has set is kept, so that one expert alone is the user's estimator.
     """
     expert = clone(estimator)
+    return expert.set_params(**_states(_unset_states(expert), seed))
+
+
+def _unset_states(estimator: Any) -> list[str]:
+    """Names of the random states, at any depth, that are not set."""
+    is_state = re.compile(r"(.*__)?random_state").fullmatch
+    params = estimator.get_params(deep=True)
+    return sorted(name for name, value in params.items() if value is None and is_state(name))
+
+
+def _states(names: Sequence[str], seed: int) -> dict[str, int]:
+    """A random state of each name, from a `seed`."""
     generator = np.random.RandomState(seed)
-    unset = {
-        name: int(generator.randint(np.iinfo(np.int32).max))
-        for name, value in sorted(expert.get_params(deep=True).items(), key=lambda item: item[0])
-        if value is None and (name == "random_state" or name.endswith("__random_state"))
-    }
-    return expert.set_params(**unset) if unset else expert
+    return {name: int(generator.randint(np.iinfo(np.int32).max)) for name in names}

@@ -1,10 +1,11 @@
 """Experts before they are fitted: copies that are as good as clones."""
 
+import joblib
 import numpy as np
 import pytest
 from sklearn import config_context
 from sklearn.base import clone
-from sklearn.ensemble import AdaBoostRegressor
+from sklearn.ensemble import AdaBoostRegressor, BaggingRegressor
 from sklearn.linear_model import Ridge
 from sklearn.neighbors import KNeighborsRegressor
 from sklearn.pipeline import make_pipeline
@@ -12,7 +13,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.tree import DecisionTreeRegressor
 
 from sklearn_moe import _templates
-from sklearn_moe._templates import make_template
+from sklearn_moe._templates import make_template, make_templates
 
 
 class Own(Ridge):
@@ -77,3 +78,26 @@ def test_what_a_clone_owns_is_not_shared():
     X, y = np.random.default_rng(0).normal(size=(2, 60, 1))
     first, second = (template.fresh().set_params(splitter="random").fit(X, y[:, 0]) for _ in "12")
     np.testing.assert_array_equal(first.tree_.threshold, second.tree_.threshold)
+
+
+@pytest.mark.parametrize("name", [*SIMPLE, *OTHERS])
+def test_copies_of_one_estimator_are_made_as_the_first(name):
+    expert = (SIMPLE | OTHERS)[name]
+    copies = make_templates([("a", expert), ("b", expert)], [1, 2], {}, None)
+    for template, alone, seed in zip(copies, "ab", (1, 2), strict=True):
+        usual = make_template(alone, expert, seed, {})
+        assert template.name == alone
+        assert joblib.hash(template.estimator) == joblib.hash(usual.estimator)
+        assert template.plan == usual.plan
+        assert template.kind == usual.kind
+
+
+def test_copies_are_seeded_apart_and_asked_for_weights_alike():
+    inner = make_pipeline(StandardScaler(), DecisionTreeRegressor())
+    copies = make_templates([("a", BaggingRegressor(inner))] * 2, [1, 2], {}, None)
+    seeds = [t.estimator.get_params()["random_state"] for t in copies]
+    assert seeds[0] != seeds[1]
+    with config_context(enable_metadata_routing=True):
+        first, second = (t.estimator.estimator[-1].get_metadata_routing().fit for t in copies)
+    assert first.requests == second.requests
+    assert second.requests["sample_weight"] is True

@@ -18,7 +18,7 @@ from .._mixture import MixtureModel
 from .._numeric import Array, normalize
 from .._plans import follow_here
 from .._specialisation import Specialisation
-from .._templates import make_template
+from .._templates import make_templates
 from ..families import Gaussian
 from ..gates import SoftmaxGate
 from ._base import StartContext
@@ -54,10 +54,10 @@ def _linear_model(context: StartContext) -> MixtureModel:
     data = replace(context.data, X=context.Z, y=context.T, target=context.T)
     data = replace(data, classes=None, limits=None)
     splits = _splits(context)
-    templates = [make_template(f"ridge{k}", Ridge(), 0, {}) for k in range(context.n_experts)]
+    names, ridge = [f"ridge{k}" for k in range(context.n_experts)], Ridge()
     return MixtureModel(
         data=data,
-        templates=templates,
+        templates=make_templates([(name, ridge) for name in names], [0] * len(names), {}, None),
         specialisation=Specialisation(np.zeros(context.n_experts), np.zeros(context.n_experts)),
         family=Gaussian().prepared(context.T, context.weight),
         gate_bank=make_gate_bank(SoftmaxGate(), data, splits, context.seed, {}, context.n_experts),
