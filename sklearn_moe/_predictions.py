@@ -149,7 +149,8 @@ def predict_bank(experts: Sequence[Any], X: Any, classes: NDArray | None) -> Arr
     if plain is not None:
         return plain
     shown = Shown(X)
-    return np.stack([shown.predict(expert, classes) for expert in experts], axis=1)
+    # Experts come before rows in memory, of which there are many.
+    return np.stack([shown.predict(expert, classes) for expert in experts]).transpose(1, 0, 2)
 
 
 def predict_acting(
