@@ -11,6 +11,7 @@ import re
 import runpy
 import sys
 import warnings
+from operator import attrgetter
 from pathlib import Path
 
 import matplotlib.pyplot as plt
@@ -20,7 +21,7 @@ from numpydoc.docscrape import NumpyDocString
 from numpydoc.validate import validate
 
 import sklearn_moe
-from sklearn_moe import families, gates, metrics, predictive
+from sklearn_moe import families, gates, inspection, metrics, predictive
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -108,11 +109,15 @@ def test_pictures_are_small():
 
 def public_objects():
     """The classes handed out, and the public methods that this package defines for them."""
-    for name in sklearn_moe.__all__:
+    for name in [*sklearn_moe.__all__, *(f"inspection.{name}" for name in inspection.__all__)]:
         yield name
-        for method, value in inspect.getmembers(getattr(sklearn_moe, name), inspect.isfunction):
+        for method, value in inspect.getmembers(attrgetter(name)(sklearn_moe), is_code):
             if not method.startswith("_") and value.__module__.startswith("sklearn_moe"):
                 yield f"{name}.{method}"
+
+
+def is_code(value):
+    return inspect.isfunction(value) or inspect.ismethod(value)
 
 
 PUBLIC = list(public_objects())
@@ -124,16 +129,15 @@ def test_docstrings_are_whole(name):
     assert not [f"{code} {text}" for code, text in errors if code in CODES]
 
 
-@pytest.mark.parametrize("name", [name for name in PUBLIC if "." in name])
+@pytest.mark.parametrize(
+    "name", [name for name in PUBLIC if is_code(attrgetter(name)(sklearn_moe))]
+)
 def test_docstrings_tell_shapes(name):
-    value = sklearn_moe
-    for part in name.split("."):
-        value = getattr(value, part)
-    text = NumpyDocString(inspect.getdoc(value))
+    text = NumpyDocString(inspect.getdoc(attrgetter(name)(sklearn_moe)))
     for parameter in text["Parameters"]:
         if parameter.name in ("X", "y", "sample_weight", "expert_weights"):
             assert "of shape (n_samples" in parameter.type, parameter
-    if name.split(".")[1] not in NO_SHAPE:
+    if name.split(".")[-1] not in NO_SHAPE:
         returned = [item for item in text["Returns"] if "array" in item.type]
         assert all("of shape (" in item.type for item in returned)
 
@@ -156,6 +160,7 @@ HANDED_OUT = {
     "Noise laws": families,
     "Distributions": predictive,
     "Measures": metrics,
+    "Pictures": inspection,
 }
 ASKED = [
     sklearn_moe.MixtureOfExpertsRegressor,

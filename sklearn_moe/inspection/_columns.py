@@ -1,0 +1,130 @@
+"""Columns of a table as pictures show them: numbers in bands, and categories."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from numbers import Integral
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+from numpy.typing import NDArray
+
+from .._design import as_text, table_columns
+from .._numeric import Array
+from .._validation import column_names, is_frame
+
+# Numbers are cut into at most so many bands, fewer where no column has so many times as many
+# different ones; up to this many different ones have a band each.
+MOST_BANDS, NUMBERS_PER_BAND = 12, 10
+# Categories that have a band of their own; the others share one.
+MOST_CATEGORIES, OTHERS = 10, "others"
+# Letters that stand side by side below a panel.
+ROOM = 30
+
+
+@dataclass(frozen=True, eq=False)
+class Column:
+    """A column in bands.
+
+    `band` (n,) is that of each row, -1 where a number is missing. `places` (B,) is where the bands
+    are drawn: at their mean number, or one after the other under the `labels` of categories.
+    Rows are at `values` (n,), those of a category about its place. Dates are in days.
+    """
+
+    name: str
+    band: NDArray[np.intp]
+    places: Array
+    values: Array
+    labels: list[str] | None = None
+    is_date: bool = False
+
+    def means(self, values: Array, weight: Array) -> tuple[Array, Array]:
+        """Means (B, K) over the rows of each band under `weight` (n,) or (n, K), and its sums."""
+        weight = np.broadcast_to(weight.reshape(len(values), -1), values.shape)
+        sums, mass = self._sums(values * weight), self._sums(weight)
+        return np.divide(sums, mass, out=np.full_like(sums, np.nan), where=mass > 0), mass
+
+    def _sums(self, values: Array) -> Array:
+        known = self.band >= 0
+        sums = np.zeros((len(self.places), values.shape[1]))
+        np.add.at(sums, self.band[known], values[known])
+        return sums
+
+    def name_axis(self, axis: Any) -> None:
+        """Name an axis of a picture, and what lies along it."""
+        axis.set_label_text(self.name)
+        if self.is_date:
+            axis.axes.xaxis_date() if axis.axis_name == "x" else axis.axes.yaxis_date()
+        if self.labels is not None:
+            long = axis.axis_name == "x" and sum(map(len, self.labels)) > ROOM
+            slanted = {"rotation": 40, "ha": "right", "rotation_mode": "anchor"}
+            axis.set_ticks(self.places, self.labels, **(slanted if long else {}))
+
+
+class Table:
+    """The columns of a table by their names: ``x0``, ``x1``, ... where they have none."""
+
+    def __init__(self, X: Any, weight: Array) -> None:
+        values = table_columns(X.toarray() if sp.issparse(X) else X)
+        names = column_names(X) if is_frame(X) else [f"x{j}" for j in range(len(values))]
+        self.weight = weight
+        self.values = dict(zip(names, values, strict=True))
+        self.dates = {name for name in names if is_frame(X) and _is_date(X[name].dtype)}
+        # In place of the number of rows, which may be repeats.
+        finest = max((len(np.unique(v)) for v in values if v.dtype != object), default=0)
+        self.n_bands = int(np.clip(finest // NUMBERS_PER_BAND, 2, MOST_BANDS))
+
+    def column(self, name: Any) -> Column:
+        """A column in bands."""
+        values = self.values[name]
+        if values.dtype == object:
+            return _of_categories(str(name), as_text(values), self.weight)
+        values = values.astype(np.float64)
+        band, known = np.full(len(values), -1), ~np.isnan(values)
+        ends = _ends(values[known], self.weight[known], self.n_bands)
+        band[known] = np.searchsorted(ends, values[known])
+        column = Column(str(name), band, ends, values, is_date=name in self.dates)
+        return replace(column, places=column.means(values[:, None], self.weight)[0][:, 0])
+
+    def chosen(self, wanted: Any) -> Any:
+        """The name that the user means by a name or a position.
+
+        Raises
+        ------
+        ValueError
+            If there is none.
+        """
+        names = list(self.values)
+        if wanted in names:
+            return wanted
+        is_position = isinstance(wanted, Integral) and not isinstance(wanted, bool)
+        if is_position and -len(names) <= wanted < len(names):
+            return names[int(wanted)]
+        raise ValueError(f"columns names {wanted!r}; those of X are {names}, or their positions.")
+
+
+def _is_date(dtype: Any) -> bool:
+    return str(dtype).lower().startswith(("date", "timestamp"))
+
+
+def _of_categories(name: str, values: NDArray, weight: Array) -> Column:
+    labels, band = np.unique(values, return_inverse=True)
+    if len(labels) > MOST_CATEGORIES + 1:
+        mass = np.bincount(band, weight)
+        kept = np.sort(np.argsort(-mass, kind="stable")[:MOST_CATEGORIES])
+        place = np.full(len(labels), MOST_CATEGORIES)
+        place[kept] = np.arange(MOST_CATEGORIES)
+        labels, band = np.append(labels[kept], OTHERS), place[band]
+    aside = np.random.RandomState(0).uniform(-0.3, 0.3, size=len(values))
+    return Column(name, band, np.arange(float(len(labels))), band + aside, labels.tolist())
+
+
+def _ends(values: Array, weight: Array, n_bands: int) -> Array:
+    """The largest number of each band, in bands of about the same weight."""
+    different, place = np.unique(values, return_inverse=True)
+    if len(different) <= MOST_BANDS:
+        return different
+    up_to = np.cumsum(np.bincount(place, weight))
+    levels = up_to[-1] * np.arange(1, n_bands) / n_bands
+    return np.unique([*different[np.searchsorted(up_to, levels)], different[-1]])

@@ -1,0 +1,132 @@
+"""How a fit went: what EM came to after each iteration."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from .._numeric import Array
+from ._asked import mixture_within
+from ._canvas import axes_for
+
+
+class ConvergenceDisplay:
+    """What EM came to after each iteration, by the rows of the fit and by unseen ones.
+
+    A gap that widens says that the experts learn their rows by heart. Make it with
+    :meth:`from_estimator`.
+
+    Parameters
+    ----------
+    bounds : ndarray of shape (n_iter,)
+        Bound after each iteration.
+    heldout : ndarray of shape (n_iter,)
+        Mean log density of unseen rows after each; empty where there were no witnesses.
+    gain : float, default=nan
+        What the mixture gains over one expert, in nats.
+    gain_stderr : float, default=nan
+        The standard error of the gain.
+
+    Attributes
+    ----------
+    best_iter : int
+        The iteration that was kept, counted from 1.
+    axes_ : list of matplotlib Axes
+        Where it is drawn: one.
+    figure_ : matplotlib Figure
+        The figure.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_moe import MixtureOfExpertsRegressor
+    >>> from sklearn_moe.inspection import ConvergenceDisplay
+    >>> rng = np.random.default_rng(0)
+    >>> X = rng.uniform(-1, 1, size=(300, 2))
+    >>> y = np.where(X[:, 0] > 0, X[:, 1], -X[:, 1]) + 0.1 * rng.normal(size=300)
+    >>> display = ConvergenceDisplay.from_estimator(
+    ...     MixtureOfExpertsRegressor(random_state=0).fit(X, y)
+    ... )
+    >>> display.best_iter == len(display.bounds)
+    True
+    """
+
+    def __init__(
+        self, *, bounds: Array, heldout: Array, gain: float = np.nan, gain_stderr: float = np.nan
+    ) -> None:
+        self.bounds = bounds
+        self.heldout = heldout
+        self.gain = gain
+        self.gain_stderr = gain_stderr
+
+    @property
+    def best_iter(self) -> int:
+        """The iteration that was kept, counted from 1."""
+        scores = self.heldout if len(self.heldout) else self.bounds
+        return int(np.argmax(scores)) + 1
+
+    @classmethod
+    def from_estimator(cls, estimator: Any, *, ax: Any = None) -> ConvergenceDisplay:
+        """Draw what is known of the fit of a mixture.
+
+        Parameters
+        ----------
+        estimator : estimator
+            Fitted mixture, a pipeline that ends in one, a search over one, or an automatic mixture,
+            of which the best one is shown.
+        ax : matplotlib Axes, default=None
+            Where to draw; by default a new figure.
+
+        Returns
+        -------
+        display : ConvergenceDisplay
+            The display, drawn.
+
+        Raises
+        ------
+        TypeError
+            If `estimator` is no mixture.
+        ImportError
+            If matplotlib is not installed.
+        """
+        mixture = mixture_within(estimator)
+        return cls(
+            bounds=np.array(mixture.lower_bounds_),
+            heldout=np.array(mixture.heldout_log_probs_),
+            gain=mixture.gain_,
+            gain_stderr=mixture.gain_stderr_,
+        ).plot(ax=ax)
+
+    def plot(self, *, ax: Any = None) -> ConvergenceDisplay:
+        """Draw the display.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes, default=None
+            Where to draw; by default a new figure.
+
+        Returns
+        -------
+        display : ConvergenceDisplay
+            The display itself.
+
+        Raises
+        ------
+        ImportError
+            If matplotlib is not installed.
+        """
+        self.axes_ = axes_for(ax, 1)
+        (axes,) = self.axes_
+        self.figure_ = axes.figure
+        iterations = np.arange(1, len(self.bounds) + 1)
+        axes.plot(iterations, self.bounds, ".-", label="bound")
+        if len(self.heldout):
+            axes.plot(iterations[: len(self.heldout)], self.heldout, ".-", label="unseen rows")
+        axes.axvline(self.best_iter, color="0.7", lw=0.8, zorder=0, label="kept")
+        axes.set(xlabel="iteration", ylabel="nats per row")
+        if np.isfinite(self.gain):
+            text = f"gain {self.gain:.2f} ± {self.gain_stderr:.2f} nats over one expert"
+            axes.set_title(text, fontsize="medium")
+        axes.legend(fontsize="small")
+        return self

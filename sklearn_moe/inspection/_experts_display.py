@@ -1,0 +1,265 @@
+"""What each expert says where it acts, along columns."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.base import is_classifier
+
+from .._numeric import Array
+from .._validation import check_consistent_length, check_weight, take_rows
+from ._asked import mixture_within, rows_of_mixture
+from ._canvas import axes_for, colors_of, line_of_widths, name_experts
+from ._columns import Column, Table
+
+# Columns that are shown unless others are asked for, and rows whose targets are.
+N_COLUMNS, MOST_POINTS = 2, 1000
+# Points across a line where its expert hardly acts, and where it alone does; and the least share of
+# a band for which it is drawn.
+THIN, WIDE, LEAST = 0.5, 4.5, 0.01
+
+
+@dataclass(frozen=True, eq=False)
+class Rules:
+    """What experts say along a column.
+
+    `means` (B, K) are those of what each says of the rows of a band, weighted by the gate's
+    probabilities, which sum to `mass` (B, K). Of labels, `seen` (B,) are the shares of the class.
+    """
+
+    column: Column
+    means: Array
+    mass: Array
+    seen: Array | None = None
+
+    def draw(self, axes: Any, colors: Array) -> None:
+        """Lines along numbers, dots for categories."""
+        column, share = self.column, self.mass / self.mass.sum(axis=1, keepdims=True)
+        said, widths = np.where(share < LEAST, np.nan, self.means), THIN + (WIDE - THIN) * share
+        for means, width, color in zip(said.T, widths.T, colors, strict=True):
+            if column.labels is None:
+                line_of_widths(axes, column.places, means, width, color)
+            else:
+                axes.scatter(column.places, means, s=8 * width**2, color=color, zorder=3)
+        if self.seen is not None:
+            axes.plot(column.places, self.seen, "k.", zorder=4)
+        column.name_axis(axes.xaxis)
+
+    @property
+    def spread(self) -> float:
+        """How far what is said moves along the column, on the scale of a variance."""
+        means, mass = np.nan_to_num(self.means), self.mass
+        center = (mass * means).sum(axis=0) / np.maximum(mass.sum(axis=0), np.finfo(float).tiny)
+        return float((mass * (means - center) ** 2).sum())
+
+
+@dataclass(frozen=True, eq=False)
+class Targets:
+    """Targets (m,) of some rows (m,), and the responsibilities (m, K) of the experts for them."""
+
+    rows: NDArray[np.intp]
+    values: Array
+    resp: Array
+
+    def draw(self, axes: Any, column: Column, colors: Array) -> None:
+        """Dots in the colours of the experts that explain them."""
+        color = np.clip(self.resp @ colors, 0, 1)
+        axes.scatter(column.values[self.rows], self.values, s=6, c=color, alpha=0.35, lw=0)
+
+
+class ExpertsDisplay:
+    """What each expert says along columns of a table, where it acts.
+
+    A panel for each column has a line for each expert: in bands of equally many rows, or in each
+    category, the mean of what it says, weighted by the gate's probabilities. A line is as wide as
+    its expert acts. Targets are dots in the colours of the experts that explain them; of labels,
+    black dots are the shares of the class. What else differs along a column has a part in the
+    lines: they describe, and do not say what would come of a change. Make it with
+    :meth:`from_estimator`.
+
+    Parameters
+    ----------
+    panels : list
+        What is shown, column by column.
+    expert_names : list of str
+        Names of the experts.
+    says : str
+        What it is that the experts say.
+    targets : object, default=None
+        Rows that are shown with their targets.
+
+    Attributes
+    ----------
+    panels : list
+        As given; `means` of shape (n_bands, n_experts) are what the experts say, `mass` of shape
+        (n_bands, n_experts) the weight with which they act.
+    axes_ : list of matplotlib Axes
+        Where it is drawn, one for each panel.
+    figure_ : matplotlib Figure
+        The figure.
+
+    See Also
+    --------
+    GateDisplay : Where the experts act.
+    sklearn.inspection.PartialDependenceDisplay : How predictions follow a column.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_moe import MixtureOfExpertsRegressor
+    >>> from sklearn_moe.inspection import ExpertsDisplay
+    >>> rng = np.random.default_rng(0)
+    >>> X = rng.uniform(-1, 1, size=(300, 2))
+    >>> y = np.where(X[:, 0] > 0, X[:, 1], -X[:, 1]) + 0.1 * rng.normal(size=300)
+    >>> mixture = MixtureOfExpertsRegressor(random_state=0).fit(X, y)
+    >>> display = ExpertsDisplay.from_estimator(mixture, X, y, columns=["x1"])
+    >>> display.panels[0].means[[0, -1]].round(1)
+    array([[-0.9,  0.9],
+           [ 0.9, -0.9]])
+    """
+
+    def __init__(
+        self,
+        *,
+        panels: list[Rules],
+        expert_names: list[str],
+        says: str,
+        targets: Targets | None = None,
+    ) -> None:
+        self.panels = panels
+        self.expert_names = expert_names
+        self.says = says
+        self.targets = targets
+
+    @classmethod
+    def from_estimator(
+        cls,
+        estimator: Any,
+        X: Any,
+        y: Any = None,
+        *,
+        columns: Sequence[Any] | None = None,
+        target: Any = None,
+        sample_weight: Any = None,
+        ax: Any = None,
+    ) -> ExpertsDisplay:
+        """Ask the experts of a fitted mixture, and draw what they say.
+
+        Parameters
+        ----------
+        estimator : estimator
+            Fitted mixture, a pipeline that ends in one, a search over one, or an automatic mixture,
+            of which the best one is shown.
+        X : {array-like, sparse matrix, frame} of shape (n_samples, n_features)
+            Rows as the estimator takes them. Columns are named and scaled as they are here.
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs), default=None
+            Their targets, to be shown as well.
+        columns : sequence, default=None
+            Names or positions of columns; by default the two along which the experts' words move
+            most.
+        target : label or int, default=None
+            Class whose probability is shown, by default the last one; of several outputs the
+            position of one, by default the first.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights of the rows.
+        ax : matplotlib Axes or array of them, default=None
+            Where to draw, one for each panel; by default a new figure.
+
+        Returns
+        -------
+        display : ExpertsDisplay
+            The display, drawn.
+
+        Raises
+        ------
+        TypeError
+            If `estimator` is no mixture.
+        ValueError
+            If `X` has no such column, `target` is unknown, or `ax` is of another length.
+        ImportError
+            If matplotlib is not installed.
+        """
+        check_consistent_length(X, y)
+        mixture, weight = mixture_within(estimator), check_weight(sample_weight, X)
+        rows = np.flatnonzero(weight)
+        X, y, weight = take_rows(X, rows), take_rows(y, rows), weight[rows]
+        Z, table = rows_of_mixture(estimator, X), Table(X, weight)
+        said, place, says = _said(mixture, Z, target)
+        acting = weight[:, None] * mixture.gate_proba(Z)
+        is_class = is_classifier(mixture)
+        seen = np.asarray(y) == place if is_class and y is not None else None
+        shown = table.values if columns is None else [table.chosen(name) for name in columns]
+        panels = [_rules(table.column(name), said, acting, seen, weight) for name in shown]
+        if columns is None:
+            panels = sorted(panels, key=lambda rules: -rules.spread)[:N_COLUMNS]
+        targets = None if is_class or y is None else _targets(mixture, Z, y, place)
+        names = list(mixture.expert_names_)
+        return cls(panels=panels, expert_names=names, says=says, targets=targets).plot(ax=ax)
+
+    def plot(self, *, ax: Any = None) -> ExpertsDisplay:
+        """Draw the display.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes or array of them, default=None
+            Where to draw, one for each panel; by default a new figure.
+
+        Returns
+        -------
+        display : ExpertsDisplay
+            The display itself.
+
+        Raises
+        ------
+        ValueError
+            If `ax` is of another length.
+        ImportError
+            If matplotlib is not installed.
+        """
+        self.axes_ = axes_for(ax, len(self.panels))
+        self.figure_ = self.axes_[0].figure
+        colors = colors_of(len(self.expert_names))
+        for rules, axes in zip(self.panels, self.axes_, strict=True):
+            if self.targets is not None:
+                self.targets.draw(axes, rules.column, colors)
+            rules.draw(axes, colors)
+            axes.set_ylabel(self.says)
+        name_experts(self.axes_[0], self.expert_names, colors)
+        return self
+
+
+def _said(mixture: Any, Z: Any, target: Any) -> tuple[Array, Any, str]:
+    """What each expert says of each row (n, K), which class or output that is, and its name."""
+    said = mixture.predict_experts(Z)
+    if is_classifier(mixture):
+        classes = mixture.classes_.tolist()
+        label = classes[-1] if target is None else target
+        if label not in classes:
+            raise ValueError(f"target={target!r} is no class; those of the mixture are {classes}.")
+        return said[:, :, classes.index(label)], label, f"probability of {label}"
+    if said.ndim == 2:
+        return said, None, "prediction"
+    place = 0 if target is None else target
+    if place not in range(said.shape[2]):
+        raise ValueError(f"target={target!r} is no position among {said.shape[2]} outputs.")
+    return said[:, :, place], place, f"prediction of output {place}"
+
+
+def _rules(
+    column: Column, said: Array, acting: Array, seen: NDArray | None, weight: Array
+) -> Rules:
+    means, mass = column.means(said, acting)
+    shares = None if seen is None else column.means(seen[:, None].astype(float), weight)[0][:, 0]
+    return Rules(column, means, mass, shares)
+
+
+def _targets(mixture: Any, Z: Any, y: Any, place: int | None) -> Targets:
+    rows = np.unique(np.linspace(0, Z.shape[0] - 1, min(Z.shape[0], MOST_POINTS)).astype(int))
+    y = take_rows(y, rows)
+    resp = mixture.responsibilities(take_rows(Z, rows), y)
+    values = np.asarray(y, dtype=float).reshape(len(rows), -1)[:, place or 0]
+    return Targets(rows, values, resp)
