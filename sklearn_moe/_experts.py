@@ -31,6 +31,7 @@ from .linear import (
     Table,
     finite_numbers,
     make_table,
+    solve_all_rows,
     solve_left_out,
     solve_one_out,
 )
@@ -244,10 +245,7 @@ def fit_predict_new(
     numbers, places = finite_numbers(X), [routing.acting(k) for k in range(len(templates))]
     said: dict[int, Array] = {}
     if numbers is not None:
-        # What the folds have found serves as well; an iteration has no need of more.
-        columns, solution = plain_among(data, templates), state and state.of_all_rows()
-        if solution is None:
-            columns, solution = yield from solve_plain(data, templates, expert_weights, None, None)
+        columns, solution = yield from _solve_whole(data, templates, expert_weights, state)
         if solution is not None:
             predicted, solved = solution.predict_new(numbers), solution.solved[0]
             said = {k: predicted[places[k][0], i] for i, k in enumerate(columns) if solved[i]}
@@ -264,6 +262,22 @@ def fit_predict_new(
     for k, predicted in said.items():
         mean[places[k]] = predicted
     return held(mean, data.limits)
+
+
+def _solve_whole(
+    data: Data, templates: Sequence[Template], expert_weights: Array, state: Solution | None
+) -> Plan[tuple[list[int], Solution | None]]:
+    """Which templates are plain linear experts, and their solution from all rows.
+
+    That of the folds is the way to it, if there is one.
+    """
+    columns, solution = plain_among(data, templates), None
+    if state is not None and (table := data.linear_table) is not None:
+        problems = [templates[k].problem for k in columns]
+        solution = yield from do(solve_all_rows, problems, table, expert_weights[:, columns], state)
+    if solution is None:
+        return (yield from solve_plain(data, templates, expert_weights, None, None))
+    return columns, solution
 
 
 def _row_numbers(rows: Any) -> Any:

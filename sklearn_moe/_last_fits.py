@@ -89,7 +89,7 @@ def _last_solution(
     # One expert alone is the estimator itself, to the last digit.
     if len(templates) == 1 or not wanted:
         return {}
-    columns, solution = plain_among(data, templates), state and state.of_all_rows(exact=True)
+    columns, solution = plain_among(data, templates), state and state.of_all_rows()
     if solution is None:
         columns, solution = yield from solve_plain(data, templates, expert_weights, None, state)
     if solution is None:

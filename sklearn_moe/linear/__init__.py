@@ -11,6 +11,7 @@ from ._bank import (
     leaves_one_out,
     make_table,
     recognise,
+    solve_all_rows,
     solve_left_out,
     solve_one_out,
 )
@@ -27,6 +28,7 @@ __all__ = [
     "make_table",
     "predict_plain",
     "recognise",
+    "solve_all_rows",
     "solve_left_out",
     "solve_one_out",
 ]

@@ -16,7 +16,15 @@ from ._least_squares import (
 from ._least_squares import recognise as recognise_least_squares
 from ._least_squares import solve_left_out as solve_least_squares
 from ._least_squares import solve_one_out as solve_least_squares_one_out
-from ._logistic import LabelledTable, Logistic, LogisticSolution, make_labelled_table
+from ._logistic import (
+    EXACTLY,
+    ONE_STEP,
+    SETTLE,
+    LabelledTable,
+    Logistic,
+    LogisticSolution,
+    make_labelled_table,
+)
 from ._logistic import recognise as recognise_logistic
 from ._logistic import solve_left_out as solve_logistic
 from ._output_table import LeastSquares, OutputTable, make_output_table
@@ -56,11 +64,24 @@ def solve_left_out(
     if isinstance(table, LabelledTable):
         if folds is None and not table.has_hessians:
             return None
-        return solve_logistic(problems, table, weights, folds, state, folds is None)
+        effort = EXACTLY if folds is None else SETTLE if state is None else ONE_STEP
+        return solve_logistic(problems, table, weights, folds, state, effort)
     n_folds = 1 if folds is None else len(folds)
     if is_wide(table) or not fits_memory(n_folds, table):
         return None
     return solve_least_squares(problems, table, weights, folds)
+
+
+def solve_all_rows(
+    problems: Sequence[Any], table: Table, weights: Array, state: Solution
+) -> Solution | None:
+    """Each problem left out of no fold, from what `state` has found without each of them.
+
+    Steps of logistic ones begin at the mean, which knows the rows of each fold less well.
+    """
+    if isinstance(table, LabelledTable):
+        return solve_logistic(problems, table, weights, None, state.start, SETTLE)
+    return state.of_all_rows()
 
 
 def leaves_one_out(problem: Problem | None) -> bool:

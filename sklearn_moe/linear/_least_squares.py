@@ -104,8 +104,8 @@ class LeastSquaresSolution:
         """Nothing: the next solution begins from scratch."""
         return None
 
-    def of_all_rows(self, exact: bool = False) -> LeastSquaresSolution:
-        """The solution that leaves no row out; it is always `exact`."""
+    def of_all_rows(self) -> LeastSquaresSolution:
+        """The solution that leaves no row out."""
         return self.whole or self
 
     def polish(self, estimator: Any, problem: int) -> None:

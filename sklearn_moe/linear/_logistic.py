@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,10 +28,16 @@ from ..logit import (
 )
 from ._plain import NOTHING, finite_numbers, without_scaler
 
-# Steps from nothing, if they need not be exact.
-FIRST_STEPS = 30
-# An exact solution has so many steps, of which the last changes no score by more than this.
-EXACT_STEPS, EXACT = 50, 1e-7
+
+class Effort(NamedTuple):
+    """How many steps a solution may take, and the change of scores at which it ends."""
+
+    n_steps: int
+    last: float
+
+
+# An iteration of EM goes a step further; from nothing, or for those who judge, steps are to settle.
+ONE_STEP, SETTLE, EXACTLY = Effort(1, SETTLED), Effort(30, SETTLED), Effort(50, 1e-7)
 # So many coefficients of an expert move in steps for all folds at once, if there are more rows than
 # columns; for more, and for exact solutions beyond Hessians, the estimator is asked.
 MOST_COEFFICIENTS = 2500
@@ -133,15 +139,9 @@ class LogisticSolution:
         """What the next solution may begin from."""
         return self.theta
 
-    def of_all_rows(self, exact: bool = False) -> LogisticSolution | None:
-        """One that leaves no row out: the mean of those of all folds, if that will do.
-
-        None if it must be `exact`, and has to be searched for.
-        """
-        if exact and len(self.theta) > 1:
-            return None
-        solved = np.logical_and.reduce(self.solved, axis=0, keepdims=True)
-        return replace(self, theta=self.theta.mean(axis=0, keepdims=True), solved=solved)
+    def of_all_rows(self) -> LogisticSolution | None:
+        """One that leaves no row out; None if it has to be searched for."""
+        return self if len(self.theta) == 1 else None
 
     def predict_new(self, X: NDArray) -> Array:
         """Class probabilities (m, K, C) of new rows under the coefficients of the first fold."""
@@ -173,21 +173,19 @@ def solve_left_out(
     weights: Array,
     folds: Sequence[Rows] | None,
     previous: Array | None = None,
-    exact: bool = True,
+    effort: Effort = EXACTLY,
 ) -> LogisticSolution | None:
     """Each problem under its column of `weights` (n, K), left out of each fold if there are folds.
 
-    `previous` are coefficients to begin from. If not `exact`, a few steps from there are enough.
-    None if for each of them a class is missing.
+    `previous` are coefficients to begin from. None if for each of them a class is missing.
     """
+    exact = effort is EXACTLY
     present = np.all(_class_mass(table, weights, folds) > 0, axis=-1)
     if not present.any():
         return None
     theta = np.zeros((*present.shape, table.n_classes - 1, table.shape[1] + 1))
-    n_steps, last = (EXACT_STEPS, EXACT) if exact else (FIRST_STEPS, SETTLED)
     if previous is not None:
-        previous = previous if len(previous) == len(theta) else previous.mean(axis=0)[None]
-        theta, n_steps = previous, EXACT_STEPS if exact else 1
+        theta = previous if len(previous) == len(theta) else previous.mean(axis=0)[None]
     ridge, columns = _ridge(problems, table, weights, folds), np.ascontiguousarray(weights.T)
     logits = folded_logits(table, None if folds is None else list(folds), ridge, exact)
 
@@ -195,11 +193,11 @@ def solve_left_out(
         total = columns_of(columns, rows)
         return total[:, None] * table.indicators(rows), total
 
-    for _ in range(n_steps):
+    for _ in range(effort.n_steps):
         theta, moved = logits.step(theta, targets)
-        if moved[present].max(initial=0.0) < last:
+        if moved[present].max(initial=0.0) < effort.last:
             break
-    solved: NDArray[np.bool_] = present & (moved < last) if exact else present
+    solved: NDArray[np.bool_] = present & (moved < effort.last) if exact else present
     theta = np.where(solved[..., None, None], theta, 0.0)
     log_proba = logits.log_proba(theta)
     proba = np.exp(log_proba, out=log_proba)
