@@ -216,6 +216,28 @@ def test_a_region_of_one_gaussian_is_its_central_interval():
     np.testing.assert_allclose(dist.mode(), dist.mean(), atol=1e-6)
 
 
+@pytest.mark.parametrize("name", CONTINUOUS)
+def test_components_that_are_alike_have_the_mode_of_one(name):
+    for seed in range(4):
+        dist = mixture(name, seed=seed)
+        twice = MixtureDistribution(
+            dist.family,
+            np.hstack([dist.log_weights - np.log(2)] * 2),
+            np.hstack([dist.means, dist.means * (1 + 1e-15)]),
+            np.concatenate([dist.law] * 2),
+        )
+        np.testing.assert_allclose(twice.mode(), dist.mode(), rtol=1e-6)
+
+
+def test_quantiles_next_to_zero_are_found():
+    dist = MixtureDistribution(
+        Gamma(), np.log([[0.7, 0.3]]), np.array([[[3.0], [1e-80]]]), np.array([[[0.3]], [[0.5]]])
+    )
+    levels = np.array([0.001, 0.1, 0.25, 0.6])
+    found = dist.ppf(levels)[0]
+    np.testing.assert_allclose([dist.cdf([point])[0] for point in found], levels, atol=1e-10)
+
+
 @pytest.mark.parametrize("name", ["gaussian", "student_t", "gamma", "poisson"])
 def test_several_outputs_are_those_of_each(name):
     dist = mixture(name, n_outputs=2)

@@ -8,6 +8,9 @@ from .._numeric import Array
 from ._marginal import Marginal, by_rows
 
 MAX_STEPS = 200
+# What has not been found by then is so near to zero that steps to it are better ones of the
+# logarithm.
+LATE = 50
 PRECISION = 1e-13
 # From there on the rest of the probability is rounding.
 MOST_DOUBLINGS = 200
@@ -51,12 +54,13 @@ def _search(marginal: Marginal, level: Array, low: Array, high: Array) -> Array:
     rows = np.flatnonzero(left)
     part, level, low, high = marginal.take(rows), level[rows], low[rows], high[rows]
     point, last = 0.5 * (low + high), high - low
-    for _ in range(MAX_STEPS):
+    for n_steps in range(MAX_STEPS):
         if not len(rows):
             break
         miss = part.cdf(point[:, None])[:, 0] - level
         low, high = np.where(miss < 0, point, low), np.where(miss < 0, high, point)
-        step = _step(part, point, miss, low, high, last)
+        by_ratio = n_steps >= LATE and marginal.starts_at_zero
+        step = _step(part, point, miss, low, high, last, by_ratio)
         new = np.clip(point - step, low, high)
         done = (np.abs(miss) <= PRECISION * np.minimum(level, 1 - level)) | (new == point)
         found[rows] = point
@@ -80,14 +84,23 @@ def _high_enough(marginal: Marginal, level: Array, high: Array) -> Array:
 
 
 def _step(
-    marginal: Marginal, point: Array, miss: Array, low: Array, high: Array, last: Array
+    marginal: Marginal,
+    point: Array,
+    miss: Array,
+    low: Array,
+    high: Array,
+    last: Array,
+    by_ratio: bool,
 ) -> Array:
     """Newton's step where it stays within the bracket and halves the last; else to the middle."""
+    middle = 0.5 * (low + high)
+    if by_ratio:
+        middle = np.sqrt(np.maximum(low, np.finfo(float).tiny)) * np.sqrt(high)
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         newton = miss / np.exp(marginal.log_pdf(point[:, None])[:, 0])
         inside = (point - newton > low) & (point - newton < high)
         good = inside & (np.abs(newton) <= 0.5 * last)
-    return np.where(good, newton, point - 0.5 * (low + high))
+    return np.where(good, newton, point - middle)
 
 
 def _search_counts(marginal: Marginal, level: Array, low: Array, high: Array) -> Array:

@@ -39,12 +39,22 @@ def _modes(marginal: Marginal) -> Array:
     rows = np.arange(len(marginal))
     if marginal.counts_singly:
         return grid[rows, best]
-    low = grid[rows, np.maximum(best - 1, 0)]
-    high = grid[rows, np.minimum(best + 1, grid.shape[1] - 1)]
+    low, high = _beside(grid, grid[rows, best])
     if marginal.family.is_discrete:
         return _likeliest_between(marginal, low, high)
     found = _climb(marginal, low, high)
     return np.where(marginal.at_zero() >= 0.5, 0.0, found)
+
+
+def _beside(grid: Array, point: Array) -> tuple[Array, Array]:
+    """The points of the grid (n, M) before and behind a `point` (n,) of it, if there are any.
+
+    Components that are alike have their quantiles in one place, but for rounding.
+    """
+    rows, apart = np.arange(len(grid)), 1e-9 * (grid[:, -1] - grid[:, 0])
+    before = (grid < (point - apart)[:, None]).sum(axis=1) - 1
+    behind = (grid <= (point + apart)[:, None]).sum(axis=1)
+    return grid[rows, np.maximum(before, 0)], grid[rows, np.minimum(behind, grid.shape[1] - 1)]
 
 
 def _likeliest_between(marginal: Marginal, low: Array, high: Array) -> Array:
