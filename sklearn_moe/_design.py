@@ -8,6 +8,7 @@ Sparse input is scaled, not centred, and stays sparse unless it is small.
 
 from __future__ import annotations
 
+import datetime
 from dataclasses import dataclass
 from decimal import Decimal
 from numbers import Integral, Real
@@ -24,6 +25,14 @@ from .logit import StandardisedRows
 MAX_CATEGORIES = 30
 MISSING = "nan"
 NUMBERS = (Real, Decimal, np.bool_)
+# Objects that are dates, and durations.
+TIMES = {
+    (datetime.date, np.datetime64): "datetime64[us]",
+    (datetime.timedelta, np.timedelta64): "timedelta64[us]",
+}
+CONTAINERS = (
+    "X holds containers: each argument must be a string or a real number. Spread them over columns."
+)
 
 
 @dataclass(frozen=True)
@@ -217,15 +226,39 @@ def _as_column(column: Any) -> np.ndarray:
         return _in_days(values)
     if values.dtype.kind == "c":
         raise ValueError("Complex data not supported: pass real columns in X.")
+    if values.ndim != 1:
+        raise TypeError(CONTAINERS)
     is_category = getattr(column.dtype, "name", None) == "category"
     if values.dtype.kind in "fiub" and not is_category:
         return values
     values = values.astype(object)
-    kinds = set(map(type, values))
-    if is_category or not all(issubclass(kind, NUMBERS) or no_value(kind) for kind in kinds):
-        return values
-    without = np.array([no_value(type(value)) for value in values], dtype=bool)
-    return np.where(without, np.nan, values).astype(np.float64)
+    return values if is_category else _of_objects(values)
+
+
+def _of_objects(values: np.ndarray) -> np.ndarray:
+    """Objects as numbers, if all are numbers, dates or durations; else as they are."""
+    known = np.array(
+        [not (no_value(type(value)) or _is_nan(value)) for value in values], dtype=bool
+    )
+    kinds = set(map(type, values[known]))
+    if all(issubclass(kind, NUMBERS) for kind in kinds):
+        return np.where(known, values, np.nan).astype(np.float64)
+    for types, dtype in TIMES.items():
+        if all(issubclass(kind, types) for kind in kinds):
+            times = np.full(len(values), "NaT", dtype=dtype)
+            times[known] = [_without_zone(value) for value in values[known]]
+            return _in_days(times)
+    return values
+
+
+def _is_nan(value: Any) -> bool:
+    return isinstance(value, float) and value != value
+
+
+def _without_zone(value: Any) -> Any:
+    """A date as it is, a moment in the time of Greenwich."""
+    has_zone = getattr(value, "tzinfo", None) is not None
+    return value.astimezone(datetime.UTC).replace(tzinfo=None) if has_zone else value
 
 
 def _in_days(values: np.ndarray) -> Array:
@@ -268,10 +301,7 @@ def as_text(values: np.ndarray) -> np.ndarray:
     if any(
         issubclass(kind, dict | list | set | tuple | np.ndarray) for kind in set(map(type, values))
     ):
-        raise TypeError(
-            "X holds containers: each argument must be a string or a real number. Spread them over "
-            "columns."
-        )
+        raise TypeError(CONTAINERS)
     spelled = {value: _spelled(value) for value in set(values)}
     return np.array([spelled[value] for value in values], dtype=str)
 

@@ -1,5 +1,6 @@
 """Tables as users have them: text, digits that are names, gaps in a region, values far out."""
 
+import datetime
 from decimal import Decimal
 
 import numpy as np
@@ -194,6 +195,53 @@ def test_dates_and_durations_are_numbers_whatever_their_unit(unit):
     assert gap[0, 0] == 0.0
     somewhere = frame["when"].dt.tz_localize("UTC").dt.tz_convert("Asia/Tokyo")
     np.testing.assert_array_equal(encoder.transform(frame.assign(when=somewhere)), encoded)
+
+
+DAYS = [datetime.date(2026, 1, 1) + datetime.timedelta(days=int(day)) for day in np.arange(N) % 50]
+TOKYO = datetime.timezone(datetime.timedelta(hours=9))
+OBJECTS = {
+    "dates": lambda day: day,
+    "moments": lambda day: datetime.datetime.combine(day, datetime.time()),
+    "moments in Tokyo": lambda day: datetime.datetime.combine(day, datetime.time(9), TOKYO),
+    "timestamps": pd.Timestamp,
+    "numpy's": np.datetime64,
+    "durations": lambda day: day - DAYS[0],
+}
+
+
+@pytest.mark.parametrize("gap", [None, np.nan, pd.NaT, pd.NA], ids=repr)
+@pytest.mark.parametrize("kind", OBJECTS)
+def test_dates_and_durations_are_numbers_as_objects_too(kind, gap):
+    expected = np.array(DAYS, dtype="datetime64[us]")
+    expected = expected - (expected[0] if kind == "durations" else 0)
+    values = np.array([*map(OBJECTS[kind], DAYS), gap], dtype=object)
+    encoder = TabularEncoder().fit(pd.DataFrame({"when": [*expected, None]}))
+    wanted = encoder.transform(pd.DataFrame({"when": expected}))
+    frame = pd.DataFrame({"when": pd.Series(values, dtype=object)})
+    assert TabularEncoder().fit(frame).n_outputs_ == 2
+    for table in (frame, values[:, None]):
+        found = encoder.transform(table)
+        np.testing.assert_allclose(found[:-1], wanted, atol=1e-12)
+        assert found[-1].tolist() == [0, 1]
+
+
+def test_dates_of_arrow_are_numbers():
+    pytest.importorskip("pyarrow")
+    frame = pd.DataFrame({"when": pd.Series([*DAYS, None], dtype="date32[pyarrow]")})
+    encoder = TabularEncoder().fit(pd.DataFrame({"when": np.array(DAYS, dtype="datetime64[us]")}))
+    wanted = encoder.transform(pd.DataFrame({"when": np.array(DAYS, dtype="datetime64[us]")}))
+    np.testing.assert_array_equal(encoder.transform(frame)[:-1], wanted)
+
+
+def test_text_among_dates_is_text():
+    values = np.array([DAYS[0], "soon", DAYS[1]] * 5, dtype=object)[:, None]
+    assert TabularEncoder().fit(values).n_outputs_ == 3
+
+
+def test_columns_of_several_numbers_are_refused():
+    frame = pl.DataFrame({"place": [{"x": 1.0, "y": 2.0}] * N, "v": V})
+    with pytest.raises(TypeError, match="X holds containers"):
+        SoftmaxGate().fit(frame, HALVES)
 
 
 def test_truth_values_are_numbers_in_objects_too():
