@@ -189,7 +189,10 @@ def _rows_seen(plan: WeightPlan, weight: Array, rank: NDArray[np.intp]) -> tuple
 
 
 def systematic_sample(weight: Array, rank: NDArray[np.intp]) -> NDArray[np.intp]:
-    """Row indices in which each row appears about `weight` times, rows taken in order of `rank`."""
+    """Row indices in which each row appears about `weight` times, in order of `rank`.
+
+    So estimators that go by order where rows are equally near see them in that of their content.
+    """
     if weight.sum() > MOST_COPIES * max(len(weight), SMALL_TABLE):
         raise ValueError(
             f"It takes no sample_weight, and would see a row as many times as it weighs: "
@@ -203,7 +206,7 @@ def systematic_sample(weight: Array, rank: NDArray[np.intp]) -> NDArray[np.intp]
     counts = np.diff(stops, prepend=0)
     if not counts.any():
         counts[np.argmax(weight[order])] = 1
-    return np.sort(np.repeat(order, counts))
+    return np.repeat(order, counts)
 
 
 def _takes_weights(estimator: Any) -> bool:

@@ -220,6 +220,23 @@ def test_a_splitter_judges_too():
 
 
 @pytest.mark.parametrize(
+    "cv", [list(KFold(3).split(X)), PredefinedSplit(np.arange(len(X)) % 3), KFold(3)]
+)
+def test_folds_of_a_candidate_speak_of_the_whole_table(cv):
+    weight = np.ones(len(X))
+    weight[:10] = 0
+    mixture = lines(16, cv=cv)
+    auto = AutoMixtureRegressor([("lines", mixture)]).fit(X, Y, sample_weight=weight)
+    alone = clone(mixture).fit(X, Y, sample_weight=weight)
+    np.testing.assert_allclose(auto.predict(X), alone.predict(X), rtol=1e-12)
+    assert auto.log_probs_["lines"] == pytest.approx(alone.calibrated_log_prob_, rel=1e-12)
+    assert auto.mixture_.cv is not None
+    few = AutoMixtureRegressor([("lines", mixture)], max_rows=60).fit(X, Y)
+    whole = clone(mixture).fit(X, Y)
+    np.testing.assert_allclose(few.predict(X), whole.predict(X), rtol=1e-12)
+
+
+@pytest.mark.parametrize(
     ("groups", "text"),
     [
         (np.arange(80), "inconsistent numbers of samples"),

@@ -10,7 +10,7 @@ import pytest
 from sklearn.base import clone, is_classifier
 from sklearn.ensemble import RandomForestRegressor
 from sklearn.linear_model import LinearRegression, LogisticRegression, Ridge
-from sklearn.neighbors import KNeighborsRegressor
+from sklearn.neighbors import KNeighborsClassifier, KNeighborsRegressor
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
@@ -109,6 +109,17 @@ def test_weights_equal_repeats_for_classifier_gate_and_constant_gate():
     weight = np.random.default_rng(1).integers(0, 4, size=len(X))
     for gate in (ConstantGate(), LOGISTIC, DecisionTreeClassifier(**LEAVES)):
         assert_weights_equal_repeats(build("ridge", gate=gate), X, y, weight)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_gate_of_neighbours_takes_equally_near_rows_in_the_order_of_their_content(seed):
+    """Copies of a row that are labelled with several experts are as near as can be."""
+    rng = np.random.default_rng(seed)
+    X, y = (part[: 120 + seed] for part in table("ridge"))
+    moe = build("ridge", gate=KNeighborsClassifier(7), n_init=1)
+    order = rng.permutation(len(X))
+    assert_same_fit(clone(moe).fit(X, y), clone(moe).fit(X[order], y[order]), X, 1e-8)
+    assert_weights_equal_repeats(moe, X, y, rng.integers(1, 4, size=len(X)))
 
 
 def test_zero_weight_rows_may_hold_anything():

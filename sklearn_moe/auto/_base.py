@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import copy
 from abc import abstractmethod
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from numbers import Integral
 from typing import Any
 
@@ -70,8 +72,9 @@ class BaseAutoMixture(MetaEstimatorMixin, BaseEstimator):
     def _fit(self, X: Any, y: Any, sample_weight: Any, groups: Any) -> Any:
         # A failed fit leaves `self` as it was.
         shape = copy.copy(self)
-        sample, views = self._prepared(shape, X, y, sample_weight, groups)
+        sample, views, folds_of = self._prepared(shape, X, y, sample_weight, groups)
         candidates = self._usual(sample, views) if self._are_usual else self._given()
+        candidates = [replace(c, splits=folds_of(self._cv_of(c))) for c in candidates]
         found = search(candidates, sample, self.max_rows, self.stacking, self._tell)
         models = {
             name: of_table(model, views.get(c.view)) for name, (c, model) in found.models.items()
@@ -90,12 +93,13 @@ class BaseAutoMixture(MetaEstimatorMixin, BaseEstimator):
 
     def _prepared(
         self, shape: Any, X: Any, y: Any, sample_weight: Any, groups: Any
-    ) -> tuple[Sample, dict[str, Any]]:
-        """The checked rows of some weight, and what makes the views of them that ours are given."""
+    ) -> tuple[Sample, dict[str, Any], Callable[[Any], Splits | None]]:
+        """The checked rows of some weight, what makes their views, and the folds of a `cv`."""
         X = check_table(shape, X, reset=True)
         y, weight = self._check_target(X, y), check_weight(sample_weight, X)
         groups = checked_groups(groups, X)
-        splits = self._splits(X, y, groups)
+        self._check_groups(groups)
+        folds_of = partial(self._splits, X, y, groups)
         views: dict[str, Any] = {}
         if self._are_usual:
             parts = X, None, weight
@@ -105,25 +109,28 @@ class BaseAutoMixture(MetaEstimatorMixin, BaseEstimator):
             native = CategoryColumns().fit(*parts) if is_pandas(X) else encoder
             views = {NUMBERS: encoder, CATEGORIES: native}
         seen = {name: view.transform(X) for name, view in views.items()}
-        sample = Sample({AS_GIVEN: X, **seen}, y, weight, groups, np.arange(len(y)), splits)
+        every = np.arange(len(y))
+        sample = Sample({AS_GIVEN: X, **seen}, y, weight, groups, every, every, len(y))
         if not weight.all():
             sample = sample.take(np.flatnonzero(weight))
         rank = content_ids(row_hashes(sample.views[AS_GIVEN], sample.y))
         rank = within_classes(rank, sample.y) if is_classifier(self) else rank
-        return replace(sample, rank=rank), views
+        return replace(sample, rank=rank), views, folds_of
 
-    def _splits(self, X: Any, y: NDArray, groups: Any) -> Splits | None:
-        """The folds of the usual candidates, if `cv` is no number of folds."""
-        is_number = isinstance(self.cv, Integral)
-        if not self._are_usual or is_number:
-            self._check_groups(groups)
+    def _cv_of(self, candidate: Candidate) -> Any:
+        return self.cv if self._are_usual else candidate.mixture.cv
+
+    def _splits(self, X: Any, y: NDArray, groups: Any, cv: Any) -> Splits | None:
+        """The folds of a splitter or a list, which speak of the whole table."""
+        if cv is None or isinstance(cv, Integral | str):
             return None
         asked = {} if groups is None else {"groups": groups}
-        return user_splits(self.cv, X, y, is_classifier(self), asked)
+        return user_splits(cv, X, y, is_classifier(self), asked)
 
     def _check_groups(self, groups: Any) -> None:
         """Raise if there are fewer groups than folds that they are to be dealt to."""
-        if groups is None or any(hasattr(last_step(m).cv, "split") for _, m in self._pairs()):
+        cvs = [self.cv] if self._are_usual else [last_step(m).cv for _, m in self._pairs()]
+        if groups is None or not all(isinstance(cv, Integral | str | None) for cv in cvs):
             return
         n_groups, n_folds = len(set(np.asarray(groups).tolist())), JUDGING_FOLDS
         if self._are_usual:

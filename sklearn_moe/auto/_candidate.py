@@ -9,6 +9,8 @@ from typing import Any
 from sklearn.base import clone
 from sklearn.pipeline import Pipeline
 
+from .._folds import Splits
+
 # Folds of a fit that is to be judged.
 JUDGING_FOLDS = 3
 # The view of a table that is the table.
@@ -21,13 +23,15 @@ OF_NUMBER = ", n_experts="
 class Candidate:
     """A pipeline that ends in a mixture: its name, and the view of the table that it is given.
 
-    More experts are tried if it `may_grow`.
+    More experts are tried if it `may_grow`. Its folds are `splits` of the whole table, if they are
+    not dealt by the mixture.
     """
 
     name: str
     model: Pipeline
     view: str = AS_GIVEN
     may_grow: bool = True
+    splits: Splits | None = None
 
     @property
     def mixture(self) -> Any:

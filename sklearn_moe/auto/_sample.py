@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from sklearn.base import clone
 from sklearn.pipeline import Pipeline
 
-from .._folds import Splits, keep_rows
+from .._folds import keep_rows
 from .._numeric import Array
 from .._validation import take_rows
 from .._weighting import plan_steps, transform_weighted
@@ -24,8 +24,8 @@ FIRST_ROWS = 1000
 class Sample:
     """Rows of a table in several views, with their targets, weights and groups.
 
-    Rows of the same `rank` are copies; ranks follow from what rows hold. The folds are `splits`, if
-    these are not left to the mixtures.
+    Rows of the same `rank` are copies; ranks follow from what rows hold. They are the rows `place`
+    of a table of `n_rows`.
     """
 
     views: dict[str, Any]
@@ -33,7 +33,8 @@ class Sample:
     weight: Array
     groups: Any
     rank: NDArray[np.intp]
-    splits: Splits | None = None
+    place: NDArray[np.intp]
+    n_rows: int
 
     @property
     def n_distinct(self) -> int:
@@ -62,7 +63,8 @@ class Sample:
             weight=take_rows(self.weight, rows),
             groups=take_rows(self.groups, rows),
             rank=self.rank[rows],
-            splits=self.splits and keep_rows(self.splits, rows, len(self.y)),
+            place=self.place[rows],
+            n_rows=self.n_rows,
         )
 
     def fit(self, candidate: Candidate) -> Pipeline:
@@ -70,7 +72,8 @@ class Sample:
         model = clone(candidate.model)
         steps, mixture, X = model[:-1], model[-1], self.views[candidate.view]
         X = transform_weighted(steps, X, self.y, self.weight, plan_steps(steps))
-        mixture.set_params(cv=mixture.cv if self.splits is None else list(self.splits))
+        if candidate.splits is not None:
+            mixture.set_params(cv=list(keep_rows(candidate.splits, self.place, self.n_rows)))
         mixture._keeps_forecast = True
         mixture.fit(X, self.y, sample_weight=self.weight, groups=self.groups)
         mixture.set_params(cv=candidate.mixture.cv)
