@@ -164,7 +164,7 @@ def test_first_rows_hold_every_class():
 
 def sample_of(table, y):
     rank = content_ids(row_hashes(table, y))
-    return _search.Sample({"as given": table}, y, np.ones(len(y)), None, rank)
+    return _search.Sample({"as given": table}, y, np.ones(len(y)), None, rank, np.arange(len(y)))
 
 
 def test_rows_of_a_sample_are_chosen_by_what_they_hold():

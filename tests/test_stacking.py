@@ -194,7 +194,8 @@ def judge_of(weight=None, **columns):
     """A judge who has heard candidates of these log densities."""
     n_rows = len(next(iter(columns.values())))
     weight = np.ones(n_rows) if weight is None else weight
-    judge = Judge(Sample({}, np.zeros(n_rows), weight, None, np.arange(n_rows)), print)
+    rows = np.arange(n_rows)
+    judge = Judge(Sample({}, np.zeros(n_rows), weight, None, rows, rows), print)
     for name, said in columns.items():
         candidate = Candidate(name, None)
         score = np.average(said, weights=weight)

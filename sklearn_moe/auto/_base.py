@@ -110,7 +110,7 @@ class BaseAutoMixture(MetaEstimatorMixin, BaseEstimator):
             views = {NUMBERS: encoder, CATEGORIES: native}
         seen = {name: view.transform(X) for name, view in views.items()}
         every = np.arange(len(y))
-        sample = Sample({AS_GIVEN: X, **seen}, y, weight, groups, every, every, len(y))
+        sample = Sample({AS_GIVEN: X, **seen}, y, weight, groups, every, every)
         if not weight.all():
             sample = sample.take(np.flatnonzero(weight))
         rank = content_ids(row_hashes(sample.views[AS_GIVEN], sample.y))

@@ -24,8 +24,8 @@ FIRST_ROWS = 1000
 class Sample:
     """Rows of a table in several views, with their targets, weights and groups.
 
-    Rows of the same `rank` are copies; ranks follow from what rows hold. They are the rows `place`
-    of a table of `n_rows`.
+    Rows of the same `rank` are copies; ranks follow from what rows hold. `place` is where
+    they are in the whole table.
     """
 
     views: dict[str, Any]
@@ -34,7 +34,6 @@ class Sample:
     groups: Any
     rank: NDArray[np.intp]
     place: NDArray[np.intp]
-    n_rows: int
 
     @property
     def n_distinct(self) -> int:
@@ -64,7 +63,6 @@ class Sample:
             groups=take_rows(self.groups, rows),
             rank=self.rank[rows],
             place=self.place[rows],
-            n_rows=self.n_rows,
         )
 
     def fit(self, candidate: Candidate) -> Pipeline:
@@ -72,8 +70,9 @@ class Sample:
         model = clone(candidate.model)
         steps, mixture, X = model[:-1], model[-1], self.views[candidate.view]
         X = transform_weighted(steps, X, self.y, self.weight, plan_steps(steps))
-        if candidate.splits is not None:
-            mixture.set_params(cv=list(keep_rows(candidate.splits, self.place, self.n_rows)))
+        if (splits := candidate.splits) is not None:
+            n_rows = sum(map(len, splits.tests))
+            mixture.set_params(cv=list(keep_rows(splits, self.place, n_rows)))
         mixture._keeps_forecast = True
         mixture.fit(X, self.y, sample_weight=self.weight, groups=self.groups)
         mixture.set_params(cv=candidate.mixture.cv)
