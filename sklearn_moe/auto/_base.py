@@ -122,7 +122,8 @@ class BaseAutoMixture(MetaEstimatorMixin, BaseEstimator):
 
     def _splits(self, X: Any, y: NDArray, groups: Any, cv: Any) -> Splits | None:
         """The folds of a splitter or a list, which speak of the whole table."""
-        if cv is None or isinstance(cv, Integral | str):
+        by_name = not self._are_usual and isinstance(cv, str | None)
+        if by_name or isinstance(cv, Integral):
             return None
         asked = {} if groups is None else {"groups": groups}
         return user_splits(cv, X, y, is_classifier(self), asked)
