@@ -30,7 +30,7 @@ from ._fitting import (
     trials_of,
 )
 from ._growth import MOST_EXPERTS, check_growth, most_experts
-from ._initialization import Start, beside_shared, named_starts, warm_start
+from ._initialization import Start, beside_shared, named_starts, spare_starts, warm_start
 from ._nesting import unfold
 from ._numeric import Array
 from ._parallel import Workers, open_workers
@@ -55,6 +55,7 @@ from ._validation import (
     get_tags,
     routed_params,
     take_rows,
+    warn_of_shares,
 )
 from ._verdict import Stage, verdict_text
 from .families import Family
@@ -147,7 +148,8 @@ class BaseMixtureOfExperts(Queries, CallbackSupportMixin, MetaEstimatorMixin, Ba
             unfinished = partial(self._unfinished, shape, training, workers)
             reporter = Reporter(type(self).__name__, self.verbose, tasks, unfinished)
             grown: Any = {"recipes": recipes, "most": most_experts(self)} if self._grows else {}
-            options = Options(rule, reporter, verdict=self.verdict, trials=trials, **grown)
+            spares = spare_starts(self.init, starts, self.verdict)
+            options = Options(rule, reporter, self.verdict, spares, trials, **grown)
             fit = workers.follow(run_fit(training, recipe, starts, options))
         self._store(shape, fit)
         tasks.end(dict)  # the estimator has its attributes already
@@ -161,6 +163,7 @@ class BaseMixtureOfExperts(Queries, CallbackSupportMixin, MetaEstimatorMixin, Ba
         params = routed_params(self, fit_params)
         X = check_table(shape, X, reset=True)
         weight = check_weight(sample_weight, X)
+        warn_of_shares(weight)
         y, target, classes = self._check_target(X, y, weight)
         folds: Any = {"cv": self.cv, "params": params, "groups": fit_params.get("groups")}
         wanted = self._wants_all_classes()

@@ -14,7 +14,7 @@ from ._baseline import Baseline, fit_baseline, unknown_baseline
 from ._em import DIGITS, EMResult, EMRule, run_em
 from ._experts import Data, ExpertError
 from ._growth import Walk, grow
-from ._initialization import Race, Start, race, start_name
+from ._initialization import Race, Start, race_or_spare, start_name
 from ._last_fits import fit_last
 from ._mixture import FittedMixture, MixtureModel
 from ._noise import Forecast, Noise, calibrated
@@ -132,13 +132,15 @@ Recipes = Callable[[int], tuple[Recipe, Sequence[Trial]]]
 class Options:
     """What the user wants of a fit: when EM stops, whether it is judged, who hears of it.
 
-    `trials` are what the winner of the race tries, one after the other;
-    `recipes` are those for other numbers of experts, at most `most`, if the number is to be found.
+    `spares` are starts for when all others fail. `trials` are what the winner of the race tries,
+    one after the other; `recipes` are those for other numbers of experts, at most `most`, if the
+    number is to be found.
     """
 
     rule: EMRule
     reporter: Reporter
     verdict: bool
+    spares: Sequence[Start] = ()
     trials: Sequence[Trial] = ()
     recipes: Recipes | None = None
     most: int = 1
@@ -301,7 +303,8 @@ def _heats(
     if rows is None or len(starts) == 1:
         model = recipe.build(data, splits)
         hear = options.reporter.start, options.reporter.failure
-        heat = yield from race(model, recipe, starts, baseline.surprise, options.rule, *hear)
+        rest = model, recipe, baseline.surprise, options.rule, *hear
+        heat = yield from race_or_spare(starts, options.spares, *rest)
         for trial in options.trials:
             recipe, model, heat = yield from _better(recipe, model, heat, trial, options)
         return recipe, model, heat

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
@@ -97,6 +97,17 @@ def named_starts(init: str, n_init: int) -> list[Start]:
     return [Start(kinds[i % len(kinds)], round=i // len(kinds)) for i in range(n_init)]
 
 
+def spare_starts(init: Any, starts: list[Start], judged: bool) -> list[Start]:
+    """Those of the portfolio that are not among the `starts`, if these were left to us.
+
+    Unless the fit is `judged`, none that asks for the one expert of all rows, whom it has not.
+    """
+    if not isinstance(init, str) or init != "auto" or any(s.given is not None for s in starts):
+        return []
+    others = [Start(kind) for kind in PORTFOLIO if kind not in {start.name for start in starts}]
+    return [start for start in others if judged or not start.needs_surprise]
+
+
 def warm_start(mixture: Any, data: Data, anew: Start) -> Start | None:
     """The start from what the fitted `mixture` says of the rows, if it can say it.
 
@@ -117,9 +128,9 @@ def warm_start(mixture: Any, data: Data, anew: Start) -> Start | None:
 
 
 def race(
+    starts: list[Start],
     model: MixtureModel,
     recipe: Recipe,
-    starts: list[Start],
     surprise: Callable[[], Array],
     rule: EMRule,
     on_start: OnStart,
@@ -145,6 +156,18 @@ def race(
     winner = by_bound(sound)[0]
     bounds = {start_name(start): run.lower_bound for start, run in sound.items()}
     return Race(sound[winner], winner, first[winner], bounds)
+
+
+def race_or_spare(starts: list[Start], spares: Sequence[Start], *rest: Any) -> Plan[Race]:
+    """The race, whose other arguments are the `rest`; if all fail, of one spare start at a time."""
+    on_failure = rest[-1]
+    for spare in spares:
+        heat = yield from attempt(race(starts, *rest), ExpertError)
+        if not isinstance(heat, ExpertError):
+            return heat
+        on_failure(start_name(starts[-1]), heat)
+        starts = [spare]
+    return (yield from race(starts, *rest))
 
 
 def run_all(model: MixtureModel, begun: Runs[T], rule: EMRule) -> Plan[Runs[T]]:

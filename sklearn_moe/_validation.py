@@ -58,6 +58,8 @@ __all__ = [
     "threadpool_controller",
 ]
 
+# Where no row weighs as much as this one, weights are no counts.
+LEAST_COUNT = 0.1
 # What rounding may leave of a sum that is to be one.
 SUMS_TO_ONE = 1e-12
 
@@ -219,6 +221,18 @@ def check_weight(sample_weight: Any, X: Any) -> Array:
             "Sample weights must contain at least one non-zero number; sample_weight is all zero."
         )
     return weight
+
+
+def warn_of_shares(weight: Array) -> None:
+    """Warn of sample weights (n,) that are shares, so that the whole table counts as a few rows."""
+    if weight.max() < LEAST_COUNT:
+        warnings.warn(
+            f"No sample_weight is above {weight.max():.3g}, so {len(weight)} rows count as "
+            f"{weight.sum():.3g}, and penalties of experts and gate as much as beside so few. If "
+            f"they are shares, multiply them by {1 / weight.mean():.6g}.",
+            UserWarning,
+            stacklevel=6,
+        )
 
 
 def check_responsibilities(kind: str, resp: Any, n_samples: int, n_experts: int) -> Array:

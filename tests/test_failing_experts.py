@@ -111,6 +111,20 @@ def test_start_that_gives_an_expert_too_few_rows_is_out_of_the_race(capsys):
         moe.set_params(experts__n_neighbors=70).fit(X, y)
 
 
+@pytest.mark.parametrize("verdict", [True, False])
+def test_where_all_starts_fail_others_of_the_portfolio_are_tried(verdict, capsys):
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(300, 3))
+    y = np.where(X[:, 0] > 0, 3 * X[:, 1], -2 * X[:, 2]) + 0.2 * rng.normal(size=300)
+    parts = {"n_init": 1, "random_state": 0, "verbose": 1, "max_iter": 4, "tol": 1.0}
+    moe = MixtureOfExpertsRegressor(KNeighborsRegressor(30), 4, verdict=verdict, **parts)
+    moe.fit(X, y)
+    assert list(moe.start_bounds_) == ["residual" if verdict else "kmeans_xy"]
+    assert "ladder: failed, Expert 'expert0' (KNeighborsRegressor)" in capsys.readouterr().out
+    with pytest.raises(ValueError, match="n_neighbors = 30"):
+        moe.set_params(init="ladder").fit(X, y)
+
+
 def test_trial_that_fails_is_not_kept(monkeypatch, capsys):
     def fail(model, start, rule):
         yield from ()

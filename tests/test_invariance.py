@@ -132,6 +132,15 @@ def test_zero_weight_rows_may_hold_anything():
     assert_same_fit(one, other, X, 1e-8)
 
 
+@pytest.mark.parametrize("kind", ["ridge", "logistic"])
+def test_weights_that_are_shares_are_warned_of(kind):
+    X, y = table(kind)
+    moe = build(kind, n_init=1, verdict=False, max_iter=1, tol=1e9)
+    with pytest.warns(UserWarning, match=r"400 rows count as 1, .* multiply them by 400"):
+        moe.fit(X, y, sample_weight=np.full(400, 1 / 400))
+    moe.fit(X, y, sample_weight=np.full(400, 0.1))
+
+
 def test_explicit_splits_number_the_rows_as_given():
     """Rows of weight zero stay in the numbering, and out of the fit."""
     X, y = table("ridge")
