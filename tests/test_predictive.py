@@ -216,6 +216,14 @@ def test_a_region_of_one_gaussian_is_its_central_interval():
     np.testing.assert_allclose(dist.mode(), dist.mean(), atol=1e-6)
 
 
+@pytest.mark.parametrize("dispersion", [3.0, 11.3, 30.0])
+def test_entropies_of_laws_that_lie_mostly_at_zero(dispersion):
+    law = np.full((1, 1, 1), dispersion)
+    found = MixtureDistribution(Gamma(), np.zeros((1, 1)), np.full((1, 1, 1), 2.0), law).entropy()
+    shape = 1 / dispersion
+    assert found[0] == pytest.approx(stats.gamma(shape, scale=2 / shape).entropy(), rel=1e-6)
+
+
 @pytest.mark.parametrize("name", CONTINUOUS)
 def test_components_that_are_alike_have_the_mode_of_one(name):
     for seed in range(4):

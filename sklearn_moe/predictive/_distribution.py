@@ -329,8 +329,7 @@ class MixtureDistribution:
     def entropy(self) -> Array:
         """Entropies in nats, of target shape: differential, or of probabilities for counts.
 
-        By quadrature between quantiles, rough where a law is so skewed that most of its density
-        lies at zero (gamma laws of dispersion above five).
+        By quadrature between quantiles.
         """
         return self._each(entropy)
 
