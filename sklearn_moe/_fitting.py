@@ -177,7 +177,7 @@ def run_fit(training: Training, recipe: Recipe, starts: list[Start], options: Op
             last = yield from _all_experts(kept)
         found = yield from _calibrated_mixture(recipe, training, baseline, last, told)
     options.reporter.noise([(change.factor, change.df) for change in found.noise.changes])
-    options.reporter.end(result)
+    options.reporter.end(result, len(found.mixture.experts))
     return Fit(
         training=training,
         recipe=recipe,

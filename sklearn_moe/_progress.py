@@ -96,12 +96,12 @@ class Reporter:
                 tails = "" if df is None else f", Student-t tails of {df:.1f} degrees of freedom"
                 print(f"[{self.owner}] noise: dispersions times {factor:.2f}{tails}", flush=True)
 
-    def end(self, result: EMResult) -> None:
-        """Report how the run ended."""
+    def end(self, result: EMResult, n_experts: int) -> None:
+        """Report how the run ended, and how many experts are kept."""
         if self.verbose >= 1:
             print(
                 f"[{self.owner}] {result.n_iter} iterations, {perf_counter() - self.begun:.1f} s, "
                 f"stopped by {result.reason}, best bound {result.lower_bound:.5f} at iteration "
-                f"{result.best_iter}",
+                f"{result.best_iter}; experts kept: {n_experts}",
                 flush=True,
             )

@@ -303,6 +303,7 @@ def test_classifier_may_have_probabilities_once_it_is_fitted():
     stack = StackingClassifier([("tree", DecisionTreeClassifier(**LEAVES))])
     assert not hasattr(stack, "predict_proba")
     assert_probabilities_of(ClassifierGate(stack).fit(X, targets(2)), X, 2)
+    assert isinstance(resolve_gate(stack), ClassifierGate)
 
 
 # Regressors.

@@ -34,6 +34,11 @@ class Candidate:
     splits: Splits | None = None
 
     @property
+    def is_usual(self) -> bool:
+        """Whether it is one of ours, in which the user could change nothing."""
+        return self.view != AS_GIVEN
+
+    @property
     def mixture(self) -> Any:
         """The mixture at the end."""
         return self.model[-1]

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from scipy.special import logsumexp
 from sklearn.base import is_classifier
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.pipeline import Pipeline
 
 from .._noise import Forecast
@@ -209,13 +210,17 @@ class Judge:
                 best = max(left, key=self.score)
 
     def final(self, candidate: Candidate, sample: Sample) -> Pipeline:
-        """The candidate's model of all rows, which are a `sample`, too; it may warn."""
+        """The candidate's model of all rows, which are a `sample`, too.
+
+        It may warn, but not that iterations or experts of ours were too few or too many.
+        """
         judged = self.judged[candidate.name]
         model, warned = judged.model, judged.warnings
         if model is None or self.sample is not sample:
             model, warned, _ = _fit_quietly(sample, candidate)
         for message in warned:
-            warnings.warn(message, stacklevel=7)
+            if not (candidate.is_usual and isinstance(message, ConvergenceWarning)):
+                warnings.warn(message, stacklevel=7)
         return model
 
 

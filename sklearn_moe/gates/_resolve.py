@@ -6,6 +6,7 @@ import copy
 from typing import Any
 
 from sklearn.base import clone, is_regressor
+from sklearn.ensemble import StackingClassifier
 from sklearn.pipeline import Pipeline
 
 from .._numeric import Array
@@ -40,7 +41,10 @@ def resolve_gate(gate: Any) -> Any:
     last = last_step(gate)
     if isinstance(last, Gate):
         return gate
-    if hasattr(last, "predict_proba") and hasattr(last, "fit"):
+    # Stacking has probabilities once it is fitted, if what it ends in has.
+    if (hasattr(last, "predict_proba") and hasattr(last, "fit")) or isinstance(
+        last, StackingClassifier
+    ):
         return ClassifierGate(gate)
     if hasattr(last, "predict") and hasattr(last, "__sklearn_tags__") and is_regressor(last):
         return RegressorGate(gate)
