@@ -245,7 +245,8 @@ def fit_predict_new(
     numbers, places = finite_numbers(X), [routing.acting(k) for k in range(len(templates))]
     said: dict[int, Array] = {}
     if numbers is not None:
-        columns, solution = yield from _solve_whole(data, templates, expert_weights, state)
+        parts = data, templates, expert_weights
+        columns, solution = yield from solve_plain(*parts, None, state, exact=False)
         if solution is not None:
             predicted, solved = solution.predict_new(numbers), solution.solved[0]
             said = {k: predicted[places[k][0], i] for i, k in enumerate(columns) if solved[i]}
@@ -262,22 +263,6 @@ def fit_predict_new(
     for k, predicted in said.items():
         mean[places[k]] = predicted
     return held(mean, data.limits)
-
-
-def _solve_whole(
-    data: Data, templates: Sequence[Template], expert_weights: Array, state: Solution | None
-) -> Plan[tuple[list[int], Solution | None]]:
-    """Which templates are plain linear experts, and their solution from all rows.
-
-    That of the folds is the way to it, if there is one.
-    """
-    columns, solution = plain_among(data, templates), None
-    if state is not None and (table := data.linear_table) is not None:
-        problems = [templates[k].problem for k in columns]
-        solution = yield from do(solve_all_rows, problems, table, expert_weights[:, columns], state)
-    if solution is None:
-        return (yield from solve_plain(data, templates, expert_weights, None, None))
-    return columns, solution
 
 
 def _row_numbers(rows: Any) -> Any:
@@ -305,14 +290,17 @@ def solve_plain(
     expert_weights: Array,
     splits: Splits | None,
     state: Solution | None,
+    exact: bool = True,
 ) -> Plan[tuple[list[int], Solution | None]]:
-    """Which templates are plain linear experts that suit the table, and their solution."""
+    """The plain linear experts that suit the table; their solution, `exact` or settled enough."""
     columns = plain_among(data, templates) if splits is None or splits.leave_out else []
     if not columns or (table := data.linear_table) is None:
         return [], None
     problems, weights = [templates[k].problem for k in columns], expert_weights
     if len(columns) < len(templates):
         weights = weights[:, columns]
+    if state is not None and not exact:
+        return columns, (yield from do(solve_all_rows, problems, table, weights, state))
     if splits is not None and all(templates[k].one_out for k in columns):
         return columns, (yield from do(solve_one_out, problems, table, weights, data.rank))
     folds = None if splits is None else splits.tests
