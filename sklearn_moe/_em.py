@@ -18,13 +18,19 @@ DIGITS = 9
 
 
 class Expectation(Protocol):
-    """What an E-step returns, as far as the engine looks into it."""
+    """What an E-step returns, as far as the engine looks into it.
+
+    If it `is_fixed`, another iteration would change nothing.
+    """
 
     @property
     def lower_bound(self) -> float: ...
 
     @property
     def score(self) -> float: ...
+
+    @property
+    def is_fixed(self) -> bool: ...
 
 
 class Model(Protocol):
@@ -82,7 +88,7 @@ def run_em(
     """
     result = start if isinstance(start, EMResult) else EMResult(start)
     del start  # its responsibilities are as large as the table
-    while result.n_iter < rule.max_iter:
+    while result.n_iter < rule.max_iter and not result.last.is_fixed:
         state = yield from model.m_step(result.last)
         result = _judge(_append(result, *model.conclude(state)), rule)
         del state  # what was not kept of it is as large as the table
@@ -108,7 +114,8 @@ def _append(result: EMResult, state: Any, expectation: Expectation) -> EMResult:
 
 def _judge(result: EMResult, rule: EMRule) -> EMResult:
     scores = result.scores
-    if all(_is_still(values, rule.tol) for values in (scores, result.lower_bounds)):
+    still = all(_is_still(values, rule.tol) for values in (scores, result.lower_bounds))
+    if still or result.last.is_fixed:
         return replace(result, converged=True, reason="tol")
     early, late = scores[: -rule.patience], scores[-rule.patience :]
     if not early or max(late) >= max(early) + rule.tol:

@@ -42,7 +42,7 @@ class MixtureExpectation:
     """Result of an E-step. Columns belong to `members`, positions in the list of templates.
 
     `latent` (n, K) are weights that the noise law gives to rows in the experts' fits. The score is
-    the bound or, where rows are held out, their mean log density.
+    the bound or, where rows are held out, their mean log density. One expert is fixed at once.
     """
 
     resp: Array
@@ -55,6 +55,7 @@ class MixtureExpectation:
     score: float = -np.inf
     held_out: Array | None = None
     latent: Array | None = None
+    is_fixed: bool = False
 
 
 @dataclass(frozen=True)
@@ -233,6 +234,7 @@ class MixtureModel:
             state.basis.reseeded,
             score=bound,
             latent=None if latent is None else state.routing.whole(latent, n_experts, fill=1.0),
+            is_fixed=n_experts == 1 and latent is None,
         )
 
     def _posterior(self, state: MixtureState, overwrite: bool) -> tuple[Array, Array]:
