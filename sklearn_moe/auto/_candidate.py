@@ -45,12 +45,13 @@ class Candidate:
 
     @property
     def to_judge(self) -> Candidate:
-        """The same in few folds and with witnesses; itself, if that is what it is."""
+        """The same in few folds, with witnesses and without ensembles; itself, if that is so."""
         cv = self.mixture.cv
         is_number = cv is None or isinstance(cv, Integral | str)
         if self.mixture.verdict and (not is_number or cv == JUDGING_FOLDS):
             return self
-        return self._changed(verdict=True, cv=JUDGING_FOLDS if is_number else cv)
+        cv = JUDGING_FOLDS if is_number else cv
+        return self._changed(verdict=True, cv=cv, ensemble=False)
 
     def of_number(self, n_experts: int) -> Candidate:
         """The same with so many experts, and a name that says so."""
