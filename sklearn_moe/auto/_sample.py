@@ -24,8 +24,8 @@ FIRST_ROWS = 1000
 class Sample:
     """Rows of a table in several views, with their targets, weights and groups.
 
-    Rows of the same `rank` are copies; ranks follow from what rows hold. `place` is where
-    they are in the whole table.
+    Rows of the same `rank` are copies; ranks follow from what rows hold. They are the rows `place`
+    of the whole table.
     """
 
     views: dict[str, Any]

@@ -10,12 +10,12 @@ from .._numeric import Array, weighted_mean
 from .._validation import check_weight
 from ..metrics import pit_values
 from ._asked import model_within, rows_within
-from ._canvas import axes_for
+from ._display import Display
 
 LEVELS = np.linspace(0.05, 0.95, 19)
 
 
-class CalibrationDisplay:
+class CalibrationDisplay(Display):
     """How many targets the central intervals of predicted distributions hold, beside the promise.
 
     Below the diagonal distributions are too narrow, above it too wide. The grey band is where a
@@ -143,27 +143,8 @@ class CalibrationDisplay:
         observed = weighted_mean(inside.astype(float), weight)
         return cls(nominal=LEVELS, observed=observed, n_rows=float(n_rows)).plot(ax=ax)
 
-    def plot(self, *, ax: Any = None) -> CalibrationDisplay:
-        """Draw the display.
-
-        Parameters
-        ----------
-        ax : matplotlib Axes, default=None
-            Where to draw; by default a new figure.
-
-        Returns
-        -------
-        display : CalibrationDisplay
-            The display itself.
-
-        Raises
-        ------
-        ImportError
-            If matplotlib is not installed.
-        """
-        self.axes_ = axes_for(ax, 1)
+    def _draw(self) -> None:
         (axes,) = self.axes_
-        self.figure_ = axes.figure
         room = 1.96 * np.sqrt(self.nominal * (1 - self.nominal) / self.n_rows)
         axes.fill_between(self.nominal, self.nominal - room, self.nominal + room, color="0.9", lw=0)
         axes.plot([0, 1], [0, 1], color="0.6", lw=0.8)
@@ -172,4 +153,3 @@ class CalibrationDisplay:
         axes.set(xlabel="coverage promised", ylabel="targets inside", xlim=(0, 1), ylim=(0, 1))
         if self.observed.shape[1] > 1:
             axes.legend(fontsize="small")
-        return self

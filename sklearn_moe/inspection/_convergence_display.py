@@ -8,10 +8,10 @@ import numpy as np
 
 from .._numeric import Array
 from ._asked import mixture_within
-from ._canvas import axes_for
+from ._display import Display
 
 
-class ConvergenceDisplay:
+class ConvergenceDisplay(Display):
     """What EM came to after each iteration, by the rows of the fit and by unseen ones.
 
     A gap that widens says that the experts learn their rows by heart. Make it with
@@ -98,27 +98,8 @@ class ConvergenceDisplay:
             gain_stderr=mixture.gain_stderr_,
         ).plot(ax=ax)
 
-    def plot(self, *, ax: Any = None) -> ConvergenceDisplay:
-        """Draw the display.
-
-        Parameters
-        ----------
-        ax : matplotlib Axes, default=None
-            Where to draw; by default a new figure.
-
-        Returns
-        -------
-        display : ConvergenceDisplay
-            The display itself.
-
-        Raises
-        ------
-        ImportError
-            If matplotlib is not installed.
-        """
-        self.axes_ = axes_for(ax, 1)
+    def _draw(self) -> None:
         (axes,) = self.axes_
-        self.figure_ = axes.figure
         iterations = np.arange(1, len(self.bounds) + 1)
         axes.plot(iterations, self.bounds, ".-", label="bound")
         if len(self.heldout):
@@ -129,4 +110,3 @@ class ConvergenceDisplay:
             text = f"gain {self.gain:.2f} ± {self.gain_stderr:.2f} nats over one expert"
             axes.set_title(text, fontsize="medium")
         axes.legend(fontsize="small")
-        return self

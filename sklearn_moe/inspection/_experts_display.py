@@ -13,8 +13,9 @@ from sklearn.base import is_classifier
 from .._numeric import Array
 from .._validation import check_consistent_length, check_weight, take_rows
 from ._asked import mixture_within, rows_of_mixture
-from ._canvas import axes_for, colors_of, line_of_widths, name_experts
+from ._canvas import colors_of, line_of_widths, name_experts
 from ._columns import Column, Table
+from ._display import Display
 
 # Columns that are shown unless others are asked for, and rows whose targets are.
 N_COLUMNS, MOST_POINTS = 2, 1000
@@ -71,7 +72,7 @@ class Targets:
         axes.scatter(column.values[self.rows], self.values, s=6, c=color, alpha=0.35, lw=0)
 
 
-class ExpertsDisplay:
+class ExpertsDisplay(Display):
     """What each expert says along columns of a table, where it acts.
 
     A panel for each column has a line for each expert: in bands of equally many rows, or in each
@@ -200,28 +201,11 @@ class ExpertsDisplay:
         names = list(mixture.expert_names_)
         return cls(panels=panels, expert_names=names, says=says, targets=targets).plot(ax=ax)
 
-    def plot(self, *, ax: Any = None) -> ExpertsDisplay:
-        """Draw the display.
+    @property
+    def _n_panels(self) -> int:
+        return len(self.panels)
 
-        Parameters
-        ----------
-        ax : matplotlib Axes or array of them, default=None
-            Where to draw, one for each panel; by default a new figure.
-
-        Returns
-        -------
-        display : ExpertsDisplay
-            The display itself.
-
-        Raises
-        ------
-        ValueError
-            If `ax` is of another length.
-        ImportError
-            If matplotlib is not installed.
-        """
-        self.axes_ = axes_for(ax, len(self.panels))
-        self.figure_ = self.axes_[0].figure
+    def _draw(self) -> None:
         colors = colors_of(len(self.expert_names))
         for rules, axes in zip(self.panels, self.axes_, strict=True):
             if self.targets is not None:
@@ -229,7 +213,6 @@ class ExpertsDisplay:
             rules.draw(axes, colors)
             axes.set_ylabel(self.says)
         name_experts(self.axes_[0], self.expert_names, colors)
-        return self
 
 
 def _said(mixture: Any, Z: Any, target: Any) -> tuple[Array, Any, str]:

@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 from .._numeric import Array, safe_log
 from .._validation import check_weight, take_rows
 from ._asked import mixture_within, rows_of_mixture
-from ._canvas import axes_for, colors_of, name_experts
+from ._canvas import colors_of, name_experts
 from ._columns import Column, Table
+from ._display import Display
 
 # Columns that are shown unless others are asked for, and points of a map.
 N_COLUMNS, MOST_POINTS = 2, 2000
@@ -64,7 +65,7 @@ class Map:
             column.name_axis(axis)
 
 
-class GateDisplay:
+class GateDisplay(Display):
     """Where each expert acts: the gate's probabilities along columns of a table.
 
     A panel for each column has the mean probability of each expert, stacked, in bands of equally
@@ -165,33 +166,15 @@ class GateDisplay:
             panels = [_panel(table, wanted, proba, weight) for wanted in columns]
         return cls(panels=panels, expert_names=list(mixture.expert_names_)).plot(ax=ax)
 
-    def plot(self, *, ax: Any = None) -> GateDisplay:
-        """Draw the display.
+    @property
+    def _n_panels(self) -> int:
+        return len(self.panels)
 
-        Parameters
-        ----------
-        ax : matplotlib Axes or array of them, default=None
-            Where to draw, one for each panel; by default a new figure.
-
-        Returns
-        -------
-        display : GateDisplay
-            The display itself.
-
-        Raises
-        ------
-        ValueError
-            If `ax` is of another length.
-        ImportError
-            If matplotlib is not installed.
-        """
-        self.axes_ = axes_for(ax, len(self.panels))
-        self.figure_ = self.axes_[0].figure
+    def _draw(self) -> None:
         colors = colors_of(len(self.expert_names))
         for panel, axes in zip(self.panels, self.axes_, strict=True):
             panel.draw(axes, colors)
         name_experts(self.axes_[0], self.expert_names, colors)
-        return self
 
 
 def _most_telling(table: Table, proba: Array, weight: Array) -> list[Along | Map]:
