@@ -306,6 +306,25 @@ def test_classifier_may_have_probabilities_once_it_is_fitted():
     assert isinstance(resolve_gate(stack), ClassifierGate)
 
 
+@pytest.mark.parametrize(
+    "gate",
+    [
+        ClassifierGate(KNeighborsClassifier(7)),
+        ClassifierGate(LogisticRegression()),
+        RegressorGate(KNeighborsRegressor(5)),
+        RegressorGate(DecisionTreeRegressor(**LEAVES)),
+    ],
+    ids=repr,
+)
+def test_rows_of_no_weight_have_no_say_in_a_gate_by_itself(gate):
+    weights = targets(2) * np.random.default_rng(1).uniform(0.2, 3, size=(240, 1))
+    far = X[:, 0].argmax()
+    weights[far] = 0
+    kept = np.arange(240) != far
+    with_it, without = clone(gate).fit(X, weights), clone(gate).fit(X[kept], weights[kept])
+    np.testing.assert_array_equal(with_it.predict_proba(X), without.predict_proba(X))
+
+
 # Regressors.
 
 

@@ -20,7 +20,7 @@ from .._validation import (
 )
 from .._weighting import fit_weighted
 from ._base import Gate, beside_weights, naming, routing_of_fit, with_inputs_of
-from ._encoded import check_expert_weights
+from ._encoded import check_expert_weights, rows_of_weight
 
 NEGLIGIBLE = 1e-4
 
@@ -91,6 +91,7 @@ class ClassifierGate(Gate):
             If it has no `predict_proba` once it is fitted.
         """
         expert_weights = check_expert_weights(X, expert_weights)
+        X, expert_weights, fit_params = rows_of_weight(X, expert_weights, fit_params)
         rows, labels, weight = _expand(expert_weights)
         # Sampled label by label: row by row, the likelier label of each row would always win.
         content = content_ids(row_hashes(X, np.zeros(n_rows(X))))

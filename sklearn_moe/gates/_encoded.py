@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .._numeric import Array
-from .._validation import check_is_fitted, fit_context, n_rows
+from .._validation import check_is_fitted, fit_context, n_rows, take_params, take_rows
 from ._base import Gate
 from ._table import GateTable
 
@@ -209,3 +209,12 @@ def check_expert_weights(X: Any, expert_weights: Any, n_experts: int | None = No
             f"{n_experts} experts. Pass one column for each expert."
         )
     return expert_weights
+
+
+def rows_of_weight(X: Any, expert_weights: Array, params: dict) -> tuple[Any, Array, dict]:
+    """The rows of some weight, their expert weights and metadata; the others have no say."""
+    rows = np.flatnonzero(expert_weights.any(axis=1))
+    if len(rows) == len(expert_weights):
+        return X, expert_weights, params
+    params = take_params(params, len(expert_weights), rows)
+    return take_rows(X, rows), expert_weights[rows], params

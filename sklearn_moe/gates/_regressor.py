@@ -13,7 +13,7 @@ from .._numeric import Array, safe_log
 from .._validation import HasMethods, check_is_fitted, fit_context, get_tags, last_step, n_rows
 from .._weighting import fit_weighted
 from ._base import Gate, beside_weights, naming, routing_of_fit, with_inputs_of
-from ._encoded import check_expert_weights
+from ._encoded import check_expert_weights, rows_of_weight
 
 
 class RegressorGate(Gate):
@@ -80,6 +80,7 @@ class RegressorGate(Gate):
             If the regressor cannot be fitted to them.
         """
         expert_weights = check_expert_weights(X, expert_weights)
+        X, expert_weights, fit_params = rows_of_weight(X, expert_weights, fit_params)
         weight = expert_weights.sum(axis=1)
         share = expert_weights / np.maximum(weight, np.finfo(float).tiny)[:, None]
         rank = content_ids(row_hashes(X, np.zeros(n_rows(X))))
