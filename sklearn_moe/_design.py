@@ -237,22 +237,26 @@ def _as_column(column: Any) -> np.ndarray:
 
 def _of_objects(values: np.ndarray) -> np.ndarray:
     """Objects as numbers, if all are numbers, dates or durations; else as they are."""
-    known = np.array(
-        [not (no_value(type(value)) or _is_nan(value)) for value in values], dtype=bool
-    )
-    kinds = set(map(type, values[known]))
+    kinds = {kind for kind in set(map(type, values)) if not no_value(kind)}
     if all(issubclass(kind, NUMBERS) for kind in kinds):
-        return np.where(known, values, np.nan).astype(np.float64)
+        without = np.array([no_value(type(value)) for value in values], dtype=bool)
+        return np.where(without, np.nan, values).astype(np.float64)
     for types, dtype in TIMES.items():
-        if all(issubclass(kind, types) for kind in kinds):
-            times = np.full(len(values), "NaT", dtype=dtype)
-            times[known] = [_without_zone(value) for value in values[known]]
-            return _in_days(times)
+        if all(issubclass(kind, (*types, float)) for kind in kinds):
+            return _of_times(values, types, dtype)
     return values
 
 
-def _is_nan(value: Any) -> bool:
-    return isinstance(value, float) and value != value
+def _of_times(values: np.ndarray, types: tuple[type, ...], dtype: str) -> np.ndarray:
+    """Objects of some `types` in days; as they are, if any is a number but NaN."""
+    known = np.array(
+        [isinstance(value, types) and not no_value(type(value)) for value in values], dtype=bool
+    )
+    if any(isinstance(value, float) and value == value for value in values[~known]):
+        return values
+    times = np.full(len(values), "NaT", dtype=dtype)
+    times[known] = [_without_zone(value) for value in values[known]]
+    return _in_days(times)
 
 
 def _without_zone(value: Any) -> Any:

@@ -14,7 +14,7 @@ from ._baseline import Baseline, fit_baseline, unknown_baseline
 from ._em import DIGITS, EMResult, EMRule, run_em
 from ._experts import Data, ExpertError
 from ._growth import Walk, grow
-from ._initialization import Race, Start, race_or_spare, start_name
+from ._initialization import Race, Start, race, race_or_spare, start_name
 from ._last_fits import fit_last
 from ._mixture import FittedMixture, MixtureModel
 from ._noise import Forecast, Noise, calibrated
@@ -303,8 +303,8 @@ def _heats(
     if rows is None or len(starts) == 1:
         model = recipe.build(data, splits)
         hear = options.reporter.start, options.reporter.failure
-        rest = model, recipe, baseline.surprise, options.rule, *hear
-        heat = yield from race_or_spare(starts, options.spares, *rest)
+        race_of = partial(race, model, recipe, baseline.surprise, options.rule, *hear)
+        heat = yield from race_or_spare(race_of, starts, options.spares, hear[1])
         for trial in options.trials:
             recipe, model, heat = yield from _better(recipe, model, heat, trial, options)
         return recipe, model, heat

@@ -128,13 +128,13 @@ def warm_start(mixture: Any, data: Data, anew: Start) -> Start | None:
 
 
 def race(
-    starts: list[Start],
     model: MixtureModel,
     recipe: Recipe,
     surprise: Callable[[], Array],
     rule: EMRule,
     on_start: OnStart,
     on_failure: OnFailure,
+    starts: list[Start],
 ) -> Plan[Race]:
     """Run all starts for one iteration, the better half for a few more; the best of them wins.
 
@@ -158,16 +158,20 @@ def race(
     return Race(sound[winner], winner, first[winner], bounds)
 
 
-def race_or_spare(starts: list[Start], spares: Sequence[Start], *rest: Any) -> Plan[Race]:
-    """The race, whose other arguments are the `rest`; if all fail, of one spare start at a time."""
-    on_failure = rest[-1]
+def race_or_spare(
+    race_of: Callable[[list[Start]], Plan[Race]],
+    starts: list[Start],
+    spares: Sequence[Start],
+    on_failure: OnFailure,
+) -> Plan[Race]:
+    """The race of the starts or, if all of them fail, of one spare start after the other."""
     for spare in spares:
-        heat = yield from attempt(race(starts, *rest), ExpertError)
+        heat = yield from attempt(race_of(starts), ExpertError)
         if not isinstance(heat, ExpertError):
             return heat
         on_failure(start_name(starts[-1]), heat)
         starts = [spare]
-    return (yield from race(starts, *rest))
+    return (yield from race_of(starts))
 
 
 def run_all(model: MixtureModel, begun: Runs[T], rule: EMRule) -> Plan[Runs[T]]:

@@ -127,9 +127,7 @@ def make_templates(
 
 def make_template(name: str, estimator: Any, seed: int, params: dict) -> Template:
     """The template of a user's estimator: its own clone, seeded, with its plan for weights."""
-    expert = clone(estimator)
-    unset = _unset_states(expert)
-    expert.set_params(**_states(unset, seed))
+    expert, unset = _seeded(estimator, seed)
     plan = plan_weights(expert)
     problem = None
     if not params and plan.reaches_all_steps(expert):
@@ -158,15 +156,16 @@ def seeded_clone(estimator: Any, seed: int) -> Any:
 
     A random state that the user has set is kept, so that one expert alone is the user's estimator.
     """
+    return _seeded(estimator, seed)[0]
+
+
+def _seeded(estimator: Any, seed: int) -> tuple[Any, list[str]]:
+    """The same, and the names of the states that were not set."""
     expert = clone(estimator)
-    return expert.set_params(**_states(_unset_states(expert), seed))
-
-
-def _unset_states(estimator: Any) -> list[str]:
-    """Names of the random states, at any depth, that are not set."""
     is_state = re.compile(r"(.*__)?random_state").fullmatch
-    params = estimator.get_params(deep=True)
-    return sorted(name for name, value in params.items() if value is None and is_state(name))
+    params = expert.get_params(deep=True)
+    unset = sorted(name for name, value in params.items() if value is None and is_state(name))
+    return expert.set_params(**_states(unset, seed)) if unset else expert, unset
 
 
 def _states(names: Sequence[str], seed: int) -> dict[str, int]:

@@ -9,6 +9,7 @@ import pytest
 import scipy.sparse as sp
 from scipy.stats import norm
 from sklearn.base import BaseEstimator, clone
+from sklearn.compose import make_column_transformer
 from sklearn.linear_model import LinearRegression, LogisticRegression, Ridge
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
@@ -354,8 +355,36 @@ def test_one_expert_and_many_are_drawn():
             assert (display.axes_[0].get_legend() is not None) == named
 
 
+@pytest.mark.parametrize(
+    "params", [{"top_k": 2}, {"top_k": 1, "shared_expert": Ridge()}, {"balance": 1.0}]
+)
+def test_sparse_mixtures_and_shared_experts_are_drawn(params):
+    X, y = two_rules()
+    mixture = MixtureOfExpertsRegressor(Ridge(), 3, **params, **QUICK).fit(X, y)
+    (along,) = GateDisplay.from_estimator(mixture, X, columns="x1").panels
+    np.testing.assert_allclose(along.shares.sum(axis=1), 1.0)
+    rules = ExpertsDisplay.from_estimator(mixture, X, y, columns=0)
+    assert rules.panels[0].means.shape == (MOST_BANDS, len(mixture.experts_))
+    rules.figure_.canvas.draw()
+
+
+def test_a_column_without_values_is_an_empty_panel(fitted):
+    _, X, y = fitted
+    frame = pd.DataFrame(X, columns=["a", "b", "c"]).assign(nothing=np.nan)
+    pipeline = make_pipeline(
+        make_column_transformer(("passthrough", ["a", "b"])),
+        MixtureOfExpertsRegressor(Ridge(), 2, **QUICK),
+    ).fit(frame, y)
+    display = GateDisplay.from_estimator(pipeline, frame, columns=["nothing", ("a", "nothing")])
+    assert display.panels[0].information == 0.0
+    ExpertsDisplay.from_estimator(pipeline, frame, y, columns="nothing").figure_.canvas.draw()
+    display.figure_.canvas.draw()
+
+
 def test_what_cannot_be_drawn_is_told(fitted):
     mixture, X, y = fitted
+    with pytest.raises(ValueError, match="columns is empty"):
+        GateDisplay.from_estimator(mixture, X, columns=[])
     with pytest.raises(
         ValueError, match=r"columns names 'area'; those of X are \['x0', 'x1', 'x2'\]"
     ):
@@ -373,5 +402,5 @@ def test_what_cannot_be_drawn_is_told(fitted):
 def test_without_matplotlib_the_remedy_is_told(fitted, monkeypatch):
     mixture, X, _ = fitted
     monkeypatch.setitem(sys.modules, "matplotlib.pyplot", None)
-    with pytest.raises(ImportError, match=r"pip install 'sklearn-moe\[plot\]'"):
+    with pytest.raises(ImportError, match="pip install matplotlib"):
         GateDisplay.from_estimator(mixture, X)

@@ -237,6 +237,12 @@ def test_components_that_are_alike_have_the_mode_of_one(name):
         np.testing.assert_allclose(twice.mode(), dist.mode(), rtol=1e-6)
 
 
+def test_a_mode_is_found_beside_components_of_another_scale():
+    means, laws = np.array([[[0.3], [0.1], [1.0]]]), np.array([1e-24, 1.0, 4.0]).reshape(3, 1, 1)
+    dist = MixtureDistribution(Gaussian(), np.log([[0.4, 0.3, 0.3]]), means, laws)
+    assert dist.mode()[0] == pytest.approx(0.3, abs=1e-15)
+
+
 def test_quantiles_next_to_zero_are_found():
     dist = MixtureDistribution(
         Gamma(), np.log([[0.7, 0.3]]), np.array([[[3.0], [1e-80]]]), np.array([[[0.3]], [[0.5]]])

@@ -32,13 +32,13 @@ MIXTURES = {
 @pytest.fixture
 def racing(monkeypatch):
     """Sizes of the tables on which starts have raced."""
-    sizes, race = [], fitting.race_or_spare
+    sizes, race = [], fitting.race
 
-    def recorded(starts, spares, model, *rest):
+    def recorded(model, *rest):
         sizes.append(model.data.n_samples)
-        return race(starts, spares, model, *rest)
+        return race(model, *rest)
 
-    monkeypatch.setattr(fitting, "race_or_spare", recorded)
+    monkeypatch.setattr(fitting, "race", recorded)
     monkeypatch.setattr(fitting, "RACE_ROWS", 150)
     return sizes
 

@@ -2,7 +2,7 @@
 
 ``from_estimator`` computes what is to be shown, draws it and keeps it; ``plot`` draws it again.
 Pipelines that end in a mixture, searches and automatic mixtures are taken as well, with the rows as
-these take them. Drawing needs matplotlib (``pip install "sklearn-moe[plot]"``).
+these take them. Drawing needs matplotlib.
 """
 
 from ._calibration_display import CalibrationDisplay

@@ -24,7 +24,7 @@ def pyplot() -> Any:
         import matplotlib.pyplot as plt
     except ImportError as error:
         raise ImportError(
-            "To draw a display, matplotlib is needed: pip install 'sklearn-moe[plot]'."
+            "To draw a display, matplotlib is needed: pip install matplotlib."
         ) from error
     return plt
 

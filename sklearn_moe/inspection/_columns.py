@@ -87,6 +87,19 @@ class Table:
         column = Column(str(name), band, ends, values, is_date=name in self.dates)
         return replace(column, places=column.means(values[:, None], self.weight)[0][:, 0])
 
+    def wanted(self, columns: Any) -> list[Any]:
+        """What the user wants to see, which may be one column.
+
+        Raises
+        ------
+        ValueError
+            If it is nothing.
+        """
+        found = [columns] if isinstance(columns, str | Integral) else list(columns)
+        if not found:
+            raise ValueError("columns is empty. Name those to be shown, or pass None.")
+        return found
+
     def chosen(self, wanted: Any) -> Any:
         """The name that the user means by a name or a position.
 

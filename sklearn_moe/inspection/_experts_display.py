@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -143,7 +142,7 @@ class ExpertsDisplay(Display):
         X: Any,
         y: Any = None,
         *,
-        columns: Sequence[Any] | None = None,
+        columns: Any = None,
         target: Any = None,
         sample_weight: Any = None,
         ax: Any = None,
@@ -159,7 +158,7 @@ class ExpertsDisplay(Display):
             Rows as the estimator takes them. Columns are named and scaled as they are here.
         y : array-like of shape (n_samples,) or (n_samples, n_outputs), default=None
             Their targets, to be shown as well.
-        columns : sequence, default=None
+        columns : str, int or list, default=None
             Names or positions of columns; by default the two along which the experts' words move
             most.
         target : label or int, default=None
@@ -193,7 +192,9 @@ class ExpertsDisplay(Display):
         acting = weight[:, None] * mixture.gate_proba(Z)
         is_class = is_classifier(mixture)
         seen = np.asarray(y) == place if is_class and y is not None else None
-        shown = table.values if columns is None else [table.chosen(name) for name in columns]
+        shown = list(table.values)
+        if columns is not None:
+            shown = [table.chosen(name) for name in table.wanted(columns)]
         panels = [_rules(table.column(name), said, acting, seen, weight) for name in shown]
         if columns is None:
             panels = sorted(panels, key=lambda rules: -rules.spread)[:N_COLUMNS]

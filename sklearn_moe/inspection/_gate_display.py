@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from typing import Any
@@ -70,7 +69,8 @@ class GateDisplay(Display):
 
     A panel for each column has the mean probability of each expert, stacked, in bands of equally
     many rows or in each category. A panel for two columns has rows in their plane, whose colours
-    are mixed from those of the experts by their probabilities. Make it with :meth:`from_estimator`.
+    are mixed from those of the experts by their probabilities. Rows whose number is missing are
+    left out of a panel. Make it with :meth:`from_estimator`.
 
     Parameters
     ----------
@@ -121,7 +121,7 @@ class GateDisplay(Display):
         estimator: Any,
         X: Any,
         *,
-        columns: Sequence[Any] | None = None,
+        columns: Any = None,
         sample_weight: Any = None,
         ax: Any = None,
     ) -> GateDisplay:
@@ -134,9 +134,9 @@ class GateDisplay(Display):
             of which the best one is shown.
         X : {array-like, sparse matrix, frame} of shape (n_samples, n_features)
             Rows as the estimator takes them. Columns are named and scaled as they are here.
-        columns : sequence, default=None
-            Names or positions of columns; a tuple of two asks for a map. By default the two that
-            tell most about who acts, and their map.
+        columns : str, int or list, default=None
+            Names or positions of columns; in a list, a tuple of two asks for a map. By default the
+            two that tell most about who acts, and their map.
         sample_weight : array-like of shape (n_samples,), default=None
             Weights of the rows.
         ax : matplotlib Axes or array of them, default=None
@@ -163,7 +163,7 @@ class GateDisplay(Display):
         if columns is None:
             panels = _most_telling(table, proba, weight)
         else:
-            panels = [_panel(table, wanted, proba, weight) for wanted in columns]
+            panels = [_panel(table, one, proba, weight) for one in table.wanted(columns)]
         return cls(panels=panels, expert_names=list(mixture.expert_names_)).plot(ax=ax)
 
     @property

@@ -79,9 +79,10 @@ def solve_all_rows(
 
     Steps of logistic ones begin at the mean, which knows the rows of each fold less well.
     """
-    if isinstance(table, LabelledTable):
+    solution = state.of_all_rows()
+    if solution is None and isinstance(table, LabelledTable):
         return solve_logistic(problems, table, weights, None, state.start, SETTLE)
-    return state.of_all_rows()
+    return solution
 
 
 def leaves_one_out(problem: Problem | None) -> bool:

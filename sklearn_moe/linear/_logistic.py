@@ -179,7 +179,7 @@ def solve_left_out(
 
     `previous` are coefficients to begin from. None if for each of them a class is missing.
     """
-    exact = effort is EXACTLY
+    exact = effort == EXACTLY
     present = np.all(_class_mass(table, weights, folds) > 0, axis=-1)
     if not present.any():
         return None

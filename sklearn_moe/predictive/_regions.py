@@ -18,6 +18,7 @@ GOLDEN = (np.sqrt(5.0) - 1.0) / 2.0
 # Densities below this part of the highest, in nats, are in no region.
 LOWEST = 300.0
 N_STEPS, N_BISECTIONS, N_COUNTS = 45, 45, 100
+QUARTILES = np.array([[0.25, 0.75]])
 
 
 def modes(marginal: Marginal) -> Array:
@@ -39,19 +40,21 @@ def _modes(marginal: Marginal) -> Array:
     rows = np.arange(len(marginal))
     if marginal.counts_singly:
         return grid[rows, best]
-    low, high = _beside(grid, grid[rows, best])
+    low, high = _beside(marginal, grid, grid[rows, best])
     if marginal.family.is_discrete:
         return _likeliest_between(marginal, low, high)
     found = _climb(marginal, low, high)
     return np.where(marginal.at_zero() >= 0.5, 0.0, found)
 
 
-def _beside(grid: Array, point: Array) -> tuple[Array, Array]:
+def _beside(marginal: Marginal, grid: Array, point: Array) -> tuple[Array, Array]:
     """The points of the grid (n, M) before and behind a `point` (n,) of it, if there are any.
 
-    Components that are alike have their quantiles in one place, but for rounding.
+    Components that are alike have their quantiles in one place, but for rounding: what is nearer
+    than a part of the narrowest of them is one point.
     """
-    rows, apart = np.arange(len(grid)), 1e-9 * (grid[:, -1] - grid[:, 0])
+    rows, spans = np.arange(len(grid)), np.ptp(marginal.component_quantiles(QUARTILES), axis=-1)
+    apart = 1e-9 * np.where(marginal.weights > 0, spans, np.inf).min(axis=1)
     before = (grid < (point - apart)[:, None]).sum(axis=1) - 1
     behind = (grid <= (point + apart)[:, None]).sum(axis=1)
     return grid[rows, np.maximum(before, 0)], grid[rows, np.minimum(behind, grid.shape[1] - 1)]
