@@ -295,6 +295,7 @@ def quick(monkeypatch):
 
 
 NAMES = {"linear", "kernel", "forest", "boosting"}
+FOR_NUMBERS = NAMES | {"metric"}
 
 
 @pytest.mark.usefixtures("quick")
@@ -306,7 +307,7 @@ def test_all_kinds_take_tables_as_they_come(kind, make):
     table = make()
     y = (Y if kind is AutoMixtureRegressor else LABELS)[SOME]
     auto = kind(cv=3, random_state=0).fit(table, y)
-    assert set(auto.log_probs_) >= NAMES
+    assert set(auto.log_probs_) >= (FOR_NUMBERS if kind is AutoMixtureRegressor else NAMES)
     assert np.isfinite(list(auto.log_probs_.values())).all()
     new = table[:20]
     assert len(auto.predict(new)) == 20
@@ -355,7 +356,7 @@ def test_one_output_is_one_output():
 @pytest.mark.usefixtures("quick")
 def test_several_outputs_leave_boosting_out():
     auto = AutoMixtureRegressor(cv=3, random_state=0).fit(X[SOME], np.column_stack([Y, -Y])[SOME])
-    assert set(auto.log_probs_) >= {"linear", "kernel", "forest"}
+    assert set(auto.log_probs_) >= {"linear", "kernel", "forest", "metric"}
     assert not [name for name in auto.log_probs_ if "boosting" in name]
     assert auto.predict(X).shape == (150, 2)
     assert auto.predict_interval(X).shape == (150, 2, 2)
@@ -393,6 +394,7 @@ def test_parameters_reach_the_usual_candidates():
         "kernel": 4,
         "forest": 4,
         "boosting": 3,
+        "metric": 4,
     }
     folds = GroupKFold(4)
     assert {c.mixture.cv for c in regressors(1000, 3, cv=folds)} == {folds}

@@ -19,10 +19,12 @@ from sklearn.pipeline import Pipeline, make_pipeline
 
 from .._classifier import MixtureOfExpertsClassifier
 from .._regressor import MixtureOfExpertsRegressor
+from ..families import resolve_family
 from ..gates import SoftmaxGate
 from ..linear import EvidenceRidge
 from ._candidate import Candidate
 from ._columns import KernelColumns
+from ._metric import MetricKernelRegressor
 from ._sample import FIRST_ROWS
 
 # Views of a table: all of it as standardised numbers, or text as categories.
@@ -38,15 +40,23 @@ SMALL = {"max_bins": 80, "max_leaf_nodes": 8, "min_samples_leaf": 5}
 
 
 def regressors(n_rows: int, n_columns: int, **params: Any) -> list[Candidate]:
-    """Mixtures for real targets, on tables of so many distinct rows and encoded columns."""
-    return candidates(
-        partial(MixtureOfExpertsRegressor, **params),
+    """Mixtures for real targets, on tables of so many distinct rows and encoded columns.
+
+    And one expert that is smooth everywhere, under noise that changes.
+    """
+    mixture: Callable[..., Any] = partial(MixtureOfExpertsRegressor, **params)
+    smooth = mixture(MetricKernelRegressor(), 1)
+    if smooth.family == "auto" or resolve_family(smooth.family).is_location_scale:
+        smooth.set_params(dispersion_estimator=MetricKernelRegressor(n_landmarks=100, n_rounds=1))
+    mixtures = candidates(
+        mixture,
         n_columns,
         linear=EvidenceRidge(),
         n_linear=_number(8, n_rows, n_columns),
         forest=ExtraTreesRegressor(N_TREES, min_samples_leaf=2),
         boosting=HistGradientBoostingRegressor(max_iter=300, **SMALL),
     )
+    return [*mixtures, Candidate("metric", _only(smooth), NUMBERS, may_grow=False)]
 
 
 def classifiers(n_rows: int, n_columns: int, **params: Any) -> list[Candidate]:

@@ -77,7 +77,7 @@ class Spectrum:
         logs = np.arange(LOWEST * PER_DECADE, HIGHEST * PER_DECADE + 1) * np.log(10) / PER_DECADE
         mean = self.values.sum(axis=1) / self.vectors.shape[1]
         unit = np.log(np.where(mean > LEAST, mean, 1.0))
-        best = self._log_evidence(unit + logs[:, None]).argmax(axis=0)
+        best = self.log_evidence(unit + logs[:, None]).argmax(axis=0)
         low, high = np.maximum(best - 1, 0), np.minimum(best + 1, len(logs) - 1)
         return np.exp(top_of(self._slope, unit + logs[low], unit + logs[high], N_STEPS))
 
@@ -96,7 +96,7 @@ class Spectrum:
         explained = np.einsum("mrq,...mr->...mq", self.right**2, 1.0 / held)
         return np.maximum(self.squares - explained, ROUNDING * self.squares + TINY)
 
-    def _log_evidence(self, log_penalties: Array) -> Array:
+    def log_evidence(self, log_penalties: Array) -> Array:
         """The log probability (..., m) of the outputs, but for a constant."""
         held = self.values + np.exp(log_penalties)[..., None]
         spread = (np.log(held) - log_penalties[..., None]).sum(axis=-1)

@@ -1,0 +1,209 @@
+"""A smooth function of the columns, under a metric that it learns from its own slopes.
+
+Rows are compared by a kernel of their distance, in which directions count by how steep the function
+is along them (A. Radhakrishnan, D. Beaglehole, P. Pandit and M. Belkin, "Mechanism for feature
+learning in neural networks and backpropagation-free machine learning models", Science 383, 2024).
+They are compared with some rows, the landmarks (C. Williams and M. Seeger, "Using the Nyström
+method to speed up kernel machines", NIPS 13, 2001). Width, penalty and metric are those of some
+under which the targets are most probable.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.base import BaseEstimator, RegressorMixin
+
+from .._numeric import DECIMALS, FEWEST_ROWS, Array, row_blocks, weighted_moments
+from ..linear._evidence import Spectrum
+
+# Rows that metric and width are learnt from, and rows for each landmark at the least.
+MOST_ROWS, ROWS_PER_LANDMARK = 1500, 2
+# Widths of the kernel that are tried, in root mean squared distances of two rows.
+WIDTHS = (0.5, 1.0, 2.0)
+# What columns are multiplied by that stand beside coordinates of the kernel, for a linear part.
+LINEAR = 0.3
+# Smaller eigenvalues of the kernel, beside the largest, are rounding.
+LEAST_EIGENVALUE = 1e-6
+# Columns beyond which the metric is one of columns, not of directions.
+MOST_DIRECTIONS = 200
+TINY = float(np.finfo(np.float64).tiny)
+
+
+class MetricKernelRegressor(RegressorMixin, BaseEstimator):
+    """Kernel regression that finds its metric, width and penalty.
+
+    Parameters
+    ----------
+    n_landmarks : int, default=400
+        Number of rows at most that others are compared with; no more than half of all.
+    n_rounds : int, default=2
+        How often the metric is learnt anew, from that of the columns as they are.
+
+    Attributes
+    ----------
+    function_ : SmoothFunction
+        What was found.
+    """
+
+    def __init__(self, n_landmarks: int = 400, n_rounds: int = 2) -> None:
+        self.n_landmarks = n_landmarks
+        self.n_rounds = n_rounds
+
+    def fit(self, X: Array, y: Array, sample_weight: Array | None = None) -> MetricKernelRegressor:
+        """Learn targets (n,) or (n, q) from standardised columns (n, p); weights are repeats."""
+        X, outputs = np.asarray(X, dtype=float), np.asarray(y, dtype=float).reshape(len(X), -1)
+        weight = np.ones(len(X)) if sample_weight is None else np.asarray(sample_weight)
+        landmarks, few = self._landmarks(X)
+        part = X[few], outputs[few], weight[few]
+        found = [_most_probable(np.eye(X.shape[1]), landmarks, *part)]
+        for _ in range(self.n_rounds):
+            found.append(_most_probable(found[-1].learnt_root(*part), landmarks, *part))
+        best = max(found, key=lambda function: function.log_evidence)
+        if not few.all():
+            best = SmoothFunction.fitted(best.coordinates, X, outputs, weight)
+        self.function_, self.target_shape_ = best, np.shape(y)[1:]
+        return self
+
+    def _landmarks(self, X: Array) -> tuple[Array, NDArray[np.bool_]]:
+        """The landmarks (m, p), and whether a row (n,) is among the few to learn the metric from.
+
+        Content decides, so neither copies of a row nor the order of rows have a say.
+        """
+        distinct, place = np.unique(X.round(DECIMALS), axis=0, return_inverse=True)
+        order = np.random.RandomState(0).permutation(len(distinct))
+        n_landmarks = min(self.n_landmarks, max(1, len(distinct) // ROWS_PER_LANDMARK))
+        is_few = np.zeros(len(distinct), dtype=bool)
+        is_few[order[:MOST_ROWS]] = True
+        return distinct[order[:n_landmarks]], is_few[place.ravel()]
+
+    def predict(self, X: Array) -> Array:
+        """Predictions (n,) or (n, q)."""
+        X = np.asarray(X, dtype=float)
+        return self.function_(X).reshape(len(X), *self.target_shape_)
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.target_tags.multi_output = True
+        return tags
+
+
+def _most_probable(root: Array, landmarks: Array, X: Array, y: Array, w: Array) -> SmoothFunction:
+    """The function of the width under which targets (n, q) are most probable.
+
+    The metric is that of rows by a `root` (p, p), in units of the distances of two rows.
+    """
+    root = root / np.sqrt(max(2.0 * weighted_moments(X @ root, w)[1].sum(), TINY))
+    coordinates = [Coordinates(root, landmarks @ root, width) for width in WIDTHS]
+    functions = [SmoothFunction.fitted(each, X, y, w) for each in coordinates]
+    return max(functions, key=lambda function: function.log_evidence)
+
+
+@dataclass(frozen=True)
+class Coordinates:
+    """Columns of which a smooth function is a linear one: coordinates of the kernel, and the rows.
+
+    Rows (n, p) by the `root` (p, p) are rows under the metric; the `landmarks` (m, p) are.
+    """
+
+    root: Array
+    landmarks: Array
+    width: float
+
+    def __call__(self, Z: Array) -> Array:
+        """The columns (n, c) of rows (n, p) under the metric."""
+        distance = self.distance(Z)
+        kernel = (1.0 + distance + distance**2 / 3.0) * np.exp(-distance)
+        return np.hstack([kernel @ self.whitening, LINEAR * Z])
+
+    def distance(self, Z: Array) -> Array:
+        """Distances (n, m) of rows under the metric to the landmarks, in units of the kernel."""
+        squared = (Z**2).sum(axis=1)[:, None] + (self.landmarks**2).sum(axis=1)
+        squared -= 2.0 * Z @ self.landmarks.T
+        return np.sqrt(5.0 * np.maximum(squared, 0.0)) / self.width
+
+    @cached_property
+    def whitening(self) -> Array:
+        """What makes coordinates (n, s) of similarities (n, m) to the landmarks."""
+        distance = self.distance(self.landmarks)
+        kernel = (1.0 + distance + distance**2 / 3.0) * np.exp(-distance)
+        values, vectors = np.linalg.eigh(kernel)
+        kept = values > LEAST_EIGENVALUE * values[-1]
+        return vectors[:, kept] / np.sqrt(values[kept])
+
+    @cached_property
+    def middle(self) -> Array:
+        """The mean (c,) of the landmarks' own columns."""
+        return self(self.landmarks).mean(axis=0)
+
+
+@dataclass(frozen=True)
+class SmoothFunction:
+    """A linear function of coordinates: coefficients (c, q), and the level (q,) in their middle.
+
+    With the log probability of the targets that it was fitted to.
+    """
+
+    coordinates: Coordinates
+    coef: Array
+    level: Array
+    log_evidence: float
+
+    @classmethod
+    def fitted(cls, coordinates: Coordinates, X: Array, y: Array, w: Array) -> SmoothFunction:
+        """The one under whose penalty targets (n, q) are most probable, under weights (n,)."""
+        n_columns = len(middle := coordinates.middle)
+        center = np.append(middle, weighted_moments(y, w)[0])
+        gram, sums = np.zeros((len(center), len(center))), np.zeros(len(center))
+        for rows in row_blocks(len(X), n_columns, FEWEST_ROWS):
+            columns = np.hstack([coordinates(X[rows] @ coordinates.root), y[rows]]) - center
+            sums += w[rows] @ columns
+            gram += (columns * w[rows, None]).T @ columns
+        gram -= np.outer(sums, sums) / w.sum()
+        system, right, squares = (
+            gram[:n_columns, :n_columns],
+            gram[:n_columns, n_columns:],
+            gram[n_columns:, n_columns:].diagonal(),
+        )
+        spectrum = Spectrum.of(system[None], right[None], squares[None], w.sum()[None])
+        penalty = spectrum.penalties()
+        (coef,), (log_evidence,) = spectrum.solve(penalty), spectrum.log_evidence(np.log(penalty))
+        mean = center[n_columns:] + (sums[n_columns:] - sums[:n_columns] @ coef) / w.sum()
+        return cls(coordinates, coef, mean, float(log_evidence))
+
+    def __call__(self, X: Array) -> Array:
+        """Its values (n, q) at rows (n, p)."""
+        values = np.empty((len(X), len(self.level)))
+        for rows in row_blocks(len(X), len(self.coef), FEWEST_ROWS):
+            columns = self.coordinates(X[rows] @ self.coordinates.root) - self.coordinates.middle
+            values[rows] = columns @ self.coef + self.level
+        return values
+
+    def learnt_root(self, X: Array, y: Array, w: Array) -> Array:
+        """The root (p, p) of the mean product of its own slopes, at rows (n, p).
+
+        Outputs (n, q) count alike, whatever their units.
+        """
+        root, variance = self.coordinates.root, weighted_moments(y, w)[1]
+        slopes = self._slopes(X @ root) / np.sqrt(np.where(variance > 0, variance, 1.0))
+        products = np.einsum("npq,n,noq->po", slopes, w, slopes, optimize=True)
+        products = root @ products @ root.T
+        if len(root) > MOST_DIRECTIONS:
+            return np.diag(np.sqrt(products.diagonal()))
+        values, vectors = np.linalg.eigh(products)
+        return vectors * np.sqrt(np.maximum(values, 0.0))
+
+    def _slopes(self, Z: Array) -> Array:
+        """Slopes (n, p, q) along the columns of rows under the metric."""
+        to, whitening = self.coordinates, self.coordinates.whitening
+        distance, slopes = to.distance(Z), np.empty((*Z.shape, len(self.level)))
+        falls = -5.0 / 3.0 / to.width**2 * (1.0 + distance) * np.exp(-distance)
+        for coef, slope in zip(self.coef.T, np.moveaxis(slopes, -1, 0), strict=True):
+            smooth, linear = np.split(coef, [whitening.shape[1]])
+            pull = falls * (whitening @ smooth)
+            slope[...] = pull.sum(axis=1)[:, None] * Z - pull @ to.landmarks + LINEAR * linear
+        return slopes

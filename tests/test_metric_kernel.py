@@ -1,0 +1,136 @@
+"""The smooth candidate of automatic mixtures: its metric, its penalty, and what must not matter."""
+
+import numpy as np
+import pytest
+from sklearn.base import clone
+
+from sklearn_moe import AutoMixtureRegressor, EvidenceRidge
+from sklearn_moe.auto import _metric
+from sklearn_moe.auto._metric import Coordinates, MetricKernelRegressor
+from sklearn_moe.auto._usual import regressors
+
+rng = np.random.default_rng(0)
+X = rng.normal(size=(240, 5))
+DIRECTION = np.array([0.8, -0.6, 0.0, 0.0, 0.0])
+Y = np.sin(2.0 * X @ DIRECTION) + 0.05 * rng.normal(size=240)
+NEW = rng.normal(size=(400, 5))
+TRUTH = np.sin(2.0 * NEW @ DIRECTION)
+WEIGHT = rng.integers(1, 4, size=240)
+
+
+def error(model, y=Y):
+    return np.sqrt(np.mean((model.fit(X, y).predict(NEW) - TRUTH) ** 2))
+
+
+def test_directions_along_which_nothing_changes_lose_their_say():
+    learnt = MetricKernelRegressor()
+    assert error(learnt) < 0.5 * error(MetricKernelRegressor(n_rounds=0)) < 0.3
+    root = learnt.function_.coordinates.root
+    (values, vectors) = np.linalg.eigh(root @ root.T)
+    assert abs(vectors[:, -1] @ DIRECTION) > 0.99
+    assert values[-2] < 0.05 * values[-1]
+
+
+def test_a_metric_that_is_less_probable_is_not_kept():
+    """Of noise alone slopes tell nothing, or what is not so."""
+    noise = np.random.default_rng(1).normal(size=240)
+    kept, first = MetricKernelRegressor(), MetricKernelRegressor(n_rounds=0)
+    kept.fit(X, noise), first.fit(X, noise)
+    assert kept.function_.log_evidence >= first.function_.log_evidence
+    assert kept.predict(NEW).std() < 0.3
+
+
+def test_slopes_are_those_of_the_function():
+    model = MetricKernelRegressor().fit(X, np.column_stack([Y, X[:, 2] ** 2]))
+    function, step = model.function_, 1e-5
+    root = function.coordinates.root
+    slopes = function._slopes(NEW[:5] @ root)
+    for k, along in enumerate(np.linalg.pinv(root)):  # one step along a column under the metric
+        risen = function(NEW[:5] + step * along) - function(NEW[:5] - step * along)
+        moved = (step * along) @ root / step
+        assert np.allclose(risen / (2 * step), slopes.swapaxes(1, 2) @ moved, atol=1e-4), k
+
+
+def test_the_penalty_is_that_of_evidence_ridge_on_the_same_columns():
+    model = MetricKernelRegressor(n_landmarks=30)
+    function = model.fit(X, Y, WEIGHT).function_
+    columns = [function.coordinates(rows @ function.coordinates.root) for rows in (X, NEW)]
+    ridge = EvidenceRidge().fit(columns[0], Y, WEIGHT)
+    assert np.allclose(ridge.predict(columns[1]), model.predict(NEW), atol=1e-7)
+
+
+def test_weights_are_repeats_and_the_order_of_rows_does_not_matter():
+    weighted = MetricKernelRegressor().fit(X, Y, WEIGHT)
+    rows = np.random.default_rng(2).permutation(np.repeat(np.arange(240), WEIGHT))
+    repeated = MetricKernelRegressor().fit(X[rows], Y[rows])
+    assert np.allclose(weighted.predict(NEW), repeated.predict(NEW), atol=1e-6)
+
+
+@pytest.mark.parametrize("unit", [1e-9, 1e6])
+def test_units_of_the_target_do_not_matter(unit):
+    own, other = MetricKernelRegressor(), MetricKernelRegressor()
+    own.fit(X, Y), other.fit(X, unit * Y + 3 * unit)
+    assert np.allclose(other.predict(NEW) / unit - 3, own.predict(NEW), atol=1e-6)
+
+
+def test_outputs_count_alike_whatever_their_units():
+    both = np.column_stack([Y, X[:, 2] ** 2])
+    own = MetricKernelRegressor().fit(X, both)
+    other = MetricKernelRegressor().fit(X, both * [1.0, 1e4])
+    assert own.predict(NEW).shape == (400, 2)
+    assert np.allclose(other.predict(NEW) / [1.0, 1e4], own.predict(NEW), atol=1e-5)
+
+
+def test_metric_and_width_are_learnt_from_few_rows_and_the_rest_from_all(monkeypatch):
+    monkeypatch.setattr(_metric, "MOST_ROWS", 60)
+    small = MetricKernelRegressor(n_landmarks=50)
+    assert error(small) < 0.2 * TRUTH.std()
+    root = small.function_.coordinates.root
+    columns = [small.function_.coordinates(rows @ root) for rows in (X, NEW)]
+    assert np.allclose(
+        EvidenceRidge().fit(columns[0], Y).predict(columns[1]), small.predict(NEW), atol=1e-7
+    )
+
+
+def test_of_many_columns_each_has_a_say_of_its_own(monkeypatch):
+    monkeypatch.setattr(_metric, "MOST_DIRECTIONS", 4)
+    model = MetricKernelRegressor()
+    assert error(model) < error(MetricKernelRegressor(n_rounds=0))
+    root = model.function_.coordinates.root
+    assert np.array_equal(root, np.diag(root.diagonal()))
+
+
+@pytest.mark.parametrize(
+    ("rows", "y"),
+    [
+        (X[:1], Y[:1]),
+        (X[:2], Y[:2]),
+        (np.zeros((20, 2)), Y[:20]),
+        (X, np.full(240, 7.0)),
+        (X[:, :1], Y),
+        (np.repeat(X[:3], 9, axis=0), np.repeat(Y[:3], 9)),
+    ],
+)
+def test_tables_that_tell_little(rows, y):
+    predicted = clone(MetricKernelRegressor()).fit(rows, y).predict(rows)
+    assert predicted.shape == y.shape
+    assert np.abs(predicted - y.mean()).max() <= np.ptp(y) + 1e-9
+
+
+def test_distances_are_those_of_the_matern_kernel():
+    apart = Coordinates(np.eye(5), X[:7], 0.5).distance(NEW[:3])
+    direct = np.linalg.norm(NEW[:3, None] - X[:7], axis=2)
+    assert np.allclose(apart, np.sqrt(5) * direct / 0.5)
+
+
+def test_noise_changes_where_the_family_has_a_scale():
+    for family, changes in (("auto", True), ("student_t", True), ("poisson", False)):
+        smooth = regressors(1000, 3, family=family)[-1].mixture
+        assert (smooth.dispersion_estimator is not None) == changes
+
+
+def test_an_automatic_mixture_takes_it_where_a_table_is_smooth():
+    auto = AutoMixtureRegressor(["linear", "metric"], random_state=0).fit(X, Y)
+    assert auto.best_name_ == "metric"
+    assert np.sqrt(np.mean((auto.predict(NEW) - TRUTH) ** 2)) < 0.2
+    assert np.isfinite(auto.log_prob(NEW, TRUTH)).all()
