@@ -116,9 +116,7 @@ class Coordinates:
 
     def __call__(self, Z: Array) -> Array:
         """The columns (n, c) of rows (n, p) under the metric."""
-        distance = self.distance(Z)
-        kernel = (1.0 + distance + distance**2 / 3.0) * np.exp(-distance)
-        return np.hstack([kernel @ self.whitening, LINEAR * Z])
+        return np.hstack([self._kernel(Z) @ self.whitening, LINEAR * Z])
 
     def distance(self, Z: Array) -> Array:
         """Distances (n, m) of rows under the metric to the landmarks, in units of the kernel."""
@@ -126,19 +124,28 @@ class Coordinates:
         squared -= 2.0 * Z @ self.landmarks.T
         return np.sqrt(5.0 * np.maximum(squared, 0.0)) / self.width
 
+    def _kernel(self, Z: Array) -> Array:
+        distance = self.distance(Z)
+        return (1.0 + distance + distance**2 / 3.0) * np.exp(-distance)
+
+    @cached_property
+    def _directions(self) -> tuple[Array, Array]:
+        """Eigenvalues (s,) and vectors (m, s) of the landmarks' own kernel that are no rounding."""
+        values, vectors = np.linalg.eigh(self._kernel(self.landmarks))
+        kept = values > LEAST_EIGENVALUE * values[-1]
+        return values[kept], vectors[:, kept]
+
     @cached_property
     def whitening(self) -> Array:
         """What makes coordinates (n, s) of similarities (n, m) to the landmarks."""
-        distance = self.distance(self.landmarks)
-        kernel = (1.0 + distance + distance**2 / 3.0) * np.exp(-distance)
-        values, vectors = np.linalg.eigh(kernel)
-        kept = values > LEAST_EIGENVALUE * values[-1]
-        return vectors[:, kept] / np.sqrt(values[kept])
+        values, vectors = self._directions
+        return vectors / np.sqrt(values)
 
     @cached_property
     def middle(self) -> Array:
         """The mean (c,) of the landmarks' own columns."""
-        return self(self.landmarks).mean(axis=0)
+        values, vectors = self._directions
+        return np.append((vectors * np.sqrt(values)).mean(0), LINEAR * self.landmarks.mean(0))
 
 
 @dataclass(frozen=True)

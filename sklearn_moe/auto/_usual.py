@@ -46,7 +46,9 @@ def regressors(n_rows: int, n_columns: int, **params: Any) -> list[Candidate]:
     """
     mixture: Callable[..., Any] = partial(MixtureOfExpertsRegressor, **params)
     smooth = mixture(MetricKernelRegressor(), 1)
-    if smooth.family == "auto" or resolve_family(smooth.family).is_location_scale:
+    if smooth.family == "auto":  # tails are found where noise is calibrated, without more fits
+        smooth.set_params(family="gaussian")
+    if resolve_family(smooth.family).is_location_scale:
         smooth.set_params(dispersion_estimator=MetricKernelRegressor(n_landmarks=100, n_rounds=1))
     mixtures = candidates(
         mixture,
