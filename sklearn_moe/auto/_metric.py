@@ -10,7 +10,7 @@ under which the targets are most probable.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -21,8 +21,8 @@ from sklearn.base import BaseEstimator, RegressorMixin
 from .._numeric import DECIMALS, FEWEST_ROWS, Array, row_blocks, weighted_moments
 from ..linear._evidence import Spectrum
 
-# Rows that metric and width are learnt from, and rows for each landmark at the least.
-MOST_ROWS, ROWS_PER_LANDMARK = 1500, 2
+# Rows and landmarks that metric and width are learnt from, and rows for each landmark at the least.
+MOST_ROWS, FEW_LANDMARKS, ROWS_PER_LANDMARK = 1500, 300, 2
 # Widths of the kernel that are tried, in root mean squared distances of two rows.
 WIDTHS = (0.5, 1.0, 2.0)
 # What columns are multiplied by that stand beside coordinates of the kernel, for a linear part.
@@ -39,7 +39,7 @@ class MetricKernelRegressor(RegressorMixin, BaseEstimator):
 
     Parameters
     ----------
-    n_landmarks : int, default=400
+    n_landmarks : int, default=1000
         Number of rows at most that others are compared with; no more than half of all.
     n_rounds : int, default=2
         How often the metric is learnt anew, from that of the columns as they are.
@@ -50,7 +50,7 @@ class MetricKernelRegressor(RegressorMixin, BaseEstimator):
         What was found.
     """
 
-    def __init__(self, n_landmarks: int = 400, n_rounds: int = 2) -> None:
+    def __init__(self, n_landmarks: int = 1000, n_rounds: int = 2) -> None:
         self.n_landmarks = n_landmarks
         self.n_rounds = n_rounds
 
@@ -59,14 +59,14 @@ class MetricKernelRegressor(RegressorMixin, BaseEstimator):
         X, outputs = np.asarray(X, dtype=float), np.asarray(y, dtype=float).reshape(len(X), -1)
         weight = np.ones(len(X)) if sample_weight is None else np.asarray(sample_weight)
         landmarks, few = self._landmarks(X)
-        part = X[few], outputs[few], weight[few]
-        found = [_most_probable(np.eye(X.shape[1]), landmarks, *part)]
+        part = landmarks[:FEW_LANDMARKS], X[few], outputs[few], weight[few]
+        found = [_most_probable(np.eye(X.shape[1]), *part)]
         for _ in range(self.n_rounds):
-            found.append(_most_probable(found[-1].learnt_root(*part), landmarks, *part))
-        best = max(found, key=lambda function: function.log_evidence)
-        if not few.all():
-            best = SmoothFunction.fitted(best.coordinates, X, outputs, weight)
-        self.function_, self.target_shape_ = best, np.shape(y)[1:]
+            found.append(_most_probable(found[-1].learnt_root(*part[1:]), *part))
+        best = max(found, key=lambda function: function.log_evidence).coordinates
+        whole = replace(best, landmarks=landmarks @ best.root)
+        self.function_ = SmoothFunction.fitted(whole, X, outputs, weight)
+        self.target_shape_ = np.shape(y)[1:]
         return self
 
     def _landmarks(self, X: Array) -> tuple[Array, NDArray[np.bool_]]:
