@@ -34,6 +34,19 @@ def content_ids(hashes: Hash) -> NDArray[np.intp]:
     return np.unique(hashes, return_inverse=True)[1]
 
 
+def group_ids(labels: NDArray[np.intp], hashes: Hash) -> NDArray[np.intp]:
+    """Dense integers for groups of rows, in an order fixed by what they hold, whatever their names.
+
+    `labels` (n,) are dense integers already; copies of a row within a group count once.
+    """
+    held = np.unique(np.column_stack([labels.astype(np.uint64), hashes]), axis=0)
+    total = np.zeros(labels.max() + 1, dtype=np.uint64)
+    np.add.at(total, held[:, 0].astype(np.intp), held[:, 1])
+    number = np.empty(len(total), dtype=np.intp)
+    number[np.argsort(total, kind="stable")] = np.arange(len(total))
+    return number[labels]
+
+
 def uniform_by_content(hashes: Hash, seed: int) -> NDArray[np.float64]:
     """A number in [0, 1) for each row, the same for equal rows, fixed by `seed`."""
     salted = _mix(hashes ^ _mix(np.full(1, seed, dtype=np.uint64)))

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from ._baseline import Baseline
-from ._em import EMResult, EMRule, run_em
+from ._em import DIGITS, EMResult, EMRule, run_em
 from ._experts import Data, ExpertError
 from ._initialization import RACE_LENGTH, Start, by_bound, run_all, sound_of
 from ._mixture import MixtureExpectation
@@ -131,9 +131,13 @@ class Walk:
         return self.baseline.log_prob if stage is None else stage.unseen
 
     def advantage(self, stage: Stage | None, other: Stage | None) -> tuple[float, float]:
-        """How much better `stage` explains unseen rows than `other`, and the standard error."""
+        """How much better `stage` explains unseen rows than `other`, and the standard error.
+
+        Where there is nothing to gain, rounding must not decide.
+        """
         delta = self.scores(stage) - self.scores(other)
-        return mean_and_stderr(delta, self.data.sample_weight, self.data.clusters)
+        mean, stderr = mean_and_stderr(delta, self.data.sample_weight, self.data.clusters)
+        return round(mean, DIGITS), stderr
 
     def best(self) -> Stage | None:
         """The best explained number; None for one expert."""
@@ -157,7 +161,7 @@ class Walk:
         best = self.best()
         for stage in self.by_number().values():
             gain, stderr = self.advantage(best, stage)
-            if stage is best or gain < stderr:
+            if stage is best or gain <= stderr:
                 return stage
         return best
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ._content import content_ids, lowest_rows, row_hashes
+from ._content import content_ids, group_ids, lowest_rows, row_hashes
 from ._design import no_value
 from ._experts import Data, fit_expert
 from ._folds import (
@@ -117,7 +117,7 @@ def make_training(
     X, y, target, weight = (take_rows(part, kept) for part in (X, y, target, sample_weight))
     hashes = row_hashes(X, target)
     rank = content_ids(hashes)
-    clusters = rank if groups is None else _numbered(groups)
+    clusters = rank if groups is None else group_ids(_numbered(groups), hashes)
     data = Data(
         X=read_only(X),
         y=y,

@@ -97,6 +97,17 @@ def test_experts_are_doubled_as_long_as_that_helps():
     assert auto.log_probs_[auto.best_name_] == best
 
 
+def test_rounding_neither_doubles_experts_nor_makes_copies_answer():
+    generator = np.random.default_rng(0)
+    expert = LogisticRegression()
+    for _ in range(4):
+        table, order = generator.normal(size=(100, 2)), generator.permutation(100)
+        for rows in (table, table[order]):
+            one = MixtureOfExpertsClassifier(expert, random_state=0, n_init=1, max_iter=5)
+            auto = AutoMixtureClassifier([("it", one)]).fit(rows, np.zeros(100))
+            assert auto.weights_ == {"it": 1.0}
+
+
 def test_a_given_number_and_a_list_of_experts_are_left_as_they_are():
     listed = MixtureOfExpertsRegressor([("a", Ridge()), ("b", Ridge(10.0))], **QUICK)
     grown = lines("auto")

@@ -27,6 +27,7 @@ from sklearn.tree import DecisionTreeRegressor
 from sklearn.utils import estimator_html_repr
 
 from sklearn_moe import MixtureOfExpertsClassifier, MixtureOfExpertsRegressor, SoftmaxGate
+from sklearn_moe._content import group_ids, row_hashes
 from sklearn_moe._folds import group_folds
 from sklearn_moe.gates import ClassifierGate, RegressorGate
 
@@ -296,11 +297,21 @@ def test_classes_are_spread_over_groups():
 def test_a_number_of_folds_keeps_groups_together(routing):
     with config_context(enable_metadata_routing=routing):
         moe = regressor(cv=3, verdict=True).fit(X, Y, groups=GROUPS)
-    fold = groups_of(3, GROUPS)
+    fold = groups_of(3, group_ids(GROUPS, row_hashes(X, Y)))
     splits = [(np.flatnonzero(fold != k), np.flatnonzero(fold == k)) for k in range(3)]
     explicit = regressor(cv=splits).fit(X, Y)
     np.testing.assert_allclose(moe.lower_bounds_, explicit.lower_bounds_, rtol=1e-9)
     assert moe.lower_bound_ != regressor(cv=3).fit(X, Y).lower_bound_
+
+
+def test_folds_do_not_hang_on_the_names_of_groups():
+    named = np.random.default_rng(0).permutation(len(np.unique(GROUPS)))[GROUPS]
+    fits = [regressor(cv=3).fit(X, Y, groups=g) for g in (GROUPS, named, GROUPS.astype(str))]
+    assert fits[0].lower_bound_ == fits[1].lower_bound_ == fits[2].lower_bound_
+    rows, weight = np.repeat(np.arange(len(Y)), 1 + GROUPS % 2), 1.0 + GROUPS % 2
+    repeated = regressor(cv=3).fit(X[rows], Y[rows], groups=GROUPS[rows])
+    weighted = regressor(cv=3).fit(X, Y, groups=GROUPS, sample_weight=weight)
+    assert repeated.lower_bound_ == pytest.approx(weighted.lower_bound_, rel=1e-9)
 
 
 # Warm starts on other tables.

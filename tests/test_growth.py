@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from sklearn.base import clone
 from sklearn.ensemble import RandomForestRegressor
-from sklearn.linear_model import LogisticRegression, Ridge
+from sklearn.linear_model import LinearRegression, LogisticRegression, Ridge
 from sklearn.model_selection import GridSearchCV
 from sklearn.neighbors import KNeighborsRegressor
 from sklearn.pipeline import make_pipeline
@@ -55,6 +55,22 @@ X1, Y1 = regimes(300, 1)
 @pytest.fixture(scope="module")
 def three():
     return auto(cv=3).fit(X3, Y3)
+
+
+@pytest.mark.parametrize(
+    ("kind", "expert", "rule"),
+    [
+        (MixtureOfExpertsRegressor, LinearRegression(), lambda X: X @ [1.0, 2.0]),
+        (MixtureOfExpertsClassifier, LogisticRegression(), lambda X: np.zeros(len(X), dtype=int)),
+    ],
+)
+def test_where_there_is_nothing_to_gain_rounding_does_not_ask_for_more(kind, expert, rule):
+    rng = np.random.default_rng(0)
+    for _ in range(4):
+        table, order = rng.normal(size=(60, 2)), rng.permutation(60)
+        for rows in (table, table[order]):
+            model = kind(expert, "auto", random_state=0, n_init=1, max_iter=5)
+            assert model.fit(rows, rule(rows)).n_experts_ == 1
 
 
 @pytest.mark.parametrize("n_regimes", [1, 2, 4])

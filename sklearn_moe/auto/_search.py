@@ -14,6 +14,7 @@ from sklearn.base import is_classifier
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.pipeline import Pipeline
 
+from .._em import DIGITS
 from .._noise import Forecast
 from .._numeric import Array, mean_of_known
 from ..predictive._pool import family_of_pool
@@ -119,13 +120,13 @@ class Judge:
         ) from error
 
     def score(self, candidate: Candidate) -> float:
-        """Mean log density of unseen rows."""
+        """Mean log density of unseen rows; rounded, for equals are to be level."""
         name, begun = candidate.name, perf_counter()
         if name not in self.judged:
             self.judged[name] = judged = self._judged(candidate)
             told = f"failed, {judged.error}" if judged.error else f"{judged.score:.4f} nats"
             self.tell(f"{name}: {told}, {perf_counter() - begun:.1f} s")
-        return self.judged[name].score
+        return round(self.judged[name].score, DIGITS)
 
     def _judged(self, candidate: Candidate) -> Judged:
         short = candidate.to_judge
@@ -171,7 +172,7 @@ class Judge:
         for judged in self.judged.values():
             said = judged.log_probs
             is_heard = judged.pools_with == best.pools_with != "hard" and not np.isnan(said).all()
-            if is_heard and not any(np.array_equal(said, j.log_probs, True) for j in able):
+            if is_heard and not any(_are_the_same(said, other.log_probs) for other in able):
                 able.append(judged)
         return able
 
@@ -222,6 +223,10 @@ class Judge:
             if not (candidate.is_usual and isinstance(message, ConvergenceWarning)):
                 warnings.warn(message, stacklevel=7)
         return model
+
+
+def _are_the_same(said: Array, other: Array) -> bool:
+    return np.allclose(said, other, rtol=0, atol=10.0**-DIGITS, equal_nan=True)
 
 
 def _fit_quietly(
