@@ -189,7 +189,7 @@ class MixtureOfExpertsClassifier(ClassifierMixin, Labels):
     calibrated_log_probs_ : ndarray of shape (n_samples,)
         Per-row values whose mean is `calibrated_log_prob_`; NaN for rows not held out.
     heldout_log_probs_ : list of float
-        Mean held-out log density after each iteration; empty if there were no witnesses.
+        Mean held-out log density after each iteration of the run with witnesses, if there was one.
     gain_ : float
         `heldout_log_prob_` minus that of one expert on the same folds, in nats. The gate helps if
         it is above two standard errors.

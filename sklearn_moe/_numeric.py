@@ -96,6 +96,14 @@ def normalize(log_joint: Array) -> tuple[Array, Array]:
     return proba, log_total
 
 
+def log_sum(log_values: Array) -> Array:
+    """Log of the sum over the second axis of exponentials, -inf where there is nothing."""
+    highest = log_values.max(axis=1)
+    floor = np.where(np.isfinite(highest), highest, 0.0)
+    with np.errstate(divide="ignore"):
+        return floor + np.log(np.exp(log_values - floor[:, None]).sum(axis=1))
+
+
 def weighted_grams(Z: Array, weights: Array) -> Array:
     """Gram matrices (m, p, p) of `Z` (n, p) with rows weighted by each row of `weights` (m, n).
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from ._gate_update import RowsToDivide
 from ._information import InformationCriteria, count_estimator, criteria_of, uncountable_spread
-from ._numeric import Array, log_normalize, normalize, row_max
+from ._numeric import Array, log_sum, normalize, row_max
 from ._predictions import predict_acting
 from ._routing import Routing, WholeGate, log_gate_of, route, route_blocks
 from ._shrinkage import shrunk
@@ -180,11 +180,7 @@ class Queries(ABC):
         log_prob : ndarray of shape (n_samples,)
             Natural logarithm of p(y given x).
         """
-        log_joint = self._log_joint(X, y)[1]
-        found = row_max(log_joint) > -np.inf
-        log_prob = np.full(len(log_joint), -np.inf)
-        log_prob[found] = log_normalize(log_joint[found])[1]
-        return log_prob
+        return log_sum(self._log_joint(X, y)[1])
 
     def information_criteria(
         self, X: Any, y: Any, sample_weight: Any = None

@@ -7,6 +7,7 @@ law finds.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -55,31 +56,23 @@ def fit_spread(
     typical /= expert_weights.sum(axis=0)[:, None]
     squared /= np.maximum(typical, np.finfo(np.float64).tiny)
     log_squared = np.log(np.maximum(squared, SMALLEST_SQUARE))
-    banks = yield from together(
-        *(
-            fit_predict(table, [template], expert_weights[:, [k]], splits)
-            for k, table in enumerate(_tables(data, log_squared))
-        )
-    )
+    problems = _problems(data, template, log_squared, expert_weights)
+    banks = yield from together(*(fit_predict(*problem, splits) for problem in problems))
     predicted = np.concatenate([bank.mean for bank in banks], axis=1)
     return Spread(relative_dispersion(predicted), log_squared, expert_weights)
 
 
 def finish_spread(data: Data, template: Template, spread: Spread) -> Plan[list[Any]]:
     """The estimators of log squared residuals, fitted to all rows."""
-    tables, weights = enumerate(_tables(data, spread.log_squared)), spread.weights
-    fitted = yield from together(
-        *(fit_all_rows(table, [template], weights[:, [k]]) for k, table in tables)
-    )
+    problems = _problems(data, template, spread.log_squared, spread.weights)
+    fitted = yield from together(*(fit_all_rows(*problem) for problem in problems))
     return [expert for (expert,) in fitted]
 
 
 def new_spread(data: Data, template: Template, spread: Spread, X: Any) -> Plan[Array]:
     """Relative dispersions (m, K, q) of new rows."""
-    tables, weights = enumerate(_tables(data, spread.log_squared)), spread.weights
-    predicted = yield from together(
-        *(fit_predict_new(table, [template], weights[:, [k]], X) for k, table in tables)
-    )
+    problems = _problems(data, template, spread.log_squared, spread.weights)
+    predicted = yield from together(*(fit_predict_new(*problem, X) for problem in problems))
     return relative_dispersion(np.concatenate(predicted, axis=1))
 
 
@@ -89,11 +82,11 @@ def relative_dispersion(predicted: Array) -> Array:
     return np.exp(np.clip(predicted, -limit, limit))
 
 
-def _tables(data: Data, log_squared: Array) -> list[Data]:
-    """The table with the log squared residuals of each expert for its target."""
-    columns = np.moveaxis(log_squared, 1, 0)
-    tables = replace(data, limits=None)  # logarithms have limits of their own
-    return [
-        replace(tables, y=column.reshape(data.y.shape), target=np.ascontiguousarray(column))
-        for column in columns
-    ]
+def _problems(
+    data: Data, template: Template, log_squared: Array, weights: Array
+) -> Iterator[tuple[Data, list[Template], Array]]:
+    """For each expert the table with its log squared residuals for the target, and its weights."""
+    table = replace(data, limits=None)  # logarithms have limits of their own
+    for column, weight in zip(np.moveaxis(log_squared, 1, 0), weights.T, strict=True):
+        y, target = column.reshape(data.y.shape), np.ascontiguousarray(column)
+        yield replace(table, y=y, target=target), [template], weight[:, None]

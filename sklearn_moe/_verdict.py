@@ -71,9 +71,12 @@ class Stage:
 
     @property
     def forecasts(self) -> list[Forecast]:
-        """What the witnesses say of rows that they have not seen, if it holds for the run."""
+        """What the witnesses say of rows that they have not seen, if it holds for the run.
+
+        A witness of a small fold may not have been asked about any row.
+        """
         told = [witness.forecast for witness in self.witnesses] if self.trusts_witnesses else []
-        return [forecast for forecast in told if forecast is not None]
+        return [forecast for forecast in told if forecast is not None and len(forecast.rows)]
 
     @property
     def forecast_log_prob(self) -> Array:
@@ -161,6 +164,8 @@ def judge(baseline: Baseline, stage: Stage, data: Data) -> Verdict:
     """The verdict on a finished run; unknown where nothing was held out."""
     result, by_fold = stage.result, stage.fold_log_probs
     held_out = result.expectation.held_out
+    if stage.model.splits is None:
+        return UNKNOWN
     if len(result.state.members) == 1 and held_out is None:
         return alone_verdict(baseline, data)
     if held_out is None or by_fold is None:

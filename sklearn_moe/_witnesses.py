@@ -52,9 +52,10 @@ def by_others(by_fold: Array) -> Array:
 class WitnessedModel:
     """The model of a fit, whose E-steps are scored by witnesses."""
 
+    held_out: Array
+
     def __init__(self, model: MixtureModel, witnesses: list[Witness]) -> None:
         self.model, self.witnesses = model, witnesses
-        self.held_out = np.full(model.data.n_samples, np.nan)
         self.fold_log_probs: list[Array] = []
         self.best = -np.inf
 

@@ -147,6 +147,13 @@ def test_partial_fit_is_there_if_all_parts_have_one():
         gate.partial_fit(X, WEIGHTS[:, :3])
 
 
+def test_a_group_of_one_needs_no_gate_that_can_go_on():
+    assert hasattr(HierarchicalGate([1, 3]).keeping((0, 1, 2), 4), "partial_fit")
+    parts = [DecisionTreeClassifier(), None]
+    assert hasattr(HierarchicalGate([1, 2], within=parts), "partial_fit")
+    assert not hasattr(HierarchicalGate([2, 1], within=parts), "partial_fit")
+
+
 # Experts that are lost.
 
 

@@ -239,6 +239,12 @@ def test_transforms_of_counts_are_drawn():
     assert (values != pit_values(counts, dist, random_state=1)).any()
 
 
+def test_between_two_counts_there_is_no_probability():
+    dist = Counts(np.ones(2))
+    between = pit_values(np.array([0.5, 1.5]), dist, random_state=0)
+    np.testing.assert_array_equal(between, dist.cdf(np.array([0.5, 1.5])))
+
+
 class Rain:
     """Dry with probability `dry`, else exponential with mean `amount`."""
 

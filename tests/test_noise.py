@@ -258,6 +258,28 @@ def test_without_rows_that_are_out_of_fold_nothing_is_known():
     assert isinstance(moe.family_, Gaussian)
 
 
+def test_one_expert_in_sample_has_seen_all_rows():
+    for moe in (
+        MixtureOfExpertsRegressor(n_experts=1, cv=None),
+        MixtureOfExpertsRegressor(cv=None),
+    ):
+        moe.fit(X[:40], HEAVY[:40])
+        for figure in (moe.heldout_log_prob_, moe.calibrated_log_prob_, moe.gain_):
+            assert np.isnan(figure)
+
+
+@pytest.mark.parametrize("calibrate", ["noise", "conformal"])
+def test_folds_of_which_no_row_is_asked(calibrate, monkeypatch):
+    """Of small folds of a large table chance may draw none."""
+    monkeypatch.setattr("sklearn_moe._noise.ENOUGH_ROWS", 60)
+    tests = [np.arange(100), np.arange(100, 200), *np.arange(200, 206)[:, None]]
+    folds = [(np.setdiff1d(np.arange(206), test), test) for test in tests]
+    moe = MixtureOfExpertsRegressor(cv=folds, calibrate=calibrate, **QUICK)
+    moe.fit(X[:206], HEAVY[:206])
+    assert np.isfinite(moe.calibrated_log_prob_)
+    assert np.isfinite(moe.predict_interval(X, 0.9)).all()
+
+
 def test_a_background_has_the_outliers_already():
     moe = MixtureOfExpertsRegressor(outlier_fraction=0.05, **QUICK).fit(X, HEAVY)
     assert isinstance(moe.family_, Contaminated)

@@ -363,13 +363,11 @@ class HierarchicalGate(Gate):
         return np.column_stack([expert_weights[:, g].sum(axis=1) for _, g in self._slices()])
 
     def _goes_on(self) -> bool:
-        """Whether all gates of the tree can go on from where they are."""
+        """Whether all gates that the tree needs can go on from where they are."""
         top, within = self._templates()
-        return all(
-            isinstance(part, SearchingGate)
-            or (isinstance(part, HierarchicalGate) and part._goes_on())
-            for part in [top, *within]
-        )
+        needed = [part for part, size in zip(within, self.groups, strict=False) if size != 1]
+        inner = [part for part in [top, *needed] if not isinstance(part, SearchingGate)]
+        return all(isinstance(part, HierarchicalGate) and part._goes_on() for part in inner)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

@@ -44,7 +44,8 @@ class MLPGate(SearchingGate):
     max_iter : int, default=200
         Largest number of L-BFGS steps in one fit.
     tol : float, default=1e-5
-        A fit ends when a step lowers the objective by less than `tol`, per unit of sample weight.
+        A fit ends when a step lowers the objective, per unit of sample weight, by less than `tol`
+        times the objective, or than `tol` where that is below one.
     random_state : int, RandomState instance or None, default=None
         Determines the first weights of the hidden units.
 

@@ -243,7 +243,7 @@ def _pit_bounds(y_true: ArrayLike, dist: Any) -> tuple[Array, Array]:
 def _step(y: Array, dist: Any) -> Any:
     """How far below a target no probability is left between the two."""
     if getattr(dist, "is_discrete", False):
-        return 1.0
+        return y - np.ceil(y) + 1.0  # to the count before, also from between two
     # Other laws jump as well, those of positive targets at zero. A subnormal step would not
     # survive the division by a scale.
     return np.maximum(np.spacing(np.abs(y)), 1e-100)

@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 from sklearn.utils import check_random_state
 
-from .._numeric import Array
+from .._numeric import Array, log_sum
 from .._targets import real_numbers
 from .._validation import check_number
 from ..families import RealFamily
 from ._integrals import crps, entropy
-from ._marginal import Marginal, log_sum
+from ._marginal import Marginal
 from ._quantiles import quantiles, quantiles_by_row
 from ._regions import highest_density, modes, widened
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .._numeric import Array
+from .._numeric import Array, log_sum
 from ..families import PositiveFamily, RealFamily
 
 # Entries (rows x components x points) that are worked on at once: 8 MB for each temporary.
@@ -134,14 +134,6 @@ class Marginal:
         with np.errstate(divide="ignore", invalid="ignore"):
             found = function(y[:, None], self.live_means[..., None], *law)
         return np.require(found, requirements="W")
-
-
-def log_sum(log_values: Array) -> Array:
-    """Log of the sum over the second axis of exponentials, -inf where there is nothing."""
-    highest = log_values.max(axis=1)
-    floor = np.where(np.isfinite(highest), highest, 0.0)
-    with np.errstate(divide="ignore"):
-        return floor + np.log(np.exp(log_values - floor[:, None]).sum(axis=1))
 
 
 def by_size(function: Callable[..., Array], marginal: Marginal, *arrays: Array) -> Array:
