@@ -1,12 +1,15 @@
-"""The smooth candidate of automatic mixtures: its metric, its penalty, and what must not matter."""
+"""The smooth candidates of automatic mixtures: metric, penalty, and what must not matter."""
 
 import numpy as np
 import pytest
 from sklearn.base import clone
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import log_loss
 
-from sklearn_moe import AutoMixtureRegressor, EvidenceRidge
+from sklearn_moe import AutoMixtureClassifier, AutoMixtureRegressor, EvidenceRidge
 from sklearn_moe.auto import _metric
 from sklearn_moe.auto._metric import Coordinates, MetricKernelRegressor
+from sklearn_moe.auto._metric_classifier import VARIANCES, MetricKernelClassifier
 from sklearn_moe.auto._usual import regressors
 
 rng = np.random.default_rng(0)
@@ -117,6 +120,11 @@ def test_tables_that_tell_little(rows, y):
     assert np.abs(predicted - y.mean()).max() <= np.ptp(y) + 1e-9
 
 
+def test_what_was_constant_while_it_learnt_may_change():
+    model = MetricKernelRegressor().fit(np.zeros((20, 2)), Y[:20])
+    assert np.allclose(model.predict([[0.0, 0.0], [0.0, 1.0]]), Y[:20].mean())
+
+
 def test_distances_are_those_of_the_matern_kernel():
     apart = Coordinates(np.eye(5), X[:7], 0.5).distance(NEW[:3])
     direct = np.linalg.norm(NEW[:3, None] - X[:7], axis=2)
@@ -134,3 +142,77 @@ def test_an_automatic_mixture_takes_it_where_a_table_is_smooth():
     assert auto.best_name_ == "metric"
     assert np.sqrt(np.mean((auto.predict(NEW) - TRUTH) ** 2)) < 0.2
     assert np.isfinite(auto.log_prob(NEW, TRUTH)).all()
+
+
+# Labels.
+
+LABELS = np.where(np.abs(X @ DIRECTION) < 0.6, "middle", np.where(X @ DIRECTION > 0, "up", "down"))
+OF_NEW = np.where(
+    np.abs(NEW @ DIRECTION) < 0.6, "middle", np.where(NEW @ DIRECTION > 0, "up", "down")
+)
+
+
+def loss(model):
+    fitted = model.fit(X, LABELS)
+    return log_loss(OF_NEW, fitted.predict_proba(NEW), labels=fitted.classes_)
+
+
+def test_labels_find_their_directions_too():
+    learnt = MetricKernelClassifier()
+    assert loss(learnt) < 0.7 * loss(MetricKernelClassifier(n_rounds=0))
+    assert np.mean(learnt.predict(NEW) == OF_NEW) > 0.9
+    root = learnt.coordinates_.root
+    assert abs(np.linalg.eigh(root @ root.T)[1][:, -1] @ DIRECTION) > 0.99
+
+
+def test_the_variance_is_one_that_suits_labels():
+    """Too sure or too vague, others do worse on new rows; of chance none is sure."""
+    learnt = MetricKernelClassifier()
+    own, losses = loss(learnt), []
+    columns = [
+        learnt.coordinates_(rows @ learnt.coordinates_.root) - learnt.coordinates_.middle
+        for rows in (X, NEW)
+    ]
+    for variance in VARIANCES:
+        model = LogisticRegression(C=variance, max_iter=1000).fit(columns[0], LABELS)
+        losses.append(log_loss(OF_NEW, model.predict_proba(columns[1]), labels=model.classes_))
+    assert own < min(losses) + 0.02
+    assert max(losses) > own + 0.1
+    chance = np.random.default_rng(3).integers(0, 2, size=240)
+    assert MetricKernelClassifier().fit(X, chance).model_.C <= 1.0
+
+
+def test_weights_of_labels_are_repeats():
+    rows = np.random.default_rng(2).permutation(np.repeat(np.arange(240), WEIGHT))
+    weighted = MetricKernelClassifier().fit(X, LABELS, WEIGHT)
+    repeated = MetricKernelClassifier().fit(X[rows], LABELS[rows])
+    assert weighted.model_.C == repeated.model_.C
+    assert np.allclose(weighted.predict_proba(NEW), repeated.predict_proba(NEW), atol=1e-3)
+
+
+@pytest.mark.parametrize("n_classes", [1, 2])
+def test_few_classes(n_classes):
+    labels = np.where((X[:, 0] > 0) & (n_classes > 1), "yes", "no")
+    model = MetricKernelClassifier().fit(X, labels)
+    proba = model.predict_proba(NEW)
+    assert proba.shape == (400, n_classes)
+    assert np.allclose(proba.sum(axis=1), 1.0)
+    assert np.mean(model.predict(NEW) == np.where(NEW[:, 0] > 0, model.classes_[-1], "no")) > 0.9
+
+
+def test_of_few_rows_that_tell_the_variance_no_class_is_missing(monkeypatch):
+    monkeypatch.setattr(_metric, "MOST_ROWS", 50)
+    rare = LABELS.astype(object)
+    rare[:3] = "another"
+    model = MetricKernelClassifier().fit(X, rare)
+    assert model.predict_proba(NEW).shape == (400, 4)
+    whole = LogisticRegression(C=model.model_.C, tol=1e-8, max_iter=1000)
+    columns = [model._columns(rows) for rows in (X, NEW)]
+    expected = whole.fit(columns[0], rare.astype(str)).predict_proba(columns[1])
+    assert np.allclose(model.predict_proba(NEW), expected, atol=1e-4)
+
+
+def test_an_automatic_mixture_takes_it_for_labels():
+    auto = AutoMixtureClassifier(["linear", "metric"], random_state=0).fit(X, LABELS)
+    assert auto.best_name_ == "metric"
+    assert log_loss(OF_NEW, auto.predict_proba(NEW), labels=auto.classes_) < 0.3

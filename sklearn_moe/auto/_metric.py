@@ -58,28 +58,11 @@ class MetricKernelRegressor(RegressorMixin, BaseEstimator):
         """Learn targets (n,) or (n, q) from standardised columns (n, p); weights are repeats."""
         X, outputs = np.asarray(X, dtype=float), np.asarray(y, dtype=float).reshape(len(X), -1)
         weight = np.ones(len(X)) if sample_weight is None else np.asarray(sample_weight)
-        landmarks, few = self._landmarks(X)
-        part = landmarks[:FEW_LANDMARKS], X[few], outputs[few], weight[few]
-        found = [_most_probable(np.eye(X.shape[1]), *part)]
-        for _ in range(self.n_rounds):
-            found.append(_most_probable(found[-1].learnt_root(*part[1:]), *part))
-        best = max(found, key=lambda function: function.log_evidence).coordinates
-        whole = replace(best, landmarks=landmarks @ best.root)
-        self.function_ = SmoothFunction.fitted(whole, X, outputs, weight)
+        parts = X, outputs, weight
+        coordinates, _ = learnt_coordinates(*parts, self.n_landmarks, self.n_rounds)
+        self.function_ = SmoothFunction.fitted(coordinates, *parts)
         self.target_shape_ = np.shape(y)[1:]
         return self
-
-    def _landmarks(self, X: Array) -> tuple[Array, NDArray[np.bool_]]:
-        """The landmarks (m, p), and whether a row (n,) is among the few to learn the metric from.
-
-        Content decides, so neither copies of a row nor the order of rows have a say.
-        """
-        distinct, place = np.unique(X.round(DECIMALS), axis=0, return_inverse=True)
-        order = np.random.RandomState(0).permutation(len(distinct))
-        n_landmarks = min(self.n_landmarks, max(1, len(distinct) // ROWS_PER_LANDMARK))
-        is_few = np.zeros(len(distinct), dtype=bool)
-        is_few[order[:MOST_ROWS]] = True
-        return distinct[order[:n_landmarks]], is_few[place.ravel()]
 
     def predict(self, X: Array) -> Array:
         """Predictions (n,) or (n, q)."""
@@ -92,12 +75,42 @@ class MetricKernelRegressor(RegressorMixin, BaseEstimator):
         return tags
 
 
+def learnt_coordinates(
+    X: Array, y: Array, w: Array, n_landmarks: int, n_rounds: int
+) -> tuple[Coordinates, NDArray[np.bool_]]:
+    """Coordinates of the metric and width under which targets (n, q) are most probable.
+
+    And whether a row (n,) is among the few that have told.
+    """
+    landmarks, few = _landmarks(X, n_landmarks)
+    part = landmarks[:FEW_LANDMARKS], X[few], y[few], w[few]
+    found = [_most_probable(np.eye(X.shape[1]), *part)]
+    for _ in range(n_rounds):
+        found.append(_most_probable(found[-1].learnt_root(*part[1:]), *part))
+    best = max(found, key=lambda function: function.log_evidence).coordinates
+    return replace(best, landmarks=landmarks @ best.root), few
+
+
+def _landmarks(X: Array, most: int) -> tuple[Array, NDArray[np.bool_]]:
+    """The landmarks (m, p), and whether a row (n,) is among the few to learn the metric from.
+
+    Content decides, so neither copies of a row nor the order of rows have a say.
+    """
+    distinct, place = np.unique(X.round(DECIMALS), axis=0, return_inverse=True)
+    order = np.random.RandomState(0).permutation(len(distinct))
+    n_landmarks = min(most, max(1, len(distinct) // ROWS_PER_LANDMARK))
+    is_few = np.zeros(len(distinct), dtype=bool)
+    is_few[order[:MOST_ROWS]] = True
+    return distinct[order[:n_landmarks]], is_few[place.ravel()]
+
+
 def _most_probable(root: Array, landmarks: Array, X: Array, y: Array, w: Array) -> SmoothFunction:
     """The function of the width under which targets (n, q) are most probable.
 
     The metric is that of rows by a `root` (p, p), in units of the distances of two rows.
     """
-    root = root / np.sqrt(max(2.0 * weighted_moments(X @ root, w)[1].sum(), TINY))
+    spread = 2.0 * weighted_moments(X @ root, w)[1].sum()
+    root = root / np.sqrt(spread) if spread > TINY else np.zeros_like(root)  # all rows are one
     coordinates = [Coordinates(root, landmarks @ root, width) for width in WIDTHS]
     functions = [SmoothFunction.fitted(each, X, y, w) for each in coordinates]
     return max(functions, key=lambda function: function.log_evidence)

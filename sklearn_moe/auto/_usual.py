@@ -25,6 +25,7 @@ from ..linear import EvidenceRidge
 from ._candidate import Candidate
 from ._columns import KernelColumns
 from ._metric import MetricKernelRegressor
+from ._metric_classifier import MetricKernelClassifier
 from ._sample import FIRST_ROWS
 
 # Views of a table: all of it as standardised numbers, or text as categories.
@@ -58,19 +59,22 @@ def regressors(n_rows: int, n_columns: int, **params: Any) -> list[Candidate]:
         forest=ExtraTreesRegressor(N_TREES, min_samples_leaf=2),
         boosting=HistGradientBoostingRegressor(max_iter=300, **SMALL),
     )
-    return [*mixtures, Candidate("metric", _only(smooth), NUMBERS, may_grow=False)]
+    return [*mixtures, _one("metric", smooth)]
 
 
 def classifiers(n_rows: int, n_columns: int, **params: Any) -> list[Candidate]:
-    """Mixtures for labels."""
-    return candidates(
-        partial(MixtureOfExpertsClassifier, **params),
+    """Mixtures for labels, and one expert that is smooth everywhere."""
+    mixture: Callable[..., Any] = partial(MixtureOfExpertsClassifier, **params)
+    mixtures = candidates(
+        mixture,
         n_columns,
         linear=LogisticRegression(max_iter=1000),
         n_linear=_number(4, n_rows, n_columns),
         forest=ExtraTreesClassifier(N_TREES, min_samples_leaf=2),
         boosting=HistGradientBoostingClassifier(l2_regularization=5.0, **SMALL),
     )
+    smooth = mixture(MetricKernelClassifier(), 1, calibrate="temperature")
+    return [*mixtures, _one("metric", smooth)]
 
 
 def _number(wanted: int, n_rows: int, n_columns: int) -> int:
@@ -102,6 +106,10 @@ def candidates(
         Candidate("forest", _only(mixture(forest, 2, gate="auto")), NUMBERS),
         Candidate("boosting", _only(boosted), CATEGORIES, may_grow=False),
     ]
+
+
+def _one(name: str, mixture: Any) -> Candidate:
+    return Candidate(name, _only(mixture), NUMBERS, may_grow=False)
 
 
 def _only(mixture: Any) -> Pipeline:
