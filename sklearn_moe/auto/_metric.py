@@ -10,6 +10,7 @@ under which the targets are most probable.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -209,21 +210,21 @@ class SmoothFunction:
         Outputs (n, q) count alike, whatever their units.
         """
         root, variance = self.coordinates.root, weighted_moments(y, w)[1]
-        slopes = self._slopes(X @ root) / np.sqrt(np.where(variance > 0, variance, 1.0))
-        products = np.einsum("npq,n,noq->po", slopes, w, slopes, optimize=True)
+        products = np.zeros_like(root)
+        for slope, unit in zip(self._slopes(X @ root), variance, strict=True):
+            products += slope.T @ (slope * w[:, None]) / (unit if unit > 0 else 1.0)
         products = root @ products @ root.T
         if len(root) > MOST_DIRECTIONS:
             return np.diag(np.sqrt(products.diagonal()))
         values, vectors = np.linalg.eigh(products)
         return vectors * np.sqrt(np.maximum(values, 0.0))
 
-    def _slopes(self, Z: Array) -> Array:
-        """Slopes (n, p, q) along the columns of rows under the metric."""
+    def _slopes(self, Z: Array) -> Iterator[Array]:
+        """For each output the slopes (n, p) along the columns of rows under the metric."""
         to, whitening = self.coordinates, self.coordinates.whitening
-        distance, slopes = to.distance(Z), np.empty((*Z.shape, len(self.level)))
+        distance = to.distance(Z)
         falls = -5.0 / 3.0 / to.width**2 * (1.0 + distance) * np.exp(-distance)
-        for coef, slope in zip(self.coef.T, np.moveaxis(slopes, -1, 0), strict=True):
+        for coef in self.coef.T:
             smooth, linear = np.split(coef, [whitening.shape[1]])
             pull = falls * (whitening @ smooth)
-            slope[...] = pull.sum(axis=1)[:, None] * Z - pull @ to.landmarks + LINEAR * linear
-        return slopes
+            yield pull.sum(axis=1)[:, None] * Z - pull @ to.landmarks + LINEAR * linear
