@@ -37,8 +37,8 @@ class AutoMixtureRegressor(RegressorMixin, DistributionQueries, BaseAutoMixture)
         rows: what looks at the target belongs in the experts.) None for mixtures of linear
         models ("linear"), of linear models of a Gaussian kernel's coordinates ("kernel"), of
         extremely randomised trees ("forest"), and of boosting ("boosting", which takes most of the
-        time), and for one smooth function ("metric"), which see text as categories and mark what is
-        missing; a list of their names for some of these.
+        time), which see text as categories and mark what is missing, and for one smooth function
+        ("metric"); a list of their names for some of these.
     family : str or RealFamily, default="auto"
         Noise law of the usual candidates (see `MixtureOfExpertsRegressor`).
     stacking : bool, default=True
