@@ -296,7 +296,7 @@ def frequent_categories(values: np.ndarray, weight: Array) -> np.ndarray:
     """The heaviest categories of a text column, at most MAX_CATEGORIES, in sorted order."""
     names, codes = np.unique(as_text(values), return_inverse=True)
     mass = np.bincount(codes, weights=weight)
-    heaviest = np.lexsort((names, -np.round(mass, 9)))[:MAX_CATEGORIES]
+    heaviest = np.lexsort((names, -np.round(mass / mass.sum(), 9)))[:MAX_CATEGORIES]
     return np.sort(names[heaviest])
 
 
@@ -323,10 +323,15 @@ def _spelled(value: Any) -> str:
 
 
 def _sparse_scale(X: Any, weight: Array) -> Array:
+    """Standard deviations of columns, infinite for constant ones, as those of dense tables."""
     check_finite(X.data, allow_nan=False)
-    X = sp.csr_matrix(X, dtype=np.float64)
-    total = weight.sum()
-    mean = (X.T @ weight) / total
-    variance = (X.multiply(X).T @ weight) / total - mean**2
-    spread = np.sqrt(np.maximum(variance, 0.0))
-    return np.where(spread > 1e-12 * np.abs(mean), spread, 1.0)
+    rows = np.flatnonzero(weight)
+    far, weight = sp.csr_matrix(X, dtype=np.float64)[rows], weight[rows]
+    constant = far.max(axis=0).toarray().ravel() == far.min(axis=0).toarray().ravel()
+    total, mean = weight.sum(), (far.T @ weight) / weight.sum()
+    stored = sp.csr_matrix((np.ones_like(far.data), far.indices, far.indptr), far.shape)
+    far.data = (far.data - mean[far.indices]) ** 2
+    # Rounding of the weight of rows that are not stored would be multiplied by the mean.
+    absent = np.where(stored.getnnz(axis=0) < len(rows), total - stored.T @ weight, 0.0)
+    spread = np.sqrt((far.T @ weight + absent * mean**2) / total)
+    return np.where(constant | (spread == 0), np.inf, spread)

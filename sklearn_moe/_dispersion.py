@@ -23,7 +23,8 @@ def fit_dispersion(
     """Dispersions of all experts from predictions (n, S, ...) under `weights` (n, K).
 
     `relative` (n, K, q) says how they differ by row, if they do. An expert that acts on none of the
-    rows it is responsible for takes the dispersion of all slots.
+    rows it is responsible for takes the dispersion of all slots. Where all have one dispersion, the
+    expert for zeros is a point mass still.
     """
     if routing.index is None:
         return family.fit_dispersion(target, mean, weights, relative)
@@ -36,11 +37,17 @@ def fit_dispersion(
         said, weight = mean[rows, slots][:, None], slot_weights[rows, slots][:, None]
         return family.fit_dispersion(target[rows], said, weight, near)
 
-    places = [routing.acting(k) for k in range(n_experts)]
-    alone = [slot_weights[place].sum() > 0 and not family.pools_dispersion for place in places]
+    laws, pools = {}, family.pools_dispersion
+    for k in range(n_experts):
+        place = routing.acting(k)
+        is_for_zeros = family.has_point_mass and not mean[place].any()
+        if slot_weights[place].any() and (is_for_zeros or not pools):
+            laws[k] = law_of(*place)
+            if pools:  # it has no dispersion to share
+                slot_weights[place] = 0.0
     if not slot_weights.any():
         slot_weights = np.repeat(weights.sum(axis=1, keepdims=True), slot_weights.shape[1], axis=1)
-    if not all(alone):
+    if others := [k for k in range(n_experts) if k not in laws]:
         typical = law_of(*np.nonzero(np.ones_like(slot_weights, dtype=bool)))
-    laws = [law_of(*place) if own else typical for place, own in zip(places, alone, strict=True)]
-    return np.concatenate(laws)
+        laws |= dict.fromkeys(others, typical)
+    return np.concatenate([laws[k] for k in range(n_experts)])

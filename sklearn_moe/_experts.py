@@ -280,7 +280,8 @@ def while_running(data: Data, template: Template) -> tuple[Data, Template, Calla
         binner, table = found
         return table, template.for_bins(binner.categorical), binner.transform
     if template.nameless and data.bare is not None:
-        return data.bare, template, bare_numbers
+        dtype = data.bare.X.dtype
+        return data.bare, template, lambda X: X.to_numpy(dtype=dtype)
     return data, template, lambda X: X
 
 

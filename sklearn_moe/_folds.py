@@ -69,7 +69,7 @@ def content_folds(n_folds: int, ids: Rows, labels: NDArray | None = None) -> Spl
     order = np.arange(len(distinct)) if labels is None else np.argsort(labels[first], kind="stable")
     fold_of = np.empty(len(distinct), dtype=np.intp)
     fold_of[order] = np.arange(len(distinct)) % min(n_folds, len(distinct))
-    return fold_splits(fold_of[np.searchsorted(distinct, ids)], dealt=True)
+    return fold_splits(fold_of[np.searchsorted(distinct, ids)])
 
 
 def group_folds(n_folds: int, group: Rows, mass: Array) -> Splits:
@@ -96,12 +96,12 @@ def group_folds(n_folds: int, group: Rows, mass: Array) -> Splits:
         # What counts are the classes that the group holds; of folds level in these, the lightest.
         fold_of[number] = np.argmin(dealt @ (share[number] + TIE * share[number].sum()))
         dealt[fold_of[number]] += share[number]
-    return fold_splits(fold_of[group], dealt=True)
+    return fold_splits(fold_of[group])
 
 
-def fold_splits(fold: Rows, dealt: bool = False) -> Splits:
+def fold_splits(fold: Rows) -> Splits:
     """The splits, given the fold of each row."""
-    return Splits([np.flatnonzero(fold == number) for number in np.unique(fold)], dealt=dealt)
+    return Splits([np.flatnonzero(fold == number) for number in np.unique(fold)], dealt=True)
 
 
 def user_splits(cv: Any, X: Any, y: NDArray, is_classifier: bool, params: dict) -> Splits:

@@ -200,6 +200,12 @@ def mean_of_known(values: Array, weight: Array) -> float:
     return float(weighted_mean(values[known], weight[known])) if known.any() else np.nan
 
 
+def exact_means(columns: NDArray) -> tuple[Array, NDArray[np.bool_]]:
+    """Means (p,) of columns (n, p), those of constant ones without rounding; and which are."""
+    constant = columns.min(axis=0) == columns.max(axis=0)
+    return np.where(constant, columns[0], columns.mean(axis=0, dtype=np.float64)), constant
+
+
 def weighted_moments(values: Array, weight: Array) -> tuple[Array, Array]:
     """Mean and variance over rows of `values` (n, ...) under `weight` (n,)."""
     mean = weighted_mean(values, weight)

@@ -27,6 +27,7 @@ from ._validation import (
     last_step,
     n_rows,
     names_missed,
+    take_rows,
 )
 from .families import Family
 from .gates import SoftmaxGate
@@ -336,8 +337,11 @@ class Queries(ABC):
         check_number("max_iter", max_iter, Integral, 1)
         check_number("tol", tol, Real, 0)
         check_consistent_length(X, y)
-        other = self.with_top_k(None)
-        X, target = check_table(self, X, reset=False), self._encode_target(y)
+        other, weight = self.with_top_k(None), check_weight(sample_weight, X)
+        X = check_table(self, X, reset=False)
+        if not weight.all():  # gates of parts that take no weights would heed all rows
+            X, y, weight = (take_rows(part, np.flatnonzero(weight)) for part in (X, y, weight))
+        target = self._encode_target(y)
         with names_missed(self, X):
             _, mean, law = other._laws_of(X)
         with np.errstate(over="ignore"):  # of targets beyond all numbers
@@ -348,7 +352,6 @@ class Queries(ABC):
                 "y holds NaN or infinity, or values without a finite log density under any expert. "
                 "Leave these rows out."
             )
-        weight = check_weight(sample_weight, X)
         rows = RowsToDivide(X, log_prob, weight, self.top_k_, self.shrinkage_ is not None)
         with names_missed(self, X):
             self.gate_ = rows.best_gate(self.gate_, max_iter, tol)

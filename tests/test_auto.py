@@ -463,6 +463,13 @@ def test_tables_that_others_make_are_arrays_here():
     assert isinstance(seen, np.ndarray)
 
 
+def test_a_column_without_a_value_is_missing_whatever_it_holds_later():
+    known = pd.DataFrame({"x": [1.0, 2.0], "none": [None, None]})
+    columns = CategoryColumns().fit(known)
+    later = columns.transform(pd.DataFrame({"x": [3.0, 4.0], "none": ["a", None]}))
+    assert later["none"].isna().all()
+
+
 def test_columns_that_hold_one_value_have_a_kernel():
     made = KernelColumns().fit_transform(np.ones((10, 2)))
     assert np.isfinite(made).all()

@@ -271,3 +271,16 @@ def test_more_experts_than_the_rows_can_feed():
     assert all(expert.penalty_ > 0 for expert in mixture.experts_)
     X_new = rng.normal(size=(500, 8))
     assert np.sqrt(np.mean((mixture.predict(X_new) - X_new[:, 0]) ** 2)) < 1.0
+
+
+@pytest.mark.parametrize("constant", [0.1, 0.3, 1.0, 5.7])
+def test_a_constant_output_has_no_say(constant):
+    rng = np.random.default_rng(0)
+    table, weight = rng.normal(size=(100, 3)), rng.uniform(0.5, 2.0, size=100)
+    y = table[:, 0] + rng.normal(size=100)
+    alone = EvidenceRidge().fit(table, y[:, None], weight)
+    both = np.column_stack([y, np.full(100, constant)])
+    beside = EvidenceRidge().fit(table, both, weight)
+    assert beside.penalty_ == pytest.approx(alone.penalty_, rel=1e-6)
+    moe = MixtureOfExpertsRegressor(EvidenceRidge(), 1, cv=None).fit(table, both, weight)
+    np.testing.assert_allclose(moe.predict(table), beside.predict(table), atol=1e-9)

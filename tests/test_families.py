@@ -1,9 +1,14 @@
 """Noise laws: densities, dispersions, draws, and the targets that they refuse."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy import special, stats
 from scipy.integrate import quad
+from sklearn.dummy import DummyRegressor
+from sklearn.linear_model import Ridge
+from sklearn.neighbors import KNeighborsRegressor
 
 from sklearn_moe import MixtureOfExpertsRegressor
 from sklearn_moe.families import (
@@ -359,3 +364,54 @@ def test_infinite_amounts_have_no_density():
     density = law.log_density(np.array([np.inf, np.nan, -1.0, 0.0]), mean, np.ones(4))
     assert density[:3].tolist() == [-np.inf] * 3
     assert np.isfinite(density[3])
+
+
+# The expert for zeros beside others that share their dispersion.
+
+
+def zeros_and_amounts():
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(200, 2))
+    return X, np.where(rng.random(200) < 0.4, 0.0, rng.gamma(100, np.exp(0.3 * X[:, 0]) / 100))
+
+
+def with_zeros(**params):
+    experts = [("zero", DummyRegressor(strategy="constant", constant=0))]
+    experts += [("a", Ridge()), ("b", Ridge())]
+    return MixtureOfExpertsRegressor(experts, cv=None, random_state=0, **params)
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.parametrize("top_k", [None, 2])
+def test_a_point_mass_shares_no_dispersion(top_k):
+    X, y = zeros_and_amounts()
+    moe = with_zeros(family=Gamma(shared=True), top_k=top_k).fit(X, y)
+    zero, *others = moe.dispersions_
+    assert zero == 0 < others[0] == others[-1]
+    assert np.isfinite(moe.log_prob(X, y)).all()
+
+
+@pytest.mark.parametrize("law", [Tweedie(), NegativeBinomial()])
+def test_rows_of_a_point_mass_do_not_widen_the_dispersion_of_others(law):
+    y = zeros_and_amounts()[1]
+    y = y if isinstance(law, Tweedie) else np.rint(10 * y)
+    said = np.column_stack([np.zeros(200), np.full(200, y[y > 0].mean())])[..., None]
+    weights = np.column_stack([y == 0, y > 0]).astype(float)
+    law = law.prepared(y[:, None], np.ones(200), True)
+    own = law.fit_dispersion(y[:, None], said, weights)
+    shared = replace(law, shared=True).fit_dispersion(y[:, None], said, weights)
+    np.testing.assert_allclose(shared, own, rtol=1e-6)
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.parametrize("constant", [0.1, 1e6])
+def test_rounding_of_a_constant_output_has_no_say(constant):
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(120, 2))
+    y = np.where(X[:, 0] > 0, 2.0, -2.0) * X[:, 1] + 0.2 * rng.normal(size=120)
+    start = rng.dirichlet(np.ones(2), size=120)
+    options = {"extrapolation": None, "init": start, "max_iter": 3, "verdict": False}
+    moe = MixtureOfExpertsRegressor(KNeighborsRegressor(weights="distance"), **options)
+    without = moe.fit(X, np.column_stack([y, np.zeros(120)])).predict(X)
+    beside = moe.fit(X, np.column_stack([y, np.full(120, constant)])).predict(X)
+    np.testing.assert_allclose(beside[:, 0], without[:, 0], atol=1e-5)

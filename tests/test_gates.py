@@ -446,3 +446,15 @@ def test_rows_of_no_weight_have_no_say_in_the_encoding(gate):
     assert fitted.encoder_.n_outputs_ == 4
     expected = clone(gate).fit(full, targets(2)).predict_proba(full)
     np.testing.assert_allclose(fitted.predict_proba(full), expected, rtol=1e-6)
+
+
+def test_order_of_equal_rows_does_not_matter_to_a_regressor_without_weights():
+    rng = np.random.default_rng(0)
+    table = rng.integers(0, 4, size=(120, 1)).astype(float)
+    weights, order = rng.dirichlet([1.0, 1.0], size=120) / 2, rng.permutation(120)
+    gates = [
+        RegressorGate(KNeighborsRegressor(5)).fit(table[rows], weights[rows])
+        for rows in (np.arange(120), order)
+    ]
+    values = np.arange(4.0)[:, None]
+    np.testing.assert_allclose(gates[0].predict_proba(values), gates[1].predict_proba(values))

@@ -286,6 +286,16 @@ def test_classes_and_outputs_can_be_chosen():
 # The fit, and what is predicted.
 
 
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_labels_may_be_a_column():
+    X, y = two_rules()
+    labels = np.where(y > 0, "up", "down")
+    moe = MixtureOfExpertsClassifier(n_init=1, max_iter=3, random_state=0).fit(X, labels)
+    shown = [ExpertsDisplay.from_estimator(moe, X, given) for given in (labels, labels[:, None])]
+    for one, other in zip(*(display.panels for display in shown), strict=True):
+        np.testing.assert_array_equal(one.seen, other.seen)
+
+
 def test_the_fit_is_shown_with_what_was_kept():
     X, y = two_rules()
     judged = MixtureOfExpertsRegressor(Ridge(), 2, n_init=1, random_state=0).fit(X, y)

@@ -1,11 +1,14 @@
 """Pipelines that end in a gate: who sees which weights, and where the gate's search begins."""
 
+import pickle
+
 import numpy as np
 import pytest
 from scipy.sparse import csr_array
 from sklearn import config_context
 from sklearn.cluster import KMeans
 from sklearn.compose import make_column_transformer
+from sklearn.decomposition import PCA
 from sklearn.kernel_approximation import Nystroem
 from sklearn.linear_model import Ridge
 from sklearn.pipeline import Pipeline, make_pipeline, make_union
@@ -201,3 +204,15 @@ def test_steps_that_fail_are_those_of_the_gate():
     gate = make_pipeline(make_column_transformer((StandardScaler(), [7])), SoftmaxGate())
     with pytest.raises(ValueError, match=r"(?s)gate=Pipeline.*failed to fit its steps"):
         MixtureOfExpertsRegressor(Ridge(), gate=gate, n_init=1).fit(np.eye(40, 3), np.arange(40.0))
+
+
+def test_new_rows_without_weight_do_not_move_steps_that_take_none():
+    y = np.where(X[:, 0] > 0, 2.0, -2.0) * X[:, 1]
+    gate = make_pipeline(PCA(2), SoftmaxGate())
+    moe = MixtureOfExpertsRegressor(gate=gate, n_init=1, max_iter=5, random_state=0).fit(X, y)
+    far, weight = X.copy(), np.ones(120)
+    far[:50] += 1.0
+    weight[:50] = 0.0
+    with_them = pickle.loads(pickle.dumps(moe)).update_gate(far, y, weight)
+    without = moe.update_gate(X[50:], y[50:])
+    np.testing.assert_allclose(with_them.gate_proba(X), without.gate_proba(X), atol=1e-9)

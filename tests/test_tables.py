@@ -18,11 +18,11 @@ from sklearn.ensemble import (
 from sklearn.linear_model import Ridge
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
-from sklearn.tree import DecisionTreeClassifier
+from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
 from sklearn_moe import MixtureOfExpertsClassifier, MixtureOfExpertsRegressor, SoftmaxGate
 from sklearn_moe._content import content_ids, row_hashes
-from sklearn_moe._design import TabularEncoder
+from sklearn_moe._design import TabularEncoder, frequent_categories
 from sklearn_moe.gates import GaussianGate, MLPGate
 
 pytestmark = pytest.mark.filterwarnings(
@@ -327,3 +327,37 @@ def test_boosting_takes_a_category_that_is_empty_in_a_region():
     moe = MixtureOfExpertsRegressor(HistGradientBoostingRegressor(max_iter=20), 2, **QUICK)
     init = np.column_stack([left, ~left]).astype(float)
     assert moe.set_params(init=init).fit(frame, y).score(frame, y) > 0.7
+
+
+# Scales.
+
+
+def test_scales_of_sparse_columns_are_those_of_dense_ones():
+    rng = np.random.default_rng(0)
+    weight = rng.uniform(0.5, 1.5, size=300)
+    weight[:5] = 0.0
+    rare = np.where(rng.random(300) < 0.1, rng.normal(size=300), 0.0)
+    table = np.column_stack([rng.normal(size=(300, 2)), rare, np.full((300, 3), [1.0, 0.37, 0.0])])
+    table = np.column_stack([table, 1e8 + rng.normal(size=300)])
+    table[:5, 3] = 2.0  # of no weight
+    dense = TabularEncoder().fit(table, sample_weight=weight).transform(table)
+    stored = sp.csr_array(table)
+    sparse = TabularEncoder().fit(stored, sample_weight=weight).transform(stored)
+    assert not sparse[:, 3:6].any()
+    np.testing.assert_allclose(np.diff(sparse, axis=0), np.diff(dense, axis=0), atol=1e-6)
+
+
+@pytest.mark.parametrize("unit", [1e-12, 1.0])
+def test_of_many_categories_the_heaviest_are_kept_whatever_the_unit_of_weights(unit):
+    names = np.array([f"c{k:02d}" for k in range(60)], dtype=object)
+    weight = unit * np.arange(1.0, 61.0)
+    kept = frequent_categories(names, weight)
+    assert list(kept) == sorted(names[-len(kept) :])
+
+
+def test_large_whole_numbers_in_rows_that_are_held_out():
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame({"a": rng.normal(size=60), "b": rng.integers(0, 9, size=60)})
+    frame.loc[7, "b"] = 2**60
+    tree = MixtureOfExpertsRegressor(DecisionTreeRegressor(max_depth=3), max_iter=2, n_init=1)
+    assert np.isfinite(tree.fit(frame, frame["a"]).heldout_log_prob_)

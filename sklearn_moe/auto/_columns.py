@@ -66,17 +66,14 @@ class CategoryColumns(TransformerMixin, BaseEstimator):
     ----------
     columns_ : dict
         How each column is read: as numbers or, of text, by its heaviest categories; others are
-        missing values.
+        missing values. One without a value is missing whatever it holds later.
     """
 
     def fit(self, X: Any, y: Any = None, sample_weight: Array | None = None) -> CategoryColumns:
         """Find columns of text, and what they hold."""
         weight = np.ones(len(X)) if sample_weight is None else sample_weight
         columns = zip(column_names(X), table_columns(X), strict=True)
-        self.columns_ = {
-            name: frequent_categories(values, weight) if values.dtype == object else None
-            for name, values in columns
-        }
+        self.columns_ = {name: _categories(values, weight) for name, values in columns}
         return self
 
     def transform(self, X: Any) -> Any:
@@ -97,10 +94,19 @@ def pandas_frame(columns: dict[Any, Any], index: Any) -> Any:
     return pd.DataFrame(made, index=index)
 
 
+def _categories(values: NDArray, weight: Array) -> NDArray | None:
+    """The heaviest categories of a column of text; None for numbers, none where all is missing."""
+    if values.dtype == object:
+        return frequent_categories(values, weight)
+    return np.empty(0, dtype=str) if np.isnan(values.astype(np.float64)).all() else None
+
+
 def _read(name: Any, known: NDArray | None, values: NDArray) -> Any:
     """Numbers as they are; of text the codes, -1 for what is not `known`, and the categories."""
     if known is None:
         return as_numbers(name, values)
+    if not known.size:
+        return np.full(len(values), np.nan)
     text = as_text(values.astype(object))
     place = np.minimum(np.searchsorted(known, text), len(known) - 1)
     return np.where(known[place] == text, place, -1), known

@@ -12,7 +12,7 @@ from .._numeric import Array
 from ._base import Family, law_by_row
 from ._real import RealFamily
 
-# The background's standard deviation, in those of the target.
+# The background's scale, in standard deviations of the target.
 BREADTH = 3.0
 BACKGROUND_DF = 3.0
 N_STEPS, SETTLED = 50, 1e-8
@@ -24,8 +24,9 @@ LEAST = -1e300
 class Contaminated(Family):
     """The `clean` law, but for a `fraction` of the rows that come from a broad background.
 
-    The background is the same law around the mean of the target, three times as broad. Rows that it
-    explains better than an expert does lose their weight in the expert's fit.
+    The background is the same law around the mean of the target, its scale three standard
+    deviations of the target. Rows that it explains better than an expert does lose their weight in
+    the expert's fit.
     """
 
     clean: RealFamily

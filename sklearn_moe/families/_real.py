@@ -15,6 +15,8 @@ from ._base import Family
 from ._target import Target
 
 RELATIVE_FLOOR = 1e-8
+# Of a number, what rounding may have left after many steps.
+ROUNDING = 1e-12
 # A positive law has no mean of zero. This part of the target's mean stands in for less: an expert
 # that has seen zeros only is not sure that there is nothing else.
 LEAST_MEAN = 1e-3
@@ -107,7 +109,8 @@ class RealFamily(Family):
         one per step: nobody can be more than certain of a value.
         """
         mean, variance = self.moments
-        rounding = (np.finfo(np.float64).eps * np.abs(mean)) ** 2
+        # Means of neighbours, trees and boosting are sums, whose rounding is that of many steps.
+        rounding = (ROUNDING * np.abs(mean)) ** 2
         floor = np.maximum(RELATIVE_FLOOR * variance, rounding)
         if self.target is not None:
             floor = np.maximum(floor, self.target.step**2 / (2 * np.pi))
@@ -276,12 +279,14 @@ class PositiveFamily(RealFamily):
             # Rows that the law cannot explain say nothing of its dispersion.
             weights = np.where((y > 0).all(axis=1, keepdims=True), expert_weights, 0.0)
             weights[:, weights.sum(axis=0) == 0] = 1e-300
-        law = super().fit_dispersion(y, mean, weights)
         says_zero = (mean == 0).all(axis=0)
         if self.allows_zero:
             # One that says so by chance is no point mass while it holds rows that are not zero.
             share = np.einsum("nk,nq->kq", expert_weights, y > 0)
             says_zero &= share < NEGLIGIBLE * expert_weights.sum(axis=0)[:, None]
+        if self.pools_dispersion and not (silent := says_zero.all(axis=1)).all():
+            weights = np.where(silent, 0.0, weights)  # a point mass has none to share
+        law = super().fit_dispersion(y, mean, weights)
         law[says_zero] = 0.0
         return law
 

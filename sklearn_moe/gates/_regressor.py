@@ -83,7 +83,7 @@ class RegressorGate(Gate):
         X, expert_weights, fit_params = rows_of_weight(X, expert_weights, fit_params)
         weight = expert_weights.sum(axis=1)
         share = expert_weights / np.maximum(weight, np.finfo(float).tiny)[:, None]
-        rank = content_ids(row_hashes(X, np.zeros(n_rows(X))))
+        rank = content_ids(row_hashes(X, share))
         with naming(self.regressor, f"fit to the responsibilities of {n_rows(X)} rows"):
             regressor = _for_outputs(self.regressor)
             params = beside_weights(fit_params)

@@ -191,7 +191,7 @@ class ExpertsDisplay(Display):
         said, place, says = _said(mixture, Z, target)
         acting = weight[:, None] * mixture.gate_proba(Z)
         is_class = is_classifier(mixture)
-        seen = np.asarray(y) == place if is_class and y is not None else None
+        seen = np.ravel(y) == place if is_class and y is not None else None
         shown = list(table.values)
         if columns is not None:
             shown = [table.chosen(name) for name in table.wanted(columns)]

@@ -8,7 +8,7 @@ import numpy as np
 from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.utils.validation import validate_data
 
-from .._numeric import Array
+from .._numeric import Array, exact_means
 from .._validation import check_is_fitted, check_weight
 from ._evidence import Spectrum
 
@@ -89,6 +89,8 @@ class EvidenceRidge(RegressorMixin, BaseEstimator):
         weight, target = check_weight(sample_weight, X), np.asarray(y, dtype=np.float64)
         outputs = target.reshape(len(X), -1)
         center, level = (np.average(part, axis=0, weights=weight) for part in (X, outputs))
+        seen, is_constant = exact_means(outputs[weight > 0])
+        level = np.where(is_constant, seen, level)  # to the last digit
         spectrum = Spectrum.of_rows(X - center, outputs - level, weight)
         penalty = spectrum.penalties()
         coef = spectrum.solve(penalty)[0]

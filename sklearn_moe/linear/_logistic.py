@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 
-from .._numeric import Array, Rows, columns_of, row_blocks, rows_of, sums_of_others
+from .._numeric import Array, Rows, columns_of, exact_means, row_blocks, rows_of, sums_of_others
 from ..logit import (
     NEWTON_LIMIT,
     SETTLED,
@@ -70,7 +70,7 @@ def recognise(estimator: Any) -> Logistic | None:
         "fit_intercept": (True,),
         "class_weight": (None,),
         "solver": ("lbfgs", "newton-cg", "newton-cholesky"),
-        "multi_class": ("auto", "deprecated", "multinomial"),
+        "multi_class": ("auto", "deprecated"),
         "warm_start": (False,),
     }
     params = estimator.get_params()
@@ -114,10 +114,9 @@ def make_labelled_table(X: Any, codes: Rows, n_classes: int) -> LabelledTable | 
     most = MOST_COEFFICIENTS if numbers.shape[0] > numbers.shape[1] else NEWTON_LIMIT
     if _n_coefficients(numbers.shape, n_classes) > most:
         return None
-    center, spread = numbers.mean(axis=0, dtype=np.float64), numbers.std(axis=0, dtype=np.float64)
-    constant = numbers.min(axis=0) == numbers.max(axis=0)
+    (center, constant), spread = exact_means(numbers), numbers.std(axis=0, dtype=np.float64)
     spread = np.where(constant | (spread == 0), 1.0, spread)
-    return LabelledTable(numbers, np.where(constant, numbers[0], center), spread, codes, n_classes)
+    return LabelledTable(numbers, center, spread, codes, n_classes)
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .._numeric import FEWEST_ROWS, Array, Rows, products_of_pairs, row_blocks, rows_of
+from .._numeric import (
+    FEWEST_ROWS,
+    Array,
+    Rows,
+    exact_means,
+    products_of_pairs,
+    row_blocks,
+    rows_of,
+)
 from ._plain import finite_numbers
 
 # Elements of the products of every two columns, 1 MB, up to which calls cost more than numbers.
@@ -103,11 +111,9 @@ class OutputTable:
 def make_output_table(X: Any, y: Array) -> OutputTable | None:
     """The table around its means, or None if there is more in `X` than finite dense numbers.
 
-    A constant column becomes exactly zero.
+    A constant column, or output, becomes exactly zero.
     """
     numbers = finite_numbers(X)
     if numbers is None:
         return None
-    means = numbers.mean(axis=0, dtype=np.float64)
-    constant = numbers.min(axis=0) == numbers.max(axis=0)
-    return OutputTable(numbers, y, np.where(constant, numbers[0], means), y.mean(axis=0))
+    return OutputTable(numbers, y, exact_means(numbers)[0], exact_means(y)[0])

@@ -23,7 +23,10 @@ def kmeans_x(context: StartContext) -> Array:
 
 
 def kmeans_xy(context: StartContext) -> Array:
-    """Weighted k-means on features and target, each with the same total variance."""
+    """Weighted k-means on features and target, which together count as much as all features.
+
+    As much as if each of these had unit variance: indicators of categories have less.
+    """
     scale = np.sqrt(context.Z.shape[1] / context.T.shape[1])
     points = np.hstack([context.Z, scale * context.T])
     labels = cluster(points, context.weight, context.salted(), context.n_experts)
@@ -47,7 +50,10 @@ def noisy_gate(context: StartContext) -> Array:
 
 
 def principal(context: StartContext) -> Array:
-    """Quantiles along the first principal direction of features and target."""
+    """Quantiles along the first principal direction of features and target.
+
+    That through the origin, which is the mean of numbers, but not of indicators of categories.
+    """
     points = np.hstack([context.Z, context.T])
     gram = (points * context.weight[:, None]).T @ points
     direction = np.linalg.eigh(gram)[1][:, -1]
