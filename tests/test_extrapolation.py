@@ -16,7 +16,7 @@ from sklearn_moe import MixtureOfExpertsRegressor
 from sklearn_moe._experts import fit_predict_new
 from sklearn_moe._plans import follow_here
 from sklearn_moe._predictions import held, limits_of
-from sklearn_moe._spread import _tables
+from sklearn_moe._spread import _problems
 from sklearn_moe._templates import make_template
 from sklearn_moe._training import make_training
 
@@ -132,7 +132,8 @@ def test_a_part_of_a_table_has_the_limits_of_the_whole():
     limited = replace(data, limits=limits_of(data.target, 0.5))
     np.testing.assert_allclose(limited.limits[:, 0], reach(0.5))
     np.testing.assert_array_equal(limited.take(np.arange(9)).limits, limited.limits)
-    assert all(table.limits is None for table in _tables(limited, np.zeros((240, 2, 1))))
+    problems = list(_problems(limited, None, np.zeros((240, 2, 1)), np.ones((240, 2))))
+    assert [table.limits for table, _, _ in problems] == [None, None]
 
 
 def test_the_verdict_holds_all_to_the_same():
