@@ -281,7 +281,7 @@ def while_running(data: Data, template: Template) -> tuple[Data, Template, Calla
         return table, template.for_bins(binner.categorical), binner.transform
     if template.nameless and data.bare is not None:
         dtype = data.bare.X.dtype
-        return data.bare, template, lambda X: X.to_numpy(dtype=dtype)
+        return data.bare, template, lambda X: read_only(X.to_numpy(dtype=dtype))
     return data, template, lambda X: X
 
 

@@ -1,6 +1,7 @@
 """Frames of numbers go to experts without their names while EM runs, where that changes nothing."""
 
 import pickle
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -26,6 +27,8 @@ from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
 from sklearn_moe import MixtureOfExpertsClassifier, MixtureOfExpertsRegressor, _experts
 from sklearn_moe._nameless import bare_numbers, is_nameless
+from sklearn_moe._templates import make_template
+from sklearn_moe._training import make_training
 
 RNG = np.random.default_rng(0)
 FRAME = pd.DataFrame(
@@ -176,6 +179,16 @@ def fitted(expert, monkeypatch, bare, **params):
             patch.setattr(_experts, "bare_numbers", lambda X: None)
         model = MixtureOfExpertsRegressor(expert, 2, **(FEW | params))
         return model.fit(FRAME, Y), kinds
+
+
+def test_held_out_rows_are_numbers_that_nobody_writes_to():
+    """They may be those of the user's own frame."""
+    frame = pd.DataFrame(RNG.normal(size=(60, 2)), columns=["a", "b"])
+    data = make_training(frame, Y[:60], Y[:60, None], np.ones(60), None, 3, {}).data
+    template = replace(make_template("it", Ridge(), 0, {}), nameless=True)
+    held_out = _experts.while_running(data, template)[2](frame)
+    np.testing.assert_array_equal(held_out, frame)
+    assert not held_out.flags.writeable
 
 
 @pytest.mark.parametrize("name", NAMELESS)

@@ -90,6 +90,10 @@ class AutoMixtureClassifier(ClassifierMixin, BaseAutoMixture):
     Y. Yao, A. Vehtari, D. Simpson and A. Gelman, "Using stacking to average Bayesian predictive
     distributions", Bayesian Analysis 13(3), 2018.
 
+    A. Radhakrishnan, D. Beaglehole, P. Pandit and M. Belkin, "Mechanism for feature learning in
+    neural networks and backpropagation-free machine learning models", Science 383, 2024 (on the
+    metric of the smooth function).
+
     Examples
     --------
     >>> import numpy as np

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, RegressorMixin
 
 from .._numeric import DECIMALS, FEWEST_ROWS, Array, row_blocks, weighted_moments
+from .._validation import check_weight
 from ..linear._evidence import Spectrum
 
 # Rows and landmarks that metric and width are learnt from, and rows for each landmark at the least.
@@ -58,8 +59,7 @@ class MetricKernelRegressor(RegressorMixin, BaseEstimator):
     def fit(self, X: Array, y: Array, sample_weight: Array | None = None) -> MetricKernelRegressor:
         """Learn targets (n,) or (n, q) from standardised columns (n, p); weights are repeats."""
         X, outputs = np.asarray(X, dtype=float), np.asarray(y, dtype=float).reshape(len(X), -1)
-        weight = np.ones(len(X)) if sample_weight is None else np.asarray(sample_weight)
-        parts = X, outputs, weight
+        parts = X, outputs, check_weight(sample_weight, X)
         coordinates, _ = learnt_coordinates(*parts, self.n_landmarks, self.n_rounds)
         self.function_ = SmoothFunction.fitted(coordinates, *parts)
         self.target_shape_ = np.shape(y)[1:]

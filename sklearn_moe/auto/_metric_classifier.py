@@ -10,6 +10,7 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.linear_model import LogisticRegression
 
 from .._numeric import FEWEST_ROWS, Array, row_blocks, safe_log, weighted_mean
+from .._validation import check_weight
 from ._metric import Coordinates, learnt_coordinates
 
 # Variances of the coefficients that are tried, the least first.
@@ -46,8 +47,7 @@ class MetricKernelClassifier(ClassifierMixin, BaseEstimator):
         self, X: Array, y: NDArray, sample_weight: Array | None = None
     ) -> MetricKernelClassifier:
         """Learn labels (n,) from standardised columns (n, p); weights are repeats."""
-        X = np.asarray(X, dtype=float)
-        weight = np.ones(len(X)) if sample_weight is None else np.asarray(sample_weight)
+        X, weight = np.asarray(X, dtype=float), check_weight(sample_weight, X)
         self.classes_, codes = np.unique(y, return_inverse=True)
         indicators = np.eye(len(self.classes_))[codes]
         sizes = self.n_landmarks, self.n_rounds

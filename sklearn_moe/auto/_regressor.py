@@ -98,6 +98,10 @@ class AutoMixtureRegressor(RegressorMixin, DistributionQueries, BaseAutoMixture)
     T. Gneiting and R. Ranjan, "Combining predictive distributions", Electronic Journal of
     Statistics 7, 2013 (on the width of a pool).
 
+    A. Radhakrishnan, D. Beaglehole, P. Pandit and M. Belkin, "Mechanism for feature learning in
+    neural networks and backpropagation-free machine learning models", Science 383, 2024 (on the
+    metric of the smooth function).
+
     Examples
     --------
     >>> import numpy as np

@@ -15,8 +15,9 @@ from ._base import Family
 from ._target import Target
 
 RELATIVE_FLOOR = 1e-8
-# Of a number, what rounding may have left after many steps.
-ROUNDING = 1e-12
+# Of a number, what rounding may have left after many steps. More would be seen in the dispersions
+# of targets far from zero, such as times in seconds.
+ROUNDING = 1e-13
 # A positive law has no mean of zero. This part of the target's mean stands in for less: an expert
 # that has seen zeros only is not sure that there is nothing else.
 LEAST_MEAN = 1e-3
