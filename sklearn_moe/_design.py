@@ -134,10 +134,13 @@ class TabularEncoder(BaseEstimator):
             start = stop
         return encoded
 
-    def by_block(self, X: Any) -> Any:
-        """The same, where possible without a copy: encoded block by block as it is read."""
+    def by_block(self, X: Any, unchecked: bool = False) -> Any:
+        """The same, where possible without a copy: encoded block by block as it is read.
+
+        `unchecked`, gaps and infinities may be left in it.
+        """
         plain = not sp.issparse(X) and self._only_scales(X)
-        return self._scaled(X) if plain and _has_finite_sum(X) else self.transform(X)
+        return self._scaled(X) if plain and (unchecked or _has_finite_sum(X)) else self.transform(X)
 
     def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
         """Names (n_outputs_,) of the encoded columns, from those of the input columns."""

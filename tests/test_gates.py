@@ -355,6 +355,18 @@ def test_regressor_that_fails_is_named():
 
 
 @pytest.mark.parametrize("name", ENCODED)
+def test_holes_in_columns_that_had_none(name):
+    gate, holed, filled = build(name, 3).fit(X, targets(3)), X.copy(), X.copy()
+    holed[::7, 1], filled[::7, 1] = np.nan, X[:, 1].mean()
+    expected = gate.predict_proba(filled)
+    np.testing.assert_allclose(gate.predict_proba(holed), expected, rtol=1e-9)
+    np.testing.assert_allclose(np.exp(gate.predict_log_proba(holed)), expected, rtol=1e-9)
+    holed[3, 2] = -np.inf
+    with pytest.raises(ValueError, match="contains infinity"):
+        gate.predict_proba(holed)
+
+
+@pytest.mark.parametrize("name", ENCODED)
 @pytest.mark.parametrize("hole", [np.nan, np.inf])
 def test_gate_of_sparse_rows_takes_no_hole_in_dense_ones(name, hole):
     gate = build(name, 3).fit(sp.csr_matrix(X), targets(3))

@@ -188,7 +188,13 @@ class SoftmaxGate(SearchingGate):
         check_is_fitted(self, "coef_")
         if self._is_another("predict_log_proba", "log_proba_encoded"):
             return super()._proba(X)
-        scores = self._scores(self._encode(X))
+        with np.errstate(over="ignore", invalid="ignore"):
+            proba = self._shares(self.encoder_.by_block(X, unchecked=True))
+        # Gaps and infinities spread over the probabilities of their row, which are fewer to check.
+        return proba if np.isfinite(proba[:, 0]).all() else self._shares(self.encoder_.by_block(X))
+
+    def _shares(self, Z: Any) -> Array:
+        scores = self._scores(Z)
         for rows in row_blocks(*scores.shape):
             proba_columns(scores[rows].T)
         return scores
