@@ -28,7 +28,7 @@ import numpy as np
 
 import sklearn_moe._recipe as recipe
 from benchmarks.data import load
-from benchmarks.models import linear
+from benchmarks.models import dense_encoder
 from benchmarks.records import append_row, commit, machine_facts, write_facts
 from sklearn_moe import MixtureOfExpertsClassifier, MixtureOfExpertsRegressor
 from sklearn_moe._mixture import MixtureModel
@@ -133,7 +133,7 @@ def judge(moe: Any, model: Any, X: Any, y: Any) -> tuple[float, float]:
 def compare(name: str, way: str, strength: float, seed: int, options: Any) -> dict[str, Any]:
     """One table, way, strength and split."""
     train, test = load(name, options.data).capped(options.max_rows).split(seed)
-    columns = linear(train.task).steps[0][1].set_params(sparse_threshold=0)
+    columns = dense_encoder()
     X, X_test = columns.fit_transform(train.X), columns.transform(test.X)
     begun = perf_counter()
     imbalance, log_prob = judge(*fit(train.task, way, strength, X, train.y, seed), X_test, test.y)

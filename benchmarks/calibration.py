@@ -18,7 +18,6 @@ Cells that the output file holds are skipped, failed ones too: remove their rows
 from __future__ import annotations
 
 import argparse
-import csv
 import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -43,7 +42,7 @@ from benchmarks.forecasters import (
     available,
 )
 from benchmarks.models import EXPERTS
-from benchmarks.records import Progress, append_row, commit, machine_facts, write_facts
+from benchmarks.records import Progress, append_row, commit, keys_in, machine_facts, write_facts
 
 # Twenty of 500 rows or more whose target is continuous: no value is that of over 5 % of the rows,
 # and none is a count of few levels, for a density has no meaning there and quantiles jump. From
@@ -169,16 +168,8 @@ def make_cells(options: argparse.Namespace) -> list[Cell]:
     cells = [
         cell for seed, table, model in splits for cell in cells_of(model, table, seed, options)
     ]
-    held = keys_in(options.output)
-    return [cell for cell in cells if cell.key not in held]
-
-
-def keys_in(output: Path) -> set[tuple[str, ...]]:
-    """Identities of the cells in a CSV file."""
-    if not output.exists():
-        return set()
-    with output.open(newline="") as file:
-        return {tuple(row[name] for name in IDENTITY) for row in csv.DictReader(file)}
+    done = keys_in(options.output, IDENTITY)
+    return [cell for cell in cells if cell.key not in done]
 
 
 def describe(row: dict[str, Any]) -> str:
@@ -232,5 +223,9 @@ def main(argv: Sequence[str]) -> int:
     options = parse(argv)
     if options.report is None:
         run(options)
-    print(report.text(report.read(options.report or options.output)))
+    rows = options.report or options.output
+    if not rows.exists():
+        print(f"Nothing to run, and no rows in {rows} to report on.")
+        return 1
+    print(report.text(report.read(rows)))
     return 0

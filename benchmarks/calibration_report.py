@@ -2,6 +2,7 @@
 
 A model made of experts counts once for each kind of expert. The seeds are averaged, coverage before
 it is compared with what was asked for: intervals promise it on average over training and test rows.
+Models are compared on the seeds that all have done.
 """
 
 from __future__ import annotations
@@ -28,12 +29,19 @@ def read(path: Path) -> pd.DataFrame:
 
 def text(rows: pd.DataFrame) -> str:
     """The whole report."""
-    cells = mean_over_seeds(rows)
+    cells, alike = mean_over_seeds(rows), mean_over_seeds(common_seeds(rows))
     parts = [f"Commits: {', '.join(map(str, rows['commit'].unique()))}"]
-    parts += [troubles(rows), overview(cells)]
+    parts += [troubles(rows), overview(cells, alike)]
     if ours_in(cells):
-        parts += [misses(cells), *(wins(cells, figure) for figure in FIGURES), losses(cells)]
+        parts += [misses(cells), *(wins(alike, figure) for figure in FIGURES), losses(alike)]
     return "\n\n".join(["", *parts])
+
+
+def common_seeds(rows: pd.DataFrame) -> pd.DataFrame:
+    """Rows of the seeds that all models of their table have done."""
+    done = rows[rows["error"].isna()]
+    on_table = done.groupby("table")["label"].transform("nunique")
+    return done[done.groupby(["table", "seed"])["label"].transform("nunique") == on_table]
 
 
 def mean_over_seeds(rows: pd.DataFrame) -> pd.DataFrame:
@@ -68,30 +76,29 @@ def ranks(cells: pd.DataFrame, figure: str) -> pd.Series:
     return distinct(cells, figure).dropna().rank(axis=1).mean()
 
 
-def overview(cells: pd.DataFrame) -> str:
-    """Means over the tables, for each model."""
+def overview(cells: pd.DataFrame, alike: pd.DataFrame) -> str:
+    """Means over the tables, for each model; ranks on the seeds that all have done."""
     groups = cells.groupby("label", sort=False)
     table = pd.DataFrame(
         {
             "tables": groups.size(),
             "seeds": groups["seeds"].mean(),
             "error": groups["coverage_error"].mean(),
+            "by chance": groups["n_test"].apply(chance),
             "worst": groups["coverage_error"].max(),
             "one split": groups["split_error"].mean(),
             **{f"at {100 * c:.0f}": 100 * groups[name].mean() for name, c in JUDGED.items()},
             "width 90": groups["width_90"].mean(),
             "CRPS": groups["crps"].mean(),
-            "rank CRPS": ranks(cells, "crps"),
+            "rank CRPS": ranks(alike, "crps"),
             "NLL": groups["nll"].mean(),
-            "rank NLL": ranks(cells, "nll"),
+            "rank NLL": ranks(alike, "nll"),
             "seconds": groups["seconds"].mean(),
         }
     ).loc[cells["label"].unique()]
     return (
-        "Means over the tables. Error: of the coverage over all seeds, in points; by chance alone "
-        f"true intervals would have {chance(cells['n_test']):.2f}, "
-        f"in one split {chance(cells['n_test'] / cells['seeds']):.2f}.\n"
-        + table.to_string(float_format="{:.3g}".format)
+        "Means over the tables. Error: of the coverage over all seeds of the model, in points; by "
+        "chance: what true intervals would have.\n" + table.to_string(float_format="{:.3g}".format)
     )
 
 

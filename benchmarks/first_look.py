@@ -34,7 +34,7 @@ from sklearn.model_selection import KFold, StratifiedKFold, cross_val_predict
 from benchmarks import report
 from benchmarks.data import Table, load
 from benchmarks.models import EXPERTS, N_EXPERTS, Average, mixture, seeded
-from benchmarks.records import Progress, append_row, commit, machine_facts, write_facts
+from benchmarks.records import Progress, append_row, commit, keys_in, machine_facts, write_facts
 
 TABLES = [
     *("concrete", "energy", "california_housing", "kings_county", "bike_sharing", "medical_cost"),
@@ -43,8 +43,9 @@ TABLES = [
 CLIP = 1e-6
 N_FOLDS = 5
 RIVAL_COLUMNS = ("loss", "nll", "seconds")
+IDENTITY = ("table", "expert", "n_experts", "seed", "max_rows", "max_iter")
 COLUMNS = (
-    *("commit", "table", "task", "expert", "n_experts", "seed", "n_train", "n_test"),
+    *("commit", *IDENTITY, "task", "n_train", "n_test"),
     *(f"single_{name}" for name in RIVAL_COLUMNS),
     "single_nll_raw",
     *(f"average_{name}" for name in RIVAL_COLUMNS),
@@ -208,7 +209,7 @@ def compare(cell: Cell) -> dict[str, Any]:
 
 def run_cell(cell: Cell, code: str) -> dict[str, Any]:
     """The row of a cell: its figures, the warnings it raised, the error that ended it."""
-    identity = {name: getattr(cell, name) for name in ("table", "expert", "seed", "n_experts")}
+    identity = {name: getattr(cell, name) for name in IDENTITY}
     row = dict.fromkeys(COLUMNS, "") | identity | {"commit": code}
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
@@ -247,9 +248,13 @@ def run_cells(cells: Sequence[Cell], jobs: int) -> Iterator[dict[str, Any]]:
 
 
 def make_cells(options: argparse.Namespace) -> list[Cell]:
-    """The cells that the options ask for, split by split, cheap experts first."""
+    """The cells that the options ask for and the output file does not hold.
+
+    Split by split, cheap experts first.
+    """
     chosen = sorted(options.experts, key=list(EXPERTS).index)
-    return [
+    done = keys_in(options.output, IDENTITY)
+    cells = [
         Cell(
             table=table,
             expert=expert,
@@ -261,6 +266,7 @@ def make_cells(options: argparse.Namespace) -> list[Cell]:
         )
         for seed, expert, table in product(range(options.seeds), chosen, options.tables)
     ]
+    return [c for c in cells if tuple(str(getattr(c, name)) for name in IDENTITY) not in done]
 
 
 def parse(argv: Sequence[str]) -> argparse.Namespace:

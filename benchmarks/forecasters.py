@@ -203,6 +203,8 @@ class Mapie:
 class NGBoost:
     """NGBoost with Gaussian noise, at its defaults."""
 
+    n_rounds: int | None = None
+
     def __init__(self, setting: Setting) -> None:
         from ngboost import NGBRegressor
 
@@ -216,7 +218,7 @@ class NGBoost:
 
     def forecast(self, test: Table) -> Forecast:
         """Gaussian, of a scale for each row."""
-        law = self.model.pred_dist(self.columns.transform(test.X))
+        law = self.model.pred_dist(self.columns.transform(test.X), max_iter=self.n_rounds)
         return gaussian(law.params["loc"], law.params["scale"], test.y.to_numpy())
 
 
@@ -230,6 +232,7 @@ class StoppedNGBoost(NGBoost):
         self.model.set_params(n_estimators=2000, early_stopping_rounds=50)
         with redirect_stdout(None):  # it says that it was given rows to stop by
             self.model.fit(X, y, X_val=X_kept, Y_val=y_kept)
+        self.n_rounds = self.model.best_val_loss_itr + 1  # it keeps the fifty that were too many
         return self
 
 

@@ -22,7 +22,7 @@ from sklearn.neural_network import MLPClassifier
 from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
 from benchmarks.data import load
-from benchmarks.models import linear
+from benchmarks.models import dense_encoder
 from benchmarks.records import append_row, commit, machine_facts, write_facts
 from sklearn_moe import MixtureOfExpertsRegressor, SoftmaxGate
 from sklearn_moe.gates import GaussianGate, HierarchicalGate, MLPGate
@@ -51,7 +51,7 @@ def parts(name: str, options: argparse.Namespace) -> tuple[np.ndarray, ...]:
         y = np.where((X**2).sum(axis=1) < 1.4, 3, -3) * X[:, 1] + 0.3 * rng.normal(size=2000)
         return X[:1500], y[:1500], X[1500:], y[1500:]
     train, test = load(name, options.data).capped(options.max_rows).split(0)
-    columns = linear(train.task).steps[0][1].set_params(sparse_threshold=0)
+    columns = dense_encoder()
     X, X_test = columns.fit_transform(train.X), columns.transform(test.X)
     return X, train.y.to_numpy(), X_test, test.y.to_numpy()
 

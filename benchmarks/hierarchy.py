@@ -19,7 +19,7 @@ import numpy as np
 from sklearn.linear_model import Ridge
 
 from benchmarks.data import load
-from benchmarks.models import linear
+from benchmarks.models import dense_encoder
 from benchmarks.records import append_row, commit, machine_facts, write_facts
 from sklearn_moe import MixtureOfExpertsRegressor
 from sklearn_moe.gates import HierarchicalGate
@@ -36,7 +36,7 @@ def models(depth: int) -> dict[str, Any]:
 def compare(name: str, depth: int, seed: int, options: argparse.Namespace) -> dict[str, Any]:
     """One table, number of experts and split."""
     train, test = load(name, options.data).capped(options.max_rows).split(seed)
-    columns = linear(train.task).steps[0][1].set_params(sparse_threshold=0)
+    columns = dense_encoder()
     X, X_test = columns.fit_transform(train.X), columns.transform(test.X)
     figures: dict[str, Any] = {
         "commit": commit(), "table": name, "n_experts": 2**depth, "seed": seed,

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import suppress
 from multiprocessing import get_all_start_methods, get_context
 from multiprocessing.connection import Connection
 from typing import Any, TypeVar
@@ -29,7 +32,17 @@ def _context(module: str) -> Any:
 
 
 def _answer(connection: Connection, function: Callable[[Any], Any], item: Any) -> None:
+    if hasattr(os, "setsid"):
+        os.setsid()  # so that what it starts can be ended with it
     connection.send(function(item))
+
+
+def _end(process: Any) -> None:
+    """End a process, and all that it has started."""
+    if hasattr(os, "killpg"):
+        with suppress(ProcessLookupError, PermissionError):  # it has no group yet, or no more
+            os.killpg(process.pid, signal.SIGKILL)
+    process.kill()
 
 
 class Limited:
@@ -57,13 +70,13 @@ class Limited:
             raise Crashed(f"the process ended with code {process.exitcode}") from None
         finally:
             self.running.discard(process)
-            process.kill()
+            _end(process)
             process.join()
 
     def stop(self) -> None:
         """End all that is running."""
         for process in list(self.running):
-            process.kill()
+            _end(process)
 
 
 def run_all(

@@ -24,7 +24,7 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 from sklearn.utils.validation import validate_data
 
-from benchmarks.models import N_EXPERTS, linear
+from benchmarks.models import N_EXPERTS, dense_encoder
 from sklearn_moe.families import Gaussian
 from sklearn_moe.predictive import MixtureDistribution
 
@@ -43,8 +43,7 @@ def named(X: Any) -> pd.DataFrame:
 
 def columns() -> Pipeline:
     """Scaled, one-hot encoded columns without gaps, as a frame of numbers."""
-    encoder = linear("regression")[0].set_params(sparse_threshold=0.0)
-    return make_pipeline(encoder, FunctionTransformer(named))
+    return make_pipeline(dense_encoder(), FunctionTransformer(named))
 
 
 def cubist(task: str, seed: int) -> Pipeline:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from sklearn.base import BaseEstimator, clone
-from sklearn.compose import make_column_selector, make_column_transformer
+from sklearn.compose import ColumnTransformer, make_column_selector, make_column_transformer
 from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression, Ridge
@@ -27,22 +27,30 @@ MAX_BINS = 80
 NUMERIC = make_column_selector(dtype_exclude="category")
 
 
+def encoder(**params: Any) -> ColumnTransformer:
+    """Imputed, scaled, one-hot encoded columns; `params` are those of the transformer."""
+    numbers = make_pipeline(SimpleImputer(keep_empty_features=True), StandardScaler())
+    categories = OneHotEncoder(handle_unknown="ignore")
+    return make_column_transformer((numbers, NUMERIC), (categories, CATEGORICAL), **params)
+
+
+def dense_encoder() -> ColumnTransformer:
+    """The same, never sparse."""
+    return encoder(sparse_threshold=0)
+
+
 def linear(task: str) -> Any:
     """Ridge or logistic regression on imputed, scaled, one-hot encoded columns."""
-    columns = make_column_transformer(
-        (make_pipeline(SimpleImputer(keep_empty_features=True), StandardScaler()), NUMERIC),
-        (OneHotEncoder(handle_unknown="ignore"), CATEGORICAL),
-    )
     last = Ridge() if task == "regression" else LogisticRegression(max_iter=1000)
-    return make_pipeline(columns, last)
+    return make_pipeline(encoder(), last)
 
 
 def tree(task: str) -> Any:
     """A tree of depth 6 on ordinally encoded columns."""
-    encoder = OrdinalEncoder(
+    codes = OrdinalEncoder(
         handle_unknown="use_encoded_value", unknown_value=-1, encoded_missing_value=-2
     )
-    columns = make_column_transformer((encoder, CATEGORICAL), remainder="passthrough")
+    columns = make_column_transformer((codes, CATEGORICAL), remainder="passthrough")
     kind = DecisionTreeRegressor if task == "regression" else DecisionTreeClassifier
     return make_pipeline(columns, kind(max_depth=6))
 

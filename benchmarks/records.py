@@ -7,7 +7,7 @@ import json
 import os
 import platform
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from importlib.metadata import version
 from pathlib import Path
@@ -67,6 +67,17 @@ def append_row(output: Path, row: Mapping[str, Any]) -> None:
         if is_new:
             writer.writeheader()
         writer.writerow(row)
+
+
+def keys_in(output: Path, names: Sequence[str]) -> set[tuple[str, ...]]:
+    """What the columns `names` say in the rows of the CSV file `output`; nothing without a file.
+
+    A row that was being written when a run was ended does not count.
+    """
+    if not output.exists() or not _whole_lines(output):
+        return set()
+    with output.open(newline="") as file:
+        return {tuple(row[name] for name in names) for row in csv.DictReader(file)}
 
 
 def _whole_lines(output: Path) -> bytes:

@@ -39,7 +39,8 @@ def in_r(package: str, X: np.ndarray, y: np.ndarray, resp: np.ndarray) -> Outcom
         try:
             done = subprocess.run(command, capture_output=True, text=True, check=True)
         except (OSError, subprocess.CalledProcessError) as error:
-            print(f"{package} is not here: {type(error).__name__}")
+            why = getattr(error, "stderr", None) or str(error)
+            print(f"no {package}: {' '.join(why.split())[-200:]}")
             return None
     seconds, total = map(float, done.stdout.split()[-2:])
     return seconds, total

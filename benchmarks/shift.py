@@ -27,7 +27,7 @@ import numpy as np
 from sklearn.base import clone
 
 from benchmarks.data import Table, load
-from benchmarks.models import EXPERTS, N_EXPERTS, linear
+from benchmarks.models import EXPERTS, N_EXPERTS, dense_encoder
 from benchmarks.records import append_row, commit, machine_facts, write_facts
 from sklearn_moe import MixtureOfExpertsClassifier, MixtureOfExpertsRegressor
 
@@ -80,7 +80,7 @@ def encoded(table: Table, kind: str, window: int) -> tuple[Any, np.ndarray]:
     """Features in the form that the expert takes, scaled by the first window."""
     if kind != "linear":
         return table.X, table.y.to_numpy()
-    columns = linear(table.task).steps[0][1].set_params(sparse_threshold=0)
+    columns = dense_encoder()
     return columns.fit(table.X.iloc[:window]).transform(table.X), table.y.to_numpy()
 
 

@@ -341,7 +341,9 @@ def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks speed", description=__doc__)
     names = ["iterations", "peers", "fits", "defaults", "jobs", "predict", "laws", "memory"]
     parser.add_argument("--parts", nargs="+", choices=names, help="default: all")
-    parser.add_argument("--max-rows", type=int, default=10**6, help="largest table")
+    parser.add_argument(
+        "--max-rows", type=int, default=10**6, help="largest table; peers have 20,000 rows or less"
+    )
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--output", type=Path, default=Path("results/speed.csv"))
     parser.add_argument("--figure", type=Path, help="picture of all rows in the output, to write")

@@ -24,6 +24,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
 from benchmarks.data import load
+from benchmarks.records import append_row, commit, keys_in, machine_facts, write_facts
 from sklearn_moe import MixtureOfExpertsClassifier, MixtureOfExpertsRegressor
 from sklearn_moe.starts import STARTS
 
@@ -31,6 +32,9 @@ TABLES = [
     "california_housing", "bike_sharing", "concrete", "kin8nm", "medical_cost", "phoneme",
     "electricity", "vehicle",
 ]  # fmt: skip
+
+IDENTITY = ("table", "rows", "n_experts")
+CELL = [*IDENTITY, "expert"]
 
 
 def experts(is_classifier: bool) -> dict[str, Any]:
@@ -63,26 +67,26 @@ def run(name: str, data: str | None, rows: int, n_experts: int) -> list[dict[str
     X, y, is_classifier = numeric_part(name, data, rows)
     half = len(X) // 2
     mixture = MixtureOfExpertsClassifier if is_classifier else MixtureOfExpertsRegressor
-    records = []
+    records, identity = [], {"table": name, "rows": rows, "n_experts": n_experts}
     for (label, expert), kind in itertools.product(experts(is_classifier).items(), STARTS):
         model = mixture(expert, n_experts, init=kind, n_init=1, random_state=0)
         model.fit(X[:half], y[:half])
         nll = -model.log_prob(X[half:], y[half:]).mean()
         bounds = {"race": model.start_bounds_[kind], "bound": model.lower_bound_}
-        records.append({"table": name, "expert": label, "start": kind, "nll": nll, **bounds})
+        records.append(identity | {"expert": label, "start": kind, "nll": nll, **bounds})
     return records
 
 
 def portfolio_regret(results: pd.DataFrame, kinds: tuple[str, ...]) -> pd.Series:
     """Mean regret by expert if `kinds` are raced."""
     raced = results[results["start"].isin(kinds)]
-    winners = raced.loc[raced.groupby(["table", "expert"])["race"].idxmax()]
+    winners = raced.loc[raced.groupby(CELL)["race"].idxmax()]
     return winners.groupby("expert")["regret"].mean()
 
 
 def report(results: pd.DataFrame, largest: int = 4) -> None:
     """Print the table of single kinds and the best portfolios of each size."""
-    cells = results.groupby(["table", "expert"])
+    cells = results.groupby(CELL)
     results["regret"] = results["nll"] - cells["nll"].transform("min")
     results["rank"] = cells["nll"].rank()
     single = results.groupby(["expert", "start"]).agg(
@@ -98,25 +102,24 @@ def report(results: pd.DataFrame, largest: int = 4) -> None:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run the starts and print the report; finished tables are kept in the output file."""
+    """Run the starts on tables that the output file does not hold; report on all of its rows."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks starts", description=__doc__)
     parser.add_argument("--data", help="folder with the tables")
     parser.add_argument("--tables", nargs="+", default=TABLES)
     parser.add_argument("--rows", type=int, default=800, help="rows to train on")
     parser.add_argument("--n-experts", type=int, default=3)
-    parser.add_argument("--output", default="starts.csv")
+    parser.add_argument("--output", type=Path, default=Path("results/starts.csv"))
     options = parser.parse_args(argv)
     warnings.simplefilter("ignore", ConvergenceWarning)
-    output = Path(options.output)
-    done = pd.read_csv(output) if output.exists() else pd.DataFrame({"table": []})
+    options.output.parent.mkdir(parents=True, exist_ok=True)
+    write_facts(options.output, machine_facts(vars(options)))
+    done, code = keys_in(options.output, IDENTITY), commit()
     for name in options.tables:
-        if name in set(done["table"]):
-            continue
-        records = run(name, options.data, options.rows, options.n_experts)
-        done = pd.concat([done, pd.DataFrame(records)], ignore_index=True)
-        done.to_csv(output, index=False)
-        print(f"{name} done", flush=True)
-    report(done)
+        if (name, str(options.rows), str(options.n_experts)) not in done:
+            for record in run(name, options.data, options.rows, options.n_experts):
+                append_row(options.output, {"commit": code} | record)
+            print(f"{name} done", flush=True)
+    report(pd.read_csv(options.output))
     return 0
 
 

@@ -9,7 +9,6 @@ tables and pictures of a finished run.
 from __future__ import annotations
 
 import argparse
-import csv
 import signal
 import warnings
 from collections.abc import Sequence
@@ -18,10 +17,9 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import tabular_report
-from benchmarks.data import load
 from benchmarks.first_look import one_line
 from benchmarks.limits import run_all
-from benchmarks.records import Progress, append_row, commit, machine_facts, write_facts
+from benchmarks.records import Progress, append_row, commit, keys_in, machine_facts, write_facts
 from benchmarks.tabular_models import MODELS, available
 from benchmarks.tabular_scores import FIGURES, evaluate
 from benchmarks.tabular_suites import QUICK, SUITES, Case, cases
@@ -31,7 +29,7 @@ COLUMNS = (
     *("commit", *IDENTITY, "task", "n_train", "n_test", "n_features"),
     *(*FIGURES, "warnings", "error"),
 )
-# Beside the searches, `uci` and `regimes` have models that the large suites have no time for.
+# The other suites have all models but those that are LEFT_OUT.
 DEFAULT_MODELS = {
     "uci": (
         *("moe search", "moe boosting", "linear", "boosting", "forest", "lightgbm", "xgboost"),
@@ -72,12 +70,13 @@ class Cell:
 
 def run_cell(cell: Cell) -> dict[str, Any]:
     """The row of a cell: its figures, the warnings it raised, the error that ended it."""
-    train, test = cell.case.parts(cell.max_train, cell.data)
-    row = blank(cell) | {"task": train.task, "n_train": len(train.y), "n_test": len(test.y)}
-    row["n_features"] = train.X.shape[1]
+    row = blank(cell)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         try:
+            train, test = cell.case.parts(cell.max_train, cell.data)
+            row |= {"task": train.task, "n_train": len(train.y), "n_test": len(test.y)}
+            row["n_features"] = train.X.shape[1]
             model = MODELS[cell.model].make(train.task, cell.case.split)
             row |= evaluate(model, train, test, cell.case.split)
         except Exception as error:  # whatever a rival raises; its row says so, and the rest goes on
@@ -114,8 +113,8 @@ def make_cells(options: argparse.Namespace) -> list[Cell]:
         for model in models_of(suite, options)
         if can(MODELS[model], case, options)
     ]
-    held = keys_in(options.output)
-    return [cell for cell in cells if cell.key not in held]
+    done = done_in(options.output, options.retry)
+    return [cell for cell in cells if cell.key not in done]
 
 
 def tables_of(suite: str, options: argparse.Namespace) -> tuple[str, ...]:
@@ -131,29 +130,27 @@ def models_of(suite: str, options: argparse.Namespace) -> list[str]:
         wanted = QUICK_MODELS
     if wanted is None:
         wanted = DEFAULT_MODELS.get(suite, [name for name in MODELS if name not in LEFT_OUT])
-    return [name for name in wanted if name in options.here]
+    here = set(available(wanted))
+    return [name for name in wanted if name in here]
 
 
 def can(model: Any, case: Case, options: argparse.Namespace) -> bool:
     """Whether the model is meant for the table."""
     task = "classification" if case.suite == "classification" else "regression"
-    if model.max_rows is None or case.suite != "uci":
-        return model.can(task, options.max_train)
-    return model.can(task, len(load(case.table, options.data).y))
+    return model.can(
+        task, 0 if model.max_rows is None else case.n_train(options.max_train, options.data)
+    )
 
 
-def keys_in(output: Path) -> set[tuple[str, ...]]:
-    """Identities of the cells in a CSV file."""
-    if not output.exists():
-        return set()
-    with output.open(newline="") as file:
-        return {tuple(row[name] for name in IDENTITY) for row in csv.DictReader(file)}
+def done_in(output: Path, retry: bool) -> set[tuple[str, ...]]:
+    """Identities of the cells in a CSV file; to `retry`, without those that ended in an error."""
+    found = keys_in(output, (*IDENTITY, "error"))
+    return {tuple(identity) for *identity, error in found if not (retry and error)}
 
 
 def run(options: argparse.Namespace) -> None:
     """Run the cells that are missing; write each row as it finishes."""
     options.output.parent.mkdir(parents=True, exist_ok=True)
-    options.here = available(options.models or list(MODELS))
     cells = make_cells(options)
     write_facts(options.output, machine_facts(vars(options)))
     progress = Progress(len(cells))
@@ -181,6 +178,7 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     add("--jobs", type=int, default=1, help="cells at a time")
     add("--time-limit", type=float, default=1800.0, help="seconds of a cell, tuning included")
     add("--resume", action="store_true", help="add the cells that --output does not hold yet")
+    add("--retry", action="store_true", help="with --resume: what ended in an error as well")
     add("--quick", action="store_true", help="a few small tables and fast models: minutes")
     add("--output", type=Path, default=Path("results/tabular.csv"), help="CSV to add rows to")
     add("--report", action="store_true", help="run nothing: report on the rows of --output")
@@ -189,7 +187,16 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
         options.suite = list(SUITES)
     if options.output.exists() and not (options.resume or options.report):
         parser.error(f"{options.output} exists: pass --resume to add to it, or another --output")
+    unknown = unknown_tables(options)
+    if unknown:
+        parser.error(f"--datasets: no {' nor '.join(unknown)} in {', '.join(options.suite)}")
     return options
+
+
+def unknown_tables(options: argparse.Namespace) -> list[str]:
+    """Tables that the options ask for and no suite has."""
+    known = {table for suite in options.suite for table in SUITES[suite]}
+    return [table for table in options.datasets or () if table not in known]
 
 
 def main(argv: Sequence[str]) -> int:
@@ -198,5 +205,8 @@ def main(argv: Sequence[str]) -> int:
     if not options.report:
         signal.signal(signal.SIGTERM, signal.default_int_handler)  # no cell outlives the command
         run(options)
+    if not options.output.exists():
+        print(f"Nothing to run, and no rows in {options.output} to report on.")
+        return 1
     print(tabular_report.write(options.output))
     return 0

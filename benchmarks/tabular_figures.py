@@ -11,7 +11,7 @@ import pandas as pd
 from benchmarks.tabular_models import OURS
 from benchmarks.tabular_scores import COVERAGES
 
-SPLIT = ["suite", "table", "split"]
+SPLIT = ["suite", "table", "max_train", "split"]
 
 
 def draw_all(rows: pd.DataFrame, output: Path) -> None:
@@ -29,22 +29,27 @@ def draw_all(rows: pd.DataFrame, output: Path) -> None:
 
 
 def win_shares(loss: pd.DataFrame) -> pd.DataFrame:
-    """Share of tables on which the model of the row has a lower loss than that of the column."""
+    """Share of splits on which the model of the row has a lower loss than that of the column."""
     values = loss.to_numpy()
     mine, theirs = values[:, :, None], values[:, None, :]
     both = ~np.isnan(mine) & ~np.isnan(theirs)
     won = np.where(both, (mine < theirs) + 0.5 * (mine == theirs), 0.0).sum(axis=0)
-    n_tables = both.sum(axis=0).astype(float)
-    np.fill_diagonal(n_tables, 0.0)
-    share = np.divide(won, n_tables, out=np.full(won.shape, np.nan), where=n_tables > 0)
+    n_splits = both.sum(axis=0).astype(float)
+    np.fill_diagonal(n_splits, 0.0)
+    share = np.divide(won, n_splits, out=np.full(won.shape, np.nan), where=n_splits > 0)
     return pd.DataFrame(share, loss.columns, loss.columns)
 
 
 def relative(rows: pd.DataFrame) -> pd.DataFrame:
-    """Loss of each model over the best loss on its table (geometric mean), and median seconds."""
+    """Loss of each model over the best loss on its split (geometric mean), and median seconds.
+
+    On the splits that all have done but models that lack more than a quarter of the usual ones.
+    """
     loss = rows.pivot_table("loss", SPLIT, "model")
-    log_ratio = np.log(loss.div(loss.min(axis=1), axis=0).clip(lower=1e-9))
-    seconds = rows.groupby("model")["fit_seconds"].median()
+    loss = loss[loss.notna().mean(axis=1) >= 0.5]
+    loss = loss.loc[:, loss.notna().mean() > 0.75].dropna()
+    log_ratio = np.log(loss.div(loss.min(axis=1), axis=0))
+    seconds = rows.pivot_table("fit_seconds", SPLIT, "model").loc[loss.index, loss.columns].median()
     return pd.DataFrame({"ratio": np.exp(log_ratio.mean()), "seconds": seconds})
 
 
@@ -56,7 +61,7 @@ def cost(rows: pd.DataFrame, axes: Any) -> bool:
         axes.plot(point["seconds"], point["ratio"], "o", color=colour)
         axes.annotate(name, (point["seconds"], point["ratio"]), (3, 3), textcoords="offset points")
     axes.margins(x=0.2)
-    axes.set(xscale="log", xlabel="median seconds of a fit", ylabel="loss over the best on a table")
+    axes.set(xscale="log", xlabel="median seconds of a fit", ylabel="loss over the best on a split")
     return True
 
 
@@ -67,7 +72,7 @@ def wins(rows: pd.DataFrame, axes: Any) -> bool:
     image = axes.imshow(share.loc[order, order], cmap="RdBu", vmin=0, vmax=1)
     axes.set_xticks(range(len(order)), order, rotation=90)
     axes.set_yticks(range(len(order)), order)
-    axes.figure.colorbar(image, label="share of tables won by the row")
+    axes.figure.colorbar(image, label="share of splits won by the row")
     return True
 
 

@@ -22,11 +22,11 @@ from sklearn.ensemble import (
 )
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression, Ridge
-from sklearn.model_selection import GridSearchCV
+from sklearn.model_selection import GridSearchCV, KFold, StratifiedKFold
 from sklearn.pipeline import Pipeline, make_pipeline
 
 from benchmarks.local_peers import cubist
-from benchmarks.models import EXPERTS, Average, linear, mixture, seeded, tree
+from benchmarks.models import EXPERTS, Average, dense_encoder, linear, mixture, seeded, tree
 from benchmarks.peers import PEERS, Model, is_here
 from benchmarks.uci_search import SearchedMixture
 from sklearn_moe import AutoMixtureClassifier, AutoMixtureRegressor, EvidenceRidge
@@ -94,9 +94,8 @@ def moe(expert: str, n_experts: int, **params: Any) -> Make:
 
 def linear_moe(task: str, seed: int, n_experts: Any = 4, gate: Any = None) -> MixtureWithLaw:
     """Columns as numbers once, then a mixture of ridge or logistic regressions."""
-    columns, last = linear(task).steps[0][1], linear(task).steps[1][1]
-    columns.set_params(sparse_threshold=0.0)
-    return with_law(columns, mixture(task, last, n_experts, seed).set_params(gate=gate))
+    last = linear(task)[-1]
+    return with_law(dense_encoder(), mixture(task, last, n_experts, seed).set_params(gate=gate))
 
 
 def evidence_moe(task: str, seed: int, n_experts: int = 8, gate: Any = None) -> MixtureWithLaw:
@@ -134,8 +133,14 @@ def voting(task: str, seed: int) -> Any:
 def stacking(task: str, seed: int) -> Any:
     """A linear model of what the three experts say out of fold."""
     if task == "regression":
-        return StackingRegressor(team(task, seed), final_estimator=Ridge())
-    return StackingClassifier(team(task, seed), final_estimator=LogisticRegression())
+        return StackingRegressor(team(task, seed), Ridge(), cv=folds(task, 5, seed))
+    return StackingClassifier(team(task, seed), LogisticRegression(), cv=folds(task, 5, seed))
+
+
+def folds(task: str, number: int, seed: int) -> KFold | StratifiedKFold:
+    """Folds of rows at random: those of `uci` come in the order of the file, which may be one."""
+    kind = KFold if task == "regression" else StratifiedKFold
+    return kind(number, shuffle=True, random_state=seed)
 
 
 def tuned(make: Make, grid: Callable[[str], dict[str, list]]) -> Make:
@@ -145,7 +150,8 @@ def tuned(make: Make, grid: Callable[[str], dict[str, list]]) -> Make:
         scoring = "neg_mean_squared_error" if task == "regression" else "neg_log_loss"
         base = make(task, seed)
         kind = TunedMixture if hasattr(base, "law") else GridSearchCV
-        return kind(base, grid(task), scoring=scoring, cv=N_FOLDS)
+        cv = folds(task, N_FOLDS, seed)
+        return kind(base, grid(task), scoring=scoring, cv=cv)
 
     return make_tuned
 

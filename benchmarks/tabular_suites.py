@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -15,16 +16,13 @@ import pandas as pd
 from sklearn.model_selection import train_test_split
 
 from benchmarks.data import Table, data_folder, load
+from benchmarks.tabular_uci import TABLES as UCI
 
 MAX_TEST = 4000
 TEST_SHARE = 0.25
 N_SYNTHETIC = 3000
 NOISE = 0.5
 
-UCI = (
-    *("boston", "concrete", "energy", "kin8nm", "naval"),
-    *("power_plant", "protein", "wine_red", "yacht"),
-)
 # All tables of some rows and several columns but those of the suite above.
 REGRESSION = (
     *("abalone", "ailerons", "ais", "ames", "auto_mpg", "bank32nh", "bank8fm", "bike_sharing"),
@@ -77,6 +75,13 @@ class Case:
             return _drawn(synthetic(self.table, self.split), max_train, self.split)
         return _drawn(load(self.table, data), max_train, self.split)
 
+    def n_train(self, max_train: int, data: str | None) -> int:
+        """Rows of the training part, before it is made; on `uci` those of the test part too."""
+        if self.table in SYNTHETIC:
+            return _n_train(N_SYNTHETIC, max_train)
+        n_rows = _n_rows(self.table, data)
+        return n_rows if self.suite == "uci" else _n_train(n_rows, max_train)
+
 
 def cases(suite: str, tables: tuple[str, ...], n_splits: int) -> list[Case]:
     """Those of a suite, split by split, so that an early end leaves all tables."""
@@ -107,9 +112,18 @@ def _first_splits(n_rows: int, split: int) -> np.ndarray:
     return np.sort(order[round(0.9 * n_rows) :])
 
 
+@cache
+def _n_rows(name: str, data: str | None) -> int:
+    return len(load(name, data).y)
+
+
+def _n_train(n_rows: int, max_train: int) -> int:
+    return min(max_train, n_rows - int(TEST_SHARE * n_rows))
+
+
 def _drawn(table: Table, max_train: int, seed: int) -> tuple[Table, Table]:
     n_rows = len(table.y)
-    n_train = min(max_train, n_rows - int(TEST_SHARE * n_rows))
+    n_train = _n_train(n_rows, max_train)
     strata = table.y if table.task == "classification" else None
     train, test = train_test_split(
         np.arange(n_rows), train_size=n_train, random_state=seed, stratify=strata

@@ -44,32 +44,44 @@ AIMS = ("NGBoost", "deep ensembles")
 
 def section(rows: pd.DataFrame) -> str:
     """Our figures beside the published ones, by table."""
-    parts = []
     rows = rows[rows["split"] < rows["table"].map(N_UNTOUCHED).fillna(18)]
-    for figure, published, title in (
-        ("nll", PUBLISHED_NLL, "NLL"),
-        ("loss", PUBLISHED_RMSE, "RMSE"),
-    ):
+    ours = [model for model in OURS if model in set(rows["model"])]
+    return "\n\n".join(beside(on_splits_of(model, rows), model) for model in ours)
+
+
+def on_splits_of(model: str, rows: pd.DataFrame) -> pd.DataFrame:
+    """Rows of the splits that a model has done, and of models that have done all of a table's."""
+    mine = rows.loc[rows["model"] == model, ["table", "split"]]
+    rows = rows.merge(mine)
+    n_splits = rows["table"].map(mine["table"].value_counts())
+    return rows[rows.groupby(["table", "model"])["split"].transform("nunique") == n_splits]
+
+
+def beside(rows: pd.DataFrame, model: str) -> str:
+    """One of our models, with what others have got on the same splits, and what is published."""
+    n_splits = rows.groupby("table")["split"].nunique()
+    parts = [f"The mixture {OURS[model]}, on {n_splits.min()} to {n_splits.max()} splits."]
+    for figure, published in (("nll", PUBLISHED_NLL), ("loss", PUBLISHED_RMSE)):
         here = rows.pivot_table(figure, "table", "model").reindex(TABLES)
+        here.insert(0, "splits", n_splits.astype("Int64"))
         wide = pd.DataFrame(published, TABLES).add_suffix(" (published)")
+        title = "NLL" if figure == "nll" else "RMSE"
         parts.append(f"{title}\n\n{markdown(here.join(wide).reset_index())}")
         if figure == "nll":
-            parts += [aims(model, here[model], wide, rows) for model in OURS if model in here]
+            parts.append(aims(here[model], wide))
     return "\n\n".join(parts)
 
 
-def aims(model: str, ours: pd.Series, published: pd.DataFrame, rows: pd.DataFrame) -> str:
+def aims(ours: pd.Series, published: pd.DataFrame) -> str:
     """On how many tables one of our models is ahead of what is published."""
-    n_splits = rows.loc[rows["model"] == model].groupby("table")["split"].nunique()
-    done = ours.dropna().index
-    lines = [f"The mixture {OURS[model]}, on {n_splits.min()} to {n_splits.max()} splits:"]
+    done, lines = ours.dropna().index, []
     for name in AIMS:
         theirs = published.loc[done, f"{name} (published)"]
         behind = [table for table in done if ours[table] >= theirs[table]]
         lines.append(f"- NLL below that of {name}: {verdict(behind, len(done))}.")
     behind = [table for table in done if ours[table] >= published.loc[table].min()]
     lines.append(f"- NLL below the best of all published: {verdict(behind, len(done))}.")
-    return "\n".join([lines[0], "", *lines[1:]])
+    return "\n".join(lines)
 
 
 def verdict(behind: list[str], n_tables: int) -> str:

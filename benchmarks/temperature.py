@@ -23,7 +23,7 @@ from sklearn.naive_bayes import GaussianNB
 from sklearn.tree import DecisionTreeClassifier
 
 from benchmarks.data import load
-from benchmarks.models import linear, mixture
+from benchmarks.models import dense_encoder, mixture
 from benchmarks.records import append_row, commit, machine_facts, write_facts
 
 TABLES = [
@@ -45,7 +45,7 @@ N_EXPERTS = 2
 def compare(name: str, kind: str, seed: int, options: argparse.Namespace) -> dict[str, Any]:
     """One table, expert and split: log-losses without and with temperatures."""
     train, test = load(name, options.data).capped(options.max_rows).split(seed)
-    columns = linear("classification").steps[0][1].set_params(sparse_threshold=0)
+    columns = dense_encoder()
     X, X_test = columns.fit_transform(train.X), columns.transform(test.X)
     plain = mixture("classification", EXPERTS[kind], N_EXPERTS, seed)
     figures: dict[str, Any] = {"commit": commit(), "table": name, "expert": kind, "seed": seed}

@@ -1,14 +1,14 @@
 """Many columns: is a mixture of linear experts better than one linear model, and than one tree?
 
 Each table is drawn down to `--max-rows`, split 75/25, and imputed, scaled and one-hot encoded by
-its training part. Each model is chosen out of 30 settings by 3-fold cross-validation of the same
-loss within the training part, and the test part is scored once.
+its training part. Each model is chosen by 3-fold cross-validation of the same loss within the
+training part, out of 30 settings or, a mixture, 42; the test part is scored once.
 
 - linear: ridge or logistic regression, 30 penalties.
 - tree: 6 depths, 5 sizes of the smallest leaf. Its leaves count one row more of each class than
   they hold, or a leaf of one class would make the log-loss of any tree absurd.
 - mixture: the linear model's 30, and beside these mixtures of 6 `SHAPES` whose experts have the
-  best penalty, or one three times as strong: 42 settings in all. The search may say that one expert
+  best penalty, or one three times as strong. The search may say that one expert
   is enough, and is then exactly the linear model.
 
 Losses are RMSE or log-loss. The splits of a table share rows, so whether the mean of R differences
@@ -41,9 +41,9 @@ from sklearn.model_selection import KFold, StratifiedKFold
 from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
 from benchmarks.data import Table, load
-from benchmarks.models import linear as encoded_linear
+from benchmarks.models import dense_encoder
 from benchmarks.models import mixture as plain_mixture
-from benchmarks.records import Progress, append_row, commit, machine_facts, write_facts
+from benchmarks.records import Progress, append_row, commit, keys_in, machine_facts, write_facts
 from sklearn_moe import SoftmaxGate
 
 TABLES = ["splice", "optdigits", "spambase", "communities_crime", "texture"]
@@ -173,7 +173,7 @@ def setting(model: Any) -> str:
 
 def numbers(train: Table, test: Table) -> tuple[np.ndarray, np.ndarray]:
     """Both parts encoded as the training part says."""
-    columns = encoded_linear(train.task).steps[0][1].set_params(sparse_threshold=0)
+    columns = dense_encoder()
     return columns.fit_transform(train.X), columns.transform(test.X)
 
 
@@ -234,20 +234,13 @@ def report(rows: pd.DataFrame) -> str:
     return "\n".join([*lines, f"Of {len(won)} tables, significantly better (p < {SURE}): {text}."])
 
 
-def keys_in(output: Path) -> set[tuple[str, int, int]]:
-    """Table, seed and `max_rows` of the splits in a CSV file."""
-    if not output.exists():
-        return set()
-    rows = pd.read_csv(output)
-    return set(zip(rows["table"], rows["seed"], rows["max_rows"], strict=True))
-
-
 def run(options: argparse.Namespace) -> None:
     """Measure the splits that the output does not hold; write each as it finishes."""
     options.output.parent.mkdir(parents=True, exist_ok=True)
-    held = keys_in(options.output)
+    done = keys_in(options.output, ("table", "seed", "max_rows"))
     cells = product(range(options.first_seed, options.first_seed + options.seeds), options.tables)
-    wanted = [(name, seed) for seed, name in cells if (name, seed, options.max_rows) not in held]
+    rows = str(options.max_rows)
+    wanted = [(name, seed) for seed, name in cells if (name, str(seed), rows) not in done]
     write_facts(options.output, machine_facts(vars(options)))
     progress = Progress(len(wanted))
     for name, seed in wanted:

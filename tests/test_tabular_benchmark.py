@@ -66,7 +66,8 @@ def test_the_report_names_losses_and_verdicts(finished):
 def test_it_goes_on_where_it_ended(finished, tmp_path):
     _, output, options = finished
     half = tmp_path / "half.csv"
-    pd.read_csv(output).head(4).to_csv(half, index=False)
+    lines = output.read_text().splitlines()
+    half.write_text("\n".join([*lines[:5], lines[5][:-3]]))  # the last row was not finished
     text = run(*options[:-1], half, "--resume")
     assert "[8/8, 0:00:00 left]" in text
     assert "[9/" not in text
@@ -86,6 +87,42 @@ def test_a_slow_cell_is_ended(tmp_path):
     run(*options, "--time-limit", 0.5, "--output", output)
     (error,) = pd.read_csv(output)["error"]
     assert error == "OutOfTime: not done within 0.5 s"
+
+
+def test_a_table_that_cannot_be_read_is_told_of_and_may_be_tried_again(tmp_path):
+    from benchmarks.records import append_row
+    from benchmarks.tabular import Cell, done_in, run_cell
+    from benchmarks.tabular_suites import Case
+
+    output, cells = tmp_path / "rows.csv", []
+    for table in ("servo", "linear rule"):
+        cells.append(Cell(Case("regression", table, 0), "linear", 100, "/nowhere", "c"))
+        append_row(output, run_cell(cells[-1]))
+    errors = pd.read_csv(output)["error"]
+    assert errors[0].startswith("FileNotFoundError: No table 'servo'")
+    assert errors.isna().tolist() == [False, True]
+    assert done_in(output, retry=False) == {cell.key for cell in cells}
+    assert done_in(output, retry=True) == {cells[1].key}
+
+
+def test_what_cannot_be_run_is_said(tmp_path):
+    text = run("--suite", "regimes", "--datasets", "pol", "nowhere", code=2)
+    assert "no nowhere in regimes" in text
+    assert "Nothing to run" in run("--report", "--output", tmp_path / "none.csv", code=1)
+
+
+def test_what_a_cell_has_started_ends_with_it(tmp_path):
+    from benchmarks.limits import OutOfTime, run_all
+
+    ((_, answer),) = run_all(_with_a_child, [tmp_path / "child"], jobs=1, seconds=8)
+    assert isinstance(answer, OutOfTime)
+    child = int((tmp_path / "child").read_text())
+    for _ in range(50):
+        if not _is_running(child):
+            return
+        time.sleep(0.1)
+    os.kill(child, signal.SIGKILL)
+    pytest.fail("the child lives on")
 
 
 def test_a_crash_costs_one_item():
@@ -112,6 +149,20 @@ def test_an_interruption_ends_all_and_keeps_what_is_done(tmp_path):
     process.communicate(timeout=20)  # the mixture would take longer
     assert process.returncode != 0
     assert pd.read_csv(output)["model"].tolist() == ["linear"]
+
+
+def _with_a_child(file):
+    child = subprocess.Popen(["sleep", "60"])
+    file.write_text(str(child.pid))
+    child.wait()
+
+
+def _is_running(number):
+    try:
+        state = Path(f"/proc/{number}/stat").read_text().split()[2]
+    except FileNotFoundError:
+        return False
+    return state != "Z"
 
 
 def _twice(number):
@@ -341,3 +392,25 @@ def test_the_best_of_each_kind_answer_together(monkeypatch):
     np.testing.assert_allclose(search.law(X).pdf(y), search.weights_ @ densities)
     means = [model.predict(X) for model in models]
     np.testing.assert_allclose(search.predict(X), search.weights_ @ means)
+
+
+def test_models_are_compared_on_the_same_splits_of_as_many_rows():
+    from benchmarks.tabular_report import common
+    from benchmarks.tabular_uci import on_splits_of
+
+    rows = pd.DataFrame(
+        [
+            ("boston", 0, 0, "moe search"),
+            ("boston", 1, 0, "moe search"),
+            ("boston", 0, 0, "moe search pool"),
+            ("boston", 0, 0, "forest"),
+            ("boston", 1, 500, "moe search pool"),
+        ],
+        columns=["table", "split", "max_train", "model"],
+    ).assign(suite="uci")
+    assert common(rows, "moe search", "moe search pool").index.tolist() == [0, 2]
+    few = rows.iloc[:4]
+    assert set(on_splits_of("moe search", few)["model"]) == {"moe search"}
+    assert on_splits_of("moe search pool", few)["model"].tolist() == [
+        "moe search", "moe search pool", "forest"
+    ]  # fmt: skip
