@@ -29,6 +29,7 @@ import numpy as np
 import sklearn_moe._recipe as recipe
 from benchmarks.data import load
 from benchmarks.models import dense_encoder
+from benchmarks.options import command
 from benchmarks.records import append_row, commit, machine_facts, write_facts
 from sklearn_moe import MixtureOfExpertsClassifier, MixtureOfExpertsRegressor
 from sklearn_moe._mixture import MixtureModel
@@ -171,7 +172,7 @@ def summary(rows: list[dict[str, Any]]) -> str:
 
 def main(argv: list[str] | None = None) -> None:
     """Compare, print and keep."""
-    parser = argparse.ArgumentParser(prog="benchmarks balance", description=__doc__)
+    parser = command("balance", __doc__)
     add = parser.add_argument
     add("--data", help="folder of the tables")
     add("--tables", nargs="+", default=TABLES, metavar="NAME")

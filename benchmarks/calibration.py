@@ -42,6 +42,7 @@ from benchmarks.forecasters import (
     available,
 )
 from benchmarks.models import EXPERTS
+from benchmarks.options import command
 from benchmarks.records import Progress, append_row, commit, keys_in, machine_facts, write_facts
 
 # Twenty of 500 rows or more whose target is continuous: no value is that of over 5 % of the rows,
@@ -199,11 +200,7 @@ def run(options: argparse.Namespace) -> None:
 
 def parse(argv: Sequence[str]) -> argparse.Namespace:
     """Options of the command."""
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks calibration",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = command("calibration", __doc__)
     add = parser.add_argument
     add("--data", help="folder of the tables")
     add("--tables", nargs="+", default=TABLES, metavar="NAME")

@@ -34,6 +34,7 @@ from sklearn.model_selection import KFold, StratifiedKFold, cross_val_predict
 from benchmarks import report
 from benchmarks.data import Table, load
 from benchmarks.models import EXPERTS, N_EXPERTS, Average, mixture, seeded
+from benchmarks.options import command
 from benchmarks.records import Progress, append_row, commit, keys_in, machine_facts, write_facts
 
 TABLES = [
@@ -271,11 +272,7 @@ def make_cells(options: argparse.Namespace) -> list[Cell]:
 
 def parse(argv: Sequence[str]) -> argparse.Namespace:
     """Options of the command."""
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks first_look",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = command("first_look", __doc__)
     add = parser.add_argument
     add("--data", help="folder of the tables")
     add("--tables", nargs="+", default=TABLES, metavar="NAME")

@@ -23,6 +23,7 @@ from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
 from benchmarks.data import load
 from benchmarks.models import dense_encoder
+from benchmarks.options import command
 from benchmarks.records import append_row, commit, machine_facts, write_facts
 from sklearn_moe import MixtureOfExpertsRegressor, SoftmaxGate
 from sklearn_moe.gates import GaussianGate, HierarchicalGate, MLPGate
@@ -85,7 +86,7 @@ def summary(rows: list[dict[str, Any]]) -> str:
 
 def main(argv: list[str] | None = None) -> None:
     """Compare, print and keep."""
-    parser = argparse.ArgumentParser(prog="benchmarks gates", description=__doc__)
+    parser = command("gates", __doc__)
     add = parser.add_argument
     add("--data", help="folder of the tables")
     add("--tables", nargs="+", default=TABLES, metavar="NAME")

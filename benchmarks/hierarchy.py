@@ -20,6 +20,7 @@ from sklearn.linear_model import Ridge
 
 from benchmarks.data import load
 from benchmarks.models import dense_encoder
+from benchmarks.options import command
 from benchmarks.records import append_row, commit, machine_facts, write_facts
 from sklearn_moe import MixtureOfExpertsRegressor
 from sklearn_moe.gates import HierarchicalGate
@@ -95,7 +96,7 @@ def summary(rows: list[dict[str, Any]]) -> str:
 
 def main(argv: list[str] | None = None) -> None:
     """Compare, print and keep."""
-    parser = argparse.ArgumentParser(prog="benchmarks hierarchy", description=__doc__)
+    parser = command("hierarchy", __doc__)
     add = parser.add_argument
     add("--data", help="folder of the tables")
     add("--tables", nargs="+", default=TABLES, metavar="NAME")

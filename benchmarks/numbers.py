@@ -20,6 +20,7 @@ from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV
 
 from benchmarks.data import Table
+from benchmarks.options import command
 from benchmarks.records import Progress, append_row, commit, machine_facts, write_facts
 from benchmarks.tabular_models import linear_moe, moe
 from benchmarks.tabular_suites import SYNTHETIC, Case
@@ -90,11 +91,7 @@ def report(rows: pd.DataFrame) -> str:
 
 def parse(argv: Sequence[str]) -> argparse.Namespace:
     """Options of the command."""
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks numbers",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = command("numbers", __doc__)
     add = parser.add_argument
     add("--data", help="folder of the tables")
     add("--tables", nargs="+", default=TABLES, metavar="NAME", help=f"also {', '.join(SYNTHETIC)}")

@@ -28,6 +28,7 @@ from sklearn.base import clone
 
 from benchmarks.data import Table, load
 from benchmarks.models import EXPERTS, N_EXPERTS, dense_encoder
+from benchmarks.options import command
 from benchmarks.records import append_row, commit, machine_facts, write_facts
 from sklearn_moe import MixtureOfExpertsClassifier, MixtureOfExpertsRegressor
 
@@ -141,7 +142,7 @@ def summary(rows: list[dict[str, Any]]) -> str:
 
 def main(argv: list[str] | None = None) -> None:
     """Score, print and keep."""
-    parser = argparse.ArgumentParser(prog="benchmarks shift", description=__doc__)
+    parser = command("shift", __doc__)
     add = parser.add_argument
     add("--data", help="folder of the tables")
     add("--tables", nargs="+", default=TABLES, metavar="NAME", help="tables in time order")

@@ -26,6 +26,7 @@ from sklearn.ensemble import RandomForestRegressor
 from sklearn.neural_network import MLPRegressor
 from sklearn.tree import DecisionTreeRegressor
 
+from benchmarks.options import command
 from benchmarks.records import append_row, commit, machine_facts, write_facts
 from benchmarks.speed import median_seconds
 from sklearn_moe import MixtureOfExpertsRegressor
@@ -168,7 +169,7 @@ def draw(rows: list[dict[str, Any]], figure: Path) -> None:
 
 def main(argv: list[str] | None = None) -> None:
     """Measure, print, draw and keep."""
-    parser = argparse.ArgumentParser(prog="benchmarks sparse", description=__doc__)
+    parser = command("sparse", __doc__)
     add = parser.add_argument
     add("--experts", nargs="+", default=list(EXPERTS), choices=list(EXPERTS))
     add("--n-experts", nargs="+", type=int, default=N_EXPERTS, metavar="K")

@@ -41,6 +41,7 @@ from sklearn.preprocessing import SplineTransformer
 from sklearn.tree import DecisionTreeRegressor
 
 from benchmarks import floor
+from benchmarks.options import command
 from benchmarks.records import append_row, commit, machine_facts, write_facts
 from benchmarks.rivals import conditional_mixture, in_r, plain_em
 from benchmarks.speed_figure import draw
@@ -338,7 +339,7 @@ def parts(options: argparse.Namespace) -> Iterator[Row]:
 
 def main(argv: list[str] | None = None) -> None:
     """Run the parts, print and keep each row."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks speed", description=__doc__)
+    parser = command("speed", __doc__)
     names = ["iterations", "peers", "fits", "defaults", "jobs", "predict", "laws", "memory"]
     parser.add_argument("--parts", nargs="+", choices=names, help="default: all")
     parser.add_argument(

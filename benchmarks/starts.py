@@ -8,7 +8,6 @@ taken, and its regret is counted. The single kinds were run to the end, so a rac
 
 from __future__ import annotations
 
-import argparse
 import itertools
 import warnings
 from pathlib import Path
@@ -24,6 +23,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
 from benchmarks.data import load
+from benchmarks.options import command
 from benchmarks.records import append_row, commit, keys_in, machine_facts, write_facts
 from sklearn_moe import MixtureOfExpertsClassifier, MixtureOfExpertsRegressor
 from sklearn_moe.starts import STARTS
@@ -103,7 +103,7 @@ def report(results: pd.DataFrame, largest: int = 4) -> None:
 
 def main(argv: list[str] | None = None) -> int:
     """Run the starts on tables that the output file does not hold; report on all of its rows."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks starts", description=__doc__)
+    parser = command("starts", __doc__)
     parser.add_argument("--data", help="folder with the tables")
     parser.add_argument("--tables", nargs="+", default=TABLES)
     parser.add_argument("--rows", type=int, default=800, help="rows to train on")

@@ -19,6 +19,7 @@ from typing import Any
 from benchmarks import tabular_report
 from benchmarks.first_look import one_line
 from benchmarks.limits import run_all
+from benchmarks.options import command
 from benchmarks.records import Progress, append_row, commit, keys_in, machine_facts, write_facts
 from benchmarks.tabular_models import MODELS, available
 from benchmarks.tabular_scores import FIGURES, evaluate
@@ -163,11 +164,7 @@ def run(options: argparse.Namespace) -> None:
 
 def parse(argv: Sequence[str]) -> argparse.Namespace:
     """Options of the command."""
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks tabular",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = command("tabular", __doc__)
     add = parser.add_argument
     add("--suite", nargs="+", default=["all"], choices=["all", *SUITES])
     add("--datasets", nargs="+", metavar="NAME", help="only these tables of the suites")

@@ -24,6 +24,7 @@ from sklearn.tree import DecisionTreeClassifier
 
 from benchmarks.data import load
 from benchmarks.models import dense_encoder, mixture
+from benchmarks.options import command
 from benchmarks.records import append_row, commit, machine_facts, write_facts
 
 TABLES = [
@@ -89,7 +90,7 @@ def summary(rows: list[dict[str, Any]]) -> str:
 
 def main(argv: list[str] | None = None) -> None:
     """Compare, print and keep."""
-    parser = argparse.ArgumentParser(prog="benchmarks temperature", description=__doc__)
+    parser = command("temperature", __doc__)
     add = parser.add_argument
     add("--data", help="folder of the tables")
     add("--tables", nargs="+", default=TABLES, metavar="NAME")

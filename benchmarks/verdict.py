@@ -10,7 +10,6 @@ and in truth.
 
 from __future__ import annotations
 
-import argparse
 import csv
 import warnings
 from collections.abc import Callable
@@ -24,6 +23,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
+from benchmarks.options import command
 from sklearn_moe import MixtureOfExpertsClassifier, MixtureOfExpertsRegressor
 
 N_TEST = 20_000
@@ -111,7 +111,7 @@ def summary(rows: list[dict[str, Any]]) -> str:
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the simulation and print one line for each case."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks verdict", description=__doc__)
+    parser = command("verdict", __doc__)
     parser.add_argument("--cases", nargs="+", default=list(CASES), choices=list(CASES))
     parser.add_argument("--repeats", type=int, default=100)
     parser.add_argument("--rows", type=int, default=500)

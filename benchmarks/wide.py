@@ -43,6 +43,7 @@ from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 from benchmarks.data import Table, load
 from benchmarks.models import dense_encoder
 from benchmarks.models import mixture as plain_mixture
+from benchmarks.options import command
 from benchmarks.records import Progress, append_row, commit, keys_in, machine_facts, write_facts
 from sklearn_moe import SoftmaxGate
 
@@ -252,11 +253,7 @@ def run(options: argparse.Namespace) -> None:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run what is missing and report on all rows of the file."""
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks wide",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = command("wide", __doc__)
     add = parser.add_argument
     add("--data", help="folder of the tables")
     add("--tables", nargs="+", default=TABLES, metavar="NAME")
