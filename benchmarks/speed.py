@@ -60,7 +60,10 @@ BOOSTING = HistGradientBoostingRegressor(max_iter=20, max_bins=63, early_stoppin
 # mixtools knows two experts and one feature.
 PEERS = {(20_000, 10, 4): ["flexmix"], (1_000, 1, 2): ["flexmix", "mixtools"]}
 EXPERTS = {"ridge": Ridge(), "tree": DecisionTreeRegressor(max_depth=6), "boosting": BOOSTING}
-LAWS = {"gaussian": (2.0,), "student_t": (2.0, 4.0), "gamma": (0.3,), "poisson": (1.0,)}
+LAWS = {
+    "gaussian": (2.0,), "student_t": (2.0, 4.0), "gamma": (0.3,), "poisson": (1.0,),
+    "negative_binomial": (0.3,),
+}  # fmt: skip
 # Experts that hold the interpreter's lock.
 NETWORK = MLPRegressor(hidden_layer_sizes=(20,), max_iter=30, random_state=0)
 WAITING = {"network": NETWORK, "splines": make_pipeline(SplineTransformer(), Ridge())}

@@ -85,7 +85,8 @@ for name, values in scores.items():
 # %%
 # The picture
 # -----------
-# Left: where the gates see the border. Right: how well each day is foreseen.
+# Left: where the gates see the border. Right: how well each day is foreseen. Once the probe is
+# another, what is kept and the gate alone are below the picture.
 figure, axes = plt.subplots(1, 2, figsize=(11, 3.8), layout="constrained")
 colors = {"kept": "0.6", "gate alone": "C0", "whole mixture": "C3", "one expert": "C2"}
 shown = np.arange(4, N_DAYS)

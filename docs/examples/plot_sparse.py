@@ -84,7 +84,7 @@ axes[1, 0].pcolormesh(*grid.T, leads.T, cmap=colors, vmin=0, vmax=31)
 axes[1, 0].set(title="who leads where", xticks=[], yticks=[])
 for balance, mixture in mixtures.items():
     axes[1, 1].plot(np.sort(mixture.load_)[::-1], ".-", label=f"balance={balance:g}")
-axes[1, 1].axhline(2 / 32, color="0.6", linestyle="--", linewidth=1)
+axes[1, 1].axhline(2 / 32, color="0.6", linestyle="--", linewidth=1, label="equal shares")
 axes[1, 1].set(title="share of places that an expert acts on", xlabel="experts, by load")
 axes[1, 1].set_ylim(bottom=0)
 axes[1, 1].legend()

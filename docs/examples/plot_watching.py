@@ -73,6 +73,7 @@ print(
 # -----------
 # Whom the gate would ask, after some of the iterations; and the error on new rows after each.
 n_iter = len(watcher.maps)
+first = mixture.n_iter_ - n_iter + 1  # the race has gone before
 shown = [0, n_iter // 4, 2 * n_iter // 5, n_iter - 1]
 figure, axes = plt.subplots(1, 5, figsize=(12, 2.6), layout="constrained")
 colors = ListedColormap(["#c8553d", "#2f6f9f", "#e0b84c"])
@@ -80,8 +81,8 @@ for ax, at in zip(axes, shown, strict=False):
     ax.imshow(watcher.maps[at], extent=(-1, 1, -1, 1), origin="lower", cmap=colors, vmin=0, vmax=2)
     for angle in (-np.pi / 3, np.pi / 3, np.pi):
         ax.plot([0, 2 * np.cos(angle)], [0, 2 * np.sin(angle)], color="k", linewidth=0.8)
-    ax.set(title=f"iteration {at + 1}", xticks=[], yticks=[], xlim=(-1, 1), ylim=(-1, 1))
-axes[-1].plot(np.arange(len(watcher.errors)) + 1, watcher.errors, color="0.3", marker=".")
+    ax.set(title=f"iteration {first + at}", xticks=[], yticks=[], xlim=(-1, 1), ylim=(-1, 1))
+axes[-1].plot(np.arange(len(watcher.errors)) + first, watcher.errors, color="0.3", marker=".")
 axes[-1].axhline(0.3, color="0.6", linestyle="--", linewidth=1)
 axes[-1].set(title="RMSE on new rows", xlabel="iteration")
 

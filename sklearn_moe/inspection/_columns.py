@@ -55,7 +55,7 @@ class Column:
         """Name an axis of a picture, and what lies along it."""
         axis.set_label_text(self.name)
         if self.is_date:
-            axis.axes.xaxis_date() if axis.axis_name == "x" else axis.axes.yaxis_date()
+            _write_dates(axis)
         if self.labels is not None:
             long = axis.axis_name == "x" and sum(map(len, self.labels)) > ROOM
             slanted = {"rotation": 40, "ha": "right", "rotation_mode": "anchor"}
@@ -119,6 +119,16 @@ class Table:
 
 def _is_date(dtype: Any) -> bool:
     return str(dtype).lower().startswith(("date", "timestamp"))
+
+
+def _write_dates(axis: Any) -> None:
+    """Have the numbers along an axis read as dates, in labels so short that there is room."""
+    from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
+
+    axis.axis_date()
+    locator = AutoDateLocator(minticks=2, maxticks=6)
+    axis.set_major_locator(locator)
+    axis.set_major_formatter(ConciseDateFormatter(locator))
 
 
 def _of_categories(name: str, values: NDArray, weight: Array) -> Column:

@@ -89,7 +89,8 @@ def _large_count_crps(marginal: Marginal, y: Array) -> Array:
     below = under + part * (over - under) - (points >= above[:, None] - 0.5)
     # The target is within a cell, not at its end.
     within = np.where(y > COUNTS, (above - y) * (1 - 2 * marginal.cdf(y[:, None])[:, 0]), 0.0)
-    first = _cells(marginal, y, np.arange(COUNTS, dtype=float)) + np.maximum(-y, 0.0)
+    few = np.arange(COUNTS, dtype=float)
+    first = _cells(_sums(marginal, few), y, few) + np.maximum(-y, 0.0)
     return (below**2 * lengths).sum(axis=1) + within + first
 
 
@@ -145,15 +146,24 @@ def _between(ends: Array, nodes: Array, weights: Array) -> tuple[Array, Array]:
 
 
 def _count_crps(marginal: Marginal, y: Array) -> Array:
-    total, last = np.maximum(-y, 0.0), 0.0
+    total, last, below = np.maximum(-y, 0.0), 0.0, np.zeros((len(marginal), 1))
     for counts in _counts(marginal.last_counts()):
-        total, last = total + _cells(marginal, y, counts), counts[-1]
+        below = np.minimum(below[:, -1:] + _sums(marginal, counts), 1.0)
+        total, last = total + _cells(below, y, counts), counts[-1]
     return total + np.maximum(y - (last + 1), 0.0)
 
 
-def _cells(marginal: Marginal, y: Array, counts: Array) -> Array:
-    """The part (n,) of the score between each of the `counts` and the next one."""
-    below = marginal.cdf(np.broadcast_to(counts, (len(marginal), len(counts))))
+def _sums(marginal: Marginal, counts: Array) -> Array:
+    """Probability (n, M) of all of the `counts` up to each; distribution functions take longer."""
+    points = np.broadcast_to(counts, (len(marginal), len(counts)))
+    return np.cumsum(np.exp(marginal.log_pdf(points)), axis=1)
+
+
+def _cells(below: Array, y: Array, counts: Array) -> Array:
+    """The part (n,) of the score between each of the `counts` and the next one.
+
+    The probability of values up to a count is `below` (n, M).
+    """
     above = np.clip(counts + 1 - y[:, None], 0.0, 1.0)  # what of the cell is above the target
     return ((1 - above) * below**2 + above * (below - 1) ** 2).sum(axis=1)
 
