@@ -244,7 +244,7 @@ class BaseMixtureOfExperts(Queries, CallbackSupportMixin, MetaEstimatorMixin, Ba
         if n_routed == 1:
             ones = np.ones((data.n_samples, 1))
             return [Start("single", given=beside_shared(ones, n_experts))]
-        if self.warm_start and len(getattr(self, "experts_", ())) == n_experts:
+        if self.warm_start and recipe.is_of(self):
             # An array may have been made for other rows, or for another number of experts.
             suits = np.shape(self.init) in ((), (training.n_given, n_routed))
             anew = self._new_starts(X, y, training, recipe) if suits else named_starts("auto", 1)

@@ -37,11 +37,12 @@ def fit_dispersion(
         said, weight = mean[rows, slots][:, None], slot_weights[rows, slots][:, None]
         return family.fit_dispersion(target[rows], said, weight, near)
 
-    laws, pools = {}, family.pools_dispersion
+    laws, pools, telling = {}, family.pools_dispersion, family.telling(target, slot_weights)
     for k in range(n_experts):
         place = routing.acting(k)
-        is_for_zeros = family.has_point_mass and not mean[place].any()
-        if slot_weights[place].any() and (is_for_zeros or not pools):
+        is_for_zeros = family.has_point_mass and family.says_zero(mean[place]).all()
+        has_law = slot_weights[place].any() if is_for_zeros else telling[place].any() and not pools
+        if has_law:
             laws[k] = law_of(*place)
             if pools:  # it has no dispersion to share
                 slot_weights[place] = 0.0

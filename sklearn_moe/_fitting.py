@@ -13,6 +13,7 @@ from sklearn import config_context
 from ._baseline import Baseline, fit_baseline, unknown_baseline
 from ._em import DIGITS, EMResult, EMRule, run_em
 from ._experts import Data, ExpertError
+from ._following import following
 from ._growth import Walk, grow
 from ._initialization import Race, Start, race, race_or_spare, start_name
 from ._last_fits import fit_last
@@ -167,6 +168,8 @@ def run_fit(training: Training, recipe: Recipe, starts: list[Start], options: Op
         if options.recipes is not None:
             recipes = partial(_of_number, options, recipe)
             kept = yield from grow(walk, recipes, options.most, options.rule, options.reporter)
+        if kept is not None and not options.reporter.was_last_run:
+            kept = yield from following(kept, options.rule, options.reporter)
         result = (walk.stages[0] if kept is None else kept).result
         verdict = _judgement(baseline, kept, data) if options.verdict else UNKNOWN
         if kept is None or verdict.is_against:
@@ -363,6 +366,7 @@ def fitted_attributes(fit: Fit) -> dict[str, Any]:
         "expert_mass_": mixture.expert_mass,
         "shrinkage_": mixture.shrinkage,
         "top_k_": fit.recipe.top_k,
+        "_is_in_sample": fit.training.splits is None,
         "n_experts_path_": fit.walk.path() if fit.grew else None,
         "n_iter_": result.n_iter,
         "converged_": result.converged,

@@ -18,18 +18,19 @@ from typing import Any
 import numpy as np
 
 from ._baseline import Baseline
-from ._em import DIGITS, EMResult, EMRule, run_em
+from ._em import DIGITS, EMResult, EMRule
 from ._experts import Data, ExpertError
+from ._following import caught_up
 from ._initialization import RACE_LENGTH, Start, by_bound, run_all, sound_of
 from ._mixture import MixtureExpectation
 from ._numeric import Array, mean_and_stderr, mean_of_known
-from ._plans import Plan, attempt, do
+from ._plans import Plan, do
 from ._progress import Reporter
 from ._recipe import Recipe
 from ._validation import last_step
 from ._verdict import Stage, run_witnessed
 from ._weighting import is_mixture
-from ._witnesses import Move, Witness, call_heirs
+from ._witnesses import Move, call_heirs
 from .gates import HierarchicalGate
 from .starts import STARTS, StartContext
 
@@ -226,7 +227,7 @@ def grow(
     walk: Walk, recipes: RecipeOfNumber, most: int, rule: EMRule, reporter: Reporter
 ) -> Plan[Stage | None]:
     """Go on from the first stage of the walk to at most `most` experts; None to keep one expert."""
-    walk.stages[0] = yield from _caught_up(walk.stages[0], rule)
+    walk.stages[0] = yield from caught_up(walk.stages[0], rule, reporter)
     most = min(most, len(walk.data.distinct) // FEWEST_ROWS)
     while not (walk.is_over(most) or reporter.was_last_run):
         stage = walk.stages[-1]
@@ -289,58 +290,4 @@ def _move(
     resp = yield from do(move, recipe, model.data, stage.result.expectation)
     heirs = call_heirs(stage.witnesses, recipe, stage.model.data, move)
     moved = yield from run_witnessed(recipe, model, resp, heirs, rule, reporter)
-    return (yield from _caught_up(moved, rule))
-
-
-def _caught_up(stage: Stage, rule: EMRule) -> Plan[Stage]:
-    """The stage, after its run has followed witnesses that have come to a better optimum.
-
-    They have split experts of their own, and what they say of unseen rows is not true of a run that
-    has not found the same. If it cannot follow, what it says itself out of fold stands.
-    """
-    if not _lags(stage):
-        return stage
-    whole = len(stage.recipe.templates)
-    guides = [guide for guide in stage.witnesses if len(guide.best.members) == whole]
-    if guides and stage.recipe.top_k is None:
-        guide = max(guides, key=lambda guide: guide.best.lower_bound)
-        run = yield from attempt(_followed(stage, guide, rule), ExpertError)
-        if isinstance(run, EMResult) and run.lower_bound > stage.result.lower_bound:
-            stage = _instead(stage, run)
-    return _by_itself(stage) if _lags(stage) else stage
-
-
-def _followed(stage: Stage, guide: Witness, rule: EMRule) -> Plan[EMResult]:
-    """EM from where the guide has come, for as long as the stage has had."""
-    resp = yield from guide.responsibilities(stage.model.data)
-    short = replace(rule, max_iter=stage.result.n_iter)
-    return (yield from run_em(stage.model, stage.model.expect(resp), short))
-
-
-def _lags(stage: Stage) -> bool:
-    """Whether witnesses explain unseen rows better than the fit does out of fold."""
-    expectation, data = stage.result.expectation, stage.model.data
-    if expectation.held_out is None:
-        return False
-    delta = expectation.held_out - expectation.log_evidence
-    mean, stderr = mean_and_stderr(delta, data.sample_weight, data.clusters)
-    return mean > 2 * stderr
-
-
-def _instead(stage: Stage, run: EMResult) -> Stage:
-    """The stage with the state of another run, and what its own witnesses have said."""
-    heard = stage.result.expectation
-    expectation = replace(run.expectation, held_out=heard.held_out, score=heard.score)
-    result = replace(run, expectation=expectation, scores=stage.result.scores)
-    return replace(stage, result=result)
-
-
-def _by_itself(stage: Stage) -> Stage:
-    """The stage with what the fit says out of fold in place of what its witnesses have said."""
-    data, expectation = stage.model.data, stage.result.expectation
-    own = np.where(np.isnan(expectation.held_out), np.nan, expectation.log_evidence)
-    weights = [data.sample_weight[w.test] for w in stage.witnesses]
-    said = [own[w.test] @ weight for w, weight in zip(stage.witnesses, weights, strict=True)]
-    said = np.array([said]) / np.sum([weight.sum() for weight in weights])
-    result = replace(stage.result, expectation=replace(expectation, held_out=own))
-    return replace(stage, result=result, fold_log_probs=said, trusts_witnesses=False)
+    return (yield from caught_up(moved, rule, reporter))

@@ -44,7 +44,7 @@ class Queries(ABC):
     calibration_: Any  # of real targets
     top_k_: int | None
     top_k: int | None
-    cv: Any
+    _is_in_sample: bool
 
     @abstractmethod
     def _encode_target(self, y: Any) -> NDArray:
@@ -250,7 +250,7 @@ class Queries(ABC):
             raise uncountable_spread(by_row[0])
         named = zip(self.expert_names_, self.experts_, strict=True)
         experts = sum(count_estimator(expert, f"expert {name!r},") for name, expert in named)
-        law = self._family.in_sample_law() if self.cv is None else self._family
+        law = self._family.in_sample_law() if self._is_in_sample else self._family
         drawn = 0 if self.shrinkage_ is None else len(self.shrinkage_) - 1
         gate = last_step(self.gate_).count_parameters()
         law_parameters = law.count_parameters(self._dispersion)

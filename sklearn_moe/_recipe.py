@@ -53,6 +53,13 @@ class Recipe:
         """Number of experts that the gate chooses from."""
         return len(self.templates) - self.shared
 
+    def is_of(self, mixture: Any) -> bool:
+        """Whether a `mixture` was fitted with as many experts, routed ones and a shared one."""
+        if not hasattr(mixture, "experts_"):
+            return False
+        before = len(mixture.experts_), mixture.shrinkage_ is not None
+        return before == (len(self.templates), self.shared)
+
     @property
     def tree_of_clones(self) -> HierarchicalGate | None:
         """The gate over routed experts, if it parts groups of them and they are all of a kind."""

@@ -58,7 +58,7 @@ def fit_shrinkage(
     fit = _most_likely if isinstance(family, Categorical) else _least_squares
     shrinkage = fit(target, mean, pairs)
     if family.has_point_mass:
-        shrinkage[pairs.totals((mean != 0).any(axis=2)) == 0] = 0.0
+        shrinkage[pairs.totals((~family.says_zero(mean)).any(axis=2).astype(float)) == 0] = 0.0
     shrinkage[shrinkage < NEGLIGIBLE] = 0.0
     shrinkage[-1] = 0.0
     return shrinkage

@@ -327,6 +327,14 @@ def test_a_warm_start_that_does_not_suit_begins_anew():
     assert list(moe.fit(wider, Y).start_bounds_) == ["warm"]
 
 
+def test_a_warm_start_tells_shared_experts_from_others():
+    moe = MixtureOfExpertsRegressor(n_experts=3, warm_start=True, **FEW).fit(X, Y)
+    moe.set_params(n_experts=2, shared_expert=Ridge()).fit(X, Y)
+    assert "warm" not in moe.start_bounds_
+    assert list(moe.fit(X, Y).start_bounds_) == ["warm"]
+    assert "warm" not in moe.set_params(n_experts=3, shared_expert=None).fit(X, Y).start_bounds_
+
+
 def test_a_warm_start_takes_the_place_of_an_array_for_another_number():
     moe = MixtureOfExpertsRegressor(n_experts="auto", warm_start=True, **FEW)
     more = moe.set_params(verdict=True).fit(X, Y).n_experts_ + 1

@@ -415,3 +415,27 @@ def test_rounding_of_a_constant_output_has_no_say(constant):
     without = moe.fit(X, np.column_stack([y, np.zeros(120)])).predict(X)
     beside = moe.fit(X, np.column_stack([y, np.full(120, constant)])).predict(X)
     np.testing.assert_allclose(beside[:, 0], without[:, 0], atol=1e-5)
+
+
+@pytest.mark.parametrize("tiny", [0.0, 1e-17, -1e-17])
+def test_what_rounding_has_left_of_zero_is_an_expert_for_zeros(tiny):
+    y = np.array([[0.0], [1.0], [4.0]])
+    law = Gamma().prepared(y, np.ones(3), True)
+    mean = np.array([[[tiny], [2.0]]] * 3)
+    weights = np.array([[1.0, 0.0], [0.0, 1.0], [0.0, 1.0]])
+    dispersion = law.fit_dispersion(y, mean, weights)
+    assert dispersion[0, 0, 0] == 0.0 < dispersion[1, 0, 0]
+    assert law.log_prob(y, mean, dispersion)[0, 0] == 0.0
+
+
+def test_an_expert_of_zeros_alone_takes_the_dispersion_of_all_by_weights():
+    y = np.array([[0.0], [1.0], [4.0]])
+    mean = np.array([[[0.5], [1.5]], [[2.0], [1.5]], [[1.0], [1.5]]])
+    weights = np.array([[2.0, 0.0], [0.0, 1.0], [0.0, 3.0]])
+    law, rows = Gamma().prepared(y, np.ones(3), True), [0, 1, 2, 2, 2]
+    repeated = law.fit_dispersion(
+        y[rows], mean[rows], np.minimum(weights, 1.0)[rows] * [[2], [1], [1], [1], [1]]
+    )
+    np.testing.assert_allclose(law.fit_dispersion(y, mean, weights), repeated, rtol=1e-9)
+    weights[:, 1] = 0.0  # nobody acts on a row that tells
+    assert np.isfinite(law.fit_dispersion(y, mean, weights)).all()

@@ -354,6 +354,16 @@ def test_regressor_that_fails_is_named():
         RegressorGate(KNeighborsRegressor(algorithm="x")).fit(X, targets(2))
 
 
+def test_equal_proportions_are_equal_to_the_last_digit():
+    """Which of them act under `top_k` must not hang on the order of sums."""
+    share = np.random.default_rng(0).random(20)
+    weights = np.column_stack([share, share[::-1], np.sort(share)])
+    assert len(set(weights.sum(axis=0))) > 1
+    gate = ConstantGate().fit(np.zeros((20, 1)), weights)
+    assert gate.mixing_proportions_[0] == gate.mixing_proportions_[1] == gate.mixing_proportions_[2]
+    assert gate.mixing_proportions_.sum() == pytest.approx(1.0, abs=1e-15)
+
+
 @pytest.mark.parametrize("name", ENCODED)
 def test_holes_in_columns_that_had_none(name):
     gate, holed, filled = build(name, 3).fit(X, targets(3)), X.copy(), X.copy()

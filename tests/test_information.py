@@ -122,6 +122,14 @@ def test_criteria_are_the_published_ones(name, data_folder, monkeypatch):
             assert -2 * above - 0.01 < ours - theirs < 0.01
 
 
+def test_a_parameter_that_is_set_later_counts_nothing():
+    X = np.random.default_rng(0).normal(size=(80, 2))
+    labels = (X[:, 0] * X[:, 1] > 0).astype(int)
+    mixture = MixtureOfExpertsClassifier(n_init=1, verdict=False, random_state=0).fit(X, labels)
+    before = mixture.information_criteria(X, labels)
+    assert mixture.set_params(cv=None).information_criteria(X, labels) == before
+
+
 def test_temperatures_have_at_least_the_published_likelihood(data_folder):
     # MEteorits stops earlier, at the same variances.
     columns = read(data_folder, ["tempanomalies"])

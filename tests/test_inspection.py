@@ -10,7 +10,7 @@ import scipy.sparse as sp
 from scipy.stats import norm
 from sklearn.base import BaseEstimator, clone
 from sklearn.compose import make_column_transformer
-from sklearn.linear_model import LinearRegression, LogisticRegression, Ridge
+from sklearn.linear_model import LinearRegression, LogisticRegression, PoissonRegressor, Ridge
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -28,6 +28,7 @@ from sklearn_moe.inspection import (
     GateDisplay,
 )
 from sklearn_moe.inspection._columns import MOST_BANDS, MOST_CATEGORIES, Table
+from sklearn_moe.metrics import calibration_error
 
 QUICK = {"n_init": 1, "verdict": False, "random_state": 0}
 
@@ -325,6 +326,23 @@ def test_coverage_of_known_laws():
     part = CalibrationDisplay.from_predictions(y[:2000, 0], norm(np.zeros(2000), 1))
     np.testing.assert_allclose(half.observed, part.observed)
     assert half.n_rows == part.n_rows == 2000
+
+
+def test_coverage_of_counts_is_that_of_the_measure(fitted):
+    X = np.random.default_rng(1).normal(size=(100, 2))
+    y = np.random.default_rng(2).poisson(np.exp(0.5 * X[:, 0]))
+    moe = MixtureOfExpertsRegressor(PoissonRegressor(), family="poisson", **QUICK).fit(X, y)
+    display = CalibrationDisplay.from_estimator(moe, X, y)
+    error = calibration_error(y, moe.predict_dist(X), levels=display.nominal)
+    assert np.abs(display.observed[:, 0] - display.nominal).mean() == pytest.approx(error)
+    back = CalibrationDisplay.from_estimator(moe, X[::-1], y[::-1])
+    np.testing.assert_allclose(back.observed, display.observed)
+
+
+def test_rules_of_a_list_are_drawn(fitted):
+    mixture, X, y = fitted[0], fitted[1], fitted[2]
+    shown = ExpertsDisplay.from_estimator(mixture, X.tolist(), y.tolist())
+    assert len(shown.panels) == len(ExpertsDisplay.from_estimator(mixture, X, y).panels)
 
 
 def test_coverage_of_several_outputs():

@@ -25,6 +25,16 @@ def error(model, y=Y):
     return np.sqrt(np.mean((model.fit(X, y).predict(NEW) - TRUTH) ** 2))
 
 
+@pytest.mark.parametrize("kind", [MetricKernelRegressor, MetricKernelClassifier])
+def test_rows_of_no_weight_are_not_seen(kind):
+    weight, y = WEIGHT.astype(float), Y if kind is MetricKernelRegressor else Y > 0
+    weight[::3] = 0.0
+    seen = weight > 0
+    ask = "predict" if kind is MetricKernelRegressor else "predict_proba"
+    whole, part = kind().fit(X, y, weight), kind().fit(X[seen], y[seen], weight[seen])
+    np.testing.assert_allclose(getattr(whole, ask)(NEW), getattr(part, ask)(NEW), rtol=1e-9)
+
+
 def test_directions_along_which_nothing_changes_lose_their_say():
     learnt = MetricKernelRegressor()
     assert error(learnt) < 0.5 * error(MetricKernelRegressor(n_rounds=0)) < 0.3

@@ -58,8 +58,8 @@ class MetricKernelRegressor(RegressorMixin, BaseEstimator):
 
     def fit(self, X: Array, y: Array, sample_weight: Array | None = None) -> MetricKernelRegressor:
         """Learn targets (n,) or (n, q) from standardised columns (n, p); weights are repeats."""
-        X, outputs = np.asarray(X, dtype=float), np.asarray(y, dtype=float).reshape(len(X), -1)
-        parts = X, outputs, check_weight(sample_weight, X)
+        X, y, weight = rows_that_count(X, y, sample_weight)
+        parts = X, np.asarray(y, dtype=float).reshape(len(X), -1), weight
         coordinates, _ = learnt_coordinates(*parts, self.n_landmarks, self.n_rounds)
         self.function_ = SmoothFunction.fitted(coordinates, *parts)
         self.target_shape_ = np.shape(y)[1:]
@@ -74,6 +74,13 @@ class MetricKernelRegressor(RegressorMixin, BaseEstimator):
         tags = super().__sklearn_tags__()
         tags.target_tags.multi_output = True
         return tags
+
+
+def rows_that_count(X: Any, y: Any, sample_weight: Array | None) -> tuple[Array, NDArray, Array]:
+    """Rows, targets and weights, without rows of no weight."""
+    X, y, weight = np.asarray(X, dtype=float), np.asarray(y), check_weight(sample_weight, X)
+    kept = weight > 0
+    return X[kept], y[kept], weight[kept]
 
 
 def learnt_coordinates(

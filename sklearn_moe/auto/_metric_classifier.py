@@ -10,8 +10,7 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.linear_model import LogisticRegression
 
 from .._numeric import FEWEST_ROWS, Array, row_blocks, safe_log, weighted_mean
-from .._validation import check_weight
-from ._metric import Coordinates, learnt_coordinates
+from ._metric import Coordinates, learnt_coordinates, rows_that_count
 
 # Variances of the coefficients that are tried, the least first.
 VARIANCES = tuple(10.0 ** (k / 2) for k in range(-2, 7))
@@ -47,7 +46,7 @@ class MetricKernelClassifier(ClassifierMixin, BaseEstimator):
         self, X: Array, y: NDArray, sample_weight: Array | None = None
     ) -> MetricKernelClassifier:
         """Learn labels (n,) from standardised columns (n, p); weights are repeats."""
-        X, weight = np.asarray(X, dtype=float), check_weight(sample_weight, X)
+        X, y, weight = rows_that_count(X, y, sample_weight)
         self.classes_, codes = np.unique(y, return_inverse=True)
         indicators = np.eye(len(self.classes_))[codes]
         sizes = self.n_landmarks, self.n_rounds

@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from .._numeric import Array
 
@@ -25,6 +26,14 @@ class Family(ABC):
     def has_point_mass(self) -> bool:
         """Whether an expert that says zero for every row is certain of it."""
         return False
+
+    def says_zero(self, mean: Array) -> NDArray[np.bool_]:
+        """Whether means (...) are such zeros."""
+        return np.zeros(mean.shape, dtype=bool)
+
+    def telling(self, y: Array, weights: Array) -> Array:
+        """Weights (n, K) of the rows that say something of an expert's dispersion."""
+        return weights
 
     def exact_log_prob(self, y: Array, mean: Array, dispersion: Array) -> Array:
         """The same of any targets: minus infinity where EM is told something very low."""

@@ -81,7 +81,8 @@ class Contaminated(Family):
             before = law
             by_row = law if relative is None else law_by_row(law, relative)
             weights = expert_weights * self.clean_proba(y, mean, by_row)
-            law = self.clean.fit_dispersion(y, mean, np.maximum(weights, 1e-300), relative)
+            weights = np.where(weights.sum(axis=0) > 0, weights, expert_weights)
+            law = self.clean.fit_dispersion(y, mean, weights, relative)
             if np.allclose(law, before, rtol=SETTLED, atol=0):
                 break
         return law

@@ -9,6 +9,7 @@ from functools import cached_property
 from typing import Any, ClassVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from .._numeric import Array
 from ._base import Family
@@ -21,6 +22,8 @@ ROUNDING = 1e-13
 # A positive law has no mean of zero. This part of the target's mean stands in for less: an expert
 # that has seen zeros only is not sure that there is nothing else.
 LEAST_MEAN = 1e-3
+# Means below this part of it are zero but for rounding.
+NO_MEAN = 1e-12
 # The part of an expert's weight on other rows below which it is an expert for zeros.
 NEGLIGIBLE = 1e-3
 IMPOSSIBLE = float(np.log(np.finfo(np.float64).tiny))
@@ -224,7 +227,8 @@ class RealFamily(Family):
 class PositiveFamily(RealFamily):
     """Law of a target that is not negative.
 
-    An expert that predicts zero for every row is a point mass at zero; its dispersion is zero.
+    An expert that predicts zero for every row, or so little that rounding has made it, is a point
+    mass at zero; its dispersion is zero.
     (Where the law allows zeros anyway, only if the expert's rows are zero, too.) The means of any
     other are at least a thousandth of the target's.
     """
@@ -267,6 +271,16 @@ class PositiveFamily(RealFamily):
         least = LEAST_MEAN * known[min(output, len(known) - 1)]
         return np.maximum(mean, max(least, np.finfo(np.float64).tiny))
 
+    def telling(self, y: Array, weights: Array) -> Array:
+        """Rows that the law cannot explain say nothing of its dispersion."""
+        if self.allows_zero or not (y == 0).any():
+            return weights
+        return np.where((y > 0).all(axis=1, keepdims=True), weights, 0.0)
+
+    def says_zero(self, mean: Array) -> NDArray[np.bool_]:
+        """Whether means (..., q) are zero but for rounding."""
+        return np.abs(mean) <= NO_MEAN * self.moments[0]
+
     def adjust(self, mean: Array, dispersion: Array) -> Array:
         """The means (n, K, q) that the law takes; zero for a point mass."""
         return np.where(dispersion[..., 0] == 0, 0.0, super().adjust(mean, dispersion))
@@ -275,12 +289,11 @@ class PositiveFamily(RealFamily):
         self, y: Array, mean: Array, expert_weights: Array, relative: Array | None = None
     ) -> Array:
         """Most likely parameters (K, q, P), those of the expert for zeros all zero."""
-        weights = expert_weights
-        if not self.allows_zero and (y == 0).any():
-            # Rows that the law cannot explain say nothing of its dispersion.
-            weights = np.where((y > 0).all(axis=1, keepdims=True), expert_weights, 0.0)
-            weights[:, weights.sum(axis=0) == 0] = 1e-300
-        says_zero = (mean == 0).all(axis=0)
+        weights = self.telling(y, expert_weights)
+        # Who has no row that tells takes those of all, or any.
+        for rest in (weights.sum(axis=1, keepdims=True), 1.0):
+            weights = np.where(weights.sum(axis=0) > 0, weights, 1e-300 * rest)
+        says_zero = np.asarray(self.says_zero(mean).all(axis=0))
         if self.allows_zero:
             # One that says so by chance is no point mass while it holds rows that are not zero.
             share = np.einsum("nk,nq->kq", expert_weights, y > 0)

@@ -11,6 +11,8 @@ from .._validation import check_is_fitted, n_rows
 from ._base import Gate
 from ._encoded import check_expert_weights
 
+DIGITS = 12
+
 
 class ConstantGate(Gate):
     """The same mixing proportions for every row, estimated by the mean responsibilities.
@@ -48,7 +50,9 @@ class ConstantGate(Gate):
             The fitted gate.
         """
         mass = check_expert_weights(X, expert_weights).sum(axis=0)
-        self.mixing_proportions_ = mass / mass.sum()
+        # Rounding does not tell equal ones apart, of which top_k may take the greater.
+        proportions = (mass / mass.sum()).round(DIGITS)
+        self.mixing_proportions_ = proportions / proportions.sum()
         self.n_experts_ = len(mass)
         return self
 

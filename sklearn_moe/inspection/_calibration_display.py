@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from .._numeric import Array, weighted_mean
+from .._numeric import Array
 from .._validation import check_weight
-from ..metrics import pit_values
+from ..metrics._distributions import observed_coverage
 from ._asked import model_within, rows_within
 from ._display import Display
 
@@ -136,11 +136,9 @@ class CalibrationDisplay(Display):
         ImportError
             If matplotlib is not installed.
         """
-        pit = pit_values(y_true, dist, random_state=0)
-        pit, weight = pit.reshape(len(pit), -1), check_weight(sample_weight, pit)
-        inside = np.abs(2 * pit - 1)[:, None] <= LEVELS[:, None]
+        weight = check_weight(sample_weight, y_true)
+        observed = observed_coverage(y_true, dist, LEVELS, weight).reshape(len(LEVELS), -1)
         n_rows = weight.sum() ** 2 / (weight**2).sum()
-        observed = weighted_mean(inside.astype(float), weight)
         return cls(nominal=LEVELS, observed=observed, n_rows=float(n_rows)).plot(ax=ax)
 
     def _draw(self) -> None:

@@ -63,8 +63,10 @@ class ConvergenceDisplay(Display):
     @property
     def best_iter(self) -> int:
         """The iteration that was kept, counted from 1."""
-        scores = self.heldout if len(self.heldout) else self.bounds
-        return int(np.argmax(scores)) + 1
+        n_heard = len(self.heldout)
+        if 0 < n_heard < len(self.bounds):  # the fit has followed a witness
+            return n_heard + int(np.argmax(self.bounds[n_heard:])) + 1
+        return int(np.argmax(self.heldout if n_heard else self.bounds)) + 1
 
     @classmethod
     def from_estimator(cls, estimator: Any, *, ax: Any = None) -> ConvergenceDisplay:

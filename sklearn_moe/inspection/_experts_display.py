@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from sklearn.base import is_classifier
 
 from .._numeric import Array
-from .._validation import check_consistent_length, check_weight, take_rows
+from .._validation import check_consistent_length, check_weight, n_rows, take_rows
 from ._asked import mixture_within, rows_of_mixture
 from ._canvas import colors_of, line_of_widths, name_experts
 from ._columns import Column, Table
@@ -242,7 +242,7 @@ def _rules(
 
 
 def _targets(mixture: Any, Z: Any, y: Any, place: int | None) -> Targets:
-    rows = np.unique(np.linspace(0, Z.shape[0] - 1, min(Z.shape[0], MOST_POINTS)).astype(int))
+    rows = np.unique(np.linspace(0, n_rows(Z) - 1, min(n_rows(Z), MOST_POINTS)).astype(int))
     y = take_rows(y, rows)
     resp = mixture.responsibilities(take_rows(Z, rows), y)
     values = np.asarray(y, dtype=float).reshape(len(rows), -1)[:, place or 0]

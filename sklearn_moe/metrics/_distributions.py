@@ -225,11 +225,20 @@ def calibration_error(
     2.0: 0.2
     """
     levels = check_shares("levels", levels)
+    observed = observed_coverage(y_true, dist, levels, check_weight(sample_weight, y_true))
+    return float(np.abs(observed.T - levels).mean())
+
+
+def observed_coverage(y_true: ArrayLike, dist: Any, levels: Array, weight: Array) -> Array:
+    """Shares (L,) or (L, q) of targets in the central intervals of so many levels.
+
+    Of a count that is more likely than an interval has room for, a part is inside.
+    """
     lower, upper = _pit_bounds(y_true, dist)
-    weight = check_weight(sample_weight, upper)
     tails = (1.0 - levels) / 2.0
-    observed = [weighted_mean(_share_between(lower, upper, t, 1.0 - t), weight) for t in tails]
-    return float(np.abs(np.array(observed).T - levels).mean())
+    return np.array(
+        [weighted_mean(_share_between(lower, upper, t, 1.0 - t), weight) for t in tails]
+    )
 
 
 def _pit_bounds(y_true: ArrayLike, dist: Any) -> tuple[Array, Array]:
