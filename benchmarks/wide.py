@@ -2,14 +2,13 @@
 
 Each table is drawn down to `--max-rows`, split 75/25, and imputed, scaled and one-hot encoded by
 its training part. Each model is chosen by 3-fold cross-validation of the same loss within the
-training part, out of 30 settings or, a mixture, 42; the test part is scored once.
+training part, out of 30 settings or, a mixture, 40; the test part is scored once.
 
 - linear: ridge or logistic regression, 30 penalties.
 - tree: 6 depths, 5 sizes of the smallest leaf. Its leaves count one row more of each class than
   they hold, or a leaf of one class would make the log-loss of any tree absurd.
-- mixture: the linear model's 30, and beside these mixtures of 6 `SHAPES` whose experts have the
-  best penalty, or one three times as strong. The search may say that one expert
-  is enough, and is then exactly the linear model.
+- mixture: the linear model's 30, and beside these mixtures of 10 `SHAPES` whose experts have the
+  best penalty. The search may say that one expert is enough, and is then exactly the linear model.
 
 Losses are RMSE or log-loss. The splits of a table share rows, so whether the mean of R differences
 is more than luck is judged by the corrected resampled t-test, two-sided: the variance of the mean
@@ -46,23 +45,24 @@ from benchmarks.models import mixture as plain_mixture
 from benchmarks.options import command
 from benchmarks.records import Progress, append_row, commit, keys_in, machine_facts, write_facts
 from sklearn_moe import SoftmaxGate
+from sklearn_moe.gates import ClassifierGate
 
 TABLES = ["splice", "optdigits", "spambase", "communities_crime", "texture"]
 # From the weakest to the strongest; that of a logistic regression is 1 / C.
 PENALTIES = {"regression": (1e-2, 1e4), "classification": (1e-3, 1e3)}
 N_PENALTIES = 30
-# The experts' penalty, in that of the best linear model: each sees a part of the rows.
-STRONGER = (1.0, 3.0)
 DEPTHS, LEAVES = (2, 4, 6, 9, 13, None), (1, 3, 10, 20, 30)
-# Number of experts, pooling and start: what did well on other tables, in at most a few seconds.
+# Number of experts, pooling, start and gate: what did well on other tables, in a few seconds.
 SHAPES = [
-    (2, 0.1, "residual"), (3, 0.1, "kmeans_xy"), (3, 0.1, "tree"), (3, 0.0, "kmeans_xy"),
-    (3, 0.0, "residual"), (5, 0.2, "kmeans_xy"),
+    (2, 0.1, "residual", "stiff"), (3, 0.1, "kmeans_xy", "stiff"), (3, 0.1, "tree", "stiff"),
+    (3, 0.0, "kmeans_xy", "stiff"), (3, 0.0, "residual", "stiff"), (5, 0.2, "kmeans_xy", "stiff"),
+    (3, 0.1, "kmeans_xy", "linear"), (2, 0.1, "kmeans_xy", "tree"), (3, 0.1, "kmeans_xy", "tree"),
+    (3, 0.1, "tree", "tree"),
 ]  # fmt: skip
-GATE_ALPHA = 10
+GATE_ALPHAS = {"linear": 1, "stiff": 10}
 # In sample: the search guards against overfitting, and cross-fitted EM takes many times as long.
 BRIEF = {"cv": None, "n_init": 1, "max_iter": 10}
-CHOSEN = ("n_experts", "pooling", "init", "alpha", "C", "max_depth", "min_samples_leaf")
+CHOSEN = ("n_experts", "pooling", "init", "gate", "alpha", "C", "max_depth", "min_samples_leaf")
 SURE = 0.05
 LIKELY = 1e-6  # No class counts as less likely than this where it is the row's own.
 
@@ -103,15 +103,21 @@ def trees(task: str) -> list[Any]:
 
 
 def mixtures(task: str, alone: Any) -> list[Any]:
-    """Mixtures of all shapes, whose experts are penalised as `alone` is, or more strongly."""
-    gate = SoftmaxGate(alpha=GATE_ALPHA)
+    """Mixtures of all shapes, whose experts are penalised as `alone` is."""
     return [
-        plain_mixture(task, expert(task, times * penalty_of(alone)), n_experts, seed=0).set_params(
-            gate=gate, pooling=pooling, init=init, **BRIEF
+        plain_mixture(task, expert(task, penalty_of(alone)), n_experts, seed=0).set_params(
+            gate=gate_of(kind, n_experts), pooling=pooling, init=init, **BRIEF
         )
-        for times in STRONGER
-        for n_experts, pooling, init in SHAPES
+        for n_experts, pooling, init, kind in SHAPES
     ]
+
+
+def gate_of(kind: str, n_experts: int) -> Any:
+    """A linear gate, or a tree of twice as many leaves as there are experts."""
+    if kind != "tree":
+        return SoftmaxGate(alpha=GATE_ALPHAS[kind])
+    tree = DecisionTreeClassifier(max_leaf_nodes=2 * n_experts, min_samples_leaf=30, random_state=0)
+    return ClassifierGate(tree)
 
 
 def loss(model: Any, X: np.ndarray, y: np.ndarray) -> float:
@@ -168,8 +174,8 @@ def setting(model: Any) -> str:
     """The parameters that a search has chosen, in short."""
     params = model.get_params() | getattr(model, "experts", model).get_params()
     chosen = {name: params[name] for name in CHOSEN if name in params}
-    short = {n: f"{v:.4g}" if isinstance(v, float) else v for n, v in chosen.items()}
-    return " ".join(f"{name}={value}" for name, value in short.items())
+    short = {n: f"{v:.4g}" if isinstance(v, float) else str(v) for n, v in chosen.items()}
+    return " ".join(f"{name}={''.join(value.split())}" for name, value in short.items())
 
 
 def numbers(train: Table, test: Table) -> tuple[np.ndarray, np.ndarray]:

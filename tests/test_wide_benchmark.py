@@ -34,7 +34,7 @@ def test_two_rules_are_won_and_the_run_is_continued(wide, tmp_path, monkeypatch,
     from benchmarks.__main__ import main
 
     write_tables(tmp_path)
-    monkeypatch.setattr(wide, "SHAPES", [(2, 0.0, "kmeans_xy"), (2, 0.0, "residual")])
+    monkeypatch.setattr(wide, "SHAPES", [(2, 0.0, "kmeans_xy", "stiff"), (2, 0.1, "tree", "tree")])
     output = tmp_path / "out" / "rows.csv"
     command = ["wide", "--data", str(tmp_path), "--output", str(output), "--max-rows", "200"]
     command += ["--tables", "rules_regression", "rules_classification", "--seeds"]
