@@ -171,7 +171,7 @@ class MixtureOfExpertsClassifier(ClassifierMixin, Labels):
     top_k_ : int or None
         Number of experts that act on a row, beside a shared one.
     n_iter_ : int
-        Number of EM iterations run.
+        Number of EM iterations; of both runs, if the fit has followed a witness.
     converged_ : bool
         Whether EM settled (see `tol`).
     lower_bound_ : float
