@@ -75,10 +75,11 @@ class Template:
 
     def cut_short(self, cv: Any) -> Template:
         """The template that does without folds, if `cv` is the name of a way and it can go it."""
-        way = cv if isinstance(cv, str) else None
+        if not isinstance(cv, str):
+            return self
         bagged = self.plan.mode == WEIGHTED and offers_out_of_bag(self.estimator)
         one_out = leaves_one_out(self.problem)
-        return replace(self, bagged=way == "oob" and bagged, one_out=way == "loo" and one_out)
+        return replace(self, bagged=cv == "oob" and bagged, one_out=cv == "loo" and one_out)
 
     def again(self, name: str, seed: int) -> Template:
         """The template of a copy of the same estimator, by another name and seed."""

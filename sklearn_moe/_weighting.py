@@ -71,15 +71,16 @@ class WeightPlan:
 
 def plan_weights(estimator: Any) -> WeightPlan:
     """The plan for `estimator`, a clone of our own, in which requests are set if it needs them."""
-    return replace(_way_of_weights(estimator), scales=_holds(estimator, StandardScaler))
+    encodes, scales = _holds(estimator, TargetEncoder, StandardScaler)
+    return replace(_way_of_weights(estimator, encodes), scales=scales)
 
 
-def _way_of_weights(estimator: Any) -> WeightPlan:
+def _way_of_weights(estimator: Any, encodes_targets: bool) -> WeightPlan:
     if not _takes_weights(estimator):
         return WeightPlan(RESAMPLED)
     if is_mixture(estimator):
         return WeightPlan(WEIGHTED, ("sample_weight",))
-    if _holds(estimator, TargetEncoder):
+    if encodes_targets:
         # In scikit-learn 1.9 it fails wherever metadata are routed. Steps can be named instead.
         direct = isinstance(estimator, Pipeline) and not _routes(estimator.steps[-1][1])
         return WeightPlan(WEIGHTED, _takers(estimator)) if direct else WeightPlan(RESAMPLED)
@@ -100,10 +101,10 @@ def _is_plain(pipeline: Pipeline) -> bool:
     return not any(hasattr(step, "_metadata_request") or _routes(step) for step in steps)
 
 
-def _holds(estimator: Any, kind: type) -> bool:
-    """Whether the estimator, or a part of it, is of a kind."""
+def _holds(estimator: Any, *kinds: type) -> list[bool]:
+    """Whether the estimator, or a part of it, is of each kind."""
     parts = [estimator, *estimator.get_params(deep=True).values()]
-    return any(isinstance(part, kind) for part in parts)
+    return [any(isinstance(part, kind) for part in parts) for kind in kinds]
 
 
 def _takers(pipeline: Pipeline) -> tuple[str, ...]:
@@ -325,8 +326,8 @@ def _weighed(scoring: Any) -> Any:
 
 def plan_steps(steps: Pipeline) -> WeightPlan:
     """The plan for transformers, clones of our own: weights go to those that take them."""
-    scales = _holds(steps, StandardScaler)
-    if _holds(steps, TargetEncoder) or _is_plain(steps):
+    encodes, scales = _holds(steps, TargetEncoder, StandardScaler)
+    if encodes or _is_plain(steps):
         return WeightPlan(WEIGHTED, _takers(steps), scales)
     with config_context(enable_metadata_routing=True):
         request_weights(steps)
@@ -346,7 +347,7 @@ def transform_weighted(steps: Pipeline, X: Any, y: Any, weight: Array, plan: Wei
 
 def gate_with_weighted_steps(gate: Pipeline, X: Any, expert_weights: Array, params: dict) -> Any:
     """Fit a pipeline that ends in a gate, some steps of which ask for metadata, to weights too."""
-    with WeightPlan(WEIGHTED, scales=_holds(gate, StandardScaler)).in_force():
+    with WeightPlan(WEIGHTED, scales=_holds(gate, StandardScaler)[0]).in_force():
         request_weights(gate)
         if _consumes_weights(gate):
             params = {**params, "sample_weight": expert_weights.sum(axis=1)}
