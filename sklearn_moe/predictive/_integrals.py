@@ -107,7 +107,7 @@ def _entropy(marginal: Marginal) -> Array:
 
 def _surprises(marginal: Marginal, points: Array) -> Array:
     """Density times its negative logarithm (n, M) at points (n or 1, M)."""
-    log_pdf = marginal.log_pdf(np.broadcast_to(points, (len(marginal), points.shape[1])))
+    log_pdf = marginal.log_pdf(points)
     # Where the density is zero its logarithm does not count; nor do the two ends of the line.
     return -np.exp(log_pdf) * np.where(np.isfinite(log_pdf), log_pdf, 0.0)
 
@@ -155,8 +155,7 @@ def _count_crps(marginal: Marginal, y: Array) -> Array:
 
 def _sums(marginal: Marginal, counts: Array) -> Array:
     """Probability (n, M) of all of the `counts` up to each; distribution functions take longer."""
-    points = np.broadcast_to(counts, (len(marginal), len(counts)))
-    return np.cumsum(np.exp(marginal.log_pdf(points)), axis=1)
+    return np.cumsum(np.exp(marginal.log_pdf(counts[None])), axis=1)
 
 
 def _cells(below: Array, y: Array, counts: Array) -> Array:

@@ -23,8 +23,8 @@ MOST_COUNTS = 10_000
 class Marginal:
     """Mixture of components (n, J) of one law; each parameter of the law is (n, J) or (1, J).
 
-    Points are (n, M), as many in each row, and so are the answers. A component whose dispersion is
-    zero is a point mass at zero.
+    Points are (n, M), as many in each row, or (1, M), the same in all; answers are (n, M). A
+    component whose dispersion is zero is a point mass at zero.
     """
 
     family: RealFamily
