@@ -147,7 +147,7 @@ def _between(ends: Array, nodes: Array, weights: Array) -> tuple[Array, Array]:
 
 def _count_crps(marginal: Marginal, y: Array) -> Array:
     total, last, below = np.maximum(-y, 0.0), 0.0, np.zeros((len(marginal), 1))
-    for counts in _counts(marginal.last_counts()):
+    for counts in _counts(marginal.last_counts):
         below = np.minimum(below[:, -1:] + _sums(marginal, counts), 1.0)
         total, last = total + _cells(below, y, counts), counts[-1]
     return total + np.maximum(y - (last + 1), 0.0)
@@ -168,7 +168,7 @@ def _cells(below: Array, y: Array, counts: Array) -> Array:
 
 
 def _count_entropy(marginal: Marginal) -> Array:
-    parts = (_surprises(marginal, counts[None]) for counts in _counts(marginal.last_counts()))
+    parts = (_surprises(marginal, counts[None]) for counts in _counts(marginal.last_counts))
     return sum((part.sum(axis=1) for part in parts), np.zeros(len(marginal)))
 
 

@@ -38,7 +38,10 @@ class Marginal:
     def take(self, rows: Any) -> Marginal:
         """The mixture of some rows."""
         law = tuple(value if len(value) == 1 else value[rows] for value in self.law)
-        return replace(self, weights=self.weights[rows], means=self.means[rows], law=law)
+        part = replace(self, weights=self.weights[rows], means=self.means[rows], law=law)
+        if "last_counts" in vars(self):  # which take long to find
+            vars(part)["last_counts"] = self.last_counts[rows]
+        return part
 
     @cached_property
     def points(self) -> NDArray[np.bool_]:
@@ -67,6 +70,7 @@ class Marginal:
         """The means, harmless where a component is a point mass."""
         return np.where(self.points, 1.0, self.means) if self.has_points else self.means
 
+    @cached_property
     def last_counts(self) -> Array:
         """A count for each row that is hardly ever exceeded."""
         last = self.component_quantiles(np.array([[1 - 1e-12]]))[..., 0]
@@ -75,7 +79,7 @@ class Marginal:
     @cached_property
     def counts_singly(self) -> bool:
         """Whether the target is a count that is never so large that integrals will do for sums."""
-        return self.family.is_discrete and float(self.last_counts().max()) < MOST_COUNTS
+        return self.family.is_discrete and float(self.last_counts.max()) < MOST_COUNTS
 
     def log_pdf(self, y: Array) -> Array:
         """Log density, or log probability of counts and of a zero that has one."""
@@ -143,7 +147,7 @@ def by_size(function: Callable[..., Array], marginal: Marginal, *arrays: Array) 
     """
     if not marginal.family.is_discrete:
         return function(marginal, *arrays)
-    is_small = marginal.last_counts() < MOST_COUNTS
+    is_small = marginal.last_counts < MOST_COUNTS
     sides = [rows for rows in (np.flatnonzero(is_small), np.flatnonzero(~is_small)) if len(rows)]
     return _part_by_part(function, marginal, sides, arrays)
 

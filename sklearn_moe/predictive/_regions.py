@@ -29,7 +29,7 @@ def modes(marginal: Marginal) -> Array:
 def _width(marginal: Marginal) -> int:
     """How many points the grid of a row has."""
     if marginal.counts_singly:
-        return int(marginal.last_counts().max()) + 2
+        return int(marginal.last_counts.max()) + 2
     return len(LEVELS) * marginal.means.shape[1] + len(FRACTIONS)
 
 
