@@ -61,7 +61,7 @@ def append_row(output: Path, row: Mapping[str, Any]) -> None:
     """
     is_new = not output.exists() or not _whole_lines(output)
     if not is_new and header(output) != list(row):
-        raise ValueError(f"{output.name} holds rows of another kind; choose another --output.")
+        raise _of_another_kind(output)
     with output.open("a", newline="") as file:
         writer = csv.DictWriter(file, list(row))
         if is_new:
@@ -76,8 +76,14 @@ def keys_in(output: Path, names: Sequence[str]) -> set[tuple[str, ...]]:
     """
     if not output.exists() or not _whole_lines(output):
         return set()
+    if not set(names) <= set(header(output)):
+        raise _of_another_kind(output)
     with output.open(newline="") as file:
         return {tuple(row[name] for name in names) for row in csv.DictReader(file)}
+
+
+def _of_another_kind(output: Path) -> ValueError:
+    return ValueError(f"{output.name} holds rows of another kind; choose another --output.")
 
 
 def _whole_lines(output: Path) -> bytes:

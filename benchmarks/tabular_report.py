@@ -226,13 +226,13 @@ def every_table(rows: pd.DataFrame) -> list[str]:
     ]
 
 
-def done_later(rows: pd.DataFrame) -> pd.Series:
-    """Whether the cell of a row has come to an end without an error."""
+def done_elsewhere(rows: pd.DataFrame) -> pd.Series:
+    """Whether a row of the same cell has no error."""
     return rows["error"].isna().groupby([rows[name] for name in (*SPLIT, "model")]).transform("any")
 
 
 def troubles(rows: pd.DataFrame) -> str:
     """Errors, with the cells that had them."""
-    failed = rows[rows["error"].notna() & ~done_later(rows)]
+    failed = rows[rows["error"].notna() & ~done_elsewhere(rows)]
     lines = [f"- {r.suite} {r.table} {r.split} {r.model}: {r.error}" for r in failed.itertuples()]
     return "\n".join(["Errors:", "", *(lines or ["- none"])])

@@ -51,7 +51,7 @@ def section(rows: pd.DataFrame) -> str:
 
 def on_splits_of(model: str, rows: pd.DataFrame) -> pd.DataFrame:
     """Rows of the splits that a model has done, and of models that have done all of a table's."""
-    mine = rows.loc[rows["model"] == model, ["table", "split"]]
+    mine = rows.loc[rows["model"] == model, ["table", "split"]].drop_duplicates()
     rows = rows.merge(mine)
     n_splits = rows["table"].map(mine["table"].value_counts())
     return rows[rows.groupby(["table", "model"])["split"].transform("nunique") == n_splits]

@@ -37,7 +37,7 @@ def fit_dispersion(
         said, weight = mean[rows, slots][:, None], slot_weights[rows, slots][:, None]
         return family.fit_dispersion(target[rows], said, weight, near)
 
-    laws, pools, telling = {}, family.pools_dispersion, family.telling(target, slot_weights)
+    laws, pools, telling = {}, family.pools_dispersion, family.telling_weights(target, slot_weights)
     for k in range(n_experts):
         place = routing.acting(k)
         is_for_zeros = family.has_point_mass and family.says_zero(mean[place]).all()

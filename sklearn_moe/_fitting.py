@@ -51,7 +51,7 @@ class CalibratedMixture:
         noise, log_probs = self.noise.of_forecasts(), np.full_like(before, np.nan)
         for forecast in self.forecasts:
             log_probs[forecast.rows] = forecast.log_density(noise)
-        return log_probs
+        return np.where(np.isnan(before), np.nan, log_probs)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -161,17 +161,19 @@ def run_fit(training: Training, recipe: Recipe, starts: list[Start], options: Op
         if is_needed and recipe.family is not family:  # the rival has the law that is kept
             baseline = yield from fit_baseline(recipe, data, training.splits)
         bounds, run = heat.bounds, _first_run(recipe, model, heat, options)
-        del heat  # its responsibilities are as large as the table
+        del heat  # as large as the table
         first = yield from run
         walk = Walk(baseline, data, [first])
         kept: Stage | None = first
         if options.recipes is not None:
             recipes = partial(_of_number, options, recipe)
             kept = yield from grow(walk, recipes, options.most, options.rule, options.reporter)
-        if kept is not None and not options.reporter.was_last_run:
+        verdict = _judgement(options, baseline, kept, data)
+        # After a warm start experts keep their places.
+        if kept is not None and not (verdict.is_against or starts[0].name == "warm"):
             kept = yield from following(kept, options.rule, options.reporter)
+            verdict = _judgement(options, baseline, kept, data)
         result = (walk.stages[0] if kept is None else kept).result
-        verdict = _judgement(baseline, kept, data) if options.verdict else UNKNOWN
         if kept is None or verdict.is_against:
             alone, told = True, []
             last = yield from _one_expert(recipe, training, baseline)
@@ -258,11 +260,11 @@ def _leaning(
     return replace(leaning, expert=expert)
 
 
-def _judgement(baseline: Baseline, kept: Stage | None, data: Data) -> Verdict:
-    """The verdict on what is kept; one expert gains nothing over itself."""
-    if kept is None:
-        return alone_verdict(baseline, data)
-    return judge(baseline, kept, data)
+def _judgement(options: Options, baseline: Baseline, kept: Stage | None, data: Data) -> Verdict:
+    """The verdict on what is kept, if it is asked for; one expert gains nothing over itself."""
+    if not options.verdict:
+        return UNKNOWN
+    return alone_verdict(baseline, data) if kept is None else judge(baseline, kept, data)
 
 
 def _first_run(recipe: Recipe, model: MixtureModel, heat: Race, options: Options) -> Plan[Stage]:
@@ -286,12 +288,11 @@ def _of_number(options: Options, recipe: Recipe, n_experts: int) -> Recipe:
 
 def _all_experts(stage: Stage) -> Plan[Finished]:
     """The mixture of a finished run, its forecast and its bound."""
-    model, state, bound = stage.model, stage.result.state, stage.result.lower_bound
-    own = state.told
-    if model.wanders:
-        state, bound = model.settled(state)
-        own = model.told_by(state)
-    return Finished((yield from model.finish(state)), own, bound)
+    state, bound, own = stage.result.state, stage.result.lower_bound, stage.result.state.told
+    if stage.model.wanders:
+        state, bound = stage.model.settled(state)
+        own = stage.model.told_by(state)
+    return Finished((yield from stage.model.finish(state)), own, bound)
 
 
 def _heats(

@@ -3,7 +3,9 @@
 Witnesses run EM by themselves, and may find an optimum that the fit has missed. So when its run has
 ended, EM goes on from the responsibilities that the best of them gives all rows. This costs a run
 without witnesses. What comes of it is kept if it explains the rows, out of fold, surely better.
-What the witnesses have said of unseen rows stands, for they have said it of their own mixtures.
+
+What the witnesses have said of unseen rows stands, for they have said it of their own mixtures,
+unless the fit lags behind them: what they say is then not true of it, and its own word counts.
 """
 
 from __future__ import annotations
@@ -13,7 +15,6 @@ from dataclasses import replace
 import numpy as np
 
 from ._em import EMResult, EMRule, run_em
-from ._experts import ExpertError
 from ._numeric import Array, mean_and_stderr
 from ._plans import Plan, attempt
 from ._progress import Reporter
@@ -22,14 +23,18 @@ from ._witnesses import Witness
 
 # Standard errors that are no luck.
 SURE = 2.0
+WITNESS = "what a witness has found"
+# Rows for each coefficient, above which least squares do not follow the rows' own noise.
+ROWS_ENOUGH = 3
 
 
 def following(stage: Stage, rule: EMRule, reporter: Reporter) -> Plan[Stage]:
     """The stage, after its run has followed the best of its witnesses, if there is one.
 
-    Experts that lose rows follow only where they lag: their bound rises by its own echo as well.
+    Only stiff experts do so freely. The bound of others is too optimistic to choose by: it rises
+    where experts have seen the rows that they are then asked about.
     """
-    if stage.recipe.specialisation.loses_rows:
+    if not _is_stiff(stage):
         return (yield from caught_up(stage, rule, reporter))
     return (yield from _follow(stage, rule, reporter))
 
@@ -41,29 +46,49 @@ def caught_up(stage: Stage, rule: EMRule, reporter: Reporter) -> Plan[Stage]:
     return (yield from _follow(stage, rule, reporter))
 
 
-def _follow(stage: Stage, rule: EMRule, reporter: Reporter) -> Plan[Stage]:
-    """The stage with the better run of the two.
+def _is_stiff(stage: Stage) -> bool:
+    """Whether experts are least squares of few coefficients for the rows that there are."""
+    recipe, data = stage.recipe, stage.model.data
+    plain = all(template.problem is not None for template in recipe.templates)
+    if data.classes is not None or not plain or recipe.specialisation.loses_rows:
+        return False
+    n_coefficients = len(recipe.templates) * (data.X.shape[1] + 1)
+    return ROWS_ENOUGH * n_coefficients <= len(data.distinct)
 
-    If witnesses explain unseen rows better than it does out of fold, they have found what it has
-    not, and its own word stands.
-    """
+
+def _follow(stage: Stage, rule: EMRule, reporter: Reporter) -> Plan[Stage]:
+    """The stage with the better run of the two; by its own word if it lags all the same."""
     rule = replace(rule, max_iter=min(stage.result.n_iter, rule.max_iter - stage.result.n_iter))
     guide = _guide(stage)
-    if guide is not None and rule.max_iter > 0:
-        run = yield from attempt(_followed(stage, guide, rule), ExpertError)
+    if guide is not None and rule.max_iter > 0 and not _was_ended(stage, reporter):
+        run = yield from attempt(_followed(stage, guide, rule), ValueError)
         if isinstance(run, EMResult):
-            wins = _is_sure(stage, run.expectation.log_evidence - _own(stage), rule.tol)
-            reporter.trial("what a witness has found", run, wins)
-            if wins:
-                stage = _instead(stage, run)
-                with reporter.run(max_iter=1):
-                    reporter.iteration(stage, max_iter=stage.result.n_iter)
+            stage = _better(stage, run, rule, reporter)
+        elif run is not None:
+            reporter.failure(WITNESS, run)
     return _by_itself(stage) if _lags(stage) else stage
+
+
+def _was_ended(stage: Stage, reporter: Reporter) -> bool:
+    """Whether a callback wants no more."""
+    return reporter.was_last_run or stage.result.reason == "callback"
+
+
+def _better(stage: Stage, run: EMResult, rule: EMRule, reporter: Reporter) -> Stage:
+    """The stage, gone on with another run if that is surely better."""
+    delta = run.expectation.log_evidence - _own_log_prob(stage)
+    wins = _is_sure(stage, delta, rule.tol)
+    reporter.trial(WITNESS, run, wins)
+    if wins:
+        stage = _instead(stage, run)
+        with reporter.run(max_iter=1):
+            reporter.iteration(stage, max_iter=stage.result.n_iter)
+    return stage
 
 
 def _guide(stage: Stage) -> Witness | None:
     """The witness, of as many experts, with the highest bound; none for a run that has failed."""
-    if stage.trouble or stage.recipe.top_k is not None:
+    if stage.trouble or not stage.trusts_witnesses or stage.recipe.top_k is not None:
         return None
     whole = len(stage.recipe.templates)
     guides = [guide for guide in stage.witnesses if len(guide.best.members) == whole]
@@ -75,10 +100,14 @@ def _followed(stage: Stage, guide: Witness, rule: EMRule) -> Plan[EMResult | Non
     resp = yield from guide.responsibilities(stage.model.data)
     if resp.shape[1] < len(stage.recipe.templates):
         return None
-    return (yield from run_em(stage.model, stage.model.expect(resp), rule))
+    start = stage.model.expect(resp)
+    del resp  # as large as the table
+    run = run_em(stage.model, start, rule)
+    del start
+    return (yield from run)
 
 
-def _own(stage: Stage) -> Array:
+def _own_log_prob(stage: Stage) -> Array:
     """Log density (n,) of the rows, out of fold."""
     log_evidence = stage.result.expectation.log_evidence
     assert log_evidence is not None
@@ -94,7 +123,7 @@ def _is_sure(stage: Stage, delta: Array, least: float = 0.0) -> bool:
 def _lags(stage: Stage) -> bool:
     """Whether witnesses explain unseen rows better than the fit does out of fold."""
     held_out = stage.result.expectation.held_out
-    return held_out is not None and _is_sure(stage, held_out - _own(stage))
+    return held_out is not None and _is_sure(stage, held_out - _own_log_prob(stage))
 
 
 def _instead(stage: Stage, run: EMResult) -> Stage:

@@ -58,7 +58,7 @@ class Reporter:
             print(f"[{self.owner}] {name}: failed, {error}", flush=True)
 
     def trial(self, name: str, result: EMResult, wins: bool) -> None:
-        """Report the bound that the winner of the race has reached with something else."""
+        """Report the bound that something else has brought, and whether it is kept."""
         if self.verbose >= 1:
             outcome = "kept" if wins else "not kept"
             print(f"[{self.owner}] {name}: bound {result.lower_bound:.5f}, {outcome}", flush=True)
@@ -69,7 +69,7 @@ class Reporter:
         with self.tasks.task("EM", max_iter):
             self.tasks.begin("iteration")
             yield
-        self.was_last_run = self.tasks.was_last
+        self.was_last_run |= self.tasks.was_last
 
     def iteration(self, run: HasResult, max_iter: int) -> bool:
         """Report the latest iteration of a run; whether a callback wants it to be the last."""

@@ -202,7 +202,7 @@ class MixtureOfExpertsRegressor(RegressorMixin, RealTargets):
     n_iter_ : int
         Number of EM iterations; of both runs, if the fit has followed a witness.
     converged_ : bool
-        Whether EM settled (see `tol`).
+        Whether EM settled (see `tol`); the first run, if the fit has followed a witness.
     lower_bound_ : float
         Mean log-likelihood per unit of weight, out of fold or, in sample, minus the gate's penalty.
         May exceed `lower_bounds_`, because dispersions are refined after the last iteration.

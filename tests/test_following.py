@@ -1,14 +1,24 @@
 """A fit that follows a witness to a better optimum."""
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from sklearn.linear_model import Ridge
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import PolynomialFeatures
 from sklearn.tree import DecisionTreeRegressor
 
-from sklearn_moe import MixtureOfExpertsRegressor, _fitting, _following
+from sklearn_moe import (
+    MixtureOfExpertsClassifier,
+    MixtureOfExpertsRegressor,
+    _fitting,
+    _following,
+)
 from sklearn_moe._em import EMRule, run_em
+from sklearn_moe._plans import follow_here
+from sklearn_moe._progress import Reporter
 from sklearn_moe._verdict import run_witnessed
 from sklearn_moe.inspection import ConvergenceDisplay
 
@@ -69,12 +79,55 @@ def test_the_limit_of_iterations_holds_for_both_runs(astray):
     assert build(max_iter=8).fit(X, Y).n_iter_ <= 8
 
 
-@pytest.mark.filterwarnings("ignore:EM did not settle:sklearn.exceptions.ConvergenceWarning")
-def test_experts_that_lose_rows_follow_only_where_they_lag(monkeypatch):
+@pytest.fixture
+def refusing(monkeypatch):
+    """No run may be followed."""
+
     def refuse(*_):
         raise AssertionError("a run is followed")
 
     monkeypatch.setattr(_following, "_follow", refuse)
+
+
+MANY = make_pipeline(PolynomialFeatures(6), Ridge())
+
+
+@pytest.mark.filterwarnings("ignore:EM did not settle:sklearn.exceptions.ConvergenceWarning")
+def test_experts_that_are_not_stiff_follow_only_where_they_lag(refusing):
     build(DecisionTreeRegressor(max_depth=3, min_samples_leaf=10), max_iter=4).fit(X, Y)
+    build(MANY, max_iter=4).fit(X, Y)
+    build(max_iter=4).fit(PolynomialFeatures(9).fit_transform(X), Y)  # few rows for each of them
+    labels = MixtureOfExpertsClassifier(n_experts=2, cv=3, n_init=1, max_iter=4, random_state=0)
+    labels.fit(X, Y > 0)
     with pytest.raises(AssertionError, match="followed"):
         build(max_iter=4).fit(X, Y)
+
+
+def test_experts_of_a_warm_start_keep_their_places(refusing, monkeypatch):
+    monkeypatch.setattr(_following, "_is_stiff", lambda stage: False)
+    moe = build(warm_start=True).fit(X, Y)
+    monkeypatch.undo()
+    monkeypatch.setattr(_following, "_follow", None)
+    assert list(moe.fit(X, Y).start_bounds_) == ["warm"]
+
+
+def test_nothing_is_followed_once_a_callback_has_had_enough(monkeypatch):
+    monkeypatch.setattr(_following, "_followed", None)
+    reporter = Reporter("", 0, None, None)
+    level = SimpleNamespace(held_out=None)
+    ended = SimpleNamespace(result=SimpleNamespace(n_iter=3, reason="callback", expectation=level))
+    monkeypatch.setattr(_following, "_guide", lambda stage: object())
+    assert follow_here(_following._follow(ended, EMRule(10, 0.0), reporter)) is ended
+    ended.result.reason, reporter.was_last_run = "tol", True
+    assert follow_here(_following._follow(ended, EMRule(10, 0.0), reporter)) is ended
+
+
+def test_a_guide_that_fails_costs_the_second_run_alone(astray, monkeypatch, capsys):
+    def fails(*_):
+        raise ValueError("singular")
+        yield
+
+    monkeypatch.setattr(_following, "_followed", fails)
+    moe = build(verbose=1).fit(X, Y)
+    assert "what a witness has found: failed, singular" in capsys.readouterr().out
+    assert moe.n_iter_ == len(moe.heldout_log_probs_)

@@ -31,7 +31,7 @@ class Family(ABC):
         """Whether means (...) are such zeros."""
         return np.zeros(mean.shape, dtype=bool)
 
-    def telling(self, y: Array, weights: Array) -> Array:
+    def telling_weights(self, y: Array, weights: Array) -> Array:
         """Weights (n, K) of the rows that say something of an expert's dispersion."""
         return weights
 

@@ -271,7 +271,7 @@ class PositiveFamily(RealFamily):
         least = LEAST_MEAN * known[min(output, len(known) - 1)]
         return np.maximum(mean, max(least, np.finfo(np.float64).tiny))
 
-    def telling(self, y: Array, weights: Array) -> Array:
+    def telling_weights(self, y: Array, weights: Array) -> Array:
         """Rows that the law cannot explain say nothing of its dispersion."""
         if self.allows_zero or not (y == 0).any():
             return weights
@@ -289,7 +289,7 @@ class PositiveFamily(RealFamily):
         self, y: Array, mean: Array, expert_weights: Array, relative: Array | None = None
     ) -> Array:
         """Most likely parameters (K, q, P), those of the expert for zeros all zero."""
-        weights = self.telling(y, expert_weights)
+        weights = self.telling_weights(y, expert_weights)
         # Who has no row that tells takes those of all, or any.
         for rest in (weights.sum(axis=1, keepdims=True), 1.0):
             weights = np.where(weights.sum(axis=0) > 0, weights, 1e-300 * rest)
