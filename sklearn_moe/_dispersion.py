@@ -41,8 +41,8 @@ def fit_dispersion(
     for k in range(n_experts):
         place = routing.acting(k)
         is_for_zeros = family.has_point_mass and family.says_zero(mean[place]).all()
-        has_law = slot_weights[place].any() if is_for_zeros else telling[place].any() and not pools
-        if has_law:
+        heard = slot_weights if is_for_zeros else telling
+        if heard[place].any() and (is_for_zeros or not pools):
             laws[k] = law_of(*place)
             if pools:  # it has no dispersion to share
                 slot_weights[place] = 0.0

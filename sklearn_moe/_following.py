@@ -4,8 +4,9 @@ Witnesses run EM by themselves, and may find an optimum that the fit has missed.
 ended, EM goes on from the responsibilities that the best of them gives all rows. This costs a run
 without witnesses. What comes of it is kept if it explains the rows, out of fold, surely better.
 
-What the witnesses have said of unseen rows stands, for they have said it of their own mixtures,
-unless the fit lags behind them: what they say is then not true of it, and its own word counts.
+What the witnesses have said of unseen rows stands, for they have said it of their own mixtures.
+Only where numbers of experts are compared, and a fit lags behind its witnesses all the same, does
+its own word count.
 """
 
 from __future__ import annotations
@@ -31,19 +32,22 @@ ROWS_ENOUGH = 3
 def following(stage: Stage, rule: EMRule, reporter: Reporter) -> Plan[Stage]:
     """The stage, after its run has followed the best of its witnesses, if there is one.
 
-    Only stiff experts do so freely. The bound of others is too optimistic to choose by: it rises
-    where experts have seen the rows that they are then asked about.
+    Only stiff experts do so freely, others where unseen rows say that they lag: their bound is too
+    optimistic to choose by, for it rises where experts have seen the rows they are asked about.
     """
-    if not _is_stiff(stage):
-        return (yield from caught_up(stage, rule, reporter))
+    if not (_is_stiff(stage) or _lags(stage)):
+        return stage
     return (yield from _follow(stage, rule, reporter))
 
 
 def caught_up(stage: Stage, rule: EMRule, reporter: Reporter) -> Plan[Stage]:
-    """The same, only where unseen rows say that the fit was left behind."""
-    if not _lags(stage):
-        return stage
-    return (yield from _follow(stage, rule, reporter))
+    """The same where unseen rows say that the fit was left behind; by its own word if it still is.
+
+    Then stages of several numbers are compared by what is true of them.
+    """
+    if _lags(stage):
+        stage = yield from _follow(stage, rule, reporter)
+    return _by_itself(stage) if _lags(stage) else stage
 
 
 def _is_stiff(stage: Stage) -> bool:
@@ -57,7 +61,7 @@ def _is_stiff(stage: Stage) -> bool:
 
 
 def _follow(stage: Stage, rule: EMRule, reporter: Reporter) -> Plan[Stage]:
-    """The stage with the better run of the two; by its own word if it lags all the same."""
+    """The stage with the better run of the two."""
     rule = replace(rule, max_iter=min(stage.result.n_iter, rule.max_iter - stage.result.n_iter))
     guide = _guide(stage)
     if guide is not None and rule.max_iter > 0 and not _was_ended(stage, reporter):
@@ -66,7 +70,7 @@ def _follow(stage: Stage, rule: EMRule, reporter: Reporter) -> Plan[Stage]:
             stage = _better(stage, run, rule, reporter)
         elif run is not None:
             reporter.failure(WITNESS, run)
-    return _by_itself(stage) if _lags(stage) else stage
+    return stage
 
 
 def _was_ended(stage: Stage, reporter: Reporter) -> bool:

@@ -111,6 +111,19 @@ def test_experts_of_a_warm_start_keep_their_places(refusing, monkeypatch):
     assert list(moe.fit(X, Y).start_bounds_) == ["warm"]
 
 
+def test_a_fit_that_lags_still_trusts_its_witnesses(monkeypatch):
+    """Who lags and has nobody to follow is calibrated, and leans, by what they have said."""
+    tree = DecisionTreeRegressor(min_samples_leaf=3, random_state=0)
+    noisy = Y + 2 * np.random.default_rng(3).normal(size=len(Y))
+    expected = build(tree).fit(X, noisy)
+    assert expected.baseline_ is not None
+    monkeypatch.setattr(_following, "_lags", lambda stage: True)
+    monkeypatch.setattr(_following, "_guide", lambda stage: None)
+    moe = build(tree).fit(X, noisy)
+    np.testing.assert_array_equal(moe.predict(X), expected.predict(X))
+    assert moe.gain_ == expected.gain_
+
+
 def test_nothing_is_followed_once_a_callback_has_had_enough(monkeypatch):
     monkeypatch.setattr(_following, "_followed", None)
     reporter = Reporter("", 0, None, None)

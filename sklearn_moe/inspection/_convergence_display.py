@@ -21,8 +21,9 @@ class ConvergenceDisplay(Display):
     ----------
     bounds : ndarray of shape (n_iter,)
         Bound after each iteration.
-    heldout : ndarray of shape (n_iter,)
-        Mean log density of unseen rows after each; empty where there were no witnesses.
+    heldout : ndarray of shape (n_heard,)
+        Mean log density of unseen rows after each iteration with witnesses, the first `n_heard`;
+        empty where there were none.
     gain : float, default=nan
         What the mixture gains over one expert, in nats.
     gain_stderr : float, default=nan
