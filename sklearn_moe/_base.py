@@ -139,6 +139,7 @@ class BaseMixtureOfExperts(Queries, CallbackSupportMixin, MetaEstimatorMixin, Ba
         # Checks that record feature names do so on a copy: a failed fit leaves `self` as it was.
         shape = copy.copy(self)
         training = self._validate_training(shape, X, y, sample_weight, fit_params)
+        warn_of_shares(training.data.sample_weight)
         tasks = Tasks(self, X, y, sample_weight)
         with open_workers(self.n_jobs) as workers:
             recipes = self._recipes(training)
@@ -163,7 +164,6 @@ class BaseMixtureOfExperts(Queries, CallbackSupportMixin, MetaEstimatorMixin, Ba
         params = routed_params(self, fit_params)
         X = check_table(shape, X, reset=True)
         weight = check_weight(sample_weight, X)
-        warn_of_shares(weight)
         y, target, classes = self._check_target(X, y, weight)
         folds: Any = {"cv": self.cv, "params": params, "groups": fit_params.get("groups")}
         wanted = self._wants_all_classes()

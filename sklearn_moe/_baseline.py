@@ -14,7 +14,7 @@ from ._numeric import Array, weighted_mean
 from ._plans import Plan, together
 from ._recipe import Recipe
 from ._spread import fit_spread
-from ._templates import Template
+from ._templates import Template, one_of_each_kind
 from .families._base import law_by_row
 
 
@@ -49,16 +49,11 @@ def unknown_baseline(data: Data) -> Baseline:
 
 def fit_baseline(recipe: Recipe, data: Data, splits: Splits | None) -> Plan[Baseline]:
     """The best single expert among those of the recipe."""
-    singles = (_single(recipe, template, data, splits) for template in distinct(recipe))
+    kinds = one_of_each_kind(recipe.templates)
+    singles = (_single(recipe, template, data, splits) for template in kinds)
     candidates = yield from together(*singles)
     weight = data.sample_weight
     return max(candidates, key=lambda c: round(float(weighted_mean(c.log_prob, weight)), DIGITS))
-
-
-def distinct(recipe: Recipe) -> list[Template]:
-    """One template of each kind: copies of one estimator are fitted once."""
-    kinds = {template.kind: template for template in reversed(recipe.templates)}
-    return list(reversed(kinds.values()))
 
 
 def _single(

@@ -8,6 +8,7 @@ what it needs to be weighted, seeded, aligned to the classes and named in errors
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -16,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ._binning import Binner, make_binner
+from ._expert_errors import blaming
 from ._folds import Splits
 from ._nameless import bare_numbers
 from ._numeric import Array, experts_first
@@ -24,7 +26,7 @@ from ._plans import Job, Plan, do
 from ._predictions import Shown, align_classes, held, predict_expert
 from ._routing import Routing
 from ._templates import Template
-from ._validation import InvalidParameterError, n_rows, read_only, take_params, take_rows
+from ._validation import n_rows, read_only, take_params, take_rows
 from ._weighting import fit_weighted
 from .linear import (
     Solution,
@@ -37,26 +39,6 @@ from .linear import (
 )
 
 DENSE = Routing(np.empty((0, 0)))
-REMEDY = (
-    "If its inputs do not suit it (text, missing values, scales), encode the table in a pipeline "
-    "before the mixture, or the expert's own in a pipeline of its own: that sees only the rows of "
-    "its region, so an encoder of categories needs handle_unknown='ignore'. If the region is too "
-    "small for it, use fewer experts, fewer folds or a simpler expert."
-)
-SEVERAL = " For several outputs put one that takes a single one into a MultiOutputRegressor."
-
-
-def _told(error: Exception, data: Data) -> str:
-    """What the error says, with a full stop; what can be done, unless that is said already."""
-    said = f"{str(error).rstrip().rstrip('.')}."
-    if isinstance(error, InvalidParameterError):
-        return said
-    several = data.classes is None and data.target.shape[1] > 1
-    return f"{said} {REMEDY}{SEVERAL if several else ''}"
-
-
-class ExpertError(ValueError):
-    """An expert could not be fitted to the rows that it was given, or could not predict others."""
 
 
 @dataclass(frozen=True)
@@ -242,7 +224,8 @@ def fit_predict_new(
 
     Those of experts that act on none of them are not made.
     """
-    numbers, places = finite_numbers(X), [routing.acting(k) for k in range(len(templates))]
+    numbers = finite_numbers(X) if plain_among(data, templates) else None
+    places = [routing.acting(k) for k in range(len(templates))]
     said: dict[int, Array] = {}
     if numbers is not None:
         parts = data, templates, expert_weights
@@ -326,21 +309,16 @@ def fit_one(data: Data, template: Template, weight: Array, train: Any, test: Any
     kept = expert if train is None else None
     if not _holds_rows(test):
         return kept, np.empty((0, data.n_values))
-    try:
+    with _blaming(data, template, "was fitted, but failed to predict"):
         predicted = data.shown.predict(expert, data.classes, _row_numbers(test))
-    except MemoryError:  # it says nothing of the rows, and another start would meet it too
-        raise
-    except Exception as error:
-        raise ExpertError(
-            f"Expert {template.name!r} ({type(expert).__name__}) was fitted, but failed to "
-            f"predict: {_told(error, data)}"
-        ) from error
     return kept, data.digest(predicted, test)
 
 
 def fit_new(data: Data, template: Template, weight: Array, X: Any) -> Array:
     """One job: predictions for new rows `X` of the expert fitted to all rows."""
-    return predict_expert(fit_expert(data, template, weight, None), X, data.classes)
+    expert = fit_expert(data, template, weight, None)
+    with _blaming(data, template, "was fitted, but failed to predict new rows"):
+        return predict_expert(expert, X, data.classes)
 
 
 def fit_bagged(data: Data, template: Template, weight: Array, splits: Splits, wanted: Any) -> tuple:
@@ -354,6 +332,17 @@ def fit_bagged(data: Data, template: Template, weight: Array, splits: Splits, wa
     if type(expert) is not type(keeper.estimator):  # a constant, for rows of one class
         constant = predict_expert(expert, data.X, data.classes)[wanted]
         return None, data.digest(constant, wanted)
+    with _blaming(data, template, "was fitted, but failed to predict"):
+        predicted, unanswered = _predict_bagged(data, expert, weight)
+    for train, test in splits:
+        left = np.intersect1d(unanswered, test)
+        if left.size:
+            predicted[left] = fit_one(whole, template, weight, train, left)[1]
+    return None, data.digest(predicted[wanted], wanted)
+
+
+def _predict_bagged(data: Data, expert: Any, weight: Array) -> tuple[Array, NDArray[np.intp]]:
+    """What those say of each row who have not seen it, and the rows that all have seen."""
     seen, unseen = np.flatnonzero(weight), np.flatnonzero(weight == 0)
     found, answered = out_of_bag(expert, len(seen))
     if data.classes is not None:
@@ -362,11 +351,7 @@ def fit_bagged(data: Data, template: Template, weight: Array, splits: Splits, wa
     predicted[seen] = found
     if unseen.size:
         predicted[unseen] = predict_expert(expert, take_rows(data.X, unseen), data.classes)
-    for train, test in splits:
-        left = np.intersect1d(seen[~answered], test)
-        if left.size:
-            predicted[left] = fit_one(whole, template, weight, train, left)[1]
-    return None, data.digest(predicted[wanted], wanted)
+    return predicted, seen[~answered]
 
 
 def fit_expert(data: Data, template: Template, weight: Array, train: Any) -> Any:
@@ -379,18 +364,18 @@ def fit_expert(data: Data, template: Template, weight: Array, train: Any) -> Any
         weight = take_rows(data.sample_weight, rows)
     expert = template.fresh()
     params = take_params(template.params, data.n_samples, rows) | options
-    try:
+    seen = f"{n_rows(X)} rows of total weight {weight.sum():.6g}"
+    with _blaming(data, template, f"failed to fit on {seen}"):
         labelled = data.classes is not None
         return fit_weighted(
             expert, X, y, weight, rank, params, plan=template.plan, labelled=labelled
         )
-    except MemoryError:
-        raise
-    except Exception as error:
-        raise ExpertError(
-            f"Expert {template.name!r} ({type(expert).__name__}) failed to fit on {n_rows(X)} rows "
-            f"of total weight {weight.sum():.6g}: {_told(error, data)}"
-        ) from error
+
+
+def _blaming(data: Data, template: Template, what: str) -> AbstractContextManager[None]:
+    """What goes wrong is the expert's, which `what` it has come to."""
+    several = data.classes is None and data.target.shape[1] > 1
+    return blaming(f"{template.name!r} ({type(template.estimator).__name__})", what, several)
 
 
 def _rows_with_weight(weight: Array, train: Any) -> NDArray[np.intp] | None:

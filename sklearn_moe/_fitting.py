@@ -12,7 +12,8 @@ from sklearn import config_context
 
 from ._baseline import Baseline, fit_baseline, unknown_baseline
 from ._em import DIGITS, EMResult, EMRule, run_em
-from ._experts import Data, ExpertError
+from ._expert_errors import ExpertError
+from ._experts import Data
 from ._following import following
 from ._growth import Walk, grow
 from ._initialization import Race, Start, race, race_or_spare, start_name
@@ -101,10 +102,9 @@ class Trial:
     def is_won(self, run: EMResult, rival: EMResult, data: Data) -> bool:
         """Whether the `rival`, a run with these parts, is ahead by enough."""
         ahead = rival.lower_bound - run.lower_bound
-        if ahead <= 10**-DIGITS or not self.margin:
-            return ahead > 10**-DIGITS
         delta = rival.expectation.log_evidence - run.expectation.log_evidence
-        return ahead > self.margin * mean_and_stderr(delta, data.sample_weight, data.clusters)[1]
+        stderr = mean_and_stderr(delta, data.sample_weight, data.clusters)[1]
+        return ahead > max(self.margin * stderr, 10**-DIGITS)
 
 
 def trials_of(

@@ -19,7 +19,8 @@ import numpy as np
 
 from ._baseline import Baseline
 from ._em import DIGITS, EMResult, EMRule
-from ._experts import Data, ExpertError
+from ._expert_errors import ExpertError
+from ._experts import Data
 from ._following import caught_up
 from ._initialization import RACE_LENGTH, Start, by_bound, run_all, sound_of
 from ._mixture import MixtureExpectation

@@ -63,7 +63,7 @@ class MixtureState:
     """Result of an M-step; `bank.mean` and `routing` are out of fold if it is cross-fitted.
 
     `basis` is the expectation that it was fitted to, lost experts being dealt with. What is kept of
-    a state after its E-step has an empty `bank.mean` and `routing`.
+    a state after its E-step has an empty `bank.mean` and `routing`, unless the model wanders.
     """
 
     basis: MixtureExpectation

@@ -50,14 +50,14 @@ def columns_of(table: NDArray, columns: slice | NDArray[np.intp]) -> NDArray:
 
 
 def row_max(values: Array) -> Array:
-    """Largest value of each row of `values` (n, K).
+    """Largest value of each row of `values` (n, K, ...).
 
     Column by column where these are few: numpy reduces short rows ten times more slowly.
     """
     if values.shape[1] > MANY_COLUMNS:
         return values.max(axis=1)
     highest = values[:, 0].copy()
-    for column in values.T[1:]:
+    for column in np.moveaxis(values, 1, 0)[1:]:
         np.maximum(highest, column, out=highest)
     return highest
 
@@ -98,10 +98,13 @@ def normalize(log_joint: Array) -> tuple[Array, Array]:
 
 def log_sum(log_values: Array) -> Array:
     """Log of the sum over the second axis of exponentials, -inf where there is nothing."""
-    highest = log_values.max(axis=1)
+    highest = row_max(log_values)
     floor = np.where(np.isfinite(highest), highest, 0.0)
+    total = np.zeros_like(floor)
+    for column in np.moveaxis(log_values, 1, 0):
+        total += np.exp(column - floor)
     with np.errstate(divide="ignore"):
-        return floor + np.log(np.exp(log_values - floor[:, None]).sum(axis=1))
+        return floor + np.log(total)
 
 
 def weighted_grams(Z: Array, weights: Array) -> Array:
@@ -139,7 +142,7 @@ def products_of_pairs(columns: Array) -> Array:
 
 
 def _wide_grams(Z: Array, weights: Array) -> Array:
-    """The same of many columns: half the work, by symmetry, and fewer passes over large results."""
+    """`weighted_grams` of many columns: half the work, by symmetry, and fewer large results."""
     grams = np.zeros((len(weights), Z.shape[1], Z.shape[1]))
     for rows in row_blocks(len(Z), Z.shape[1], FEWEST_ROWS):
         block, roots = Z[rows], np.sqrt(weights[:, rows])
@@ -150,7 +153,7 @@ def _wide_grams(Z: Array, weights: Array) -> Array:
 
 
 def _grams_of_products(Z: Array, weights: Array) -> Array:
-    """The same from the products of every two columns, made once for all weights.
+    """`weighted_grams` from the products of every two columns, made once for all weights.
 
     Cheaper where there are at least half as many weights as columns.
     """

@@ -30,6 +30,7 @@ from ._validation import (
     Interval,
     StrOptions,
     check_consistent_length,
+    check_coverage,
     check_is_fitted,
 )
 from .families import FAMILIES, Contaminated, Family, RealFamily, resolve_family
@@ -127,9 +128,8 @@ class RealTargets(DistributionQueries, BaseMixtureOfExperts):
         118(48), 2021. R. F. Barber, E. J. Candès, A. Ramdas and R. J. Tibshirani, "Predictive
         inference with the jackknife+", Annals of Statistics 49(1), 2021.
         """
-        distribution = self.predict_dist(X)
-        # Let `interval` reject an invalid coverage.
-        if self.calibration_ is None or not (isinstance(coverage, Real) and 0 < coverage < 1):
+        coverage, distribution = check_coverage(coverage), self.predict_dist(X)
+        if self.calibration_ is None:
             return distribution.interval(coverage)
         low, high = self.calibration_.levels(coverage)
         levels = np.unique([low, high])
@@ -245,7 +245,7 @@ class RealTargets(DistributionQueries, BaseMixtureOfExperts):
                 f"dispersion_estimator={given!r} is not a regressor. Pass an instance of one, such "
                 "as Ridge(); it predicts the logarithms of squared residuals."
             )
-        return make_template("dispersion_estimator", self.dispersion_estimator, seed, {})
+        return make_template("dispersion_estimator", given, seed, {})
 
     def _other_parts(self) -> dict[str, Any]:
         given = self.dispersion_estimator

@@ -51,7 +51,7 @@ class SoftmaxBank:
         members: tuple[int, ...] | None = None,
     ) -> Plan[tuple[Array, Array]]:
         """State after a step from `previous`, and log gate probabilities (n, K) out of fold."""
-        return (yield from do(self.step, expert_weights, previous))
+        return do(self.step, expert_weights, previous)
 
     def step(self, expert_weights: Array, previous: Array | None) -> tuple[Array, Array]:
         """What the plan of `fit_predict` comes to."""
@@ -64,7 +64,7 @@ class SoftmaxBank:
     def steps(
         self, expert_weights: Sequence[Array], previous: Sequence[Array] | None
     ) -> list[tuple[Array, Array]]:
-        """The same for several runs of EM at once, of as many experts each.
+        """`step` for several runs of EM at once, of as many experts each.
 
         For each run its weights (n, K) and, if it has gone before, its state (F, K - 1, d + 1).
         """
@@ -121,16 +121,13 @@ class SoftmaxBank:
             return ConstantGate().fit(self.data.X, expert_weights)
         final, n_iter = theta.mean(axis=0), 1
         if self.left_out and not brief:
-            final, n_iter = self._solve(expert_weights, final)
+            problem = SoftLogit(self.logits.design, expert_weights, float(self.template.alpha))
+            final, n_iter = solve(problem, final, self.template.max_iter, self.template.tol)
         return SoftmaxGate(**self.template.get_params()).set_solution(self.encoder, final, n_iter)
 
     def penalty(self, theta: Array) -> float:
         """What the objective of the in-sample gate subtracts."""
         return 0.5 * self.template.alpha * float((theta[0, :, :-1] ** 2).sum())
-
-    def _solve(self, expert_weights: Array, start: Array | None) -> tuple[Array, int]:
-        problem = SoftLogit(self.logits.design, expert_weights, float(self.template.alpha))
-        return solve(problem, start, self.template.max_iter, self.template.tol)
 
 
 def targets_of(expert_weights: Sequence[Array]) -> Targets:

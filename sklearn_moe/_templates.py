@@ -139,6 +139,12 @@ def make_template(name: str, estimator: Any, seed: int, params: dict) -> Templat
     return Template(name, expert, kind, *parts)
 
 
+def one_of_each_kind(templates: Sequence[Template]) -> list[Template]:
+    """The first template of each kind: copies of one estimator answer alike."""
+    kinds = {template.kind: template for template in reversed(templates)}
+    return list(reversed(kinds.values()))
+
+
 def _kind(estimator: Any, params: dict) -> str | int:
     """The same for copies of an estimator, whether or not they are one object.
 

@@ -24,7 +24,7 @@ from ._folds import (
 )
 from ._numeric import Array
 from ._specialisation import ON_GRID, Specialisation
-from ._templates import Template
+from ._templates import Template, one_of_each_kind
 from ._validation import (
     check_consistent_length,
     last_step,
@@ -240,8 +240,7 @@ def _thresholds(
     if n_experts == 1:
         return np.zeros(1)
     rows = None if splits is None else splits[0][0]
-    kinds = {template.kind: template for template in reversed(templates)}
-    linear = {kind: is_linear(template, data, rows) for kind, template in kinds.items()}
+    linear = {t.kind: is_linear(t, data, rows) for t in one_of_each_kind(templates)}
     # In sample no row is dropped, but the weights are put on the grid where sums are exact.
     threshold = ON_GRID if splits is None else DROP_SHARE / n_experts
     negligible = NEGLIGIBLE_IN_SAMPLE if splits is None else NEGLIGIBLE

@@ -231,8 +231,24 @@ def warn_of_shares(weight: Array) -> None:
             f"{weight.sum():.3g}, and penalties of experts and gate as much as beside so few. If "
             f"they are shares, multiply them by {1 / weight.mean():.6g}.",
             UserWarning,
-            stacklevel=6,
+            stacklevel=5,
         )
+
+
+def check_coverage(coverage: Any) -> float:
+    """A nominal coverage as a float."""
+    if np.ndim(coverage):
+        raise ValueError(f"coverage={coverage!r} must be one number, such as 0.9 for 90%.")
+    return float(check_shares("coverage", coverage)[0])
+
+
+def check_shares(name: str, values: Any) -> Array:
+    """Numbers strictly between 0 and 1 as an array (m,)."""
+    shares = np.atleast_1d(np.asarray(values))
+    is_vector = shares.dtype.kind in "fiu" and shares.ndim == 1 and len(shares) > 0
+    if not (is_vector and ((shares > 0) & (shares < 1)).all()):
+        raise ValueError(f"{name}={values!r} must be strictly between 0 and 1: 0.9 for 90%.")
+    return shares.astype(np.float64)
 
 
 def check_responsibilities(kind: str, resp: Any, n_samples: int, n_experts: int) -> Array:

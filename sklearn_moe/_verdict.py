@@ -14,7 +14,8 @@ import numpy as np
 
 from ._baseline import Baseline
 from ._em import EMResult, EMRule, Model, run_em
-from ._experts import Data, ExpertError
+from ._expert_errors import ExpertError
+from ._experts import Data
 from ._mixture import MixtureExpectation, MixtureModel
 from ._noise import Forecast
 from ._numeric import Array, mean_and_stderr, weighted_mean

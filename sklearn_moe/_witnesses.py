@@ -164,13 +164,13 @@ def call_heirs(
     witnesses: Sequence[Witness], recipe: Recipe, data: Data, move: Move
 ) -> Plan[list[Witness]]:
     """Witnesses of the same folds for another recipe, who `move` on from where these have come."""
-    heirs = []
-    for old in witnesses:
-        with _as_witness_error():
-            heir = Witness(recipe, data, old.whole, old.fold)
-        resp = yield from _blamed_on_witness(do(move, heir.recipe, heir.model.data, old.best))
+    with _as_witness_error():
+        heirs = [Witness(recipe, data, old.whole, old.fold) for old in witnesses]
+    pairs = list(zip(heirs, witnesses, strict=True))
+    moves = (do(move, heir.recipe, heir.model.data, old.best) for heir, old in pairs)
+    made = yield from together(*map(_blamed_on_witness, moves))
+    for heir, resp in zip(heirs, made, strict=True):
         heir.expectation = heir.model.expect(_of_width(resp, heir.recipe, heir.model.data))
-        heirs.append(heir)
     return heirs
 
 

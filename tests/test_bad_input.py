@@ -177,6 +177,14 @@ def test_bad_weights_are_refused(kind):
         regressor().fit(X, Y, sample_weight=weight)
 
 
+@pytest.mark.parametrize(("moe", "target"), [(regressor(), Y), (classifier(), LABELS)])
+def test_weights_that_are_shares_are_told_of_where_fit_is_called(moe, target):
+    with pytest.warns(UserWarning, match="multiply them by") as caught:
+        moe.fit(X, target, sample_weight=np.full(len(X), 1 / len(X)))
+    (of_shares,) = [each for each in caught if "multiply them by" in str(each.message)]
+    assert of_shares.filename == __file__
+
+
 @pytest.mark.parametrize("y", [Y, altered(LABELS, None, dtype=object)], ids=["reals", "None"])
 def test_bad_labels_are_refused(y):
     with pytest.raises((ValueError, TypeError), match=r"continuous|NaN|label|None"):

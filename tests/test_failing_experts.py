@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from sklearn.base import BaseEstimator, RegressorMixin
+from sklearn.ensemble import RandomForestRegressor
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LinearRegression, LogisticRegression, Ridge
 from sklearn.neighbors import KNeighborsRegressor
@@ -11,8 +12,8 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVR
 from sklearn.tree import DecisionTreeRegressor
 
-from sklearn_moe import ConstantGate, MixtureOfExpertsRegressor, SoftmaxGate, _fitting
-from sklearn_moe._experts import ExpertError
+from sklearn_moe import ConstantGate, MixtureOfExpertsRegressor, SoftmaxGate, _experts, _fitting
+from sklearn_moe._expert_errors import ExpertError
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore:EM did not settle:sklearn.exceptions.ConvergenceWarning"  # few iterations will do
@@ -76,6 +77,28 @@ def test_failing_expert_is_named(fault, cv):
         moe.fit(X, Y)
     assert caught.value.__cause__ is not None
     assert "fewer experts" in str(caught.value) or "pipeline" in str(caught.value)
+
+
+def answers_nothing_new(*args):
+    """What an encoder within an expert may do."""
+    raise KeyError("an unknown category")
+
+
+def test_expert_that_fails_on_the_rows_of_a_witness_costs_the_verdict(monkeypatch):
+    monkeypatch.setattr(_experts, "predict_expert", answers_nothing_new)
+    moe = regressor(DecisionTreeRegressor(max_depth=2), n_experts=2, verdict=True)
+    told = r"No verdict: Expert 'expert0' \(DecisionTreeRegressor\).*predict new rows.*unknown"
+    with pytest.warns(UserWarning, match=told):
+        moe.fit(X, Y)
+    assert np.isnan(moe.gain_)
+    assert np.isfinite(moe.predict(X)).all()
+
+
+def test_forest_that_fails_on_rows_of_no_weight_is_named(monkeypatch):
+    monkeypatch.setattr(_experts, "predict_expert", answers_nothing_new)
+    moe = regressor(RandomForestRegressor(30), n_experts=2, cv="oob", init=HALVES)
+    with pytest.raises(ValueError, match=r"'expert0' \(RandomForestRegressor\).*failed to predict"):
+        moe.fit(X, Y)
 
 
 @pytest.mark.parametrize("fitted_before", [False, True])

@@ -20,7 +20,7 @@ from sklearn.tree import DecisionTreeRegressor
 from sklearn_moe import MixtureOfExpertsClassifier, MixtureOfExpertsRegressor, _following, _growth
 from sklearn_moe._baseline import Baseline
 from sklearn_moe._em import EMResult, EMRule, run_em
-from sklearn_moe._experts import ExpertError
+from sklearn_moe._expert_errors import ExpertError
 from sklearn_moe._following import _by_itself, _lags, caught_up
 from sklearn_moe._growth import MOST_EXPERTS, Walk, merge
 from sklearn_moe._mixture import MixtureExpectation

@@ -85,6 +85,8 @@ def test_regular_tree():
     np.testing.assert_allclose(pairs, np.exp(said(shallow, sums)), atol=1e-6)
     with pytest.raises(ValueError, match="depth=0"):
         HierarchicalGate.of_depth(0)
+    with pytest.raises(ValueError, match=r"depth=2\.5 should be a whole number"):
+        HierarchicalGate.of_depth(2.5)
 
 
 # Composition.

@@ -36,7 +36,7 @@ class Family(ABC):
         return weights
 
     def exact_log_prob(self, y: Array, mean: Array, dispersion: Array) -> Array:
-        """The same of any targets: minus infinity where EM is told something very low."""
+        """`log_prob` of any targets: minus infinity where EM is told something very low."""
         return self.log_prob(y, mean, dispersion)
 
     def surprise(self, y: Array, log_prob: Array) -> Array:

@@ -11,14 +11,14 @@ from scipy import stats
 from scipy.special import bdtr, gammaln, xlog1py, xlogy
 
 from .._numeric import Array
-from ._real import LEAST_MEAN, CountFamily
+from ._real import LEAST_MEAN, UndispersedFamily
 
 # As near to certainty as an expert comes, in parts of the trials, where all targets are certain.
 LEAST_FAILURE = 1e-12
 
 
 @dataclass(frozen=True, kw_only=True)
-class Binomial(CountFamily):
+class Binomial(UndispersedFamily):
     """Binomial law whose mean is the expert's output; it has no dispersion, reported as one.
 
     The target is the number of successes: a rate times `n_trials`. A prediction near `n_trials`, or
@@ -55,11 +55,6 @@ class Binomial(CountFamily):
                 "each row had."
             )
 
-    @property
-    def n_estimated(self) -> int:
-        """No parameter is estimated."""
-        return 0
-
     def frozen(self, mean: Array, *law: Array) -> Any:
         """The law as a frozen distribution of scipy."""
         shape = np.broadcast_shapes(mean.shape, law[0].shape)
@@ -76,10 +71,6 @@ class Binomial(CountFamily):
         """Probability of values up to `y`."""
         whole = np.clip(np.floor(y), 0, self.n_trials)
         return np.where(y < 0, 0.0, bdtr(whole, self.n_trials, mean / self.n_trials))
-
-    def fit_output(self, y: Array, mean: Array, weights: Array) -> tuple[Array, ...]:
-        """Ones (K,)."""
-        return (np.ones(weights.shape[1]),)
 
     def admit(self, mean: Array, output: int, *law: Array) -> Array:
         """Means that leave at least a small part of the target's own successes and failures."""

@@ -47,11 +47,9 @@ class Categorical(Family):
         self, y: Array, mean: Array, expert_weights: Array, relative: Array | None = None
     ) -> Array:
         """Most likely smoothing shares (K,), kept above zero, and temperatures if tempered."""
-        if self.in_sample and self.tempered:
+        if self.in_sample or not self.tempered:
             share = self._fit_share(y, own_class(y, mean), expert_weights)
-            return np.column_stack([share, np.ones_like(share)])
-        if not self.tempered:
-            return self._fit_share(y, own_class(y, mean), expert_weights)
+            return np.column_stack([share, np.ones_like(share)]) if self.tempered else share
         logs, prior = _logs(mean), self.class_prior[y][:, None]
 
         def slope(log_temperature: Array) -> Array:

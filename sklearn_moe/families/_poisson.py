@@ -10,17 +10,12 @@ from scipy import stats
 from scipy.special import gammaincc, gammaln, xlogy
 
 from .._numeric import Array
-from ._real import CountFamily
+from ._real import UndispersedFamily
 
 
 @dataclass(frozen=True, kw_only=True)
-class Poisson(CountFamily):
+class Poisson(UndispersedFamily):
     """Poisson law around the expert's output; it has no dispersion, which is reported as one."""
-
-    @property
-    def n_estimated(self) -> int:
-        """No parameter is estimated."""
-        return 0
 
     def frozen(self, mean: Array, *law: Array) -> Any:
         """The law as a frozen distribution of scipy."""
@@ -33,7 +28,3 @@ class Poisson(CountFamily):
     def cdf(self, y: Array, mean: Array, *law: Array) -> Array:
         """Probability of values up to `y`."""
         return np.where(y < 0, 0.0, gammaincc(np.floor(np.maximum(y, 0.0)) + 1.0, mean))
-
-    def fit_output(self, y: Array, mean: Array, weights: Array) -> tuple[Array, ...]:
-        """Ones (K,)."""
-        return (np.ones(weights.shape[1]),)

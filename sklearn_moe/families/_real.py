@@ -228,9 +228,8 @@ class PositiveFamily(RealFamily):
     """Law of a target that is not negative.
 
     An expert that predicts zero for every row, or so little that rounding has made it, is a point
-    mass at zero; its dispersion is zero.
-    (Where the law allows zeros anyway, only if the expert's rows are zero, too.) The means of any
-    other are at least a thousandth of the target's.
+    mass at zero, of dispersion zero (where the law allows zeros anyway, only if the expert's rows
+    are zero, too). The means of any other are at least a thousandth of the target's.
     """
 
     allows_zero: ClassVar[bool] = False
@@ -349,6 +348,19 @@ class CountFamily(PositiveFamily):
         total = super()._log_prob(y, mean, dispersion, least)
         is_count = ((y >= 0) & (y == np.rint(y))).all(axis=-1)
         return np.where(is_count if y.ndim == 3 else is_count[:, None], total, least)
+
+
+class UndispersedFamily(CountFamily):
+    """Law of counts that their mean says all of; its dispersion is reported as one."""
+
+    @property
+    def n_estimated(self) -> int:
+        """No parameter is estimated."""
+        return 0
+
+    def fit_output(self, y: Array, mean: Array, weights: Array) -> tuple[Array, ...]:
+        """Ones (K,)."""
+        return (np.ones(weights.shape[1]),)
 
 
 def without_output(values: Array) -> Array:

@@ -143,11 +143,11 @@ class Gate(BaseEstimator):
         return tags
 
 
-def with_inputs_of(part: Any, tags: Any) -> Any:
-    """The tags of a gate that takes the tables that a part of it takes."""
-    taken = get_tags(part).input_tags
-    for name in ("sparse", "allow_nan", "categorical"):
-        setattr(tags.input_tags, name, getattr(taken, name))
+def with_inputs_of(tags: Any, *parts: Any) -> Any:
+    """The tags of a gate that takes the tables that its `parts` all take: any, if it has none."""
+    inputs = [get_tags(part).input_tags for part in parts]
+    for name in ("sparse", "allow_nan", "categorical", "string"):
+        setattr(tags.input_tags, name, all(getattr(taken, name) for taken in inputs))
     return tags
 
 

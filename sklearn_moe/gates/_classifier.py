@@ -157,7 +157,7 @@ class ClassifierGate(Gate):
         return routing_of_fit(self, classifier=self.classifier)
 
     def __sklearn_tags__(self) -> Any:
-        return with_inputs_of(self.classifier, super().__sklearn_tags__())
+        return with_inputs_of(super().__sklearn_tags__(), self.classifier)
 
 
 def _expand(expert_weights: Array) -> tuple[np.ndarray, np.ndarray, Array]:

@@ -8,7 +8,7 @@ import numpy as np
 
 from .._numeric import Array, safe_log
 from .._validation import check_is_fitted, n_rows
-from ._base import Gate
+from ._base import Gate, with_inputs_of
 from ._encoded import check_expert_weights
 
 DIGITS = 12
@@ -83,7 +83,4 @@ class ConstantGate(Gate):
         return len(self.mixing_proportions_) - 1
 
     def __sklearn_tags__(self) -> Any:
-        tags = super().__sklearn_tags__()
-        for name in ("sparse", "allow_nan", "categorical", "string"):
-            setattr(tags.input_tags, name, True)
-        return tags
+        return with_inputs_of(super().__sklearn_tags__())

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from .._numeric import Array
 from .._validation import check_is_fitted, fit_context, n_rows, take_params, take_rows
-from ._base import Gate
+from ._base import Gate, with_inputs_of
 from ._table import GateTable
 
 
@@ -142,12 +142,7 @@ class EncodedGate(Gate):
         return self.log_proba_encoded(table.Z)
 
     def __sklearn_tags__(self) -> Any:
-        tags = super().__sklearn_tags__()
-        tags.input_tags.sparse = True
-        tags.input_tags.allow_nan = True
-        tags.input_tags.categorical = True
-        tags.input_tags.string = True
-        return tags
+        return with_inputs_of(super().__sklearn_tags__())
 
 
 class SearchingGate(EncodedGate):

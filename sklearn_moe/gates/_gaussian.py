@@ -190,7 +190,7 @@ class GaussianGate(EncodedGate):
             Natural logarithm of the density of the encoded features that are not constant.
         """
         check_is_fitted(self, "encoder_")
-        return log_normalize(self._log_joint(self.encoder_.transform(X)))[1]
+        return log_normalize(self._log_joint(self._encode(X)))[1]
 
     def count_parameters(self) -> int:
         """Number of free parameters.

@@ -12,8 +12,14 @@ from sklearn.utils.metaestimators import available_if
 
 from .._design import TabularEncoder
 from .._numeric import Array
-from .._validation import check_is_fitted, fit_context, get_tags, last_step, n_rows
-from ._base import Gate
+from .._validation import (
+    check_is_fitted,
+    check_number,
+    fit_context,
+    last_step,
+    n_rows,
+)
+from ._base import Gate, with_inputs_of
 from ._constant import ConstantGate
 from ._encoded import SearchingGate, check_expert_weights
 from ._pipeline import check_gate
@@ -97,8 +103,8 @@ class HierarchicalGate(Gate):
         ValueError
             If `depth` is below one or `branching` below two.
         """
-        if depth < 1 or branching < 2:
-            raise ValueError(f"depth={depth} must be at least 1, branching={branching} at least 2.")
+        check_number("depth", depth, Integral, 1)
+        check_number("branching", branching, Integral, 2)
         below = cls.of_depth(depth - 1, branching, gate) if depth > 2 else gate
         return cls([branching ** (depth - 1)] * branching, gate, below)
 
@@ -370,12 +376,8 @@ class HierarchicalGate(Gate):
         return all(isinstance(part, HierarchicalGate) and part._goes_on() for part in inner)
 
     def __sklearn_tags__(self) -> Any:
-        tags = super().__sklearn_tags__()
         top, within = self._templates()
-        inputs = [get_tags(part).input_tags for part in [top, *within]]
-        for name in ("sparse", "allow_nan", "categorical", "string"):
-            setattr(tags.input_tags, name, all(getattr(part, name) for part in inputs))
-        return tags
+        return with_inputs_of(super().__sklearn_tags__(), top, *within)
 
 
 def _fit_part(

@@ -122,7 +122,7 @@ class RegressorGate(Gate):
         return routing_of_fit(self, regressor=self.regressor)
 
     def __sklearn_tags__(self) -> Any:
-        return with_inputs_of(self.regressor, super().__sklearn_tags__())
+        return with_inputs_of(super().__sklearn_tags__(), self.regressor)
 
 
 def _for_outputs(regressor: Any) -> Any:

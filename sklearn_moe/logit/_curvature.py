@@ -109,7 +109,7 @@ class ProductCurvature:
 
     def add(self, fold: int, rows: Any, Z: Any, proba: Array, total: Array) -> None:
         """Rows of a fold with their probabilities (M, C, B) and weights (M, B)."""
-        self.pieces.append((fold, rows, proba.copy(), total[:, None, :]))
+        self.pieces.append((fold, rows, proba, total[:, None, :]))
 
     def solve(self, gradient: Array, ridge: Array) -> Array:
         """Hessian of each logit into its gradient (F, M, C - 1, d + 1), nearly."""

@@ -58,10 +58,10 @@ class SoftLogit:
     def evaluate(self, theta: Array) -> tuple[float, Array, Array]:
         """Objective, gradient (K - 1, d + 1) and gate probabilities (n, K) at `theta`."""
         loss, gradient = 0.0, np.zeros((self.targets.shape[1], theta.shape[1]))
-        proba = np.empty(self.targets.shape, order="F")
+        proba, weights = np.empty(self.targets.shape, order="F"), self.basis @ theta
         for rows in blocks_of(self.Z, self.targets.shape[1]):
             Z, target, total = self.Z[rows], self.targets[rows].T, self.total[rows]
-            scores, share, log_sum = softmax_columns(scores_of(Z, self.basis @ theta))
+            scores, share, log_sum = softmax_columns(scores_of(Z, weights))
             loss += float(total @ log_sum) - float(np.vdot(target, scores))
             gradient += design_sums(Z, share * total - target)
             proba[rows] = share.T
@@ -128,7 +128,7 @@ def numbers_of(Z: Any) -> Any:
 
 
 def row_scores(Z: Any, weights: Array) -> Array:
-    """The same (B, K) of numbers under `weights` (K, d + 1), rows first: for many experts."""
+    """Scores (B, K) of numbers under `weights` (K, d + 1), rows first: for many experts."""
     if sp.issparse(Z) or Z.shape[1] >= len(weights):
         scores = Z @ weights[:, :-1].T
         scores += weights[:, -1]

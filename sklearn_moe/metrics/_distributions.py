@@ -9,8 +9,8 @@ from numpy.typing import ArrayLike
 from sklearn.utils import check_random_state
 
 from .._numeric import Array, weighted_mean
-from .._validation import check_weight
-from ._rows import check_shares, mean_over_rows, of_shape, target_of
+from .._validation import check_shares, check_weight
+from ._rows import mean_over_rows, of_shape, target_of
 
 DECILES = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 # The least probability that one value must have not to count as one among a continuum.

@@ -6,7 +6,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from .._numeric import Array
-from ._rows import check_coverage, mean_over_rows, rows_like
+from .._validation import check_coverage
+from ._rows import mean_over_rows, rows_like
 
 
 def interval_score(

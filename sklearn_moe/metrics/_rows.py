@@ -65,19 +65,3 @@ def mean_over_rows(losses: Array, sample_weight: ArrayLike | None) -> float:
     rows = weight > 0
     by_row = losses.reshape(len(losses), -1).mean(axis=1)
     return float(weighted_mean(by_row[rows], weight[rows]))
-
-
-def check_coverage(coverage: Any) -> float:
-    """A nominal coverage as a float."""
-    if np.ndim(coverage):
-        raise ValueError(f"coverage={coverage!r} must be one number, such as 0.9 for 90%.")
-    return float(check_shares("coverage", coverage)[0])
-
-
-def check_shares(name: str, values: Any) -> Array:
-    """Numbers strictly between 0 and 1 as an array (m,)."""
-    shares = np.atleast_1d(np.asarray(values))
-    is_vector = shares.dtype.kind in "fiu" and shares.ndim == 1 and len(shares) > 0
-    if not (is_vector and ((shares > 0) & (shares < 1)).all()):
-        raise ValueError(f"{name}={values!r} must be strictly between 0 and 1: 0.9 for 90%.")
-    return shares.astype(np.float64)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from numbers import Integral, Real
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,7 @@ from sklearn.utils import check_random_state
 
 from .._numeric import Array, log_sum
 from .._targets import real_numbers
-from .._validation import check_number
+from .._validation import check_coverage, check_number
 from ..families import RealFamily
 from ._integrals import crps, entropy
 from ._marginal import Marginal
@@ -187,8 +187,8 @@ class MixtureDistribution:
     def ppf(self, q: Any) -> Array:
         """Quantiles: the value that the target stays below with probability `q`.
 
-        Found by Newton's method, kept within a bracket, to 1e-10 in probability; for counts, the
-        smallest that reaches `q`.
+        Found by Newton's method, kept within a bracket, to 1e-13 of the probability on the smaller
+        side; for counts, the smallest that reaches `q`.
 
         Parameters
         ----------
@@ -251,8 +251,7 @@ class MixtureDistribution:
         ValueError
             If `coverage` or `kind` is not one of these.
         """
-        if not (isinstance(coverage, Real) and 0 < coverage < 1):
-            raise ValueError(f"coverage={coverage!r} must be a number above 0 and below 1.")
+        coverage = check_coverage(coverage)
         if kind not in KINDS:
             raise ValueError(f"kind={kind!r} must be one of {KINDS}.")
         if kind == "central":

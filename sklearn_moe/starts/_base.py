@@ -93,7 +93,7 @@ def soften(labels: NDArray[np.intp], n_experts: int) -> Array:
     return resp
 
 
-def distinct(
+def in_own_order(
     priority: Array, weight: Array, *tables: Array
 ) -> tuple[list[Array], Array, NDArray[np.intp]]:
     """Rows of the tables, one for each content, with their weights, and where each row's is.
@@ -113,7 +113,7 @@ def cluster(points: Array, weight: Array, priority: Array, n_clusters: int) -> N
 
     Where there are too few distinct points the labels are arbitrary ones of equal size.
     """
-    (points,), mass, place = distinct(priority, weight, points)
+    (points,), mass, place = in_own_order(priority, weight, points)
     candidates = points[: 20 * n_clusters]
     differs = np.unique(candidates, axis=0, return_index=True)[1]
     if len(differs) < n_clusters:

@@ -7,7 +7,7 @@ from scipy.spatial.distance import cdist
 from sklearn.tree import DecisionTreeRegressor
 
 from .._numeric import DECIMALS, Array, quantile_groups
-from ._base import StartContext, cluster, distinct, soften
+from ._base import StartContext, cluster, in_own_order, soften
 
 
 def random_labels(context: StartContext) -> Array:
@@ -70,7 +70,7 @@ def tree_leaves(context: StartContext) -> Array:
         min_weight_fraction_leaf=0.25 / context.n_experts,
         random_state=context.seed,
     )
-    (Z, T), mass, place = distinct(context.salted(), context.weight, context.Z, context.T)
+    (Z, T), mass, place = in_own_order(context.salted(), context.weight, context.Z, context.T)
     leaves = tree.fit(Z, T, sample_weight=mass).apply(Z)
     labels = np.unique(leaves, return_inverse=True)[1][place]
     return soften(labels, context.n_experts)

@@ -1,0 +1,42 @@
+"""What goes wrong in an expert, told as the expert's, with what can be done."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from ._validation import InvalidParameterError
+
+REMEDY = (
+    "If its inputs do not suit it (text, missing values, scales), encode the table in a pipeline "
+    "before the mixture, or the expert's own in a pipeline of its own: that sees only the rows of "
+    "its region, so an encoder of categories needs handle_unknown='ignore'. If the region is too "
+    "small for it, use fewer experts, fewer folds or a simpler expert."
+)
+SEVERAL = " For several outputs put one that takes a single one into a MultiOutputRegressor."
+
+
+class ExpertError(ValueError):
+    """An expert could not be fitted to the rows that it was given, or could not predict others."""
+
+
+@contextmanager
+def blaming(expert: str, what: str, several: bool) -> Iterator[None]:
+    """Say of an error that it is the expert's, and `what` it has failed to do.
+
+    `several` outputs are what many estimators do not take.
+    """
+    try:
+        yield
+    except MemoryError:  # it says nothing of the rows, and another start would meet it too
+        raise
+    except Exception as error:
+        raise ExpertError(f"Expert {expert} {what}: {_told(error, several)}") from error
+
+
+def _told(error: Exception, several: bool) -> str:
+    """What the error says, with a full stop; what can be done, unless that is said already."""
+    said = f"{str(error).rstrip().rstrip('.')}."
+    if isinstance(error, InvalidParameterError):
+        return said
+    return f"{said} {REMEDY}{SEVERAL if several else ''}"
