@@ -23,10 +23,24 @@ ROUNDING = 1e-12
 Hash = NDArray[np.uint64]
 
 
+def feature_hashes(X: Any) -> Hash:
+    """A 64-bit hash of each row of the table `X`."""
+    return _sparse_hash(X) if sp.issparse(X) else _dense_hash(table_columns(X))
+
+
+def with_target(features: Hash, y: np.ndarray) -> Hash:
+    """Hashes of rows with their targets `y`."""
+    return _mix(features + _mix(_dense_hash(list(y.reshape(len(y), -1).T)) + np.uint64(1)))
+
+
 def row_hashes(X: Any, y: np.ndarray) -> Hash:
     """A 64-bit hash of each row of the table `X` with its target `y`."""
-    features = _sparse_hash(X) if sp.issparse(X) else _dense_hash(table_columns(X))
-    return _mix(features + _mix(_dense_hash(list(y.reshape(len(y), -1).T)) + np.uint64(1)))
+    return with_target(feature_hashes(X), y)
+
+
+def salted(hashes: Hash, numbers: NDArray[np.intp]) -> Hash:
+    """Other hashes, by a number for each."""
+    return _mix(hashes + _mix(numbers.astype(np.uint64)))
 
 
 def content_ids(hashes: Hash) -> NDArray[np.intp]:

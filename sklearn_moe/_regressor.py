@@ -96,12 +96,13 @@ class MixtureOfExpertsRegressor(RegressorMixin, RealTargets):
         limits, only predictions do. None for no limits at all.
     cv : int, splitter, iterable, "oob", "loo" or None, default=5
         Cross-fitting. An integer is a number of folds, assigned by the content of rows, whatever
-        their order: copies of a row share a fold, and so do rows of one of the `groups` given to
-        `fit`. Fewer than five distinct rows make a fold each. For rows in order of time pass
-        ``KFold(5)``, whose folds are blocks. A splitter or an iterable of (train, test) must test
-        every row once. `"oob"` takes the out-of-bag predictions of forests and bagging, `"loo"`
-        those of plain ridge and least squares without each row, in place of folds. None is textbook
-        EM in sample, for experts of few parameters.
+        their order: copies of a row share a fold, except where the same features have several
+        targets, and so do rows of one of the `groups` given to `fit`. Fewer than five distinct rows
+        make a fold each. For rows in order of time pass ``KFold(5)``, whose folds are blocks. A
+        splitter or an iterable of (train, test) must test every row once. `"oob"` takes the
+        out-of-bag predictions of forests and bagging, `"loo"` those of plain ridge and least
+        squares without each row, in place of folds. None is textbook EM in sample, for experts of
+        few parameters.
     init : str, array-like of shape (n_samples, n_experts) or callable, default="auto"
         Where EM begins. `"auto"` races starts of different kinds; a name races `n_init` rounds of
         one kind: `"ladder"`, `"residual"`, `"kmeans_xy"`, `"tree"`, `"random"`, `"local"`,
@@ -223,7 +224,7 @@ class MixtureOfExpertsRegressor(RegressorMixin, RealTargets):
         `heldout_log_prob_` minus that of one expert on the same folds, in nats. The gate helps if
         it is above two standard errors.
     gain_stderr_ : float
-        Standard error of `gain_`, paired by row; equal rows, and rows of one group, count as one.
+        Standard error of `gain_`, paired by row; copies, and rows of one group, count as one.
     target_shape_ : tuple
         Shape of the target of one row: () or (n_outputs,).
     n_features_in_ : int

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ._content import content_ids, group_ids, lowest_rows, row_hashes
+from ._content import group_ids, lowest_rows
 from ._design import no_value
 from ._experts import Data, fit_expert
 from ._folds import (
@@ -22,7 +22,8 @@ from ._folds import (
     keep_rows,
     user_splits,
 )
-from ._numeric import Array
+from ._numeric import Array, Rows
+from ._observations import by_content, observations
 from ._specialisation import ON_GRID, Specialisation
 from ._templates import Template, one_of_each_kind
 from ._validation import (
@@ -73,9 +74,13 @@ class Training:
 
     def among_given(self, values: Array) -> Array:
         """Values (n,) of these rows among the rows that were given, the others NaN."""
-        given = np.full(self.n_given, np.nan)
-        given[slice(None) if self.kept is None else self.kept] = values
-        return given
+        if self.kept is None:
+            return values
+        weight = self.data.sample_weight
+        of_row = np.bincount(self.kept, weight, minlength=self.n_given)
+        # A row may be here in parts.
+        whole = np.bincount(self.kept, weight / of_row[self.kept] * values, minlength=self.n_given)
+        return np.where(of_row > 0, whole, np.nan)
 
     def take(self, rows: NDArray[np.intp]) -> Training:
         """The training table and folds of some rows; its metadata is not cut."""
@@ -115,22 +120,17 @@ def make_training(
     )
     groups = take_rows(groups, kept)
     X, y, target, weight = (take_rows(part, kept) for part in (X, y, target, sample_weight))
-    hashes = row_hashes(X, target)
-    rank = content_ids(hashes)
-    clusters = rank if groups is None else group_ids(_numbered(groups), hashes)
-    data = Data(
-        X=read_only(X),
-        y=y,
-        target=target,
-        sample_weight=weight,
-        hashes=hashes,
-        rank=rank,
-        clusters=clusters,
-        classes=classes,
-        all_classes=all_classes,
+    seen = (by_content if n_folds is None or groups is not None else observations)(
+        X, target, weight
     )
+    if seen.rows is not None:
+        X, y, target = (take_rows(part, seen.rows) for part in (X, y, target))
+        kept = seen.rows if kept is None else kept[seen.rows]
+    clusters = seen.rank if groups is None else group_ids(_numbered(groups), seen.hashes)
+    marks = seen.weight, seen.hashes, seen.rank, clusters
+    data = Data(read_only(X), y, target, *marks, classes, all_classes)
     if n_folds is not None:
-        given = _dealt_folds(n_folds, data, groups is not None)
+        given = _dealt_folds(n_folds, data, seen.number, groups is not None)
     elif given is not None and kept is not None:
         given = keep_rows(given, kept, n_samples)
     check_sides(cv, given)
@@ -177,7 +177,7 @@ def _numbered(groups: Any) -> NDArray[np.intp]:
         ) from error
 
 
-def _dealt_folds(n_folds: int, data: Data, in_groups: bool) -> Splits:
+def _dealt_folds(n_folds: int, data: Data, number: Rows, in_groups: bool) -> Splits:
     if in_groups:
         is_of_class = np.ones((data.n_samples, 1))
         if data.classes is not None:
@@ -196,7 +196,7 @@ def _dealt_folds(n_folds: int, data: Data, in_groups: bool) -> Splits:
             f"got n_samples={data.n_samples}, {n_distinct} of them distinct. Use cv=None."
         )
     labels = None if data.classes is None else data.target
-    return content_folds(n_folds, data.rank, labels)
+    return content_folds(n_folds, number, labels)
 
 
 def specialisations(

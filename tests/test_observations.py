@@ -1,0 +1,153 @@
+"""What counts as one observation: copies do, unless the same features come with other targets."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sklearn.linear_model import LogisticRegression, Ridge
+from sklearn.metrics import log_loss
+from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
+
+from sklearn_moe import MixtureOfExpertsClassifier, MixtureOfExpertsRegressor
+from sklearn_moe._content import content_ids
+from sklearn_moe._observations import MOST, by_content, observations
+
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:EM did not settle:sklearn.exceptions.ConvergenceWarning"  # few iterations will do
+)
+RNG = np.random.default_rng(0)
+# Cells of two binary columns, in which a label has another chance each.
+CHANCE = np.array([0.1, 0.35, 0.6, 0.9])
+CELL = RNG.integers(4, size=1500)
+X = np.column_stack([CELL // 2, CELL % 2]).astype(float)
+LABEL = RNG.uniform(size=1500) < CHANCE[CELL]
+SEEN, NEW = slice(0, 500), slice(500, None)
+QUICK = {"n_experts": 2, "n_init": 1, "max_iter": 5, "random_state": 0, "verdict": False}
+
+
+def masses(found):
+    """The weight of each observation, by its hash."""
+    place = content_ids(found.hashes)
+    return dict(zip(np.unique(found.hashes), np.bincount(place, found.weight), strict=True))
+
+
+def table_of(cells):
+    """Rows, targets and weights from (features, target, weight) triples of few values."""
+    features, target, weight = (
+        np.array(column, dtype=float) for column in zip(*cells, strict=True)
+    )
+    return features[:, None], target, weight
+
+
+CELLS = st.lists(
+    st.tuples(st.integers(0, 3), st.integers(0, 2), st.integers(1, 7)), min_size=1, max_size=30
+)
+
+
+@given(cells=CELLS)
+def test_a_weight_of_three_is_three_rows(cells):
+    features, target, weight = table_of(cells)
+    weighted = observations(features, target, weight)
+    rows = np.repeat(np.arange(len(weight)), weight.astype(int))
+    repeated = observations(features[rows], target[rows], np.ones(len(rows)))
+    assert repeated.rows is None
+    assert masses(weighted) == pytest.approx(masses(repeated), abs=1e-9)
+    assert set(weighted.hashes) == set(repeated.hashes)
+
+
+@given(cells=CELLS, seed=st.integers(0, 5))
+def test_the_order_of_rows_does_not_matter(cells, seed):
+    features, target, weight = table_of(cells)
+    order = np.random.default_rng(seed).permutation(len(weight))
+    shuffled = observations(features[order], target[order], weight[order])
+    assert masses(shuffled) == pytest.approx(masses(observations(features, target, weight)))
+
+
+@given(cells=CELLS, unit=st.sampled_from([0.3, 1.0, 1.37, 40.0]))
+def test_parts_add_up_to_their_rows(cells, unit):
+    features, target, weight = table_of(cells)
+    found = observations(features, target, unit * weight)
+    rows = np.arange(len(weight)) if found.rows is None else found.rows
+    np.testing.assert_allclose(np.bincount(rows, found.weight), unit * weight, rtol=1e-9)
+    assert found.weight.min() > 0
+    assert len(found.hashes) == len(found.rank) == len(found.number) == len(rows)
+    np.testing.assert_array_equal(content_ids(found.hashes), found.rank)
+    for of_row in (found.rank, found.hashes):  # the same rows, numbered in other ways
+        assert len(
+            np.unique(np.column_stack([found.number, of_row.view(np.int64)]), axis=0)
+        ) == len(np.unique(found.number))
+
+
+def test_copies_without_contradiction_are_one_observation():
+    features = np.array([[0.0], [0.0], [0.0], [1.0], [1.0]])
+    target = np.array([2.0, 2.0, 2.0, 2.0, 5.0])
+    found = observations(features, target, np.array([1.0, 1.0, 9.0, 1.0, 1.0]))
+    np.testing.assert_array_equal(found.rank, by_content(features, target, np.ones(5)).rank)
+    assert found.rows is None
+
+
+def test_contradicted_rows_are_observations_of_their_own():
+    features, target = np.zeros((7, 1)), np.array([0.0, 0.0, 0.0, 1.0, 1.0, 1.0, 1.0])
+    assert len(np.unique(observations(features, target, np.ones(7)).rank)) == 7
+    by_tenths = observations(features.repeat(10, axis=0), target.repeat(10), np.full(70, 0.1))
+    assert len(np.unique(by_tenths.rank)) == 7
+    half = observations(features, target, np.full(7, 0.5))  # 1.5 and 2 observations
+    assert len(np.unique(half.rank)) == 3
+
+
+def test_there_is_an_end_to_parts():
+    found = observations(np.zeros((2, 1)), np.array([0.0, 1.0]), np.array([1e9, 3.0]))
+    np.testing.assert_array_equal(np.bincount(found.rows), [MOST, 3])
+    np.testing.assert_allclose(found.weight[found.rows == 0], 1e9 / MOST)
+
+
+def in_cells(labels, groups):
+    """Each cell with each label once, and how often there are such rows."""
+    found, weight = np.unique(np.column_stack([groups, labels]), axis=0, return_counts=True)
+    return found[:, :-1], found[:, -1], weight.astype(float)
+
+
+@pytest.mark.parametrize(
+    "expert", [None, DecisionTreeClassifier(max_depth=3), LogisticRegression()], ids=str
+)
+def test_labels_of_few_cells_are_learned(expert):
+    moe = MixtureOfExpertsClassifier(expert, **QUICK).fit(X[SEEN], LABEL[SEEN])
+    best = log_loss(LABEL[NEW], np.column_stack([1 - CHANCE, CHANCE])[CELL[NEW]])
+    assert log_loss(LABEL[NEW], moe.predict_proba(X[NEW])) < best + 0.02
+
+
+@pytest.mark.parametrize("cv", [5, "loo"])
+def test_ratings_of_few_cells_have_their_own_noise(cv):
+    score = np.clip(np.rint(3 + X[:, 0] - X[:, 1] + 0.7 * RNG.normal(size=1500)), 1, 5)
+    expert = Ridge() if cv == "loo" else DecisionTreeRegressor(max_depth=3)
+    moe = MixtureOfExpertsRegressor(expert, cv=cv, **QUICK).fit(X[SEEN], score[SEEN])
+    mean, std = moe.predict(X[NEW], return_std=True)
+    assert std.mean() == pytest.approx(np.sqrt(np.mean((mean - score[NEW]) ** 2)), rel=0.1)
+
+
+@pytest.mark.parametrize("verdict", [True, False])
+def test_counts_of_cells_are_their_rows(verdict):
+    moe = MixtureOfExpertsClassifier(LogisticRegression(), **{**QUICK, "verdict": verdict})
+    by_row = moe.fit(X[SEEN], LABEL[SEEN]).predict_proba(X[:9])
+    gain = moe.gain_
+    features, labels, counts = in_cells(LABEL[SEEN], X[SEEN])
+    by_cell = moe.fit(features, labels, sample_weight=counts).predict_proba(X[:9])
+    np.testing.assert_allclose(by_cell, by_row, atol=1e-6)
+    assert moe.gain_ == pytest.approx(gain, abs=1e-6, nan_ok=True)
+
+
+def test_rows_in_parts_keep_what_belongs_to_them():
+    features, labels, counts = in_cells(LABEL[SEEN], X[SEEN])
+    features, labels = np.vstack([features, features[:1]]), np.append(labels, labels[0])
+    init = np.column_stack([features[:, 0], 1 - features[:, 0]])
+    moe = MixtureOfExpertsClassifier(LogisticRegression(), init=init, **QUICK)
+    moe.fit(features, labels, sample_weight=np.append(counts, 0.0))
+    assert moe.calibrated_log_probs_.shape == (9,)
+    assert np.isnan(moe.calibrated_log_probs_).tolist() == [False] * 8 + [True]
+    # What is said of a row is the mean of what is said of its parts.
+    whole = moe.calibrated_log_probs_[:8]
+    rows = X[SEEN]
+    moe.set_params(init=np.column_stack([rows[:, 0], 1 - rows[:, 0]])).fit(rows, LABEL[SEEN])
+    for cell, label, said in zip(features[:8], labels[:8], whole, strict=True):
+        own = (rows == cell).all(axis=1) & (LABEL[SEEN] == label)
+        assert said == pytest.approx(moe.calibrated_log_probs_[own].mean(), abs=1e-6)
