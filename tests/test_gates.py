@@ -9,6 +9,7 @@ import scipy.sparse as sp
 from sklearn.base import clone
 from sklearn.ensemble import HistGradientBoostingRegressor, StackingClassifier
 from sklearn.exceptions import NotFittedError
+from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.neighbors import KNeighborsClassifier, KNeighborsRegressor
 from sklearn.pipeline import make_pipeline
@@ -304,6 +305,27 @@ def test_classifier_may_have_probabilities_once_it_is_fitted():
     assert not hasattr(stack, "predict_proba")
     assert_probabilities_of(ClassifierGate(stack).fit(X, targets(2)), X, 2)
     assert isinstance(resolve_gate(stack), ClassifierGate)
+
+
+@pytest.mark.parametrize("sides", [(-1, 1), ("left", "right"), (False, True), (1, 0)])
+def test_a_classifier_that_was_fitted_before_divides_as_it_did(sides):
+    known = LogisticRegression().fit(X, np.where(X[:, 0] > 0, *sides))
+    gate = ClassifierGate(FrozenEstimator(known)).fit(X, targets(2))
+    np.testing.assert_allclose(gate.predict_proba(X), known.predict_proba(X), atol=0.01)
+
+
+@pytest.mark.parametrize(
+    ("frozen", "message"),
+    [
+        (LogisticRegression().fit(X, np.arange(240) % 2 + 1), r"2 classes apart, \[1, 2\].* 3 exp"),
+        (LogisticRegression().fit(X, np.arange(240) % 4), "4 classes apart.* 3 experts"),
+        (Softmax().fit(X, np.eye(3)[np.arange(240) % 3]), "no classes"),
+    ],
+    ids=["fewer", "more", "a gate"],
+)
+def test_a_classifier_that_knows_other_experts_is_refused(frozen, message):
+    with pytest.raises(TypeError, match=rf"(?s)gate=FrozenEstimator.*{message}"):
+        ClassifierGate(FrozenEstimator(frozen)).fit(X, targets(3))
 
 
 @pytest.mark.parametrize(

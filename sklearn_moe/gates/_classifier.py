@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from sklearn.base import clone
 
 from .._content import content_ids, row_hashes
@@ -88,7 +89,9 @@ class ClassifierGate(Gate):
         ValueError
             If the classifier cannot be fitted to them.
         TypeError
-            If it has no `predict_proba` once it is fitted.
+            If it has no `predict_proba` once it is fitted, or its classes are not the experts. A
+            frozen classifier may have others, as many as there are experts: they are the experts
+            in their order.
         """
         expert_weights = check_expert_weights(X, expert_weights)
         X, expert_weights, fit_params = rows_of_weight(X, expert_weights, fit_params)
@@ -102,12 +105,7 @@ class ClassifierGate(Gate):
             fitted = fit_weighted(
                 clone(self.classifier), expanded, labels, weight, rank, params, labelled=True
             )
-        # Only now: some that delegate (StackingClassifier) do not have it before.
-        if not hasattr(fitted, "predict_proba"):
-            raise TypeError(
-                f"gate={self.classifier!r} cannot give probabilities of the experts: it has no "
-                "predict_proba. Pass a classifier that has it, or a regressor to RegressorGate."
-            )
+        self._expert_of_class = self._experts_of(fitted, labels, expert_weights.shape[1])
         self.classifier_, self.n_experts_ = fitted, expert_weights.shape[1]
         self.floor_ = 1.0 / (1.0 + weight.sum())
         return self
@@ -127,7 +125,7 @@ class ClassifierGate(Gate):
         """
         check_is_fitted(self, "classifier_")
         proba = np.zeros((n_rows(X), self.n_experts_))
-        proba[:, self.classifier_.classes_] = self.classifier_.predict_proba(X)
+        proba[:, self._expert_of_class] = self.classifier_.predict_proba(X)
         proba = (1.0 - self.floor_) * proba + self.floor_ / self.n_experts_
         return safe_log(proba / proba.sum(axis=1, keepdims=True))
 
@@ -145,6 +143,28 @@ class ClassifierGate(Gate):
             If the classifier is neither.
         """
         return count_estimator(self.classifier_, "gate")
+
+    def _experts_of(self, fitted: Any, labels: NDArray, n_experts: int) -> NDArray[np.intp]:
+        """The expert of each class.
+
+        What is missing is seen only now: some that delegate (StackingClassifier) have it late.
+        """
+        if not (hasattr(fitted, "predict_proba") and hasattr(fitted, "classes_")):
+            raise TypeError(
+                f"gate={self.classifier!r} cannot give probabilities of the experts: it has no "
+                "predict_proba, or no classes. Pass a classifier that has them, or a regressor to "
+                "RegressorGate."
+            )
+        classes = fitted.classes_.tolist()
+        if set(labels.tolist()) <= set(classes) <= set(range(n_experts)):
+            return np.array(classes, dtype=np.intp)
+        if len(classes) != n_experts:
+            raise TypeError(
+                f"gate={self.classifier!r} tells {len(classes)} classes apart, {classes}; there "
+                f"are {n_experts} experts. A classifier that was fitted before must have one class "
+                "for each expert."
+            )
+        return np.arange(n_experts)
 
     def get_metadata_routing(self) -> Any:
         """What the classifier asks for.
