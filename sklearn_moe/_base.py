@@ -33,6 +33,7 @@ from ._growth import MOST_EXPERTS, check_growth, most_experts
 from ._initialization import Start, beside_shared, named_starts, spare_starts, warm_start
 from ._nesting import unfold
 from ._numeric import Array
+from ._out_of_bag import unanswered
 from ._parallel import Workers, open_workers
 from ._progress import Reporter
 from ._queries import Queries
@@ -141,7 +142,7 @@ class BaseMixtureOfExperts(Queries, CallbackSupportMixin, MetaEstimatorMixin, Ba
         training = self._validate_training(shape, X, y, sample_weight, fit_params)
         warn_of_shares(training.data.sample_weight)
         tasks = Tasks(self, X, y, sample_weight)
-        with open_workers(self.n_jobs) as workers:
+        with open_workers(self.n_jobs) as workers, unanswered(self.cv):
             recipes = self._recipes(training)
             recipe, trials = recipes(self._first_number())
             starts = self._starts(X, y, training, recipe)
@@ -332,10 +333,7 @@ class BaseMixtureOfExperts(Queries, CallbackSupportMixin, MetaEstimatorMixin, Ba
         return self._set_params("experts", **params)
 
     def _named_experts(self, n_experts: int | None = None) -> list[tuple[str, Any]]:
-        """Names and templates of the experts, however they were given, the shared one last.
-
-        Where the number of clones is to be found, `n_experts` of as many as there can be.
-        """
+        """Names and templates of the experts, the shared one last; `n_experts` clones if given."""
         if isinstance(self.experts, list):
             named = [(name, expert) for name, expert in self.experts if expert != "drop"]
         else:
@@ -389,7 +387,9 @@ class BaseMixtureOfExperts(Queries, CallbackSupportMixin, MetaEstimatorMixin, Ba
         return tags
 
     def _sk_visual_block_(self) -> Any:
-        experts = dict(self._named_experts(1 if self._grows else None))
+        experts = dict(self._named_experts(1))
+        if not isinstance(self.experts, list):  # clones are drawn once: there may be hundreds
+            experts = {f"n_experts={self.n_experts!r}": experts.pop("expert0"), **experts}
         rows = {"gate": gates_to_try(self.gate)[0]}, experts, self._other_parts()
         blocks = [
             VisualBlock("parallel", list(row.values()), names=list(row), dash_wrapped=False)

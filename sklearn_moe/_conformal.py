@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -45,3 +46,19 @@ def _rank_from_below(values: Array, weight: Array, tail: float) -> float:
     order = np.argsort(values, kind="stable")
     rank = np.searchsorted(np.cumsum(weight[order]), np.floor(tail + 1e-9) - 1e-9)
     return float(values[order[rank]]) if np.floor(tail + 1e-9) >= 1 else 0.0
+
+
+def check_coverage(coverage: Any) -> float:
+    """A nominal coverage as a float."""
+    if np.ndim(coverage):
+        raise ValueError(f"coverage={coverage!r} must be one number, such as 0.9 for 90%.")
+    return float(check_shares("coverage", coverage)[0])
+
+
+def check_shares(name: str, values: Any) -> Array:
+    """Numbers strictly between 0 and 1 as an array (m,)."""
+    shares = np.atleast_1d(np.asarray(values))
+    is_vector = shares.dtype.kind in "fiu" and shares.ndim == 1 and len(shares) > 0
+    if not (is_vector and ((shares > 0) & (shares < 1)).all()):
+        raise ValueError(f"{name}={values!r} must be strictly between 0 and 1: 0.9 for 90%.")
+    return shares.astype(np.float64)

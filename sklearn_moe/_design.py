@@ -19,7 +19,7 @@ import scipy.sparse as sp
 from sklearn.base import BaseEstimator
 
 from ._numeric import SMALL, Array, weighted_moments
-from ._validation import column_names, has_names, is_frame, n_rows
+from ._validation import column_names, has_names, is_frame, n_rows, of_rows
 from .logit import StandardisedRows
 
 MAX_CATEGORIES = 30
@@ -191,7 +191,7 @@ def table_columns(X: Any) -> list[np.ndarray]:
     """The columns of a dense table as 1-D arrays: of numbers where numeric, else object."""
     if is_frame(X):
         return [_as_column(X[name]) for name in column_names(X)]
-    X = np.asarray(X)
+    X = of_rows(X, np.asarray(X))
     if X.dtype.kind in "fiub":
         return list(X.T)
     return [_as_column(X[:, j]) for j in range(X.shape[1])]
@@ -223,6 +223,8 @@ def check_finite(values: np.ndarray, allow_nan: bool = True) -> None:
 
 
 def _as_column(column: Any) -> np.ndarray:
+    if str(column.dtype).startswith("period"):
+        column = column.dt.to_timestamp()
     has_zone = getattr(column.dtype, "tz", None) is not None
     values = np.asarray(column, dtype="datetime64[us]" if has_zone else None)
     if values.dtype.kind in "mM":

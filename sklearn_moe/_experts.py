@@ -367,9 +367,12 @@ def fit_expert(data: Data, template: Template, weight: Array, train: Any) -> Any
     seen = f"{n_rows(X)} rows of total weight {weight.sum():.6g}"
     with _blaming(data, template, f"failed to fit on {seen}"):
         labelled = data.classes is not None
-        return fit_weighted(
+        fitted = fit_weighted(
             expert, X, y, weight, rank, params, plan=template.plan, labelled=labelled
         )
+        if fitted is None:
+            raise TypeError("its fit returned None, and should return the fitted estimator")
+        return fitted
 
 
 def _blaming(data: Data, template: Template, what: str) -> AbstractContextManager[None]:

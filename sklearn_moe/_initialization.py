@@ -115,7 +115,10 @@ def warm_start(mixture: Any, data: Data, anew: Start) -> Start | None:
     It may have learnt from these very rows, so that witnesses begin `anew`.
     """
     try:
-        return Start("warm", given=mixture.responsibilities(data.X, data.y), anew=anew)
+        with warnings.catch_warnings():
+            # Names that are other ones now are no mistake of the user's.
+            warnings.filterwarnings("ignore", r"X (has|does not have valid) feature names")
+            return Start("warm", given=mixture.responsibilities(data.X, data.y), anew=anew)
     # Experts and gates are anyone's code, and each says in its own way (IndexError, KeyError, ...)
     # that it was not made for these rows. Nothing is lost: the fit begins as it would have.
     except Exception as error:

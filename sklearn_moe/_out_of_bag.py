@@ -6,6 +6,9 @@ need one each.
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -23,6 +26,21 @@ def offers_out_of_bag(estimator: Any) -> bool:
     """
     params = last_step(estimator).get_params(deep=False)
     return "oob_score" in params and params["bootstrap"] and not params["warm_start"]
+
+
+@contextmanager
+def unanswered(cv: Any) -> Iterator[None]:
+    """Nothing is said of rows that are in every bag, for folds answer for them.
+
+    This is for the thread of a whole fit: its workers go by the same filters.
+    """
+    if not (isinstance(cv, str) and cv == "oob"):
+        yield
+        return
+    with warnings.catch_warnings():
+        for text in ("Some inputs do not have OOB scores", "invalid value encountered in"):
+            warnings.filterwarnings("ignore", text, module=r"sklearn\.ensemble")
+        yield
 
 
 def with_out_of_bag(estimator: Any, weight: Array) -> Any:

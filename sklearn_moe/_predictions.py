@@ -73,6 +73,8 @@ def predict_expert(expert: Any, X: Any, classes: NDArray | None, **options: Any)
     """What a fitted expert says of each row: outputs (n, q), or class probabilities (n, C)."""
     if classes is None:
         predicted = np.asarray(expert.predict(X, **options), dtype=np.float64)
+        if len(predicted) != n_rows(X):
+            raise ValueError(f"it predicted {len(predicted)} values for {n_rows(X)} rows")
         predicted = predicted.reshape(n_rows(X), -1)
     else:
         predicted = _class_probabilities(expert, X, classes, options)

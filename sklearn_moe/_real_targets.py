@@ -12,7 +12,7 @@ from sklearn.base import is_classifier
 from sklearn.dummy import DummyRegressor
 
 from ._base import BaseMixtureOfExperts
-from ._conformal import Calibration
+from ._conformal import Calibration, check_coverage
 from ._fitting import Fit
 from ._information import count_estimator
 from ._nesting import unfold
@@ -30,7 +30,6 @@ from ._validation import (
     Interval,
     StrOptions,
     check_consistent_length,
-    check_coverage,
     check_is_fitted,
 )
 from .families import FAMILIES, Contaminated, Family, RealFamily, resolve_family

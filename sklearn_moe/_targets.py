@@ -14,6 +14,8 @@ from ._numeric import Array
 
 # Those of pandas are derived from the first two.
 DATES = (date, timedelta, np.datetime64, np.timedelta64)
+# Sums of squares of more overflow.
+LARGEST = 1e150
 
 
 def check_real_target(estimator: Any, X: Any, y: Any) -> np.ndarray:
@@ -27,6 +29,10 @@ def check_real_target(estimator: Any, X: Any, y: Any) -> np.ndarray:
     if y.ndim == 2 and y.shape[1] == 1 and not get_tags(estimator).target_tags.multi_output:
         y = column_or_1d(y, warn=True)
     check_consistent_length(X, y)
+    if abs(y).max() > LARGEST:
+        raise ValueError(
+            f"y holds {abs(y).max():.3g}, whose square overflows. Pass y in another unit."
+        )
     return y.astype(np.float64) if y.dtype.kind not in "f" else y
 
 

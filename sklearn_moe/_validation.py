@@ -77,7 +77,7 @@ def is_frame(X: Any) -> bool:
 
 def is_pandas(X: Any) -> bool:
     """Whether `X` is a frame of pandas."""
-    return is_frame(X) and type(X).__module__.split(".")[0] == "pandas"
+    return is_frame(X) and any(kind.__module__.split(".")[0] == "pandas" for kind in type(X).mro())
 
 
 def last_step(estimator: Any) -> Any:
@@ -125,7 +125,7 @@ def _read_only_frame(X: Any) -> Any:
         return X
     # A flag could be set again, as scikit-learn does with those of frames; that of a buffer cannot.
     numbers = np.asarray(memoryview(numbers).toreadonly())
-    return type(X)(numbers, index=X.index, columns=X.columns, copy=False).__finalize__(X)
+    return X._constructor(numbers, index=X.index, columns=X.columns, copy=False).__finalize__(X)
 
 
 def take_rows(X: Any, rows: Any) -> Any:
@@ -169,6 +169,7 @@ def check_table(estimator: Any, X: Any, *, reset: bool) -> Any:
     """
     _refuse_strange_frame(X)
     if not is_frame(X):
+        given = X
         X = check_array(
             X,
             dtype=None,
@@ -178,6 +179,7 @@ def check_table(estimator: Any, X: Any, *, reset: bool) -> Any:
             estimator=estimator,
             input_name="X",
         )
+        X = of_rows(given, X)
     elif X.shape[0] == 0 or X.shape[1] == 0:
         raise ValueError(
             f"Found array with {X.shape[0]} sample(s) and {X.shape[1]} feature(s) "
@@ -187,6 +189,12 @@ def check_table(estimator: Any, X: Any, *, reset: bool) -> Any:
     return read_only(X)
 
 
+def of_rows(given: Any, X: Any) -> Any:
+    """The array `X` that rows have become; text beside numbers makes no text of these."""
+    is_text = isinstance(given, list | tuple) and X.dtype.kind in "US"
+    return np.asarray(given, dtype=object) if is_text else X
+
+
 def _refuse_strange_frame(X: Any) -> None:
     """Raise if `X` is a table whose rows cannot be taken, or not as those of frames are."""
     remedy = None
@@ -194,6 +202,8 @@ def _refuse_strange_frame(X: Any) -> None:
         remedy = "X.collect()"
     elif hasattr(X, "to_pandas") and hasattr(X, "column_names"):
         remedy = "X.to_pandas()"
+    elif hasattr(X, "to_native"):
+        remedy = "X.to_native()"
     if remedy is not None:
         name = f"{type(X).__module__.split('.')[0]}.{type(X).__name__}"
         raise TypeError(
@@ -233,22 +243,6 @@ def warn_of_shares(weight: Array) -> None:
             UserWarning,
             stacklevel=5,
         )
-
-
-def check_coverage(coverage: Any) -> float:
-    """A nominal coverage as a float."""
-    if np.ndim(coverage):
-        raise ValueError(f"coverage={coverage!r} must be one number, such as 0.9 for 90%.")
-    return float(check_shares("coverage", coverage)[0])
-
-
-def check_shares(name: str, values: Any) -> Array:
-    """Numbers strictly between 0 and 1 as an array (m,)."""
-    shares = np.atleast_1d(np.asarray(values))
-    is_vector = shares.dtype.kind in "fiu" and shares.ndim == 1 and len(shares) > 0
-    if not (is_vector and ((shares > 0) & (shares < 1)).all()):
-        raise ValueError(f"{name}={values!r} must be strictly between 0 and 1: 0.9 for 90%.")
-    return shares.astype(np.float64)
 
 
 def check_responsibilities(kind: str, resp: Any, n_samples: int, n_experts: int) -> Array:

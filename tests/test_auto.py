@@ -545,6 +545,7 @@ def test_probabilities_are_those_of_the_mixture():
         ([("a", MixtureOfExpertsClassifier())], TypeError, "an instance of MixtureOfExpertsReg"),
         ([("a", None)], TypeError, "an instance of MixtureOfExpertsRegressor"),
         (["linear", ("a", lines())], ValueError, "must be a list of"),
+        (["linear", "linear"], ValueError, "names a kind twice"),
         (["linear", "network"], ValueError, r"names \['network'\]; those .* are \['linear', 'k"),
     ],
 )

@@ -300,6 +300,11 @@ def test_a_missing_date_is_no_label():
         classifier().fit(X, altered(labels, np.datetime64("NaT"), dtype=None))
 
 
+def test_targets_without_squares_are_refused():
+    with pytest.raises(ValueError, match=r"y holds 2\.\d+e\+160, whose square overflows.* unit"):
+        regressor().fit(X, 1e160 * Y / abs(Y).max() * 2.5)
+
+
 def test_targets_that_do_not_suit_are_told_in_plain_words():
     moe = regressor().fit(X, Y)
     for ask in (moe.log_prob, moe.update_gate, moe.outlier_proba):

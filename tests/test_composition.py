@@ -317,6 +317,15 @@ def test_folds_do_not_hang_on_the_names_of_groups():
 # Warm starts on other tables.
 
 
+def test_a_warm_start_may_have_other_names():
+    moe, plain = (regressor(warm_start=True).fit(X, Y) for _ in range(2))
+    frame = pd.DataFrame(X, columns=list("abcdefgh")[: X.shape[1]])
+    named = moe.fit(frame, Y).predict(frame)
+    assert list(moe.start_bounds_) == ["warm"]
+    np.testing.assert_allclose(named, plain.fit(X, Y).predict(X), rtol=1e-6)
+    assert list(moe.fit(X, Y).start_bounds_) == ["warm"]
+
+
 def test_a_warm_start_that_does_not_suit_begins_anew():
     moe = regressor(warm_start=True).fit(X, Y)
     wider = np.column_stack([X, X[:, 0]])

@@ -79,6 +79,30 @@ def test_failing_expert_is_named(fault, cv):
     assert "fewer experts" in str(caught.value) or "pipeline" in str(caught.value)
 
 
+class Careless(Ridge):
+    """Its `fit` returns nothing, or its `predict` too little."""
+
+    def __init__(self, fault="fit"):
+        super().__init__()
+        self.fault = fault
+
+    def fit(self, X, y, sample_weight=None):
+        super().fit(X, y, sample_weight)
+        return None if self.fault == "fit" else self
+
+    def predict(self, X):
+        return super().predict(X)[1:]
+
+
+@pytest.mark.parametrize(
+    ("fault", "message"),
+    [("fit", "its fit returned None"), ("predict", r"it predicted \d+ values for \d+ rows")],
+)
+def test_estimators_that_are_none_are_named(fault, message):
+    with pytest.raises(ValueError, match=rf"'expert0' \(Careless\).*{message}"):
+        regressor(Careless(fault)).fit(X, Y)
+
+
 def answers_nothing_new(*args):
     """What an encoder within an expert may do."""
     raise KeyError("an unknown category")

@@ -146,6 +146,9 @@ def test_mixture_can_be_cloned_shown_and_stored():
     moe = clone(MixtureOfExpertsRegressor(Ridge(), 2, gate="auto", **QUICK))
     assert moe.get_params()["gate"] == "auto"
     assert "SoftmaxGate" in moe._repr_html_()
+    many = MixtureOfExpertsRegressor(n_experts=100_000)._repr_html_()  # clones are drawn once
+    assert "n_experts=100000" in many
+    assert len(many) < 3 * len(moe._repr_html_())
     moe.fit(X, target("circle"))
     again = pickle.loads(pickle.dumps(moe))
     np.testing.assert_array_equal(again.predict(X), moe.predict(X))

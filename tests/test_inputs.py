@@ -17,7 +17,7 @@ from sklearn.preprocessing import MaxAbsScaler, OneHotEncoder, StandardScaler
 from sklearn.svm import SVR
 from sklearn.tree import DecisionTreeClassifier
 
-from sklearn_moe import MixtureOfExpertsRegressor
+from sklearn_moe import MixtureOfExpertsRegressor, SoftmaxGate
 from sklearn_moe.linear import _plain
 
 pytestmark = pytest.mark.filterwarnings(
@@ -95,10 +95,52 @@ def test_dense_tables_give_the_same_fit(kind):
     np.testing.assert_allclose(predicted, expected, rtol=1e-8)
 
 
-@pytest.mark.parametrize("kind", ["polars.LazyFrame", "pyarrow.Table"])
+def test_rows_with_text_are_the_objects_that_they_hold():
+    rows = [[value, "uv"[k % 2]] for k, value in enumerate(X[:, 0].tolist())]
+    table = np.array(rows, dtype=object)
+    assert SoftmaxGate().fit(rows, np.eye(2)[np.arange(120) % 2]).encoder_.n_outputs_ == 3
+    encode = make_column_transformer((OneHotEncoder(), [1]), remainder="passthrough")
+    given, made = (regressor(make_pipeline(encode, Ridge())).fit(each, Y) for each in (rows, table))
+    np.testing.assert_array_equal(given.predict(rows), made.predict(table))
+    np.testing.assert_array_equal(made.predict(rows), made.predict(table))
+
+
+class Named(pd.DataFrame):
+    """A frame of a kind of its own, whose making takes something more."""
+
+    def __init__(self, *args, title="none", **kwargs):
+        super().__init__(*args, **kwargs)
+
+    @property
+    def _constructor(self):
+        return pd.DataFrame
+
+
+def test_kinds_of_frames_are_left_as_they_were():
+    table = Named(X.copy(), columns=NAMES, title="mine")
+    expert = make_pipeline(StandardScaler(copy=False), SVR())
+    said = regressor(expert).fit(table, Y).predict(table)
+    np.testing.assert_array_equal(table.to_numpy(), X)
+    plain = pd.DataFrame(X, columns=NAMES)
+    np.testing.assert_array_equal(said, regressor(expert).fit(plain, Y).predict(plain))
+
+
+def test_periods_are_as_their_first_days():
+    months = pd.DataFrame({"month": pd.period_range("2015-01", periods=120, freq="M")})
+    days = months.assign(month=months["month"].dt.to_timestamp())
+    halves = np.eye(2)[(np.arange(120) > 60).astype(int)]
+    said = [SoftmaxGate().fit(table, halves).predict_proba(table) for table in (months, days)]
+    np.testing.assert_array_equal(*said)
+    assert SoftmaxGate().fit(months, halves).get_feature_names_out().tolist() == ["month"]
+
+
+@pytest.mark.parametrize("kind", ["polars.LazyFrame", "pyarrow.Table", "narwhals.DataFrame"])
 def test_tables_without_rows_to_take_are_refused(kind):
     if kind == "polars.LazyFrame":
         table, remedy = DENSE["polars"].lazy(), "collect"
+    elif kind == "narwhals.DataFrame":
+        narwhals, remedy = pytest.importorskip("narwhals"), "to_native"
+        table = narwhals.from_native(DENSE["polars"])
     else:
         pa, remedy = pytest.importorskip("pyarrow"), "to_pandas"
         table = pa.table(dict(zip(NAMES, X.T, strict=True)))

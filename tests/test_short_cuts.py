@@ -27,7 +27,6 @@ from sklearn_moe._training import make_training
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore:EM did not settle:sklearn.exceptions.ConvergenceWarning",  # few iterations will do
-    "ignore:Some inputs do not have OOB scores",  # these are predicted by folds
 )
 FEW = {"max_iter": 2, "n_init": 1, "init": "principal", "random_state": 0}
 RNG = np.random.default_rng(0)
@@ -97,6 +96,7 @@ def test_rows_that_the_expert_never_saw_are_predicted_by_all_trees():
     np.testing.assert_allclose(found[~seen, 0, 0], forest.predict(X[~seen]))
 
 
+@pytest.mark.filterwarnings("ignore:Some inputs do not have OOB scores")  # as whole fits do
 def test_rows_in_every_bag_are_predicted_by_folds():
     forest = RandomForestRegressor(1, random_state=1)
     even = np.ones((90, 2))
@@ -153,6 +153,8 @@ def test_whole_fit_to_labels(expert):
     X, y = load_iris(return_X_y=True)
     moe = MixtureOfExpertsClassifier(expert, 2, cv="oob", **FEW).fit(X, y.astype(str))
     assert moe.score(X, y.astype(str)) > 0.9
+    few = BaggingClassifier(DecisionTreeClassifier(), n_estimators=5)  # some rows are in every bag
+    MixtureOfExpertsClassifier(few, 2, cv="oob", **FEW).fit(X, y)
     assert np.isfinite(moe.gain_)
 
 

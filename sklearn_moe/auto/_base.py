@@ -150,6 +150,8 @@ class BaseAutoMixture(MetaEstimatorMixin, BaseEstimator):
         several = sample.y.ndim == 2
         usual = [c for c in usual if get_tags(c.mixture).target_tags.multi_output or not several]
         names = [c.name for c in usual]
+        if len(set(self.candidates or [])) < len(self.candidates or []):
+            raise ValueError(f"candidates={self.candidates!r} names a kind twice. Name each once.")
         if unknown := sorted(set(self.candidates or []) - set(names)):
             raise ValueError(f"candidates names {unknown}; those for this target are {names}.")
         return [c for c in usual if c.name in (self.candidates or names)]

@@ -9,7 +9,8 @@ from typing import Any
 from sklearn.base import is_classifier
 from sklearn.pipeline import Pipeline
 
-from .._validation import BaseScorer, check_coverage
+from .._conformal import check_coverage
+from .._validation import BaseScorer
 from ._distributions import calibration_error, crps, log_score
 
 
