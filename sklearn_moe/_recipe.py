@@ -35,13 +35,13 @@ class Recipe:
     gate: Any
     gate_params: dict
     seed: int
-    top_k: int | None = None
-    shared: bool = False
-    balance: float = 0.0
-    spread_template: Template | None = None
-    calibrates: bool = False
-    leans: bool = False
-    ensemble: bool = False
+    top_k: int | None
+    shared: bool
+    balance: float
+    spread_template: Template | None
+    calibrates: bool
+    leans: bool
+    ensemble: bool
 
     @property
     def needs_forecasts(self) -> bool:
