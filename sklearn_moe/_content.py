@@ -20,6 +20,8 @@ from ._design import as_text, check_finite, table_columns
 # the rounding grid.
 GRID = 1e6 * np.pi
 ROUNDING = 1e-12
+# Entries that are mixed at once.
+AT_ONCE = 20_000
 Hash = NDArray[np.uint64]
 
 
@@ -89,8 +91,11 @@ def _mix(values: Hash) -> Hash:
 
 def _dense_hash(columns: list[np.ndarray]) -> Hash:
     total = np.zeros(len(columns[0]), dtype=np.uint64)
-    for position, values in enumerate(columns):
-        total += _mix(_codes(values) + _mix(np.full(1, position, dtype=np.uint64)))
+    at_once = max(1, AT_ONCE // len(total))
+    for first in range(0, len(columns), at_once):
+        codes = np.stack([_codes(values) for values in columns[first : first + at_once]])
+        position = np.arange(first, first + len(codes), dtype=np.uint64)
+        total += _mix(codes + _mix(position)[:, None]).sum(axis=0, dtype=np.uint64)
     return total
 
 
@@ -111,18 +116,25 @@ def _codes(values: np.ndarray) -> Hash:
         return np.unique(as_text(values), return_inverse=True)[1].astype(np.uint64)
     values = values.astype(np.float64)
     check_finite(values)
-    distinct = np.unique(values[~np.isnan(values)])
-    place = _between_extremes(distinct, values)
+    missing = np.isnan(values)
+    place = np.full(len(values), np.rint(-GRID))
+    known = ~missing if missing.any() else slice(None)
+    if not missing.all():
+        place[known] = _places(values[known])
+    return place.astype(np.int64).view(np.uint64)
+
+
+def _places(values: np.ndarray) -> np.ndarray:
+    """Where numbers lie between the least and the largest of all, rounded to a grid."""
+    low, high = 0.5 * values.min(), 0.5 * values.max()
+    place = np.rint((0.5 * values - low) / ((high - low) or 1.0) * GRID)
+    n_steps = np.count_nonzero(np.diff(np.sort(place)))
+    if 2 * n_steps >= len(values) - 1:
+        return place
+    distinct = np.unique(values)
     # Levels that differ by rounding are one.
     steps = np.diff(distinct) > ROUNDING * np.maximum(abs(distinct[1:]), abs(distinct[:-1]))
-    if 2 * np.count_nonzero(np.diff(_between_extremes(distinct, distinct))) < steps.sum():
+    if 2 * n_steps < steps.sum():
         # Most would be one as well: values far out take all the room between the extremes.
-        levels = np.cumsum(np.concatenate([[0], steps]))
-        place = levels[np.minimum(np.searchsorted(distinct, values), len(levels) - 1)]
-    return np.where(np.isnan(values), np.rint(-GRID), place).astype(np.int64).view(np.uint64)
-
-
-def _between_extremes(distinct: np.ndarray, values: np.ndarray) -> np.ndarray:
-    """Where `values` lie between the least and the largest of all, rounded to a grid."""
-    low, high = (0.5 * distinct[0], 0.5 * distinct[-1]) if distinct.size else (0.0, 0.0)
-    return np.rint((0.5 * values - low) / ((high - low) or 1.0) * GRID)
+        place = np.concatenate([[0.0], np.cumsum(steps)])[np.searchsorted(distinct, values)]
+    return place
