@@ -3,8 +3,8 @@
 Copies of a row are one observation, for experts that have seen one of them have seen the others.
 Not so where the same features come with several targets, in tables of categories and ratings: all
 rows of one content in one fold would leave to the other folds none but rows that contradict them.
-There each unit of weight is an observation, be it a row or a part of one: a weight of three is
-three rows.
+There each row is an observation. If none occurs twice, and they weigh whole numbers, the table is
+one of counts, and each unit of weight is an observation: a weight of three is three rows.
 """
 
 from __future__ import annotations
@@ -18,10 +18,11 @@ from numpy.typing import NDArray
 from ._content import Hash, content_ids, feature_hashes, salted, with_target
 from ._numeric import Array, Rows
 
-# Where one content has more observations than that, several are taken for one.
-MOST = 100
-# What is rounding, in parts of an observation.
-ROUNDING = 1e-6
+# Where one content has more observations than that, several are taken for one; fewer where there
+# are many contents, but one for each of the usual folds.
+MOST, IN_ALL, LEAST = 100, 20_000, 5
+# Larger weights are no counts.
+MOST_COUNTED = 1e12
 
 
 @dataclass(frozen=True)
@@ -51,28 +52,43 @@ def observations(X: Any, target: NDArray, weight: Array) -> Observations:
     features = feature_hashes(X)
     hashes = with_target(features, target)
     content = content_ids(hashes)
-    counts = _counts(content, content_ids(features), weight)
-    if counts.max() == 1:
+    contradicted = _contradicted(content, content_ids(features))
+    if not contradicted.any():
         return Observations(weight, hashes, content, content)
-    return _apart(hashes, content, weight, counts)
+    units = _units(content, weight, contradicted)
+    counts = _counts(np.bincount(content, units), contradicted)
+    return _apart(hashes, content, weight, units, counts)
 
 
-def _counts(content: Rows, cell: Rows, weight: Array) -> Rows:
-    """The observations of each content; rows of one `cell` have the same features."""
+def _contradicted(content: Rows, cell: Rows) -> NDArray[np.bool_]:
+    """Whether the features of each content come with other targets; a `cell` has the same ones."""
     cell_of = np.empty(content.max() + 1, dtype=np.intp)
     cell_of[content] = cell
-    contradicted = np.bincount(cell_of)[cell_of] > 1
-    units = np.clip(np.bincount(content, weight) + ROUNDING, 1, MOST)
-    return np.where(contradicted, units, 1).astype(np.intp)
+    return np.bincount(cell_of)[cell_of] > 1
 
 
-def _apart(hashes: Hash, content: Rows, weight: Array, counts: Rows) -> Observations:
+def _units(content: Rows, weight: Array, contradicted: NDArray[np.bool_]) -> Rows:
+    """How many observations each row stands for: one, but in a table of counts its weight."""
+    rows, units = contradicted[content], np.ones(len(content), dtype=np.intp)
+    once = np.count_nonzero(rows) == np.count_nonzero(contradicted)
+    if once and ((weight == np.rint(weight)) & (weight <= MOST_COUNTED))[rows].all():
+        units[rows] = weight[rows]
+    return units
+
+
+def _counts(units: Rows, contradicted: NDArray[np.bool_]) -> Rows:
+    """The observations of each content."""
+    most = np.clip(IN_ALL // np.count_nonzero(contradicted), LEAST, MOST)
+    return np.where(contradicted, np.clip(units, 1, most), 1).astype(np.intp)
+
+
+def _apart(hashes: Hash, content: Rows, weight: Array, units: Rows, counts: Rows) -> Observations:
     """Rows as so many observations of each content; one that belongs to several is in parts."""
-    line = np.argsort(content, kind="stable")
-    place, number, parts = _cut(content[line], weight[line], counts)
+    line = np.lexsort([weight, content])  # rows of a content differ by nothing but their weight
+    place, number, share = _cut(content[line], units[line], counts)
     rows = line[place]
     again = np.argsort(rows, kind="stable")
-    rows, number, parts = rows[again], number[again], parts[again]
+    rows, number, parts = rows[again], number[again], (share * weight[rows])[again]
     first = (np.cumsum(counts) - counts)[content[rows]]
     alone = counts[content[rows]] == 1
     hashes = np.where(alone, hashes[rows], salted(hashes[rows], number - first))
@@ -80,26 +96,26 @@ def _apart(hashes: Hash, content: Rows, weight: Array, counts: Rows) -> Observat
     return Observations(parts, hashes, content_ids(hashes), number, rows if in_parts else None)
 
 
-def _cut(content: Rows, length: Array, counts: Rows) -> tuple[Rows, Rows, Array]:
-    """Contents on a line, each as long as its weight, cut between observations.
+def _cut(content: Rows, length: Rows, counts: Rows) -> tuple[Rows, Rows, Array]:
+    """Rows on a line, content by content, each of some `length`, cut between observations.
 
-    Returns for each part of a row which row it is, its observation, and its length.
+    Returns for each part of a row which row it is, its observation, and its share of the row.
     """
-    end, last_of = np.cumsum(length), (np.cumsum(counts) - 1)[content]
-    begin, cuts = end - length, _cuts(np.bincount(content, length).astype(float), counts)
-    first = np.minimum(np.searchsorted(cuts, begin + ROUNDING, side="right") - 1, last_of)
-    last = np.clip(np.searchsorted(cuts, end - ROUNDING, side="left") - 1, first, last_of)
-    n_parts = last - first + 1
+    end = np.cumsum(length)
+    begin, cuts = end - length, _cuts(content, length, counts)
+    first = np.searchsorted(cuts, begin, side="right") - 1
+    n_parts = np.searchsorted(cuts, end - 1, side="right") - first
     row = np.repeat(np.arange(len(content)), n_parts)
     number = np.arange(len(row)) + (first - np.cumsum(n_parts) + n_parts)[row]
     part = np.minimum(end[row], cuts[number + 1]) - np.maximum(begin[row], cuts[number])
-    return row, number, np.where(n_parts[row] > 1, part, length[row])
+    return row, number, part / length[row]
 
 
-def _cuts(mass: Array, counts: Rows) -> Array:
+def _cuts(content: Rows, length: Rows, counts: Rows) -> Rows:
     """Where each observation begins, and the last one ends: as evenly as whole units allow."""
-    content = np.repeat(np.arange(len(counts)), counts)
-    nth = np.arange(len(content)) - (np.cumsum(counts) - counts)[content]
-    begin = np.cumsum(mass) - mass
-    cuts = begin[content] + np.floor(mass[content] * nth / counts[content] + 0.5)
-    return np.append(cuts, mass.sum())
+    units = np.zeros(len(counts), dtype=np.intp)
+    np.add.at(units, content, length)
+    of_content = np.repeat(np.arange(len(counts)), counts)
+    nth = np.arange(len(of_content)) - (np.cumsum(counts) - counts)[of_content]
+    begin = (np.cumsum(units) - units)[of_content]
+    return np.append(begin + nth * units[of_content] // counts[of_content], units.sum())

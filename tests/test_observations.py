@@ -10,7 +10,7 @@ from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
 from sklearn_moe import MixtureOfExpertsClassifier, MixtureOfExpertsRegressor
 from sklearn_moe._content import content_ids
-from sklearn_moe._observations import MOST, by_content, observations
+from sklearn_moe._observations import LEAST, MOST, by_content, observations
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore:EM did not settle:sklearn.exceptions.ConvergenceWarning"  # few iterations will do
@@ -42,9 +42,15 @@ def table_of(cells):
 CELLS = st.lists(
     st.tuples(st.integers(0, 3), st.integers(0, 2), st.integers(1, 7)), min_size=1, max_size=30
 )
+COUNTS = st.lists(
+    st.tuples(st.integers(0, 3), st.integers(0, 2), st.integers(1, 150)),
+    min_size=1,
+    max_size=12,
+    unique_by=lambda cell: cell[:2],
+)
 
 
-@given(cells=CELLS)
+@given(cells=COUNTS)
 def test_a_weight_of_three_is_three_rows(cells):
     features, target, weight = table_of(cells)
     weighted = observations(features, target, weight)
@@ -63,7 +69,7 @@ def test_the_order_of_rows_does_not_matter(cells, seed):
     assert masses(shuffled) == pytest.approx(masses(observations(features, target, weight)))
 
 
-@given(cells=CELLS, unit=st.sampled_from([0.3, 1.0, 1.37, 40.0]))
+@given(cells=COUNTS | CELLS, unit=st.sampled_from([0.3, 1.0, 1.37, 40.0]))
 def test_parts_add_up_to_their_rows(cells, unit):
     features, target, weight = table_of(cells)
     found = observations(features, target, unit * weight)
@@ -72,10 +78,9 @@ def test_parts_add_up_to_their_rows(cells, unit):
     assert found.weight.min() > 0
     assert len(found.hashes) == len(found.rank) == len(found.number) == len(rows)
     np.testing.assert_array_equal(content_ids(found.hashes), found.rank)
-    for of_row in (found.rank, found.hashes):  # the same rows, numbered in other ways
-        assert len(
-            np.unique(np.column_stack([found.number, of_row.view(np.int64)]), axis=0)
-        ) == len(np.unique(found.number))
+    for mark in (found.rank, found.hashes.view(np.int64)):  # the same observations, otherwise named
+        pairs = np.unique(np.column_stack([found.number, mark]), axis=0)
+        assert len(pairs) == len(np.unique(found.number)) == len(np.unique(mark))
 
 
 def test_copies_without_contradiction_are_one_observation():
@@ -89,16 +94,32 @@ def test_copies_without_contradiction_are_one_observation():
 def test_contradicted_rows_are_observations_of_their_own():
     features, target = np.zeros((7, 1)), np.array([0.0, 0.0, 0.0, 1.0, 1.0, 1.0, 1.0])
     assert len(np.unique(observations(features, target, np.ones(7)).rank)) == 7
-    by_tenths = observations(features.repeat(10, axis=0), target.repeat(10), np.full(70, 0.1))
-    assert len(np.unique(by_tenths.rank)) == 7
-    half = observations(features, target, np.full(7, 0.5))  # 1.5 and 2 observations
-    assert len(np.unique(half.rank)) == 3
+    for weight in (np.full(7, 0.1), np.full(7, 1e4)):  # weights of rows, which are no counts
+        found = observations(features, target, weight)
+        assert found.rows is None
+        np.testing.assert_array_equal(found.weight, weight)
+        assert len(np.unique(found.rank)) == 7
+
+
+def test_rows_that_differ_in_weight_are_told_apart_by_it():
+    features, target = np.zeros((4, 1)), np.array([0.0, 0.0, 0.0, 1.0])
+    weight = np.array([3.0, 0.5, 2.0, 1.0])
+    found, again = (
+        observations(features, target[order], weight[order])
+        for order in (np.arange(4), np.array([2, 3, 0, 1]))
+    )
+    assert masses(found) == masses(again)
+    assert sorted(masses(found).values()) == [0.5, 1.0, 2.0, 3.0]
 
 
 def test_there_is_an_end_to_parts():
     found = observations(np.zeros((2, 1)), np.array([0.0, 1.0]), np.array([1e9, 3.0]))
     np.testing.assert_array_equal(np.bincount(found.rows), [MOST, 3])
     np.testing.assert_allclose(found.weight[found.rows == 0], 1e9 / MOST)
+    target, many = np.tile([0.0, 1.0], 10_000), np.repeat(np.arange(1e4), 2)[:, None]
+    found = observations(many, target, np.full(20_000, 1e3))
+    assert (np.bincount(found.rows) == LEAST).all()
+    assert observations(many, target, np.full(20_000, 1e300)).rows is None
 
 
 def in_cells(labels, groups):
@@ -140,7 +161,7 @@ def test_rows_in_parts_keep_what_belongs_to_them():
     features, labels, counts = in_cells(LABEL[SEEN], X[SEEN])
     features, labels = np.vstack([features, features[:1]]), np.append(labels, labels[0])
     init = np.column_stack([features[:, 0], 1 - features[:, 0]])
-    moe = MixtureOfExpertsClassifier(LogisticRegression(), init=init, **QUICK)
+    moe = MixtureOfExpertsClassifier(LogisticRegression(), init=init, **{**QUICK, "verdict": True})
     moe.fit(features, labels, sample_weight=np.append(counts, 0.0))
     assert moe.calibrated_log_probs_.shape == (9,)
     assert np.isnan(moe.calibrated_log_probs_).tolist() == [False] * 8 + [True]
