@@ -1,10 +1,11 @@
 """Which rows are one observation: what is dealt to folds, and what counts as one.
 
 Copies of a row are one observation, for experts that have seen one of them have seen the others.
-Not so where the same features come with several targets, in tables of categories and ratings: all
-rows of one content in one fold would leave to the other folds none but rows that contradict them.
-There each row is an observation. If none occurs twice, and they weigh whole numbers, the table is
-one of counts, and each unit of weight is an observation: a weight of three is three rows.
+Not so where the same features come with several targets of few values, in tables of categories and
+ratings: all rows of one content in one fold would leave to the other folds none but rows that
+contradict them. There each row is an observation. If none occurs twice, and they weigh whole
+numbers, the table is one of counts, and each unit of weight is an observation: a weight of three is
+three rows.
 """
 
 from __future__ import annotations
@@ -21,6 +22,8 @@ from ._numeric import Array, Rows
 # Where one content has more observations than that, several are taken for one; fewer where there
 # are many contents, but one for each of the usual folds.
 MOST, IN_ALL, LEAST = 100, 20_000, 5
+# Where targets have more values, equal rows are copies.
+FEW_VALUES = 30
 # Larger weights are no counts.
 MOST_COUNTED = 1e12
 
@@ -29,22 +32,20 @@ MOST_COUNTED = 1e12
 class Observations:
     """Rows, or parts of rows, by the observation that they belong to.
 
-    `hashes` and `rank` (n,) are the same for all rows of one, and `number` (n,) counts them, those
-    of one content in a row. `rows` are their places in the table, None if none is in parts.
+    `hashes` and `rank` (n,) are the same for all rows of one. `rows` are their places in the table,
+    None if none is in parts.
     """
 
     weight: Array
     hashes: Hash
     rank: Rows
-    number: Rows
     rows: Rows | None = None
 
 
 def by_content(X: Any, target: NDArray, weight: Array) -> Observations:
     """Rows of one content as one observation."""
     hashes = with_target(feature_hashes(X), target)
-    rank = content_ids(hashes)
-    return Observations(weight, hashes, rank, rank)
+    return Observations(weight, hashes, content_ids(hashes))
 
 
 def observations(X: Any, target: NDArray, weight: Array) -> Observations:
@@ -53,8 +54,8 @@ def observations(X: Any, target: NDArray, weight: Array) -> Observations:
     hashes = with_target(features, target)
     content = content_ids(hashes)
     contradicted = _contradicted(content, content_ids(features))
-    if not contradicted.any():
-        return Observations(weight, hashes, content, content)
+    if not contradicted.any() or len(np.unique(target, axis=0)) > FEW_VALUES:
+        return Observations(weight, hashes, content)
     units = _units(content, weight, contradicted)
     counts = _counts(np.bincount(content, units), contradicted)
     return _apart(hashes, content, weight, units, counts)
@@ -93,7 +94,7 @@ def _apart(hashes: Hash, content: Rows, weight: Array, units: Rows, counts: Rows
     alone = counts[content[rows]] == 1
     hashes = np.where(alone, hashes[rows], salted(hashes[rows], number - first))
     in_parts = len(rows) > len(content)
-    return Observations(parts, hashes, content_ids(hashes), number, rows if in_parts else None)
+    return Observations(parts, hashes, content_ids(hashes), rows if in_parts else None)
 
 
 def _cut(content: Rows, length: Rows, counts: Rows) -> tuple[Rows, Rows, Array]:

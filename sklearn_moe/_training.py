@@ -22,7 +22,7 @@ from ._folds import (
     keep_rows,
     user_splits,
 )
-from ._numeric import Array, Rows
+from ._numeric import Array
 from ._observations import by_content, observations
 from ._specialisation import ON_GRID, Specialisation
 from ._templates import Template, one_of_each_kind
@@ -130,7 +130,7 @@ def make_training(
     marks = seen.weight, seen.hashes, seen.rank, clusters
     data = Data(read_only(X), y, target, *marks, classes, all_classes)
     if n_folds is not None:
-        given = _dealt_folds(n_folds, data, seen.number, groups is not None)
+        given = _dealt_folds(n_folds, data, groups is not None)
     elif given is not None and kept is not None:
         given = keep_rows(given, kept, n_samples)
     check_sides(cv, given)
@@ -177,7 +177,7 @@ def _numbered(groups: Any) -> NDArray[np.intp]:
         ) from error
 
 
-def _dealt_folds(n_folds: int, data: Data, number: Rows, in_groups: bool) -> Splits:
+def _dealt_folds(n_folds: int, data: Data, in_groups: bool) -> Splits:
     if in_groups:
         is_of_class = np.ones((data.n_samples, 1))
         if data.classes is not None:
@@ -196,7 +196,7 @@ def _dealt_folds(n_folds: int, data: Data, number: Rows, in_groups: bool) -> Spl
             f"got n_samples={data.n_samples}, {n_distinct} of them distinct. Use cv=None."
         )
     labels = None if data.classes is None else data.target
-    return content_folds(n_folds, number, labels)
+    return content_folds(n_folds, data.rank, labels)
 
 
 def specialisations(

@@ -76,11 +76,8 @@ def test_parts_add_up_to_their_rows(cells, unit):
     rows = np.arange(len(weight)) if found.rows is None else found.rows
     np.testing.assert_allclose(np.bincount(rows, found.weight), unit * weight, rtol=1e-9)
     assert found.weight.min() > 0
-    assert len(found.hashes) == len(found.rank) == len(found.number) == len(rows)
+    assert len(found.hashes) == len(rows)
     np.testing.assert_array_equal(content_ids(found.hashes), found.rank)
-    for mark in (found.rank, found.hashes.view(np.int64)):  # the same observations, otherwise named
-        pairs = np.unique(np.column_stack([found.number, mark]), axis=0)
-        assert len(pairs) == len(np.unique(found.number)) == len(np.unique(mark))
 
 
 def test_copies_without_contradiction_are_one_observation():
