@@ -106,9 +106,10 @@ def test_a_table_that_cannot_be_read_is_told_of_and_may_be_tried_again(tmp_path)
 
 
 def test_what_cannot_be_run_is_said(tmp_path):
-    text = run("--suite", "regimes", "--datasets", "pol", "nowhere", code=2)
+    output = "--output", tmp_path / "none.csv"
+    text = run("--suite", "regimes", "--datasets", "pol", "nowhere", *output, code=2)
     assert "no nowhere in regimes" in text
-    assert "Nothing to run" in run("--report", "--output", tmp_path / "none.csv", code=1)
+    assert "Nothing to run" in run("--report", *output, code=1)
 
 
 def test_what_a_cell_has_started_ends_with_it(tmp_path):
