@@ -73,12 +73,12 @@ class MixtureOfExpertsClassifier(ClassifierMixin, Labels):
         witnesses that are out of fold (not `cv=2`).
     cv : int, splitter, iterable, "oob" or None, default=5
         Cross-fitting. An integer is a number of folds, assigned by the content of rows, whatever
-        their order: copies of a row share a fold, unless its features have several targets of few
-        values, and so do rows of one of the `groups` given to `fit`. Fewer than five distinct rows
-        make a fold each. For rows in order of time pass ``KFold(5)``, whose folds are blocks. A
-        splitter or an iterable of (train, test) must test every row once. `"oob"` takes the
-        out-of-bag predictions of forests and bagging in place of folds. None is textbook EM in
-        sample, for experts of few parameters.
+        their order: copies of a row share a fold, unless its features have several labels, and so
+        do rows of one of the `groups` given to `fit`. Fewer than five distinct rows make a fold
+        each. For rows in order of time pass ``KFold(5)``, whose folds are blocks. A splitter or an
+        iterable of (train, test) must test every row once. `"oob"` takes the out-of-bag predictions
+        of forests and bagging in place of folds. None is textbook EM in sample, for experts of few
+        parameters.
     init : str, array-like of shape (n_samples, n_experts) or callable, default="auto"
         Where EM begins. `"auto"` races starts of different kinds; a name races `n_init` rounds of
         one kind: `"ladder"`, `"residual"`, `"kmeans_xy"`, `"tree"`, `"random"`, `"local"`,

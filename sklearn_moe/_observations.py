@@ -1,11 +1,11 @@
 """Which rows are one observation: what is dealt to folds, and what counts as one.
 
 Copies of a row are one observation, for experts that have seen one of them have seen the others.
-Not so where the same features come with several targets of few values, in tables of categories and
-ratings: all rows of one content in one fold would leave to the other folds none but rows that
-contradict them. There each row is an observation. If none occurs twice, and they weigh whole
-numbers, the table is one of counts, and each unit of weight is an observation: a weight of three is
-three rows.
+Not so where the same features come with several labels, or targets of few values, in tables of
+categories and ratings: all rows of one content in one fold would leave to the other folds none but
+rows that contradict them. There each row is an observation. If none occurs twice, and they weigh
+whole numbers, the table is one of counts, and each unit of weight is an observation: a weight of
+three is three rows.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from ._numeric import Array, Rows
 # Where one content has more observations than that, several are taken for one; fewer where there
 # are many contents, but one for each of the usual folds.
 MOST, IN_ALL, LEAST = 100, 20_000, 5
-# Where targets have more values, equal rows are copies.
+# Where real targets have more values, equal rows are copies.
 FEW_VALUES = 30
 # Larger weights are no counts.
 MOST_COUNTED = 1e12
@@ -54,11 +54,16 @@ def observations(X: Any, target: NDArray, weight: Array) -> Observations:
     hashes = with_target(features, target)
     content = content_ids(hashes)
     contradicted = _contradicted(content, content_ids(features))
-    if not contradicted.any() or len(np.unique(target, axis=0)) > FEW_VALUES:
+    if not (contradicted.any() and _has_few_values(target)):
         return Observations(weight, hashes, content)
     units = _units(content, weight, contradicted)
     counts = _counts(np.bincount(content, units), contradicted)
     return _apart(hashes, content, weight, units, counts)
+
+
+def _has_few_values(target: NDArray) -> bool:
+    """Whether a target (n,) of class codes, as any, or (n, q) takes few values."""
+    return target.ndim == 1 or len(np.unique(target, axis=0)) <= FEW_VALUES
 
 
 def _contradicted(content: Rows, cell: Rows) -> NDArray[np.bool_]:

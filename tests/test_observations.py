@@ -10,7 +10,7 @@ from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
 from sklearn_moe import MixtureOfExpertsClassifier, MixtureOfExpertsRegressor
 from sklearn_moe._content import content_ids
-from sklearn_moe._observations import LEAST, MOST, by_content, observations
+from sklearn_moe._observations import FEW_VALUES, LEAST, MOST, by_content, observations
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore:EM did not settle:sklearn.exceptions.ConvergenceWarning"  # few iterations will do
@@ -36,7 +36,7 @@ def table_of(cells):
     features, target, weight = (
         np.array(column, dtype=float) for column in zip(*cells, strict=True)
     )
-    return features[:, None], target, weight
+    return features[:, None], target[:, None], weight
 
 
 CELLS = st.lists(
@@ -96,6 +96,15 @@ def test_contradicted_rows_are_observations_of_their_own():
         assert found.rows is None
         np.testing.assert_array_equal(found.weight, weight)
         assert len(np.unique(found.rank)) == 7
+
+
+@pytest.mark.parametrize("n_values", [FEW_VALUES, FEW_VALUES + 1])
+def test_equal_rows_of_targets_with_many_values_are_copies(n_values):
+    target = np.repeat(np.arange(n_values), 2)
+    labels = observations(np.zeros((len(target), 1)), target, np.ones(len(target)))
+    assert len(np.unique(labels.rank)) == 2 * n_values
+    real = observations(np.zeros((len(target), 1)), target[:, None], np.ones(len(target)))
+    assert len(np.unique(real.rank)) == (2 if n_values == FEW_VALUES else 1) * n_values
 
 
 def test_rows_that_differ_in_weight_are_told_apart_by_it():
