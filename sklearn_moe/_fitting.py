@@ -57,7 +57,10 @@ class CalibratedMixture:
 
 @dataclass(frozen=True, kw_only=True)
 class Fit:
-    """All that a fit has come to, before anything is written to the estimator."""
+    """All that a fit has come to, before anything is written to the estimator.
+
+    `trouble` is what its user should know, if a witness or an expert failed or the run lags behind.
+    """
 
     training: Training
     recipe: Recipe
@@ -66,13 +69,9 @@ class Fit:
     found: CalibratedMixture
     verdict: Verdict
     walk: Walk
+    trouble: str | None = None
     alone: bool = False
     grew: bool = False
-
-    @property
-    def trouble(self) -> str | None:
-        """What went wrong in the first run of EM, if a witness or an expert failed."""
-        return self.walk.stages[0].trouble
 
     @property
     def log_probs(self) -> Array:
@@ -191,6 +190,7 @@ def run_fit(training: Training, recipe: Recipe, starts: list[Start], options: Op
         found=found,
         verdict=verdict,
         walk=walk,
+        trouble=first.trouble if kept is None else kept.trouble or first.trouble,
         alone=alone,
         grew=grows,
     )

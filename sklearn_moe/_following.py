@@ -16,7 +16,7 @@ from dataclasses import replace
 import numpy as np
 
 from ._em import EMResult, EMRule, run_em
-from ._numeric import Array, mean_and_stderr
+from ._numeric import Array, mean_and_stderr, weighted_mean
 from ._plans import Plan, attempt
 from ._progress import Reporter
 from ._verdict import Stage
@@ -35,9 +35,11 @@ def following(stage: Stage, rule: EMRule, reporter: Reporter) -> Plan[Stage]:
     Only stiff experts do so freely, others where unseen rows say that they lag: their bound is too
     optimistic to choose by, for it rises where experts have seen the rows they are asked about.
     """
-    if not (_is_stiff(stage) or _lags(stage)):
+    if _is_stiff(stage) or _lags(stage):
+        stage = yield from _follow(stage, rule, reporter)
+    if stage.trouble or not _lags(stage):
         return stage
-    return (yield from _follow(stage, rule, reporter))
+    return replace(stage, trouble=_behind(stage))
 
 
 def caught_up(stage: Stage, rule: EMRule, reporter: Reporter) -> Plan[Stage]:
@@ -48,6 +50,21 @@ def caught_up(stage: Stage, rule: EMRule, reporter: Reporter) -> Plan[Stage]:
     if _lags(stage):
         stage = yield from _follow(stage, rule, reporter)
     return _by_itself(stage) if _lags(stage) else stage
+
+
+def _behind(stage: Stage) -> str:
+    """What is to be known of a fit that its witnesses do not speak for."""
+    held_out, data = stage.result.expectation.held_out, stage.model.data
+    heard = ~np.isnan(held_out)
+    own, theirs = (
+        weighted_mean(said[heard], data.sample_weight[heard])
+        for said in (_own_log_prob(stage), held_out)
+    )
+    return (
+        f"The fit is behind its witnesses: out of fold it explains rows with a mean log density of "
+        f"{own:.3g}, they with {theirs:.3g}, and gain_ is theirs. Another init or family may find "
+        "what they have found."
+    )
 
 
 def _is_stiff(stage: Stage) -> bool:

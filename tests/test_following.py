@@ -119,7 +119,8 @@ def test_a_fit_that_lags_still_trusts_its_witnesses(monkeypatch):
     assert expected.baseline_ is not None
     monkeypatch.setattr(_following, "_lags", lambda stage: True)
     monkeypatch.setattr(_following, "_guide", lambda stage: None)
-    moe = build(tree).fit(X, noisy)
+    with pytest.warns(UserWarning, match="behind its witnesses"):
+        moe = build(tree).fit(X, noisy)
     np.testing.assert_array_equal(moe.predict(X), expected.predict(X))
     assert moe.gain_ == expected.gain_
 
@@ -141,6 +142,19 @@ def test_a_guide_that_fails_costs_the_second_run_alone(astray, monkeypatch, caps
         yield
 
     monkeypatch.setattr(_following, "_followed", fails)
-    moe = build(verbose=1).fit(X, Y)
+    with pytest.warns(UserWarning, match="behind its witnesses"):
+        moe = build(verbose=1).fit(X, Y)
     assert "what a witness has found: failed, singular" in capsys.readouterr().out
     assert moe.n_iter_ == len(moe.heldout_log_probs_)
+
+
+def test_a_fit_that_stays_behind_its_witnesses_says_so():
+    rng = np.random.default_rng(2)
+    rows = rng.normal(size=(150, 4))
+    amount = np.exp(rows @ np.arange(1, 5) / 4 + 0.5 * rng.normal(size=150))
+    target = np.where(rng.uniform(size=150) < 0.6, 0.0, amount)  # witnesses take zeros for a rule
+    moe = build(DecisionTreeRegressor(max_depth=4, random_state=0), max_iter=6).fit
+    with pytest.warns(UserWarning, match=r"behind its witnesses: out of fold.* gain_ is theirs"):
+        behind = moe(rows, target)
+    assert behind.heldout_log_prob_ > max(behind.lower_bounds_)
+    moe(rows, amount)  # no warning
