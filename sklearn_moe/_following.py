@@ -27,6 +27,8 @@ SURE = 2.0
 WITNESS = "what a witness has found"
 # Rows for each coefficient, above which least squares do not follow the rows' own noise.
 ROWS_ENOUGH = 3
+# Nats behind witnesses that a user should know of.
+FAR = 1.0
 
 
 def following(stage: Stage, rule: EMRule, reporter: Reporter) -> Plan[Stage]:
@@ -37,7 +39,7 @@ def following(stage: Stage, rule: EMRule, reporter: Reporter) -> Plan[Stage]:
     """
     if _is_stiff(stage) or _lags(stage):
         stage = yield from _follow(stage, rule, reporter)
-    if stage.trouble or not _lags(stage):
+    if stage.trouble or not _lags(stage, FAR):
         return stage
     return replace(stage, trouble=_behind(stage))
 
@@ -141,10 +143,10 @@ def _is_sure(stage: Stage, delta: Array, least: float = 0.0) -> bool:
     return bool(mean > max(SURE * stderr, least))
 
 
-def _lags(stage: Stage) -> bool:
-    """Whether witnesses explain unseen rows better than the fit does out of fold."""
+def _lags(stage: Stage, least: float = 0.0) -> bool:
+    """Whether witnesses explain unseen rows better than the fit out of fold, by the `least`."""
     held_out = stage.result.expectation.held_out
-    return held_out is not None and _is_sure(stage, held_out - _own_log_prob(stage))
+    return held_out is not None and _is_sure(stage, held_out - _own_log_prob(stage), least)
 
 
 def _instead(stage: Stage, run: EMResult) -> Stage:

@@ -117,7 +117,7 @@ def test_a_fit_that_lags_still_trusts_its_witnesses(monkeypatch):
     noisy = Y + 2 * np.random.default_rng(3).normal(size=len(Y))
     expected = build(tree).fit(X, noisy)
     assert expected.baseline_ is not None
-    monkeypatch.setattr(_following, "_lags", lambda stage: True)
+    monkeypatch.setattr(_following, "_lags", lambda stage, least=0.0: True)
     monkeypatch.setattr(_following, "_guide", lambda stage: None)
     with pytest.warns(UserWarning, match="behind its witnesses"):
         moe = build(tree).fit(X, noisy)

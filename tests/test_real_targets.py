@@ -132,7 +132,7 @@ def test_student_t_mixtures_are_those_of_direct_maximisation(name):
     np.testing.assert_allclose(moe.gate_proba(parts["X"]), gate_at(parts), atol=1e-3)
 
 
-@pytest.mark.filterwarnings("ignore:EM did not settle")
+@pytest.mark.filterwarnings("ignore:EM did not settle", "ignore:The fit is behind")
 @pytest.mark.parametrize("expert", [Ridge(1e-3), DecisionTreeRegressor(max_depth=4)], ids=str)
 @pytest.mark.parametrize("family", FAMILIES)
 @pytest.mark.parametrize("n_outputs", [1, 2])
