@@ -103,7 +103,7 @@ def make_training(
 ) -> Training:
     """Split the rows into folds, then drop those that weigh nothing.
 
-    A number of folds is dealt by content, or to whole groups if there are any. A splitter or an
+    A number of folds deals observations, or whole groups if there are any. A splitter or an
     iterable speaks of the rows as the user gave them. Rows of one of the `groups` are dependent,
     also where the folds do not heed them; a splitter may know them by another name.
     """
@@ -120,9 +120,8 @@ def make_training(
     )
     groups = take_rows(groups, kept)
     X, y, target, weight = (take_rows(part, kept) for part in (X, y, target, sample_weight))
-    seen = (by_content if n_folds is None or groups is not None else observations)(
-        X, target, weight
-    )
+    seen_as = observations if n_folds is not None and groups is None else by_content
+    seen = seen_as(X, target, weight)
     if seen.rows is not None:
         X, y, target = (take_rows(part, seen.rows) for part in (X, y, target))
         kept = seen.rows if kept is None else kept[seen.rows]
