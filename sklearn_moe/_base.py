@@ -33,7 +33,7 @@ from ._growth import MOST_EXPERTS, check_growth, most_experts
 from ._initialization import Start, beside_shared, named_starts, spare_starts, warm_start
 from ._nesting import unfold
 from ._numeric import Array
-from ._out_of_bag import unanswered
+from ._out_of_bag import quiet_out_of_bag
 from ._parallel import Workers, open_workers
 from ._progress import Reporter
 from ._queries import Queries
@@ -142,7 +142,7 @@ class BaseMixtureOfExperts(Queries, CallbackSupportMixin, MetaEstimatorMixin, Ba
         training = self._validate_training(shape, X, y, sample_weight, fit_params)
         warn_of_shares(training.data.sample_weight)
         tasks = Tasks(self, X, y, sample_weight)
-        with open_workers(self.n_jobs) as workers, unanswered(self.cv):
+        with open_workers(self.n_jobs) as workers, quiet_out_of_bag(self.cv):
             recipes = self._recipes(training)
             recipe, trials = recipes(self._first_number())
             starts = self._starts(X, y, training, recipe)

@@ -24,7 +24,9 @@ class ExpertError(ValueError):
 def blaming(expert: str, what: str, several: bool) -> Iterator[None]:
     """Say of an error that it is the expert's, and `what` it has failed to do.
 
-    `several` outputs are what many estimators do not take.
+    `several` outputs are what many estimators do not take. Experts are anyone's code, and what they
+    raise (KeyError, TypeError, ...) does not say that it is theirs; nothing is hidden, for it is
+    raised again with its cause.
     """
     try:
         yield

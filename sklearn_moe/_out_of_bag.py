@@ -29,7 +29,7 @@ def offers_out_of_bag(estimator: Any) -> bool:
 
 
 @contextmanager
-def unanswered(cv: Any) -> Iterator[None]:
+def quiet_out_of_bag(cv: Any) -> Iterator[None]:
     """Nothing is said of rows that are in every bag, for folds answer for them.
 
     This is for the thread of a whole fit: its workers go by the same filters.

@@ -58,8 +58,8 @@ class Stage:
     """A finished run of EM with some number of experts.
 
     `fold_log_probs` (n_iter, F) are log densities of each fold's rows by its witness, summed, per
-    unit of the weight of all folds' rows; None without witnesses. `trouble` is what went wrong, if
-    one of them or an expert failed.
+    unit of the weight of all folds' rows; None without witnesses. `trouble` is what its user
+    should know: one of them or an expert failed, or they are far ahead.
     """
 
     recipe: Recipe

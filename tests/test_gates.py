@@ -314,6 +314,17 @@ def test_a_classifier_that_was_fitted_before_divides_as_it_did(sides):
     np.testing.assert_allclose(gate.predict_proba(X), known.predict_proba(X), atol=0.01)
 
 
+def test_a_frozen_classifier_is_the_gate_of_a_whole_fit():
+    known = LogisticRegression().fit(X, np.where(X[:, 0] > 0, "right", "left"))
+    params = {"init": known.predict_proba(X), "cv": 3, "random_state": 0, "n_jobs": 2}
+    moe = MixtureOfExpertsRegressor(n_experts=2, gate=FrozenEstimator(known), **params).fit(X, Y)
+    moe = pickle.loads(pickle.dumps(moe))
+    np.testing.assert_allclose(moe.gate_proba(X), known.predict_proba(X), atol=0.01)
+    assert moe.gain_ > 2 * moe.gain_stderr_
+    slopes = [expert.coef_[1] for expert in moe.experts_]
+    np.testing.assert_allclose(slopes, [-3.0, 3.0], atol=0.3)  # left and right, in order
+
+
 @pytest.mark.parametrize(
     ("frozen", "message"),
     [

@@ -1,7 +1,12 @@
 """What counts as one observation: copies do, unless the same features come with other targets."""
 
+import pickle
+import warnings
+
 import numpy as np
+import pandas as pd
 import pytest
+import scipy.sparse as sp
 from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.linear_model import LogisticRegression, Ridge
@@ -131,7 +136,10 @@ def test_there_is_an_end_to_parts():
 def in_cells(labels, groups):
     """Each cell with each label once, and how often there are such rows."""
     found, weight = np.unique(np.column_stack([groups, labels]), axis=0, return_counts=True)
-    return found[:, :-1], found[:, -1], weight.astype(float)
+    n_features = groups.shape[1]
+    values = found[:, n_features:]
+    labels = values[:, 0] if values.shape[1] == 1 else values
+    return found[:, :n_features], labels, weight.astype(float)
 
 
 @pytest.mark.parametrize(
@@ -141,6 +149,43 @@ def test_labels_of_few_cells_are_learned(expert):
     moe = MixtureOfExpertsClassifier(expert, **QUICK).fit(X[SEEN], LABEL[SEEN])
     best = log_loss(LABEL[NEW], np.column_stack([1 - CHANCE, CHANCE])[CELL[NEW]])
     assert log_loss(LABEL[NEW], moe.predict_proba(X[NEW])) < best + 0.02
+
+
+def test_who_was_not_seen_is_not_told_of():
+    """Folds that each hold the same share of every content would know the labels left out."""
+    said = []
+    for seed in range(3):
+        rng = np.random.default_rng(seed)
+        cells, noise = rng.integers(3, size=(300, 3)).astype(float), rng.integers(2, size=300)
+        params = {**QUICK, "verdict": True, "random_state": seed}
+        moe = MixtureOfExpertsClassifier(DecisionTreeClassifier(random_state=0), **params)
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "One expert explains")
+            said.append(moe.fit(cells, noise).heldout_log_prob_)
+    assert np.mean(said) < -np.log(2)
+
+
+def rated(n_outputs):
+    """Targets of few values, of one output or of two."""
+    noise = np.random.default_rng(1).normal(size=(500, n_outputs))
+    scores = np.rint(2 + X[SEEN] @ np.ones((2, n_outputs)) + 0.5 * noise)
+    return scores[:, 0] if n_outputs == 1 else scores
+
+
+@pytest.mark.parametrize("container", [np.asarray, pd.DataFrame, sp.csr_array])
+@pytest.mark.parametrize("n_outputs", [1, 2])
+def test_parts_of_rows_go_with_all_else(container, n_outputs):
+    ratings, params = rated(n_outputs), {**QUICK, "verdict": True, "cv": 3}
+    features, found, counts = in_cells(ratings, X[SEEN])
+    expert = Ridge() if container is sp.csr_array else DecisionTreeRegressor(max_depth=2)
+    by_row = MixtureOfExpertsRegressor(expert, **params).fit(container(X[SEEN]), ratings)
+    by_cell = MixtureOfExpertsRegressor(expert, n_jobs=2, **params)
+    by_cell = by_cell.fit(container(features), found, sample_weight=counts)
+    stored = pickle.loads(pickle.dumps(by_cell))
+    for moe in (by_cell, stored):
+        said = moe.predict(container(X[:9]))
+        np.testing.assert_allclose(said, by_row.predict(container(X[:9])), atol=1e-5)
+    assert by_cell.gain_ == pytest.approx(by_row.gain_, abs=1e-5)
 
 
 @pytest.mark.parametrize("cv", [5, "loo"])
