@@ -17,14 +17,13 @@ from sklearn.utils import check_random_state
 from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping
 
 from ._callbacks import CallbackSupportMixin, Tasks
-from ._em import EMRule
+from ._em import EMRule, failure_text
 from ._fitting import (
     Fit,
     Options,
     Recipes,
     Trial,
     as_it_stands,
-    failure_text,
     fitted_attributes,
     run_fit,
     trials_of,
@@ -249,7 +248,7 @@ class BaseMixtureOfExperts(Queries, CallbackSupportMixin, MetaEstimatorMixin, Ba
             # An array may have been made for other rows, or for another number of experts.
             suits = np.shape(self.init) in ((), (training.n_given, n_routed))
             anew = self._new_starts(X, y, training, recipe) if suits else named_starts("auto", 1)
-            if (warm := warm_start(self, data, anew[0])) is not None:
+            if (warm := warm_start(self, data, anew)) is not None:
                 return [warm]
         return self._new_starts(X, y, training, recipe)
 

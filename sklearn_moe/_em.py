@@ -133,3 +133,18 @@ def _settles(scores: tuple[float, ...]) -> bool:
     """Whether the changes shrink: penalised experts slide past the peak to their fixed point."""
     changes = [abs(late - early) for early, late in pairwise(scores)]
     return changes[-1] < 0.5 * max(changes)
+
+
+def failure_text(result: EMResult, tol: float) -> str:
+    """Why a run did not converge, and what can be done."""
+    if result.reason == "patience":
+        return (
+            f"In-sample EM stopped rising after iteration {result.best_iter} of {result.n_iter} "
+            f"and moved by more than tol={tol}: the experts do not maximise a likelihood. The best "
+            "state is kept. Use cross-fitting (cv=5) for experts of this kind."
+        )
+    return (
+        f"EM did not settle within max_iter={result.n_iter} iterations: the last change of its "
+        f"score was not below tol={tol} per unit of weight. The best state, of iteration "
+        f"{result.best_iter}, is kept. Raise max_iter or tol."
+    )

@@ -33,6 +33,8 @@ from .leaning import Leaning, find_leaning
 
 # Distinct rows of a table on which starts race. They show which kind of start is best.
 RACE_ROWS = 5000
+# What a run has come from where nobody has raced.
+NO_START = Start("")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,7 +61,8 @@ class CalibratedMixture:
 class Fit:
     """All that a fit has come to, before anything is written to the estimator.
 
-    `trouble` is what its user should know, if a witness or an expert failed or the run lags behind.
+    `trouble` is what its user should know, if a witness or an expert failed or the run lags behind;
+    `start` is what all of it has come from.
     """
 
     training: Training
@@ -70,6 +73,7 @@ class Fit:
     verdict: Verdict
     walk: Walk
     trouble: str | None = None
+    start: Start = NO_START
     alone: bool = False
     grew: bool = False
 
@@ -159,7 +163,8 @@ def run_fit(training: Training, recipe: Recipe, starts: list[Start], options: Op
             recipe, model, heat = yield from _heats(training, recipe, starts, baseline, options)
         if is_needed and recipe.family is not family:  # the rival has the law that is kept
             baseline = yield from fit_baseline(recipe, data, training.splits)
-        bounds, run = heat.bounds, _first_run(recipe, model, heat, options)
+        run = _first_run(recipe, model, heat, options)
+        bounds, start = heat.bounds, heat.start.origin
         del heat  # as large as the table
         first = yield from run
         walk = Walk(baseline, data, [first])
@@ -191,6 +196,7 @@ def run_fit(training: Training, recipe: Recipe, starts: list[Start], options: Op
         verdict=verdict,
         walk=walk,
         trouble=first.trouble if kept is None else kept.trouble or first.trouble,
+        start=start,
         alone=alone,
         grew=grows,
     )
@@ -367,6 +373,7 @@ def fitted_attributes(fit: Fit) -> dict[str, Any]:
         "expert_mass_": mixture.expert_mass,
         "shrinkage_": mixture.shrinkage,
         "top_k_": fit.recipe.top_k,
+        "_start": fit.start,
         "_is_in_sample": fit.training.splits is None,
         "n_experts_path_": fit.walk.path() if fit.grew else None,
         "n_iter_": result.n_iter,
@@ -383,18 +390,3 @@ def fitted_attributes(fit: Fit) -> dict[str, Any]:
         **mixture.usage.attributes(),
         **found.noise.family.attributes(mixture.dispersion),
     }
-
-
-def failure_text(result: EMResult, tol: float) -> str:
-    """Why a run did not converge, and what can be done."""
-    if result.reason == "patience":
-        return (
-            f"In-sample EM stopped rising after iteration {result.best_iter} of {result.n_iter} "
-            f"and moved by more than tol={tol}: the experts do not maximise a likelihood. The best "
-            "state is kept. Use cross-fitting (cv=5) for experts of this kind."
-        )
-    return (
-        f"EM did not settle within max_iter={result.n_iter} iterations: the last change of its "
-        f"score was not below tol={tol} per unit of weight. The best state, of iteration "
-        f"{result.best_iter}, is kept. Raise max_iter or tol."
-    )

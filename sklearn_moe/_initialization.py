@@ -43,6 +43,11 @@ class Start:
     anew: Start | None = None
 
     @property
+    def origin(self) -> Start:
+        """What it can be made anew by, without responsibilities as large as the table."""
+        return replace(self.anew or self, given=None)
+
+    @property
     def needs_surprise(self) -> bool:
         """Whether it looks at how badly one expert explains the rows."""
         return self.given is None and self.name == "residual"
@@ -109,16 +114,17 @@ def spare_starts(init: Any, starts: list[Start], judged: bool) -> list[Start]:
     return [start for start in others if judged or not start.needs_surprise]
 
 
-def warm_start(mixture: Any, data: Data, anew: Start) -> Start | None:
+def warm_start(mixture: Any, data: Data, anew: list[Start]) -> Start | None:
     """The start from what the fitted `mixture` says of the rows, if it can say it.
 
     It may have learnt from these very rows, so that witnesses begin `anew`.
     """
+    begin = begun_by(mixture, anew)
     try:
         with warnings.catch_warnings():
             # Names that are other ones now are no mistake of the user's.
             warnings.filterwarnings("ignore", r"X (has|does not have valid) feature names")
-            return Start("warm", given=mixture.responsibilities(data.X, data.y), anew=anew)
+            return Start("warm", given=mixture.responsibilities(data.X, data.y), anew=begin)
     # Experts and gates are anyone's code, and each says in its own way (IndexError, KeyError, ...)
     # that it was not made for these rows. Nothing is lost: the fit begins as it would have.
     except Exception as error:
@@ -129,6 +135,16 @@ def warm_start(mixture: Any, data: Data, anew: Start) -> Start | None:
             stacklevel=6,
         )
         return None
+
+
+def begun_by(mixture: Any, anew: list[Start]) -> Start:
+    """The start that the fitted `mixture` has come from, if it is one that `init` allows.
+
+    Another kind may lead to another optimum, of which a verdict on this one must not speak.
+    """
+    before, init = getattr(mixture, "_start", anew[0]), mixture.init
+    is_allowed = isinstance(init, str) and init in ("auto", before.name) and before.name in STARTS
+    return before if is_allowed else anew[0]
 
 
 def race(

@@ -1,5 +1,6 @@
 """Witnesses: they never see the rows they score, and the iteration they praise is the one kept."""
 
+import pickle
 import warnings
 from itertools import product
 
@@ -68,6 +69,26 @@ def test_witness_never_saw_the_rows_it_scores(expert, start, monkeypatch):
         witness.target = Y[unseen][:, None]
         said.append([follow_here(witness.advance()) for _ in range(3)])
     np.testing.assert_array_equal(*said)
+
+
+@pytest.mark.parametrize(
+    ("first", "then", "begin"), [("tree", "auto", "tree"), ("tree", "kmeans_x", "kmeans_x")]
+)
+def test_witnesses_of_a_warm_start_begin_as_its_first_fit_did(first, then, begin, monkeypatch):
+    """Another kind of start may find another optimum, of which the verdict would speak."""
+    called = []
+
+    def hear(witness, start):
+        called.append(start.anew.name)
+        return begin_of(witness, start)
+
+    begin_of = Witness.begin
+    moe = MixtureOfExpertsRegressor(n_experts=2, init=first, random_state=0, warm_start=True)
+    moe = pickle.loads(pickle.dumps(moe.fit(X, Y))).set_params(init=then)
+    monkeypatch.setattr(Witness, "begin", hear)
+    for _ in range(2):  # the second goes on from one that has begun warm
+        assert list(moe.fit(X, Y).start_bounds_) == ["warm"]
+    assert called == [begin] * 10
 
 
 @pytest.mark.parametrize("expert", [Ridge(), DecisionTreeRegressor(max_depth=4)], ids=str)
