@@ -1,11 +1,12 @@
 """How often the verdict is wrong: `gain_` on simulated tables without regimes.
 
 Each table follows one law that one expert can learn: linear for ridge, a few steps for a tree, a
-smooth additive surface for boosting; a target of two classes follows it in its log-odds. "The gate
-helps" is said when `gain_` exceeds two standard errors. It is said wrongly when the fitted mixture
-is in truth no better than one expert, as judged by the mean log density of 20,000 fresh rows. Also
-shown: the mean gain by the verdict, by the bound of the fit itself (which the verdict corrects),
-and in truth.
+smooth additive surface for boosting; a target of two classes follows it in its log-odds. Noise is
+normal, or has the heavy tails of Student's t with three degrees of freedom. "The gate helps" is
+said when `gain_` exceeds two standard errors. It is said wrongly when the fitted mixture is in
+truth no better than one expert, as judged by the mean log density of 20,000 fresh rows. Also shown:
+the mean gain by the verdict, by the bound of the fit itself (which the verdict corrects), and in
+truth.
 """
 
 from __future__ import annotations
@@ -53,6 +54,8 @@ CASES: dict[str, tuple[Callable, Any]] = {
     "ridge": (linear, Ridge()),
     "tree": (steps, DecisionTreeRegressor(max_depth=6, min_samples_leaf=5)),
     "boosting": (smooth, HistGradientBoostingRegressor(max_iter=30, max_bins=31)),
+    "ridge_tails": (linear, Ridge()),
+    "boosting_tails": (smooth, HistGradientBoostingRegressor(max_iter=30, max_bins=31)),
     "ridge_noise": (flat, Ridge()),
     "tree_noise": (flat, DecisionTreeRegressor(max_depth=6)),
     "logistic": (linear, LogisticRegression()),
@@ -61,24 +64,24 @@ CASES: dict[str, tuple[Callable, Any]] = {
 }
 
 
-def simulate(law: Callable, n: int, seed: int, classes: bool) -> tuple[np.ndarray, np.ndarray]:
-    """Rows of five standard normal features; a target with unit noise, or of two classes."""
+def simulate(case: str, n: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Rows of five standard normal features; a target with noise, or of two classes."""
     rng = np.random.default_rng(seed)
-    X = rng.standard_normal((n, 5))
-    noise = rng.logistic(size=n) if classes else rng.standard_normal(n)
-    y = law(X) + noise
-    return X, (y > 0).astype(int) if classes else y
+    X, (law, expert) = rng.standard_normal((n, 5)), CASES[case]
+    if is_classifier(expert):
+        return X, (law(X) + rng.logistic(size=n) > 0).astype(int)
+    tails = case.endswith("_tails")
+    return X, law(X) + (rng.standard_t(3, size=n) if tails else rng.standard_normal(n))
 
 
 def trial(case: str, n: int, n_experts: int, seed: int) -> dict[str, Any]:
     """One table: the verdict and the truth."""
     warnings.simplefilter("ignore", ConvergenceWarning)
     warnings.filterwarnings("ignore", "One expert explains", UserWarning)
-    law, expert = CASES[case]
-    classes = is_classifier(expert)
-    kind = MixtureOfExpertsClassifier if classes else MixtureOfExpertsRegressor
-    X, y = simulate(law, n, seed, classes)
-    X_test, y_test = simulate(law, N_TEST, seed + 10**6, classes)
+    expert = CASES[case][1]
+    kind = MixtureOfExpertsClassifier if is_classifier(expert) else MixtureOfExpertsRegressor
+    X, y = simulate(case, n, seed)
+    X_test, y_test = simulate(case, N_TEST, seed + 10**6)
     mixture = kind(expert, n_experts, random_state=seed).fit(X, y)
     single = kind(expert, 1, random_state=seed).fit(X, y)
     truth = (mixture.log_prob(X_test, y_test) - single.log_prob(X_test, y_test)).mean()

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from ._em import DIGITS
 from ._experts import Data, fit_predict
 from ._folds import Splits
+from ._noise import Forecast
 from ._numeric import Array, weighted_mean
 from ._plans import Plan, together
 from ._recipe import Recipe
@@ -23,13 +24,14 @@ class Baseline:
     """The best single expert: the log density (n,) it gives each row, out of fold if split.
 
     `surprises` (n,) is how badly it explains them, `mean` (n, q) or (n, C) what it predicts, if
-    experts are to lean on it.
+    experts are to lean on it. It has `told` of the rows that a mixture is asked about, if one is.
     """
 
     name: str
     log_prob: Array
     surprises: Array
     mean: Array | None = None
+    told: Forecast | None = None
 
     def surprise(self) -> Array:
         """How badly (n,) it explains each row. Starts call it, maybe in a worker."""
@@ -67,7 +69,9 @@ def _single(
     log_prob = recipe.family.log_prob(data.target, bank.mean, law)[:, 0]
     surprises = recipe.family.surprise(data.target, log_prob)
     mean = bank.mean[:, 0] if recipe.leans else None
-    return Baseline(template.name, log_prob, surprises, mean)
+    question = recipe.question(data, splits)
+    told = None if question is None else question.answer(np.zeros((len(weight), 1)), bank.mean, law)
+    return Baseline(template.name, log_prob, surprises, mean, told)
 
 
 def _law(

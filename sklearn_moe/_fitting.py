@@ -16,10 +16,10 @@ from ._expert_errors import ExpertError
 from ._experts import Data
 from ._following import following
 from ._growth import Walk, grow
+from ._hearing import Hearing, hear
 from ._initialization import Race, Start, race, race_or_spare, start_name
 from ._last_fits import fit_last
 from ._mixture import FittedMixture, MixtureModel
-from ._noise import Forecast, Noise, calibrated
 from ._numeric import Array, mean_and_stderr, mean_of_known
 from ._plans import Plan, attempt, do
 from ._progress import Reporter
@@ -29,7 +29,7 @@ from ._training import Training
 from ._verdict import UNKNOWN, Stage, Verdict, alone_verdict, judge, run_witnessed
 from ._witnesses import call_witnesses
 from .families import Family
-from .leaning import Leaning, find_leaning
+from .leaning import Leaning
 
 # Distinct rows of a table on which starts race. They show which kind of start is best.
 RACE_ROWS = 5000
@@ -37,24 +37,12 @@ RACE_ROWS = 5000
 NO_START = Start("")
 
 
-@dataclass(frozen=True, kw_only=True)
-class CalibratedMixture:
-    """A mixture fitted to all rows and its bound, once `forecasts` of unseen rows were heard."""
+@dataclass(frozen=True, kw_only=True, eq=False)
+class CalibratedMixture(Hearing):
+    """A mixture fitted to all rows and its bound, once unseen rows were heard."""
 
     mixture: FittedMixture
     lower_bound: float
-    forecasts: Sequence[Forecast]
-    noise: Noise
-    leaning: Leaning | None
-
-    def log_probs(self, before: Array) -> Array:
-        """Log density (n,) that forecasts give their rows now; what it was `before` without any."""
-        if not self.forecasts:
-            return before
-        noise, log_probs = self.noise.of_forecasts(), np.full_like(before, np.nan)
-        for forecast in self.forecasts:
-            log_probs[forecast.rows] = forecast.log_density(noise)
-        return np.where(np.isnan(before), np.nan, log_probs)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,7 +70,7 @@ class Fit:
         """Log density (n,) of unseen rows by what is kept; NaN where nobody was asked."""
         if self.verdict is UNKNOWN:
             return np.full(self.training.data.n_samples, np.nan)
-        return self.found.log_probs(self.verdict.log_probs)
+        return self.verdict.log_probs
 
     @property
     def pooling(self) -> Array:
@@ -117,15 +105,6 @@ def trials_of(
     trials = [] if pooled is None else [Trial("pooling", {"specialisation": pooled})]
     trials += [Trial(type(law).__name__, {"family": law}, margin=1.0) for law in families]
     return trials + [Trial(type(gate).__name__, {"gate": gate}, margin=1.0) for gate in gates]
-
-
-@dataclass(frozen=True)
-class Finished:
-    """A mixture fitted to all rows, its `own` forecast of them out of fold if asked, its bound."""
-
-    mixture: FittedMixture
-    own: Forecast | None
-    bound: float
 
 
 # The recipe for a number of experts, and what may be tried with it.
@@ -172,19 +151,13 @@ def run_fit(training: Training, recipe: Recipe, starts: list[Start], options: Op
         if options.recipes is not None:
             recipes = partial(_of_number, options, recipe)
             kept = yield from grow(walk, recipes, options.most, options.rule, options.reporter)
-        verdict = _judgement(options, baseline, kept, data)
-        # After a warm start experts keep their places.
-        if kept is not None and not (verdict.is_against or starts[0].name == "warm"):
-            kept = yield from following(kept, options.rule, options.reporter)
-            verdict = _judgement(options, baseline, kept, data)
+        follows = starts[0].name != "warm"  # its experts keep their places
+        kept, heard, verdict = yield from _judged(options, recipe, baseline, kept, data, follows)
         result = (walk.stages[0] if kept is None else kept).result
-        if kept is None or verdict.is_against:
-            alone, told = True, []
-            last = yield from _one_expert(recipe, training, baseline)
+        if kept is None or heard is None:
+            found = yield from _one_expert(recipe, training, baseline)
         else:
-            alone, told, recipe = False, kept.forecasts, kept.recipe
-            last = yield from _all_experts(kept)
-        found = yield from _calibrated_mixture(recipe, training, baseline, last, told)
+            recipe, found = kept.recipe, (yield from _all_experts(kept, heard, training, baseline))
     options.reporter.noise([(change.factor, change.df) for change in found.noise.changes])
     options.reporter.end(result, len(found.mixture.experts))
     return Fit(
@@ -197,18 +170,17 @@ def run_fit(training: Training, recipe: Recipe, starts: list[Start], options: Op
         walk=walk,
         trouble=first.trouble if kept is None else kept.trouble or first.trouble,
         start=start,
-        alone=alone,
+        alone=heard is None,
         grew=grows,
     )
 
 
 def as_it_stands(training: Training, stage: Stage) -> Plan[Fit]:
     """The fit, were the run of `stage`, so far as it has come, all that it does."""
-    last, recipe = (yield from _all_experts(stage)), stage.recipe
-    baseline = unknown_baseline(training.data)
+    recipe, baseline = stage.recipe, unknown_baseline(training.data)
     if recipe.leans and stage.forecasts:
         baseline = yield from fit_baseline(recipe, training.data, training.splits)
-    found = yield from _calibrated_mixture(recipe, training, baseline, last, stage.forecasts)
+    found = yield from _all_experts(stage, stage.hearing(baseline), training, baseline)
     return Fit(
         training=training,
         recipe=recipe,
@@ -220,57 +192,64 @@ def as_it_stands(training: Training, stage: Stage) -> Plan[Fit]:
     )
 
 
-def _calibrated_mixture(
-    recipe: Recipe,
-    training: Training,
-    baseline: Baseline,
-    last: Finished,
-    told: Sequence[Forecast],
+def _all_experts(
+    stage: Stage, heard: Hearing, training: Training, baseline: Baseline
 ) -> Plan[CalibratedMixture]:
-    """What is finished, as forecasts of unseen rows would have it.
-
-    The forecasts are what witnesses have `told` or, without any, the fit itself out of fold.
-    """
-    own = last.own
-    forecasts = told or ([] if own is None else [own])
-    noise, leaning = calibrated(recipe.family, forecasts, own), None
-    if told and baseline.mean is not None:
-        # Under the noise that suits them, so that experts lean the same whether it is kept or not.
-        leaning = yield from _leaning(recipe, training, baseline, told, noise.of_forecasts())
-        if leaning is not None:
-            forecasts = [leaning.forecast(unseen, baseline.mean) for unseen in told]
-            noise = calibrated(recipe.family, forecasts, own)
-    if not recipe.calibrates:
-        noise = Noise(recipe.family)
-    mixture = replace(last.mixture, dispersion=noise.law_of(last.mixture.dispersion))
-    return CalibratedMixture(
-        mixture=mixture,
-        lower_bound=last.bound,
-        forecasts=forecasts,
-        noise=noise,
-        leaning=leaning and leaning.under(noise),
-    )
+    """The mixture of a finished run, as what was heard would have it."""
+    state, bound, _ = stage.ending
+    mixture = yield from stage.model.finish(state)
+    if heard.leaning is not None:
+        heard = yield from _with_expert(heard, heard.leaning, stage.recipe, training, baseline)
+    return _calibrated(mixture, bound, heard)
 
 
-def _leaning(
-    recipe: Recipe, training: Training, baseline: Baseline, told: Sequence[Forecast], noise: Noise
-) -> Plan[Leaning | None]:
-    """What experts lean on, fitted to all rows, if they are the better for it."""
-    assert baseline.mean is not None
-    leaning = find_leaning(noise, told, baseline.mean)
-    if leaning is None:
-        return None
+def _one_expert(recipe: Recipe, training: Training, baseline: Baseline) -> Plan[CalibratedMixture]:
+    """The best expert alone, as what it says of rows out of fold would have it."""
+    (member,) = [k for k, t in enumerate(recipe.templates) if t.name == baseline.name]
+    model = recipe.alone(member).build(training.data, training.splits)
+    state = yield from model.m_step(model.expect(np.ones((training.data.n_samples, 1))))
+    mixture = replace((yield from model.finish(state)), members=(member,))
+    heard = hear(recipe, baseline, [], model.told_by(state))
+    return _calibrated(mixture, model.e_step(state).lower_bound, heard)
+
+
+def _calibrated(mixture: FittedMixture, bound: float, heard: Hearing) -> CalibratedMixture:
+    mixture = replace(mixture, dispersion=heard.noise.law_of(mixture.dispersion))
+    parts = heard.forecasts, heard.noise, heard.leaning
+    return CalibratedMixture(*parts, mixture=mixture, lower_bound=bound)
+
+
+def _with_expert(
+    heard: Hearing, leaning: Leaning, recipe: Recipe, training: Training, baseline: Baseline
+) -> Plan[Hearing]:
+    """What was heard, with the expert that others lean on fitted to all rows."""
     data, templates = training.data, [t for t in recipe.templates if t.name == baseline.name]
     parts = data, templates, data.sample_weight[:, None], None, training.splits, recipe.ensemble
     (expert,) = yield from fit_last(*parts)
-    return replace(leaning, expert=expert)
+    return replace(heard, leaning=replace(leaning, expert=expert))
 
 
-def _judgement(options: Options, baseline: Baseline, kept: Stage | None, data: Data) -> Verdict:
-    """The verdict on what is kept, if it is asked for; one expert gains nothing over itself."""
-    if not options.verdict:
-        return UNKNOWN
-    return alone_verdict(baseline, data) if kept is None else judge(baseline, kept, data)
+def _judged(
+    options: Options,
+    recipe: Recipe,
+    baseline: Baseline,
+    kept: Stage | None,
+    data: Data,
+    follows: bool,
+) -> Plan[tuple[Stage | None, Hearing | None, Verdict]]:
+    """The run, after it has followed its witnesses if it does; what was heard; the verdict.
+
+    Nothing is heard where one expert is kept alone, which gains nothing over itself.
+    """
+    if kept is None:
+        return None, None, alone_verdict(recipe, baseline, data)
+    heard = kept.hearing(baseline)
+    verdict = judge(baseline, kept, heard, data) if options.verdict else UNKNOWN
+    if follows and not verdict.is_against:
+        on = yield from following(kept, options.rule, options.reporter)
+        if on is not kept:
+            return (yield from _judged(options, recipe, baseline, on, data, follows=False))
+    return kept, None if verdict.is_against else heard, verdict
 
 
 def _first_run(recipe: Recipe, model: MixtureModel, heat: Race, options: Options) -> Plan[Stage]:
@@ -290,15 +269,6 @@ def _of_number(options: Options, recipe: Recipe, n_experts: int) -> Recipe:
         if all(getattr(recipe, name) is part for name, part in tried.parts.items()):
             other = replace(other, **trial.parts)
     return other
-
-
-def _all_experts(stage: Stage) -> Plan[Finished]:
-    """The mixture of a finished run, its forecast and its bound."""
-    state, bound, own = stage.result.state, stage.result.lower_bound, stage.result.state.told
-    if stage.model.wanders:
-        state, bound = stage.model.settled(state)
-        own = stage.model.told_by(state)
-    return Finished((yield from stage.model.finish(state)), own, bound)
 
 
 def _heats(
@@ -347,15 +317,6 @@ def _better(
     wins = trial.is_won(heat.winner, run, model.data)
     options.reporter.trial(trial.name, run, wins)
     return (other, rival, replace(heat, winner=run)) if wins else (recipe, model, heat)
-
-
-def _one_expert(recipe: Recipe, training: Training, baseline: Baseline) -> Plan[Finished]:
-    """The mixture of the best expert alone, its forecast and its bound."""
-    (member,) = [k for k, t in enumerate(recipe.templates) if t.name == baseline.name]
-    model = recipe.alone(member).build(training.data, training.splits)
-    state = yield from model.m_step(model.expect(np.ones((training.data.n_samples, 1))))
-    mixture = replace((yield from model.finish(state)), members=(member,))
-    return Finished(mixture, model.told_by(state), model.e_step(state).lower_bound)
 
 
 def fitted_attributes(fit: Fit) -> dict[str, Any]:

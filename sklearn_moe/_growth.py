@@ -12,7 +12,7 @@ Nakano, Ghahramani and Hinton, 2000), there moves in sample at a given number.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -22,6 +22,7 @@ from ._em import DIGITS, EMResult, EMRule
 from ._expert_errors import ExpertError
 from ._experts import Data
 from ._following import caught_up
+from ._hearing import scores_alone
 from ._initialization import RACE_LENGTH, Start, by_bound, run_all, sound_of
 from ._mixture import MixtureExpectation
 from ._numeric import Array, mean_and_stderr, mean_of_known
@@ -122,15 +123,26 @@ def _position(data: Data, leads: Array, n_routed: int, surprise: Array | None) -
 
 @dataclass(frozen=True)
 class Walk:
-    """Fitted numbers of experts, in order, and one expert alone, which stands for the number 1."""
+    """Fitted numbers of experts, in order, and one expert alone, which stands for the number 1.
+
+    What has been `said` of unseen rows is kept.
+    """
 
     baseline: Baseline
     data: Data
     stages: list[Stage]
+    said: dict[Stage | None, Array] = field(default_factory=dict)
 
     def scores(self, stage: Stage | None) -> Array:
         """Log density (n,) of unseen rows, NaN where nobody was asked; of one expert for None."""
-        return self.baseline.log_prob if stage is None else stage.unseen
+        if stage not in self.said:
+            self.said[stage] = self._scores(stage)
+        return self.said[stage]
+
+    def _scores(self, stage: Stage | None) -> Array:
+        if stage is not None:
+            return stage.scores(self.baseline)
+        return scores_alone(self.stages[0].recipe, self.baseline, self.data.sample_weight)
 
     def advantage(self, stage: Stage | None, other: Stage | None) -> tuple[float, float]:
         """How much better `stage` explains unseen rows than `other`, and the standard error.
@@ -169,7 +181,7 @@ class Walk:
 
     def path(self) -> dict[int, float]:
         """Mean log density of unseen rows for each number, a shared expert included."""
-        alone = mean_of_known(self.baseline.log_prob, self.data.sample_weight)
+        alone = mean_of_known(self.scores(None), self.data.sample_weight)
         stages = self.by_number().values()
         return {_n_all(stage): alone + self.advantage(stage, None)[0] for stage in stages}
 
@@ -180,7 +192,7 @@ class Walk:
         earlier, late = self.stages[:-PATIENCE], self.stages[-PATIENCE:]
         if len(late) < PATIENCE:
             return False
-        best = Walk(self.baseline, self.data, earlier).best()
+        best = replace(self, stages=earlier).best()
         gains = [self.advantage(stage, best) for stage in late]
         return all(gain <= stderr for gain, stderr in gains)
 

@@ -58,10 +58,19 @@ class Forecast:
         mean = (np.exp(self.log_gate) * self.mean[..., output]).sum(axis=1)
         return (self.target[:, output] - mean) ** 2
 
+    def places(self, rows: NDArray[np.intp]) -> NDArray[np.intp]:
+        """Where some of its rows are among them."""
+        order = np.argsort(self.rows)
+        return order[np.searchsorted(self.rows, rows, sorter=order)]
+
+    def total_error(self, places: NDArray[np.intp] | slice = slice(None)) -> Array:
+        """Sum (q,) of weighted squared errors, of the rows at some places."""
+        outputs, weight = range(self.mean.shape[-1]), self.weight[places]
+        return np.array([self.squared_error(output)[places] @ weight for output in outputs])
+
     def of(self, rows: NDArray[np.intp]) -> Forecast:
         """The part about some of its rows, with parameters by row."""
-        order = np.argsort(self.rows)
-        place = order[np.searchsorted(self.rows, rows, sorter=order)]
+        place = self.places(rows)
         names = (field.name for field in fields(self) if field.name != "learning_left")
         return replace(self, **{name: getattr(self, name)[place] for name in names})
 
@@ -192,14 +201,16 @@ def calibrated(family: Family, forecasts: Sequence[Forecast], own: Forecast | No
     if it raises the mean log density by more than a standard error. Factors come from witnesses,
     who see F-2 or F-1 folds; the kept experts see all F. `learning_left` is how much of one fold's
     learning is still to come, so the factor is raised to that power. The `own` forecast is that of
-    the kept experts, out of fold; the first of the forecasts if there is no other.
+    the kept experts, out of fold, of all those rows or more.
     """
     if not (forecasts and isinstance(family, RealFamily) and family.is_location_scale):
         return Noise(family)
     noise = Noise(family, (Change(),) * forecasts[0].mean.shape[-1])
     for output in range(len(noise.changes)):
         noise = _calibrate(noise, output, forecasts)
-    factors = _forecast_factors(forecasts, forecasts[0] if own is None else own)
+    if own is None:
+        return noise
+    factors = _forecast_factors(forecasts, own)
     changes = zip(noise.changes, factors, strict=True)
     return replace(noise, changes=tuple(replace(c, forecast_factor=f) for c, f in changes))
 
@@ -241,14 +252,22 @@ def _forecast_factors(forecasts: Sequence[Forecast], own: Forecast) -> list[floa
     have learnt as much again since their dispersions were taken, those of the fit only the part
     `learning_left` of it: the difference is due. What the fit is narrower by beyond that is no
     learning, and is due in full. The factor cannot tell: it also makes up for responsibilities,
-    which know the targets.
+    which know the targets. Where the fit errs by as much less, it has found a better optimum.
     """
     left, weights = forecasts[0].learning_left, [forecast.weight.sum() for forecast in forecasts]
     theirs = [forecast.mean_log_dispersion() for forecast in forecasts]
     learnt = own.mean_log_dispersion() - np.average(theirs, axis=0, weights=weights)
     most = np.log(2 * left / (1 + left))  # (F-2)/(F-1), as `learning_left` has it
-    beyond = np.minimum(learnt - most, 0.0)
+    beyond = np.minimum(learnt - np.minimum(most, _log_ratio_of_errors(own, forecasts)), 0.0)
     return np.exp((1 - left) * np.clip(learnt, most, -most) + beyond).tolist()
+
+
+def _log_ratio_of_errors(own: Forecast, forecasts: Sequence[Forecast]) -> Array:
+    """Logarithm (q,) of the squared errors of the fit, over those of forecasts of the same rows."""
+    theirs = np.sum([forecast.total_error() for forecast in forecasts], axis=0)
+    places = np.concatenate([own.places(forecast.rows) for forecast in forecasts])
+    tiny = np.finfo(float).tiny  # where there are no errors
+    return np.log(np.maximum(own.total_error(places), tiny) / np.maximum(theirs, tiny))
 
 
 def learning_left(n_folds: int) -> float:

@@ -71,7 +71,6 @@ class Recipe:
 
     def build(self, data: Data, splits: Splits | None) -> MixtureModel:
         """The mixture of these parts for the table `data`, cross-fitted over `splits`."""
-        asks = self.needs_forecasts and splits is not None
         gate = self.gate, data, splits, self.seed, self.gate_params, len(self.templates)
         return MixtureModel(
             data=data,
@@ -84,9 +83,14 @@ class Recipe:
             shared=self.shared,
             balance=self.balance,
             spread_template=self.spread_template,
-            question=Question(data, np.arange(data.n_samples)) if asks else None,
+            question=self.question(data, splits),
             ensemble=self.ensemble,
         )
+
+    def question(self, data: Data, splits: Splits | None) -> Question | None:
+        """What is asked of those who have not seen the rows, if there are any and somebody asks."""
+        asks = self.needs_forecasts and splits is not None
+        return Question(data, np.arange(data.n_samples)) if asks else None
 
     def take(self, rows: Any, n_samples: int) -> Recipe:
         """The recipe for some rows of a table of `n_samples`: row-shaped metadata is cut."""

@@ -16,7 +16,8 @@ from ._baseline import Baseline
 from ._em import EMResult, EMRule, Model, run_em
 from ._expert_errors import ExpertError
 from ._experts import Data
-from ._mixture import MixtureExpectation, MixtureModel
+from ._hearing import Hearing, hear, hear_alone, scores_alone
+from ._mixture import MixtureExpectation, MixtureModel, MixtureState
 from ._noise import Forecast
 from ._numeric import Array, mean_and_stderr, weighted_mean
 from ._plans import Plan
@@ -33,10 +34,11 @@ ROUNDING = 1e-9
 
 @dataclass(frozen=True, eq=False)
 class Verdict:
-    """Mean log density of unseen rows, its gain over one expert, and the gain's standard error.
+    """Mean log density of unseen rows, the gain over one expert, and the gain's standard error.
 
-    All are per unit of sample weight, in nats. `log_probs` (n,) are those of each row by what
-    is kept, NaN where nobody was asked; none if there is no verdict.
+    All are per unit of sample weight, in nats; the gain is of what would be kept of either, once
+    unseen rows were heard. `log_probs` (n,) are those of each row by what is kept, NaN where nobody
+    was asked; none if there is no verdict.
     """
 
     log_prob: float
@@ -82,10 +84,30 @@ class Stage:
     @property
     def forecast_log_prob(self) -> Array:
         """Log density (n,) of unseen rows, each after the iteration that the other folds chose."""
+        if not (self.witnesses and self.trusts_witnesses):
+            return self.unseen
         log_prob = np.full(self.model.data.n_samples, np.nan)
         for witness in self.witnesses:
             log_prob[witness.test] = witness.forecast_log_prob
-        return log_prob if self.trusts_witnesses else self.unseen
+        return log_prob
+
+    @property
+    def ending(self) -> tuple[MixtureState, float, Forecast | None]:
+        """The last state of the run, its bound, and what it says of rows out of fold, if asked."""
+        state, bound = self.result.state, self.result.lower_bound
+        if not self.model.wanders:
+            return state, bound, state.told
+        state, bound = self.model.settled(state)
+        return state, bound, self.model.told_by(state)
+
+    def hearing(self, baseline: Baseline) -> Hearing:
+        """What unseen rows ask for, if the run ends here."""
+        return hear(self.recipe, baseline, self.forecasts, self.ending[2])
+
+    def scores(self, baseline: Baseline) -> Array:
+        """Log density (n,) of unseen rows once they were heard, up to what a sample leaves open."""
+        weight = self.model.data.sample_weight
+        return self.hearing(baseline).scores(self.forecast_log_prob, weight)
 
     @property
     def n_experts(self) -> int:
@@ -161,25 +183,23 @@ def _led_stage(recipe: Recipe, led: WitnessedModel, result: EMResult) -> Stage:
     return Stage(recipe, led.model, result, np.array(led.fold_log_probs), led.witnesses)
 
 
-def judge(baseline: Baseline, stage: Stage, data: Data) -> Verdict:
+def judge(baseline: Baseline, stage: Stage, heard: Hearing, data: Data) -> Verdict:
     """The verdict on a finished run; unknown where nothing was held out."""
     result, by_fold = stage.result, stage.fold_log_probs
     held_out = result.expectation.held_out
     if stage.model.splits is None:
         return UNKNOWN
     if len(result.state.members) == 1 and held_out is None:
-        return alone_verdict(baseline, data)
+        return alone_verdict(stage.recipe, baseline, data)
     if held_out is None or by_fold is None:
         return UNKNOWN
-    heard = ~np.isnan(held_out)
-    weight, clusters = data.sample_weight[heard], data.clusters[heard]
-    alone, delta = baseline.log_prob[heard], (held_out - baseline.log_prob)[heard]
-    stderr = mean_and_stderr(delta, weight, clusters)[1]
-    log_prob = unseen_best(by_fold)
-    gain = log_prob - float(weighted_mean(alone, weight))
-    verdict = Verdict(log_prob, gain, stderr, stage.forecast_log_prob)
+    weight, before = data.sample_weight, stage.forecast_log_prob
+    delta = heard.scores(before, weight) - scores_alone(stage.recipe, baseline, weight)
+    gain, stderr = mean_and_stderr(delta, weight, data.clusters)
+    verdict = Verdict(unseen_best(by_fold), gain, stderr, heard.log_probs(before))
     if verdict.is_against:
-        return replace(verdict, log_probs=np.where(heard, baseline.log_prob, np.nan))
+        alone = hear_alone(stage.recipe, baseline).log_probs(baseline.log_prob)
+        return replace(verdict, log_probs=np.where(np.isnan(before), np.nan, alone))
     return verdict
 
 
@@ -192,10 +212,10 @@ def verdict_text(verdict: Verdict, n_experts: int) -> str:
     )
 
 
-def alone_verdict(baseline: Baseline, data: Data) -> Verdict:
+def alone_verdict(recipe: Recipe, baseline: Baseline, data: Data) -> Verdict:
     """The verdict on one expert."""
     log_prob = float(weighted_mean(baseline.log_prob, data.sample_weight))
-    return Verdict(log_prob, 0.0, 0.0, baseline.log_prob)
+    return Verdict(log_prob, 0.0, 0.0, hear_alone(recipe, baseline).log_probs(baseline.log_prob))
 
 
 def unseen_best(fold_log_probs: Array) -> float:

@@ -388,6 +388,19 @@ def test_a_run_that_cannot_follow_is_known_by_its_own_word(fails, monkeypatch):
     np.testing.assert_array_equal(found.unseen, [0.0, 0.2, np.nan, np.nan])
 
 
+@pytest.mark.parametrize("n_rules", [1, 2])
+def test_heavy_tails_are_no_experts(n_rules):
+    """Laws of several widths make up for tails, until noise is calibrated."""
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(500, 3))
+    rule = X @ [1.0, 2.0, -1.0]
+    rule = np.where(X[:, 0] > 0, rule, -rule) if n_rules == 2 else rule
+    y = rule + 0.5 * rng.laplace(size=500)
+    moe = MixtureOfExpertsRegressor(Ridge(), "auto", random_state=0).fit(X, y)
+    assert moe.n_experts_ == n_rules
+    assert moe.n_experts_path_[moe.n_experts_] == pytest.approx(moe.calibrated_log_prob_)
+
+
 def test_one_expert_gains_nothing_over_itself():
     moe = auto(max_iter=2)
     with warnings.catch_warnings():
@@ -418,9 +431,8 @@ def test_a_failed_fit_leaves_the_estimator_as_it_was(three):
 def test_the_better_of_two_stages_of_a_number_is_kept():
     data = SimpleNamespace(sample_weight=np.ones(4), clusters=np.arange(4))
     worse, better = (stage_of([np.nan] * 4, [0.0] * 4) for _ in range(2))
-    for stage, values in ((worse, [1.0, 1.0, 1.0, 1.0]), (better, [1.1, 1.0, 1.1, 1.0])):
-        stage.result.expectation.held_out[:] = values
     worse, better = (replace(s, recipe=SimpleNamespace(shared=False)) for s in (worse, better))
-    walk = Walk(Baseline("", np.zeros(4), np.zeros(4)), data, [worse, better])
+    said = {None: np.zeros(4), worse: np.ones(4), better: np.array([1.1, 1.0, 1.1, 1.0])}
+    walk = Walk(Baseline("", np.zeros(4), np.zeros(4)), data, [worse, better], said)
     assert walk.chosen() is better
     assert walk.path() == pytest.approx({1: 0.0, 2: 1.05})

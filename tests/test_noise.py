@@ -10,7 +10,7 @@ import pytest
 from sklearn.linear_model import Ridge
 from sklearn.tree import DecisionTreeRegressor
 
-from sklearn_moe import MixtureOfExpertsRegressor, _fitting
+from sklearn_moe import MixtureOfExpertsRegressor, _hearing
 from sklearn_moe._mixture import MixtureExpectation
 from sklearn_moe._noise import Change, Forecast, Noise, _most_likely, calibrated, learning_left
 from sklearn_moe._witnesses import Witness, WitnessedModel, WitnessError
@@ -120,6 +120,20 @@ def test_forecasts_are_wider_by_what_they_have_still_to_learn(own, learnt, beyon
     assert change.forecast_factor == pytest.approx(learnt**0.4 * beyond)
     with_noise = calibrated(Gaussian(), told, late).of_forecasts()
     assert change_of(with_noise) == Change(factor=change.forecast_factor)
+
+
+@pytest.mark.parametrize(
+    ("error", "variance", "beyond"), [(0.0, 1.0, 1.0), (5.0, 0.26, 0.01 / (3 / 4))]
+)
+def test_a_fit_that_errs_less_may_be_as_narrow(error, variance, beyond):
+    """It has found a better optimum; one that errs as much is too sure of itself."""
+    told = replace(forecast(normal, 26.0), learning_left=learning_left(5))
+    truth = 9.0 * np.rint(told.target / 9.0)[:, None].repeat(2, axis=1)
+    told = replace(told, mean=truth + 5.0)
+    own = replace(forecast(normal, variance), mean=truth + error)
+    found = change_of(calibrated(Gaussian(), [told], own))
+    assert found.factor == 1.0
+    assert found.forecast_factor == pytest.approx((3 / 4) ** 0.4 * beyond, rel=0.05)
 
 
 def test_dispersions_that_differ_by_row_are_compared_too():
@@ -303,11 +317,11 @@ def test_one_expert_in_place_of_the_mixture_is_calibrated_too():
 def test_conformal_levels_are_of_the_noise_that_witnesses_have(monkeypatch):
     told = []
     monkeypatch.setattr(
-        _fitting, "calibrated", lambda *parts: told.append(parts) or calibrated(*parts)
+        _hearing, "calibrated", lambda *parts: told.append(parts) or calibrated(*parts)
     )
     tree = DecisionTreeRegressor(max_depth=5)
     moe = MixtureOfExpertsRegressor(tree, calibrate="conformal", **QUICK).fit(X, HEAVY)
-    law, forecasts, own = told[-1]
+    law, forecasts, own = told[0]  # then the one expert is calibrated, as the mixture's rival
     kept = calibrated(law, forecasts, own)
     assert change_of(kept).forecast_factor != 1.0
     assert moe.dispersion_factor_ == change_of(kept).factor

@@ -2,20 +2,25 @@
 
 import pickle
 import warnings
+from dataclasses import replace
 from itertools import product
 
 import numpy as np
 import pytest
+from sklearn.base import clone
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.model_selection import KFold
 from sklearn.naive_bayes import GaussianNB
-from sklearn.tree import DecisionTreeRegressor
+from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
 from sklearn_moe import MixtureOfExpertsClassifier, MixtureOfExpertsRegressor, _fitting
+from sklearn_moe._hearing import Hearing
 from sklearn_moe._initialization import Start
+from sklearn_moe._noise import Change, Forecast, Noise
 from sklearn_moe._plans import follow_here
 from sklearn_moe._verdict import PATIENCE, judge, unseen_best
 from sklearn_moe._witnesses import Witness
+from sklearn_moe.families import Gaussian
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(300, 3))
@@ -89,6 +94,69 @@ def test_witnesses_of_a_warm_start_begin_as_its_first_fit_did(first, then, begin
     for _ in range(2):  # the second goes on from one that has begun warm
         assert list(moe.fit(X, Y).start_bounds_) == ["warm"]
     assert called == [begin] * 10
+
+
+TAILS = RNG.standard_t(3, size=300)
+KINDS = {
+    "ridge": (MixtureOfExpertsRegressor(Ridge(), 2), 2 * X[:, 1] + TAILS),
+    "leaning trees": (MixtureOfExpertsRegressor(DecisionTreeRegressor(max_depth=4), 2), Y),
+    "other law": (MixtureOfExpertsRegressor(Ridge(), 2, family="laplace"), Y + TAILS),
+    "as it is": (MixtureOfExpertsRegressor(Ridge(), 2, calibrate=None), Y),
+    "two outputs": (MixtureOfExpertsRegressor(Ridge(), 2), np.column_stack([Y + TAILS, Y])),
+    "labels": (MixtureOfExpertsClassifier(DecisionTreeClassifier(max_depth=4), 2), Y > 0),
+    "temperature": (MixtureOfExpertsClassifier(GaussianNB(), 2, calibrate="temperature"), Y > 0),
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_gain_is_of_what_is_kept(kind):
+    """It is over the one expert as it would be kept, its noise calibrated too."""
+    moe, y = KINDS[kind]
+    weight = RNG.uniform(0.5, 2.0, size=300)
+    moe = clone(moe).set_params(random_state=0, verdict=True).fit(X, y, sample_weight=weight)
+    alone = clone(moe).set_params(n_experts=1).fit(X, y, sample_weight=weight)
+    if moe.n_experts_ == 1:
+        assert moe.calibrated_log_prob_ == pytest.approx(alone.calibrated_log_prob_, rel=1e-6)
+        return
+    delta = moe.calibrated_log_probs_ - alone.calibrated_log_probs_
+    assert moe.gain_ == pytest.approx(np.average(delta, weights=weight), abs=1e-9)
+    stderr = np.sqrt(((weight * (delta - moe.gain_)) ** 2).sum()) / weight.sum()
+    assert moe.gain_stderr_ == pytest.approx(stderr, rel=1e-9)
+
+
+@pytest.mark.parametrize("noise", [RNG.standard_t, RNG.laplace], ids=["student", "laplace"])
+def test_heavy_tails_are_no_second_rule(noise):
+    """Two Gaussian experts of one rule and two widths are a law of heavy tails."""
+    tails = noise(3, size=(5, 300)) - (3 if noise == RNG.laplace else 0)
+    mixtures = [
+        MixtureOfExpertsRegressor(Ridge(), 2, random_state=0).fit(X, 2 * X[:, 1] + each)
+        for each in tails
+    ]
+    assert all(moe.gain_ < 2 * moe.gain_stderr_ for moe in mixtures)
+    assert any(moe.n_experts_ == 2 for moe in mixtures)
+    as_it_is = [clone(m).set_params(calibrate=None) for m in mixtures]
+    fooled = [m.fit(X, 2 * X[:, 1] + each) for m, each in zip(as_it_is, tails, strict=True)]
+    assert any(moe.gain_ > 2 * moe.gain_stderr_ for moe in fooled)
+
+
+def test_rows_that_were_asked_speak_for_the_others():
+    """Of a large table, the density after calibration is known of some of the rows."""
+    rows = RNG.choice(300, size=100, replace=False)
+    law = np.full((1, 1, 1), 4.0)
+    told = Forecast(rows, Y[:, None], None, rows, np.zeros((100, 1)), np.zeros((100, 1, 1)), law)
+    told = replace(told, target=Y[rows, None], weight=np.ones(100))
+    heard = Hearing([told], Noise(Gaussian(), (Change(0.5),)))
+    before = told.log_density(Noise(Gaussian())).mean() + RNG.normal(size=300)
+    before[:10] = np.nan
+    asked = np.setdiff1d(rows, np.arange(10))
+    weight = RNG.uniform(0.5, 2.0, size=300)
+    after = heard.log_probs(before)
+    assert np.isnan(after).sum() == 300 - len(asked)
+    change = np.average((after - before)[asked], weights=weight[asked])
+    scores = heard.scores(before, weight)
+    expected = np.average(before[10:], weights=weight[10:]) + change
+    assert np.average(scores[10:], weights=weight[10:]) == pytest.approx(expected, rel=1e-12)
+    assert np.isnan(scores[:10]).all()
 
 
 @pytest.mark.parametrize("expert", [Ridge(), DecisionTreeRegressor(max_depth=4)], ids=str)
