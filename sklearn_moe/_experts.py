@@ -344,7 +344,7 @@ def fit_bagged(data: Data, template: Template, weight: Array, splits: Splits, wa
 def _predict_bagged(data: Data, expert: Any, weight: Array) -> tuple[Array, NDArray[np.intp]]:
     """What those say of each row who have not seen it, and the rows that all have seen."""
     seen, unseen = np.flatnonzero(weight), np.flatnonzero(weight == 0)
-    found, answered = out_of_bag(expert, len(seen))
+    found, answered = out_of_bag(expert, take_rows(data.X, seen if unseen.size else None))
     if data.classes is not None:
         found = align_classes(found, expert.classes_, data.classes)
     predicted = np.empty((data.n_samples, found.shape[1]))

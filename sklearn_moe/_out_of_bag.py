@@ -13,10 +13,15 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.base import clone
+from sklearn.base import clone, is_classifier
+from sklearn.ensemble import BaggingClassifier, BaggingRegressor
+from sklearn.pipeline import Pipeline
+from sklearn.utils.validation import validate_data
 
 from ._numeric import Array
-from ._validation import last_step
+from ._validation import last_step, n_rows
+
+BAGGING = BaggingRegressor | BaggingClassifier
 
 
 def offers_out_of_bag(estimator: Any) -> bool:
@@ -50,28 +55,79 @@ def with_out_of_bag(estimator: Any, weight: Array) -> Any:
     has set the size, a sample is as large as the weights are worth (Kish, 1965).
     """
     keeper = clone(estimator)
-    last = last_step(keeper).set_params(oob_score=True)
+    last = last_step(keeper)
+    if not isinstance(last, BAGGING):
+        last.set_params(oob_score=True)
     if last.max_samples is None:
         share = weight / weight.max()  # squares of tiny weights, or of huge ones, are no numbers
         last.set_params(max_samples=max(1, round(share.sum() ** 2 / (share**2).sum())))
     return keeper
 
 
-def out_of_bag(estimator: Any, n_rows: int) -> tuple[Array, NDArray[np.bool_]]:
-    """What a fitted ensemble says of the rows it was fitted to: outputs (n, q), or (n, C).
+def out_of_bag(estimator: Any, X: Any) -> tuple[Array, NDArray[np.bool_]]:
+    """What a fitted ensemble says of the rows `X` it was fitted to: outputs (n, q), or (n, C).
 
     Also, of which rows it says something: those (a mask) that are not in every bag.
     """
     last = last_step(estimator)
+    if isinstance(last, BAGGING):
+        return _said_by_members(last, _before_last(estimator, X))
     if hasattr(last, "oob_decision_function_"):
         found = np.asarray(last.oob_decision_function_, dtype=np.float64)
         return found, np.asarray(found.sum(axis=1) > 0)  # false where it is NaN
-    found = np.asarray(last.oob_prediction_, dtype=np.float64).reshape(n_rows, -1)
+    found = np.asarray(last.oob_prediction_, dtype=np.float64).reshape(n_rows(X), -1)
     answered = np.asarray(np.isfinite(found).all(axis=1))
     # Zero is also scikit-learn's answer where there is no member to ask.
     if (found == 0.0).all(axis=1).any():
-        answered &= _times_out(last, n_rows) > 0
+        answered &= _times_out(last, n_rows(X)) > 0
     return found, answered
+
+
+def _before_last(estimator: Any, X: Any) -> Any:
+    """The table as it comes to the last step of a pipeline."""
+    while isinstance(estimator, Pipeline):
+        X = estimator[:-1].transform(X) if len(estimator) > 1 else X
+        estimator = estimator.steps[-1][1]
+    return X
+
+
+def _said_by_members(bagging: Any, X: Any) -> tuple[Array, NDArray[np.bool_]]:
+    """The mean (n, q) or (n, C) of what members say of rows that they have not drawn.
+
+    Also, of which rows there is one. scikit-learn (1.9) knows it for one output only, and fails
+    where a bag holds all rows, or not all classes.
+    """
+    options: Any = {"accept_sparse": "csr", "dtype": None, "ensure_all_finite": False}
+    X = validate_data(bagging, X, reset=False, **options)
+    parts = bagging.estimators_, bagging.estimators_samples_, bagging.estimators_features_
+    n_members = np.zeros(X.shape[0])
+    total = np.zeros((len(n_members), _width(bagging, X)))
+    for member, drawn, columns in zip(*parts, strict=True):
+        is_left = np.bincount(drawn, minlength=len(n_members)) == 0
+        if is_left.any():
+            total[is_left] += _values(bagging, member, X[is_left][:, columns])
+            n_members += is_left
+    return total / np.maximum(n_members, 1.0)[:, None], n_members > 0
+
+
+def _width(bagging: Any, X: Any) -> int:
+    """The number of outputs, or of classes."""
+    return len(bagging.classes_) if is_classifier(bagging) else bagging.predict(X[:1]).size
+
+
+def _values(bagging: Any, member: Any, X: Any) -> Array:
+    """Predictions (m, q) of a member of a regressor; probabilities (m, C), or votes, of others.
+
+    Members know classes by their numbers, and may not have met all of them.
+    """
+    if not is_classifier(bagging):
+        return np.asarray(member.predict(X), dtype=np.float64).reshape(X.shape[0], -1)
+    proba = np.zeros((X.shape[0], len(bagging.classes_)))
+    if hasattr(member, "predict_proba"):
+        proba[:, member.classes_] = member.predict_proba(X)
+    else:
+        proba[np.arange(len(proba)), member.predict(X)] = 1.0
+    return proba
 
 
 def _times_out(ensemble: Any, n_rows: int) -> Array:

@@ -18,11 +18,17 @@ from inspect import signature
 from typing import Any
 
 import numpy as np
+import sklearn
 from numpy.typing import NDArray
 from sklearn import config_context
 from sklearn.base import is_classifier, is_regressor
 from sklearn.dummy import DummyClassifier
-from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
+from sklearn.ensemble import (
+    BaggingClassifier,
+    BaggingRegressor,
+    HistGradientBoostingClassifier,
+    HistGradientBoostingRegressor,
+)
 from sklearn.frozen import FrozenEstimator
 from sklearn.metrics import get_scorer
 from sklearn.pipeline import Pipeline
@@ -35,6 +41,8 @@ from ._validation import last_step, take_params, take_rows
 
 WEIGHTED = "sample_weight"
 RESAMPLED = "resample"
+# Before, bagging gave weights to its members, or refused them.
+DRAWS_BY_WEIGHT = tuple(map(int, sklearn.__version__.split(".")[:2])) >= (1, 8)
 # A sample has at most so many times as many rows as there are, or as a small table has.
 MOST_COPIES, SMALL_TABLE = 1000, 100
 
@@ -86,6 +94,8 @@ def _way_of_weights(estimator: Any, encodes_targets: bool) -> WeightPlan:
         return WeightPlan(WEIGHTED, _takers(estimator)) if direct else WeightPlan(RESAMPLED)
     if isinstance(estimator, Pipeline) and _is_plain(estimator):
         return WeightPlan(WEIGHTED, _takers(estimator))
+    if _draws_rows(last_step(estimator)):
+        return _way_by_drawing(estimator)
     if _routes(estimator):
         with config_context(enable_metadata_routing=True):
             request_weights(estimator)
@@ -93,6 +103,24 @@ def _way_of_weights(estimator: Any, encodes_targets: bool) -> WeightPlan:
                 return WeightPlan(WEIGHTED)
     # Not routable (AdaBoost, RANSAC without an estimator): the weights go to the last step alone.
     return WeightPlan(WEIGHTED, (f"{_way_to_last(estimator)}sample_weight",))
+
+
+def _draws_rows(estimator: Any) -> bool:
+    """Whether it is bagging of what cannot be told all that weights say: of pipelines, mostly.
+
+    Were its members weighted by their bags, steps that take no weights would see all rows.
+    """
+    if not isinstance(estimator, BaggingRegressor | BaggingClassifier):
+        return False
+    member = estimator.estimator
+    return member is not None and not has_fit_parameter(member, "sample_weight")
+
+
+def _way_by_drawing(bagging: Any) -> WeightPlan:
+    """Weights say which rows are drawn, and members are fitted to these (scikit-learn 1.8)."""
+    if DRAWS_BY_WEIGHT:
+        return WeightPlan(WEIGHTED, (f"{_way_to_last(bagging)}sample_weight",))
+    return WeightPlan(RESAMPLED)
 
 
 def _is_plain(pipeline: Pipeline) -> bool:

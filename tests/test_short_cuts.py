@@ -13,7 +13,8 @@ from sklearn.ensemble import (
     RandomForestClassifier,
     RandomForestRegressor,
 )
-from sklearn.linear_model import LinearRegression, LogisticRegression, Ridge
+from sklearn.feature_selection import SelectKBest, f_regression
+from sklearn.linear_model import LinearRegression, LogisticRegression, Ridge, RidgeClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.tree import DecisionTreeClassifier
@@ -70,6 +71,10 @@ FORESTS = {
     "extra": ExtraTreesRegressor(16, bootstrap=True, random_state=1),
     "bagging": BaggingRegressor(n_estimators=16, random_state=1),
     "pipeline": make_pipeline(StandardScaler(), RandomForestRegressor(16, random_state=1)),
+    "pipelines": BaggingRegressor(
+        make_pipeline(SelectKBest(f_regression, k=1), Ridge()), n_estimators=16, random_state=1
+    ),
+    "columns": BaggingRegressor(n_estimators=16, max_features=0.7, random_state=1),
 }
 
 
@@ -85,6 +90,42 @@ def test_out_of_bag_predictions_are_those_of_the_ensemble(name):
     )
     np.testing.assert_allclose(found[:, 0, 0], keeper.oob_prediction_)
     assert np.corrcoef(found[:, 0, 0], keeper.predict(X))[0, 1] < 0.999
+
+
+@pytest.mark.parametrize("name", FORESTS)
+def test_what_is_said_of_a_row_out_of_bag_knows_nothing_of_its_target(name):
+    """Steps that take no weights must not see the rows that a member has not drawn."""
+    found = predicted(FORESTS[name], "oob")
+    for row in (0, 7, 29):
+        other = Y.copy()
+        other[row] += 100.0
+        changed = predicted(FORESTS[name], "oob", y=other)
+        np.testing.assert_allclose(changed[row], found[row], rtol=1e-12)
+        assert np.abs(changed - found).max() > 1
+
+
+def test_bagging_of_labels_and_of_several_outputs_is_asked_out_of_bag():
+    labels = np.digitize(Y, [-1.0, 1.0])
+    bagging = BaggingClassifier(n_estimators=30, random_state=0)
+    even = {"weights": np.ones((90, 2))}
+    found = predicted(bagging, "oob", y=labels, classes=np.arange(3), **even)
+    own = clone(bagging).set_params(oob_score=True).fit(X, labels).oob_decision_function_
+    np.testing.assert_allclose(found[:, 0], own)
+    votes = BaggingClassifier(RidgeClassifier(), n_estimators=30, random_state=0)
+    found = predicted(votes, "oob", y=labels, classes=np.arange(3), **even)
+    own = clone(votes).set_params(oob_score=True).fit(X, labels).oob_decision_function_
+    np.testing.assert_allclose(found[:, 0], own)
+    both = MixtureOfExpertsRegressor(FORESTS["bagging"], cv="oob", **FEW)
+    both.fit(X, np.column_stack([Y, -Y]))
+    assert both.gain_ > 0
+    np.testing.assert_allclose(*(both.predict(X) * [1, -1]).T, rtol=1e-9)
+
+
+def test_a_bag_of_all_rows_is_not_asked():
+    bagging = BaggingRegressor(n_estimators=3, max_samples=1.0, random_state=1)
+    heavy = np.full((90, 2), 20.0)
+    found, folded = predicted(bagging, "oob", weights=heavy), predicted(bagging, 5, weights=heavy)
+    np.testing.assert_allclose(found, folded)
 
 
 def test_rows_that_the_expert_never_saw_are_predicted_by_all_trees():

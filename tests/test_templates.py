@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 from sklearn import config_context
 from sklearn.base import clone
-from sklearn.ensemble import AdaBoostRegressor, BaggingRegressor
+from sklearn.compose import TransformedTargetRegressor
+from sklearn.ensemble import AdaBoostRegressor
 from sklearn.linear_model import Ridge
 from sklearn.neighbors import KNeighborsRegressor
 from sklearn.pipeline import make_pipeline
@@ -94,10 +95,10 @@ def test_copies_of_one_estimator_are_made_as_the_first(name):
 
 def test_copies_are_seeded_apart_and_asked_for_weights_alike():
     inner = make_pipeline(StandardScaler(), DecisionTreeRegressor())
-    copies = make_templates([("a", BaggingRegressor(inner))] * 2, [1, 2], {}, None)
-    seeds = [t.estimator.get_params()["random_state"] for t in copies]
+    copies = make_templates([("a", TransformedTargetRegressor(inner))] * 2, [1, 2], {}, None)
+    seeds = [t.estimator.regressor[-1].random_state for t in copies]
     assert seeds[0] != seeds[1]
     with config_context(enable_metadata_routing=True):
-        first, second = (t.estimator.estimator[-1].get_metadata_routing().fit for t in copies)
+        first, second = (t.estimator.regressor[-1].get_metadata_routing().fit for t in copies)
     assert first.requests == second.requests
     assert second.requests["sample_weight"] is True
