@@ -1,10 +1,11 @@
 """One mixture for a table of numbers, found by one fixed search inside the training part.
 
-Every candidate is fitted once and asked for `heldout_log_prob_`, what its witnesses say of rows
-they have not seen; candidates deal the same folds, so they can be compared. The search goes from
-choice to choice: which experts, their penalty, how many, which noise, which gate. It sees a sample
-of a large table, and a larger one for the kinds of experts that are ahead. The chosen mixture is
-fitted to all rows for as many iterations as its witnesses have liked best, without witnesses.
+Every candidate is fitted once and asked for `calibrated_log_prob_`, what its witnesses say of rows
+they have not seen once its noise is calibrated; candidates deal the same folds, so they can be
+compared. The search goes from choice to choice: which experts, their penalty, how many, which
+noise, which gate. It sees a sample of a large table, and a larger one for the kinds of experts that
+are ahead. The chosen mixture is fitted to all rows for as many iterations as its witnesses have
+liked best, without witnesses.
 
 Or the best of each kind answer together, with the weights under which the mean of their densities
 makes unseen rows most likely. What was judged by all rows then answers as it is.
@@ -179,13 +180,6 @@ class Judged:
     score: float = -np.inf
 
 
-def held_out(mixture: MixtureOfExpertsRegressor) -> float:
-    """Mean log density of unseen rows; if one expert was kept, of that."""
-    if mixture.n_experts_ > 1:
-        return mixture.heldout_log_prob_
-    return max(mixture.heldout_log_prob_, mixture.heldout_log_prob_ - mixture.gain_)
-
-
 class SearchedMixture(BaseEstimator):
     """The mixture that the search finds or, `together`, the best of each kind."""
 
@@ -283,7 +277,7 @@ class SearchedMixture(BaseEstimator):
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
-                score = held_out(model.fit(X, y)[-1])
+                score = model.fit(X, y)[-1].calibrated_log_prob_
         except ValueError:
             return Judged(candidate, len(y))
         return Judged(candidate, len(y), model, score if np.isfinite(score) else -np.inf)

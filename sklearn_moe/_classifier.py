@@ -155,8 +155,8 @@ class MixtureOfExpertsClassifier(ClassifierMixin, Labels):
         Number of experts left; an expert that loses its rows twice is removed. 1 if one expert
         alone was found to be better (see `verdict`).
     n_experts_path_ : dict of int to float, or None
-        Mean log density of unseen rows by number of experts, a shared one included, if `n_experts`
-        is `"auto"`.
+        Mean log density of unseen rows by number of experts, a shared one included, each as it
+        would be kept, if `n_experts` is `"auto"`.
     expert_mass_ : ndarray of shape (n_experts_,)
         Responsibilities times sample weights, summed over the training rows.
     load_ : ndarray of shape (n_experts_,)
@@ -192,8 +192,8 @@ class MixtureOfExpertsClassifier(ClassifierMixin, Labels):
     heldout_log_probs_ : list of float
         Mean held-out log density after each iteration of the run with witnesses, if there was one.
     gain_ : float
-        `heldout_log_prob_` minus that of one expert on the same folds, in nats. The gate helps if
-        it is above two standard errors.
+        Mean log-likelihood of unseen rows as it is now, after leaning, minus that of one expert,
+        in nats. The gate helps if it is above two standard errors.
     gain_stderr_ : float
         Standard error of `gain_`, paired by row; copies, and rows of one group, count as one.
     classes_ : ndarray of shape (n_classes,)

@@ -184,8 +184,8 @@ class MixtureOfExpertsRegressor(RegressorMixin, RealTargets):
     n_experts_ : int
         Number of experts left: one that loses its rows twice is removed (see also `verdict`).
     n_experts_path_ : dict of int to float, or None
-        Mean log density of unseen rows by number of experts, a shared one included, if `n_experts`
-        is `"auto"`.
+        Mean log density of unseen rows by number of experts, a shared one included, each as it
+        would be kept, if `n_experts` is `"auto"`.
     expert_mass_ : ndarray of shape (n_experts_,)
         Responsibilities times sample weights, summed over the training rows.
     load_ : ndarray of shape (n_experts_,)
@@ -221,8 +221,8 @@ class MixtureOfExpertsRegressor(RegressorMixin, RealTargets):
     heldout_log_probs_ : list of float
         Mean held-out log density after each iteration of the run with witnesses, if there was one.
     gain_ : float
-        `heldout_log_prob_` minus that of one expert on the same folds, in nats. The gate helps if
-        it is above two standard errors.
+        Mean log-likelihood of unseen rows as it is now, with calibrated noise, minus that of one
+        expert calibrated likewise, in nats. The gate helps if it is above two standard errors.
     gain_stderr_ : float
         Standard error of `gain_`, paired by row; copies, and rows of one group, count as one.
     target_shape_ : tuple
