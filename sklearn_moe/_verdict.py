@@ -82,10 +82,15 @@ class Stage:
         return [forecast for forecast in told if forecast is not None and len(forecast.rows)]
 
     @property
-    def forecast_log_prob(self) -> Array:
-        """Log density (n,) of unseen rows, each after the iteration that the other folds chose."""
+    def unseen(self) -> Array:
+        """Log density (n,) of unseen rows, NaN where no witness was asked; out of fold without any.
+
+        A row's witness speaks of the iteration that the other folds chose.
+        """
+        expectation = self.result.expectation
         if not (self.witnesses and self.trusts_witnesses):
-            return self.unseen
+            held_out = expectation.held_out
+            return expectation.log_evidence if held_out is None else held_out
         log_prob = np.full(self.model.data.n_samples, np.nan)
         for witness in self.witnesses:
             log_prob[witness.test] = witness.forecast_log_prob
@@ -107,19 +112,12 @@ class Stage:
     def scores(self, baseline: Baseline) -> Array:
         """Log density (n,) of unseen rows once they were heard, up to what a sample leaves open."""
         weight = self.model.data.sample_weight
-        return self.hearing(baseline).scores(self.forecast_log_prob, weight)
+        return self.hearing(baseline).scores(self.unseen, weight)
 
     @property
     def n_experts(self) -> int:
         """Number of experts left that the gate chooses from."""
         return len(self.result.expectation.members) - self.recipe.shared
-
-    @property
-    def unseen(self) -> Array:
-        """Log density (n,) of unseen rows: NaN where no witness was asked, out of fold without."""
-        expectation = self.result.expectation
-        held_out = expectation.held_out
-        return expectation.log_evidence if held_out is None else held_out
 
 
 def run_witnessed(
@@ -193,7 +191,7 @@ def judge(baseline: Baseline, stage: Stage, heard: Hearing, data: Data) -> Verdi
         return alone_verdict(stage.recipe, baseline, data)
     if held_out is None or by_fold is None:
         return UNKNOWN
-    weight, before = data.sample_weight, stage.forecast_log_prob
+    weight, before = data.sample_weight, stage.unseen
     delta = heard.scores(before, weight) - scores_alone(stage.recipe, baseline, weight)
     gain, stderr = mean_and_stderr(delta, weight, data.clusters)
     verdict = Verdict(unseen_best(by_fold), gain, stderr, heard.log_probs(before))
