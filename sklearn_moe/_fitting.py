@@ -242,7 +242,8 @@ def _judged(
     Nothing is heard where one expert is kept alone, which gains nothing over itself.
     """
     if kept is None:
-        return None, None, alone_verdict(recipe, baseline, data)
+        verdict = alone_verdict(recipe, baseline, data) if options.verdict else UNKNOWN
+        return None, None, verdict
     heard = kept.hearing(baseline)
     verdict = judge(baseline, kept, heard, data) if options.verdict else UNKNOWN
     if follows and not verdict.is_against:

@@ -3,10 +3,11 @@
 The walk begins with two experts. The rows of one of them, the worst explained or the largest, are
 dealt to two, and EM goes on from there with one expert more; so do the witnesses, each with what it
 has come to itself. It ends when `PATIENCE` numbers in a row have not raised what the witnesses say
-of unseen rows by a standard error (without witnesses, the bound). The smallest number that is
-within a standard error of the best is kept, one included, and experts that share their rows are
-merged as long as that costs less than a standard error. Split and merge are those of SMEM (Ueda,
-Nakano, Ghahramani and Hinton, 2000), there moves in sample at a given number.
+of unseen rows, before noise is calibrated or after, by a standard error (without witnesses, the fit
+itself out of fold). The smallest number that is within a standard error of the best is kept, one
+included, and experts that share their rows are merged as long as that costs less than a standard
+error. Split and merge are those of SMEM (Ueda, Nakano, Ghahramani and Hinton, 2000), there moves in
+sample at a given number.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from ._em import DIGITS, EMResult, EMRule
 from ._expert_errors import ExpertError
 from ._experts import Data
 from ._following import caught_up
-from ._hearing import scores_alone
+from ._hearing import Scores
 from ._initialization import RACE_LENGTH, Start, by_bound, run_all, sound_of
 from ._mixture import MixtureExpectation
 from ._numeric import Array, mean_and_stderr, mean_of_known
@@ -131,25 +132,25 @@ class Walk:
     baseline: Baseline
     data: Data
     stages: list[Stage]
-    said: dict[Stage | None, Array] = field(default_factory=dict)
+    said: dict[Stage | None, Scores] = field(default_factory=dict)
 
-    def scores(self, stage: Stage | None) -> Array:
-        """Log density (n,) of unseen rows, NaN where nobody was asked; of one expert for None."""
+    def scores(self, stage: Stage | None) -> Scores:
+        """Log densities of unseen rows by a stage; by one expert for None."""
         if stage not in self.said:
             self.said[stage] = self._scores(stage)
         return self.said[stage]
 
-    def _scores(self, stage: Stage | None) -> Array:
-        if stage is not None:
-            return stage.scores(self.baseline)
-        return scores_alone(self.stages[0].recipe, self.baseline, self.data.sample_weight)
+    def _scores(self, stage: Stage | None) -> Scores:
+        if stage is None:
+            return self.stages[0].rival(self.baseline)
+        return stage.scores(stage.hearing(self.baseline))
 
     def advantage(self, stage: Stage | None, other: Stage | None) -> tuple[float, float]:
         """How much better `stage` explains unseen rows than `other`, and the standard error.
 
         Where there is nothing to gain, rounding must not decide.
         """
-        delta = self.scores(stage) - self.scores(other)
+        delta = self.scores(stage).minus(self.scores(other), self.data.sample_weight)
         mean, stderr = mean_and_stderr(delta, self.data.sample_weight, self.data.clusters)
         return round(mean, DIGITS), stderr
 
@@ -181,20 +182,30 @@ class Walk:
 
     def path(self) -> dict[int, float]:
         """Mean log density of unseen rows for each number, a shared expert included."""
-        alone = mean_of_known(self.scores(None), self.data.sample_weight)
+        alone = mean_of_known(self.scores(None).after, self.data.sample_weight)
         stages = self.by_number().values()
         return {_n_all(stage): alone + self.advantage(stage, None)[0] for stage in stages}
 
     def is_over(self, most: int) -> bool:
-        """Whether there are `most` experts, or the latest numbers have not helped."""
+        """Whether there are `most` experts, or the latest numbers have not helped.
+
+        They help if they do by the figures of EM or by those after calibration: either may stand
+        still for a while.
+        """
         if self.stages[-1].n_experts >= most:
             return True
-        earlier, late = self.stages[:-PATIENCE], self.stages[-PATIENCE:]
-        if len(late) < PATIENCE:
-            return False
-        best = replace(self, stages=earlier).best()
-        gains = [self.advantage(stage, best) for stage in late]
-        return all(gain <= stderr for gain, stderr in gains)
+        return len(self.stages) >= PATIENCE and not (self._rises() or self._before()._rises())
+
+    def _rises(self) -> bool:
+        """Whether one of the latest numbers is better than the best before, by a standard error."""
+        best = replace(self, stages=self.stages[:-PATIENCE]).best()
+        gains = [self.advantage(stage, best) for stage in self.stages[-PATIENCE:]]
+        return any(gain > stderr for gain, stderr in gains)
+
+    def _before(self) -> Walk:
+        """The walk by what was known before rows were heard."""
+        known = {stage: self.scores(stage).before for stage in (None, *self.stages)}
+        return replace(self, said={stage: Scores(said, said) for stage, said in known.items()})
 
 
 def _n_all(stage: Stage | None) -> int:

@@ -12,7 +12,7 @@ import numpy as np
 
 from ._baseline import Baseline
 from ._noise import Forecast, Noise, calibrated
-from ._numeric import Array
+from ._numeric import Array, weighted_mean
 from ._recipe import Recipe
 from .leaning import Leaning, find_leaning
 
@@ -34,17 +34,34 @@ class Hearing:
             log_probs[forecast.rows] = forecast.log_density(noise)
         return np.where(np.isnan(before), np.nan, log_probs)
 
-    def scores(self, before: Array, weight: Array) -> Array:
-        """Values (n,) whose mean is that of `log_probs`, for all rows that have one `before`.
 
-        Of a large table some rows are asked for forecasts. What these have changed by counts for
-        the others as well (the difference estimator of survey sampling).
+@dataclass(frozen=True, eq=False)
+class Scores:
+    """Log densities (n,) of unseen rows, `before` and `after` they were heard; NaN of others.
+
+    Of a large table some rows have the first only.
+    """
+
+    before: Array
+    after: Array
+
+    def minus(self, other: Scores, weight: Array) -> Array:
+        """Differences (n,) after the rows were heard, those of all rows: their mean counts.
+
+        What is known before helps to tell what the rows that were not heard would say: the
+        regression estimator of survey sampling (Cochran, Sampling Techniques, 1977).
         """
-        after, heard = self.log_probs(before), ~np.isnan(before)
-        asked, scores = ~np.isnan(after), before.copy()
-        part = weight[asked].sum() / weight[heard].sum()
-        scores[asked] += (after - before)[asked] / part
-        return scores
+        before, after = self.before - other.before, self.after - other.after
+        known, heard = ~np.isnan(before), ~np.isnan(after)
+        if (known == heard).all():
+            return after
+        x, y, w = before[heard], after[heard], weight[heard]
+        x_mean, y_mean = weighted_mean(x, w), weighted_mean(y, w)
+        variance = (w * (x - x_mean) ** 2).sum()
+        slope = (w * (x - x_mean) * y).sum() / variance if variance > 0 else 0.0
+        expected = y_mean + slope * (before - x_mean)
+        expected[heard] += (y - expected[heard]) * (weight[known].sum() / w.sum())
+        return expected
 
 
 def hear(
@@ -67,11 +84,7 @@ def hear(
     return Hearing(forecasts, noise, leaning and leaning.under(noise))
 
 
-def hear_alone(recipe: Recipe, baseline: Baseline) -> Hearing:
-    """What the forecast of the one expert asks for."""
-    return hear(recipe, baseline, [], baseline.told)
-
-
-def scores_alone(recipe: Recipe, baseline: Baseline, weight: Array) -> Array:
-    """Log density (n,) that the one expert gives each row, once it was heard itself."""
-    return hear_alone(recipe, baseline).scores(baseline.log_prob, weight)
+def scores_alone(recipe: Recipe, baseline: Baseline) -> Scores:
+    """What the one expert says of each row, heard in the same way."""
+    heard = hear(recipe, baseline, [], baseline.told)
+    return Scores(baseline.log_prob, heard.log_probs(baseline.log_prob))

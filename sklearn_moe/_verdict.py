@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
+from functools import cached_property, partial
 
 import numpy as np
 
@@ -16,7 +16,7 @@ from ._baseline import Baseline
 from ._em import EMResult, EMRule, Model, run_em
 from ._expert_errors import ExpertError
 from ._experts import Data
-from ._hearing import Hearing, hear, hear_alone, scores_alone
+from ._hearing import Hearing, Scores, hear, scores_alone
 from ._mixture import MixtureExpectation, MixtureModel, MixtureState
 from ._noise import Forecast
 from ._numeric import Array, mean_and_stderr, weighted_mean
@@ -96,7 +96,7 @@ class Stage:
             log_prob[witness.test] = witness.forecast_log_prob
         return log_prob
 
-    @property
+    @cached_property
     def ending(self) -> tuple[MixtureState, float, Forecast | None]:
         """The last state of the run, its bound, and what it says of rows out of fold, if asked."""
         state, bound = self.result.state, self.result.lower_bound
@@ -109,10 +109,21 @@ class Stage:
         """What unseen rows ask for, if the run ends here."""
         return hear(self.recipe, baseline, self.forecasts, self.ending[2])
 
-    def scores(self, baseline: Baseline) -> Array:
-        """Log density (n,) of unseen rows once they were heard, up to what a sample leaves open."""
-        weight = self.model.data.sample_weight
-        return self.hearing(baseline).scores(self.unseen, weight)
+    def scores(self, heard: Hearing) -> Scores:
+        """Log densities of unseen rows by the run that was `heard`."""
+        unseen = self.unseen
+        return Scores(unseen, heard.log_probs(unseen) if self.is_heard else unseen)
+
+    def rival(self, baseline: Baseline) -> Scores:
+        """Those of the one expert, which is heard if the run is."""
+        if self.is_heard:
+            return scores_alone(self.recipe, baseline)
+        return Scores(baseline.log_prob, baseline.log_prob)
+
+    @property
+    def is_heard(self) -> bool:
+        """Whether those who speak of unseen rows forecast them too: in sample, witnesses do not."""
+        return bool(self.forecasts) or not (self.witnesses and self.trusts_witnesses)
 
     @property
     def n_experts(self) -> int:
@@ -191,13 +202,12 @@ def judge(baseline: Baseline, stage: Stage, heard: Hearing, data: Data) -> Verdi
         return alone_verdict(stage.recipe, baseline, data)
     if held_out is None or by_fold is None:
         return UNKNOWN
-    weight, before = data.sample_weight, stage.unseen
-    delta = heard.scores(before, weight) - scores_alone(stage.recipe, baseline, weight)
-    gain, stderr = mean_and_stderr(delta, weight, data.clusters)
-    verdict = Verdict(unseen_best(by_fold), gain, stderr, heard.log_probs(before))
+    scores, rival = stage.scores(heard), stage.rival(baseline)
+    delta = scores.minus(rival, data.sample_weight)
+    gain, stderr = mean_and_stderr(delta, data.sample_weight, data.clusters)
+    verdict = Verdict(unseen_best(by_fold), gain, stderr, scores.after)
     if verdict.is_against:
-        alone = hear_alone(stage.recipe, baseline).log_probs(baseline.log_prob)
-        return replace(verdict, log_probs=np.where(np.isnan(before), np.nan, alone))
+        return replace(verdict, log_probs=np.where(np.isnan(scores.before), np.nan, rival.after))
     return verdict
 
 
@@ -213,7 +223,7 @@ def verdict_text(verdict: Verdict, n_experts: int) -> str:
 def alone_verdict(recipe: Recipe, baseline: Baseline, data: Data) -> Verdict:
     """The verdict on one expert."""
     log_prob = float(weighted_mean(baseline.log_prob, data.sample_weight))
-    return Verdict(log_prob, 0.0, 0.0, hear_alone(recipe, baseline).log_probs(baseline.log_prob))
+    return Verdict(log_prob, 0.0, 0.0, scores_alone(recipe, baseline).after)
 
 
 def unseen_best(fold_log_probs: Array) -> float:

@@ -118,9 +118,11 @@ def _draws_rows(estimator: Any) -> bool:
 
 def _way_by_drawing(bagging: Any) -> WeightPlan:
     """Weights say which rows are drawn, and members are fitted to these (scikit-learn 1.8)."""
-    if DRAWS_BY_WEIGHT:
-        return WeightPlan(WEIGHTED, (f"{_way_to_last(bagging)}sample_weight",))
-    return WeightPlan(RESAMPLED)
+    if not DRAWS_BY_WEIGHT:
+        return WeightPlan(RESAMPLED)
+    is_flat = isinstance(bagging, Pipeline) and not isinstance(bagging.steps[-1][1], Pipeline)
+    last = f"{_way_to_last(bagging)}sample_weight"
+    return WeightPlan(WEIGHTED, _takers(bagging) if is_flat else (last,))
 
 
 def _is_plain(pipeline: Pipeline) -> bool:

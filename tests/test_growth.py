@@ -23,6 +23,7 @@ from sklearn_moe._em import EMResult, EMRule, run_em
 from sklearn_moe._expert_errors import ExpertError
 from sklearn_moe._following import _by_itself, _lags, caught_up
 from sklearn_moe._growth import MOST_EXPERTS, Walk, merge
+from sklearn_moe._hearing import Scores
 from sklearn_moe._mixture import MixtureExpectation
 from sklearn_moe._plans import follow_here
 from sklearn_moe._progress import Reporter
@@ -411,6 +412,12 @@ def test_one_expert_gains_nothing_over_itself():
     assert moe.heldout_log_prob_ == pytest.approx(moe.n_experts_path_[1])
 
 
+def test_without_a_verdict_there_is_none_on_one_expert_either():
+    moe = auto(verdict=False, max_iter=2).fit(X1[:45], Y1[:45])
+    assert moe.n_experts_ == 1
+    assert np.isnan([moe.gain_, moe.heldout_log_prob_, moe.calibrated_log_prob_]).all()
+
+
 def test_a_threshold_limits_the_number():
     assert auto(min_responsibility=0.3, cv=3).fit(*regimes(400, 4)).n_experts_ <= 3
 
@@ -432,7 +439,8 @@ def test_the_better_of_two_stages_of_a_number_is_kept():
     data = SimpleNamespace(sample_weight=np.ones(4), clusters=np.arange(4))
     worse, better = (stage_of([np.nan] * 4, [0.0] * 4) for _ in range(2))
     worse, better = (replace(s, recipe=SimpleNamespace(shared=False)) for s in (worse, better))
-    said = {None: np.zeros(4), worse: np.ones(4), better: np.array([1.1, 1.0, 1.1, 1.0])}
+    values = {None: np.zeros(4), worse: np.ones(4), better: np.array([1.1, 1.0, 1.1, 1.0])}
+    said = {stage: Scores(each, each) for stage, each in values.items()}
     walk = Walk(Baseline("", np.zeros(4), np.zeros(4)), data, [worse, better], said)
     assert walk.chosen() is better
     assert walk.path() == pytest.approx({1: 0.0, 2: 1.05})

@@ -2,7 +2,6 @@
 
 import pickle
 import warnings
-from dataclasses import replace
 from itertools import product
 
 import numpy as np
@@ -14,13 +13,12 @@ from sklearn.naive_bayes import GaussianNB
 from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
 from sklearn_moe import MixtureOfExpertsClassifier, MixtureOfExpertsRegressor, _fitting
-from sklearn_moe._hearing import Hearing
+from sklearn_moe._hearing import Scores
 from sklearn_moe._initialization import Start
-from sklearn_moe._noise import Change, Forecast, Noise
+from sklearn_moe._numeric import mean_and_stderr
 from sklearn_moe._plans import follow_here
 from sklearn_moe._verdict import PATIENCE, judge, unseen_best
 from sklearn_moe._witnesses import Witness
-from sklearn_moe.families import Gaussian
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(300, 3))
@@ -141,24 +139,39 @@ def test_heavy_tails_are_no_second_rule(noise):
     assert any(moe.gain_ > 2 * moe.gain_stderr_ for moe in fooled)
 
 
-def test_rows_that_were_asked_speak_for_the_others():
-    """Of a large table, the density after calibration is known of some of the rows."""
-    rows = RNG.choice(300, size=100, replace=False)
-    law = np.full((1, 1, 1), 4.0)
-    told = Forecast(rows, Y[:, None], None, rows, np.zeros((100, 1)), np.zeros((100, 1, 1)), law)
-    told = replace(told, target=Y[rows, None], weight=np.ones(100))
-    heard = Hearing([told], Noise(Gaussian(), (Change(0.5),)))
-    before = told.log_density(Noise(Gaussian())).mean() + RNG.normal(size=300)
-    before[:10] = np.nan
-    asked = np.setdiff1d(rows, np.arange(10))
-    weight = RNG.uniform(0.5, 2.0, size=300)
-    after = heard.log_probs(before)
-    assert np.isnan(after).sum() == 300 - len(asked)
-    change = np.average((after - before)[asked], weights=weight[asked])
-    scores = heard.scores(before, weight)
-    expected = np.average(before[10:], weights=weight[10:]) + change
-    assert np.average(scores[10:], weights=weight[10:]) == pytest.approx(expected, rel=1e-12)
-    assert np.isnan(scores[:10]).all()
+@pytest.mark.parametrize("slope", [0.0, 0.7, 1.0])
+def test_rows_that_were_heard_speak_for_the_others(slope):
+    """Of a large table some rows are heard; of the others it is known what they said before."""
+    rng = np.random.default_rng(1)
+    weight, alone = rng.uniform(0.5, 2.0, size=20_000), rng.normal(size=20_000)
+    before = alone + rng.normal(size=20_000)
+    after = 0.02 + slope * (before - alone) + 0.1 * rng.normal(size=20_000)
+    known, heard = rng.random((2, 20_000)) < [[0.4], [0.3]]
+    before[~known] = np.nan
+    few = np.where(known & heard, after, np.nan)
+    rival = Scores(alone, np.where(heard, 0.0, np.nan))
+    values = Scores(before, few).minus(rival, weight)
+    np.testing.assert_array_equal(np.isnan(values), ~known)
+    gain, stderr = mean_and_stderr(values, weight, np.arange(20_000))
+    assert stderr < 1.3 * 0.1 / np.sqrt(2400) + slope / np.sqrt(8000)
+    truth = np.average(after[known], weights=weight[known])
+    assert abs(gain - truth) < 3 * 0.1 / np.sqrt(2400)
+    whole = np.where(known, after, np.nan)
+    values = Scores(before, whole).minus(Scores(alone, np.zeros(20_000)), weight)
+    np.testing.assert_array_equal(values, whole)
+
+
+def test_witnesses_of_two_folds_judge_by_what_they_say_in_sample():
+    """They make no forecasts, and those of the fit are too optimistic to judge by."""
+    gains = []
+    for seed in range(4):
+        rng = np.random.default_rng(seed)
+        table, noise = rng.normal(size=(150, 5)), rng.normal(size=150)
+        moe = MixtureOfExpertsRegressor(Ridge(), 3, cv=2, random_state=0).fit(table, noise)
+        gains.append(moe.gain_)
+        if moe.n_experts_ > 1:
+            assert moe.calibrated_log_prob_ == pytest.approx(moe.heldout_log_prob_)
+    assert max(gains) < 0
 
 
 @pytest.mark.parametrize("expert", [Ridge(), DecisionTreeRegressor(max_depth=4)], ids=str)
