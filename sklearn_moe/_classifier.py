@@ -108,14 +108,14 @@ class MixtureOfExpertsClassifier(ClassifierMixin, Labels):
         five without, have not raised the best score by `tol`.
     verdict : bool, default=True
         Whether EM is led by witnesses: for each fold, one EM that never sees it, in step with the
-        fit. The mean log density of their folds is the score. It decides which iteration is kept,
-        and gives `gain_`; where that is below minus two standard errors, the best expert alone is
-        kept, with a warning. With a witness for each of five folds (below 3,750 rows), an iteration
+        fit. The mean log density of their folds is the score. It decides which iteration is kept.
+        Where `gain_` is below minus two standard errors, the best expert alone is kept, with a
+        warning. With a witness for each of five folds (below 3,750 rows), an iteration
         takes about six times the fits, and 2.5 to 4 times as long. If False, the score is the
         bound, which experts of many parameters overfit.
     warm_start : bool, default=False
         Whether to begin from the responsibilities of the mixture fitted before, if it has as many
-        experts. Witnesses still start from `init`: that mixture may have seen their rows.
+        experts. Witnesses start anew, as it once did: it may have seen their rows.
     n_jobs : int, default=None
         Number of jobs that fit experts and gates, over experts and folds. None is 1, or what
         ``joblib.parallel_config`` says. The result does not depend on it.
@@ -304,8 +304,8 @@ class MixtureOfExpertsClassifier(ClassifierMixin, Labels):
         y : array-like of shape (n_samples,)
             Class labels of any type.
         sample_weight : array-like of shape (n_samples,), default=None
-            Weights of the rows, none negative. A weight of three is the same as three rows, up to
-            ties between splits, which trees break by rounding.
+            Weights of the rows, none negative. A weight of three is the same as three rows, unless
+            experts count rows, as leaves of trees do.
         **fit_params : dict
             Metadata: `groups` for the folds of `cv`, and with metadata routing enabled whatever
             experts and gate request. Sample weights need no request.

@@ -262,6 +262,22 @@ def test_bad_groups_are_refused_before_the_search(groups, text, monkeypatch):
         AutoMixtureRegressor(pair()).fit(X, Y, np.arange(150) > 0, groups=groups)
 
 
+def test_groups_for_which_no_candidate_has_folds_enough_are_refused_before_the_search(monkeypatch):
+    given = [("few", lines(2, cv=4)), ("more", lines(4, cv=5))]
+    groups = np.arange(150) % 4
+    assert AutoMixtureRegressor(given[:1]).fit(X, Y, groups=groups).mixture_.cv == 4
+    monkeypatch.setattr(_search.Sample, "fit", None)
+    with pytest.raises(ValueError, match="groups holds 4 groups, which are to be dealt to 5 folds"):
+        AutoMixtureRegressor(given[1:]).fit(X, Y, groups=groups)
+
+
+@pytest.mark.parametrize("usual", [regressors, classifiers])
+def test_boosting_does_not_stop_early_on_a_table_of_many_rows(usual):
+    """It would do so by the order of the rows, and fail where a class has few."""
+    (boosting,) = (c for c in usual(20_000, 5) if hasattr(c.mixture.experts, "early_stopping"))
+    assert boosting.mixture.experts.early_stopping is False
+
+
 # The usual candidates, on few rows; what was judged in three folds is not fitted again in as many.
 
 SOME = slice(0, 60)

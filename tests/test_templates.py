@@ -6,7 +6,7 @@ import pytest
 from sklearn import config_context
 from sklearn.base import clone
 from sklearn.compose import TransformedTargetRegressor
-from sklearn.ensemble import AdaBoostRegressor
+from sklearn.ensemble import AdaBoostRegressor, BaggingRegressor
 from sklearn.linear_model import Ridge
 from sklearn.neighbors import KNeighborsRegressor
 from sklearn.pipeline import make_pipeline
@@ -15,6 +15,7 @@ from sklearn.tree import DecisionTreeRegressor
 
 from sklearn_moe import _templates
 from sklearn_moe._templates import make_template, make_templates
+from sklearn_moe._weighting import DRAWS_BY_WEIGHT, plan_weights
 
 
 class Own(Ridge):
@@ -102,3 +103,13 @@ def test_copies_are_seeded_apart_and_asked_for_weights_alike():
         first, second = (t.estimator.regressor[-1].get_metadata_routing().fit for t in copies)
     assert first.requests == second.requests
     assert second.requests["sample_weight"] is True
+
+
+@pytest.mark.skipif(not DRAWS_BY_WEIGHT, reason="bagging does not draw by weight")
+@pytest.mark.parametrize("nested", [False, True])
+def test_steps_before_bagging_of_pipelines_are_weighted(nested):
+    bagging = BaggingRegressor(make_pipeline(StandardScaler(), Ridge()))
+    inner = make_pipeline(bagging) if nested else bagging
+    plan = plan_weights(make_pipeline(StandardScaler(), inner))
+    last = ["pipeline__baggingregressor"] if nested else ["standardscaler", "baggingregressor"]
+    assert plan.names == tuple(f"{name}__sample_weight" for name in last)

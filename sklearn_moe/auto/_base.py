@@ -18,7 +18,7 @@ from sklearn.utils import Bunch, check_random_state
 
 from .._content import content_ids, row_hashes
 from .._design import TabularEncoder
-from .._folds import Splits, user_splits
+from .._folds import Splits, fold_count, user_splits
 from .._numeric import Array
 from .._training import checked_groups
 from .._validation import (
@@ -133,9 +133,9 @@ class BaseAutoMixture(MetaEstimatorMixin, BaseEstimator):
         cvs = [self.cv] if self._are_usual else [last_step(m).cv for _, m in self._pairs()]
         if groups is None or not all(isinstance(cv, Integral | str | None) for cv in cvs):
             return
-        n_groups, n_folds = len(set(np.asarray(groups).tolist())), JUDGING_FOLDS
-        if self._are_usual:
-            n_folds = max(n_folds, int(self.cv))
+        # One of the candidates, that of the fewest folds, has to be fitted to all rows in the end.
+        n_folds = max(JUDGING_FOLDS, min(fold_count(cv) or 0 for cv in cvs))
+        n_groups = len(set(np.asarray(groups).tolist()))
         if n_groups < n_folds:
             raise ValueError(
                 f"groups holds {n_groups} groups, which are to be dealt to {n_folds} folds (those "

@@ -144,8 +144,8 @@ class AutoMixtureClassifier(ClassifierMixin, BaseAutoMixture):
         y : array-like of shape (n_samples,)
             Class labels.
         sample_weight : array-like of shape (n_samples,), default=None
-            Weights of the rows, none negative. A weight of three is the same as three rows, up to
-            ties between splits, which trees break by rounding.
+            Weights of the rows, none negative. A weight of three is the same as three rows, unless
+            experts count rows, as leaves of trees do.
         groups : array-like of shape (n_samples,), default=None
             Rows of one group share a fold.
 

@@ -25,7 +25,7 @@ def stacking_weights(log_probs: Array, sample_weight: Array) -> Array:
         members = np.delete(members, weights.argmin())
         weights = _settled(said[:, members], sample_weight)
     found = np.zeros(said.shape[1])
-    found[members] = weights
+    found[members] = weights / weights.sum()
     return found
 
 
