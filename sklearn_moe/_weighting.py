@@ -108,12 +108,16 @@ def _way_of_weights(estimator: Any, encodes_targets: bool) -> WeightPlan:
 def _draws_rows(estimator: Any) -> bool:
     """Whether it is bagging of what cannot be told all that weights say: of pipelines, mostly.
 
-    Were its members weighted by their bags, steps that take no weights would see all rows.
+    Were its members weighted by their bags, steps that take no weights would see all rows. Where
+    the user has asked for metadata within, these are routed, and so are the weights.
     """
     if not isinstance(estimator, BaggingRegressor | BaggingClassifier):
         return False
     member = estimator.estimator
-    return member is not None and not has_fit_parameter(member, "sample_weight")
+    if member is None or has_fit_parameter(member, "sample_weight"):
+        return False
+    parts = member.get_params(deep=True).values()
+    return not any(hasattr(part, "_metadata_request") for part in (member, *parts))
 
 
 def _way_by_drawing(bagging: Any) -> WeightPlan:

@@ -113,3 +113,9 @@ def test_steps_before_bagging_of_pipelines_are_weighted(nested):
     plan = plan_weights(make_pipeline(StandardScaler(), inner))
     last = ["pipeline__baggingregressor"] if nested else ["standardscaler", "baggingregressor"]
     assert plan.names == tuple(f"{name}__sample_weight" for name in last)
+
+
+def test_weights_of_bagged_members_that_ask_for_metadata_are_routed():
+    with config_context(enable_metadata_routing=True):
+        member = make_pipeline(StandardScaler(), Ridge().set_fit_request(sample_weight=True))
+        assert plan_weights(BaggingRegressor(member)).names is None
