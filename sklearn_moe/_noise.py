@@ -27,6 +27,8 @@ ENOUGH_ROWS = 10_000
 # A Student-t law of fewer degrees of freedom has hardly a variance, one of more is nearly Gaussian.
 LEAST_DF, FIRST_DF, MOST_DF = 3.0, 8.0, 100.0
 MOST_FACTOR = 4.0
+# What is no error, in parts of the mean squared one.
+LEAST_ERROR = 1e-6
 # The grid of the logarithms.
 STEP = 0.02
 
@@ -62,11 +64,6 @@ class Forecast:
         """Where some of its rows are among them."""
         order = np.argsort(self.rows)
         return order[np.searchsorted(self.rows, rows, sorter=order)]
-
-    def total_error(self, places: NDArray[np.intp] | slice = slice(None)) -> Array:
-        """Sum (q,) of weighted squared errors, of the rows at some places."""
-        outputs, weight = range(self.mean.shape[-1]), self.weight[places]
-        return np.array([self.squared_error(output)[places] @ weight for output in outputs])
 
     def of(self, rows: NDArray[np.intp]) -> Forecast:
         """The part about some of its rows, with parameters by row."""
@@ -263,11 +260,15 @@ def _forecast_factors(forecasts: Sequence[Forecast], own: Forecast) -> list[floa
 
 
 def _log_ratio_of_errors(own: Forecast, forecasts: Sequence[Forecast]) -> Array:
-    """Logarithm (q,) of the squared errors of the fit, over those of forecasts of the same rows."""
-    theirs = np.sum([forecast.total_error() for forecast in forecasts], axis=0)
+    """Logarithm (q,) of typical squared errors of the fit, over those of forecasts of its rows."""
     places = np.concatenate([own.places(forecast.rows) for forecast in forecasts])
-    tiny = np.finfo(float).tiny  # where there are no errors
-    return np.log(np.maximum(own.total_error(places), tiny) / np.maximum(theirs, tiny))
+    weight, ratios = weights_of(forecasts), []
+    for output in range(own.mean.shape[-1]):
+        theirs = np.concatenate([forecast.squared_error(output) for forecast in forecasts])
+        least = LEAST_ERROR * weighted_mean(theirs, weight) + np.finfo(float).tiny
+        logs = np.log(own.squared_error(output)[places] + least) - np.log(theirs + least)
+        ratios.append(weighted_mean(logs, weight))
+    return np.array(ratios)
 
 
 def learning_left(n_folds: int) -> float:
