@@ -107,7 +107,8 @@ class Stage:
 
     def hearing(self, baseline: Baseline) -> Hearing:
         """What unseen rows ask for, if the run ends here."""
-        return hear(self.recipe, baseline, self.forecasts, self.ending[2])
+        _, _, own = self.ending
+        return hear(self.recipe, baseline, self.forecasts, own)
 
     def scores(self, heard: Hearing) -> Scores:
         """Log densities of unseen rows by the run that was `heard`."""

@@ -18,7 +18,6 @@ from inspect import signature
 from typing import Any
 
 import numpy as np
-import sklearn
 from numpy.typing import NDArray
 from sklearn import config_context
 from sklearn.base import is_classifier, is_regressor
@@ -41,8 +40,9 @@ from ._validation import last_step, take_params, take_rows
 
 WEIGHTED = "sample_weight"
 RESAMPLED = "resample"
-# Before, bagging gave weights to its members, or refused them.
-DRAWS_BY_WEIGHT = tuple(map(int, sklearn.__version__.split(".")[:2])) >= (1, 8)
+# Since scikit-learn 1.8, where None was added. Before, bagging gave weights to its members, or
+# refused them.
+DRAWS_BY_WEIGHT = BaggingRegressor().max_samples is None
 # A sample has at most so many times as many rows as there are, or as a small table has.
 MOST_COPIES, SMALL_TABLE = 1000, 100
 

@@ -15,7 +15,13 @@ from sklearn.tree import DecisionTreeRegressor
 
 from sklearn_moe import _templates
 from sklearn_moe._templates import make_template, make_templates
-from sklearn_moe._weighting import DRAWS_BY_WEIGHT, plan_weights
+from sklearn_moe._weighting import (
+    DRAWS_BY_WEIGHT,
+    RESAMPLED,
+    WEIGHTED,
+    WeightPlan,
+    plan_weights,
+)
 
 
 class Own(Ridge):
@@ -105,14 +111,16 @@ def test_copies_are_seeded_apart_and_asked_for_weights_alike():
     assert second.requests["sample_weight"] is True
 
 
-@pytest.mark.skipif(not DRAWS_BY_WEIGHT, reason="bagging does not draw by weight")
 @pytest.mark.parametrize("nested", [False, True])
 def test_steps_before_bagging_of_pipelines_are_weighted(nested):
+    """Where bagging draws by weight; an older one is given each row as often as it weighs."""
     bagging = BaggingRegressor(make_pipeline(StandardScaler(), Ridge()))
     inner = make_pipeline(bagging) if nested else bagging
+    takers = ["pipeline__baggingregressor"] if nested else ["standardscaler", "baggingregressor"]
+    names = tuple(f"{name}__sample_weight" for name in takers)
+    drawn, resampled = WeightPlan(WEIGHTED, names, scales=True), WeightPlan(RESAMPLED, scales=True)
     plan = plan_weights(make_pipeline(StandardScaler(), inner))
-    last = ["pipeline__baggingregressor"] if nested else ["standardscaler", "baggingregressor"]
-    assert plan.names == tuple(f"{name}__sample_weight" for name in last)
+    assert plan == (drawn if DRAWS_BY_WEIGHT else resampled)
 
 
 def test_weights_of_bagged_members_that_ask_for_metadata_are_routed():
