@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtr
 
-from .._numeric import Array
+from .._numeric import Array, safe_log
 from ._marginal import Marginal, by_rows, by_size
+
+Places = NDArray[np.intp]
 
 # Quantiles of each component that make up a grid fine where the density changes.
 LEVELS = ndtr(np.linspace(-5.0, 5.0, 81))
@@ -17,7 +21,10 @@ FRACTIONS = np.geomspace(1e-9, 1.0, 64)
 GOLDEN = (np.sqrt(5.0) - 1.0) / 2.0
 # Densities below this part of the highest, in nats, are in no region.
 LOWEST = 300.0
-N_STEPS, N_BISECTIONS, N_COUNTS = 45, 45, 100
+N_STEPS, N_COUNTS = 45, 100
+# How near to the coverage is near enough, and to a level, in nats, where the probability jumps.
+EXACT, NARROW = 1e-10, 1e-11
+FIRST_STRIDE = 0.01
 QUARTILES = np.array([[0.25, 0.75]])
 
 
@@ -115,18 +122,66 @@ def _regions(marginal: Marginal, coverage: float) -> Array:
     grid = _grid(marginal)
     density = np.exp(marginal.log_pdf(grid))
     if marginal.counts_singly:
-        return _runs(_likeliest(density, coverage), grid, grid)
+        rows, place, first, last = _runs(_likeliest(density, coverage))
+        return _placed(len(grid), rows, place, grid[rows, first], grid[rows, last])
     at_zero = marginal.at_zero()
-    highest = np.log(density.max(axis=1))
-    low, high = highest - LOWEST, highest
-    for _ in range(N_BISECTIONS):
-        level = 0.5 * (low + high)
-        enough = at_zero + _mass_above(marginal, grid, density, np.exp(level)) >= coverage
-        low, high = np.where(enough, level, low), np.where(enough, high, level)
-    pieces = _pieces(grid, density, np.where(at_zero >= coverage, np.inf, np.exp(low)))
+    level = np.exp(_log_level(marginal, grid, density, coverage - at_zero))
+    pieces = _pieces(grid, density, np.where(at_zero >= coverage, np.inf, level))
     if marginal.family.is_discrete:
         return _whole(pieces)
     return _with_zero(pieces, grid, at_zero) if marginal.starts_at_zero else pieces
+
+
+def _log_level(marginal: Marginal, grid: Array, density: Array, needed: Array) -> Array:
+    """Logarithms (n,) of the highest densities above which the probability `needed` (n,) lies."""
+
+    def surplus(level: Array, rows: Places) -> Array:
+        part = marginal.take(rows)
+        return _mass_above(part, grid[rows], density[rows], np.exp(level)) - needed[rows]
+
+    highest = np.log(density.max(axis=1))
+    start = np.clip(_rough_log_level(grid, density, needed), highest - LOWEST, highest)
+    return _last_enough(surplus, highest - LOWEST, start, highest)
+
+
+def _last_enough(
+    surplus: Callable[[Array, Places], Array], low: Array, start: Array, high: Array
+) -> Array:
+    """The last arguments (n,) at which the falling `surplus` of the rows is not negative.
+
+    From `start` in growing strides until it has two signs, then by the Illinois method.
+    """
+    found, rows, point, before = low.copy(), np.arange(len(low)), start, np.zeros_like(low)
+    # The surplus at `low` and `high`, as long as it is not known.
+    at_low, at_high = np.full_like(low, np.nan), np.full_like(low, np.nan)
+    stride = FIRST_STRIDE
+    while len(rows):
+        now = surplus(point, rows)
+        enough = now >= 0
+        # Where the other end stays once more it counts half as much, lest it stays for long.
+        fade = np.where(before * now > 0, 0.5, 1.0)
+        low, at_low = np.where(enough, [point, now], [low, fade * at_low])
+        high, at_high = np.where(enough, [high, fade * at_high], [point, now])
+        found[rows] = np.where(np.abs(now) <= EXACT, point, low)
+        left = (np.abs(now) > EXACT) & (high - low > NARROW)
+        rows, before = rows[left], now[left]
+        low, high, at_low, at_high = (v[left] for v in (low, high, at_low, at_high))
+        secant = (high * at_low - low * at_high) / (at_low - at_high)
+        reach = np.where(np.isnan(at_high), low + stride, high - stride)
+        point = np.clip(np.where(np.isnan(secant), reach, secant), low, high)
+        stride *= 8
+    return found
+
+
+def _rough_log_level(grid: Array, density: Array, needed: Array) -> Array:
+    """The same by trapezoids, all of each or nothing."""
+    left, right = density[:, :-1], density[:, 1:]
+    order = np.argsort(-left - right, axis=1)
+    mass = 0.5 * np.diff(grid, axis=1) * (left + right)
+    total = np.cumsum(np.take_along_axis(mass, order, axis=1), axis=1)
+    last = np.minimum((total < needed[:, None]).sum(axis=1), order.shape[1] - 1)
+    rows = np.arange(len(grid))
+    return safe_log(0.5 * (left + right)[rows, order[rows, last]])
 
 
 def _whole(pieces: Array) -> Array:
@@ -165,27 +220,32 @@ def _mass_above(marginal: Marginal, grid: Array, density: Array, level: Array) -
 
 def _pieces(grid: Array, density: Array, level: Array) -> Array:
     """Pieces (n, P, 2) where the density, linear between the points, is at least `level` (n,)."""
-    above = density - level[:, None]
-    left, right = above[:, :-1], above[:, 1:]
-    with np.errstate(divide="ignore", invalid="ignore"):
-        crossing = grid[:, :-1] + np.diff(grid, axis=1) * (left / (left - right))
-    crosses = (left >= 0) != (right >= 0)
-    edges = np.where(crosses, crossing, grid[:, 1:])
-    begins = np.column_stack([grid[:, 0], edges])
-    ends = np.column_stack([edges, grid[:, -1]])
-    return _runs(above >= 0, begins, ends)
+    rows, place, first, last = _runs(density >= level[:, None])
+
+    def edge(inside: Places, outside: Places) -> Array:
+        """Where the density crosses the level, or the end of the grid."""
+        outside = np.clip(outside, 0, grid.shape[1] - 1)
+        above = density[rows, inside] - level[rows]
+        drop = density[rows, inside] - density[rows, outside]
+        part = above / np.where(drop > 0, drop, np.inf)
+        return grid[rows, inside] + part * (grid[rows, outside] - grid[rows, inside])
+
+    return _placed(len(grid), rows, place, edge(first, first - 1), edge(last, last + 1))
 
 
-def _runs(inside: NDArray[np.bool_], begins: Array, ends: Array) -> Array:
-    """Runs of `inside` (n, M) as pieces (n, P, 2), from where they begin to where they end."""
+def _runs(inside: NDArray[np.bool_]) -> tuple[Places, Places, Places, Places]:
+    """Of each run of `inside` (n, M) its row, which of the row's it is, its first and last."""
     none = np.zeros((len(inside), 1), dtype=bool)
-    before, after = np.hstack([none, inside[:, :-1]]), np.hstack([inside[:, 1:], none])
-    first, last = inside & ~before, inside & ~after
-    number = np.cumsum(first, axis=1) - 1
-    pieces = np.full((len(inside), max(1, int(number.max()) + 1), 2), np.nan)
-    for side, (marks, values) in enumerate(((first, begins), (last, ends))):
-        rows, columns = np.nonzero(marks)
-        pieces[rows, number[rows, columns], side] = values[rows, columns]
+    rows, columns = np.nonzero(np.diff(np.hstack([none, inside, none]), axis=1))
+    rows, first, last = rows[::2], columns[::2], columns[1::2] - 1
+    place = np.arange(len(rows)) - np.searchsorted(rows, rows)
+    return rows, place, first, last
+
+
+def _placed(n_rows: int, rows: Places, place: Places, begins: Array, ends: Array) -> Array:
+    """Pieces (n, P, 2), one at least."""
+    pieces = np.full((n_rows, 1 + int(place.max(initial=0)), 2), np.nan)
+    pieces[rows, place, 0], pieces[rows, place, 1] = begins, ends
     return pieces
 
 
