@@ -11,7 +11,8 @@ Each part prints medians of repeated runs, made in turn in one process, and thei
   one boosting;
 - `jobs`: whole default fits on one worker and on several;
 - `predict`: prediction against the sum of the experts' own;
-- `laws`: three quantiles, and the CRPS, of mixtures of eight components under several noise laws;
+- `laws`: three quantiles, the CRPS and regions of highest density, of mixtures of eight components
+  under several noise laws;
 - `memory`: seconds and peak memory of a large cross-fitted fit, in sizes of X.
 """
 
@@ -287,6 +288,7 @@ def laws(repeats: int, n: int, n_components: int) -> Iterator[Row]:
         runs = {
             "three quantiles": lambda: dist.ppf([0.05, 0.5, 0.95]),  # noqa: B023
             "CRPS": lambda: dist.crps(np.rint(y)[:, 0]),  # noqa: B023
+            "highest density": lambda: dist.interval(0.9, "highest_density"),  # noqa: B023
         }
         for what, found in median_seconds(runs, repeats).items():
             least = least or found

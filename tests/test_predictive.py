@@ -130,6 +130,20 @@ def test_crps_by_quadrature_equals_the_closed_form(monkeypatch):
     np.testing.assert_allclose(dist.crps(y), exact, rtol=1e-6)
 
 
+@pytest.mark.parametrize("n_rows", [1, 7])
+@pytest.mark.parametrize("df", [[1.0001, 1.05, 5.0], [2.0, 200.0, 1e6], [4.0, 4.0, 4.0]])
+def test_rough_probabilities_are_next_to_exact_ones(df, n_rows):
+    rng = np.random.default_rng(0)
+    y = rng.standard_t(1.2, size=(7, 1, 40_000))
+    y[0, 0, :3] = -np.inf, np.inf, 0.0
+    means, scale2 = rng.normal(size=(7, 3, 1)), rng.uniform(0.1, 9.0, size=(n_rows, 3, 1))
+    law = scale2, np.broadcast_to(np.reshape(df, (1, 3, 1)), scale2.shape)
+    exact, found = (way(y, means, *law) for way in (StudentT().cdf, StudentT().rough_cdf))
+    assert (found != exact).any()  # they come from tables
+    np.testing.assert_allclose(found, exact, rtol=0, atol=1e-6)
+    np.testing.assert_array_equal(found[0, :, :2], [[0.0, 1.0]] * 3)
+
+
 def test_crps_of_a_law_with_formulas_of_its_own():
     class Narrow(Gaussian):
         """A law half as wide as its dispersion says."""
@@ -191,10 +205,19 @@ def test_intervals_hold_what_they_promise(name, coverage):
         held[there] += dist[there].cdf(high[there]) - dist[there].cdf_below(low[there])
     width = np.nansum(densest[..., 1] - densest[..., 0], axis=1)
     if name in CONTINUOUS:
-        np.testing.assert_allclose(held, coverage, atol=1e-5)
+        np.testing.assert_allclose(held, coverage, atol=1e-9)
         assert (width <= central[:, 1] - central[:, 0] + 1e-3).all()
     else:
         assert (held >= coverage - 1e-9).all()
+
+
+@pytest.mark.parametrize("name", CONTINUOUS)
+def test_regions_of_a_row_do_not_depend_on_the_others(name):
+    dist = mixture(name)
+    whole = dist.interval(0.8, kind="highest_density")
+    for row in (0, N_ROWS - 1):
+        alone = dist[row].interval(0.8, kind="highest_density")[0]
+        np.testing.assert_array_equal(whole[row, : len(alone)], alone)
 
 
 def test_regions_of_two_far_regimes_are_two_pieces():

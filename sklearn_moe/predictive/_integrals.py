@@ -73,7 +73,7 @@ def _mean_distance(center: Array, variance: Array) -> Array:
 def _crps(marginal: Marginal, y: Array) -> Array:
     """By quadrature."""
     points, lengths = _nodes(marginal, CRPS_NODES, y)
-    below = marginal.cdf(points) - (points >= y[:, None])
+    below = marginal.rough_cdf(points) - (points >= y[:, None])
     return (below**2 * lengths).sum(axis=1)
 
 

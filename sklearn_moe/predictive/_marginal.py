@@ -104,7 +104,14 @@ class Marginal:
 
     def cdf(self, y: Array) -> Array:
         """Probability of values up to `y`."""
-        below = self._at(self.family.cdf, y)
+        return self._below(self.family.cdf, y)
+
+    def rough_cdf(self, y: Array) -> Array:
+        """The same to 1e-6, faster where there are many points."""
+        return self._below(self.family.rough_cdf, y)
+
+    def _below(self, cdf: Callable[..., Array], y: Array) -> Array:
+        below = self._at(cdf, y)
         if self.has_points:
             below = np.where(self.points[..., None], y[:, None] >= 0, below)
         return np.minimum((self.weights[..., None] * below).sum(axis=1), 1.0)
