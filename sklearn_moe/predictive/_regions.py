@@ -91,10 +91,10 @@ def _climb(marginal: Marginal, low: Array, high: Array) -> Array:
 
 def _grid(marginal: Marginal) -> Array:
     """Points (n, M) in rising order; whole numbers for counts, all that have any probability."""
-    ends = marginal.component_quantiles(LEVELS[None])
     if marginal.counts_singly:
-        last = int(ends.max()) + 1
+        last = int(marginal.last_counts.max()) + 1
         return np.broadcast_to(np.arange(last + 1.0), (len(marginal), last + 1))
+    ends = marginal.component_quantiles(LEVELS[None])
     ends = np.where((marginal.weights > 0)[..., None], ends, ends[:, :1]).reshape(len(ends), -1)
     if marginal.starts_at_zero:
         # Zero may have a probability, which is no density; and rough quantiles may lie too high.
