@@ -68,7 +68,7 @@ class Start:
         resp = STARTS[self.name](context)
         if (tree := recipe.tree_of_clones) is not None:
             resp = branches_apart(resp, context, tree)
-        return beside_shared(resp, len(recipe.templates))
+        return zeros_apart(beside_shared(resp, len(recipe.templates)), recipe, data.target)
 
 
 @dataclass(frozen=True)
@@ -95,6 +95,21 @@ def beside_shared(resp: Array, n_experts: int) -> Array:
         return resp
     share = 1.0 / n_experts
     return np.hstack([(1 - share) * resp, np.full((len(resp), 1), share)])
+
+
+def zeros_apart(resp: Array, recipe: Recipe, target: Array) -> Array:
+    """Responsibilities (n, K) of which experts for zeros have those of zeros, and no others.
+
+    Starts do not know such experts. Those of amounts, if they began with zeros, would go on to
+    explain them, and from amounts that an expert for zeros has begun with there may be no way back.
+    """
+    for_zeros = np.array([template.is_for_zeros for template in recipe.templates])
+    if not recipe.family.has_point_mass or for_zeros.all() or not for_zeros.any():
+        return resp
+    may_be = (target == 0).all(axis=1, keepdims=True) == for_zeros
+    kept = np.where(may_be, resp, 0.0)
+    kept = np.where(kept.any(axis=1, keepdims=True), kept, may_be)
+    return kept / kept.sum(axis=1, keepdims=True)
 
 
 def named_starts(init: str, n_init: int) -> list[Start]:

@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 from sklearn.base import is_classifier
-from sklearn.dummy import DummyRegressor
 
 from ._base import BaseMixtureOfExperts
 from ._conformal import Calibration, check_coverage
@@ -23,7 +22,7 @@ from ._queries import shares_of
 from ._routing import Routing
 from ._specialisation import Specialisation
 from ._spread import relative_dispersion
-from ._templates import Template, make_template
+from ._templates import Template, make_template, says_zero
 from ._training import Training
 from ._validation import (
     HasMethods,
@@ -195,9 +194,7 @@ class RealTargets(DistributionQueries, BaseMixtureOfExperts):
         return Contaminated(clean=family, fraction=float(self.outlier_fraction))
 
     def _has_expert_for_zeros(self) -> bool:
-        experts = [expert for _, expert in unfold(self, {}).leaves]
-        constants = [expert for expert in experts if isinstance(expert, DummyRegressor)]
-        return any(e.strategy == "constant" and not np.any(e.constant) for e in constants)
+        return any(says_zero(expert) for _, expert in unfold(self, {}).leaves)
 
     def _calibrates(self) -> bool:
         if self.calibrate == "conformal" and self.cv is None:

@@ -12,6 +12,7 @@ import joblib
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, clone
+from sklearn.dummy import DummyRegressor
 
 from ._binning import bins_of
 from ._nameless import is_nameless
@@ -72,6 +73,11 @@ class Template:
         params = self.estimator.get_params(deep=False)
         is_plain = all(type(value) in IMMUTABLE for value in params.values())
         return params if usual and is_plain and not has_more else None
+
+    @property
+    def is_for_zeros(self) -> bool:
+        """Whether it says zero for any row."""
+        return says_zero(self.estimator)
 
     def cut_short(self, cv: Any) -> Template:
         """The template that does without folds, if `cv` is the name of a way and it can go it."""
@@ -137,6 +143,12 @@ def make_template(name: str, estimator: Any, seed: int, params: dict) -> Templat
     kind = _kind(estimator, params)
     parts = params, plan, problem, bins_of(expert), nameless, unset
     return Template(name, expert, kind, *parts)
+
+
+def says_zero(estimator: Any) -> bool:
+    """Whether an estimator is made to predict zero, whatever it is fitted to."""
+    is_constant = isinstance(estimator, DummyRegressor) and estimator.strategy == "constant"
+    return is_constant and not np.any(estimator.constant)
 
 
 def one_of_each_kind(templates: Sequence[Template]) -> list[Template]:

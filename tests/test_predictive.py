@@ -539,6 +539,33 @@ def test_rows_of_small_counts_do_not_depend_on_the_others():
     assert both.mode()[0] == alone.mode()[0]
 
 
+@pytest.mark.parametrize("mean", [1e10, 2e11])
+def test_counts_beyond_the_quantiles_of_scipy_are_as_good_as_normal(mean):
+    dist = counts_of(Poisson(), [[0.4, 0.6]], [[mean, mean]], [[1.0, 1.0]])
+    normal = stats.norm(mean, np.sqrt(mean))
+    levels = [1e-6, 0.05, 0.5, 0.95]
+    np.testing.assert_allclose(dist.ppf(levels)[0], normal.ppf(levels), atol=1e-3 * normal.std())
+    np.testing.assert_allclose(dist.ppf([0.0, 1.0])[0], [0.0, np.inf])
+    held = dist.interval(0.9, "highest_density")[0, 0]
+    np.testing.assert_allclose(held, normal.interval(0.9), atol=5e-3 * normal.std())
+    assert dist.entropy()[0] == pytest.approx(normal.entropy(), rel=1e-4)
+    assert dist.mode()[0] == pytest.approx(mean, abs=0.1 * normal.std())
+    score = normal.std() * (np.sqrt(2) - 1) / np.sqrt(np.pi)  # of a Gaussian at its mean
+    assert dist.crps([mean])[0] == pytest.approx(score, rel=1e-3)
+
+
+@pytest.mark.parametrize("name", LAWS)
+def test_no_level_has_no_quantile(name):
+    assert mixture(name).ppf([]).shape == (N_ROWS, 0)
+
+
+def test_targets_beyond_all_numbers_have_a_score():
+    dist = MixtureDistribution(
+        Gaussian(), np.zeros((1, 1)), np.zeros((1, 1, 1)), np.ones((1, 1, 1))
+    )
+    assert dist.crps([1e300])[0] == pytest.approx(1e300)
+
+
 def test_a_component_of_no_weight_says_nothing_of_counts():
     mixture = counts_of(Poisson(), [[1.0, 0.0]], [[3.0, 20_000.0]], [[1.0, 1.0]])
     alone = counts_of(Poisson(), [[1.0]], [[3.0]], [[1.0]])

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 from scipy import stats
-from scipy.special import gammaincc, gammaln, xlogy
+from scipy.special import gammaincc, gammaln, ndtri, xlogy
 
 from .._numeric import Array
 from ._real import UndispersedFamily
@@ -28,3 +28,12 @@ class Poisson(UndispersedFamily):
     def cdf(self, y: Array, mean: Array, *law: Array) -> Array:
         """Probability of values up to `y`."""
         return np.where(y < 0, 0.0, gammaincc(np.floor(np.maximum(y, 0.0)) + 1.0, mean))
+
+    def ppf(self, level: Array, mean: Array, *law: Array) -> Array:
+        """Quantile at `level`."""
+        found = super().ppf(level, mean, *law)
+        # From some 1e11 on scipy has none. There the first terms of the expansion by Cornish and
+        # Fisher leave less than a count.
+        lacks = np.isnan(found)
+        score = ndtri(np.where(lacks, level, 0.5))
+        return np.where(lacks, np.rint(mean + np.sqrt(mean) * score + (score**2 - 1) / 6), found)

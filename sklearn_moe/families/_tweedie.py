@@ -88,7 +88,7 @@ class Tweedie(PositiveFamily):
         reach = 10 * np.sqrt(rate) + 20
         first = np.maximum(np.rint(rate - reach), 1.0)
         total = np.exp(-rate)
-        for step in range(int(np.max(rate + reach - first)) + 1):
+        for step in range(int(np.max(rate + reach - first, initial=0.0)) + 1):
             number = first + step
             chance = np.exp(xlogy(number, rate) - rate - gammaln(number + 1))
             total = total + chance * gammainc(number * shape, scaled)

@@ -306,8 +306,9 @@ class MixtureDistribution:
     def crps(self, y: Any) -> Array:
         """Continuous ranked probability scores: mean absolute error for whole distributions.
 
-        In closed form for Gaussian laws, else by quadrature: to a relative 1e-5 for moderate tails,
-        1e-3 for Student-t of fewer than two degrees of freedom and very skewed laws.
+        In closed form for Gaussian laws, else by quadrature: to a relative 5e-5 for moderate tails
+        (Student-t of three degrees of freedom), 1e-2 for those of few more than one and very skewed
+        laws.
 
         Parameters
         ----------

@@ -12,8 +12,8 @@ from ..families import Gaussian
 from ._marginal import Marginal, by_rows, by_size
 
 # Levels of each component's quantiles between which integrands are smooth. With these nodes the
-# relative error is below 1e-5 for moderate tails; that of CRPS is 1e-3 for Student-t of fewer than
-# two degrees of freedom and gamma laws of dispersion three, 1e-2 for those of dispersion ten.
+# relative error of CRPS is 2e-5 for Student-t of three degrees of freedom, less for lighter tails;
+# 7e-3 for 1.05, 1e-3 for gamma laws of dispersion three, 1e-2 for those of dispersion ten.
 LEVELS = np.concatenate([[1e-9, 1e-7, 1e-5], ndtr(np.linspace(-3.0, 3.0, 7))])
 LEVELS = np.concatenate([LEVELS, 1 - LEVELS[2::-1]])
 CRPS_NODES, ENTROPY_NODES = 4, 10
@@ -66,7 +66,8 @@ def _mean_distance(center: Array, variance: Array) -> Array:
     """Mean absolute value of a Gaussian."""
     scale = np.sqrt(variance)
     ratio = center / scale
-    density = np.exp(-0.5 * ratio**2) / np.sqrt(2 * np.pi)
+    with np.errstate(over="ignore"):  # of values beyond all numbers
+        density = np.exp(-0.5 * ratio**2) / np.sqrt(2 * np.pi)
     return scale * (2 * density + ratio * (2 * ndtr(ratio) - 1))
 
 
