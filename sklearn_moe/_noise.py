@@ -76,6 +76,15 @@ class Forecast:
         target, mean = self.target[:, [output]], self.mean[..., [output]]
         return replace(self, target=target, mean=mean, law=self.law[..., [output], :])
 
+    def beside_others(self, output: int, noise: Noise) -> Forecast:
+        """The part about one output, with what the others say of the experts, as that of a gate."""
+        others = [other for other in range(self.mean.shape[-1]) if other != output]
+        if not others:
+            return self
+        family, law = noise.family.of_outputs(others), noise.law_of(self.law)[..., others, :]
+        said = family.log_prob(self.target[:, others], self.mean[..., others], law)
+        return replace(self.about(output), log_gate=self.log_gate + said)
+
     def under(self, noise: Noise) -> Forecast:
         """The same with the parameters that the noise makes of its law."""
         return replace(self, law=noise.law_of(self.law))
@@ -168,6 +177,13 @@ class Noise:
             return scaled
         df = [change.df or StudentT.largest_df for change in self.changes]
         return np.stack([scaled[..., 0], np.broadcast_to(df, scaled.shape[:-1])], axis=-1)
+
+    def of_output(self, output: int) -> Noise:
+        """The noise of one output, of the same family as beside the others."""
+        change, before = self.changes[output], self.before.of_outputs([output])
+        if self.family is not self.before and change.df is None:
+            change = replace(change, df=StudentT.largest_df)
+        return Noise(before, (change,))
 
     def with_change(self, output: int, change: Change) -> Noise:
         """The noise with another change of one output."""
@@ -291,13 +307,17 @@ def _most_likely(noise: Noise, output: int, begin: Change, forecasts: Sequence[F
         values = np.exp(first + STEP * np.array(place)).tolist()
         return noise.with_change(output, Change(*values))
 
+    # The others say the same whatever this output's noise is: they are asked once.
+    start = (0,) * len(first)
+    given = [forecast.beside_others(output, at(start)) for forecast in forecasts]
+
     @cache
     def height(place: Place) -> float:
         if (np.less(place, low) | np.greater(place, high)).any():
             return -np.inf
-        return float(weighted_mean(_log_density(at(place), forecasts), weight))
+        return float(weighted_mean(_log_density(at(place).of_output(output), given), weight))
 
-    return at(climb(height, (0,) * len(first)))
+    return at(climb(height, start))
 
 
 def _if_ahead(rival: Noise, noise: Noise, forecasts: Sequence[Forecast]) -> Noise:

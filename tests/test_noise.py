@@ -144,15 +144,19 @@ def test_dispersions_that_differ_by_row_are_compared_too():
     assert change.forecast_factor == pytest.approx(0.9**0.4, rel=1e-4)
 
 
-def test_outputs_are_calibrated_each_by_itself():
-    told, others = forecast(heavy, 2.0), forecast(normal, 1.0)
-    both = Forecast(
+def side_by_side(told, others):
+    """Two forecasts as one of two outputs."""
+    return Forecast(
         told.rows,
         np.hstack([told.target, others.target]),
         *(told.weight, told.clusters, told.log_gate),
         np.concatenate([told.mean, others.mean], axis=-1),
         np.concatenate([told.law, others.law], axis=1),
     )
+
+
+def test_outputs_are_calibrated_each_by_itself():
+    both = side_by_side(forecast(heavy, 2.0), forecast(normal, 1.0))
     noise = calibrated(Gaussian(), [both])
     assert noise.changes[0].df == pytest.approx(4, rel=0.25)
     assert noise.changes[1] == Change()
@@ -160,6 +164,17 @@ def test_outputs_are_calibrated_each_by_itself():
     law = noise.law_of(both.law)
     assert law.shape == (2, 2, 2)
     np.testing.assert_array_equal(law[:, 1], [[1.0, 1e6]] * 2)
+
+
+@pytest.mark.parametrize("own", [Change(1.3), Change(0.7, 3.0)])
+@pytest.mark.parametrize("other", [Change(0.9), Change(1.1, 5.0)])
+def test_an_output_given_the_others_is_as_likely_as_all(own, other):
+    told = forecast(normal, 1.0, n_rows=50)
+    both = side_by_side(told, replace(forecast(heavy, 2.0, n_rows=50), mean=told.mean / 4))
+    noise = Noise(Gaussian(), (other, own))
+    alone = both.beside_others(1, noise).log_density(noise.of_output(1))
+    np.testing.assert_allclose(alone, both.log_density(noise), rtol=1e-12)
+    assert told.beside_others(0, Noise(Gaussian(), (own,))) is told
 
 
 def test_a_law_of_the_users_own_stays_what_it_is():

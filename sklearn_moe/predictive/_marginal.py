@@ -15,8 +15,8 @@ from ..families import PositiveFamily, RealFamily
 
 # Entries (rows x components x points) that are worked on at once: 8 MB for each temporary.
 CHUNK = 2**20
-# Counts above this are not summed one by one.
-MOST_COUNTS = 10_000
+# Counts above this are not summed one by one; with fewer than these, rows need not be told apart.
+MOST_COUNTS, FEW_COUNTS = 10_000, 64
 
 
 @dataclass(frozen=True, eq=False)
@@ -148,15 +148,17 @@ class Marginal:
 
 
 def by_size(function: Callable[..., Array], marginal: Marginal, *arrays: Array) -> Array:
-    """`function(marginal, *arrays)` for rows of small counts, and for the others by themselves.
+    """`function(marginal, *arrays)` for rows of counts that are about as large, one after another.
 
-    What is found in fewer pieces is filled up with NaN.
+    All rows of a piece are summed as far as the largest count; those too large for that are a piece
+    of their own. What is found in fewer pieces is filled up with NaN.
     """
     if not marginal.family.is_discrete:
         return function(marginal, *arrays)
-    is_small = marginal.last_counts < MOST_COUNTS
-    sides = [rows for rows in (np.flatnonzero(is_small), np.flatnonzero(~is_small)) if len(rows)]
-    return _part_by_part(function, marginal, sides, arrays)
+    last = marginal.last_counts
+    octave = np.where(last < MOST_COUNTS, np.ceil(np.log2(np.maximum(last, FEW_COUNTS))), np.inf)
+    pieces = [np.flatnonzero(octave == one) for one in np.unique(octave)]
+    return _part_by_part(function, marginal, pieces, arrays)
 
 
 def by_rows(
