@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from sklearn import config_context
+from sklearn.base import clone
 
+from ._binning import Binner, bins_of
 from ._experts import Data
 from ._folds import Splits
 from ._numeric import Array
@@ -15,7 +18,7 @@ from ._routing import clamped
 from ._softmax_bank import SoftmaxBank
 from ._templates import seeded_clone
 from ._validation import last_step, take_params, take_rows
-from .gates import SoftmaxGate
+from .gates import ClassifierGate, RegressorGate, SoftmaxGate
 from .gates._pipeline import check_gate, plan_gate
 from .gates._resolve import fit_gate, keeping, log_proba_of
 from .gates._table import GateTable
@@ -38,11 +41,39 @@ def make_gate_bank(
     return GateBank(gate, data, splits, params, n_experts)
 
 
+@dataclass(frozen=True)
+class InBins:
+    """A gate of boosting that sees rows by their bins: a template and the table, or fitted."""
+
+    gate: Any
+    binner: Binner
+    table: GateTable
+
+    @classmethod
+    def of(cls, gate: Any, data: Data) -> InBins | None:
+        """The template for the table, if the gate is one of boosting and the table has bins."""
+        names = {ClassifierGate: "classifier", RegressorGate: "regressor"}
+        if (name := names.get(type(gate))) is None:
+            return None
+        max_bins = bins_of(boosting := getattr(gate, name))
+        if max_bins is None or (found := data.binned(max_bins)) is None:
+            return None
+        binner, table = found
+        boosting = clone(boosting).set_params(categorical_features=binner.categorical)
+        template = clone(gate).set_params(**{name: boosting})
+        return cls(template, binner, GateTable(table.X, data.sample_weight))
+
+    def predict_log_proba(self, X: Any) -> Array:
+        """Log probabilities (m, K) of rows that are not in bins yet."""
+        return self.gate.predict_log_proba(self.binner.transform(X))
+
+
 class GateBank:
     """Fits clones of any gate to responsibilities, in or out of fold. A state is a list of them.
 
     `members` are the positions of the experts that are left of `n_experts`. A gate starts at that
-    of its own fold in the iteration before, which has seen the same rows.
+    of its own fold in the iteration before, which has seen the same rows. Those that are not kept
+    may see the table `in_bins`.
     """
 
     def __init__(
@@ -56,6 +87,7 @@ class GateBank:
         self.template, self.data, self.splits, self.params = gate, data, splits, params
         self.n_experts = n_experts
         self.table = GateTable(data.X, data.sample_weight)
+        self.in_bins = None if splits is None else InBins.of(gate, data)
         self.plan = plan_gate(gate)
 
     def bold(self) -> GateBank:
@@ -67,7 +99,8 @@ class GateBank:
     ) -> Plan[tuple[list[Any], Array]]:
         """Gates (one per fold, or one) and log gate probabilities (n, K), out of fold if split."""
         pairs: list[Any] = [(None, None)] if self.splits is None else list(self.splits)
-        template, starts = self._template(members), previous or [None] * len(pairs)
+        template = self._for(members, self.running[0])
+        starts = previous or [None] * len(pairs)
         jobs = [
             (self._fit_predict_fold, (template, expert_weights, start, *pair))
             for start, pair in zip(starts, pairs, strict=True)
@@ -87,27 +120,39 @@ class GateBank:
     ) -> Any:
         """The gate of all rows; it starts at the first fold's, so as to find the same solution.
 
-        A few steps from there will do, if the gate is to be `brief`.
+        A few steps from there will do, if the gate is to be `brief` and is not kept.
         """
         if self.splits is None:
             return gates[0]
-        return self._fit(self._template(members), expert_weights, gates[0], brief)
+        template, table = self.running if brief else (self.template, self.table)
+        template = self._for(members, template)
+        gate = self._fit(template, table, expert_weights, gates[0], brief, self.params)
+        return replace(self.in_bins, gate=gate) if brief and self.in_bins else gate
 
     def penalty(self, gates: list[Any]) -> float:
         """What the in-sample gate's own objective subtracts; a pipeline is asked at its end."""
         return last_step(gates[0]).penalty()
 
-    def _template(self, members: tuple[int, ...] | None) -> Any:
+    @property
+    def running(self) -> tuple[Any, GateTable]:
+        """Template and table of gates that are not kept."""
+        form = self.in_bins
+        return (self.template, self.table) if form is None else (form.gate, form.table)
+
+    def _for(self, members: tuple[int, ...] | None, template: Any) -> Any:
         """The template for the experts that are left."""
-        return self.template if members is None else keeping(self.template, members, self.n_experts)
+        return template if members is None else keeping(template, members, self.n_experts)
 
     def _fit(
-        self, template: Any, expert_weights: Array, start: Any, brief: bool, train: Any = None
+        self,
+        template: Any,
+        table: GateTable,
+        weights: Array,
+        start: Any,
+        brief: bool,
+        params: dict,
     ) -> Any:
-        """The gate fitted to the rows `train` (all, if None)."""
-        params = take_params(self.params, self.data.n_samples, train)
-        weights = take_rows(expert_weights, train)
-        table = self._part(train)
+        """The gate fitted to a table."""
         # While EM runs experts are trusted to have valid parameters; those within a gate are not.
         with config_context(skip_parameter_validation=False):
             return fit_gate(template, table, weights, start, brief, params, self.plan)
@@ -115,9 +160,13 @@ class GateBank:
     def _fit_predict_fold(
         self, template: Any, expert_weights: Array, start: Any, train: Any, test: Any
     ) -> Any:
-        gate = self._fit(template, expert_weights, start, True, train)
-        return gate, clamped(log_proba_of(gate, self._part(test)), gate)
+        table = self.running[1]
+        params = take_params(self.params, self.data.n_samples, train)
+        weights = take_rows(expert_weights, train)
+        gate = self._fit(template, _part(table, train), weights, start, True, params)
+        return gate, clamped(log_proba_of(gate, _part(table, test)), gate)
 
-    def _part(self, rows: Any) -> GateTable:
-        """The table of some rows (all, if None)."""
-        return self.table if rows is None else self.table.take(rows)
+
+def _part(table: GateTable, rows: Any) -> GateTable:
+    """Some rows of the table (all, if None)."""
+    return table if rows is None else table.take(rows)

@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import scipy.sparse as sp
+from sklearn.dummy import DummyRegressor
 from sklearn.ensemble import (
     GradientBoostingRegressor,
     HistGradientBoostingClassifier,
@@ -14,6 +15,7 @@ from sklearn.preprocessing import FunctionTransformer
 
 from sklearn_moe import MixtureOfExpertsClassifier, MixtureOfExpertsRegressor
 from sklearn_moe._binning import bins_of, make_binner
+from sklearn_moe._gate_bank import InBins
 
 RNG = np.random.default_rng(0)
 N = 240
@@ -48,6 +50,43 @@ def test_where_values_are_bins_the_fit_is_that_on_values(table, labelled):
     np.testing.assert_allclose(binned.lower_bounds_, given.lower_bounds_, rtol=1e-10)
     np.testing.assert_allclose(binned.heldout_log_probs_, given.heldout_log_probs_, rtol=1e-10)
     np.testing.assert_allclose(binned.predict_experts(table), given.predict_experts(table))
+
+
+class BoostedLabels(HistGradientBoostingClassifier):
+    """One of the user's own, which is given values."""
+
+
+class BoostedShares(HistGradientBoostingRegressor):
+    """The same for regression."""
+
+
+@pytest.mark.parametrize("table", [WHOLE, mixed_frame()], ids=type)
+@pytest.mark.parametrize("own", [BoostedLabels, BoostedShares])
+def test_gates_of_boosting_that_see_bins_are_those_on_values(table, own, monkeypatch):
+    """Every value is a bin here. Fits under weights are the same then, and take far longer."""
+    seen = []
+    monkeypatch.setattr(InBins, "predict_log_proba", spied(InBins.predict_log_proba, seen))
+    fits = [
+        MixtureOfExpertsRegressor(
+            DummyRegressor(), 3, gate=kind(max_iter=3, random_state=0), **FEW
+        ).fit(table, Y)
+        for kind in (own.__base__, own)
+    ]
+    of_bins, of_values = fits
+    assert len(seen) == 3 * of_bins.n_iter_  # each witness, and none of the gates on values
+    np.testing.assert_allclose(of_bins.lower_bounds_, of_values.lower_bounds_, rtol=1e-9)
+    np.testing.assert_allclose(of_bins.heldout_log_probs_, of_values.heldout_log_probs_, rtol=1e-9)
+    np.testing.assert_allclose(of_bins.gate_proba(table), of_values.gate_proba(table), rtol=1e-9)
+
+
+def spied(method, seen):
+    """The method, which adds the rows that it is asked about to those `seen`."""
+
+    def told(self, X):
+        seen.append(X)
+        return method(self, X)
+
+    return told
 
 
 @pytest.mark.parametrize("kind", ["boolean", "bool[pyarrow]", object])
