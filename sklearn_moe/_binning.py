@@ -3,21 +3,28 @@
 `HistGradientBoosting` sorts each column into bins before it grows trees. Under weights scikit-learn
 searches for every edge of every bin anew, which on small tables takes ten times as long as the
 trees. Trees ask of a number only on which side of an edge it lies; so while EM runs, they are given
-the numbers of bins whose edges are weighted quantiles of the whole table.
+the numbers of bins whose edges are weighted quantiles of the whole table or, at the end of a
+pipeline, of what its steps have made of the rows of the fit.
 """
 
 from __future__ import annotations
 
+from copy import copy
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
+from sklearn.base import BaseEstimator
 from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
+from sklearn.pipeline import Pipeline
 
 from ._numeric import Array
-from ._validation import column_names, is_frame
+from ._validation import column_names, is_frame, n_rows
+
+# The name of the step before boosting.
+STEP = "numbers of bins"
 
 # Types of truth values in a column of objects, and of what stands for a missing one.
 TRUTH = {bool, np.bool_, float, type(None)}
@@ -25,14 +32,74 @@ TRUTH = {bool, np.bool_, float, type(None)}
 
 def bins_of(estimator: Any) -> int | None:
     """How many bins `estimator` sorts a column into; None if it does not, or treats some apart."""
+    max_bins = _max_bins(estimator)
+    usual = max_bins is not None and estimator.categorical_features is not None
+    return max_bins if usual and _apart(estimator) == () else None
+
+
+def _max_bins(estimator: Any) -> int | None:
+    """How many bins `estimator` sorts a column into; None if it does not, or goes by names."""
     if type(estimator) not in (HistGradientBoostingRegressor, HistGradientBoostingClassifier):
         return None
-    by_name = isinstance(estimator.monotonic_cst, dict)
-    if by_name or not isinstance(estimator.categorical_features, str) or estimator.warm_start:
+    if isinstance(estimator.monotonic_cst, dict) or estimator.warm_start:
         return None
-    usual = estimator.categorical_features == "from_dtype"
     valid = isinstance(estimator.max_bins, int) and 2 <= estimator.max_bins <= 255
-    return estimator.max_bins if usual and valid else None
+    return estimator.max_bins if valid else None
+
+
+def _apart(boosting: Any) -> tuple[int, ...] | None:
+    """Places of the columns that boosting is told to hold categories; None if told their names."""
+    given = boosting.categorical_features
+    if given is None or (isinstance(given, str) and given == "from_dtype"):
+        return ()
+    places = np.asarray(given)
+    if places.dtype == bool:
+        places = np.flatnonzero(places)
+    return tuple(places.tolist()) if places.dtype.kind in "iu" else None
+
+
+def with_bins(estimator: Any) -> Pipeline | None:
+    """A pipeline that ends in boosting, and sorts into bins before; None if that changes more.
+
+    Its parts are those of the `estimator`, not clones of them.
+    """
+    if type(estimator) is not Pipeline or getattr(estimator, "transform_input", None):
+        return None
+    last, names = estimator.steps[-1][1], [name for name, _ in estimator.steps]
+    max_bins = _max_bins(last)
+    if max_bins is None or (apart := _apart(last)) is None or STEP in names:
+        return None
+    pipeline = copy(estimator)
+    pipeline.steps = [*estimator.steps[:-1], (STEP, Bins(max_bins, apart)), estimator.steps[-1]]
+    return pipeline
+
+
+class Bins(BaseEstimator):
+    """A step that puts numbers of bins in place of values, but for the columns that are `apart`.
+
+    Tables with anything but numbers stay as they are.
+    """
+
+    def __init__(self, max_bins: int, apart: tuple[int, ...] = ()) -> None:
+        self.max_bins = max_bins
+        self.apart = apart
+
+    def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Bins:
+        """Find the edges."""
+        weight = np.ones(n_rows(X)) if sample_weight is None else sample_weight
+        binner = make_binner(X, weight, self.max_bins)
+        # Categories would have to be told to the boosting, which knows them by their type.
+        self.binner_ = None if binner is None or binner.categorical else binner
+        return self
+
+    def transform(self, X: Any) -> Any:
+        """The numbers of the bins (n, p)."""
+        if self.binner_ is None:
+            return X
+        codes, values = self.binner_.transform(X), list(_columns(X))
+        for place in self.apart:
+            codes[:, place] = values[place]
+        return codes
 
 
 @dataclass(frozen=True)

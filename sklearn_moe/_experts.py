@@ -262,6 +262,7 @@ def while_running(data: Data, template: Template) -> tuple[Data, Template, Calla
     if template.max_bins is not None and (found := data.binned(template.max_bins)) is not None:
         binner, table = found
         return table, template.for_bins(binner.categorical), binner.transform
+    template = template.in_bins
     if template.nameless and data.bare is not None:
         dtype = data.bare.X.dtype
         return data.bare, template, lambda X: read_only(X.to_numpy(dtype=dtype))

@@ -9,7 +9,7 @@ import numpy as np
 from sklearn import config_context
 from sklearn.base import clone
 
-from ._binning import Binner, bins_of
+from ._binning import Binner, bins_of, with_bins
 from ._experts import Data
 from ._folds import Splits
 from ._numeric import Array
@@ -43,29 +43,35 @@ def make_gate_bank(
 
 @dataclass(frozen=True)
 class InBins:
-    """A gate of boosting that sees rows by their bins: a template and the table, or fitted."""
+    """A gate of boosting that sees rows by their bins: a template and the table, or fitted.
+
+    Without a `binner` they are for a pipeline that sees to that by itself.
+    """
 
     gate: Any
-    binner: Binner
+    binner: Binner | None
     table: GateTable
 
     @classmethod
-    def of(cls, gate: Any, data: Data) -> InBins | None:
-        """The template for the table, if the gate is one of boosting and the table has bins."""
+    def of(cls, gate: Any, data: Data, table: GateTable) -> InBins | None:
+        """The template for the `table` of `data`, if the gate is boosting and there are bins."""
         names = {ClassifierGate: "classifier", RegressorGate: "regressor"}
         if (name := names.get(type(gate))) is None:
             return None
-        max_bins = bins_of(boosting := getattr(gate, name))
+        boosting, gate = getattr(gate, name), clone(gate)
+        if (pipeline := with_bins(boosting)) is not None:
+            return cls(gate.set_params(**{name: clone(pipeline)}), None, table)
+        max_bins = bins_of(boosting)
         if max_bins is None or (found := data.binned(max_bins)) is None:
             return None
-        binner, table = found
+        binner, numbers = found
         boosting = clone(boosting).set_params(categorical_features=binner.categorical)
-        template = clone(gate).set_params(**{name: boosting})
-        return cls(template, binner, GateTable(table.X, data.sample_weight))
+        table = GateTable(numbers.X, data.sample_weight)
+        return cls(gate.set_params(**{name: boosting}), binner, table)
 
     def predict_log_proba(self, X: Any) -> Array:
         """Log probabilities (m, K) of rows that are not in bins yet."""
-        return self.gate.predict_log_proba(self.binner.transform(X))
+        return self.gate.predict_log_proba(X if self.binner is None else self.binner.transform(X))
 
 
 class GateBank:
@@ -87,7 +93,7 @@ class GateBank:
         self.template, self.data, self.splits, self.params = gate, data, splits, params
         self.n_experts = n_experts
         self.table = GateTable(data.X, data.sample_weight)
-        self.in_bins = None if splits is None else InBins.of(gate, data)
+        self.in_bins = None if splits is None else InBins.of(gate, data, self.table)
         self.plan = plan_gate(gate)
 
     def bold(self) -> GateBank:

@@ -45,8 +45,8 @@ class MixtureOfExpertsRegressor(RegressorMixin, RealTargets):
         error; without cross-fitting it is ``SoftmaxGate()``.
     top_k : int or None, default=None
         Number of experts that act on a row: those of highest gate probability, renormalised. The
-        others neither learn from it nor predict it, so that time grows with `top_k` and not with
-        the number of experts. None for all. ``with_top_k`` changes it without a fit.
+        others neither learn from it nor predict it, so that time grows with `top_k`, not with their
+        number (but of plain linear ones). None for all. ``with_top_k`` changes it without a fit.
     shared_expert : estimator or None, default=None
         One more expert, the last, that is fitted to all rows and acts on each, beside those that
         the gate chooses from. The others are shrunk toward it as far as their out-of-fold errors

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, clone
 from sklearn.dummy import DummyRegressor
 
-from ._binning import bins_of
+from ._binning import bins_of, with_bins
 from ._nameless import is_nameless
 from ._out_of_bag import offers_out_of_bag
 from ._validation import take_params
@@ -99,6 +99,15 @@ class Template:
         """The template for a table of bin numbers, some columns of which number categories."""
         expert = clone(self.estimator).set_params(categorical_features=categorical)
         return replace(self, estimator=expert)
+
+    @cached_property
+    def in_bins(self) -> Template:
+        """The template whose boosting, behind other steps, sees numbers of bins; else itself."""
+        pipeline = with_bins(self.estimator)
+        if pipeline is None:
+            return self
+        expert = clone(pipeline)
+        return replace(self, estimator=expert, plan=plan_weights(expert))
 
     def take(self, rows: NDArray[np.intp], n_samples: int) -> Template:
         """The template for some rows of a table of `n_samples`: its metadata cut to them."""

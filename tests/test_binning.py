@@ -10,11 +10,12 @@ from sklearn.ensemble import (
     HistGradientBoostingClassifier,
     HistGradientBoostingRegressor,
 )
+from sklearn.feature_selection import VarianceThreshold
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import FunctionTransformer
+from sklearn.preprocessing import FunctionTransformer, MinMaxScaler, StandardScaler
 
 from sklearn_moe import MixtureOfExpertsClassifier, MixtureOfExpertsRegressor
-from sklearn_moe._binning import bins_of, make_binner
+from sklearn_moe._binning import bins_of, make_binner, with_bins
 from sklearn_moe._gate_bank import InBins
 
 RNG = np.random.default_rng(0)
@@ -37,42 +38,108 @@ def mixed_frame():
     return frame
 
 
-@pytest.mark.parametrize("table", [WHOLE, WHOLE.astype(np.float32), mixed_frame()], ids=type)
-@pytest.mark.parametrize("labelled", [False, True])
-def test_where_values_are_bins_the_fit_is_that_on_values(table, labelled):
-    """An expert in a pipeline is given the values; every one of them is a bin here."""
-    boosting = HistGradientBoostingClassifier if labelled else HistGradientBoostingRegressor
-    kind = MixtureOfExpertsClassifier if labelled else MixtureOfExpertsRegressor
-    expert = boosting(max_iter=4, random_state=0)
-    y = (Y > 0).astype(int) if labelled else Y
-    binned = kind(expert, **FEW).fit(table, y)
-    given = kind(make_pipeline(FunctionTransformer(), expert), **FEW).fit(table, y)
-    np.testing.assert_allclose(binned.lower_bounds_, given.lower_bounds_, rtol=1e-10)
-    np.testing.assert_allclose(binned.heldout_log_probs_, given.heldout_log_probs_, rtol=1e-10)
-    np.testing.assert_allclose(binned.predict_experts(table), given.predict_experts(table))
-
-
-class BoostedLabels(HistGradientBoostingClassifier):
+class OwnClassifier(HistGradientBoostingClassifier):
     """One of the user's own, which is given values."""
 
 
-class BoostedShares(HistGradientBoostingRegressor):
+class OwnRegressor(HistGradientBoostingRegressor):
     """The same for regression."""
 
 
+FORMS = {
+    "bare": lambda boosting: boosting,
+    "pipeline": lambda boosting: make_pipeline(FunctionTransformer(), boosting),
+    "a step without weights": lambda boosting: make_pipeline(VarianceThreshold(), boosting),
+    "categories by place": lambda boosting: make_pipeline(
+        MinMaxScaler((0, 11)), boosting.set_params(categorical_features=[2])
+    ),
+    "a mask": lambda boosting: make_pipeline(
+        FunctionTransformer(), boosting.set_params(categorical_features=[False, True, False])
+    ),
+}
+
+
+@pytest.mark.parametrize(
+    ("table", "form"),
+    [
+        *((WHOLE, form) for form in FORMS),
+        (WHOLE.astype(np.float32), "bare"),
+        (pd.DataFrame(WHOLE, columns=["a", "b", "c"]), "pipeline"),
+        (mixed_frame(), "bare"),
+        (mixed_frame(), "pipeline"),
+    ],
+    ids=lambda part: part if isinstance(part, str) else type(part).__name__,
+)
+@pytest.mark.parametrize("own", [OwnClassifier, OwnRegressor])
+def test_where_values_are_bins_the_fit_is_that_on_values(table, form, own):
+    """Every value is a bin here."""
+    kind = MixtureOfExpertsClassifier if own is OwnClassifier else MixtureOfExpertsRegressor
+    y = (Y > 0).astype(int) if own is OwnClassifier else Y
+    binned, given = (
+        kind(FORMS[form](boosting(max_iter=4, random_state=0)), **FEW).fit(table, y)
+        for boosting in (own.__base__, own)
+    )
+    np.testing.assert_allclose(binned.lower_bounds_, given.lower_bounds_, rtol=1e-10)
+    np.testing.assert_allclose(binned.heldout_log_probs_, given.heldout_log_probs_, rtol=1e-10)
+    np.testing.assert_allclose(binned.predict_experts(table), given.predict_experts(table))
+    assert not any(hasattr(step, "binner_") for expert in binned.experts_ for step in parts(expert))
+
+
+def parts(expert):
+    """The steps of a pipeline, or what is not one."""
+    return [step for _, step in getattr(expert, "steps", [(None, expert)])]
+
+
+def test_bins_at_the_end_of_a_pipeline_are_as_many_and_weigh_as_much():
+    X = np.random.default_rng(2).normal(size=(300, 2))
+    weight = np.repeat([1.0, 3.0], 150)
+    step = with_bins(make_pipeline(StandardScaler(), HistGradientBoostingRegressor(max_bins=20)))[1]
+    codes = step.fit(X, sample_weight=weight).transform(X)
+    for column in codes.T:
+        shares = np.bincount(column.astype(int), weight) / weight.sum()
+        np.testing.assert_allclose(shares, np.full(20, 1 / 20), atol=3 / weight.sum() + 1e-9)
+    text = pd.DataFrame({"text": ["a", "b"]})
+    assert step.fit(text).transform(text) is text
+
+
+@pytest.mark.parametrize("categories", [[1], [False, True]])
+@pytest.mark.parametrize("kind", [np.asarray, pd.DataFrame])
+def test_categories_by_place_stay_themselves_in_a_pipeline(categories, kind):
+    """Boosting tells those that it has not seen from those beside them."""
+    boosting = HistGradientBoostingRegressor(categorical_features=categories)
+    step = with_bins(make_pipeline(StandardScaler(), boosting))[1]
+    known = kind(np.array([[10.0, 4.0], [20.0, 7.0], [30.0, 7.0]]))
+    new = kind(np.array([[14.0, 5.0], [16.0, 7.0]]))
+    np.testing.assert_array_equal(step.fit(known).transform(new), [[0.0, 5.0], [1.0, 7.0]])
+
+
+@pytest.mark.parametrize(
+    "estimator",
+    [
+        HistGradientBoostingRegressor(),
+        make_pipeline(StandardScaler(), GradientBoostingRegressor()),
+        make_pipeline(StandardScaler(), HistGradientBoostingRegressor(categorical_features=["a"])),
+        make_pipeline(StandardScaler(), HistGradientBoostingRegressor(monotonic_cst={"a": 1})),
+        make_pipeline(StandardScaler(), OwnRegressor()),
+    ],
+    ids=["bare", "no bins", "names", "constraints by name", "own"],
+)
+def test_pipelines_that_do_not_end_in_plain_boosting_are_left_alone(estimator):
+    assert with_bins(estimator) is None
+
+
 @pytest.mark.parametrize("table", [WHOLE, mixed_frame()], ids=type)
-@pytest.mark.parametrize("own", [BoostedLabels, BoostedShares])
-def test_gates_of_boosting_that_see_bins_are_those_on_values(table, own, monkeypatch):
-    """Every value is a bin here. Fits under weights are the same then, and take far longer."""
+@pytest.mark.parametrize("form", ["bare", "pipeline"])
+@pytest.mark.parametrize("own", [OwnClassifier, OwnRegressor])
+def test_gates_of_boosting_that_see_bins_are_those_on_values(table, form, own, monkeypatch):
     seen = []
     monkeypatch.setattr(InBins, "predict_log_proba", spied(InBins.predict_log_proba, seen))
-    fits = [
+    of_bins, of_values = (
         MixtureOfExpertsRegressor(
-            DummyRegressor(), 3, gate=kind(max_iter=3, random_state=0), **FEW
+            DummyRegressor(), 3, gate=FORMS[form](boosting(max_iter=3, random_state=0)), **FEW
         ).fit(table, Y)
-        for kind in (own.__base__, own)
-    ]
-    of_bins, of_values = fits
+        for boosting in (own.__base__, own)
+    )
     assert len(seen) == 3 * of_bins.n_iter_  # each witness, and none of the gates on values
     np.testing.assert_allclose(of_bins.lower_bounds_, of_values.lower_bounds_, rtol=1e-9)
     np.testing.assert_allclose(of_bins.heldout_log_probs_, of_values.heldout_log_probs_, rtol=1e-9)
