@@ -35,6 +35,7 @@ from ._verdict import Stage, run_witnessed
 from ._weighting import is_mixture
 from ._witnesses import Move, call_heirs
 from .gates import HierarchicalGate
+from .gates._frozen import is_frozen
 from .starts import STARTS, StartContext
 
 # Numbers of experts in a row that do not help.
@@ -240,6 +241,11 @@ def check_growth(mixture: Any, holds_out: bool) -> None:
     if is_mixture(mixture.experts):
         raise ValueError(
             f"n_experts='auto' is not for mixtures as experts; got {mixture.experts}. {remedy}"
+        )
+    if is_frozen(mixture.gate):
+        raise ValueError(
+            "n_experts='auto' is not for gates that were fitted before, which have as many experts "
+            f"as they have; got gate={mixture.gate}. {remedy}"
         )
     if isinstance(last_step(mixture.gate), HierarchicalGate):
         raise ValueError(

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 from sklearn.base import clone
+from sklearn.frozen import FrozenEstimator
 from sklearn.multioutput import MultiOutputRegressor
 
 from .._content import content_ids, row_hashes
@@ -14,6 +15,7 @@ from .._validation import HasMethods, check_is_fitted, fit_context, get_tags, la
 from .._weighting import fit_weighted
 from ._base import Gate, beside_weights, naming, routing_of_fit, with_inputs_of
 from ._encoded import check_expert_weights, rows_of_weight
+from ._frozen import of_some
 
 
 class RegressorGate(Gate):
@@ -107,9 +109,33 @@ class RegressorGate(Gate):
         """
         check_is_fitted(self, "regressor_")
         said = np.asarray(self.regressor_.predict(X), dtype=np.float64)
+        n_outputs = said.shape[1] if said.ndim == 2 else 1
+        if n_outputs != self.n_experts_:
+            raise TypeError(
+                f"gate={self.regressor!r} has {n_outputs} outputs; there are {self.n_experts_} "
+                "experts. A regressor that was fitted before must have one output for each expert."
+            )
         share = np.clip(said.reshape(-1, self.n_experts_), 0.0, 1.0)
         share += self.floor_ / self.n_experts_
         return safe_log(share / share.sum(axis=1, keepdims=True))
+
+    def keeping(self, members: tuple[int, ...], n_experts: int) -> RegressorGate:
+        """The template for some of the experts, once the others are lost.
+
+        Parameters
+        ----------
+        members : tuple of int
+            Positions of the experts that remain, in order.
+        n_experts : int
+            Number of experts at the beginning.
+
+        Returns
+        -------
+        gate : RegressorGate
+            One whose regressor, if it is frozen, has their outputs alone.
+        """
+        lost = len(members) < n_experts
+        return RegressorGate(of_some(self.regressor, members)) if lost else self
 
     def get_metadata_routing(self) -> Any:
         """What the regressor asks for.
@@ -126,6 +152,10 @@ class RegressorGate(Gate):
 
 
 def _for_outputs(regressor: Any) -> Any:
-    """A clone that takes several outputs, one by one if it cannot take them together."""
-    together = get_tags(last_step(regressor)).target_tags.multi_output
+    """A clone that takes several outputs, one by one if it cannot take them together.
+
+    What is frozen has them or has them not.
+    """
+    last = last_step(regressor)
+    together = isinstance(last, FrozenEstimator) or get_tags(last).target_tags.multi_output
     return clone(regressor) if together else MultiOutputRegressor(clone(regressor))

@@ -1,0 +1,62 @@
+"""Gates that were fitted before: their classes, or outputs, are the experts in order."""
+
+import numpy as np
+import pytest
+from sklearn.frozen import FrozenEstimator
+from sklearn.linear_model import LinearRegression, LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from sklearn_moe import MixtureOfExpertsClassifier, MixtureOfExpertsRegressor
+from sklearn_moe.gates import ClassifierGate, RegressorGate
+
+RNG = np.random.default_rng(1)
+X = RNG.normal(size=(200, 3))
+Y = np.where(X[:, 0] > 0, 2.0, -2.0) * X[:, 1] + 0.1 * RNG.normal(size=200)
+# One region holds a single row, and its expert is lost.
+REGION = np.where(X[:, 0] > 0, 1, 0)
+REGION[0] = 2
+CLASSIFIER = LogisticRegression().fit(X, REGION)
+REGRESSOR = LinearRegression().fit(X, np.eye(3)[REGION])
+
+GATES = {
+    "classifier": FrozenEstimator(CLASSIFIER),
+    "regressor": FrozenEstimator(REGRESSOR),
+    "pipeline": make_pipeline(StandardScaler().fit(X), FrozenEstimator(CLASSIFIER)),
+    "gate": ClassifierGate(FrozenEstimator(CLASSIFIER)),
+}
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.parametrize("cv", [3, None])
+@pytest.mark.parametrize("name", GATES)
+def test_experts_may_be_lost(name, cv):
+    start = np.eye(3)[REGION]
+    moe = MixtureOfExpertsRegressor(
+        n_experts=3, gate=GATES[name], init=start, cv=cv, verdict=False, max_iter=4, random_state=0
+    ).fit(X, Y)
+    assert moe.n_experts_ == 2
+    proba = moe.gate_proba(X)
+    np.testing.assert_allclose(proba.sum(axis=1), 1.0)
+    left = np.abs(X[:, 0]) > 0.5
+    np.testing.assert_array_equal(proba[left].argmax(axis=1), X[left, 0] > 0)
+
+
+def test_those_that_are_left_keep_their_proportions():
+    weights = np.full((len(X), 2), 0.5)
+    for gate in (ClassifierGate(FrozenEstimator(CLASSIFIER)), RegressorGate(GATES["regressor"])):
+        whole = gate.fit(X, np.full((len(X), 3), 1 / 3)).predict_proba(X)[:, [0, 2]]
+        some = gate.keeping((0, 2), 3).fit(X, weights).predict_proba(X)
+        known = whole.sum(axis=1, keepdims=True)
+        there = known[:, 0] > 0.2  # elsewhere the least that each of two experts gets shows
+        assert there.sum() > 50
+        np.testing.assert_allclose(some[there], (whole / known)[there], atol=0.01)
+
+
+def test_other_numbers_of_experts_are_refused():
+    for gate in (GATES["classifier"], GATES["regressor"]):
+        with pytest.raises(TypeError, match=r"3 .*there are 2 experts"):
+            MixtureOfExpertsRegressor(gate=gate, random_state=0).fit(X, Y)
+    for gate in GATES.values():
+        with pytest.raises(ValueError, match="n_experts='auto' is not for gates that were fitted"):
+            MixtureOfExpertsClassifier(n_experts="auto", gate=gate).fit(X, Y > 0)
