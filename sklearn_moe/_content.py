@@ -102,13 +102,38 @@ def _dense_hash(columns: list[np.ndarray]) -> Hash:
 def _sparse_hash(X: Any) -> Hash:
     entries = sp.coo_matrix(X)
     check_finite(entries.data, allow_nan=False)
-    largest = np.maximum(abs(X).max(axis=0).toarray().ravel(), np.finfo(float).tiny)
-    position = np.rint(entries.data / largest[entries.col] * GRID).astype(np.int64)
-    stored = _mix(position.view(np.uint64) + _mix(entries.col.astype(np.uint64)))
-    stored[entries.data == 0] = 0
+    is_there = entries.data != 0  # a zero is one, stored or not
+    row, column, values = (part[is_there] for part in (entries.row, entries.col, entries.data))
+    place = _sparse_places(column, values.astype(np.float64)).astype(np.int64)
     total = np.zeros(X.shape[0], dtype=np.uint64)
-    np.add.at(total, entries.row, stored)
+    np.add.at(total, row, _mix(place.view(np.uint64) + _mix(column.astype(np.uint64))))
     return total
+
+
+def _sparse_places(column: NDArray[np.intp], values: NDArray) -> NDArray:
+    """Where numbers lie between zero and the largest of their column, rounded to a grid.
+
+    As in dense columns they are numbered where most would be one on the grid.
+    """
+    n_columns = 1 + int(column.max(initial=0))
+    largest = np.full(n_columns, np.finfo(float).tiny)
+    np.maximum.at(largest, column, np.abs(values))
+    place = np.rint(values / largest[column] * GRID)
+    order = np.lexsort((values, column))
+    ordered, home = values[order], column[order][1:]
+    same = np.diff(column[order]) == 0
+    size = np.maximum(abs(ordered[1:]), abs(ordered[:-1]))
+    steps = same & (np.diff(ordered) > ROUNDING * size)
+    n_steps = np.bincount(home[same & (np.diff(place[order]) != 0)], minlength=n_columns)
+    collapsed = 2 * n_steps < np.bincount(home[steps], minlength=n_columns)
+    if collapsed.any():
+        number = np.empty(len(values))
+        number[order] = np.concatenate([[0.0], np.cumsum(steps)])
+        # Numbered from one on in each column: zero is what is not there.
+        first = np.full(n_columns, np.inf)
+        np.minimum.at(first, column, number)
+        place = np.where(collapsed[column], 1.0 + number - first[column], place)
+    return place
 
 
 def _codes(values: np.ndarray) -> Hash:

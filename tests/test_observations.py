@@ -14,7 +14,7 @@ from sklearn.metrics import log_loss
 from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
 from sklearn_moe import MixtureOfExpertsClassifier, MixtureOfExpertsRegressor
-from sklearn_moe._content import content_ids
+from sklearn_moe._content import content_ids, feature_hashes
 from sklearn_moe._observations import FEW_VALUES, LEAST, MOST, by_content, observations
 
 pytestmark = pytest.mark.filterwarnings(
@@ -223,3 +223,24 @@ def test_rows_in_parts_keep_what_belongs_to_them():
     for cell, label, said in zip(features[:8], labels[:8], whole, strict=True):
         own = (rows == cell).all(axis=1) & (LABEL[SEEN] == label)
         assert said == pytest.approx(moe.calibrated_log_probs_[own].mean(), abs=1e-6)
+
+
+@pytest.mark.parametrize("far", [3e9, -1e300, None])
+@pytest.mark.parametrize("shift", [0.0, 1.7e9])
+def test_rows_of_a_sparse_table_are_told_apart_whatever_lies_far_out(far, shift):
+    rng = np.random.default_rng(0)
+    table = shift + rng.integers(1, 100, size=(300, 3)).astype(float)
+    table[rng.uniform(size=table.shape) < 0.3] = 0.0
+    if far is not None:
+        table[0] = far
+    table = np.vstack([table, table[5:9]])
+    found = feature_hashes(sp.csr_matrix(table))
+    same = np.unique(table, axis=0, return_inverse=True)[1].ravel()
+    assert len(np.unique(found)) == len(np.unique(same)) == len(np.unique(same + 1j * found))
+    # Nor do units, repeats and stored zeros matter.
+    np.testing.assert_array_equal(feature_hashes(sp.csr_matrix(8 * table)), found)
+    rows = np.r_[0, 0:304, 5, 5]
+    np.testing.assert_array_equal(feature_hashes(sp.csc_matrix(table[rows])), found[rows])
+    stored = sp.csr_matrix(np.where(table == 0, 0.5, table))
+    stored.data[stored.data == 0.5] = 0.0
+    np.testing.assert_array_equal(feature_hashes(stored), found)
