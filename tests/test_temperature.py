@@ -47,6 +47,21 @@ def test_temperature_is_the_most_likely_one():
     assert best[1] > plain[1] + 10
 
 
+def test_experts_that_know_next_to_nothing_are_not_made_worse():
+    """Where all is left to the class rates the slope by the temperature is zero, and no top."""
+    rng = np.random.default_rng(3)
+    labels = rng.choice(C, size=300, p=[0.5, 0.3, 0.2])
+    mean, weights = softmax(2 * rng.normal(size=(300, 20, C)), axis=2), np.ones((300, 20))
+    prior = np.bincount(labels, minlength=C) / 300
+    plain, law = Categorical(prior), Categorical(prior, tempered=True)
+    height, least = (
+        each.log_prob(labels, mean, each.fit_dispersion(labels, mean, weights)).sum(axis=0)
+        for each in (law, plain)
+    )
+    assert (height >= least - 1e-6).all()
+    assert (height > least + 0.01).any()
+
+
 def test_a_temperature_of_one_changes_nothing():
     share = np.full(3, 0.01)
     plain, law = Categorical(PRIOR), Categorical(PRIOR, tempered=True)

@@ -62,8 +62,21 @@ class Categorical(Family):
 
         low, high = np.log(np.outer([COLDEST, HOTTEST], np.ones(mean.shape[1])))
         temperature = np.exp(top_of(slope, low, high, TEMPERATURE_STEPS, by_ends=False))
-        share = self._fit_share(y, _heated(logs, temperature, y)[0], expert_weights)
-        return np.column_stack([share, temperature])
+        # Where nothing is left to the expert the slope is zero as well, and no top.
+        found, as_is = (
+            self._of_temperature(y, logs, each, expert_weights)
+            for each in (temperature, np.ones_like(temperature))
+        )
+        return np.where((found[0] >= as_is[0])[:, None], found[1], as_is[1])
+
+    def _of_temperature(
+        self, y: Array, logs: Array, temperature: Array, expert_weights: Array
+    ) -> tuple[Array, Array]:
+        """Log-likelihoods (K,) at the best shares, and the parameters (K, 2)."""
+        own, prior = _heated(logs, temperature, y)[0], self.class_prior[y][:, None]
+        share = self._fit_share(y, own, expert_weights)
+        height = (expert_weights * np.log((1 - share) * own + share * prior)).sum(axis=0)
+        return height, np.column_stack([share, temperature])
 
     def _fit_share(self, y: Array, own: Array, expert_weights: Array) -> Array:
         """The log-likelihood is concave in the share: bisection of its slope."""
