@@ -190,6 +190,8 @@ class AutoMixtureClassifier(ClassifierMixin, BaseAutoMixture):
     def predict_proba(self, X: Any) -> Array:
         """Mean of the experts' class probabilities, weighted by gate and mixture.
 
+        Consistent with `log_prob`, except that candidates with ``n_experts=1`` are heard unsmoothed.
+
         Parameters
         ----------
         X : {array-like, frame} of shape (n_samples, n_features)
