@@ -190,7 +190,7 @@ class AutoMixtureClassifier(ClassifierMixin, BaseAutoMixture):
     def predict_proba(self, X: Any) -> Array:
         """Mean of the experts' class probabilities, weighted by gate and mixture.
 
-        Consistent with `log_prob`, except that candidates with ``n_experts=1`` are heard unsmoothed.
+        Consistent with `log_prob`, but candidates with ``n_experts=1`` are heard unsmoothed.
 
         Parameters
         ----------
