@@ -10,6 +10,7 @@ from sklearn.tree import DecisionTreeClassifier
 
 from sklearn_moe import MixtureOfExpertsClassifier, _fitting
 from sklearn_moe._baseline import fit_baseline
+from sklearn_moe.families import Categorical
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore:EM did not settle:sklearn.exceptions.ConvergenceWarning"  # few iterations will do
@@ -43,6 +44,16 @@ def test_labels_come_back(kind, expert):
     np.testing.assert_array_equal(moe.classes_, np.unique(y))
     assert moe.score(X, y) > 0.6
     np.testing.assert_allclose(moe.log_prob(X, list(y)), moe.log_prob(X, y))
+
+
+def test_an_expert_that_was_never_wrong_leaves_a_row_to_the_class_rates():
+    prior = np.array([0.9, 0.1])
+    said = np.tile([1.0, 0.0], (39, 1, 1))
+    rows, weights = np.zeros(39, dtype=np.intp), np.ones((39, 1))
+    law = Categorical(prior)
+    assert law.fit_dispersion(rows, said, weights) == pytest.approx([1 / 40])
+    assert law.adjust(said, np.array([1 / 40]))[0, 0, 1] == pytest.approx(0.1 / 40)
+    assert law.in_sample_law().fit_dispersion(rows, said, weights) < 1e-3
 
 
 def test_class_weight_speaks_of_the_users_labels():
