@@ -61,16 +61,18 @@ def _apart(boosting: Any) -> tuple[int, ...] | None:
 def with_bins(estimator: Any) -> Pipeline | None:
     """A pipeline that ends in boosting, and sorts into bins before; None if that changes more.
 
-    Its parts are those of the `estimator`, not clones of them.
+    Its parts are those of the `estimator`, not clones of them. Bare boosting that treats no column
+    apart has the bins of the whole table (`bins_of`), and needs none of its own.
     """
-    if type(estimator) is not Pipeline or getattr(estimator, "transform_input", None):
+    pipeline = estimator if type(estimator) is Pipeline else Pipeline([("boosting", estimator)])
+    if getattr(pipeline, "transform_input", None) or STEP in dict(pipeline.steps):
         return None
-    last, names = estimator.steps[-1][1], [name for name, _ in estimator.steps]
-    max_bins = _max_bins(last)
-    if max_bins is None or (apart := _apart(last)) is None or STEP in names:
+    *steps, last = pipeline.steps
+    max_bins = _max_bins(last[1])
+    if max_bins is None or (apart := _apart(last[1])) is None or bins_of(estimator) is not None:
         return None
-    pipeline = copy(estimator)
-    pipeline.steps = [*estimator.steps[:-1], (STEP, Bins(max_bins, apart)), estimator.steps[-1]]
+    pipeline = copy(pipeline)
+    pipeline.steps = [*steps, (STEP, Bins(max_bins, apart)), last]
     return pipeline
 
 

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, clone
 from sklearn.dummy import DummyRegressor
+from sklearn.pipeline import Pipeline
 
 from ._binning import bins_of, with_bins
 from ._nameless import is_nameless
@@ -104,7 +105,8 @@ class Template:
     def in_bins(self) -> Template:
         """The template whose boosting, behind other steps, sees numbers of bins; else itself."""
         pipeline = with_bins(self.estimator)
-        if pipeline is None:
+        # Metadata of a bare estimator have other names in a pipeline.
+        if pipeline is None or (self.params and type(self.estimator) is not Pipeline):
             return self
         expert = clone(pipeline)
         return replace(self, estimator=expert, plan=plan_weights(expert))

@@ -53,6 +53,7 @@ FORMS = {
     "categories by place": lambda boosting: make_pipeline(
         MinMaxScaler((0, 11)), boosting.set_params(categorical_features=[2])
     ),
+    "bare, categories by place": lambda boosting: boosting.set_params(categorical_features=[2]),
     "a mask": lambda boosting: make_pipeline(
         FunctionTransformer(), boosting.set_params(categorical_features=[False, True, False])
     ),
@@ -117,12 +118,14 @@ def test_categories_by_place_stay_themselves_in_a_pipeline(categories, kind):
     "estimator",
     [
         HistGradientBoostingRegressor(),
+        HistGradientBoostingRegressor(categorical_features=["a"]),
+        GradientBoostingRegressor(),
         make_pipeline(StandardScaler(), GradientBoostingRegressor()),
         make_pipeline(StandardScaler(), HistGradientBoostingRegressor(categorical_features=["a"])),
         make_pipeline(StandardScaler(), HistGradientBoostingRegressor(monotonic_cst={"a": 1})),
         make_pipeline(StandardScaler(), OwnRegressor()),
     ],
-    ids=["bare", "no bins", "names", "constraints by name", "own"],
+    ids=["bare", "bare, names", "none", "no bins", "names", "constraints by name", "own"],
 )
 def test_pipelines_that_do_not_end_in_plain_boosting_are_left_alone(estimator):
     assert with_bins(estimator) is None
