@@ -46,14 +46,18 @@ def test_labels_come_back(kind, expert):
     np.testing.assert_allclose(moe.log_prob(X, list(y)), moe.log_prob(X, y))
 
 
-def test_an_expert_that_was_never_wrong_leaves_a_row_to_the_class_rates():
+def test_an_expert_that_is_certain_of_all_rows_leaves_one_to_the_class_rates():
     prior = np.array([0.9, 0.1])
-    said = np.tile([1.0, 0.0], (39, 1, 1))
-    rows, weights = np.zeros(39, dtype=np.intp), np.ones((39, 1))
+    certain, sure = np.tile([1.0, 0.0], (39, 1, 1)), np.tile([1 - 1e-9, 1e-9], (39, 1, 1))
+    rows, weights = np.zeros(39, dtype=np.intp), np.ones((39, 2))
+    said = np.concatenate([certain, sure], axis=1)
     law = Categorical(prior)
-    assert law.fit_dispersion(rows, said, weights) == pytest.approx([1 / 40])
-    assert law.adjust(said, np.array([1 / 40]))[0, 0, 1] == pytest.approx(0.1 / 40)
-    assert law.in_sample_law().fit_dispersion(rows, said, weights) < 1e-3
+    share = law.fit_dispersion(rows, said, weights)
+    np.testing.assert_allclose(share, [1 / 40, 1 / 40**2])
+    assert law.adjust(said, share)[0, 0, 1] == pytest.approx(0.1 / 40)
+    np.testing.assert_allclose(law.in_sample_law().fit_dispersion(rows, said, weights), 1 / 40**2)
+    said[7, 0], weights[7, 0] = 0.5, 0.0  # a row that it has no part in
+    np.testing.assert_allclose(law.fit_dispersion(rows, said, weights), [1 / 39, 1 / 40**2])
 
 
 def test_class_weight_speaks_of_the_users_labels():

@@ -224,7 +224,7 @@ def test_processes_that_cannot_start_are_done_without(monkeypatch):
 
 
 def test_no_start_of_processes_outlives_the_fit(monkeypatch):
-    faster_by({"threads": 0.9}, monkeypatch)
+    faster_by({"threads": 0.9, "processes": 0.9}, monkeypatch)
     monkeypatch.setattr(_parallel, "Thread", threading.Thread)
     with open_workers(2) as workers:
         workers.follow(rounds(nap, 4))

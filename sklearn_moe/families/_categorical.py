@@ -26,8 +26,8 @@ class Categorical(Family):
     The dispersion (K,) of an expert is the share of its probability that is moved to the global
     class rates `class_prior` (C,). It is the share under which the given predictions are most
     likely, so an expert that is sure and wrong (deep trees, hard votes) pays what its own
-    out-of-fold record says it must, and one more row: no probability is zero. Predictions for the
-    very rows of the fit tell nothing of the kind: in sample the share is next to nothing.
+    out-of-fold record says it must, and no probability is zero. Predictions for the very rows of
+    the fit tell nothing of the kind: in sample the share stays at its floor.
 
     If it is `tempered`, an expert's log probabilities are first divided by its temperature, found
     in the same way; dispersions are then (K, 2), shares and temperatures.
@@ -82,10 +82,13 @@ class Categorical(Family):
         """The log-likelihood is concave in the share: bisection of its slope."""
         mass = expert_weights.sum(axis=0)
         prior = self.class_prior[y][:, None]
+        # An expert never wrong in n rows may still err once in about n tables of n rows.
+        lowest = (1.0 + mass) ** -2.0
         if self.in_sample:
-            return (1.0 + mass) ** -2.0
-        # An expert never wrong in n rows may err in the next one, which is left to the class rates.
-        lowest = 1.0 / (1.0 + mass)
+            return lowest
+        # One that is certain of all rows, as where a region is of one class, may in the next one.
+        is_certain = ((own == 0) | (own == 1) | (expert_weights == 0)).all(axis=0)
+        lowest = np.where(is_certain, 1.0 / (1.0 + mass), lowest)
 
         def slope(share: Array) -> Array:
             gain = expert_weights * (prior - own) / ((1 - share) * own + share * prior)
@@ -94,7 +97,7 @@ class Categorical(Family):
         return np.maximum(top_of(slope, lowest, np.ones_like(mass), N_STEPS), lowest)
 
     def in_sample_law(self) -> Categorical:
-        """The law whose shares are next to nothing, and its temperatures one."""
+        """The law whose shares stay at their floor, and its temperatures at one."""
         return replace(self, in_sample=True)
 
     def count_parameters(self, dispersion: Array) -> int:
