@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import scipy.sparse as sp
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
 from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
@@ -33,8 +32,8 @@ TRUTH = {bool, np.bool_, float, type(None)}
 def bins_of(estimator: Any) -> int | None:
     """How many bins `estimator` sorts a column into; None if it does not, or treats some apart."""
     max_bins = _max_bins(estimator)
-    usual = max_bins is not None and estimator.categorical_features is not None
-    return max_bins if usual and _apart(estimator) == () else None
+    given = None if max_bins is None else estimator.categorical_features
+    return max_bins if isinstance(given, str) and given == "from_dtype" else None
 
 
 def _max_bins(estimator: Any) -> int | None:
@@ -65,7 +64,9 @@ def with_bins(estimator: Any) -> Pipeline | None:
     apart has the bins of the whole table (`bins_of`), and needs none of its own.
     """
     pipeline = estimator if type(estimator) is Pipeline else Pipeline([("boosting", estimator)])
-    if getattr(pipeline, "transform_input", None) or STEP in dict(pipeline.steps):
+    # A cache would be filled with tables in bins, which are others in each fit.
+    has_more = getattr(pipeline, "transform_input", None) or pipeline.memory is not None
+    if has_more or STEP in dict(pipeline.steps):
         return None
     *steps, last = pipeline.steps
     max_bins = _max_bins(last[1])
@@ -100,7 +101,8 @@ class Bins(BaseEstimator):
             return X
         codes, values = self.binner_.transform(X), list(_columns(X))
         for place in self.apart:
-            codes[:, place] = values[place]
+            if place < len(values):  # else boosting will say so
+                codes[:, place] = values[place]
         return codes
 
 
@@ -150,7 +152,7 @@ class Binner:
 
 def make_binner(X: Any, weight: Array, max_bins: int) -> Binner | None:
     """Bins for a table of numbers and pandas categories, or None if there is more in it."""
-    if sp.issparse(X):
+    if not is_frame(X) and not (isinstance(X, np.ndarray) and X.ndim == 2):
         return None
     columns = [_bins(values, weight, max_bins) for values in _columns(X)]
     known = [column for column in columns if column is not None]

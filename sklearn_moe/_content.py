@@ -123,7 +123,8 @@ def _sparse_places(column: NDArray[np.intp], values: NDArray) -> NDArray:
     ordered, home = values[order], column[order][1:]
     same = np.diff(column[order]) == 0
     size = np.maximum(abs(ordered[1:]), abs(ordered[:-1]))
-    steps = same & (np.diff(ordered) > ROUNDING * size)
+    with np.errstate(over="ignore"):  # an infinite step is one
+        steps = same & (np.diff(ordered) > ROUNDING * size)
     n_steps = np.bincount(home[same & (np.diff(place[order]) != 0)], minlength=n_columns)
     collapsed = 2 * n_steps < np.bincount(home[steps], minlength=n_columns)
     if collapsed.any():

@@ -15,7 +15,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, MinMaxScaler, StandardScaler
 
 from sklearn_moe import MixtureOfExpertsClassifier, MixtureOfExpertsRegressor
-from sklearn_moe._binning import bins_of, make_binner, with_bins
+from sklearn_moe._binning import Bins, bins_of, make_binner, with_bins
 from sklearn_moe._gate_bank import InBins
 
 RNG = np.random.default_rng(0)
@@ -54,10 +54,19 @@ FORMS = {
         MinMaxScaler((0, 11)), boosting.set_params(categorical_features=[2])
     ),
     "bare, categories by place": lambda boosting: boosting.set_params(categorical_features=[2]),
+    "no category": lambda boosting: boosting.set_params(categorical_features=[False] * 3),
+    "a list": lambda boosting: make_pipeline(FunctionTransformer(np.ndarray.tolist), boosting),
     "a mask": lambda boosting: make_pipeline(
         FunctionTransformer(), boosting.set_params(categorical_features=[False, True, False])
     ),
 }
+
+
+def numeric_category():
+    """Numbers, of which the last are a category by type."""
+    frame = pd.DataFrame(WHOLE, columns=["a", "b", "c"])
+    frame["c"] = frame["c"].astype("category")
+    return frame
 
 
 @pytest.mark.parametrize(
@@ -68,12 +77,15 @@ FORMS = {
         (pd.DataFrame(WHOLE, columns=["a", "b", "c"]), "pipeline"),
         (mixed_frame(), "bare"),
         (mixed_frame(), "pipeline"),
+        (numeric_category(), "no category"),
     ],
     ids=lambda part: part if isinstance(part, str) else type(part).__name__,
 )
 @pytest.mark.parametrize("own", [OwnClassifier, OwnRegressor])
-def test_where_values_are_bins_the_fit_is_that_on_values(table, form, own):
+def test_where_values_are_bins_the_fit_is_that_on_values(table, form, own, monkeypatch):
     """Every value is a bin here."""
+    seen: list = []
+    monkeypatch.setattr(Bins, "transform", spied(Bins.transform, seen))
     kind = MixtureOfExpertsClassifier if own is OwnClassifier else MixtureOfExpertsRegressor
     y = (Y > 0).astype(int) if own is OwnClassifier else Y
     binned, given = (
@@ -84,6 +96,7 @@ def test_where_values_are_bins_the_fit_is_that_on_values(table, form, own):
     np.testing.assert_allclose(binned.heldout_log_probs_, given.heldout_log_probs_, rtol=1e-10)
     np.testing.assert_allclose(binned.predict_experts(table), given.predict_experts(table))
     assert not any(hasattr(step, "binner_") for expert in binned.experts_ for step in parts(expert))
+    assert bool(seen) == (form != "bare")  # those have the bins of the table
 
 
 def parts(expert):
@@ -99,8 +112,8 @@ def test_bins_at_the_end_of_a_pipeline_are_as_many_and_weigh_as_much():
     for column in codes.T:
         shares = np.bincount(column.astype(int), weight) / weight.sum()
         np.testing.assert_allclose(shares, np.full(20, 1 / 20), atol=3 / weight.sum() + 1e-9)
-    text = pd.DataFrame({"text": ["a", "b"]})
-    assert step.fit(text).transform(text) is text
+    for other in (pd.DataFrame({"text": ["a", "b"]}), [[1.0], [2.0]], sp.csr_matrix(X)):
+        assert step.fit(other).transform(other) is other
 
 
 @pytest.mark.parametrize("categories", [[1], [False, True]])
@@ -114,6 +127,14 @@ def test_categories_by_place_stay_themselves_in_a_pipeline(categories, kind):
     np.testing.assert_array_equal(step.fit(known).transform(new), [[0.0, 5.0], [1.0, 7.0]])
 
 
+@pytest.mark.parametrize("name", ["experts", "gate"])
+def test_places_that_there_are_not_are_refused_by_boosting(name):
+    boosting = HistGradientBoostingRegressor(categorical_features=[7])
+    moe = MixtureOfExpertsRegressor(**{name: make_pipeline(StandardScaler(), boosting)}, **FEW)
+    with pytest.raises(ValueError, match="must be in \\[0, n_features - 1\\]"):
+        moe.fit(WHOLE, Y)
+
+
 @pytest.mark.parametrize(
     "estimator",
     [
@@ -124,8 +145,9 @@ def test_categories_by_place_stay_themselves_in_a_pipeline(categories, kind):
         make_pipeline(StandardScaler(), HistGradientBoostingRegressor(categorical_features=["a"])),
         make_pipeline(StandardScaler(), HistGradientBoostingRegressor(monotonic_cst={"a": 1})),
         make_pipeline(StandardScaler(), OwnRegressor()),
+        make_pipeline(StandardScaler(), HistGradientBoostingRegressor(), memory="cache"),
     ],
-    ids=["bare", "bare, names", "none", "no bins", "names", "constraints by name", "own"],
+    ids=["bare", "bare, names", "none", "no bins", "names", "by name", "own", "cached"],
 )
 def test_pipelines_that_do_not_end_in_plain_boosting_are_left_alone(estimator):
     assert with_bins(estimator) is None

@@ -53,6 +53,23 @@ def test_those_that_are_left_keep_their_proportions():
         np.testing.assert_allclose(some[there], (whole / known)[there], atol=0.01)
 
 
+class OwnGate(ClassifierGate):
+    """One with a parameter of its own."""
+
+    def __init__(self, classifier, more=0):
+        super().__init__(classifier)
+        self.more = more
+
+
+def test_gates_of_the_users_own_stay_what_they_are():
+    free = OwnGate(LogisticRegression(), more=3)
+    assert free.keeping((0, 2), 3) is free
+    frozen = OwnGate(FrozenEstimator(CLASSIFIER), more=3)
+    kept = frozen.keeping((0, 2), 3)
+    assert (type(kept), kept.more) == (OwnGate, 3)
+    assert frozen.classifier.estimator is CLASSIFIER
+
+
 def test_other_numbers_of_experts_are_refused():
     for gate in (GATES["classifier"], GATES["regressor"]):
         with pytest.raises(TypeError, match=r"3 .*there are 2 experts"):

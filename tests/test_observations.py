@@ -225,6 +225,11 @@ def test_rows_in_parts_keep_what_belongs_to_them():
         assert said == pytest.approx(moe.calibrated_log_probs_[own].mean(), abs=1e-6)
 
 
+def test_columns_that_span_all_numbers_have_hashes():
+    table = sp.csr_matrix([[-1e308, 1.0], [1e308, 2.0], [0.0, 3.0]])
+    assert len(np.unique(feature_hashes(table))) == 3
+
+
 @pytest.mark.parametrize("far", [3e9, -1e300, None])
 @pytest.mark.parametrize("shift", [0.0, 1.7e9])
 def test_rows_of_a_sparse_table_are_told_apart_whatever_lies_far_out(far, shift):

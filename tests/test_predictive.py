@@ -144,6 +144,16 @@ def test_rough_probabilities_are_next_to_exact_ones(df, n_rows):
     np.testing.assert_array_equal(found[0, :, :2], [[0.0, 1.0]] * 3)
 
 
+@pytest.mark.parametrize("power", [1.01, 1.5, 1.9])
+@pytest.mark.parametrize("dispersion", [1e-3, 0.3, 30.0])
+def test_rough_tweedie_probabilities_are_next_to_exact_ones(power, dispersion):
+    law, levels = Tweedie(power=power), np.linspace(0.0, 4.0, 41)
+    for mean in (0.1, 1.0, 8.0):
+        exact, found = (way(mean * levels, mean, dispersion) for way in (law.cdf, law.rough_cdf))
+        np.testing.assert_allclose(found, exact, rtol=0, atol=1e-6)
+        assert law.cdf(mean, mean, dispersion) == pytest.approx(exact[10])
+
+
 def test_crps_of_a_law_with_formulas_of_its_own():
     class Narrow(Gaussian):
         """A law half as wide as its dispersion says."""

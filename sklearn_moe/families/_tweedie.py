@@ -86,7 +86,7 @@ class Tweedie(PositiveFamily):
 
     def rough_cdf(self, y: Array, mean: Array, *law: Array) -> Array:
         """The same to 1e-6."""
-        return self._sum(y, mean, law[0], least=1e-8)
+        return self._sum(y, mean, law[0], least=1e-9)
 
     def _sum(self, y: Array, mean: Array, dispersion: Array, least: float) -> Array:
         """Probability of values up to `y`, by numbers of amounts whose own is above the `least`."""
@@ -95,7 +95,7 @@ class Tweedie(PositiveFamily):
         # Numbers that are this far from their mean have no probability to speak of.
         reach = 10 * np.sqrt(rate) + 20
         first = np.maximum(np.rint(rate - reach), 1.0)
-        total = np.exp(-rate) + np.zeros_like(scaled)
+        total = np.array(np.exp(-rate) + np.zeros_like(scaled))
         for step in range(int(np.max(rate + reach - first, initial=0.0)) + 1):
             number = first + step
             chance = np.exp(xlogy(number, rate) - rate - gammaln(number + 1))

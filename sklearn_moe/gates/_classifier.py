@@ -22,7 +22,7 @@ from .._validation import (
 from .._weighting import fit_weighted
 from ._base import Gate, beside_weights, naming, routing_of_fit, with_inputs_of
 from ._encoded import check_expert_weights, rows_of_weight
-from ._frozen import of_some
+from ._frozen import is_frozen, of_some
 
 NEGLIGIBLE = 1e-4
 
@@ -160,8 +160,9 @@ class ClassifierGate(Gate):
         gate : ClassifierGate
             One whose classifier, if it is frozen, has their classes alone.
         """
-        lost = len(members) < n_experts
-        return ClassifierGate(of_some(self.classifier, members)) if lost else self
+        if len(members) == n_experts or not is_frozen(self):
+            return self
+        return clone(self).set_params(classifier=of_some(self.classifier, members))
 
     def _experts_of(self, fitted: Any, labels: NDArray, n_experts: int) -> NDArray[np.intp]:
         """The expert of each class.

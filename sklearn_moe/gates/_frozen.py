@@ -27,7 +27,7 @@ class OfSome(BaseEstimator):
         return np.arange(len(self.places))
 
     def fit(self, X: Any, y: Any) -> OfSome:
-        """Nothing: it is never called, for what is frozen is not fitted."""
+        """Nothing: what is frozen is not fitted, but scikit-learn asks whether it could be."""
         return self
 
     def predict_proba(self, X: Any) -> Array:
@@ -50,10 +50,8 @@ def is_frozen(gate: Any) -> bool:
 
 
 def of_some(estimator: Any, places: tuple[int, ...]) -> Any:
-    """An estimator for the experts at some places; one that can be fitted learns which they are."""
+    """A frozen estimator, or a pipeline that ends in one, for the experts at some places."""
     if isinstance(estimator, Pipeline):
         name, last = estimator.steps[-1]
         return clone(estimator).set_params(**{name: of_some(last, places)})
-    if not isinstance(estimator, FrozenEstimator):
-        return estimator
     return FrozenEstimator(OfSome(estimator, places))

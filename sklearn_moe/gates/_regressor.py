@@ -15,7 +15,7 @@ from .._validation import HasMethods, check_is_fitted, fit_context, get_tags, la
 from .._weighting import fit_weighted
 from ._base import Gate, beside_weights, naming, routing_of_fit, with_inputs_of
 from ._encoded import check_expert_weights, rows_of_weight
-from ._frozen import of_some
+from ._frozen import is_frozen, of_some
 
 
 class RegressorGate(Gate):
@@ -134,8 +134,9 @@ class RegressorGate(Gate):
         gate : RegressorGate
             One whose regressor, if it is frozen, has their outputs alone.
         """
-        lost = len(members) < n_experts
-        return RegressorGate(of_some(self.regressor, members)) if lost else self
+        if len(members) == n_experts or not is_frozen(self):
+            return self
+        return clone(self).set_params(regressor=of_some(self.regressor, members))
 
     def get_metadata_routing(self) -> Any:
         """What the regressor asks for.

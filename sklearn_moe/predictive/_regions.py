@@ -24,7 +24,7 @@ LOWEST = 300.0
 N_STEPS, N_COUNTS = 45, 100
 # How near to the coverage is near enough, and to a level, in nats, where the probability jumps.
 EXACT, NARROW = 1e-10, 1e-11
-FIRST_STRIDE = 0.01
+FIRST_STRIDE, MOST_LOOKS = 0.01, 60
 QUARTILES = np.array([[0.25, 0.75]])
 
 
@@ -154,7 +154,7 @@ def _last_enough(
     found, rows, point, before = low.copy(), np.arange(len(low)), start, np.zeros_like(low)
     # The surplus at `low` and `high`, as long as it is not known.
     at_low, at_high = np.full_like(low, np.nan), np.full_like(low, np.nan)
-    stride = FIRST_STRIDE
+    stride, n_looks = FIRST_STRIDE, 0
     while len(rows):
         now = surplus(point, rows)
         enough = now >= 0
@@ -169,7 +169,9 @@ def _last_enough(
         secant = (high * at_low - low * at_high) / (at_low - at_high)
         reach = np.where(np.isnan(at_high), low + stride, high - stride)
         point = np.clip(np.where(np.isnan(secant), reach, secant), low, high)
-        stride *= 8
+        stride, n_looks = 8 * stride, n_looks + 1
+        if n_looks > MOST_LOOKS:  # by halves, where probabilities jump
+            point = 0.5 * (low + high)
     return found
 
 
