@@ -9,6 +9,7 @@ from sklearn.preprocessing import StandardScaler
 
 from sklearn_moe import MixtureOfExpertsClassifier, MixtureOfExpertsRegressor
 from sklearn_moe.gates import ClassifierGate, RegressorGate
+from sklearn_moe.gates._resolve import keeping
 
 RNG = np.random.default_rng(1)
 X = RNG.normal(size=(200, 3))
@@ -46,7 +47,7 @@ def test_those_that_are_left_keep_their_proportions():
     weights = np.full((len(X), 2), 0.5)
     for gate in (ClassifierGate(FrozenEstimator(CLASSIFIER)), RegressorGate(GATES["regressor"])):
         whole = gate.fit(X, np.full((len(X), 3), 1 / 3)).predict_proba(X)[:, [0, 2]]
-        some = gate.keeping((0, 2), 3).fit(X, weights).predict_proba(X)
+        some = keeping(gate, (0, 2), 3).fit(X, weights).predict_proba(X)
         known = whole.sum(axis=1, keepdims=True)
         there = known[:, 0] > 0.2  # elsewhere the least that each of two experts gets shows
         assert there.sum() > 50
@@ -63,9 +64,9 @@ class OwnGate(ClassifierGate):
 
 def test_gates_of_the_users_own_stay_what_they_are():
     free = OwnGate(LogisticRegression(), more=3)
-    assert free.keeping((0, 2), 3) is free
+    assert keeping(free, (0, 2), 3) is free
     frozen = OwnGate(FrozenEstimator(CLASSIFIER), more=3)
-    kept = frozen.keeping((0, 2), 3)
+    kept = keeping(frozen, (0, 2), 3)
     assert (type(kept), kept.more) == (OwnGate, 3)
     assert frozen.classifier.estimator is CLASSIFIER
 

@@ -48,9 +48,11 @@ def test_labels_come_back(kind, expert):
 
 def test_an_expert_that_is_certain_of_all_rows_leaves_one_to_the_class_rates():
     prior = np.array([0.9, 0.1])
-    certain, sure = np.tile([1.0, 0.0], (39, 1, 1)), np.tile([1 - 1e-9, 1e-9], (39, 1, 1))
+    certain, sure = np.tile([1.0, 0.0], (39, 1, 1)), np.tile([1 - 1e-6, 1e-6], (39, 1, 1))
     rows, weights = np.zeros(39, dtype=np.intp), np.ones((39, 2))
     said = np.concatenate([certain, sure], axis=1)
+    tempered = Categorical(prior, tempered=True).fit_dispersion(rows, said, weights)
+    np.testing.assert_allclose(tempered[0, 0], 1 / 40, rtol=1e-3)
     law = Categorical(prior)
     share = law.fit_dispersion(rows, said, weights)
     np.testing.assert_allclose(share, [1 / 40, 1 / 40**2])

@@ -15,6 +15,8 @@ from ._base import Family
 
 N_STEPS, TEMPERATURE_STEPS = 30, 20
 SMALLEST = 1e-12
+# Less than this is none; the smallest probabilities of some hundred classes come to less.
+DOUBT = 1e-9
 # Between these an expert's log probabilities are divided.
 COLDEST, HOTTEST = 0.2, 20.0
 
@@ -87,7 +89,7 @@ class Categorical(Family):
         if self.in_sample:
             return lowest
         # One that is certain of all rows, as where a region is of one class, may in the next one.
-        is_certain = ((own == 0) | (own == 1) | (expert_weights == 0)).all(axis=0)
+        is_certain = ((np.minimum(own, 1 - own) < DOUBT) | (expert_weights == 0)).all(axis=0)
         lowest = np.where(is_certain, 1.0 / (1.0 + mass), lowest)
 
         def slope(share: Array) -> Array:

@@ -22,7 +22,6 @@ from .._validation import (
 from .._weighting import fit_weighted
 from ._base import Gate, beside_weights, naming, routing_of_fit, with_inputs_of
 from ._encoded import check_expert_weights, rows_of_weight
-from ._frozen import is_frozen, of_some
 
 NEGLIGIBLE = 1e-4
 
@@ -144,25 +143,6 @@ class ClassifierGate(Gate):
             If the classifier is neither.
         """
         return count_estimator(self.classifier_, "gate")
-
-    def keeping(self, members: tuple[int, ...], n_experts: int) -> ClassifierGate:
-        """The template for some of the experts, once the others are lost.
-
-        Parameters
-        ----------
-        members : tuple of int
-            Positions of the experts that remain, in order.
-        n_experts : int
-            Number of experts at the beginning.
-
-        Returns
-        -------
-        gate : ClassifierGate
-            One whose classifier, if it is frozen, has their classes alone.
-        """
-        if len(members) == n_experts or not is_frozen(self):
-            return self
-        return clone(self).set_params(classifier=of_some(self.classifier, members))
 
     def _experts_of(self, fitted: Any, labels: NDArray, n_experts: int) -> NDArray[np.intp]:
         """The expert of each class.

@@ -45,13 +45,23 @@ class OfSome(BaseEstimator):
 def is_frozen(gate: Any) -> bool:
     """Whether a gate, or the estimator within it, was fitted before."""
     last = last_step(gate)
-    inner = getattr(last, "classifier", getattr(last, "regressor", last))
+    inner = getattr(last, _inner(last), last)
     return isinstance(last_step(inner), FrozenEstimator)
 
 
-def of_some(estimator: Any, places: tuple[int, ...]) -> Any:
-    """A frozen estimator, or a pipeline that ends in one, for the experts at some places."""
+def without_lost(gate: Any, members: tuple[int, ...]) -> Any:
+    """The template of a gate that is frozen within, for the experts that are left."""
+    name = _inner(gate)
+    return clone(gate).set_params(**{name: _of_some(getattr(gate, name), members)})
+
+
+def _inner(gate: Any) -> str:
+    """The parameter of a gate that is an estimator, if one is."""
+    return "classifier" if hasattr(gate, "classifier") else "regressor"
+
+
+def _of_some(estimator: Any, places: tuple[int, ...]) -> Any:
     if isinstance(estimator, Pipeline):
         name, last = estimator.steps[-1]
-        return clone(estimator).set_params(**{name: of_some(last, places)})
+        return clone(estimator).set_params(**{name: _of_some(last, places)})
     return FrozenEstimator(OfSome(estimator, places))

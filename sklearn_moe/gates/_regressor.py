@@ -15,7 +15,6 @@ from .._validation import HasMethods, check_is_fitted, fit_context, get_tags, la
 from .._weighting import fit_weighted
 from ._base import Gate, beside_weights, naming, routing_of_fit, with_inputs_of
 from ._encoded import check_expert_weights, rows_of_weight
-from ._frozen import is_frozen, of_some
 
 
 class RegressorGate(Gate):
@@ -118,25 +117,6 @@ class RegressorGate(Gate):
         share = np.clip(said.reshape(-1, self.n_experts_), 0.0, 1.0)
         share += self.floor_ / self.n_experts_
         return safe_log(share / share.sum(axis=1, keepdims=True))
-
-    def keeping(self, members: tuple[int, ...], n_experts: int) -> RegressorGate:
-        """The template for some of the experts, once the others are lost.
-
-        Parameters
-        ----------
-        members : tuple of int
-            Positions of the experts that remain, in order.
-        n_experts : int
-            Number of experts at the beginning.
-
-        Returns
-        -------
-        gate : RegressorGate
-            One whose regressor, if it is frozen, has their outputs alone.
-        """
-        if len(members) == n_experts or not is_frozen(self):
-            return self
-        return clone(self).set_params(regressor=of_some(self.regressor, members))
 
     def get_metadata_routing(self) -> Any:
         """What the regressor asks for.

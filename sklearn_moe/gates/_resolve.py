@@ -15,6 +15,7 @@ from .._weighting import WeightPlan
 from ._base import Gate
 from ._classifier import ClassifierGate
 from ._constant import ConstantGate
+from ._frozen import is_frozen, without_lost
 from ._mlp import MLPGate
 from ._pipeline import fit_pipeline
 from ._regressor import RegressorGate
@@ -67,6 +68,8 @@ def gates_to_try(gate: Any) -> list[Any]:
 def keeping(template: Any, members: tuple[int, ...], n_experts: int) -> Any:
     """A resolved template for some of the experts; a pipeline is changed at its end."""
     if not isinstance(template, Pipeline):
+        if len(members) < n_experts and is_frozen(template):
+            return without_lost(template, members)
         return template.keeping(members, n_experts)
     name, last = template.steps[-1]
     return clone(template).set_params(**{name: keeping(last, members, n_experts)})
