@@ -14,8 +14,8 @@ from ._numeric import Array
 
 # Those of pandas are derived from the first two.
 DATES = (date, timedelta, np.datetime64, np.timedelta64)
-# Sums of squares of more overflow.
-LARGEST = 1e150
+# Sums of squares of more overflow, and of less are lost.
+LARGEST, SMALLEST = 1e150, 1e-150
 
 
 def check_real_target(estimator: Any, X: Any, y: Any) -> np.ndarray:
@@ -29,11 +29,9 @@ def check_real_target(estimator: Any, X: Any, y: Any) -> np.ndarray:
     if y.ndim == 2 and y.shape[1] == 1 and not get_tags(estimator).target_tags.multi_output:
         y = column_or_1d(y, warn=True)
     check_consistent_length(X, y)
-    if abs(y).max() > LARGEST:
-        raise ValueError(
-            f"y holds {abs(y).max():.3g}, whose square overflows. Pass y in another unit."
-        )
-    return y.astype(np.float64) if y.dtype.kind not in "f" else y
+    y = y.astype(np.float64) if y.dtype.kind not in "f" else y
+    _check_size(y)
+    return y
 
 
 def check_label_target(estimator: Any, X: Any, y: Any) -> np.ndarray:
@@ -57,6 +55,19 @@ def real_numbers(y: Any) -> Array:
         raise ValueError(
             f"y must hold real numbers, one for each row and output: {error}"
         ) from error
+
+
+def _check_size(y: Array) -> None:
+    """Raise if squares of the targets overflow, or those of their differences are nothing."""
+    low, high = (np.asarray(end, dtype=np.float64) for end in (y.min(axis=0), y.max(axis=0)))
+    largest, spread = float(np.maximum(-low, high).max()), high - low
+    if largest > LARGEST:
+        raise ValueError(f"y holds {largest:.3g}, whose square overflows. Pass y in another unit.")
+    if ((spread > 0) & (spread < SMALLEST)).any():
+        raise ValueError(
+            f"y differs by {spread[spread > 0].min():.3g} at most, whose square is nothing. Pass y "
+            "in another unit."
+        )
 
 
 def refuse_dates(name: str, y: Any) -> None:

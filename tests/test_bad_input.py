@@ -303,6 +303,16 @@ def test_a_missing_date_is_no_label():
 def test_targets_without_squares_are_refused():
     with pytest.raises(ValueError, match=r"y holds 2\.\d+e\+160, whose square overflows.* unit"):
         regressor().fit(X, 1e160 * Y / abs(Y).max() * 2.5)
+    with pytest.raises(ValueError, match=r"y differs by .*e-160 at most, whose square.* unit"):
+        regressor().fit(X, 1e-160 * Y)
+    assert regressor().fit(X, np.full(len(Y), 1e-160)).predict(X[:2]).tolist() == [1e-160, 1e-160]
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float32", "int8", "int64"])
+def test_narrow_targets_are_targets(dtype):
+    narrow = (10 * Y).astype(dtype)
+    wide = regressor().fit(X, narrow.astype(float)).predict(X)
+    np.testing.assert_allclose(regressor().fit(X, narrow).predict(X), wide, rtol=1e-3, atol=1e-3)
 
 
 def test_targets_that_do_not_suit_are_told_in_plain_words():

@@ -5,6 +5,7 @@ import sys
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
+import polars as pl
 import pytest
 import scipy.sparse as sp
 from scipy.stats import norm
@@ -231,6 +232,59 @@ def test_text_and_dates_are_drawn():
     assert "2020" in " ".join(label.get_text() for label in display.axes_[1].get_xticklabels())
 
 
+def test_categories_keep_their_order():
+    sizes = pd.CategoricalDtype(["S", "M", "L"], ordered=True)
+    frame = pd.DataFrame(
+        {
+            "size": pd.Series(["M", "L", "S"] * 20, dtype=sizes),
+            "rooms": ["10", "2", None] * 20,
+            "floor": pd.Series([10, 2, 1] * 20, dtype="category"),
+        }
+    )
+    table = Table(frame, np.ones(60))
+    assert table.column("size").labels == ["S", "M", "L"]
+    assert table.column("size").band[:3].tolist() == [1, 2, 0]
+    assert table.column("rooms").labels == ["2", "10", "nan"]
+    assert table.column("floor").labels == ["1", "2", "10"]
+    sizes = pl.DataFrame({"size": pl.Series(["M", "L", "S"], dtype=pl.Enum(["S", "M", "L"]))})
+    assert Table(sizes, np.ones(3)).column("size").labels == ["S", "M", "L"]
+
+
+def test_dates_and_durations_are_known_in_whatever_holds_them():
+    days = pd.Series(pd.Timestamp("2020-01-01") + pd.to_timedelta(np.arange(40), unit="D"))
+    since = days - days[0]
+    frame = pd.DataFrame(
+        {
+            "stamps": days,
+            "objects": days.dt.date.where(days.index > 3, None),
+            "periods": days.dt.to_period("D"),
+            "since": since,
+            "pieces": since.astype(object),
+            "number": np.arange(40.0),
+        }
+    )
+    table = Table(frame, np.ones(40))
+    columns = {name: table.column(name) for name in frame}
+    assert [name for name in frame if columns[name].is_date] == ["stamps", "objects", "periods"]
+    assert [columns[name].name for name in ("since", "pieces", "number")] == [
+        "since (days)",
+        "pieces (days)",
+        "number",
+    ]
+    assert columns["pieces"].values[1] == 1.0
+
+
+def test_text_is_drawn_as_it_is():
+    labels = ["$0-$10k", "$x^$", "a" * 80]
+    frame = pd.DataFrame({"x_$_y_$": labels * 40})
+    display = GateDisplay.from_estimator(Sure().fit(frame), frame, columns=["x_$_y_$"])
+    display.figure_.canvas.draw()
+    (axes,) = display.axes_
+    ticks = [label.get_text().replace("\\$", "$") for label in axes.get_xticklabels()]
+    assert ticks == [*labels[:2], "a" * 23 + "…"]
+    assert axes.get_xlabel() == r"x_\$_y_\$"
+
+
 # The experts.
 
 
@@ -419,6 +473,12 @@ def test_what_cannot_be_drawn_is_told(fitted):
         GateDisplay.from_estimator(mixture, X, columns=["area"])
     with pytest.raises(ValueError, match="columns names 3"):
         ExpertsDisplay.from_estimator(mixture, X, columns=[3])
+    with pytest.raises(ValueError, match=r"columns names 3\.5"):
+        GateDisplay.from_estimator(mixture, X, columns=3.5)
+    with pytest.raises(TypeError, match="are no matplotlib Axes"):
+        GateDisplay.from_estimator(mixture, X, columns=[0], ax=plt.figure())
+    with pytest.raises(ValueError, match="target=7 is no position among 1 outputs"):
+        ExpertsDisplay.from_estimator(mixture, X, y, target=7)
     with pytest.raises(TypeError, match="is no mixture of experts"):
         GateDisplay.from_estimator(Ridge().fit(X, y), X)
     with pytest.raises(TypeError, match="has no predict_dist"):

@@ -29,7 +29,8 @@ class CalibrationDisplay(Display):
     observed : ndarray of shape (n_levels, n_outputs)
         Share of the targets inside.
     n_rows : float
-        Number of rows that the weights are worth.
+        Number of rows that the weights are worth (Kish, 1965): as many as there are if all weigh
+        the same, fewer if they differ. It sets the width of the grey band, which is that of chance.
 
     Attributes
     ----------

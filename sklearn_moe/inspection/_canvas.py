@@ -34,13 +34,17 @@ def axes_for(ax: Any, n_panels: int) -> list[Any]:
 
     Raises
     ------
+    TypeError
+        If the user's are none.
     ValueError
-        If the user's are of another number.
+        If they are of another number.
     """
     if ax is None:
         size = (4.2 * n_panels, 3.6)
         _, ax = pyplot().subplots(1, n_panels, figsize=size, layout="constrained")
     axes = list(np.atleast_1d(np.asarray(ax, dtype=object)).ravel())
+    if not all(hasattr(each, "fill_between") for each in axes):
+        raise TypeError(f"ax={ax!r} are no matplotlib Axes. Pass some, or None for a new figure.")
     if len(axes) != n_panels:
         raise ValueError(
             f"ax holds {len(axes)} axes, and there are {n_panels} panels to draw. Pass as many, or "
@@ -61,8 +65,13 @@ def name_experts(axes: Any, names: list[str], colors: Array) -> None:
     """A legend of the experts, if it has room for them."""
     if len(names) <= MOST_NAMED:
         patch = pyplot().matplotlib.patches.Patch
-        patches = [patch(color=c, label=name) for name, c in zip(names, colors, strict=True)]
+        patches = [patch(color=c, label=plain(n)) for n, c in zip(names, colors, strict=True)]
         axes.legend(handles=patches, fontsize="small")
+
+
+def plain(text: Any) -> str:
+    """Text of the user's as it is: matplotlib would read mathematics between dollars."""
+    return str(text).replace("$", r"\$")
 
 
 def line_of_widths(axes: Any, x: Array, y: Array, width: Array, color: Array) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from datetime import date, timedelta
 from numbers import Integral
 from typing import Any
 
@@ -10,17 +11,20 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from .._design import as_text, table_columns
+from .._design import as_text, no_value, table_columns
 from .._numeric import Array
 from .._validation import column_names, is_frame
+from ._canvas import plain
 
 # Numbers are cut into at most so many bands, fewer where no column has so many times as many
 # different ones; up to this many different ones have a band each.
 MOST_BANDS, NUMBERS_PER_BAND = 12, 10
 # Categories that have a band of their own; the others share one.
 MOST_CATEGORIES, OTHERS = 10, "others"
-# Letters that stand side by side below a panel.
-ROOM = 30
+# Letters that stand side by side below a panel, and those of one label.
+ROOM, LONGEST = 30, 24
+# How the names of the types of dates and of durations begin.
+DATES, DURATIONS = ("date", "timestamp", "period"), ("timedelta", "duration")
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,13 +57,14 @@ class Column:
 
     def name_axis(self, axis: Any) -> None:
         """Name an axis of a picture, and what lies along it."""
-        axis.set_label_text(self.name)
+        axis.set_label_text(plain(self.name))
         if self.is_date:
             _write_dates(axis)
         if self.labels is not None:
-            long = axis.axis_name == "x" and sum(map(len, self.labels)) > ROOM
+            labels = [_short(label) for label in self.labels]
+            long = axis.axis_name == "x" and sum(map(len, labels)) > ROOM
             slanted = {"rotation": 40, "ha": "right", "rotation_mode": "anchor"}
-            axis.set_ticks(self.places, self.labels, **(slanted if long else {}))
+            axis.set_ticks(self.places, map(plain, labels), **(slanted if long else {}))
 
 
 class Table:
@@ -68,23 +73,25 @@ class Table:
     def __init__(self, X: Any, weight: Array) -> None:
         values = table_columns(X.toarray() if sp.issparse(X) else X)
         names = column_names(X) if is_frame(X) else [f"x{j}" for j in range(len(values))]
+        given = [X[name] for name in names] if is_frame(X) else [np.empty(0)] * len(names)
         self.weight = weight
         self.values = dict(zip(names, values, strict=True))
-        self.dates = {name for name in names if is_frame(X) and _is_date(X[name].dtype)}
+        self.given = dict(zip(names, given, strict=True))
         # In place of the number of rows, which may be repeats.
         finest = max((len(np.unique(v)) for v in values if v.dtype != object), default=0)
         self.n_bands = int(np.clip(finest // NUMBERS_PER_BAND, 2, MOST_BANDS))
 
     def column(self, name: Any) -> Column:
         """A column in bands."""
-        values = self.values[name]
+        values, given = self.values[name], self.given[name]
         if values.dtype == object:
-            return _of_categories(str(name), as_text(values), self.weight)
+            return _of_categories(str(name), as_text(values), _categories(given), self.weight)
         values = values.astype(np.float64)
         band, known = np.full(len(values), -1), ~np.isnan(values)
         ends = _ends(values[known], self.weight[known], self.n_bands)
         band[known] = np.searchsorted(ends, values[known])
-        column = Column(str(name), band, ends, values, is_date=name in self.dates)
+        called = f"{name} (days)" if _is_of(given, DURATIONS, timedelta) else str(name)
+        column = Column(called, band, ends, values, is_date=_is_of(given, DATES, date))
         return replace(column, places=column.means(values[:, None], self.weight)[0][:, 0])
 
     def wanted(self, columns: Any) -> list[Any]:
@@ -95,7 +102,8 @@ class Table:
         ValueError
             If it is nothing.
         """
-        found = [columns] if isinstance(columns, str | Integral) else list(columns)
+        is_list = hasattr(columns, "__iter__") and not isinstance(columns, str)
+        found = list(columns) if is_list else [columns]
         if not found:
             raise ValueError("columns is empty. Name those to be shown, or pass None.")
         return found
@@ -117,8 +125,25 @@ class Table:
         raise ValueError(f"columns names {wanted!r}; those of X are {names}, or their positions.")
 
 
-def _is_date(dtype: Any) -> bool:
-    return str(dtype).lower().startswith(("date", "timestamp"))
+def _is_of(column: Any, names: tuple[str, ...], kind: type) -> bool:
+    """Whether a column's type has one of these names or, if it is of objects, all are of a kind."""
+    if str(column.dtype).lower().startswith(names):
+        return True
+    if str(column.dtype).lower() != "object":
+        return False
+    kinds = {type(value) for value in column}
+    known = [each for each in kinds if not (no_value(each) or issubclass(each, float))]
+    return bool(known) and all(issubclass(each, kind) for each in known)
+
+
+def _categories(column: Any) -> NDArray | None:
+    """The categories of a column as text, in their order, if its type knows them."""
+    known: Any = getattr(column.dtype, "categories", None)
+    return as_text(np.array(list(known), dtype=object)) if hasattr(known, "__iter__") else None
+
+
+def _short(label: str) -> str:
+    return label if len(label) <= LONGEST else f"{label[: LONGEST - 1]}…"
 
 
 def _write_dates(axis: Any) -> None:
@@ -131,8 +156,10 @@ def _write_dates(axis: Any) -> None:
     axis.set_major_formatter(ConciseDateFormatter(locator))
 
 
-def _of_categories(name: str, values: NDArray, weight: Array) -> Column:
+def _of_categories(name: str, values: NDArray, known: NDArray | None, weight: Array) -> Column:
     labels, band = np.unique(values, return_inverse=True)
+    order = _in_order(labels, known)
+    labels, band = labels[order], np.argsort(order)[band]
     if len(labels) > MOST_CATEGORIES + 1:
         mass = np.bincount(band, weight)
         kept = np.sort(np.argsort(-mass, kind="stable")[:MOST_CATEGORIES])
@@ -141,6 +168,17 @@ def _of_categories(name: str, values: NDArray, weight: Array) -> Column:
         labels, band = np.append(labels[kept], OTHERS), place[band]
     aside = np.random.RandomState(0).uniform(-0.3, 0.3, size=len(values))
     return Column(name, band, np.arange(float(len(labels))), band + aside, labels.tolist())
+
+
+def _in_order(labels: NDArray, known: NDArray | None) -> NDArray[np.intp]:
+    """Places of labels in the order of the `known` categories, or of the numbers that they are."""
+    if known is not None:
+        rank = {label: place for place, label in enumerate(known)}
+        return np.argsort([rank.get(label, len(rank)) for label in labels], kind="stable")
+    try:
+        return np.argsort(labels.astype(float), kind="stable")
+    except ValueError:
+        return np.arange(len(labels))
 
 
 def _ends(values: Array, weight: Array, n_bands: int) -> Array:

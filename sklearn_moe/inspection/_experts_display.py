@@ -12,7 +12,7 @@ from sklearn.base import is_classifier
 from .._numeric import Array
 from .._validation import check_consistent_length, check_weight, n_rows, take_rows
 from ._asked import mixture_within, rows_of_mixture
-from ._canvas import colors_of, line_of_widths, name_experts
+from ._canvas import colors_of, line_of_widths, name_experts, plain
 from ._columns import Column, Table
 from ._display import Display
 
@@ -212,7 +212,7 @@ class ExpertsDisplay(Display):
             if self.targets is not None:
                 self.targets.draw(axes, rules.column, colors)
             rules.draw(axes, colors)
-            axes.set_ylabel(self.says)
+            axes.set_ylabel(plain(self.says))
         name_experts(self.axes_[0], self.expert_names, colors)
 
 
@@ -220,16 +220,17 @@ def _said(mixture: Any, Z: Any, target: Any) -> tuple[Array, Any, str]:
     """What each expert says of each row (n, K), which class or output that is, and its name."""
     said = mixture.predict_experts(Z)
     if is_classifier(mixture):
-        classes = mixture.classes_.tolist()
+        classes = list(mixture.classes_)
         label = classes[-1] if target is None else target
         if label not in classes:
-            raise ValueError(f"target={target!r} is no class; those of the mixture are {classes}.")
+            known = mixture.classes_.tolist()
+            raise ValueError(f"target={target!r} is no class; those of the mixture are {known}.")
         return said[:, :, classes.index(label)], label, f"probability of {label}"
+    place, n_outputs = 0 if target is None else target, np.size(said[0, 0])
+    if place not in range(n_outputs):
+        raise ValueError(f"target={target!r} is no position among {n_outputs} outputs.")
     if said.ndim == 2:
         return said, None, "prediction"
-    place = 0 if target is None else target
-    if place not in range(said.shape[2]):
-        raise ValueError(f"target={target!r} is no position among {said.shape[2]} outputs.")
     return said[:, :, place], place, f"prediction of output {place}"
 
 
