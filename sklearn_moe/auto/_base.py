@@ -77,7 +77,8 @@ class BaseAutoMixture(MetaEstimatorMixin, BaseEstimator):
         candidates = [replace(c, splits=folds_of(self._cv_of(c))) for c in candidates]
         found = search(candidates, sample, self.max_rows, self.stacking, self._tell)
         models = {
-            name: of_table(model, views.get(c.view)) for name, (c, model) in found.models.items()
+            name: of_table(fit.model, views.get(fit.candidate.view))
+            for name, fit in found.fits.items()
         }
         self.__dict__.pop("feature_names_in_", None)
         self.__dict__.update(features_seen(shape))

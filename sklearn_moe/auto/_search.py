@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from time import perf_counter
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.special import logsumexp
 from sklearn.base import is_classifier
 from sklearn.exceptions import ConvergenceWarning
@@ -61,7 +62,7 @@ class Found:
     """
 
     best: str
-    models: dict[str, tuple[Candidate, Pipeline]]
+    fits: dict[str, Judged]
     weights: dict[str, float]
     scores: dict[str, float]
     together: float
@@ -108,7 +109,7 @@ class Judge:
                 reason = "has no witnesses, which others have, and is out."
             if judged.error or np.isnan(judged.score):
                 text = f"Candidate {candidate.name!r} {reason}"
-                warnings.warn(text, UserWarning, stacklevel=6)
+                warnings.warn(text, UserWarning, stacklevel=7)
         return sorted(fitted, key=self.score, reverse=True)
 
     def _refuse(self, candidates: list[Candidate]) -> None:
@@ -131,36 +132,21 @@ class Judge:
     def _judged(self, candidate: Candidate) -> Judged:
         short = candidate.to_judge
         try:
-            model, warned, forecast = _fit_quietly(self.sample, short)
+            judged = _fitted(self.sample, short)
         except ValueError as error:
             return Judged(candidate, error=error)
         except Exception as error:  # whatever it is, it is raised, and says whose it was
             error.add_note(f"This was candidate {candidate.name!r}.")
             raise
-        mixture = model[-1]
-        return Judged(
-            candidate,
-            score=float(mixture.calibrated_log_prob_),
-            bound=float(mixture.lower_bound_),
-            log_probs=mixture.calibrated_log_probs_,
-            pools_with=mixture.voting
-            if is_classifier(mixture)
-            else family_of_pool(mixture.family_),
-            family=getattr(mixture, "family_", None),
-            forecast=forecast,
-            model=model if short is candidate else None,
-            warnings=warned,
-        )
+        return judged if short is candidate else replace(judged, candidate=candidate, model=None)
 
     def weights(self, best: Candidate) -> dict[str, float]:
         """Weights, by name, of those that answer together."""
-        able = self._able(self.judged[best.name])
-        log_probs = np.column_stack([judged.log_probs for judged in able])
-        heard = np.flatnonzero(~np.isnan(log_probs).any(axis=1))
+        names = [judged.candidate.name for judged in self._able(self.judged[best.name])]
+        log_probs, heard = self._said(names)
         if len(heard) < min(LEAST_HEARD, len(log_probs)):
             return {best.name: 1.0}
         found = stacking_weights(log_probs[heard], self.sample.weight[heard])
-        names = [judged.candidate.name for judged in able]
         return {name: weight for name, weight in zip(names, found.tolist(), strict=True) if weight}
 
     def _able(self, best: Judged) -> list[Judged]:
@@ -176,9 +162,18 @@ class Judge:
                 able.append(judged)
         return able
 
+    def _said(self, names: Iterable[str]) -> tuple[Array, NDArray[np.intp]]:
+        """Log densities (n, M) of unseen rows by some, and the rows of which all were heard."""
+        log_probs = np.column_stack([self.judged[name].log_probs for name in names])
+        return log_probs, np.flatnonzero(~np.isnan(log_probs).any(axis=1))
+
+    def n_heard(self, names: Iterable[str]) -> int:
+        """Number of rows of which all of some were heard."""
+        return len(self._said(names)[1])
+
     def together(self, weights: dict[str, float]) -> float:
         """Mean log density of unseen rows by all that answer; NaN where nobody was heard."""
-        log_probs = np.column_stack([self.judged[name].log_probs for name in weights])
+        log_probs, _ = self._said(weights)
         said = logsumexp(log_probs, axis=1, b=list(weights.values()))
         return mean_of_known(said, self.sample.weight)
 
@@ -198,11 +193,11 @@ class Judge:
         text = f"Candidate {candidate.name!r} cannot be fitted to all rows, and is out: {error}"
         warnings.warn(text, UserWarning, stacklevel=7)
 
-    def fitted(self, best: Candidate, sample: Sample) -> tuple[Candidate, Pipeline]:
-        """The best candidate that can be fitted to all rows, and its model of these."""
+    def fitted(self, best: Candidate, sample: Sample) -> Judged:
+        """The fit to all rows of the best candidate that can be fitted to these."""
         while True:
             try:
-                return best, self.final(best, sample)
+                return self.final(best, sample)
             except ValueError as error:
                 self.leave_out(best, error)
                 left = [j.candidate for j in self.judged.values() if j.score > -np.inf]
@@ -210,38 +205,45 @@ class Judge:
                     raise
                 best = max(left, key=self.score)
 
-    def final(self, candidate: Candidate, sample: Sample) -> Pipeline:
-        """The candidate's model of all rows, which are a `sample`, too.
+    def final(self, candidate: Candidate, sample: Sample) -> Judged:
+        """The candidate's fit to all rows, which are a `sample`, too.
 
         It may warn, but not that iterations or experts of ours were too few or too many.
         """
         judged = self.judged[candidate.name]
-        model, warned = judged.model, judged.warnings
-        if model is None or self.sample is not sample:
-            model, warned, _ = _fit_quietly(sample, candidate)
-        for message in warned:
+        if judged.model is None or self.sample is not sample:
+            judged = _fitted(sample, candidate)
+        for message in judged.warnings:
             if not (candidate.is_usual and isinstance(message, ConvergenceWarning)):
                 warnings.warn(message, stacklevel=7)
-        return model
+        return judged
 
 
 def _are_the_same(said: Array, other: Array) -> bool:
     return np.allclose(said, other, rtol=0, atol=10.0**-DIGITS, equal_nan=True)
 
 
-def _fit_quietly(
-    sample: Sample, candidate: Candidate
-) -> tuple[Pipeline, tuple[Any, ...], Forecast | None]:
-    """The fitted model, its warnings, and its forecast of unseen rows, which it need not keep.
+def _fitted(sample: Sample, candidate: Candidate) -> Judged:
+    """What comes of a fit; its forecast of unseen rows does not stay with the model.
 
     Most warnings would speak of fits that nobody keeps.
     """
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         model = sample.fit(candidate)
-    del model[-1]._keeps_forecast
-    forecast = vars(model[-1]).pop("_forecast", None)
-    return model, tuple(warning.message for warning in caught), forecast
+    mixture = model[-1]
+    del mixture._keeps_forecast
+    return Judged(
+        candidate,
+        score=float(mixture.calibrated_log_prob_),
+        bound=float(mixture.lower_bound_),
+        log_probs=mixture.calibrated_log_probs_,
+        pools_with=mixture.voting if is_classifier(mixture) else family_of_pool(mixture.family_),
+        family=getattr(mixture, "family_", None),
+        forecast=vars(mixture).pop("_forecast", None),
+        model=model,
+        warnings=tuple(warning.message for warning in caught),
+    )
 
 
 def search(
@@ -253,8 +255,29 @@ def search(
 ) -> Found:
     """The best candidate, with as many experts as help, and those that answer with it.
 
-    The `sample` is of all rows; scores are of those that were judged last.
+    The `sample` is of all rows; scores are of those that were judged last. Fits to all rows may
+    deserve other weights than those to fewer, so they are heard once more, if enough rows can tell.
     """
+    judge, best = _best(candidates, sample, max_rows, tell)
+    fits, weights = _answering(judge, judge.fitted(best, sample), sample, stacking)
+    scores, last = judge.scores, Judge(sample, tell, fits)
+    if last.n_heard(fits) >= min(FIRST_ROWS, judge.n_heard(fits)):
+        judge, best = last, max((fit.candidate for fit in fits.values()), key=last.score)
+        weights = judge.weights(best) if stacking else weights
+    else:
+        best = next(iter(fits.values())).candidate
+    factors, gain = judge.width(weights)
+    together = judge.together(weights) + gain
+    tell(f"best: {best.name}; {len(weights)} answer, {together:.4f} nats together")
+    for name, weight in weights.items():
+        tell(f"{name}: weight {weight:.2f}")
+    return Found(best.name, fits, weights, scores, together, factors)
+
+
+def _best(
+    candidates: list[Candidate], sample: Sample, max_rows: int, tell: Callable[[str], None]
+) -> tuple[Judge, Candidate]:
+    """The best candidate, with as many experts as help, and the judge of the last round."""
     ranked = candidates
     for n_rows in sizes(min(max_rows, sample.n_distinct)):
         judge = Judge(sample.few(n_rows), tell)
@@ -265,30 +288,24 @@ def search(
         if not judge.score(more) > judge.score(best):
             break
         best = more
-    best, model = judge.fitted(best, sample)
-    models, weights = _answering(judge, best, model, sample, stacking)
-    factors, gain = judge.width(weights)
-    together = judge.together(weights) + gain
-    tell(f"best: {best.name}; {len(weights)} answer, {together:.4f} nats together")
-    for name, weight in weights.items():
-        tell(f"{name}: weight {weight:.2f}")
-    return Found(best.name, models, weights, judge.scores, together, factors)
+    return judge, best
 
 
 def _answering(
-    judge: Judge, best: Candidate, model: Pipeline, sample: Sample, stacking: bool
-) -> tuple[dict[str, tuple[Candidate, Pipeline]], dict[str, float]]:
-    """Models of the best and of all that answer, fitted to all rows, and the weights of these."""
-    models = {best.name: (best, model)}
+    judge: Judge, first: Judged, sample: Sample, stacking: bool
+) -> tuple[dict[str, Judged], dict[str, float]]:
+    """Fits to all rows of the best one, the `first`, and of all that answer; weights of these."""
+    best = first.candidate
+    fits = {best.name: first}
     weights = judge.weights(best) if stacking else {best.name: 1.0}
-    while missing := [name for name in weights if name not in models]:
+    while missing := [name for name in weights if name not in fits]:
         candidate = judge.judged[missing[0]].candidate
         try:
-            models[candidate.name] = candidate, judge.final(candidate, sample)
+            fits[candidate.name] = judge.final(candidate, sample)
         except ValueError as error:
             judge.leave_out(candidate, error)
             weights = judge.weights(best)
-    return models, weights
+    return {name: fit for name, fit in fits.items() if name in {best.name, *weights}}, weights
 
 
 def sizes(n_rows: int) -> list[int]:
