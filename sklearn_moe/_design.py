@@ -177,13 +177,13 @@ class TabularEncoder(BaseEstimator):
 
 
 def as_numbers(name: Any, values: np.ndarray) -> Array:
-    """Values of a column that held numbers in fit."""
+    """Values of a column that held numbers, or dates as numbers of days, in fit."""
     try:
         return values.astype(np.float64)
     except (TypeError, ValueError, OverflowError) as error:
         raise ValueError(
-            f"Column {name!r} of X held numbers in fit, and now something else: {error}. Make it "
-            "numeric here, or text already in fit."
+            f"Column {name!r} of X held numbers in fit, or dates, and now something else: {error}. "
+            "Make it the same here (dates by pandas.to_datetime), or text already in fit."
         ) from error
 
 

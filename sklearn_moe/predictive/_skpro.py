@@ -8,7 +8,11 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from skpro.distributions.base import BaseDistribution
+
+try:
+    from skpro.distributions.base import BaseDistribution
+except ImportError as error:
+    raise ImportError("For distributions of skpro, it is needed: pip install skpro.") from error
 
 from .._numeric import Array
 
