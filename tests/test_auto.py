@@ -278,6 +278,16 @@ def test_boosting_does_not_stop_early_on_a_table_of_many_rows(usual):
     assert boosting.mixture.experts.early_stopping is False
 
 
+@pytest.mark.parametrize("usual", [regressors, classifiers])
+def test_many_rows_are_boosted_by_larger_trees(usual):
+    def leaves(n_rows):
+        (boosting,) = (c for c in usual(n_rows, 5) if c.name == "boosting")
+        return boosting.mixture.experts.max_leaf_nodes
+
+    assert leaves(1999) == 8
+    assert leaves(2000) == 31
+
+
 # The usual candidates, on few rows; what was judged in three folds is not fitted again in as many.
 
 SOME = slice(0, 60)

@@ -33,7 +33,7 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:Experts .* lost their rows"),
 ]
 
-QUICK = {"init": "principal", "n_init": 1, "max_iter": 4, "random_state": 0}
+QUICK = {"init": "principal", "n_init": 1, "max_iter": 4, "cv": 3, "random_state": 0}
 rng = np.random.default_rng(8)
 X = rng.uniform(-2, 2, size=(240, 2))
 Y = np.sin(2 * X[:, 0]) + X[:, 1] + 0.2 * rng.normal(size=240)
@@ -109,7 +109,7 @@ def test_without_calibration_they_are_what_witnesses_said():
 def test_of_one_expert_that_the_verdict_keeps_they_are_its_own():
     wide, y = np.random.default_rng(0).normal(size=(200, 20)), np.arange(200) % 2
     wide[:, 0] += y
-    mixture = MixtureOfExpertsClassifier(LogisticRegression(), 4, lean=False, **QUICK)
+    mixture = MixtureOfExpertsClassifier(LogisticRegression(), 4, lean=False, **{**QUICK, "cv": 5})
     with pytest.warns(UserWarning, match="One expert explains"):
         mixture.fit(wide, y)
     said = mixture.calibrated_log_probs_.mean()
@@ -238,6 +238,39 @@ def test_weights_of_rows_have_a_say():
     assert found["b"] > plain["b"] + 0.1
     said = logsumexp(np.column_stack([first, second]), axis=1, b=[found["a"], found["b"]])
     assert heavy.together(found) == pytest.approx(np.average(said, weights=weight))
+
+
+def in_five_folds(**params):
+    """Candidates whose fits to all rows are others than those that they are judged by."""
+    params = {**QUICK, "cv": 5, **params}
+    stumps = MixtureOfExpertsRegressor(twice(DecisionTreeRegressor(max_depth=2)), **params)
+    return [("lines", lines(**params)), ("stumps", stumps)]
+
+
+def said_of(auto):
+    """Log densities (n, M) of unseen rows by those that answer, as they are fitted to all rows."""
+    models = auto.named_estimators_.values()
+    return np.column_stack([model[-1].calibrated_log_probs_ for model in models])
+
+
+@pytest.mark.parametrize("max_rows", [3000, 80])
+def test_those_who_answer_are_weighed_by_their_fits_to_all_rows(max_rows):
+    auto = AutoMixtureRegressor(in_five_folds(), max_rows=max_rows).fit(X, Y)
+    said = said_of(auto)
+    assert said.shape == (240, 2)
+    found = stacking_weights(said, np.ones(240))
+    assert list(auto.weights_.values()) == pytest.approx(found.tolist())
+    scores = {name: said[:, place].mean() for place, name in enumerate(auto.weights_)}
+    assert auto.best_name_ == max(scores, key=scores.get)
+    assert auto.pooled_log_prob_ >= logsumexp(said, axis=1, b=found).mean() - 1e-12
+
+
+def test_if_nobody_judges_fits_to_all_rows_the_search_weighs():
+    auto = AutoMixtureRegressor(in_five_folds(verdict=False)).fit(X, Y)
+    again = AutoMixtureRegressor(in_five_folds(cv=3)).fit(X, Y)
+    assert auto.weights_ == again.weights_
+    assert np.isnan(said_of(auto)).all()
+    assert auto.pooled_log_prob_ == again.pooled_log_prob_
 
 
 def test_votes_do_not_answer_together():

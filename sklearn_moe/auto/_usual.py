@@ -35,10 +35,13 @@ N_TREES = 30
 ROWS_PER_COEFFICIENT = 2
 # Folds under boosting, which takes long, and is as good in few.
 FEW_FOLDS = 3
-# Small trees of small leaves: many of them for numbers; those for labels would be far too sure of
-# themselves without a penalty. Above 10,000 rows they would stop early, by rows that are drawn by
-# their order, and fail where a class has a single one.
-SMALL = {"max_bins": 80, "max_leaf_nodes": 8, "min_samples_leaf": 5, "early_stopping": False}
+# Boosting: many trees for numbers; those for labels would be far too sure of themselves without a
+# penalty. Above 10,000 rows they would stop early, by rows that are drawn by their order, and fail
+# where a class has a single one. Few rows suit small trees of small leaves.
+MANY_ROWS = 2000
+SMALL = {"max_leaf_nodes": 8, "min_samples_leaf": 5}
+REAL = {"max_iter": 300, "max_bins": 80, "early_stopping": False}
+LABELS = {"l2_regularization": 5.0, "max_bins": 80, "early_stopping": False}
 
 
 def regressors(n_rows: int, n_columns: int, **params: Any) -> list[Candidate]:
@@ -58,7 +61,7 @@ def regressors(n_rows: int, n_columns: int, **params: Any) -> list[Candidate]:
         linear=EvidenceRidge(),
         n_linear=_number(8, n_rows, n_columns),
         forest=ExtraTreesRegressor(N_TREES, min_samples_leaf=2),
-        boosting=HistGradientBoostingRegressor(max_iter=300, **SMALL),
+        boosting=HistGradientBoostingRegressor(**REAL, **_tree_size(n_rows)),
     )
     return [*mixtures, _one("metric", smooth)]
 
@@ -72,7 +75,7 @@ def classifiers(n_rows: int, n_columns: int, **params: Any) -> list[Candidate]:
         linear=LogisticRegression(max_iter=1000),
         n_linear=_number(4, n_rows, n_columns),
         forest=ExtraTreesClassifier(N_TREES, min_samples_leaf=2),
-        boosting=HistGradientBoostingClassifier(l2_regularization=5.0, **SMALL),
+        boosting=HistGradientBoostingClassifier(**LABELS, **_tree_size(n_rows)),
     )
     smooth = mixture(MetricKernelClassifier(), 1, calibrate="temperature")
     return [*mixtures, _one("metric", smooth)]
@@ -82,6 +85,11 @@ def _number(wanted: int, n_rows: int, n_columns: int) -> int:
     """As many linear experts as wanted, but two at the least, and no more than rows can tell of."""
     most = min(n_rows, FIRST_ROWS) // (ROWS_PER_COEFFICIENT * (1 + n_columns))
     return max(2, min(wanted, most))
+
+
+def _tree_size(n_rows: int) -> dict[str, int]:
+    """The size of boosting's trees: that of scikit-learn where there are many rows."""
+    return SMALL if n_rows < MANY_ROWS else {}
 
 
 def candidates(
