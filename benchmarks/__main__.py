@@ -9,6 +9,8 @@ import sys
 from collections.abc import Sequence
 from importlib import import_module
 
+from benchmarks.data import NoTable
+
 COMMANDS = {
     "balance": "what it costs to keep all of many experts in use, in several ways",
     "calibration": "whether intervals cover what they say, beside other models with intervals",
@@ -39,7 +41,14 @@ def main(argv: Sequence[str]) -> int:
     if not argv or argv[0] not in COMMANDS:
         print(usage())
         return 0 if argv and argv[0] in ("-h", "--help") else 2
-    return import_module(f"benchmarks.{argv[0]}").main(argv[1:]) or 0
+    try:
+        return import_module(f"benchmarks.{argv[0]}").main(argv[1:]) or 0
+    except NoTable as error:
+        print(f"python -m benchmarks {argv[0]}: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 130
 
 
 if __name__ == "__main__":

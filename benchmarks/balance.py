@@ -29,7 +29,7 @@ import numpy as np
 import sklearn_moe._recipe as recipe
 from benchmarks.data import load
 from benchmarks.models import dense_encoder
-from benchmarks.options import command
+from benchmarks.options import command, positive
 from benchmarks.records import append_row, commit, machine_facts, write_facts
 from sklearn_moe import MixtureOfExpertsClassifier, MixtureOfExpertsRegressor
 from sklearn_moe._mixture import MixtureModel
@@ -177,8 +177,8 @@ def main(argv: list[str] | None = None) -> None:
     add("--data", help="folder of the tables")
     add("--tables", nargs="+", default=TABLES, metavar="NAME")
     add("--ways", nargs="+", default=list(STRENGTHS), choices=list(STRENGTHS))
-    add("--max-rows", type=int, default=3000, help="rows drawn from a larger table")
-    add("--seeds", type=int, default=1, help="number of splits")
+    add("--max-rows", type=positive, default=3000, help="rows drawn from a larger table")
+    add("--seeds", type=positive, default=1, help="number of splits")
     add("--output", type=Path, default=Path("results/balance.csv"), help="CSV to add rows to")
     options = parser.parse_args(argv)
     options.output.parent.mkdir(parents=True, exist_ok=True)

@@ -42,7 +42,7 @@ from benchmarks.forecasters import (
     available,
 )
 from benchmarks.models import EXPERTS
-from benchmarks.options import command
+from benchmarks.options import command, positive
 from benchmarks.records import Progress, append_row, commit, keys_in, machine_facts, write_facts
 
 # Twenty of 500 rows or more whose target is continuous: no value is that of over 5 % of the rows,
@@ -206,9 +206,9 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     add("--tables", nargs="+", default=TABLES, metavar="NAME")
     add("--models", nargs="+", default=list(MODELS), choices=list(MODELS), metavar="NAME")
     add("--experts", nargs="+", default=list(EXPERTS), choices=list(EXPERTS))
-    add("--n-experts", type=int, help="K; 3 by default, 2 for boosting")
-    add("--max-rows", type=int, default=1500, help="training rows, of those that there are")
-    add("--max-test-rows", type=int, default=5000, help="test rows, of those that there are")
+    add("--n-experts", type=positive, help="K; 3 by default, 2 for boosting")
+    add("--max-rows", type=positive, default=1500, help="training rows, of those that there are")
+    add("--max-test-rows", type=positive, default=5000, help="test rows, of those that there are")
     add("--seeds", type=int, nargs="+", default=[0], help="quarters to hold out; 0 1 2 3 are all")
     add("--output", type=Path, default=Path("results/calibration.csv"), help="CSV to add rows to")
     add("--report", type=Path, metavar="FILE", help="only report on the rows of this CSV file")

@@ -68,13 +68,17 @@ class Table:
         return self.take(train), self.take(test)
 
 
+class NoTable(ValueError):
+    """There is no such table, or no such folder of tables."""
+
+
 def load(name: str, folder: str | Path | None = None) -> Table:
     """The table `name`, from a folder of tables or else from OpenML."""
     root = data_folder(folder)
     if root is not None:
         return _read(name, root)
     if name not in OPENML_IDS:
-        raise ValueError(f"{name!r} has no known OpenML id: pass --data or set {VARIABLE}.")
+        raise NoTable(f"{name!r} has no known OpenML id: pass --data or set {VARIABLE}.")
     task, data_id = OPENML_IDS[name]
     bunch = fetch_openml(data_id=data_id, as_frame=True)
     target = bunch.target if task == "regression" else bunch.target.astype(str)
@@ -85,6 +89,8 @@ def data_folder(folder: str | Path | None = None) -> Path | None:
     """Where the tables are: `folder`, the environment's, the one beside the checkout, or None."""
     named = folder or os.environ.get(VARIABLE)
     if named:
+        if not Path(named).is_dir():
+            raise NoTable(f"{str(named)!r}, of --data or {VARIABLE}, is no folder.")
         return Path(named)
     return BESIDE if BESIDE.is_dir() else None
 
@@ -95,7 +101,8 @@ def _read(name: str, root: Path) -> Table:
         if path.exists():
             frame = pd.read_csv(path)
             return _table(name, task, frame.drop(columns="target"), frame["target"])
-    raise FileNotFoundError(f"No table {name!r} under {' or '.join(TASKS)} of the data folder.")
+    known = sorted(path.name[:-7] for task in TASKS for path in (root / task).glob("*.csv.gz"))
+    raise NoTable(f"No table {name!r} in the data folder, which holds {', '.join(known)}.")
 
 
 def _table(name: str, task: str, X: pd.DataFrame, y: pd.Series) -> Table:

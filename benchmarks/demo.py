@@ -28,7 +28,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.tree import DecisionTreeClassifier
 
-from benchmarks.options import command
+from benchmarks.options import command, positive
 from sklearn_moe import MixtureOfExpertsClassifier, MixtureOfExpertsRegressor
 
 N_EXPERTS = 2
@@ -237,7 +237,7 @@ def draw_scores(ax: Any, case: Case, outcome: Outcome) -> None:
 def parse(argv: Sequence[str]) -> argparse.Namespace:
     """The options."""
     parser = command("demo", __doc__)
-    parser.add_argument("--splits", type=int, default=5, help="random splits for the scores")
+    parser.add_argument("--splits", type=positive, default=5, help="random splits for the scores")
     parser.add_argument("--output", type=Path, default=Path("results/demo.png"))
     return parser.parse_args(argv)
 

@@ -34,7 +34,7 @@ from sklearn.model_selection import KFold, StratifiedKFold, cross_val_predict
 from benchmarks import report
 from benchmarks.data import Table, load
 from benchmarks.models import EXPERTS, N_EXPERTS, Average, mixture, seeded
-from benchmarks.options import command
+from benchmarks.options import command, positive
 from benchmarks.records import Progress, append_row, commit, keys_in, machine_facts, write_facts
 
 TABLES = [
@@ -277,11 +277,11 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     add("--data", help="folder of the tables")
     add("--tables", nargs="+", default=TABLES, metavar="NAME")
     add("--experts", nargs="+", default=list(EXPERTS), choices=list(EXPERTS))
-    add("--seeds", type=int, default=2, help="number of splits")
-    add("--max-rows", type=int, default=4000, help="rows drawn from a larger table")
-    add("--n-experts", type=int, help="K; 4 by default, 2 for boosting")
-    add("--max-iter", type=int, default=100, help="EM iterations of the mixture, at most")
-    add("--jobs", type=int, default=1, help="cells at a time")
+    add("--seeds", type=positive, default=2, help="number of splits")
+    add("--max-rows", type=positive, default=4000, help="rows drawn from a larger table")
+    add("--n-experts", type=positive, help="K; 4 by default, 2 for boosting")
+    add("--max-iter", type=positive, default=100, help="EM iterations of the mixture, at most")
+    add("--jobs", type=positive, default=1, help="cells at a time")
     add("--output", type=Path, default=Path("results/first_look.csv"), help="CSV to add rows to")
     return parser.parse_args(argv)
 

@@ -23,7 +23,7 @@ from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
 from benchmarks.data import load
 from benchmarks.models import dense_encoder
-from benchmarks.options import command
+from benchmarks.options import command, positive
 from benchmarks.records import append_row, commit, machine_facts, write_facts
 from sklearn_moe import MixtureOfExpertsRegressor, SoftmaxGate
 from sklearn_moe.gates import GaussianGate, HierarchicalGate, MLPGate
@@ -91,7 +91,7 @@ def main(argv: list[str] | None = None) -> None:
     add("--data", help="folder of the tables")
     add("--tables", nargs="+", default=TABLES, metavar="NAME")
     add("--gates", nargs="+", default=list(GATES), choices=list(GATES))
-    add("--max-rows", type=int, default=4000, help="rows drawn from a larger table")
+    add("--max-rows", type=positive, default=4000, help="rows drawn from a larger table")
     add("--output", type=Path, default=Path("results/gates.csv"), help="CSV to add rows to")
     options = parser.parse_args(argv)
     options.output.parent.mkdir(parents=True, exist_ok=True)

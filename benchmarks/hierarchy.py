@@ -20,7 +20,7 @@ from sklearn.linear_model import Ridge
 
 from benchmarks.data import load
 from benchmarks.models import dense_encoder
-from benchmarks.options import command
+from benchmarks.options import command, positive
 from benchmarks.records import append_row, commit, machine_facts, write_facts
 from sklearn_moe import MixtureOfExpertsRegressor
 from sklearn_moe.gates import HierarchicalGate
@@ -100,8 +100,8 @@ def main(argv: list[str] | None = None) -> None:
     add = parser.add_argument
     add("--data", help="folder of the tables")
     add("--tables", nargs="+", default=TABLES, metavar="NAME")
-    add("--max-rows", type=int, default=3000, help="rows drawn from a larger table")
-    add("--seeds", type=int, default=4, help="number of splits")
+    add("--max-rows", type=positive, default=3000, help="rows drawn from a larger table")
+    add("--seeds", type=positive, default=4, help="number of splits")
     add("--output", type=Path, default=Path("results/hierarchy.csv"), help="CSV to add rows to")
     options = parser.parse_args(argv)
     options.output.parent.mkdir(parents=True, exist_ok=True)

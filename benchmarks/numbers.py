@@ -20,7 +20,7 @@ from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV
 
 from benchmarks.data import Table
-from benchmarks.options import command
+from benchmarks.options import command, positive
 from benchmarks.records import Progress, append_row, commit, machine_facts, write_facts
 from benchmarks.tabular_models import linear_moe, moe
 from benchmarks.tabular_suites import SYNTHETIC, Case
@@ -96,8 +96,8 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     add("--data", help="folder of the tables")
     add("--tables", nargs="+", default=TABLES, metavar="NAME", help=f"also {', '.join(SYNTHETIC)}")
     add("--experts", nargs="+", default=["linear"], choices=list(EXPERTS))
-    add("--max-train", type=int, default=1000, help="training rows")
-    add("--splits", type=int, default=1, help="draws of each table")
+    add("--max-train", type=positive, default=1000, help="training rows")
+    add("--splits", type=positive, default=1, help="draws of each table")
     add("--first-split", type=int, default=0, help="number of the first draw")
     add("--gate", default="linear", choices=list(GATES), help="gate of both")
     add("--no-verdict", dest="verdict", action="store_false", help="neither has witnesses")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from argparse import ArgumentParser, RawDescriptionHelpFormatter
+from argparse import ArgumentParser, ArgumentTypeError, RawDescriptionHelpFormatter
 
 
 def command(name: str, text: str | None) -> ArgumentParser:
@@ -12,3 +12,10 @@ def command(name: str, text: str | None) -> ArgumentParser:
         description=text,
         formatter_class=RawDescriptionHelpFormatter,
     )
+
+
+def positive(text: str) -> int:
+    """A number of things, of which there has to be one."""
+    if not text.isdecimal() or not int(text):
+        raise ArgumentTypeError(f"{text!r} is no whole number above zero")
+    return int(text)

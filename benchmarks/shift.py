@@ -28,7 +28,7 @@ from sklearn.base import clone
 
 from benchmarks.data import Table, load
 from benchmarks.models import EXPERTS, N_EXPERTS, dense_encoder
-from benchmarks.options import command
+from benchmarks.options import command, positive
 from benchmarks.records import append_row, commit, machine_facts, write_facts
 from sklearn_moe import MixtureOfExpertsClassifier, MixtureOfExpertsRegressor
 
@@ -147,9 +147,9 @@ def main(argv: list[str] | None = None) -> None:
     add("--data", help="folder of the tables")
     add("--tables", nargs="+", default=TABLES, metavar="NAME", help="tables in time order")
     add("--experts", nargs="+", default=["linear", "tree"], choices=list(EXPERTS))
-    add("--window", type=int, default=3000, help="rows that a refresh sees")
-    add("--block", type=int, default=500, help="rows between refreshes")
-    add("--max-rows", type=int, default=12_000, help="rows of the stream")
+    add("--window", type=positive, default=3000, help="rows that a refresh sees")
+    add("--block", type=positive, default=500, help="rows between refreshes")
+    add("--max-rows", type=positive, default=12_000, help="rows of the stream")
     add("--clocks", action="store_true", help="keep columns that only ever grow")
     add("--output", type=Path, default=Path("results/shift.csv"), help="CSV to add rows to")
     options = parser.parse_args(argv)

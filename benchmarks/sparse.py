@@ -26,7 +26,7 @@ from sklearn.ensemble import RandomForestRegressor
 from sklearn.neural_network import MLPRegressor
 from sklearn.tree import DecisionTreeRegressor
 
-from benchmarks.options import command
+from benchmarks.options import command, positive
 from benchmarks.records import append_row, commit, machine_facts, write_facts
 from benchmarks.speed import median_seconds
 from sklearn_moe import MixtureOfExpertsRegressor
@@ -172,9 +172,9 @@ def main(argv: list[str] | None = None) -> None:
     parser = command("sparse", __doc__)
     add = parser.add_argument
     add("--experts", nargs="+", default=list(EXPERTS), choices=list(EXPERTS))
-    add("--n-experts", nargs="+", type=int, default=N_EXPERTS, metavar="K")
-    add("--rows", type=int, default=20_000, help="rows of the fits")
-    add("--repeats", type=int, default=3, help="runs, of which the median is shown")
+    add("--n-experts", nargs="+", type=positive, default=N_EXPERTS, metavar="K")
+    add("--rows", type=positive, default=20_000, help="rows of the fits")
+    add("--repeats", type=positive, default=3, help="runs, of which the median is shown")
     add("--output", type=Path, default=Path("results/sparse.csv"), help="CSV to add rows to")
     add("--figure", type=Path, help="where to draw the curves")
     options = parser.parse_args(argv)

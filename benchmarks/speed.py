@@ -42,7 +42,7 @@ from sklearn.preprocessing import SplineTransformer
 from sklearn.tree import DecisionTreeRegressor
 
 from benchmarks import floor
-from benchmarks.options import command
+from benchmarks.options import command, positive
 from benchmarks.records import append_row, commit, machine_facts, write_facts
 from benchmarks.rivals import conditional_mixture, in_r, plain_em
 from benchmarks.speed_figure import draw
@@ -348,9 +348,12 @@ def main(argv: list[str] | None = None) -> None:
     names = ["iterations", "peers", "fits", "defaults", "jobs", "predict", "laws", "memory"]
     parser.add_argument("--parts", nargs="+", choices=names, help="default: all")
     parser.add_argument(
-        "--max-rows", type=int, default=10**6, help="largest table; peers have 20,000 rows or less"
+        "--max-rows",
+        type=positive,
+        default=10**6,
+        help="largest table; peers have 20,000 rows or less",
     )
-    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--repeats", type=positive, default=3)
     parser.add_argument("--output", type=Path, default=Path("results/speed.csv"))
     parser.add_argument("--figure", type=Path, help="picture of all rows in the output, to write")
     options = parser.parse_args(argv)

@@ -23,7 +23,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
 from benchmarks.data import load
-from benchmarks.options import command
+from benchmarks.options import command, positive
 from benchmarks.records import append_row, commit, keys_in, machine_facts, write_facts
 from sklearn_moe import MixtureOfExpertsClassifier, MixtureOfExpertsRegressor
 from sklearn_moe.starts import STARTS
@@ -106,8 +106,8 @@ def main(argv: list[str] | None = None) -> int:
     parser = command("starts", __doc__)
     parser.add_argument("--data", help="folder with the tables")
     parser.add_argument("--tables", nargs="+", default=TABLES)
-    parser.add_argument("--rows", type=int, default=800, help="rows to train on")
-    parser.add_argument("--n-experts", type=int, default=3)
+    parser.add_argument("--rows", type=positive, default=800, help="rows to train on")
+    parser.add_argument("--n-experts", type=positive, default=3)
     parser.add_argument("--output", type=Path, default=Path("results/starts.csv"))
     options = parser.parse_args(argv)
     warnings.simplefilter("ignore", ConvergenceWarning)

@@ -17,9 +17,10 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import tabular_report
+from benchmarks.data import data_folder
 from benchmarks.first_look import one_line
 from benchmarks.limits import run_all
-from benchmarks.options import command
+from benchmarks.options import command, positive
 from benchmarks.records import Progress, append_row, commit, keys_in, machine_facts, write_facts
 from benchmarks.tabular_models import MODELS, available
 from benchmarks.tabular_scores import FIGURES, evaluate
@@ -169,10 +170,10 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     add("--suite", nargs="+", default=["all"], choices=["all", *SUITES])
     add("--datasets", nargs="+", metavar="NAME", help="only these tables of the suites")
     add("--models", nargs="+", metavar="NAME", choices=list(MODELS), help=", ".join(MODELS))
-    add("--splits", type=int, default=1, help="splits of each table; uci has 20 (protein 5)")
-    add("--max-train", type=int, default=1500, help="training rows, but on uci")
+    add("--splits", type=positive, default=1, help="splits of each table; uci has 20 (protein 5)")
+    add("--max-train", type=positive, default=1500, help="training rows, but on uci")
     add("--data", help="folder of the tables")
-    add("--jobs", type=int, default=1, help="cells at a time")
+    add("--jobs", type=positive, default=1, help="cells at a time")
     add("--time-limit", type=float, default=1800.0, help="seconds of a cell, tuning included")
     add("--resume", action="store_true", help="add the cells that --output does not hold yet")
     add("--retry", action="store_true", help="with --resume: what ended in an error as well")
@@ -200,6 +201,7 @@ def main(argv: Sequence[str]) -> int:
     """Run the cells, then report on all rows of the file."""
     options = parse(argv)
     if not options.report:
+        data_folder(options.data)  # that it is none is told before anything runs
         signal.signal(signal.SIGTERM, signal.default_int_handler)  # no cell outlives the command
         run(options)
     if not options.output.exists():

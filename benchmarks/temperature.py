@@ -24,7 +24,7 @@ from sklearn.tree import DecisionTreeClassifier
 
 from benchmarks.data import load
 from benchmarks.models import dense_encoder, mixture
-from benchmarks.options import command
+from benchmarks.options import command, positive
 from benchmarks.records import append_row, commit, machine_facts, write_facts
 
 TABLES = [
@@ -95,8 +95,8 @@ def main(argv: list[str] | None = None) -> None:
     add("--data", help="folder of the tables")
     add("--tables", nargs="+", default=TABLES, metavar="NAME")
     add("--experts", nargs="+", default=list(EXPERTS), choices=list(EXPERTS))
-    add("--max-rows", type=int, default=2000, help="rows drawn from a larger table")
-    add("--seeds", type=int, default=1, help="number of splits")
+    add("--max-rows", type=positive, default=2000, help="rows drawn from a larger table")
+    add("--seeds", type=positive, default=1, help="number of splits")
     add("--output", type=Path, default=Path("results/temperature.csv"), help="CSV to add rows to")
     options = parser.parse_args(argv)
     options.output.parent.mkdir(parents=True, exist_ok=True)

@@ -24,7 +24,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
-from benchmarks.options import command
+from benchmarks.options import command, positive
 from sklearn_moe import MixtureOfExpertsClassifier, MixtureOfExpertsRegressor
 
 N_TEST = 20_000
@@ -116,11 +116,11 @@ def main(arguments: list[str] | None = None) -> None:
     """Run the simulation and print one line for each case."""
     parser = command("verdict", __doc__)
     parser.add_argument("--cases", nargs="+", default=list(CASES), choices=list(CASES))
-    parser.add_argument("--repeats", type=int, default=100)
-    parser.add_argument("--rows", type=int, default=500)
-    parser.add_argument("--n-experts", type=int, default=2)
+    parser.add_argument("--repeats", type=positive, default=100)
+    parser.add_argument("--rows", type=positive, default=500)
+    parser.add_argument("--n-experts", type=positive, default=2)
     parser.add_argument("--output", help="CSV file for the trials")
-    parser.add_argument("--jobs", type=int, default=1, help="tables at a time")
+    parser.add_argument("--jobs", type=positive, default=1, help="tables at a time")
     options = parser.parse_args(arguments)
     trials = []
     for case in options.cases:

@@ -42,7 +42,7 @@ from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 from benchmarks.data import Table, load
 from benchmarks.models import dense_encoder
 from benchmarks.models import mixture as plain_mixture
-from benchmarks.options import command
+from benchmarks.options import command, positive
 from benchmarks.records import Progress, append_row, commit, keys_in, machine_facts, write_facts
 from sklearn_moe import SoftmaxGate
 from sklearn_moe.gates import ClassifierGate
@@ -263,8 +263,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     add = parser.add_argument
     add("--data", help="folder of the tables")
     add("--tables", nargs="+", default=TABLES, metavar="NAME")
-    add("--max-rows", type=int, default=2000, help="rows drawn from a larger table")
-    add("--seeds", type=int, default=20, help="number of splits")
+    add("--max-rows", type=positive, default=2000, help="rows drawn from a larger table")
+    add("--seeds", type=positive, default=20, help="number of splits")
     add("--first-seed", type=int, default=100, help="seed of the first split")
     add("--output", type=Path, default=Path("results/wide.csv"), help="CSV to add rows to")
     options = parser.parse_args(argv)

@@ -93,6 +93,44 @@ def test_every_command_is_there(command, monkeypatch):
         main([command, "--help"])
 
 
+@pytest.mark.parametrize(
+    ("argv", "text"),
+    [
+        (
+            ["gates", "--tables", "nosuch"],
+            "No table 'nosuch' in the data folder, which holds one, two",
+        ),
+        (["shift", "--tables", "nosuch"], "No table 'nosuch'"),
+        (
+            ["tabular", "--data", "/nowhere"],
+            "'/nowhere', of --data or SKLEARN_MOE_DATA, is no folder.",
+        ),
+    ],
+)
+def test_tables_that_are_not_there_are_told(argv, text, tmp_path, monkeypatch, capsys):
+    monkeypatch.syspath_prepend(str(ROOT))
+    monkeypatch.chdir(tmp_path)
+    for place in ("data/regression/one.csv.gz", "data/classification/two.csv.gz"):
+        (tmp_path / place).parent.mkdir(parents=True)
+        (tmp_path / place).touch()
+    from benchmarks.__main__ import main
+
+    monkeypatch.setenv("SKLEARN_MOE_DATA", str(tmp_path / "data"))
+    assert main(argv) == 2
+    assert text in capsys.readouterr().err
+    assert not list(tmp_path.rglob("*.csv"))
+
+
+@pytest.mark.parametrize("value", ["0", "-5", "two"])
+def test_numbers_of_things_are_positive(value, monkeypatch, capsys):
+    monkeypatch.syspath_prepend(str(ROOT))
+    from benchmarks.__main__ import main
+
+    with pytest.raises(SystemExit, match="2"):
+        main(["gates", "--max-rows", value])
+    assert f"'{value}' is no whole number above zero" in capsys.readouterr().err
+
+
 def test_speed_prints_and_keeps_every_part(tmp_path):
     output, parts = tmp_path / "speed.csv", ["iterations", "defaults", "predict", "laws", "memory"]
     options = ["--max-rows", 1000, "--repeats", 1, "--output", output]

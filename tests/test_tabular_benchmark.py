@@ -99,7 +99,7 @@ def test_a_table_that_cannot_be_read_is_told_of_and_may_be_tried_again(tmp_path)
         cells.append(Cell(Case("regression", table, 0), "linear", 100, "/nowhere", "c"))
         append_row(output, run_cell(cells[-1]))
     errors = pd.read_csv(output)["error"]
-    assert errors[0].startswith("FileNotFoundError: No table 'servo'")
+    assert errors[0].startswith("NoTable: '/nowhere', of --data")
     assert errors.isna().tolist() == [False, True]
     assert done_in(output, retry=False) == {cell.key for cell in cells}
     assert done_in(output, retry=True) == {cells[1].key}

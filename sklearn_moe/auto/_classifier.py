@@ -62,7 +62,8 @@ class AutoMixtureClassifier(ClassifierMixin, BaseAutoMixture):
         The fitted mixture at the end of `best_estimator_`, with its gate; it takes the rows
         that `encode` returns.
     best_name_ : str
-        Name of the best candidate, with its number of experts if the search has doubled it.
+        Name of the best candidate that was fitted to all rows, with its number of experts if the
+        search has doubled it.
     named_estimators_ : Bunch of Pipeline
         Those that answer together, by name; nearly always, the best is among them.
     weights_ : dict of str to float
