@@ -11,7 +11,7 @@ from sklearn.utils.validation import column_or_1d
 from ._base import BaseMixtureOfExperts
 from ._information import count_estimator
 from ._numeric import Array
-from ._predictions import predict_expert
+from ._predictions import places_among, predict_expert
 from ._routing import Routing
 from ._validation import check_is_fitted
 from .families import Categorical
@@ -108,13 +108,13 @@ class Labels(BaseMixtureOfExperts):
     def _encode_target(self, y: Any) -> NDArray:
         y = column_or_1d(y)
         try:
-            codes = np.minimum(np.searchsorted(self.classes_, y), len(self.classes_) - 1)
+            codes, known = places_among(y, self.classes_)
         except TypeError as error:  # of objects that have no order, such as text and None
             raise ValueError(
                 f"y holds other things than the labels seen in fit, {self.classes_[:5].tolist()}: "
                 f"{error}."
             ) from error
-        if (self.classes_[codes] != y).any():
+        if not known.all():
             unknown = np.setdiff1d(y, self.classes_)
             raise ValueError(f"y holds labels {unknown[:5].tolist()} that were not seen in fit.")
         return codes

@@ -11,6 +11,7 @@ from sklearn.kernel_approximation import Nystroem
 
 from .._design import as_numbers, as_text, frequent_categories, table_columns
 from .._numeric import DECIMALS, Array
+from .._predictions import places_among
 from .._validation import column_names
 
 # Similarities to more rows than a quarter of them would tell a fold's rows by heart.
@@ -108,5 +109,5 @@ def _read(name: Any, known: NDArray | None, values: NDArray) -> Any:
     if not known.size:
         return np.full(len(values), np.nan)
     text = as_text(values.astype(object))
-    place = np.minimum(np.searchsorted(known, text), len(known) - 1)
-    return np.where(known[place] == text, place, -1), known
+    place, is_known = places_among(text, known)
+    return np.where(is_known, place, -1), known
