@@ -178,16 +178,11 @@ def race(
     made = yield [(start.responsibilities, (recipe, model.data, surprise)) for start in starts]
     first = dict(zip(starts, made, strict=True))
     begun: Runs[Start] = {start: EMResult(model.expect(resp)) for start, resp in first.items()}
-    runs = yield from run_all(model, begun, replace(rule, max_iter=1))
-    leaders = by_bound(sound_of(runs))
-    short = replace(rule, max_iter=min(RACE_LENGTH, rule.max_iter))
-    ahead = {start: runs.pop(start) for start in leaders[: (len(starts) + 1) // 2]}
-    runs |= yield from run_all(model, ahead, short)
-    runs = {start: runs[start] for start in starts}
-    for start, run in runs.items():
-        hear = on_failure if isinstance(run, ExpertError) else on_start
-        hear(start_name(start), run)
-    sound = sound_of(runs)
+    runs = yield from run_heats(model, begun, rule)
+    for start in starts:
+        report = on_failure if isinstance(runs[start], ExpertError) else on_start
+        report(start_name(start), runs[start])
+    sound = sound_of({start: runs[start] for start in starts})
     winner = by_bound(sound)[0]
     bounds = {start_name(start): run.lower_bound for start, run in sound.items()}
     return Race(sound[winner], winner, first[winner], bounds)
@@ -207,6 +202,15 @@ def race_or_spare(
         on_failure(start_name(starts[-1]), heat)
         starts = [spare]
     return (yield from race_of(starts))
+
+
+def run_heats(model: MixtureModel, begun: Runs[T], rule: EMRule) -> Plan[Runs[T]]:
+    """EM for one iteration from what each has begun with, for a few more from the better half."""
+    runs = yield from run_all(model, begun, replace(rule, max_iter=1))
+    leaders = by_bound(sound_of(runs))[: (len(runs) + 1) // 2]
+    ahead = {start: runs.pop(start) for start in leaders}
+    short = replace(rule, max_iter=min(RACE_LENGTH, rule.max_iter))
+    return runs | (yield from run_all(model, ahead, short))
 
 
 def run_all(model: MixtureModel, begun: Runs[T], rule: EMRule) -> Plan[Runs[T]]:
