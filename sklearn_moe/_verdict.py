@@ -73,12 +73,17 @@ class Stage:
     trusts_witnesses: bool = True
 
     @property
+    def trusted(self) -> Sequence[Witness]:
+        """The witnesses, if what they say holds for the run."""
+        return self.witnesses if self.trusts_witnesses else ()
+
+    @property
     def forecasts(self) -> list[Forecast]:
         """What the witnesses say of rows that they have not seen, if it holds for the run.
 
         A witness of a small fold may not have been asked about any row.
         """
-        told = [witness.forecast for witness in self.witnesses] if self.trusts_witnesses else []
+        told = [witness.forecast for witness in self.trusted]
         return [forecast for forecast in told if forecast is not None and len(forecast.rows)]
 
     @property
@@ -88,11 +93,11 @@ class Stage:
         A row's witness speaks of the iteration that the other folds chose.
         """
         expectation = self.result.expectation
-        if not (self.witnesses and self.trusts_witnesses):
+        if not self.trusted:
             held_out = expectation.held_out
             return expectation.log_evidence if held_out is None else held_out
         log_prob = np.full(self.model.data.n_samples, np.nan)
-        for witness in self.witnesses:
+        for witness in self.trusted:
             log_prob[witness.test] = witness.forecast_log_prob
         return log_prob
 
@@ -124,7 +129,7 @@ class Stage:
     @property
     def is_heard(self) -> bool:
         """Whether those who speak of unseen rows forecast them too: in sample, witnesses do not."""
-        return bool(self.forecasts) or not (self.witnesses and self.trusts_witnesses)
+        return bool(self.forecasts) or not self.trusted
 
     @property
     def n_experts(self) -> int:
@@ -170,21 +175,22 @@ def _run(
     reporter: Reporter,
 ) -> Plan[Stage]:
     """The stage of a run of EM, of which the reporter hears; it ends where an expert fails."""
-    latest = [start] if isinstance(start, EMResult) else []
+    latest = start if isinstance(start, EMResult) else None
 
-    def hear(result: EMResult) -> bool:
-        latest[:] = [result]
+    def report(result: EMResult) -> bool:
+        nonlocal latest
+        latest = result
         return reporter.iteration(stage_of(result), rule.max_iter)
 
-    run = run_em(model, start, rule, hear)
+    run = run_em(model, start, rule, report)
     del start  # its responsibilities are as large as the table
     with reporter.run(rule.max_iter):
         try:
             return stage_of((yield from run))
         except ExpertError as error:
-            if not latest:
+            if latest is None:
                 raise
-            stage = stage_of(replace(latest[0], reason="error"))
+            stage = stage_of(replace(latest, reason="error"))
             trouble = f"EM ended after iteration {stage.result.n_iter}: {error}"
             return replace(stage, trouble=" ".join(filter(None, (stage.trouble, trouble))))
 
@@ -197,12 +203,9 @@ def judge(baseline: Baseline, stage: Stage, heard: Hearing, data: Data) -> Verdi
     """The verdict on a finished run; unknown where nothing was held out."""
     result, by_fold = stage.result, stage.fold_log_probs
     held_out = result.expectation.held_out
-    if stage.model.splits is None:
-        return UNKNOWN
-    if len(result.state.members) == 1 and held_out is None:
-        return alone_verdict(stage.recipe, baseline, data)
-    if held_out is None or by_fold is None:
-        return UNKNOWN
+    if held_out is None or by_fold is None:  # nobody has led the fit
+        is_one = stage.model.splits is not None and len(result.state.members) == 1
+        return alone_verdict(stage.recipe, baseline, data) if is_one else UNKNOWN
     scores, rival = stage.scores(heard), stage.rival(baseline)
     delta = scores.minus(rival, data.sample_weight)
     gain, stderr = mean_and_stderr(delta, data.sample_weight, data.clusters)
