@@ -137,8 +137,8 @@ class MixtureModel:
 
     def m_step(self, expectation: MixtureExpectation) -> Plan[MixtureState]:
         """Fit experts, dispersions and gate to the responsibilities."""
-        basis, kept = self._keep_alive(expectation)
-        weights, fit_weights = self._weighted(basis, kept)
+        basis = self._keep_alive(expectation)
+        weights, fit_weights = self._weights(basis)
         gates, routing, bank = yield from self._fit_parts(basis, weights, fit_weights)
         shrinkage = None
         if self.shared:
@@ -151,15 +151,8 @@ class MixtureModel:
 
     def _weights(self, basis: MixtureExpectation) -> tuple[Array, Array]:
         """Weights (n, K) for the fit of the gate, and for those of the experts."""
-        return self._weighted(basis, self._kept(basis))
-
-    def _kept(self, basis: MixtureExpectation) -> Array:
-        """What is kept of the responsibilities (n, K) for the experts' fits."""
-        return self.specialisation.of(basis.members).kept(basis.resp)
-
-    def _weighted(self, basis: MixtureExpectation, kept: Array) -> tuple[Array, Array]:
         how = self.specialisation.of(basis.members)
-        specialised = how.with_latent(how.pooled(kept), basis.latent)
+        specialised = how.with_latent(how.pooled(how.kept(basis.resp)), basis.latent)
         return self.data.weighted(basis.resp), self.data.weighted(specialised)
 
     def _fit_parts(
@@ -225,13 +218,13 @@ class MixtureModel:
         bound = float(height / weight.sum())
         resp = self._balanced(state.routing.whole(resp, n_experts))
         return MixtureExpectation(
-            self.specialisation.of(state.members).without_negligible(resp),
-            state.members,
-            bound,
-            log_evidence,
-            state.gates,
-            state.bank.state,
-            state.basis.reseeded,
+            resp=self.specialisation.of(state.members).without_negligible(resp),
+            members=state.members,
+            lower_bound=bound,
+            log_evidence=log_evidence,
+            gates=state.gates,
+            solver_state=state.bank.state,
+            reseeded=state.basis.reseeded,
             score=bound,
             latent=None if latent is None else state.routing.whole(latent, n_experts, fill=1.0),
             is_fixed=n_experts == 1 and latent is None,
@@ -289,8 +282,8 @@ class MixtureModel:
         routing = self._route(log_gate_of(gate, self.data.X))
         usage = usage_of(routing, len(experts), self.data.sample_weight, self.top_k)
         spreads = None
-        if self.spread_template is not None and state.spread is not None:
-            spreads = yield from finish_spread(self.data, self.spread_template, state.spread)
+        if state.spread is not None:
+            spreads = yield from finish_spread(self.data, state.spread)
         return FittedMixture(
             experts, gate, state.dispersion, state.members, mass, usage, spreads, state.shrinkage
         )
@@ -312,9 +305,9 @@ class MixtureModel:
         )
         if state.shrinkage is not None:
             mean = shrunk(mean, state.shrinkage, routing)
-        if self.spread_template is None or state.spread is None:
+        if state.spread is None:
             return routing.log_gate, mean, routing.at(state.dispersion)
-        relative = yield from new_spread(self.data, self.spread_template, state.spread, X)
+        relative = yield from new_spread(self.data, state.spread, X)
         law = law_by_row(state.dispersion, relative)
         return routing.log_gate, mean, routing.at(law, by_row=True)
 
@@ -324,24 +317,20 @@ class MixtureModel:
     def _templates(self, members: tuple[int, ...]) -> list[Template]:
         return [self.templates[member] for member in members]
 
-    def _keep_alive(self, expectation: MixtureExpectation) -> tuple[MixtureExpectation, Array]:
-        """Give a lost expert the worst-explained rows, once; remove it the second time.
-
-        Returns the expectation, and what is kept of its responsibilities.
-        """
-        while True:
-            kept = self._kept(expectation)
-            lost = self._lost(self.data.weighted(kept))
-            if not lost.size or len(expectation.members) == 1:
-                return expectation, kept
+    def _keep_alive(self, expectation: MixtureExpectation) -> MixtureExpectation:
+        """Give a lost expert the worst-explained rows, once; remove it the second time."""
+        while len(expectation.members) > 1 and (lost := self._lost(expectation)).size:
             position = int(lost[0])
             if expectation.members[position] in expectation.reseeded:
                 expectation = _remove(expectation, position)
             else:
                 expectation = self._reseed(expectation, position)
+        return expectation
 
-    def _lost(self, specialised: Array) -> Rows:
+    def _lost(self, expectation: MixtureExpectation) -> Rows:
         """Positions of experts with too little weight, or too few rows, for a fit."""
+        how = self.specialisation.of(expectation.members)
+        specialised = self.data.weighted(how.kept(expectation.resp))
         n_experts, distinct = specialised.shape[1], self.data.distinct
         share = specialised.sum(axis=0) / self.data.sample_weight.sum()
         holds = specialised > 0.1 * self.data.sample_weight[:, None] / n_experts

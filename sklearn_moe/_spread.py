@@ -29,12 +29,13 @@ MOST_RELATIVE = 1e4
 
 @dataclass(frozen=True)
 class Spread:
-    """Relative dispersions (n, K, q), and the log squared residuals that they were fitted to.
+    """Relative dispersions (n, K, q), what predicts them, and the log squared residuals it learnt.
 
     Both are in units of each expert's own mean squared residual. `weights` (n, K) are those of the
     residuals.
     """
 
+    template: Template
     relative: Array
     log_squared: Array
     weights: Array
@@ -59,19 +60,19 @@ def fit_spread(
     problems = _problems(data, template, log_squared, expert_weights)
     banks = yield from together(*(fit_predict(*problem, splits) for problem in problems))
     predicted = np.concatenate([bank.mean for bank in banks], axis=1)
-    return Spread(relative_dispersion(predicted), log_squared, expert_weights)
+    return Spread(template, relative_dispersion(predicted), log_squared, expert_weights)
 
 
-def finish_spread(data: Data, template: Template, spread: Spread) -> Plan[list[Any]]:
+def finish_spread(data: Data, spread: Spread) -> Plan[list[Any]]:
     """The estimators of log squared residuals, fitted to all rows."""
-    problems = _problems(data, template, spread.log_squared, spread.weights)
+    problems = _problems(data, spread.template, spread.log_squared, spread.weights)
     fitted = yield from together(*(fit_all_rows(*problem) for problem in problems))
     return [expert for (expert,) in fitted]
 
 
-def new_spread(data: Data, template: Template, spread: Spread, X: Any) -> Plan[Array]:
+def new_spread(data: Data, spread: Spread, X: Any) -> Plan[Array]:
     """Relative dispersions (m, K, q) of new rows."""
-    problems = _problems(data, template, spread.log_squared, spread.weights)
+    problems = _problems(data, spread.template, spread.log_squared, spread.weights)
     predicted = yield from together(*(fit_predict_new(*problem, X) for problem in problems))
     return relative_dispersion(np.concatenate(predicted, axis=1))
 
