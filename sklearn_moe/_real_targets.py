@@ -272,11 +272,7 @@ class RealTargets(DistributionQueries, BaseMixtureOfExperts):
             return routing, mean, routing.at(self._law)
         predicted = predict_acting(self.dispersion_experts_, X, None, routing)
         relative = relative_dispersion(predicted)
-        if routing.index is None:
-            return routing, mean, law_by_row(self._law, relative)
-        law = routing.at(self._law)
-        law[..., 0] *= relative
-        return routing, mean, law
+        return routing, mean, law_by_row(routing.at(self._law), relative)
 
     @property
     def _dispersion(self) -> Array:

@@ -82,7 +82,10 @@ class Family(ABC):
 
 
 def law_by_row(law: Array, relative: Array) -> Array:
-    """Parameters (n, K, q, P) of a noise law from (K, q, P): the dispersion, the first, differs."""
-    by_row = np.broadcast_to(law, (len(relative), *law.shape)).copy()
+    """Parameters (n, K, q, P) of a noise law from (K, q, P), or (n, K, q, P) already.
+
+    The dispersion, the first of them, is multiplied by what is `relative` (n, K, q) of each row.
+    """
+    by_row = np.broadcast_to(law, (len(relative), *law.shape[-3:])).copy()
     by_row[..., 0] *= relative
     return by_row
