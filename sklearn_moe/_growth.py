@@ -20,12 +20,12 @@ import numpy as np
 
 from ._baseline import Baseline
 from ._em import DIGITS, EMResult, EMRule
+from ._expectation import MixtureExpectation
 from ._expert_errors import ExpertError
 from ._experts import Data
 from ._following import caught_up
 from ._hearing import Scores
 from ._initialization import Start, by_bound, run_heats, sound_of
-from ._mixture import MixtureExpectation
 from ._numeric import Array, mean_and_stderr, mean_of_known
 from ._plans import Plan, do
 from ._progress import Reporter

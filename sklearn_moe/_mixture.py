@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from ._balance import balanced
 from ._content import uniform_by_content
 from ._dispersion import fit_dispersion
+from ._expectation import MixtureExpectation
 from ._experts import BankFit, Data, fit_predict, fit_predict_new
 from ._folds import Splits
 from ._gate_bank import GateBank, SoftmaxBank
@@ -28,7 +29,6 @@ from ._templates import Template
 from ._usage import Usage, usage_of
 from .families import Family
 from .families._base import law_by_row
-from .linear import Solution
 
 # An expert is lost when its share of the weight falls below this part of an equal share.
 LOST_SHARE = 0.02
@@ -37,33 +37,18 @@ NOTHING = np.empty((0, 0))
 SETTLED, MOST_ROUNDS = 1e-6, 100
 
 
-@dataclass(frozen=True)
-class MixtureExpectation:
-    """Result of an E-step. Columns belong to `members`, positions in the list of templates.
-
-    `latent` (n, K) are weights that the noise law gives to rows in the experts' fits. The score is
-    the bound or, where rows are held out, their mean log density. One expert is fixed at once.
-    """
-
-    resp: Array
-    members: tuple[int, ...]
-    lower_bound: float = -np.inf
-    log_evidence: Array | None = None
-    gates: Any = None
-    solver_state: Solution | None = None
-    reseeded: frozenset[int] = frozenset()
-    score: float = -np.inf
-    held_out: Array | None = None
-    latent: Array | None = None
-    is_fixed: bool = False
-
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class MixtureState:
-    """Result of an M-step; `bank.mean` and `routing` are out of fold if it is cross-fitted.
+    """Result of an M-step. After its E-step it is kept without outputs, unless the model wanders.
 
-    `basis` is the expectation that it was fitted to, lost experts being dealt with. What is kept of
-    a state after its E-step has an empty `bank.mean` and `routing`, unless the model wanders.
+    - `basis`: the expectation that it was fitted to, lost experts being dealt with.
+    - `bank`: what the experts predict, out of fold if the fit is cross-fitted; kept empty.
+    - `dispersion`: parameters of the noise law of each expert.
+    - `gates`: the gates, of each fold or of all rows.
+    - `routing`: who acts on a row, and how probably, as those gates say; kept empty.
+    - `spread`: how dispersions differ by row, None if they do not.
+    - `shrinkage` (K,): the part of a shared expert in what each says, None without one.
+    - `told`: what a state without outputs has said of the rows in question, if there are any.
     """
 
     basis: MixtureExpectation
@@ -88,9 +73,19 @@ class MixtureState:
         return routing.at(law_by_row(self.dispersion, self.spread.relative[rows]), by_row=True)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class FittedMixture:
-    """The mixture fitted to all rows."""
+    """The mixture fitted to all rows.
+
+    - `experts`: the fitted experts, or ensembles of them.
+    - `gate`: the fitted gate.
+    - `dispersion`: parameters of the noise law of each expert.
+    - `members`: positions of the experts in the list of templates.
+    - `expert_mass` (K,): summed responsibilities times sample weights.
+    - `usage`: how the gate uses the experts.
+    - `dispersion_experts`: estimators of log squared residuals, None if dispersions do not differ.
+    - `shrinkage` (K,): the part of a shared expert in what each says, None without one.
+    """
 
     experts: list[Any]
     gate: Any
@@ -133,7 +128,7 @@ class MixtureModel:
         """Starting responsibilities (n, K) as the expectation that EM begins from."""
         acting = truncate(resp, self.top_k, self.shared).copy()
         resp = self.specialisation.without_negligible(acting)
-        return MixtureExpectation(resp, tuple(range(len(self.templates))))
+        return MixtureExpectation(resp=resp, members=tuple(range(len(self.templates))))
 
     def m_step(self, expectation: MixtureExpectation) -> Plan[MixtureState]:
         """Fit experts, dispersions and gate to the responsibilities."""
@@ -147,7 +142,15 @@ class MixtureModel:
             bank = replace(bank, mean=shrunk(bank.mean, shrinkage, routing))
         spread = yield from self._fit_spread(bank.mean, fit_weights, routing)
         dispersion = self._fit_dispersion(bank.mean, weights, routing, spread)
-        return MixtureState(basis, bank, dispersion, gates, routing, spread, shrinkage)
+        return MixtureState(
+            basis=basis,
+            bank=bank,
+            dispersion=dispersion,
+            gates=gates,
+            routing=routing,
+            spread=spread,
+            shrinkage=shrinkage,
+        )
 
     def _weights(self, basis: MixtureExpectation) -> tuple[Array, Array]:
         """Weights (n, K) for the fit of the gate, and for those of the experts."""
@@ -280,12 +283,18 @@ class MixtureModel:
         gate, mass = self._finish_gate(state, weights), weights.sum(axis=0)
         del weights
         routing = self._route(log_gate_of(gate, self.data.X))
-        usage = usage_of(routing, len(experts), self.data.sample_weight, self.top_k)
         spreads = None
         if state.spread is not None:
             spreads = yield from finish_spread(self.data, state.spread)
         return FittedMixture(
-            experts, gate, state.dispersion, state.members, mass, usage, spreads, state.shrinkage
+            experts=experts,
+            gate=gate,
+            dispersion=state.dispersion,
+            members=state.members,
+            expert_mass=mass,
+            usage=usage_of(routing, len(experts), self.data.sample_weight, self.top_k),
+            dispersion_experts=spreads,
+            shrinkage=state.shrinkage,
         )
 
     def _finish_experts(self, state: MixtureState) -> Plan[list[Any]]:

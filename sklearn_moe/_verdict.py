@@ -14,10 +14,11 @@ import numpy as np
 
 from ._baseline import Baseline
 from ._em import EMResult, EMRule, Model, run_em
+from ._expectation import MixtureExpectation
 from ._expert_errors import ExpertError
 from ._experts import Data
 from ._hearing import Hearing, Scores, hear, scores_alone
-from ._mixture import MixtureExpectation, MixtureModel, MixtureState
+from ._mixture import MixtureModel, MixtureState
 from ._noise import Forecast
 from ._numeric import Array, mean_and_stderr, weighted_mean
 from ._plans import Plan

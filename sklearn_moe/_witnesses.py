@@ -24,10 +24,11 @@ from numpy.typing import NDArray
 
 from ._content import uniform_by_content
 from ._em import DIGITS
+from ._expectation import MixtureExpectation
 from ._experts import Data
 from ._folds import Splits, keep_rows
 from ._initialization import Start, surprise_of
-from ._mixture import MixtureExpectation, MixtureModel, MixtureState
+from ._mixture import MixtureModel, MixtureState
 from ._noise import Forecast, Question, learning_left
 from ._numeric import Array, normalize
 from ._plans import Plan, attempt, do, together

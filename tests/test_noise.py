@@ -11,7 +11,7 @@ from sklearn.linear_model import Ridge
 from sklearn.tree import DecisionTreeRegressor
 
 from sklearn_moe import MixtureOfExpertsRegressor, _hearing
-from sklearn_moe._mixture import MixtureExpectation
+from sklearn_moe._expectation import MixtureExpectation
 from sklearn_moe._noise import Change, Forecast, Noise, _most_likely, calibrated, learning_left
 from sklearn_moe._witnesses import Witness, WitnessedModel, WitnessError
 from sklearn_moe.families import Contaminated, Gaussian, Laplace, Poisson, StudentT
@@ -349,7 +349,7 @@ def test_conformal_levels_are_of_the_noise_that_witnesses_have(monkeypatch):
 
 
 def test_a_forecast_is_of_the_iteration_that_is_best_for_the_other_folds():
-    expectation = MixtureExpectation(np.zeros((2, 1)), (0,))
+    expectation = MixtureExpectation(resp=np.zeros((2, 1)), members=(0,))
     data = SimpleNamespace(n_samples=2, sample_weight=np.ones(2))
     model = SimpleNamespace(data=data, conclude=lambda state: (state, expectation))
     folds = [SimpleNamespace(test=[row], score_of_others=-np.inf) for row in range(2)]
