@@ -8,18 +8,17 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ._balance import balanced
-from ._content import uniform_by_content
 from ._dispersion import fit_dispersion
 from ._expectation import MixtureExpectation
 from ._experts import BankFit, Data, fit_predict, fit_predict_new
 from ._folds import Splits
 from ._gate_bank import GateBank, SoftmaxBank
 from ._last_fits import fit_last
+from ._lost_experts import keep_alive
 from ._noise import Forecast, Question
-from ._numeric import Array, Rows, normalize, row_blocks, row_sum
+from ._numeric import Array, normalize, row_blocks
 from ._plans import Plan, together
 from ._routing import Routing, log_gate_of, route, truncate
 from ._shrinkage import fit_shrinkage, shrunk
@@ -30,8 +29,6 @@ from ._usage import Usage, usage_of
 from .families import Family
 from .families._base import law_by_row
 
-# An expert is lost when its share of the weight falls below this part of an equal share.
-LOST_SHARE = 0.02
 NOTHING = np.empty((0, 0))
 # The dispersions of a finished run have settled when its bound rises by less, in nats per row.
 SETTLED, MOST_ROUNDS = 1e-6, 100
@@ -132,7 +129,7 @@ class MixtureModel:
 
     def m_step(self, expectation: MixtureExpectation) -> Plan[MixtureState]:
         """Fit experts, dispersions and gate to the responsibilities."""
-        basis = self._keep_alive(expectation)
+        basis = keep_alive(expectation, self.data, self.specialisation, self.family, self.shared)
         weights, fit_weights = self._weights(basis)
         gates, routing, bank = yield from self._fit_parts(basis, weights, fit_weights)
         shrinkage = None
@@ -325,74 +322,3 @@ class MixtureModel:
 
     def _templates(self, members: tuple[int, ...]) -> list[Template]:
         return [self.templates[member] for member in members]
-
-    def _keep_alive(self, expectation: MixtureExpectation) -> MixtureExpectation:
-        """Give a lost expert the worst-explained rows, once; remove it the second time."""
-        while len(expectation.members) > 1 and (lost := self._lost(expectation)).size:
-            position = int(lost[0])
-            if expectation.members[position] in expectation.reseeded:
-                expectation = _remove(expectation, position)
-            else:
-                expectation = self._reseed(expectation, position)
-        return expectation
-
-    def _lost(self, expectation: MixtureExpectation) -> Rows:
-        """Positions of experts with too little weight, or too few rows, for a fit."""
-        how = self.specialisation.of(expectation.members)
-        specialised = self.data.weighted(how.kept(expectation.resp))
-        n_experts, distinct = specialised.shape[1], self.data.distinct
-        share = specialised.sum(axis=0) / self.data.sample_weight.sum()
-        holds = specialised > 0.1 * self.data.sample_weight[:, None] / n_experts
-        if len(distinct) < len(holds):
-            holds = holds[distinct]
-        rows = np.count_nonzero(holds, axis=0)
-        fewest = np.clip(0.1 * len(distinct) / n_experts, 1, 10)
-        lost = np.flatnonzero((share < LOST_SHARE / n_experts) | (rows < fewest))
-        # A shared expert has all rows, whoever is responsible for them.
-        return lost[lost < n_experts - self.shared]
-
-    def _reseed(self, expectation: MixtureExpectation, position: int) -> MixtureExpectation:
-        evidence = expectation.log_evidence
-        surprise = partial(self.family.surprise, self.data.target)
-        if evidence is None:  # such that the surprise, which undoes itself, is drawn at random
-            evidence = surprise(-uniform_by_content(self.data.hashes, seed=position))
-        worst = self._lowest(-surprise(evidence), 1.0 / len(expectation.members))
-        resp = expectation.resp.copy()
-        resp[worst] *= 0.1
-        resp[worst, position] += 0.9
-        member = expectation.members[position]
-        return replace(
-            expectation,
-            resp=resp / row_sum(resp)[:, None],
-            # The next one that is lost is given other rows.
-            log_evidence=np.where(worst, np.inf, evidence),
-            latent=None,
-            reseeded=expectation.reseeded | {member},
-        )
-
-    def _lowest(self, evidence: Array, share: float) -> NDArray[np.bool_]:
-        """The rows (a mask) of lowest evidence that make up a share of the weight.
-
-        Copies of a row go together, so that repeats stay the same as weights.
-        """
-        data = self.data
-        content = np.unique(data.rank, return_inverse=True)[1]
-        order = np.argsort(evidence[data.distinct], kind="stable")
-        mass = np.bincount(content, data.sample_weight)[order]
-        cut = np.searchsorted(np.cumsum(mass) / mass.sum(), share - 1e-9)
-        return np.isin(content, order[: max(1, cut)])
-
-
-def _remove(expectation: MixtureExpectation, position: int) -> MixtureExpectation:
-    members = expectation.members[:position] + expectation.members[position + 1 :]
-    remaining = np.delete(expectation.resp, position, axis=1)
-    # Of rows that were its own alone, nobody knows whose they are.
-    remaining[row_sum(remaining) == 0] = 1.0
-    return replace(
-        expectation,
-        resp=remaining / row_sum(remaining)[:, None],
-        members=members,
-        gates=None,
-        solver_state=None,
-        latent=None,
-    )
