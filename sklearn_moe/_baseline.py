@@ -7,8 +7,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from ._data import Data
 from ._em import DIGITS
-from ._experts import Data, fit_predict
+from ._experts import fit_predict
 from ._folds import Splits
 from ._noise import Forecast
 from ._numeric import Array, weighted_mean

@@ -11,9 +11,9 @@ import numpy as np
 from sklearn import config_context
 
 from ._baseline import Baseline, fit_baseline, unknown_baseline
+from ._data import Data
 from ._em import DIGITS, EMResult, EMRule, run_em
 from ._expert_errors import ExpertError
-from ._experts import Data
 from ._following import following
 from ._growth import Walk, grow
 from ._hearing import Hearing, hear

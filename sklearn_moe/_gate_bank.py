@@ -10,7 +10,7 @@ from sklearn import config_context
 from sklearn.base import clone
 
 from ._binning import Binner, bins_of, with_bins
-from ._experts import Data
+from ._data import Data
 from ._folds import Splits
 from ._numeric import Array
 from ._plans import Plan

@@ -19,10 +19,10 @@ from typing import Any
 import numpy as np
 
 from ._baseline import Baseline
+from ._data import Data
 from ._em import DIGITS, EMResult, EMRule
 from ._expectation import MixtureExpectation
 from ._expert_errors import ExpertError
-from ._experts import Data
 from ._following import caught_up
 from ._hearing import Scores
 from ._initialization import Start, by_bound, run_heats, sound_of

@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ._baseline import fit_baseline
+from ._data import Data
 from ._em import DIGITS, EMResult, EMRule, run_em
 from ._expert_errors import ExpertError
-from ._experts import Data
 from ._folds import Splits
 from ._mixture import MixtureModel
 from ._numeric import Array

@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from ._data import Data
 from ._ensembles import EnsembleClassifier, EnsembleRegressor
-from ._experts import Data, fit_expert, plain_among, solve_plain
+from ._experts import fit_expert, plain_among, solve_plain
 from ._folds import Splits
 from ._numeric import Array
 from ._plans import Job, Plan, together

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ._content import uniform_by_content
+from ._data import Data
 from ._expectation import MixtureExpectation
-from ._experts import Data
 from ._numeric import Array, Rows, row_sum
 from ._specialisation import Specialisation
 from .families import Family

@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 
 from ._balance import balanced
+from ._data import Data
 from ._dispersion import fit_dispersion
 from ._expectation import MixtureExpectation
-from ._experts import BankFit, Data, fit_predict, fit_predict_new
+from ._experts import BankFit, fit_predict, fit_predict_new
 from ._folds import Splits
 from ._gate_bank import GateBank, SoftmaxBank
 from ._last_fits import fit_last

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ._content import uniform_by_content
-from ._experts import Data
+from ._data import Data
 from ._maximise import Place, climb
 from ._numeric import Array, log_normalize, mean_and_stderr, weighted_mean
 from .families import Family, Gaussian, RealFamily, StudentT

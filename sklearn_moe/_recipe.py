@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ._experts import Data
+from ._data import Data
 from ._folds import Splits
 from ._gate_bank import make_gate_bank
 from ._mixture import MixtureModel

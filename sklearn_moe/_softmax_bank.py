@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
+from ._data import Data
 from ._design import TabularEncoder
-from ._experts import Data
 from ._folds import Splits
 from ._numeric import Array, columns_of
 from ._plans import Plan, do

@@ -13,7 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from ._experts import Data, fit_predict, fit_predict_new
+from ._data import Data
+from ._experts import fit_predict, fit_predict_new
 from ._folds import Splits
 from ._last_fits import fit_all_rows
 from ._numeric import Array

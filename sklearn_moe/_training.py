@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ._content import group_ids, lowest_rows
+from ._data import Data
 from ._design import no_value
-from ._experts import Data, fit_expert
+from ._experts import fit_expert
 from ._folds import (
     USUAL_FOLDS,
     Splits,

@@ -13,10 +13,10 @@ from functools import cached_property, partial
 import numpy as np
 
 from ._baseline import Baseline
+from ._data import Data
 from ._em import EMResult, EMRule, Model, run_em
 from ._expectation import MixtureExpectation
 from ._expert_errors import ExpertError
-from ._experts import Data
 from ._hearing import Hearing, Scores, hear, scores_alone
 from ._mixture import MixtureModel, MixtureState
 from ._noise import Forecast

@@ -23,9 +23,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ._content import uniform_by_content
+from ._data import Data
 from ._em import DIGITS
 from ._expectation import MixtureExpectation
-from ._experts import Data
 from ._folds import Splits, keep_rows
 from ._initialization import Start, surprise_of
 from ._mixture import MixtureModel, MixtureState
