@@ -214,8 +214,9 @@ class BaseMixtureOfExperts(Queries, CallbackSupportMixin, MetaEstimatorMixin, Ba
         shared = self.shared_expert is not None
         families = self._fit_families(training)
         routed = templates[: len(templates) - shared]
-        parts = self.min_responsibility, self.pooling, training, routed, self.top_k
-        how, pooled = specialisations(*parts)
+        how, pooled = specialisations(
+            self.min_responsibility, self.pooling, training, routed, self.top_k
+        )
         leans = self._leans(how, families[0])
         if shared:
             how, pooled = how.beside_shared(), pooled and pooled.beside_shared()

@@ -124,8 +124,9 @@ def fit_predict_new(
     places = [routing.acting(k) for k in range(len(templates))]
     said: dict[int, Array] = {}
     if numbers is not None:
-        parts = data, templates, expert_weights
-        columns, solution = yield from solve_plain(*parts, None, state, exact=False)
+        columns, solution = yield from solve_plain(
+            data, templates, expert_weights, splits=None, state=state, exact=False
+        )
         if solution is not None:
             predicted, solved = solution.predict_new(numbers), solution.solved[0]
             said = {k: predicted[places[k][0], i] for i, k in enumerate(columns) if solved[i]}

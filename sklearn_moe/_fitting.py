@@ -214,18 +214,27 @@ def _one_expert(recipe: Recipe, training: Training, baseline: Baseline) -> Plan[
 
 
 def _calibrated(mixture: FittedMixture, bound: float, heard: Hearing) -> CalibratedMixture:
-    mixture = replace(mixture, dispersion=heard.noise.law_of(mixture.dispersion))
-    parts = heard.forecasts, heard.noise, heard.leaning
-    return CalibratedMixture(*parts, mixture=mixture, lower_bound=bound)
+    return CalibratedMixture(
+        forecasts=heard.forecasts,
+        noise=heard.noise,
+        leaning=heard.leaning,
+        mixture=replace(mixture, dispersion=heard.noise.law_of(mixture.dispersion)),
+        lower_bound=bound,
+    )
 
 
 def _with_expert(
     heard: Hearing, leaning: Leaning, recipe: Recipe, training: Training, baseline: Baseline
 ) -> Plan[Hearing]:
     """What was heard, with the expert that others lean on fitted to all rows."""
-    data, templates = training.data, [t for t in recipe.templates if t.name == baseline.name]
-    parts = data, templates, data.sample_weight[:, None], None, training.splits, recipe.ensemble
-    (expert,) = yield from fit_last(*parts)
+    (expert,) = yield from fit_last(
+        data=training.data,
+        templates=[t for t in recipe.templates if t.name == baseline.name],
+        expert_weights=training.data.sample_weight[:, None],
+        state=None,
+        splits=training.splits,
+        ensemble=recipe.ensemble,
+    )
     return replace(heard, leaning=replace(leaning, expert=expert))
 
 
@@ -258,8 +267,9 @@ def _first_run(recipe: Recipe, model: MixtureModel, heat: Race, options: Options
     splits = model.splits if options.verdict else None
     model = replace(model, gate_bank=model.gate_bank.bold())
     witnesses = call_witnesses(recipe, model.data, splits, heat.start)
-    rule, hear = options.rule, options.reporter
-    return run_witnessed(recipe, model, heat.resp, witnesses, rule, hear, ahead=heat.winner)
+    return run_witnessed(
+        recipe, model, heat.resp, witnesses, options.rule, options.reporter, ahead=heat.winner
+    )
 
 
 def _of_number(options: Options, recipe: Recipe, n_experts: int) -> Recipe:
@@ -283,9 +293,17 @@ def _heats(
     data, splits, rows = training.data, training.splits, training.sample(RACE_ROWS)
     if rows is None or len(starts) == 1:
         model = recipe.build(data, splits)
-        hear = options.reporter.start, options.reporter.failure
-        race_of = partial(race, model, recipe, baseline.surprise, options.rule, *hear)
-        heat = yield from race_or_spare(race_of, starts, options.spares, hear[1])
+        reporter = options.reporter
+        race_of = partial(
+            race,
+            model,
+            recipe,
+            baseline.surprise,
+            options.rule,
+            reporter.start,
+            reporter.failure,
+        )
+        heat = yield from race_or_spare(race_of, starts, options.spares, reporter.failure)
         for trial in options.trials:
             recipe, model, heat = yield from _better(recipe, model, heat, trial, options)
         return recipe, model, heat

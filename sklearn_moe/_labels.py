@@ -122,9 +122,14 @@ class Labels(BaseMixtureOfExperts):
     def _laws_of(self, X: Any) -> tuple[Routing, Array, Array]:
         routing, proba, law = super()._laws_of(X)
         if self.baseline_ is not None:
-            parts = self.baseline_, self._family, self.lean_powers_, self.baseline_dispersion_
+            leaning = LeaningLabels(
+                expert=self.baseline_,
+                family=self._family,
+                powers=self.lean_powers_,
+                smoothing=self.baseline_dispersion_,
+            )
             toward = predict_expert(self.baseline_, X, self.classes_)
-            proba, law = LeaningLabels(*parts).leaned(proba, law, toward)
+            proba, law = leaning.leaned(proba, law, toward)
         return routing, proba, law
 
     def _count_leaning(self) -> int:

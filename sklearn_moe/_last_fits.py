@@ -31,10 +31,9 @@ def fit_last(
     ensemble: bool,
 ) -> Plan[list[Any]]:
     """The experts that are kept, under the columns of `expert_weights` (n, K)."""
-    parts = data, templates, expert_weights, state
     if ensemble and splits is not None:
-        return (yield from fit_ensembles(*parts, splits))
-    return (yield from fit_all_rows(*parts))
+        return (yield from fit_ensembles(data, templates, expert_weights, state, splits))
+    return (yield from fit_all_rows(data, templates, expert_weights, state))
 
 
 def fit_all_rows(
@@ -107,9 +106,9 @@ def fit_ensembles(
     splits: Splits,
 ) -> Plan[list[Any]]:
     """Each expert fitted to all rows, in an ensemble with its fits without one fold each."""
-    parts = data, templates, expert_weights
     whole, left_out = yield from together(
-        fit_all_rows(*parts, state), _fit_left_out(*parts, splits)
+        fit_all_rows(data, templates, expert_weights, state),
+        _fit_left_out(data, templates, expert_weights, splits),
     )
     pairs = [(one, others or [one]) for one, others in zip(whole, left_out, strict=True)]
     if data.classes is not None:

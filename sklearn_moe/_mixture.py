@@ -135,8 +135,7 @@ class MixtureModel:
         gates, routing, bank = yield from self._fit_parts(basis, weights, fit_weights)
         shrinkage = None
         if self.shared:
-            parts = self.data.target, bank.mean, weights, routing
-            shrinkage = fit_shrinkage(*parts, self.family)
+            shrinkage = fit_shrinkage(self.data.target, bank.mean, weights, routing, self.family)
             bank = replace(bank, mean=shrunk(bank.mean, shrinkage, routing))
         spread = yield from self._fit_spread(bank.mean, fit_weights, routing)
         dispersion = self._fit_dispersion(bank.mean, weights, routing, spread)
@@ -183,8 +182,8 @@ class MixtureModel:
         n_experts, target = fit_weights.shape[1], self.data.target[:, None]
         acts = routing.whole(np.ones(mean.shape[:2]), n_experts)
         said = routing.whole(mean, n_experts, fill=target)
-        parts = self.spread_template, said, fit_weights * acts, self.splits
-        return (yield from fit_spread(self.data, *parts))
+        weights = fit_weights * acts
+        return (yield from fit_spread(self.data, self.spread_template, said, weights, self.splits))
 
     def _fit_dispersion(
         self, mean: Array, weights: Array, routing: Routing, spread: Spread | None
@@ -266,8 +265,8 @@ class MixtureModel:
         bounds = [-np.inf, (expectation := self.e_step(state)).lower_bound]
         while bounds[-1] - bounds[-2] > SETTLED and len(bounds) < MOST_ROUNDS:
             weights = self.data.weighted(expectation.resp)
-            parts = state.bank.mean, weights, state.routing, state.spread
-            after = replace(state, dispersion=self._fit_dispersion(*parts))
+            dispersion = self._fit_dispersion(state.bank.mean, weights, state.routing, state.spread)
+            after = replace(state, dispersion=dispersion)
             expectation = self.e_step(after)
             if expectation.lower_bound > bounds[-1]:
                 state = after
@@ -298,9 +297,16 @@ class MixtureModel:
     def _finish_experts(self, state: MixtureState) -> Plan[list[Any]]:
         if state.bank.experts is not None:
             return state.bank.experts
-        templates, weights = self._templates(state.members), self._weights(state.basis)[1]
-        parts = self.data, templates, weights, state.bank.state
-        return (yield from fit_last(*parts, self.splits, self.ensemble))
+        return (
+            yield from fit_last(
+                data=self.data,
+                templates=self._templates(state.members),
+                expert_weights=self._weights(state.basis)[1],
+                state=state.bank.state,
+                splits=self.splits,
+                ensemble=self.ensemble,
+            )
+        )
 
     def predict_new(self, state: MixtureState, X: Any) -> Plan[tuple[Array, Array, Array]]:
         """Log gate probabilities (m, S), predictions and law at `X`, all rows being fitted."""

@@ -324,8 +324,10 @@ def _fallen(
     noise: Noise, forecast: Forecast, target_shape: tuple[int, ...]
 ) -> tuple[Array, Array, Array]:
     """Probabilities (m, q) below and up to the targets, and the weights (m,) of the rows."""
-    parts = forecast.log_gate, forecast.mean, noise.law_of(forecast.law)
-    distribution, y = distribution_of(noise.family, *parts, target_shape), forecast.target
-    targets = y.reshape(len(y), *target_shape)
-    up_to = distribution.cdf(targets).reshape(len(y), -1)
-    return distribution.cdf_below(targets).reshape(len(y), -1), up_to, forecast.weight
+    law, n_rows = noise.law_of(forecast.law), len(forecast.rows)
+    distribution = distribution_of(
+        noise.family, forecast.log_gate, forecast.mean, law, target_shape
+    )
+    targets = forecast.target.reshape(n_rows, *target_shape)
+    below, up_to = distribution.cdf_below(targets), distribution.cdf(targets)
+    return below.reshape(n_rows, -1), up_to.reshape(n_rows, -1), forecast.weight

@@ -71,13 +71,19 @@ class Recipe:
 
     def build(self, data: Data, splits: Splits | None) -> MixtureModel:
         """The mixture of these parts for the table `data`, cross-fitted over `splits`."""
-        gate = self.gate, data, splits, self.seed, self.gate_params, len(self.templates)
         return MixtureModel(
             data=data,
             templates=self.templates,
             specialisation=self.specialisation,
             family=self.family,
-            gate_bank=make_gate_bank(*gate),
+            gate_bank=make_gate_bank(
+                template=self.gate,
+                data=data,
+                splits=splits,
+                seed=self.seed,
+                params=self.gate_params,
+                n_experts=len(self.templates),
+            ),
             splits=splits,
             top_k=self.top_k,
             shared=self.shared,

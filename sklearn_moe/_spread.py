@@ -59,7 +59,9 @@ def fit_spread(
     squared /= np.maximum(typical, np.finfo(np.float64).tiny)
     log_squared = np.log(np.maximum(squared, SMALLEST_SQUARE))
     problems = _problems(data, template, log_squared, expert_weights)
-    banks = yield from together(*(fit_predict(*problem, splits) for problem in problems))
+    banks = yield from together(
+        *(fit_predict(table, templates, weight, splits) for table, templates, weight in problems)
+    )
     predicted = np.concatenate([bank.mean for bank in banks], axis=1)
     return Spread(template, relative_dispersion(predicted), log_squared, expert_weights)
 
@@ -67,14 +69,18 @@ def fit_spread(
 def finish_spread(data: Data, spread: Spread) -> Plan[list[Any]]:
     """The estimators of log squared residuals, fitted to all rows."""
     problems = _problems(data, spread.template, spread.log_squared, spread.weights)
-    fitted = yield from together(*(fit_all_rows(*problem) for problem in problems))
+    fitted = yield from together(
+        *(fit_all_rows(table, templates, weight) for table, templates, weight in problems)
+    )
     return [expert for (expert,) in fitted]
 
 
 def new_spread(data: Data, spread: Spread, X: Any) -> Plan[Array]:
     """Relative dispersions (m, K, q) of new rows."""
     problems = _problems(data, spread.template, spread.log_squared, spread.weights)
-    predicted = yield from together(*(fit_predict_new(*problem, X) for problem in problems))
+    predicted = yield from together(
+        *(fit_predict_new(table, templates, weight, X) for table, templates, weight in problems)
+    )
     return relative_dispersion(np.concatenate(predicted, axis=1))
 
 

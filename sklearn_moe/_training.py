@@ -127,8 +127,17 @@ def make_training(
         X, y, target = (take_rows(part, seen.rows) for part in (X, y, target))
         kept = seen.rows if kept is None else kept[seen.rows]
     clusters = seen.rank if groups is None else group_ids(_numbered(groups), seen.hashes)
-    marks = seen.weight, seen.hashes, seen.rank, clusters
-    data = Data(read_only(X), y, target, *marks, classes, all_classes)
+    data = Data(
+        X=read_only(X),
+        y=y,
+        target=target,
+        sample_weight=seen.weight,
+        hashes=seen.hashes,
+        rank=seen.rank,
+        clusters=clusters,
+        classes=classes,
+        all_classes=all_classes,
+    )
     if n_folds is not None:
         given = _dealt_folds(n_folds, data, groups is not None)
     elif given is not None and kept is not None:

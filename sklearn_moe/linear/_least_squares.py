@@ -289,8 +289,8 @@ def _penalties(
     units = np.where(scaled[:, None], variance, 1.0)
     sought = [k for k, problem in enumerate(problems) if problem.is_sought]
     if sought:
-        parts = (part[:, sought] for part in (centred[..., 1:, 1:], total[..., 0], units))
-        alpha[:, sought] = _found(*parts)
+        centred, total = centred[:, sought, 1:, 1:], total[:, sought, 0]
+        alpha[:, sought] = _found(centred, total, units[:, sought])
     return alpha[..., None] * units
 
 
