@@ -84,7 +84,7 @@ class Stage:
 
         A witness of a small fold may not have been asked about any row.
         """
-        told = [witness.forecast for witness in self.trusted]
+        told = [witness.words.forecast for witness in self.trusted]
         return [forecast for forecast in told if forecast is not None and len(forecast.rows)]
 
     @property
@@ -99,7 +99,7 @@ class Stage:
             return expectation.log_evidence if held_out is None else held_out
         log_prob = np.full(self.model.data.n_samples, np.nan)
         for witness in self.trusted:
-            log_prob[witness.test] = witness.forecast_log_prob
+            log_prob[witness.test] = witness.words.log_prob
         return log_prob
 
     @cached_property

@@ -13,7 +13,7 @@ from sklearn.tree import DecisionTreeRegressor
 from sklearn_moe import MixtureOfExpertsRegressor, _hearing
 from sklearn_moe._expectation import MixtureExpectation
 from sklearn_moe._noise import Change, Forecast, Noise, _most_likely, calibrated, learning_left
-from sklearn_moe._witnesses import Witness, WitnessedModel, WitnessError
+from sklearn_moe._witnesses import Witness, WitnessedModel, WitnessError, Words
 from sklearn_moe.families import Contaminated, Gaussian, Laplace, Poisson, StudentT
 from sklearn_moe.predictive import MixtureDistribution
 
@@ -352,15 +352,20 @@ def test_a_forecast_is_of_the_iteration_that_is_best_for_the_other_folds():
     expectation = MixtureExpectation(resp=np.zeros((2, 1)), members=(0,))
     data = SimpleNamespace(n_samples=2, sample_weight=np.ones(2))
     model = SimpleNamespace(data=data, conclude=lambda state: (state, expectation))
-    folds = [SimpleNamespace(test=[row], score_of_others=-np.inf) for row in range(2)]
+    folds = [object.__new__(Witness) for _ in range(2)]
+    for row, fold in enumerate(folds):
+        fold.test, fold.score_of_others = [row], -np.inf
     led = WitnessedModel(model, folds)
     for iteration, said in enumerate([(-1.0, -1.0), (5.0, -2.0), (-3.0, -3.0)]):
         for fold in folds:
-            fold.latest_forecast = fold.expectation = iteration
+            fold.latest_words, fold.expectation = Words(said, iteration), iteration
         led.held_out = np.array(said)
         led.conclude(None)
     assert [fold.best for fold in folds] == [1, 1]
-    assert [fold.forecast for fold in folds] == [0, 1]  # the luck of the first fold is its own
+    assert [fold.words.forecast for fold in folds] == [
+        0,
+        1,
+    ]  # the luck of the first fold is its own
 
 
 def test_folds_that_overlap():
