@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import MetaEstimatorMixin
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.utils import check_random_state
+from sklearn.utils import check_random_state, get_tags
 from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping
 
 from ._callbacks import CallbackSupportMixin, Tasks
@@ -37,7 +37,15 @@ from ._parallel import Workers, open_workers
 from ._progress import Reporter
 from ._queries import Queries
 from ._recipe import Recipe
+from ._rows import take_rows
 from ._specialisation import Specialisation
+from ._table_checks import (
+    check_responsibilities,
+    check_table,
+    check_weight,
+    features_seen,
+    warn_of_shares,
+)
 from ._templates import Template, make_templates
 from ._training import Training, make_training, specialisations
 from ._validation import (
@@ -48,14 +56,7 @@ from ._validation import (
     VisualBlock,
     check_named_parts,
     check_parameters,
-    check_responsibilities,
-    check_table,
-    check_weight,
-    features_seen,
-    get_tags,
     routed_params,
-    take_rows,
-    warn_of_shares,
 )
 from ._verdict import Stage, verdict_text
 from .families import Family

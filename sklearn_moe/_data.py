@@ -13,7 +13,7 @@ from ._binning import Binner, make_binner
 from ._nameless import bare_numbers
 from ._numeric import Array
 from ._predictions import Shown, held
-from ._validation import read_only, take_rows
+from ._rows import read_only, take_rows
 from .linear import Table, make_table
 
 

@@ -23,8 +23,8 @@ from ._out_of_bag import out_of_bag, with_out_of_bag
 from ._plans import Job, Plan, do
 from ._predictions import align_classes, held, predict_expert
 from ._routing import Routing
+from ._rows import n_rows, read_only, take_params, take_rows
 from ._templates import Template
-from ._validation import n_rows, read_only, take_params, take_rows
 from ._weighting import fit_weighted
 from .linear import (
     Solution,

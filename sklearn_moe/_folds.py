@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from sklearn.model_selection import check_cv
 
 from ._numeric import Array, Rows
-from ._validation import n_rows
+from ._rows import n_rows
 
 USUAL_FOLDS = 5
 # What a group's other classes count for when it is dealt to a fold.

@@ -15,9 +15,10 @@ from ._folds import Splits
 from ._numeric import Array
 from ._plans import Plan
 from ._routing import clamped
+from ._rows import take_params, take_rows
 from ._softmax_bank import SoftmaxBank
 from ._templates import seeded_clone
-from ._validation import last_step, take_params, take_rows
+from ._validation import last_step
 from .gates import ClassifierGate, RegressorGate, SoftmaxGate
 from .gates._pipeline import check_gate, plan_gate
 from .gates._resolve import fit_gate, keeping, log_proba_of

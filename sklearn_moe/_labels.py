@@ -6,14 +6,13 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.utils.validation import column_or_1d
+from sklearn.utils.validation import check_is_fitted, column_or_1d
 
 from ._base import BaseMixtureOfExperts
 from ._information import count_estimator
 from ._numeric import Array
 from ._predictions import places_among, predict_expert
 from ._routing import Routing
-from ._validation import check_is_fitted
 from .families import Categorical
 from .leaning import UPRIGHT, Leaning, LeaningLabels
 

@@ -19,7 +19,7 @@ from sklearn.tree import (
 from ._nameless import bare_numbers
 from ._numeric import Array
 from ._routing import Routing
-from ._validation import column_names, is_frame, n_rows, take_rows
+from ._rows import column_names, is_frame, n_rows, take_rows
 from .linear import predict_plain
 
 # A class derived from one of these may see its rows otherwise.

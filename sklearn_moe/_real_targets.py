@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 from sklearn.base import is_classifier
+from sklearn.utils.validation import check_consistent_length, check_is_fitted
 
 from ._base import BaseMixtureOfExperts
 from ._conformal import Calibration, check_coverage
@@ -24,13 +25,7 @@ from ._specialisation import Specialisation
 from ._spread import relative_dispersion
 from ._templates import Template, make_template, says_zero
 from ._training import Training
-from ._validation import (
-    HasMethods,
-    Interval,
-    StrOptions,
-    check_consistent_length,
-    check_is_fitted,
-)
+from ._validation import HasMethods, Interval, StrOptions
 from .families import FAMILIES, Contaminated, Family, RealFamily, resolve_family
 from .families._base import law_by_row
 from .leaning import Leaning, LeaningMeans, can_lean

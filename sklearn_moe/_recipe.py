@@ -13,9 +13,10 @@ from ._folds import Splits
 from ._gate_bank import make_gate_bank
 from ._mixture import MixtureModel
 from ._noise import Question
+from ._rows import take_params
 from ._specialisation import Specialisation
 from ._templates import Template
-from ._validation import last_step, take_params
+from ._validation import last_step
 from .families import Family
 from .gates import ConstantGate, HierarchicalGate
 

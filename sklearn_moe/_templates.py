@@ -18,7 +18,7 @@ from sklearn.pipeline import Pipeline
 from ._binning import bins_of, with_bins
 from ._nameless import is_nameless
 from ._out_of_bag import offers_out_of_bag
-from ._validation import take_params
+from ._rows import take_params
 from ._weighting import WEIGHTED, WeightPlan, plan_weights
 from .linear import Problem, leaves_one_out, recognise
 

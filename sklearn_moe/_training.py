@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from sklearn.utils.validation import check_consistent_length
 
 from ._content import group_ids, lowest_rows
 from ._data import Data
@@ -25,16 +26,10 @@ from ._folds import (
 )
 from ._numeric import Array
 from ._observations import by_content, observations
+from ._rows import n_rows, read_only, take_params, take_rows
 from ._specialisation import ON_GRID, Specialisation
 from ._templates import Template, one_of_each_kind
-from ._validation import (
-    check_consistent_length,
-    last_step,
-    n_rows,
-    read_only,
-    take_params,
-    take_rows,
-)
+from ._validation import last_step
 
 # A row whose responsibility is below this part of an equal share leaves an expert's fit.
 DROP_SHARE = 0.05

@@ -33,7 +33,7 @@ from ._noise import Forecast, Question, learning_left
 from ._numeric import Array, normalize
 from ._plans import Plan, attempt, do, together
 from ._recipe import Recipe
-from ._validation import read_only, take_rows
+from ._rows import read_only, take_rows
 
 T = TypeVar("T")
 # From an expectation to first responsibilities for a recipe with another number of experts.

@@ -17,7 +17,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import MinMaxScaler, StandardScaler
 
 from sklearn_moe import MixtureOfExpertsRegressor, _templates
-from sklearn_moe._numeric import weighted_grams
+from sklearn_moe._grams import weighted_grams
 from sklearn_moe._predictions import predict_bank
 from sklearn_moe.linear import _bank as bank
 from sklearn_moe.linear import _least_squares, _output_table, predict_plain

@@ -12,7 +12,7 @@ from sklearn.kernel_approximation import Nystroem
 from .._design import as_numbers, as_text, frequent_categories, table_columns
 from .._numeric import DECIMALS, Array
 from .._predictions import places_among
-from .._validation import column_names
+from .._rows import column_names
 
 # Similarities to more rows than a quarter of them would tell a fold's rows by heart.
 ROWS_PER_COMPONENT = 4

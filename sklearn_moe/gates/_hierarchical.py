@@ -9,16 +9,12 @@ from typing import Any
 
 import numpy as np
 from sklearn.utils.metaestimators import available_if
+from sklearn.utils.validation import check_is_fitted
 
 from .._design import TabularEncoder
 from .._numeric import Array
-from .._validation import (
-    check_is_fitted,
-    check_number,
-    fit_context,
-    last_step,
-    n_rows,
-)
+from .._rows import n_rows
+from .._validation import check_number, fit_context, last_step
 from ._base import Gate, with_inputs_of
 from ._constant import ConstantGate
 from ._encoded import SearchingGate, check_expert_weights

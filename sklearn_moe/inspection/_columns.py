@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from .._design import as_text, table_columns
 from .._numeric import Array
-from .._validation import column_names, is_frame
+from .._rows import column_names, is_frame
 
 # Numbers are cut into at most so many bands, fewer where no column has so many times as many
 # different ones; up to this many different ones have a band each.

@@ -17,15 +17,8 @@ from numpy.typing import NDArray
 from scipy.linalg.lapack import dpotrf, dpotrs
 from sklearn.linear_model import LinearRegression, Ridge
 
-from .._numeric import (
-    Array,
-    Rows,
-    columns_of,
-    experts_first,
-    sums_of_others,
-    symmetric,
-    weighted_grams,
-)
+from .._grams import symmetric, weighted_grams
+from .._numeric import Array, Rows, columns_of, experts_first, sums_of_others
 from ._evidence import Spectrum
 from ._evidence_ridge import EvidenceRidge
 from ._output_table import LeastSquares, OutputTable
