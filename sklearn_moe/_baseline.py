@@ -11,7 +11,7 @@ from ._data import Data
 from ._em import DIGITS
 from ._experts import fit_predict
 from ._folds import Splits
-from ._noise import Forecast
+from ._forecasts import Forecast
 from ._numeric import Array, weighted_mean
 from ._plans import Plan, together
 from ._recipe import Recipe

@@ -11,7 +11,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from ._baseline import Baseline
-from ._noise import Forecast, Noise, calibrated
+from ._calibrated_noise import calibrated
+from ._forecasts import Forecast
+from ._noise import Noise
 from ._numeric import Array, weighted_mean
 from ._recipe import Recipe
 from .leaning import Leaning, find_leaning

@@ -15,10 +15,10 @@ from ._dispersion import fit_dispersion
 from ._expectation import MixtureExpectation
 from ._experts import BankFit, fit_predict, fit_predict_new
 from ._folds import Splits
+from ._forecasts import Forecast, Question
 from ._gate_bank import GateBank, SoftmaxBank
 from ._last_fits import fit_last
 from ._lost_experts import keep_alive
-from ._noise import Forecast, Question
 from ._numeric import Array, normalize, row_blocks
 from ._plans import Plan, together
 from ._routing import Routing, log_gate_of, route, truncate

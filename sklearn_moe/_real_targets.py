@@ -14,9 +14,10 @@ from sklearn.utils.validation import check_consistent_length, check_is_fitted
 from ._base import BaseMixtureOfExperts
 from ._conformal import Calibration, check_coverage
 from ._fitting import Fit
+from ._forecasts import Forecast, joined
 from ._information import count_estimator
 from ._nesting import unfold
-from ._noise import Forecast, Noise, joined
+from ._noise import Noise
 from ._numeric import Array
 from ._predictions import held, limits_of, predict_acting, predict_expert
 from ._queries import shares_of

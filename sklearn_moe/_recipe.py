@@ -10,9 +10,9 @@ import numpy as np
 
 from ._data import Data
 from ._folds import Splits
+from ._forecasts import Question
 from ._gate_bank import make_gate_bank
 from ._mixture import MixtureModel
-from ._noise import Question
 from ._rows import take_params
 from ._specialisation import Specialisation
 from ._templates import Template

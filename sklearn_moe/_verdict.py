@@ -17,9 +17,9 @@ from ._data import Data
 from ._em import EMResult, EMRule, Model, run_em
 from ._expectation import MixtureExpectation
 from ._expert_errors import ExpertError
+from ._forecasts import Forecast
 from ._hearing import Hearing, Scores, hear, scores_alone
 from ._mixture import MixtureModel, MixtureState
-from ._noise import Forecast
 from ._numeric import Array, mean_and_stderr, weighted_mean
 from ._plans import Plan
 from ._progress import Reporter

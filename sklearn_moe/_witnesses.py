@@ -22,14 +22,15 @@ from typing import NamedTuple, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from ._calibrated_noise import learning_left
 from ._content import uniform_by_content
 from ._data import Data
 from ._em import DIGITS
 from ._expectation import MixtureExpectation
 from ._folds import Splits, keep_rows
+from ._forecasts import Forecast, Question
 from ._initialization import Start, surprise_of
 from ._mixture import MixtureModel, MixtureState
-from ._noise import Forecast, Question, learning_left
 from ._numeric import Array, normalize
 from ._plans import Plan, attempt, do, together
 from ._recipe import Recipe

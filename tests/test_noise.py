@@ -11,8 +11,10 @@ from sklearn.linear_model import Ridge
 from sklearn.tree import DecisionTreeRegressor
 
 from sklearn_moe import MixtureOfExpertsRegressor, _hearing
+from sklearn_moe._calibrated_noise import _most_likely, calibrated, learning_left
 from sklearn_moe._expectation import MixtureExpectation
-from sklearn_moe._noise import Change, Forecast, Noise, _most_likely, calibrated, learning_left
+from sklearn_moe._forecasts import Forecast
+from sklearn_moe._noise import Change, Noise
 from sklearn_moe._witnesses import Witness, WitnessedModel, WitnessError, Words
 from sklearn_moe.families import Contaminated, Gaussian, Laplace, Poisson, StudentT
 from sklearn_moe.predictive import MixtureDistribution
@@ -300,7 +302,7 @@ def test_one_expert_in_sample_has_seen_all_rows():
 @pytest.mark.parametrize("calibrate", ["noise", "conformal"])
 def test_folds_of_which_no_row_is_asked(calibrate, monkeypatch):
     """Of small folds of a large table chance may draw none."""
-    monkeypatch.setattr("sklearn_moe._noise.ENOUGH_ROWS", 60)
+    monkeypatch.setattr("sklearn_moe._forecasts.ENOUGH_ROWS", 60)
     tests = [np.arange(100), np.arange(100, 200), *np.arange(200, 206)[:, None]]
     folds = [(np.setdiff1d(np.arange(206), test), test) for test in tests]
     moe = MixtureOfExpertsRegressor(cv=folds, calibrate=calibrate, **QUICK)
