@@ -18,16 +18,7 @@ from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping
 
 from ._callbacks import CallbackSupportMixin, Tasks
 from ._em import EMRule, failure_text
-from ._fitting import (
-    Fit,
-    Options,
-    Recipes,
-    Trial,
-    as_it_stands,
-    fitted_attributes,
-    run_fit,
-    trials_of,
-)
+from ._fitting import Fit, Options, as_it_stands, fitted_attributes, run_fit
 from ._growth import MOST_EXPERTS, check_growth, most_experts
 from ._initialization import Start, beside_shared, named_starts, spare_starts, warm_start
 from ._nesting import unfold
@@ -48,6 +39,7 @@ from ._table_checks import (
 )
 from ._templates import Template, make_templates
 from ._training import Training, make_training, specialisations
+from ._trials import Recipes, Trial, trials_of
 from ._validation import (
     BaseComposition,
     HasMethods,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -12,23 +12,21 @@ from sklearn import config_context
 
 from ._baseline import Baseline, fit_baseline, unknown_baseline
 from ._data import Data
-from ._em import DIGITS, EMResult, EMRule, run_em
-from ._expert_errors import ExpertError
+from ._em import EMResult, EMRule
 from ._following import following
 from ._growth import Walk, grow
 from ._hearing import Hearing, hear
 from ._initialization import Race, Start, race, race_or_spare, start_name
 from ._last_fits import fit_last
 from ._mixture import FittedMixture, MixtureModel
-from ._numeric import Array, mean_and_stderr, mean_of_known
-from ._plans import Plan, attempt, do
+from ._numeric import Array, mean_of_known
+from ._plans import Plan, do
 from ._progress import Reporter
 from ._recipe import Recipe
-from ._specialisation import Specialisation
 from ._training import Training
+from ._trials import Recipes, Trial, after_trial, recipe_of_number
 from ._verdict import UNKNOWN, Stage, Verdict, alone_verdict, judge, run_witnessed
 from ._witnesses import call_witnesses
-from .families import Family
 from .leaning import Leaning
 
 # Distinct rows of a table on which starts race. They show which kind of start is best.
@@ -80,38 +78,6 @@ class Fit:
 
 
 @dataclass(frozen=True)
-class Trial:
-    """Parts of a recipe that are tried in place of its own.
-
-    They are kept if the bound is higher with them, by more than `margin` standard errors.
-    """
-
-    name: str
-    parts: dict[str, Any]
-    margin: float = 0.0
-
-    def is_won(self, run: EMResult, rival: EMResult, data: Data) -> bool:
-        """Whether the `rival`, a run with these parts, is ahead by enough."""
-        ahead = rival.lower_bound - run.lower_bound
-        delta = rival.expectation.log_evidence - run.expectation.log_evidence
-        stderr = mean_and_stderr(delta, data.sample_weight, data.clusters)[1]
-        return ahead > max(self.margin * stderr, 10**-DIGITS)
-
-
-def trials_of(
-    pooled: Specialisation | None, families: Sequence[Family], gates: Sequence[Any]
-) -> list[Trial]:
-    """Pooling, which costs no parameters, then what is richer and has to be ahead more surely."""
-    trials = [] if pooled is None else [Trial("pooling", {"specialisation": pooled})]
-    trials += [Trial(type(law).__name__, {"family": law}, margin=1.0) for law in families]
-    return trials + [Trial(type(gate).__name__, {"gate": gate}, margin=1.0) for gate in gates]
-
-
-# The recipe for a number of experts, and what may be tried with it.
-Recipes = Callable[[int], tuple[Recipe, Sequence[Trial]]]
-
-
-@dataclass(frozen=True)
 class Options:
     """What the user wants of a fit: when EM stops, whether it is judged, who hears of it.
 
@@ -149,7 +115,7 @@ def run_fit(training: Training, recipe: Recipe, starts: list[Start], options: Op
         walk = Walk(baseline, data, [first])
         kept: Stage | None = first
         if options.recipes is not None:
-            recipes = partial(_of_number, options, recipe)
+            recipes = partial(recipe_of_number, options.recipes, options.trials, recipe)
             kept = yield from grow(walk, recipes, options.most, options.rule, options.reporter)
         follows = starts[0].name != "warm"  # its experts keep their places
         kept, heard, verdict = yield from _judged(options, recipe, baseline, kept, data, follows)
@@ -272,16 +238,6 @@ def _first_run(recipe: Recipe, model: MixtureModel, heat: Race, options: Options
     )
 
 
-def _of_number(options: Options, recipe: Recipe, n_experts: int) -> Recipe:
-    """The recipe for another number of experts, with what was kept in `recipe` of the trials."""
-    assert options.recipes is not None
-    other, trials = options.recipes(n_experts)
-    for tried, trial in zip(options.trials, trials, strict=True):
-        if all(getattr(recipe, name) is part for name, part in tried.parts.items()):
-            other = replace(other, **trial.parts)
-    return other
-
-
 def _heats(
     training: Training,
     recipe: Recipe,
@@ -305,7 +261,9 @@ def _heats(
         )
         heat = yield from race_or_spare(race_of, starts, options.spares, reporter.failure)
         for trial in options.trials:
-            recipe, model, heat = yield from _better(recipe, model, heat, trial, options)
+            recipe, model, heat = yield from after_trial(
+                trial, recipe, model, heat, options.rule, reporter
+            )
         return recipe, model, heat
     part = training.take(rows)
     recipe_there, _, heat = yield from _heats(
@@ -320,22 +278,6 @@ def _heats(
     model = recipe.build(data, splits)
     resp = yield from do(heat.start.responsibilities, recipe, data, baseline.surprise)
     return recipe, model, replace(heat, winner=EMResult(model.expect(resp)), resp=resp)
-
-
-def _better(
-    recipe: Recipe, model: MixtureModel, heat: Race, trial: Trial, options: Options
-) -> Plan[tuple[Recipe, MixtureModel, Race]]:
-    """The race's winner as it is, or run as far with what is tried, if that wins."""
-    other = replace(recipe, **trial.parts)
-    rival = other.build(model.data, model.splits)
-    short = replace(options.rule, max_iter=heat.winner.n_iter)
-    run = yield from attempt(run_em(rival, rival.expect(heat.resp), short), ExpertError)
-    if isinstance(run, ExpertError):
-        options.reporter.failure(trial.name, run)
-        return recipe, model, heat
-    wins = trial.is_won(heat.winner, run, model.data)
-    options.reporter.trial(trial.name, run, wins)
-    return (other, rival, replace(heat, winner=run)) if wins else (recipe, model, heat)
 
 
 def fitted_attributes(fit: Fit) -> dict[str, Any]:

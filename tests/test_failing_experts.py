@@ -12,7 +12,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVR
 from sklearn.tree import DecisionTreeRegressor
 
-from sklearn_moe import ConstantGate, MixtureOfExpertsRegressor, SoftmaxGate, _experts, _fitting
+from sklearn_moe import ConstantGate, MixtureOfExpertsRegressor, SoftmaxGate, _experts, _trials
 from sklearn_moe._expert_errors import ExpertError
 
 pytestmark = pytest.mark.filterwarnings(
@@ -179,7 +179,7 @@ def test_trial_that_fails_is_not_kept(monkeypatch, capsys):
 
     quick = {"random_state": 0, "max_iter": 3, "verdict": False}
     bare = MixtureOfExpertsRegressor(**quick).fit(X, Y)
-    monkeypatch.setattr(_fitting, "run_em", fail)
+    monkeypatch.setattr(_trials, "run_em", fail)
     moe = MixtureOfExpertsRegressor(family="auto", verbose=1, **quick).fit(X, Y)
     assert "StudentT: failed, no." in capsys.readouterr().out
     np.testing.assert_array_equal(moe.predict(X), bare.predict(X))
