@@ -158,9 +158,17 @@ class BaseMixtureOfExperts(Queries, CallbackSupportMixin, MetaEstimatorMixin, Ba
         X = check_table(shape, X, reset=True)
         weight = check_weight(sample_weight, X)
         y, target, classes = self._check_target(X, y, weight)
-        folds: Any = {"cv": self.cv, "params": params, "groups": fit_params.get("groups")}
-        wanted = self._wants_all_classes()
-        return make_training(X, y, target, weight, classes, **folds, all_classes=wanted)
+        return make_training(
+            X=X,
+            y=y,
+            target=target,
+            sample_weight=weight,
+            classes=classes,
+            cv=self.cv,
+            params=params,
+            groups=fit_params.get("groups"),
+            all_classes=self._wants_all_classes(),
+        )
 
     @property
     def _grows(self) -> bool:

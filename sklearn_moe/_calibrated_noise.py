@@ -29,23 +29,25 @@ LEAST_ERROR = 1e-6
 STEP = 0.02
 
 
-def calibrated(family: Family, forecasts: Sequence[Forecast], own: Forecast | None = None) -> Noise:
+def calibrated(
+    family: Family, forecasts: Sequence[Forecast], own: Forecast | None, left: float
+) -> Noise:
     """The noise under which forecasts are most likely, output by output.
 
     First a factor of the dispersions, then Student-t tails where the law is Gaussian; each is taken
     if it raises the mean log density by more than a standard error. Factors come from witnesses,
-    who see F-2 or F-1 folds; the kept experts see all F. `learning_left` is how much of one fold's
-    learning is still to come, so the factor is raised to that power. The `own` forecast is that of
-    the kept experts, out of fold, of all those rows or more.
+    who see F-2 or F-1 folds; the kept experts see all F. What is `left` to learn is the part that
+    `learning_left` tells, so the factor is raised to that power. The `own` forecast is that of the
+    kept experts, out of fold, of all those rows or more.
     """
     if not (forecasts and isinstance(family, RealFamily) and family.is_location_scale):
         return Noise(family)
     noise = Noise(family, (Change(),) * forecasts[0].mean.shape[-1])
     for output in range(len(noise.changes)):
-        noise = _calibrate(noise, output, forecasts)
+        noise = _calibrate(noise, output, forecasts, left)
     if own is None:
         return noise
-    factors = _forecast_factors(forecasts, own)
+    factors = _forecast_factors(forecasts, own, left)
     changes = zip(noise.changes, factors, strict=True)
     return replace(noise, changes=tuple(replace(c, forecast_factor=f) for c, f in changes))
 
@@ -63,7 +65,7 @@ def with_factors(family: RealFamily, forecast: Forecast) -> Noise:
     return Noise(family, tuple(changes))
 
 
-def _calibrate(noise: Noise, output: int, forecasts: Sequence[Forecast]) -> Noise:
+def _calibrate(noise: Noise, output: int, forecasts: Sequence[Forecast], left: float) -> Noise:
     """The noise with what one output's forecasts ask for."""
     learnt = _most_likely(noise, output, Change(), forecasts)
     found = _if_ahead(learnt, noise, forecasts)
@@ -72,27 +74,27 @@ def _calibrate(noise: Noise, output: int, forecasts: Sequence[Forecast]) -> Nois
         found = _if_ahead(_most_likely(found, output, tails, forecasts), found, forecasts)
     if found is noise:
         return noise
-    # The factor that holds learning alone gets the power `learning_left`: it has one already.
-    change, part = found.changes[output], forecasts[0].learning_left - 1
-    factor = change.factor * learnt.changes[output].factor ** part
+    # The factor that holds learning alone is to have the power `left`, and has that of one already.
+    change = found.changes[output]
+    factor = change.factor * learnt.changes[output].factor ** (left - 1)
     return found.with_change(output, replace(change, factor=factor))
 
 
-def _forecast_factors(forecasts: Sequence[Forecast], own: Forecast) -> list[float]:
+def _forecast_factors(forecasts: Sequence[Forecast], own: Forecast, left: float) -> list[float]:
     """What the factor of each output is to be multiplied by for those who have more to learn.
 
     The fit's own dispersions come from experts with one fold more than those of the forecasts, and
     are narrower by what is learnt from that fold. Without noise errors are inverse to the number of
     rows, so it is at most their ratio; luck can make as much, of either sign. Experts of forecasts
     have learnt as much again since their dispersions were taken, those of the fit only the part
-    `learning_left` of it: the difference is due. What the fit is narrower by beyond that is no
+    that is `left` of it: the difference is due. What the fit is narrower by beyond that is no
     learning, and is due in full. The factor cannot tell: it also makes up for responsibilities,
     which know the targets. Where the fit errs by as much less, it has found a better optimum.
     """
-    left, weights = forecasts[0].learning_left, [forecast.weight.sum() for forecast in forecasts]
+    weights = [forecast.weight.sum() for forecast in forecasts]
     theirs = [forecast.mean_log_dispersion() for forecast in forecasts]
     learnt = own.mean_log_dispersion() - np.average(theirs, axis=0, weights=weights)
-    most = np.log(2 * left / (1 + left))  # (F-2)/(F-1), as `learning_left` has it
+    most = np.log(2 * left / (1 + left))  # (F-2)/(F-1), where `left` is (F-2)/F
     beyond = np.minimum(learnt - np.minimum(most, _log_ratio_of_errors(own, forecasts)), 0.0)
     return np.exp((1 - left) * np.clip(learnt, most, -most) + beyond).tolist()
 

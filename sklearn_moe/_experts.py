@@ -176,9 +176,10 @@ def solve_plain(
 ) -> Plan[tuple[list[int], Solution | None]]:
     """The plain linear experts that suit the table; their solution, `exact` or settled enough."""
     columns = plain_among(data, templates) if splits is None or splits.leave_out else []
-    if not columns or (table := data.linear_table) is None:
+    if not columns:
         return [], None
-    problems, weights = [templates[k].problem for k in columns], expert_weights
+    problems, table = [templates[k].problem for k in columns], data.linear_table
+    weights = expert_weights
     if len(columns) < len(templates):
         weights = weights[:, columns]
     if state is not None and not exact:

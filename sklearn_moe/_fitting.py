@@ -234,7 +234,7 @@ def _first_run(recipe: Recipe, model: MixtureModel, heat: Race, options: Options
     model = replace(model, gate_bank=model.gate_bank.bold())
     witnesses = call_witnesses(recipe, model.data, splits, heat.start)
     return run_witnessed(
-        recipe, model, heat.resp, witnesses, options.rule, options.reporter, ahead=heat.winner
+        recipe, model, heat.resp, witnesses, options.rule, options.reporter, ahead=heat.run
     )
 
 
@@ -254,7 +254,7 @@ def _heats(
             race,
             model,
             recipe,
-            baseline.surprise,
+            baseline.tell_surprise,
             options.rule,
             reporter.start,
             reporter.failure,
@@ -276,8 +276,8 @@ def _heats(
         gate=recipe_there.gate,
     )
     model = recipe.build(data, splits)
-    resp = yield from do(heat.start.responsibilities, recipe, data, baseline.surprise)
-    return recipe, model, replace(heat, winner=EMResult(model.expect(resp)), resp=resp)
+    resp = yield from do(heat.start.responsibilities, recipe, data, baseline.tell_surprise)
+    return recipe, model, replace(heat, run=EMResult(model.expect(resp)), resp=resp)
 
 
 def fitted_attributes(fit: Fit) -> dict[str, Any]:

@@ -21,10 +21,10 @@ ENOUGH_ROWS = 10_000
 class Question:
     """Which of the `rows` that it has not seen a mixture is asked about; copies go together."""
 
-    def __init__(self, data: Data, rows: NDArray[np.intp], learning_left: float = 1.0) -> None:
+    def __init__(self, data: Data, rows: NDArray[np.intp]) -> None:
         drawn = uniform_by_content(data.hashes[rows], seed=0) * len(data.distinct) < ENOUGH_ROWS
         self.places = np.flatnonzero(drawn)
-        self.rows, self.learning_left = rows[self.places], learning_left
+        self.rows = rows[self.places]
         self.target, self.weight = data.target[self.rows], data.sample_weight[self.rows]
         self.clusters = data.clusters[self.rows]
 
@@ -39,7 +39,6 @@ class Question:
             log_gate=log_gate[self.places],
             mean=mean[self.places],
             law=law[self.places] if is_by_row else law,
-            learning_left=self.learning_left,
         )
 
 
@@ -47,8 +46,7 @@ class Question:
 class Forecast:
     """What a mixture has said of rows that it had not seen: the parts of its law, and the rows.
 
-    `rows` are their places in the table; `learning_left` is what others have still to learn, in
-    parts of what the mixture had when it met them.
+    `rows` are their places in the table.
     """
 
     rows: NDArray[np.intp]
@@ -58,7 +56,6 @@ class Forecast:
     log_gate: Array
     mean: Array
     law: Array
-    learning_left: float = 1.0
 
     def mean_log_dispersion(self) -> Array:
         """Mean logarithm (q,) of what the gate expects the dispersion of a row to be."""
@@ -78,8 +75,7 @@ class Forecast:
     def of(self, rows: NDArray[np.intp]) -> Forecast:
         """The part about some of its rows, with parameters by row."""
         place = self.places(rows)
-        names = (field.name for field in fields(self) if field.name != "learning_left")
-        return replace(self, **{name: getattr(self, name)[place] for name in names})
+        return replace(self, **{f.name: getattr(self, f.name)[place] for f in fields(self)})
 
     def about(self, output: int) -> Forecast:
         """The part about one output."""

@@ -67,20 +67,25 @@ class Scores:
 
 
 def hear(
-    recipe: Recipe, baseline: Baseline, told: Sequence[Forecast], own: Forecast | None
+    recipe: Recipe,
+    baseline: Baseline,
+    told: Sequence[Forecast],
+    own: Forecast | None,
+    left: float = 1.0,
 ) -> Hearing:
     """What forecasts of unseen rows ask for.
 
     They are what witnesses have `told` or, without any, the `own` forecast of the fit out of fold.
+    What the fit has still to learn after witnesses were asked is what is `left` of a fold.
     """
     forecasts = told or ([] if own is None else [own])
-    noise, leaning = calibrated(recipe.family, forecasts, own), None
+    noise, leaning = calibrated(recipe.family, forecasts, own, left), None
     if told and baseline.mean is not None:
         # Under the noise that suits them, so that experts lean the same whether it is kept or not.
         leaning = find_leaning(noise.of_forecasts(), told, baseline.mean)
         if leaning is not None:
             forecasts = [leaning.forecast(unseen, baseline.mean) for unseen in told]
-            noise = calibrated(recipe.family, forecasts, own)
+            noise = calibrated(recipe.family, forecasts, own, left)
     if not recipe.calibrates:
         noise = Noise(recipe.family)
     return Hearing(forecasts, noise, leaning and leaning.under(noise))

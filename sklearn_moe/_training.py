@@ -94,8 +94,8 @@ def make_training(
     classes: NDArray | None,
     cv: Any,
     params: dict[str, dict],
-    groups: Any = None,
-    all_classes: bool = False,
+    groups: Any,
+    all_classes: bool,
 ) -> Training:
     """Split the rows into folds, then drop those that weigh nothing.
 

@@ -62,14 +62,14 @@ def after_trial(
     """The race's winner as it is, or run as far with what is tried, if that wins."""
     other = replace(recipe, **trial.parts)
     rival = other.build(model.data, model.splits)
-    short = replace(rule, max_iter=heat.winner.n_iter)
+    short = replace(rule, max_iter=heat.run.n_iter)
     run = yield from attempt(run_em(rival, rival.expect(heat.resp), short), ExpertError)
     if isinstance(run, ExpertError):
         reporter.failure(trial.name, run)
         return recipe, model, heat
-    wins = trial.is_won(heat.winner, run, model.data)
+    wins = trial.is_won(heat.run, run, model.data)
     reporter.trial(trial.name, run, wins)
-    return (other, rival, replace(heat, winner=run)) if wins else (recipe, model, heat)
+    return (other, rival, replace(heat, run=run)) if wins else (recipe, model, heat)
 
 
 def recipe_of_number(

@@ -13,6 +13,7 @@ from functools import cached_property, partial
 import numpy as np
 
 from ._baseline import Baseline
+from ._calibrated_noise import learning_left
 from ._data import Data
 from ._em import EMResult, EMRule, Model, run_em
 from ._expectation import MixtureExpectation
@@ -113,8 +114,9 @@ class Stage:
 
     def hearing(self, baseline: Baseline) -> Hearing:
         """What unseen rows ask for, if the run ends here."""
-        _, _, own = self.ending
-        return hear(self.recipe, baseline, self.forecasts, own)
+        (_, _, own), told, splits = self.ending, self.forecasts, self.model.splits
+        left = learning_left(len(splits)) if told and splits is not None else 1.0
+        return hear(self.recipe, baseline, told, own, left)
 
     def scores(self, heard: Hearing) -> Scores:
         """Log densities of unseen rows by the run that was `heard`."""

@@ -22,7 +22,6 @@ from typing import NamedTuple, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from ._calibrated_noise import learning_left
 from ._content import uniform_by_content
 from ._data import Data
 from ._em import DIGITS
@@ -118,7 +117,7 @@ class Witness:
             )
         # In sample its dispersions would say nothing of those of the fit.
         is_asked = recipe.needs_forecasts and self.splits is not None
-        self.question = Question(data, self.test, learning_left(len(splits))) if is_asked else None
+        self.question = Question(data, self.test) if is_asked else None
         self.expectation = self.best = NOWHERE
         self.words = self.latest_words = Words()
         self.score_of_others = -np.inf
