@@ -20,7 +20,7 @@ class MixtureExpectation:
     - `lower_bound`: mean log density of the rows; in sample the penalty is subtracted.
     - `log_evidence` (n,): log density of each row, None before the first iteration.
     - `gates`: the gates, of each fold or of all rows, from which the next ones go on.
-    - `solver_state`: the solution of the plain linear experts, from which the next goes on.
+    - `solution`: the solution of the plain linear experts, from which the next goes on.
     - `reseeded`: members that were lost once already, and were given other rows.
     - `score`: what EM raises: the bound or, if witnesses lead, the mean of `held_out`.
     - `held_out` (n,): log density of each row by its witness, NaN if it has none.
@@ -33,7 +33,7 @@ class MixtureExpectation:
     lower_bound: float = -np.inf
     log_evidence: Array | None = None
     gates: Any = None
-    solver_state: Solution | None = None
+    solution: Solution | None = None
     reseeded: frozenset[int] = frozenset()
     score: float = -np.inf
     held_out: Array | None = None

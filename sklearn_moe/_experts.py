@@ -42,13 +42,13 @@ class BankFit:
     """What experts predict, (n, S, q), out of fold if there were splits.
 
     Of class probabilities there are all, (n, S, C), or the row's own class's alone, (n, S, 1).
-    `experts` are kept if each was fitted once and to all rows. `state` is the solution for plain
+    `experts` are kept if each was fitted once and to all rows. `solution` is that of the plain
     linear experts, without its predictions.
     """
 
     mean: Array
     experts: list[Any] | None
-    state: Solution | None
+    solution: Solution | None
 
 
 def fit_predict(
@@ -56,16 +56,16 @@ def fit_predict(
     templates: Sequence[Template],
     expert_weights: Array,
     splits: Splits | None,
-    state: Solution | None = None,
+    previous: Solution | None = None,
     routing: Routing = DENSE,
 ) -> Plan[BankFit]:
     """Fit each template under its column of `expert_weights`; predict the rows that it acts on."""
-    columns, solution = yield from solve_plain(data, templates, expert_weights, splits, state)
+    columns, solution = yield from solve_plain(data, templates, expert_weights, splits, previous)
     solved = np.zeros((1 if splits is None else len(splits), len(templates)), dtype=bool)
     if solution is not None:
         solved[:, columns] = solution.solved
     if solution is not None and solved.all() and routing.index is None:
-        return BankFit(data.digest(solution.mean, slice(None)), None, solution.state)
+        return BankFit(data.digest(solution.mean, slice(None)), None, solution.without_predictions)
     places, jobs = _unsolved(data, templates, expert_weights, splits, solved, routing)
     done = yield jobs
     mean = experts_first(data.n_samples, routing.n_slots(len(templates)), data.n_values)
@@ -77,7 +77,7 @@ def fit_predict(
         mean[place] = predicted
     whole = splits is None and not solved.any()
     experts = [expert for expert, _ in done] if whole else None
-    return BankFit(mean, experts, None if solution is None else solution.state)
+    return BankFit(mean, experts, None if solution is None else solution.without_predictions)
 
 
 def _unsolved(
@@ -113,7 +113,7 @@ def fit_predict_new(
     templates: Sequence[Template],
     expert_weights: Array,
     X: Any,
-    state: Solution | None = None,
+    previous: Solution | None = None,
     routing: Routing = DENSE,
 ) -> Plan[Array]:
     """Predictions (m, S, q) for new rows `X` of experts fitted to all rows under `expert_weights`.
@@ -125,7 +125,7 @@ def fit_predict_new(
     said: dict[int, Array] = {}
     if numbers is not None:
         columns, solution = yield from solve_plain(
-            data, templates, expert_weights, splits=None, state=state, exact=False
+            data, templates, expert_weights, splits=None, previous=previous, exact=False
         )
         if solution is not None:
             predicted, solved = solution.predict_new(numbers), solution.solved[0]
@@ -171,7 +171,7 @@ def solve_plain(
     templates: Sequence[Template],
     expert_weights: Array,
     splits: Splits | None,
-    state: Solution | None,
+    previous: Solution | None,
     exact: bool = True,
 ) -> Plan[tuple[list[int], Solution | None]]:
     """The plain linear experts that suit the table; their solution, `exact` or settled enough."""
@@ -182,12 +182,12 @@ def solve_plain(
     weights = expert_weights
     if len(columns) < len(templates):
         weights = weights[:, columns]
-    if state is not None and not exact:
-        return columns, (yield from do(solve_all_rows, problems, table, weights, state))
+    if previous is not None and not exact:
+        return columns, (yield from do(solve_all_rows, problems, table, weights, previous))
     if splits is not None and all(templates[k].one_out for k in columns):
         return columns, (yield from do(solve_one_out, problems, table, weights, data.rank))
     folds = None if splits is None else splits.tests
-    start = None if state is None else state.start
+    start = None if previous is None else previous.start
     return columns, (yield from do(solve_left_out, problems, table, weights, folds, start))
 
 

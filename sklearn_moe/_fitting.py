@@ -13,8 +13,8 @@ from sklearn import config_context
 from ._baseline import Baseline, fit_baseline, unknown_baseline
 from ._data import Data
 from ._em import EMResult, EMRule
-from ._following import following
 from ._growth import Walk, grow
+from ._guided import guided
 from ._hearing import Hearing, hear
 from ._initialization import Race, Start, race, race_or_spare, start_name
 from ._last_fits import fit_last
@@ -117,8 +117,8 @@ def run_fit(training: Training, recipe: Recipe, starts: list[Start], options: Op
         if options.recipes is not None:
             recipes = partial(recipe_of_number, options.recipes, options.trials, recipe)
             kept = yield from grow(walk, recipes, options.most, options.rule, options.reporter)
-        follows = starts[0].name != "warm"  # its experts keep their places
-        kept, heard, verdict = yield from _judged(options, recipe, baseline, kept, data, follows)
+        may_go_on = starts[0].name != "warm"  # its experts keep their places
+        kept, heard, verdict = yield from _judged(options, recipe, baseline, kept, data, may_go_on)
         result = (walk.stages[0] if kept is None else kept).result
         if kept is None or heard is None:
             found = yield from _one_expert(recipe, training, baseline)
@@ -197,7 +197,7 @@ def _with_expert(
         data=training.data,
         templates=[t for t in recipe.templates if t.name == baseline.name],
         expert_weights=training.data.sample_weight[:, None],
-        state=None,
+        previous=None,
         splits=training.splits,
         ensemble=recipe.ensemble,
     )
@@ -210,9 +210,9 @@ def _judged(
     baseline: Baseline,
     kept: Stage | None,
     data: Data,
-    follows: bool,
+    may_go_on: bool,
 ) -> Plan[tuple[Stage | None, Hearing | None, Verdict]]:
-    """The run, after it has followed its witnesses if it does; what was heard; the verdict.
+    """The run, gone on from a witness if it may and that is better; what was heard; the verdict.
 
     Nothing is heard where one expert is kept alone, which gains nothing over itself.
     """
@@ -221,10 +221,10 @@ def _judged(
         return None, None, verdict
     heard = kept.hearing(baseline)
     verdict = judge(baseline, kept, heard, data) if options.verdict else UNKNOWN
-    if follows and not verdict.is_against:
-        on = yield from following(kept, options.rule, options.reporter)
+    if may_go_on and not verdict.is_against:
+        on = yield from guided(kept, options.rule, options.reporter)
         if on is not kept:
-            return (yield from _judged(options, recipe, baseline, on, data, follows=False))
+            return (yield from _judged(options, recipe, baseline, on, data, may_go_on=False))
     return kept, None if verdict.is_against else heard, verdict
 
 

@@ -23,7 +23,7 @@ from ._data import Data
 from ._em import DIGITS, EMResult, EMRule
 from ._expectation import MixtureExpectation
 from ._expert_errors import ExpertError
-from ._following import caught_up
+from ._guided import caught_up
 from ._hearing import Scores
 from ._initialization import Start, by_bound, run_heats, sound_of
 from ._numeric import Array, mean_and_stderr, mean_of_known

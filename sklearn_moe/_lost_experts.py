@@ -104,6 +104,6 @@ def without(expectation: MixtureExpectation, position: int) -> MixtureExpectatio
         resp=remaining / row_sum(remaining)[:, None],
         members=members,
         gates=None,
-        solver_state=None,
+        solution=None,
         latent=None,
     )

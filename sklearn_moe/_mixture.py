@@ -163,7 +163,7 @@ class MixtureModel:
         In step if all experts act on all rows, else the gate first: it says whose predictions are
         wanted.
         """
-        templates, before = self._templates(expectation.members), expectation.solver_state
+        templates, before = self._templates(expectation.members), expectation.solution
         gate = self.gate_bank.fit_predict(weights, expectation.gates, expectation.members)
         bank = partial(fit_predict, self.data, templates, fit_weights, self.splits, before)
         if self.top_k is None:
@@ -223,7 +223,7 @@ class MixtureModel:
             lower_bound=bound,
             log_evidence=log_evidence,
             gates=state.gates,
-            solver_state=state.bank.state,
+            solution=state.bank.solution,
             reseeded=state.basis.reseeded,
             score=bound,
             latent=None if latent is None else state.routing.whole(latent, n_experts, fill=1.0),
@@ -302,7 +302,7 @@ class MixtureModel:
                 data=self.data,
                 templates=self._templates(state.members),
                 expert_weights=self._weights(state.basis)[1],
-                state=state.bank.state,
+                previous=state.bank.solution,
                 splits=self.splits,
                 ensemble=self.ensemble,
             )
@@ -314,7 +314,7 @@ class MixtureModel:
         gate = self._finish_gate(state, weights, brief=True)
         routing, templates = self._route(log_gate_of(gate, X)), self._templates(state.members)
         mean = yield from fit_predict_new(
-            self.data, templates, fit_weights, X, state.bank.state, routing
+            self.data, templates, fit_weights, X, state.bank.solution, routing
         )
         if state.shrinkage is not None:
             mean = shrunk(mean, state.shrinkage, routing)

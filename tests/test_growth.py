@@ -17,13 +17,13 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.tree import DecisionTreeRegressor
 
-from sklearn_moe import MixtureOfExpertsClassifier, MixtureOfExpertsRegressor, _following, _growth
+from sklearn_moe import MixtureOfExpertsClassifier, MixtureOfExpertsRegressor, _growth, _guided
 from sklearn_moe._baseline import Baseline
 from sklearn_moe._em import EMResult, EMRule, run_em
 from sklearn_moe._expectation import MixtureExpectation
 from sklearn_moe._expert_errors import ExpertError
-from sklearn_moe._following import _by_itself, _lags, caught_up
 from sklearn_moe._growth import MOST_EXPERTS, Walk, merge
+from sklearn_moe._guided import _by_itself, _lags, caught_up
 from sklearn_moe._hearing import Scores
 from sklearn_moe._plans import follow_here
 from sklearn_moe._progress import Reporter
@@ -386,7 +386,7 @@ def test_a_run_that_cannot_follow_is_known_by_its_own_word(fails, monkeypatch):
     guide.best = SimpleNamespace(members=(0, 1), lower_bound=1.0)
     guide.responsibilities = failing if fails == "guide" else led
     behind.model.expect = lambda resp: resp
-    monkeypatch.setattr(_following, "run_em", failing)
+    monkeypatch.setattr(_guided, "run_em", failing)
     recipe = SimpleNamespace(templates=(None, None), top_k=None)
     plan = caught_up(replace(behind, recipe=recipe), EMRule(50, 0.0), Reporter("", 0, None, None))
     found = follow_here(plan)

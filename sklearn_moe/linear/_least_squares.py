@@ -81,8 +81,8 @@ class LeastSquaresSolution:
     whole: LeastSquaresSolution | None = None
 
     @property
-    def state(self) -> LeastSquaresSolution:
-        """What is kept of it."""
+    def without_predictions(self) -> LeastSquaresSolution:
+        """What is kept of it while EM goes on."""
         return self.whole or replace(self, mean=NOTHING)
 
     def of(self, problems: slice) -> LeastSquaresSolution:

@@ -59,10 +59,10 @@ def merged(jobs: list[Job]) -> list[Any]:
 
 def solved(asked: list[tuple]) -> list[Any]:
     """Solutions of the linear experts of several runs."""
-    _, table, _, folds, state = asked[0]
+    _, table, _, folds, start = asked[0]
     problems = [problem for each in asked for problem in each[0]]
     weights = np.hstack([each[2] for each in asked])
-    whole: Any = solve_left_out(problems, table, weights, folds, state)
+    whole: Any = solve_left_out(problems, table, weights, folds, start)
     if whole is None:
         return [None] * len(asked)
     ends = np.cumsum([len(each[0]) for each in asked]).tolist()

@@ -31,14 +31,14 @@ ROWS_ENOUGH = 3
 FAR = 1.0
 
 
-def following(stage: Stage, rule: EMRule, reporter: Reporter) -> Plan[Stage]:
-    """The stage, after its run has followed the best of its witnesses, if there is one.
+def guided(stage: Stage, rule: EMRule, reporter: Reporter) -> Plan[Stage]:
+    """The stage, gone on from where the best of its witnesses has come, if there is one.
 
     Only stiff experts do so freely, others where unseen rows say that they lag: their bound is too
     optimistic to choose by, for it rises where experts have seen the rows they are asked about.
     """
     if _is_stiff(stage) or _lags(stage):
-        stage = yield from _follow(stage, rule, reporter)
+        stage = yield from _go_on(stage, rule, reporter)
     if stage.trouble or not _lags(stage, FAR):
         return stage
     return replace(stage, trouble=_behind(stage))
@@ -50,7 +50,7 @@ def caught_up(stage: Stage, rule: EMRule, reporter: Reporter) -> Plan[Stage]:
     Then stages of several numbers are compared by what is true of them.
     """
     if _lags(stage):
-        stage = yield from _follow(stage, rule, reporter)
+        stage = yield from _go_on(stage, rule, reporter)
     return _by_itself(stage) if _lags(stage) else stage
 
 
@@ -79,12 +79,12 @@ def _is_stiff(stage: Stage) -> bool:
     return ROWS_ENOUGH * n_coefficients <= len(data.distinct)
 
 
-def _follow(stage: Stage, rule: EMRule, reporter: Reporter) -> Plan[Stage]:
+def _go_on(stage: Stage, rule: EMRule, reporter: Reporter) -> Plan[Stage]:
     """The stage with the better run of the two."""
     rule = replace(rule, max_iter=min(stage.result.n_iter, rule.max_iter - stage.result.n_iter))
     guide = _guide(stage)
     if guide is not None and rule.max_iter > 0 and not _was_ended(stage, reporter):
-        run = yield from attempt(_followed(stage, guide, rule), ValueError)
+        run = yield from attempt(_run_from(stage, guide, rule), ValueError)
         if isinstance(run, EMResult):
             stage = _better(stage, run, rule, reporter)
         elif run is not None:
@@ -118,7 +118,7 @@ def _guide(stage: Stage) -> Witness | None:
     return max(guides, key=lambda guide: guide.best.lower_bound, default=None)
 
 
-def _followed(stage: Stage, guide: Witness, rule: EMRule) -> Plan[EMResult | None]:
+def _run_from(stage: Stage, guide: Witness, rule: EMRule) -> Plan[EMResult | None]:
     """EM from where the guide has come; none if an expert has been lost on the last step there."""
     resp = yield from guide.responsibilities(stage.model.data)
     if resp.shape[1] < len(stage.recipe.templates):
