@@ -25,7 +25,7 @@ class Baseline:
     """The best single expert: the log density (n,) it gives each row, out of fold if split.
 
     `surprise` (n,) is how badly it explains them, `mean` (n, q) or (n, C) what it predicts, if
-    experts are to lean on it. It has `told` of the rows that a mixture is asked about, if one is.
+    experts are to lean on it. `told` is its forecast of rows out of fold, if mixtures make one.
     """
 
     name: str
@@ -45,7 +45,7 @@ class Baseline:
 
 
 def unknown_baseline(data: Data) -> Baseline:
-    """What stands for it where nobody needs it."""
+    """A placeholder where nobody needs the baseline."""
     nothing = np.broadcast_to(0.0, data.n_samples)
     return Baseline("", nothing, nothing)
 

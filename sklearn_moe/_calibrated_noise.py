@@ -66,7 +66,7 @@ def with_factors(family: RealFamily, forecast: Forecast) -> Noise:
 
 
 def _calibrate(noise: Noise, output: int, forecasts: Sequence[Forecast], left: float) -> Noise:
-    """The noise with what one output's forecasts ask for."""
+    """The noise with the change that forecasts ask for in one output."""
     learnt = _most_likely(noise, output, Change(), forecasts)
     found = _if_ahead(learnt, noise, forecasts)
     if type(noise.before) is Gaussian:  # a subclass has formulas of its own
@@ -112,10 +112,10 @@ def _log_ratio_of_errors(own: Forecast, forecasts: Sequence[Forecast]) -> Array:
 
 
 def learning_left(n_folds: int) -> float:
-    """What experts learn from the last of `n_folds`, in parts of what they do from the one before.
+    """What the last of `n_folds` teaches experts, as a part of what the one before it does.
 
-    Where what they err by beyond the noise is inverse to the number of rows: 1/(F-2), 1/(F-1), 1/F.
-    (Of two folds one is left, unless a user has made them overlap.)
+    If their error beyond the noise is inverse to the number of rows, it is 1/(F-2), 1/(F-1) and 1/F
+    as folds are added. (With two folds F-2 is zero, so these count as three.)
     """
     return 1 - 2 / max(n_folds, 3)
 

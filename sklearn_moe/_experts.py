@@ -88,7 +88,7 @@ def _unsolved(
     solved: NDArray[np.bool_],
     routing: Routing,
 ) -> tuple[list[tuple[Any, Any]], list[Job]]:
-    """The jobs for what is not `solved` (F, K), and where in the predictions each one's go."""
+    """Where predictions of what is not `solved` (F, K) belong, and the jobs that make them."""
     places: list[tuple[Any, Any]] = []
     jobs: list[Job] = []
     in_sample = splits is None
@@ -155,7 +155,7 @@ def _holds_rows(rows: Any) -> bool:
 
 
 def while_running(data: Data, template: Template) -> tuple[Data, Template, Callable[[Any], Any]]:
-    """Table and template in the form that is fastest while EM runs, and what takes rows to it."""
+    """Table and template in their fastest form while EM runs, and what brings rows into it."""
     if template.max_bins is not None and (found := data.binned(template.max_bins)) is not None:
         binner, table = found
         return table, template.for_bins(binner.categorical), binner.transform
@@ -174,7 +174,10 @@ def solve_plain(
     previous: Solution | None,
     exact: bool = True,
 ) -> Plan[tuple[list[int], Solution | None]]:
-    """The plain linear experts that suit the table; their solution, `exact` or settled enough."""
+    """Positions of the plain linear experts that suit the table, and their solution.
+
+    A solution that need not be `exact` may go on from the `previous` one.
+    """
     columns = plain_among(data, templates) if splits is None or splits.leave_out else []
     if not columns:
         return [], None
@@ -241,7 +244,7 @@ def fit_bagged(data: Data, template: Template, weight: Array, splits: Splits, wa
 
 
 def _predict_bagged(data: Data, expert: Any, weight: Array) -> tuple[Array, NDArray[np.intp]]:
-    """What those say of each row who have not seen it, and the rows that all have seen."""
+    """Predictions by members that have not seen a row, and the rows that all members have seen."""
     seen, unseen = np.flatnonzero(weight), np.flatnonzero(weight == 0)
     found, answered = out_of_bag(expert, take_rows(data.X, seen if unseen.size else None))
     if data.classes is not None:
@@ -275,7 +278,7 @@ def fit_expert(data: Data, template: Template, weight: Array, train: Any) -> Any
 
 
 def _blaming(data: Data, template: Template, what: str) -> AbstractContextManager[None]:
-    """What goes wrong is the expert's, which `what` it has come to."""
+    """A context in which errors are blamed on the expert, with `what` has happened to it."""
     several = data.classes is None and data.target.shape[1] > 1
     return blaming(f"{template.name!r} ({type(template.estimator).__name__})", what, several)
 

@@ -142,7 +142,7 @@ def run_fit(training: Training, recipe: Recipe, starts: list[Start], options: Op
 
 
 def as_it_stands(training: Training, stage: Stage) -> Plan[Fit]:
-    """The fit, were the run of `stage`, so far as it has come, all that it does."""
+    """The fit as it would be if the run of `stage` ended where it is."""
     recipe, baseline = stage.recipe, unknown_baseline(training.data)
     if recipe.leans and stage.forecasts:
         baseline = yield from fit_baseline(recipe, training.data, training.splits)
@@ -161,7 +161,7 @@ def as_it_stands(training: Training, stage: Stage) -> Plan[Fit]:
 def _all_experts(
     stage: Stage, heard: Hearing, training: Training, baseline: Baseline
 ) -> Plan[CalibratedMixture]:
-    """The mixture of a finished run, as what was heard would have it."""
+    """The mixture of a finished run, calibrated by what was heard."""
     state, bound, _ = stage.ending
     mixture = yield from stage.model.finish(state)
     if heard.leaning is not None:
@@ -170,7 +170,7 @@ def _all_experts(
 
 
 def _one_expert(recipe: Recipe, training: Training, baseline: Baseline) -> Plan[CalibratedMixture]:
-    """The best expert alone, as what it says of rows out of fold would have it."""
+    """The best expert alone, calibrated by what it says of rows out of fold."""
     (member,) = [k for k, t in enumerate(recipe.templates) if t.name == baseline.name]
     model = recipe.alone(member).build(training.data, training.splits)
     state = yield from model.m_step(model.expect(np.ones((training.data.n_samples, 1))))
@@ -212,7 +212,7 @@ def _judged(
     data: Data,
     may_go_on: bool,
 ) -> Plan[tuple[Stage | None, Hearing | None, Verdict]]:
-    """The run, gone on from a witness if it may and that is better; what was heard; the verdict.
+    """The run, continued from a witness if it may and that is better; what was heard; the verdict.
 
     Nothing is heard where one expert is kept alone, which gains nothing over itself.
     """

@@ -19,7 +19,10 @@ ENOUGH_ROWS = 10_000
 
 
 class Question:
-    """Which of the `rows` that it has not seen a mixture is asked about; copies go together."""
+    """The rows that a mixture is asked about, of those that it has not seen.
+
+    Of many `rows` a part is drawn by content, so that copies of a row go together.
+    """
 
     def __init__(self, data: Data, rows: NDArray[np.intp]) -> None:
         drawn = uniform_by_content(data.hashes[rows], seed=0) * len(data.distinct) < ENOUGH_ROWS
@@ -29,7 +32,7 @@ class Question:
         self.clusters = data.clusters[self.rows]
 
     def answer(self, log_gate: Array, mean: Array, law: Array) -> Forecast:
-        """The forecast, of all that is said of the rows."""
+        """The forecast, from what a mixture says of all the rows that it has not seen."""
         is_by_row = law.shape[:2] == log_gate.shape
         return Forecast(
             rows=self.rows,
@@ -44,9 +47,11 @@ class Question:
 
 @dataclass(frozen=True)
 class Forecast:
-    """What a mixture has said of rows that it had not seen: the parts of its law, and the rows.
+    """What a mixture has said of rows that it had not seen: the rows, and the parts of its law.
 
-    `rows` are their places in the table.
+    `rows` (m,) are their places in the table; `target` (m, q), `weight` (m,) and `clusters` (m,)
+    are those of the table. `log_gate` (m, S) and `mean` (m, S, q) are what was said of each; `law`
+    holds the parameters of the noise, (S, q, P) or (m, S, q, P).
     """
 
     rows: NDArray[np.intp]
@@ -68,7 +73,7 @@ class Forecast:
         return (self.target[:, output] - mean) ** 2
 
     def places(self, rows: NDArray[np.intp]) -> NDArray[np.intp]:
-        """Where some of its rows are among them."""
+        """The positions of some of its rows in this forecast."""
         order = np.argsort(self.rows)
         return order[np.searchsorted(self.rows, rows, sorter=order)]
 
@@ -83,7 +88,10 @@ class Forecast:
         return replace(self, target=target, mean=mean, law=self.law[..., [output], :])
 
     def beside_others(self, output: int, noise: Noise) -> Forecast:
-        """The part about one output, with what the others say of the experts, as that of a gate."""
+        """The part about one output, given the others.
+
+        What the others say of the experts is added to what the gate says.
+        """
         others = [other for other in range(self.mean.shape[-1]) if other != output]
         if not others:
             return self
@@ -104,7 +112,7 @@ class Forecast:
 def joined(forecasts: Sequence[Forecast]) -> Forecast:
     """Forecasts of several sets of rows as one, with parameters by row.
 
-    Some may be of fewer experts, for others were lost; these have no probability.
+    Where one is of fewer experts than another, those that it has lost have no probability.
     """
     n_experts = max(forecast.log_gate.shape[1] for forecast in forecasts)
 

@@ -44,9 +44,10 @@ def make_gate_bank(
 
 @dataclass(frozen=True)
 class InBins:
-    """A gate of boosting that sees rows by their bins: a template and the table, or fitted.
+    """A boosting gate, template or fitted, that is given numbers of bins in place of values.
 
-    Without a `binner` they are for a pipeline that sees to that by itself.
+    The `binner` makes them, and the `table` holds them. Without a `binner` the gate is a pipeline
+    that sorts values into bins by itself.
     """
 
     gate: Any
@@ -55,7 +56,7 @@ class InBins:
 
     @classmethod
     def of(cls, gate: Any, data: Data, table: GateTable) -> InBins | None:
-        """The template for the `table` of `data`, if the gate is boosting and there are bins."""
+        """The template in bins for the `table` of `data`; None if this is not such a gate."""
         names = {ClassifierGate: "classifier", RegressorGate: "regressor"}
         if (name := names.get(type(gate))) is None:
             return None
@@ -76,11 +77,11 @@ class InBins:
 
 
 class GateBank:
-    """Fits clones of any gate to responsibilities, in or out of fold. A state is a list of them.
+    """Fits clones of any gate to responsibilities, in or out of fold. A state is a list of gates.
 
-    `members` are the positions of the experts that are left of `n_experts`. A gate starts at that
-    of its own fold in the iteration before, which has seen the same rows. Those that are not kept
-    may see the table `in_bins`.
+    `members` are the positions of the experts that are left of `n_experts`. A gate starts from that
+    of its own fold in the iteration before, which has seen the same rows. While EM runs gates may
+    see the table `in_bins`; the one that is kept does not.
     """
 
     def __init__(

@@ -45,9 +45,10 @@ def guided(stage: Stage, rule: EMRule, reporter: Reporter) -> Plan[Stage]:
 
 
 def caught_up(stage: Stage, rule: EMRule, reporter: Reporter) -> Plan[Stage]:
-    """The same where unseen rows say that the fit was left behind; by its own word if it still is.
+    """The stage, gone on from a witness if unseen rows say that the fit lags behind.
 
-    Then stages of several numbers are compared by what is true of them.
+    If it still does, its own word counts in place of the witnesses': numbers of experts are to be
+    compared by what is true of the fits.
     """
     if _lags(stage):
         stage = yield from _go_on(stage, rule, reporter)
@@ -55,7 +56,7 @@ def caught_up(stage: Stage, rule: EMRule, reporter: Reporter) -> Plan[Stage]:
 
 
 def _behind(stage: Stage) -> str:
-    """What is to be known of a fit that its witnesses do not speak for."""
+    """What users should know of a fit that is worse than its witnesses say."""
     held_out, data = stage.result.expectation.held_out, stage.model.data
     heard = ~np.isnan(held_out)
     own, theirs = (
@@ -110,7 +111,7 @@ def _better(stage: Stage, run: EMResult, rule: EMRule, reporter: Reporter) -> St
 
 
 def _guide(stage: Stage) -> Witness | None:
-    """The witness, of as many experts, with the highest bound; none for a run that has failed."""
+    """The witness of highest bound that has lost no expert; none for a run that has failed."""
     if stage.trouble or not stage.trusts_witnesses or stage.recipe.top_k is not None:
         return None
     whole = len(stage.recipe.templates)
@@ -119,7 +120,7 @@ def _guide(stage: Stage) -> Witness | None:
 
 
 def _run_from(stage: Stage, guide: Witness, rule: EMRule) -> Plan[EMResult | None]:
-    """EM from where the guide has come; none if an expert has been lost on the last step there."""
+    """EM from where the guide has come; None if the guide loses an expert when it is asked."""
     resp = yield from guide.responsibilities(stage.model.data)
     if resp.shape[1] < len(stage.recipe.templates):
         return None

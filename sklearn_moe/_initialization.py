@@ -33,8 +33,8 @@ OnFailure = Callable[[str, ExpertError], Any]
 class Start:
     """Where EM may begin: a kind of start with the number of its round, or given responsibilities.
 
-    It can be made again for a part of the table, by the same rule and without a look at the rest;
-    `anew`, if what is given was made with a look at the targets of all rows.
+    A witness makes its start again by the same rule from the rows that it may see. If what is given
+    was made with a look at the targets of all rows, it makes the start `anew` in its place.
     """
 
     name: str
@@ -44,7 +44,7 @@ class Start:
 
     @property
     def origin(self) -> Start:
-        """What it can be made anew by, without responsibilities as large as the table."""
+        """The start that makes it anew, without responsibilities, which are large."""
         return replace(self.anew or self, given=None)
 
     @property
@@ -219,7 +219,7 @@ def run_heats(model: MixtureModel, begun: Sound[T], rule: EMRule) -> Plan[Runs[T
 def run_all(model: MixtureModel, begun: Sound[T], rule: EMRule) -> Plan[Runs[T]]:
     """EM from what each has begun with, all in step.
 
-    What they have `begun` with is as large as the table, and is taken out of there.
+    `begun` is emptied: what each has begun with is as large as the table.
     """
     starts = list(begun)
     runs = [attempt(run_em(model, at, rule), ExpertError) for at in begun.values()]
@@ -228,7 +228,7 @@ def run_all(model: MixtureModel, begun: Sound[T], rule: EMRule) -> Plan[Runs[T]]
 
 
 def by_bound(runs: Sound[T]) -> list[T]:
-    """From the highest bound to the lowest; those that rounding tells apart stay in order."""
+    """The keys by bound, the highest first; level ones, but for rounding, stay in order."""
     return sorted(runs, key=lambda each: -round(float(runs[each].lower_bound), DIGITS))
 
 

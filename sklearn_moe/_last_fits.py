@@ -44,8 +44,8 @@ def fit_all_rows(
 ) -> Plan[list[Any]]:
     """Experts fitted to all rows under the columns of `expert_weights`.
 
-    Plain ones are as exact as they were while EM ran. Of those that owe the table nothing but
-    their coefficients, one of a kind is fitted, to one row, and the others are made like it.
+    Coefficients of plain linear experts are set from their solution. Where an estimator owes the
+    table nothing else, one of its kind is fitted to a single row and the others are made like it.
     """
     solved = yield from _last_solution(data, templates, expert_weights, previous)
     first = _first_light(templates, solved)
@@ -83,7 +83,7 @@ def _alike(fitted: Any, template: Template) -> Any:
 def _last_solution(
     data: Data, templates: Sequence[Template], expert_weights: Array, previous: Solution | None
 ) -> Plan[dict[int, tuple[Solution, int]]]:
-    """For the experts whose solution is to be set: the solution for all rows, the place in it."""
+    """For each expert whose coefficients are to be set: the solution, and its place in there."""
     problems = {k: t.problem for k, t in enumerate(templates) if t.problem is not None}
     wanted = {k for k, problem in problems.items() if problem.is_loose or problem.is_light}
     # One expert alone is the estimator itself, to the last digit.

@@ -64,7 +64,7 @@ class MixtureState:
         return self.basis.members
 
     def law(self, rows: slice = slice(None)) -> Array:
-        """Parameters of the noise law of those that act on `rows`, of each row if they differ."""
+        """Parameters of the law of the experts that act on `rows`, by row if these differ."""
         routing = self.routing.take(rows)
         if self.spread is None:
             return routing.at(self.dispersion)
@@ -158,10 +158,10 @@ class MixtureModel:
     def _fit_parts(
         self, expectation: MixtureExpectation, weights: Array, fit_weights: Array
     ) -> Plan[tuple[Any, Routing, BankFit]]:
-        """The gates, whom they call, and the experts.
+        """Gates, the routing that they ask for, and experts, all fitted.
 
-        In step if all experts act on all rows, else the gate first: it says whose predictions are
-        wanted.
+        If all experts act on all rows, gates and experts are fitted in step. Else the gates come
+        first, since they decide which expert has to predict which rows.
         """
         templates, before = self._templates(expectation.members), expectation.solution
         gate = self.gate_bank.fit_predict(weights, expectation.gates, expectation.members)
@@ -207,7 +207,7 @@ class MixtureModel:
     def e_step(self, state: MixtureState, overwrite: bool = False) -> MixtureExpectation:
         """Responsibilities and bound of a state; in sample the bound is the penalised one.
 
-        They may `overwrite` its gate probabilities if these are not needed any more.
+        To `overwrite` is to put the responsibilities in the place of the gate probabilities.
         """
         latent, n_experts = self._latent(state), len(state.members)
         resp, log_evidence = self._posterior(state, overwrite)
@@ -251,7 +251,7 @@ class MixtureModel:
         return balanced(resp, self.data.sample_weight, self.balance, self.shared)
 
     def told_by(self, state: MixtureState) -> Forecast | None:
-        """What a state that has its outputs says of the rows in question, if there are any."""
+        """The forecast of a state that has its outputs; None if nobody has a question."""
         if self.question is None:
             return None
         return self.question.answer(state.routing.log_gate, state.bank.mean, state.law())
@@ -259,8 +259,9 @@ class MixtureModel:
     def settled(self, state: MixtureState) -> tuple[MixtureState, float]:
         """The state with the dispersions that suit its own predictions and gate, and its bound.
 
-        Those of an M-step belong to responsibilities of the iteration before. Experts that wander
-        are stopped early, and theirs would lag behind. Needs the outputs, which are not refitted.
+        The dispersions of an M-step belong to the responsibilities of the iteration before. Where
+        EM wanders and is stopped early they would lag behind. Nothing is refitted but them, so the
+        state must have its outputs.
         """
         bounds = [-np.inf, (expectation := self.e_step(state)).lower_bound]
         while bounds[-1] - bounds[-2] > SETTLED and len(bounds) < MOST_ROUNDS:
@@ -274,7 +275,7 @@ class MixtureModel:
         return state, max(bounds)
 
     def finish(self, state: MixtureState) -> Plan[FittedMixture]:
-        """A state fitted to all rows: what its bound speaks of."""
+        """The mixture of a state, its experts and gate fitted to all rows."""
         experts = yield from self._finish_experts(state)
         weights = self.data.weighted(state.basis.resp)
         gate, mass = self._finish_gate(state, weights), weights.sum(axis=0)
@@ -309,7 +310,7 @@ class MixtureModel:
         )
 
     def predict_new(self, state: MixtureState, X: Any) -> Plan[tuple[Array, Array, Array]]:
-        """Log gate probabilities (m, S), predictions and law at `X`, all rows being fitted."""
+        """Log gate probabilities (m, S), predictions and law at `X` of parts fitted to all rows."""
         weights, fit_weights = self._weights(state.basis)
         gate = self._finish_gate(state, weights, brief=True)
         routing, templates = self._route(log_gate_of(gate, X)), self._templates(state.members)

@@ -13,9 +13,11 @@ from .families import StudentT
 
 @dataclass(frozen=True)
 class Change:
-    """What is done to the noise of one output: a factor of its dispersions, and maybe tails.
+    """What is done to the noise of one output.
 
-    `forecast_factor` is what the factor is to be multiplied by for those who have more to learn.
+    Its dispersions are multiplied by `factor`, and it gets Student-t tails of `df` degrees of
+    freedom, if any. These suit the mixture that is kept. Mixtures that make forecasts have seen
+    fewer rows and err by more: their factor is `factor` times `forecast_factor`.
     """
 
     factor: float = 1.0
@@ -25,14 +27,17 @@ class Change:
 
 @dataclass(frozen=True)
 class Noise:
-    """The noise of the family `before`, changed for each output, or left alone without changes."""
+    """The noise law of a mixture: the family `before`, with a change for each output.
+
+    Without any changes the family is left as it is.
+    """
 
     before: Any
     changes: tuple[Change, ...] = ()
 
     @property
     def family(self) -> Any:
-        """The family that it is of: Student's t, if an output has tails."""
+        """The family of the changed noise: Student's t if an output has got tails."""
         dfs = {change.df for change in self.changes}
         if not dfs - {None}:
             return self.before
@@ -40,7 +45,7 @@ class Noise:
         return StudentT(shared=self.before.shared, target=self.before.target, df=df)
 
     def of_forecasts(self) -> Noise:
-        """The noise of those who have more to learn: of the forecasts."""
+        """The noise that suits the mixtures that make forecasts, which have more to learn."""
         changes = [Change(c.factor * c.forecast_factor, c.df) for c in self.changes]
         return replace(self, changes=tuple(changes))
 
@@ -56,7 +61,7 @@ class Noise:
         return np.stack([scaled[..., 0], np.broadcast_to(df, scaled.shape[:-1])], axis=-1)
 
     def of_output(self, output: int) -> Noise:
-        """The noise of one output, of the same family as beside the others."""
+        """The noise of one output alone, of the family that it has among the others."""
         change, before = self.changes[output], self.before.of_outputs([output])
         if self.family is not self.before and change.df is None:
             change = replace(change, df=StudentT.largest_df)

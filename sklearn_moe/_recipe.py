@@ -95,7 +95,7 @@ class Recipe:
         )
 
     def question(self, data: Data, splits: Splits | None) -> Question | None:
-        """What is asked of those who have not seen the rows, if there are any and somebody asks."""
+        """The question to mixtures about rows out of fold; None if nobody asks."""
         asks = self.needs_forecasts and splits is not None
         return Question(data, np.arange(data.n_samples)) if asks else None
 

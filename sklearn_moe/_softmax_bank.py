@@ -60,7 +60,7 @@ class SoftmaxBank:
     def steps(
         self, expert_weights: Sequence[Array], previous: Sequence[Array] | None
     ) -> list[tuple[Array, Array]]:
-        """The same for several runs of EM at once, of as many experts each.
+        """What `fit_predict` comes to for several runs of EM at once, of as many experts each.
 
         For each run its weights (n, K) and, if it has gone before, its state (F, K - 1, d + 1).
         """

@@ -30,10 +30,11 @@ MOST_RELATIVE = 1e4
 
 @dataclass(frozen=True)
 class Spread:
-    """Relative dispersions (n, K, q), what predicts them, and the log squared residuals it learnt.
+    """Relative dispersions (n, K, q), what predicts them, and what it has learnt from.
 
-    Both are in units of each expert's own mean squared residual. `weights` (n, K) are those of the
-    residuals.
+    `template` is the estimator, `log_squared` (n, K, q) the logarithms of squared residuals that it
+    is fitted to, `weights` (n, K) their weights. Dispersions and squares are in units of each
+    expert's own mean squared residual.
     """
 
     template: Template

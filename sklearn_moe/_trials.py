@@ -75,7 +75,7 @@ def after_trial(
 def recipe_of_number(
     recipes: Recipes, tried: Sequence[Trial], recipe: Recipe, n_experts: int
 ) -> Recipe:
-    """The recipe for a number of experts, with those parts `tried` that are in `recipe`."""
+    """The recipe for a number of experts, with those parts of what was `tried` that were kept."""
     other, trials = recipes(n_experts)
     for before, trial in zip(tried, trials, strict=True):
         if all(getattr(recipe, name) is part for name, part in before.parts.items()):

@@ -38,9 +38,9 @@ ROUNDING = 1e-9
 class Verdict:
     """Mean log density of unseen rows, the gain over one expert, and the gain's standard error.
 
-    All are per unit of sample weight, in nats; the gain is of what would be kept of either, once
-    unseen rows were heard. `log_probs` (n,) are those of each row by what is kept, NaN where nobody
-    was asked; none if there is no verdict.
+    All are per unit of sample weight, in nats. The gain compares the mixture and the expert as they
+    would be kept, once unseen rows were heard. `log_probs` (n,) are log densities of the rows under
+    the one that is kept, NaN where nobody was asked; empty if there is no verdict.
     """
 
     log_prob: float
@@ -124,14 +124,14 @@ class Stage:
         return Scores(unseen, heard.log_probs(unseen) if self.is_heard else unseen)
 
     def rival(self, baseline: Baseline) -> Scores:
-        """Those of the one expert, which is heard if the run is."""
+        """The scores of the one expert, which is heard if the run is."""
         if self.is_heard:
             return scores_alone(self.recipe, baseline)
         return Scores(baseline.log_prob, baseline.log_prob)
 
     @property
     def is_heard(self) -> bool:
-        """Whether those who speak of unseen rows forecast them too: in sample, witnesses do not."""
+        """Whether there are forecasts of unseen rows: in sample, witnesses only score them."""
         return bool(self.forecasts) or not self.trusted
 
     @property
@@ -177,7 +177,7 @@ def _run(
     stage_of: Callable[[EMResult], Stage],
     reporter: Reporter,
 ) -> Plan[Stage]:
-    """The stage of a run of EM, of which the reporter hears; it ends where an expert fails."""
+    """The stage of a run of EM, which is reported, and which ends where an expert fails."""
     latest = start if isinstance(start, EMResult) else None
 
     def report(result: EMResult) -> bool:

@@ -62,7 +62,7 @@ class WitnessedModel:
         self.held_out = np.full(model.data.n_samples, np.nan)
 
     def m_step(self, expectation: MixtureExpectation) -> Plan[MixtureState]:
-        """That of the model, while the witnesses go one iteration further."""
+        """The M-step of the model, while the witnesses go one iteration further."""
         witnesses = [_blamed_on_witness(witness.advance()) for witness in self.witnesses]
         state, *log_probs = yield from together(self.model.m_step(expectation), *witnesses)
         self.held_out = np.full(self.model.data.n_samples, np.nan)
@@ -71,7 +71,7 @@ class WitnessedModel:
         return state
 
     def conclude(self, state: MixtureState) -> tuple[MixtureState, MixtureExpectation]:
-        """What the model does, with the score that the witnesses gave the state."""
+        """What the model concludes, with the score that witnesses have given the state."""
         weight, held_out = self.model.data.sample_weight, self.held_out
         by_fold = np.array([held_out[w.test] @ weight[w.test] for w in self.witnesses])
         by_fold /= sum(weight[w.test].sum() for w in self.witnesses)
@@ -173,7 +173,7 @@ class Witness:
 def call_witnesses(
     recipe: Recipe, data: Data, splits: Splits | None, start: Start
 ) -> Plan[list[Witness]]:
-    """Witnesses for the folds that need one, with their start; none where no row is held out."""
+    """Witnesses of the folds that need one, with their start made; none if no row is held out."""
     if splits is None or len(recipe.templates) == 1:
         return []
     with _as_witness_error():
@@ -200,7 +200,8 @@ def call_heirs(
 def _of_width(resp: Array, recipe: Recipe, data: Data) -> Array:
     """Responsibilities (n, K) for the recipe, from those of a witness that had lost experts.
 
-    What is missing is taken at random from the largest; what is too much goes to the smallest.
+    An expert that is missing gets half of the rows of the largest, drawn at random; of experts that
+    are too many, the two smallest become one.
     """
     n_routed = recipe.n_routed
     routed, shared = np.split(resp, [resp.shape[1] - recipe.shared], axis=1)
