@@ -27,7 +27,7 @@ from ._guided import caught_up
 from ._hearing import Scores
 from ._initialization import Start, by_bound, run_heats, sound_of
 from ._numeric import Array, mean_and_stderr, mean_of_known
-from ._plans import Plan, attempt, do
+from ._plans import Plan, do
 from ._progress import Reporter
 from ._recipe import Recipe
 from ._validation import last_step
@@ -261,12 +261,10 @@ def grow(
     most = min(most, len(walk.data.distinct) // FEWEST_ROWS)
     while not (walk.is_over(most) or reporter.was_last_run):
         stage = walk.stages[-1]
-        # An expert may have too few rows to be fitted: fewer of them could be.
-        recipe = recipes(stage.n_experts + 1)
-        larger = yield from attempt(_larger(stage, recipe, rule, reporter), ExpertError)
-        if isinstance(larger, ExpertError) or larger.trouble:
-            break
-        if larger.n_experts <= stage.n_experts:
+        larger = yield from _if_feasible(
+            _larger(stage, recipes(stage.n_experts + 1), rule, reporter)
+        )
+        if larger is None or larger.trouble or larger.n_experts <= stage.n_experts:
             break
         walk.stages.append(larger)
         reporter.number(larger.n_experts, *walk.advantage(larger, None))
@@ -275,13 +273,24 @@ def grow(
         if reporter.was_last_run:
             break
         recipe = recipes(kept.n_experts - 1)
-        smaller = yield from attempt(_move(kept, recipe, merge, rule, reporter), ExpertError)
-        if isinstance(smaller, ExpertError) or smaller.trouble:
+        smaller = yield from _if_feasible(_move(kept, recipe, merge, rule, reporter))
+        if smaller is None or smaller.trouble:
             break
         walk.stages.append(smaller)
         reporter.number(smaller.n_experts, *walk.advantage(smaller, None))
         kept, before = walk.chosen(), kept
     return kept
+
+
+def _if_feasible(plan: Plan[Stage]) -> Plan[Stage | None]:
+    """The plan's stage; None if an expert has too few rows to be fitted: fewer of them could be.
+
+    Not by `attempt`, which would take failures that the plan itself attempts for its own.
+    """
+    try:
+        return (yield from plan)
+    except ExpertError:
+        return None
 
 
 def _larger(stage: Stage, recipe: Recipe, rule: EMRule, reporter: Reporter) -> Plan[Stage]:
