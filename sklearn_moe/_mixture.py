@@ -37,16 +37,19 @@ SETTLED, MOST_ROUNDS = 1e-6, 100
 
 @dataclass(frozen=True, kw_only=True)
 class MixtureState:
-    """Result of an M-step. After its E-step it is kept without outputs, unless the model wanders.
+    """Result of an M-step.
+
+    After the E-step it is kept without its outputs, the predictions of the `bank` and the
+    `routing`, unless the model wanders.
 
     - `basis`: the expectation that it was fitted to, lost experts being dealt with.
-    - `bank`: what the experts predict, out of fold if the fit is cross-fitted; kept empty.
+    - `bank`: the experts' fit, which predicts out of fold if there are folds.
     - `dispersion`: parameters of the noise law of each expert.
     - `gates`: the gates, of each fold or of all rows.
-    - `routing`: who acts on a row, and how probably, as those gates say; kept empty.
+    - `routing`: who acts on a row, and with what probability, as the gates say.
     - `spread`: how dispersions differ by row, None if they do not.
     - `shrinkage` (K,): the part of a shared expert in what each says, None without one.
-    - `told`: what a state without outputs has said of the rows in question, if there are any.
+    - `told`: the forecast, if somebody asks for one, of a state that has lost its outputs.
     """
 
     basis: MixtureExpectation
