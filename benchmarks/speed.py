@@ -127,7 +127,7 @@ def iterations(repeats: int, shapes: list[tuple[int, int, int]]) -> Iterator[Row
 def shares_of(name: str, fit: Callable) -> dict[str, float]:
     """Seconds of one of sixteen iterations that go to the gate's step and to the experts."""
     with (
-        seconds_in(_softmax_bank.SoftmaxBank, "step") as gate,
+        seconds_in(_softmax_bank, "step") as gate,
         seconds_in(_experts, "solve_left_out") as experts,
     ):
         fit()

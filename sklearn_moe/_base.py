@@ -13,21 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import MetaEstimatorMixin
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.utils import check_random_state
+from sklearn.utils import check_random_state, get_tags
 from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping
 
 from ._callbacks import CallbackSupportMixin, Tasks
 from ._em import EMRule, failure_text
-from ._fitting import (
-    Fit,
-    Options,
-    Recipes,
-    Trial,
-    as_it_stands,
-    fitted_attributes,
-    run_fit,
-    trials_of,
-)
+from ._fitting import Fit, Options, as_it_stands, fitted_attributes, run_fit
 from ._growth import MOST_EXPERTS, check_growth, most_experts
 from ._initialization import Start, beside_shared, named_starts, spare_starts, warm_start
 from ._nesting import unfold
@@ -37,9 +28,18 @@ from ._parallel import Workers, open_workers
 from ._progress import Reporter
 from ._queries import Queries
 from ._recipe import Recipe
+from ._rows import take_rows
 from ._specialisation import Specialisation
+from ._table_checks import (
+    check_responsibilities,
+    check_table,
+    check_weight,
+    features_seen,
+    warn_of_shares,
+)
 from ._templates import Template, make_templates
 from ._training import Training, make_training, specialisations
+from ._trials import Recipes, Trial, trials_of
 from ._validation import (
     BaseComposition,
     HasMethods,
@@ -48,14 +48,7 @@ from ._validation import (
     VisualBlock,
     check_named_parts,
     check_parameters,
-    check_responsibilities,
-    check_table,
-    check_weight,
-    features_seen,
-    get_tags,
     routed_params,
-    take_rows,
-    warn_of_shares,
 )
 from ._verdict import Stage, verdict_text
 from .families import Family
@@ -165,9 +158,17 @@ class BaseMixtureOfExperts(Queries, CallbackSupportMixin, MetaEstimatorMixin, Ba
         X = check_table(shape, X, reset=True)
         weight = check_weight(sample_weight, X)
         y, target, classes = self._check_target(X, y, weight)
-        folds: Any = {"cv": self.cv, "params": params, "groups": fit_params.get("groups")}
-        wanted = self._wants_all_classes()
-        return make_training(X, y, target, weight, classes, **folds, all_classes=wanted)
+        return make_training(
+            X=X,
+            y=y,
+            target=target,
+            sample_weight=weight,
+            classes=classes,
+            cv=self.cv,
+            params=params,
+            groups=fit_params.get("groups"),
+            all_classes=self._wants_all_classes(),
+        )
 
     @property
     def _grows(self) -> bool:
@@ -214,8 +215,9 @@ class BaseMixtureOfExperts(Queries, CallbackSupportMixin, MetaEstimatorMixin, Ba
         shared = self.shared_expert is not None
         families = self._fit_families(training)
         routed = templates[: len(templates) - shared]
-        parts = self.min_responsibility, self.pooling, training, routed, self.top_k
-        how, pooled = specialisations(*parts)
+        how, pooled = specialisations(
+            self.min_responsibility, self.pooling, training, routed, self.top_k
+        )
         leans = self._leans(how, families[0])
         if shared:
             how, pooled = how.beside_shared(), pooled and pooled.beside_shared()

@@ -7,10 +7,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from ._data import Data
 from ._em import DIGITS
-from ._experts import Data, fit_predict
+from ._experts import fit_predict
 from ._folds import Splits
-from ._noise import Forecast
+from ._forecasts import Forecast
 from ._numeric import Array, weighted_mean
 from ._plans import Plan, together
 from ._recipe import Recipe
@@ -23,28 +24,28 @@ from .families._base import law_by_row
 class Baseline:
     """The best single expert: the log density (n,) it gives each row, out of fold if split.
 
-    `surprises` (n,) is how badly it explains them, `mean` (n, q) or (n, C) what it predicts, if
-    experts are to lean on it. It has `told` of the rows that a mixture is asked about, if one is.
+    `surprise` (n,) is how badly it explains them, `mean` (n, q) or (n, C) what it predicts, if
+    experts are to lean on it. `told` is its forecast of rows out of fold, if mixtures make one.
     """
 
     name: str
     log_prob: Array
-    surprises: Array
+    surprise: Array
     mean: Array | None = None
     told: Forecast | None = None
 
-    def surprise(self) -> Array:
-        """How badly (n,) it explains each row. Starts call it, maybe in a worker."""
-        return self.surprises
+    def tell_surprise(self) -> Array:
+        """The surprise. Starts ask for it when they need it, maybe in a worker."""
+        return self.surprise
 
     def take(self, rows: NDArray[np.intp]) -> Baseline:
         """What it says of some rows."""
         mean = None if self.mean is None else self.mean[rows]
-        return Baseline(self.name, self.log_prob[rows], self.surprises[rows], mean)
+        return Baseline(self.name, self.log_prob[rows], self.surprise[rows], mean)
 
 
 def unknown_baseline(data: Data) -> Baseline:
-    """What stands for it where nobody needs it."""
+    """A placeholder where nobody needs the baseline."""
     nothing = np.broadcast_to(0.0, data.n_samples)
     return Baseline("", nothing, nothing)
 
@@ -67,11 +68,11 @@ def _single(
     bank = yield from fit_predict(data, [template.in_folds()], weight, splits)
     law = yield from _law(recipe, data, bank.mean, weight, splits)
     log_prob = recipe.family.log_prob(data.target, bank.mean, law)[:, 0]
-    surprises = recipe.family.surprise(data.target, log_prob)
+    surprise = recipe.family.surprise(data.target, log_prob)
     mean = bank.mean[:, 0] if recipe.leans else None
     question = recipe.question(data, splits)
     told = None if question is None else question.answer(np.zeros((len(weight), 1)), bank.mean, law)
-    return Baseline(template.name, log_prob, surprises, mean, told)
+    return Baseline(template.name, log_prob, surprise, mean, told)
 
 
 def _law(

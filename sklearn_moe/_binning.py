@@ -20,7 +20,7 @@ from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostin
 from sklearn.pipeline import Pipeline
 
 from ._numeric import Array
-from ._validation import column_names, is_frame, n_rows
+from ._rows import column_names, is_frame, n_rows
 
 # The name of the step before boosting.
 STEP = "numbers of bins"

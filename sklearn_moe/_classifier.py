@@ -13,6 +13,7 @@ from ._base import BaseMixtureOfExperts
 from ._fitting import Fit
 from ._labels import Labels, leaning_attributes
 from ._numeric import Array
+from ._predictions import places_among
 from ._targets import check_label_target
 from ._training import Training
 from ._validation import StrOptions, fit_context
@@ -332,8 +333,7 @@ class MixtureOfExpertsClassifier(ClassifierMixin, Labels):
         y = check_label_target(self, X, y)
         # A class whose rows all weigh nothing is no class, as if its rows were not there.
         classes = np.unique(y[weight > 0])
-        codes = np.minimum(np.searchsorted(classes, y), len(classes) - 1)
-        return y, codes, classes
+        return y, places_among(y, classes)[0], classes
 
     def _fit_families(self, training: Training) -> list[Family]:
         in_sample, tempered = training.splits is None, self.calibrate is not None

@@ -10,7 +10,7 @@ import numpy as np
 from ._numeric import Array
 
 # Further than the rounding of a probability, less than that of any count.
-BEYOND = 1e-9
+BEYOND = ROUNDING = 1e-9
 
 
 @dataclass(frozen=True)
@@ -43,9 +43,10 @@ class Calibration:
 
 def _rank_from_below(values: Array, weight: Array, tail: float) -> float:
     """The value of rank floor(tail) among `values`, or 0 if there is none."""
+    if (rank := np.floor(tail + ROUNDING)) < 1:
+        return 0.0
     order = np.argsort(values, kind="stable")
-    rank = np.searchsorted(np.cumsum(weight[order]), np.floor(tail + 1e-9) - 1e-9)
-    return float(values[order[rank]]) if np.floor(tail + 1e-9) >= 1 else 0.0
+    return float(values[order[np.searchsorted(np.cumsum(weight[order]), rank - ROUNDING)]])
 
 
 def check_coverage(coverage: Any) -> float:

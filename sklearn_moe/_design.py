@@ -19,7 +19,8 @@ import scipy.sparse as sp
 from sklearn.base import BaseEstimator
 
 from ._numeric import SMALL, Array, weighted_moments
-from ._validation import column_names, has_names, is_frame, n_rows, of_rows
+from ._rows import column_names, has_names, is_frame, n_rows
+from ._table_checks import of_rows
 from .logit import StandardisedRows
 
 MAX_CATEGORIES = 30

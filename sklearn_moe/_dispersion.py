@@ -37,18 +37,19 @@ def fit_dispersion(
         said, weight = mean[rows, slots][:, None], slot_weights[rows, slots][:, None]
         return family.fit_dispersion(target[rows], said, weight, near)
 
-    laws, pools, telling = {}, family.pools_dispersion, family.telling_weights(target, slot_weights)
+    laws: dict[int, Array] = {}
+    telling = family.telling_weights(target, slot_weights)
     for k in range(n_experts):
         place = routing.acting(k)
         is_for_zeros = family.has_point_mass and family.says_zero(mean[place]).all()
-        heard = slot_weights if is_for_zeros else telling
-        if heard[place].any() and (is_for_zeros or not pools):
+        if is_for_zeros and slot_weights[place].any():
             laws[k] = law_of(*place)
-            if pools:  # it has no dispersion to share
-                slot_weights[place] = 0.0
+            slot_weights[place] = 0.0  # a point mass has no dispersion to share
+        elif telling[place].any() and not family.pools_dispersion:
+            laws[k] = law_of(*place)
+    if len(laws) == n_experts:
+        return np.concatenate([laws[k] for k in range(n_experts)])
     if not slot_weights.any():
         slot_weights = np.repeat(weights.sum(axis=1, keepdims=True), slot_weights.shape[1], axis=1)
-    if others := [k for k in range(n_experts) if k not in laws]:
-        typical = law_of(*np.nonzero(np.ones_like(slot_weights, dtype=bool)))
-        laws |= dict.fromkeys(others, typical)
-    return np.concatenate([laws[k] for k in range(n_experts)])
+    typical = law_of(*np.indices(slot_weights.shape).reshape(2, -1))
+    return np.concatenate([laws.get(k, typical) for k in range(n_experts)])

@@ -7,10 +7,10 @@ from typing import Any
 
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
+from sklearn.utils import get_tags
 
 from ._numeric import Array
 from ._predictions import Shown
-from ._validation import get_tags
 
 
 class Ensemble(BaseEstimator):

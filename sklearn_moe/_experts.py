@@ -10,29 +10,25 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
-from functools import cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ._binning import Binner, make_binner
+from ._data import Data
 from ._expert_errors import blaming
 from ._folds import Splits
-from ._nameless import bare_numbers
 from ._numeric import Array, experts_first
 from ._out_of_bag import out_of_bag, with_out_of_bag
 from ._plans import Job, Plan, do
-from ._predictions import Shown, align_classes, held, predict_expert
+from ._predictions import align_classes, held, predict_expert
 from ._routing import Routing
+from ._rows import n_rows, read_only, take_params, take_rows
 from ._templates import Template
-from ._validation import n_rows, read_only, take_params, take_rows
 from ._weighting import fit_weighted
 from .linear import (
     Solution,
-    Table,
     finite_numbers,
-    make_table,
     solve_all_rows,
     solve_left_out,
     solve_one_out,
@@ -42,117 +38,17 @@ DENSE = Routing(np.empty((0, 0)))
 
 
 @dataclass(frozen=True)
-class Data:
-    """The training table of a fit; every row has a positive weight.
-
-    `target` is what the formulas use, (n, q) floats or (n,) class codes; `y` is what the experts
-    are given. `rank` orders rows by content, `clusters` says which rows are dependent. Of class
-    probabilities that of each row's own class is kept, unless `all_classes` are wanted. Outputs are
-    held between `limits` (2, q), if there are any, also where only some rows are taken: what fits
-    to parts are compared with must be held to the same.
-    """
-
-    X: Any
-    y: NDArray
-    target: NDArray
-    sample_weight: Array
-    hashes: NDArray[np.uint64]
-    rank: NDArray[np.intp]
-    clusters: NDArray[np.intp]
-    classes: NDArray | None = None
-    all_classes: bool = False
-    limits: Array | None = None
-
-    @property
-    def n_samples(self) -> int:
-        return len(self.sample_weight)
-
-    @property
-    def n_values(self) -> int:
-        """Numbers that are kept of what an expert says of a row."""
-        if self.classes is None:
-            return self.target.shape[1]
-        return len(self.classes) if self.all_classes else 1
-
-    def digest(self, predicted: Array, rows: Any) -> Array:
-        """What is kept of predictions for some rows."""
-        if self.classes is None:
-            return held(predicted, self.limits)
-        if self.all_classes:
-            return predicted
-        own = self.target[rows]
-        return np.take_along_axis(predicted, own.reshape(-1, *[1] * (predicted.ndim - 1)), -1)
-
-    @cached_property
-    def distinct(self) -> NDArray[np.intp]:
-        """One row of each content: what is counted where rows, not weights, must be counted."""
-        return np.unique(self.rank, return_index=True)[1]
-
-    @cached_property
-    def is_even(self) -> bool:
-        """Whether each row weighs one."""
-        return bool((self.sample_weight == 1.0).all())
-
-    def weighted(self, resp: Array) -> Array:
-        """Responsibilities (n, K) times sample weights; not to be written to."""
-        return resp if self.is_even else resp * self.sample_weight[:, None]
-
-    @cached_property
-    def shown(self) -> Shown:
-        """The table as experts are shown it."""
-        return Shown(self.X)
-
-    @cached_property
-    def linear_table(self) -> Table | None:
-        """The table as plain linear experts see it, or None if that is not all there is to it."""
-        return make_table(self.X, self.target, None if self.classes is None else len(self.classes))
-
-    @cached_property
-    def bare(self) -> Data | None:
-        """The table without the names of its columns, if it has some and is one of numbers."""
-        numbers = bare_numbers(self.X)
-        return None if numbers is None else replace(self, X=numbers)
-
-    @cached_property
-    def _binned(self) -> dict[int, tuple[Binner, Data] | None]:
-        return {}
-
-    def binned(self, max_bins: int) -> tuple[Binner, Data] | None:
-        """The table with numbers of bins in place of values, if it has such a form."""
-        known = self._binned
-        if max_bins not in known:
-            binner = make_binner(self.X, self.sample_weight, max_bins)
-            known[max_bins] = (
-                None if binner is None else (binner, replace(self, X=binner.transform(self.X)))
-            )
-        return known[max_bins]
-
-    def take(self, rows: NDArray[np.intp]) -> Data:
-        """The table of the given rows."""
-        return replace(
-            self,
-            X=read_only(take_rows(self.X, rows)),
-            y=take_rows(self.y, rows),
-            target=take_rows(self.target, rows),
-            sample_weight=take_rows(self.sample_weight, rows),
-            hashes=self.hashes[rows],
-            rank=self.rank[rows],
-            clusters=self.clusters[rows],
-        )
-
-
-@dataclass(frozen=True)
 class BankFit:
     """What experts predict, (n, S, q), out of fold if there were splits.
 
     Of class probabilities there are all, (n, S, C), or the row's own class's alone, (n, S, 1).
-    `experts` are kept if each was fitted once and to all rows. `state` is the solution for plain
+    `experts` are kept if each was fitted once and to all rows. `solution` is that of the plain
     linear experts, without its predictions.
     """
 
     mean: Array
     experts: list[Any] | None
-    state: Solution | None
+    solution: Solution | None
 
 
 def fit_predict(
@@ -160,16 +56,16 @@ def fit_predict(
     templates: Sequence[Template],
     expert_weights: Array,
     splits: Splits | None,
-    state: Solution | None = None,
+    previous: Solution | None = None,
     routing: Routing = DENSE,
 ) -> Plan[BankFit]:
     """Fit each template under its column of `expert_weights`; predict the rows that it acts on."""
-    columns, solution = yield from solve_plain(data, templates, expert_weights, splits, state)
+    columns, solution = yield from solve_plain(data, templates, expert_weights, splits, previous)
     solved = np.zeros((1 if splits is None else len(splits), len(templates)), dtype=bool)
     if solution is not None:
         solved[:, columns] = solution.solved
     if solution is not None and solved.all() and routing.index is None:
-        return BankFit(data.digest(solution.mean, slice(None)), None, solution.state)
+        return BankFit(data.digest(solution.mean, slice(None)), None, solution.without_predictions)
     places, jobs = _unsolved(data, templates, expert_weights, splits, solved, routing)
     done = yield jobs
     mean = experts_first(data.n_samples, routing.n_slots(len(templates)), data.n_values)
@@ -181,7 +77,7 @@ def fit_predict(
         mean[place] = predicted
     whole = splits is None and not solved.any()
     experts = [expert for expert, _ in done] if whole else None
-    return BankFit(mean, experts, None if solution is None else solution.state)
+    return BankFit(mean, experts, None if solution is None else solution.without_predictions)
 
 
 def _unsolved(
@@ -192,7 +88,7 @@ def _unsolved(
     solved: NDArray[np.bool_],
     routing: Routing,
 ) -> tuple[list[tuple[Any, Any]], list[Job]]:
-    """The jobs for what is not `solved` (F, K), and where in the predictions each one's go."""
+    """Where predictions of what is not `solved` (F, K) belong, and the jobs that make them."""
     places: list[tuple[Any, Any]] = []
     jobs: list[Job] = []
     in_sample = splits is None
@@ -217,7 +113,7 @@ def fit_predict_new(
     templates: Sequence[Template],
     expert_weights: Array,
     X: Any,
-    state: Solution | None = None,
+    previous: Solution | None = None,
     routing: Routing = DENSE,
 ) -> Plan[Array]:
     """Predictions (m, S, q) for new rows `X` of experts fitted to all rows under `expert_weights`.
@@ -228,8 +124,9 @@ def fit_predict_new(
     places = [routing.acting(k) for k in range(len(templates))]
     said: dict[int, Array] = {}
     if numbers is not None:
-        parts = data, templates, expert_weights
-        columns, solution = yield from solve_plain(*parts, None, state, exact=False)
+        columns, solution = yield from solve_plain(
+            data, templates, expert_weights, splits=None, previous=previous, exact=False
+        )
         if solution is not None:
             predicted, solved = solution.predict_new(numbers), solution.solved[0]
             said = {k: predicted[places[k][0], i] for i, k in enumerate(columns) if solved[i]}
@@ -258,7 +155,7 @@ def _holds_rows(rows: Any) -> bool:
 
 
 def while_running(data: Data, template: Template) -> tuple[Data, Template, Callable[[Any], Any]]:
-    """Table and template in the form that is fastest while EM runs, and what takes rows to it."""
+    """Table and template in their fastest form while EM runs, and what brings rows into it."""
     if template.max_bins is not None and (found := data.binned(template.max_bins)) is not None:
         binner, table = found
         return table, template.for_bins(binner.categorical), binner.transform
@@ -274,22 +171,26 @@ def solve_plain(
     templates: Sequence[Template],
     expert_weights: Array,
     splits: Splits | None,
-    state: Solution | None,
+    previous: Solution | None,
     exact: bool = True,
 ) -> Plan[tuple[list[int], Solution | None]]:
-    """The plain linear experts that suit the table; their solution, `exact` or settled enough."""
+    """Positions of the plain linear experts that suit the table, and their solution.
+
+    A solution that need not be `exact` may go on from the `previous` one.
+    """
     columns = plain_among(data, templates) if splits is None or splits.leave_out else []
-    if not columns or (table := data.linear_table) is None:
+    if not columns:
         return [], None
-    problems, weights = [templates[k].problem for k in columns], expert_weights
+    problems, table = [templates[k].problem for k in columns], data.linear_table
+    weights = expert_weights
     if len(columns) < len(templates):
         weights = weights[:, columns]
-    if state is not None and not exact:
-        return columns, (yield from do(solve_all_rows, problems, table, weights, state))
+    if previous is not None and not exact:
+        return columns, (yield from do(solve_all_rows, problems, table, weights, previous))
     if splits is not None and all(templates[k].one_out for k in columns):
         return columns, (yield from do(solve_one_out, problems, table, weights, data.rank))
     folds = None if splits is None else splits.tests
-    start = None if state is None else state.start
+    start = None if previous is None else previous.start
     return columns, (yield from do(solve_left_out, problems, table, weights, folds, start))
 
 
@@ -343,7 +244,7 @@ def fit_bagged(data: Data, template: Template, weight: Array, splits: Splits, wa
 
 
 def _predict_bagged(data: Data, expert: Any, weight: Array) -> tuple[Array, NDArray[np.intp]]:
-    """What those say of each row who have not seen it, and the rows that all have seen."""
+    """Predictions by members that have not seen a row, and the rows that all members have seen."""
     seen, unseen = np.flatnonzero(weight), np.flatnonzero(weight == 0)
     found, answered = out_of_bag(expert, take_rows(data.X, seen if unseen.size else None))
     if data.classes is not None:
@@ -377,7 +278,7 @@ def fit_expert(data: Data, template: Template, weight: Array, train: Any) -> Any
 
 
 def _blaming(data: Data, template: Template, what: str) -> AbstractContextManager[None]:
-    """What goes wrong is the expert's, which `what` it has come to."""
+    """A context in which errors are blamed on the expert, with `what` has happened to it."""
     several = data.classes is None and data.target.shape[1] > 1
     return blaming(f"{template.name!r} ({type(template.estimator).__name__})", what, several)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -11,24 +11,22 @@ import numpy as np
 from sklearn import config_context
 
 from ._baseline import Baseline, fit_baseline, unknown_baseline
-from ._em import DIGITS, EMResult, EMRule, run_em
-from ._expert_errors import ExpertError
-from ._experts import Data
-from ._following import following
+from ._data import Data
+from ._em import EMResult, EMRule
 from ._growth import Walk, grow
+from ._guided import guided
 from ._hearing import Hearing, hear
 from ._initialization import Race, Start, race, race_or_spare, start_name
 from ._last_fits import fit_last
 from ._mixture import FittedMixture, MixtureModel
-from ._numeric import Array, mean_and_stderr, mean_of_known
-from ._plans import Plan, attempt, do
+from ._numeric import Array, mean_of_known
+from ._plans import Plan, do
 from ._progress import Reporter
 from ._recipe import Recipe
-from ._specialisation import Specialisation
 from ._training import Training
+from ._trials import Recipes, Trial, after_trial, recipe_of_number
 from ._verdict import UNKNOWN, Stage, Verdict, alone_verdict, judge, run_witnessed
 from ._witnesses import call_witnesses
-from .families import Family
 from .leaning import Leaning
 
 # Distinct rows of a table on which starts race. They show which kind of start is best.
@@ -80,38 +78,6 @@ class Fit:
 
 
 @dataclass(frozen=True)
-class Trial:
-    """Parts of a recipe that are tried in place of its own.
-
-    They are kept if the bound is higher with them, by more than `margin` standard errors.
-    """
-
-    name: str
-    parts: dict[str, Any]
-    margin: float = 0.0
-
-    def is_won(self, run: EMResult, rival: EMResult, data: Data) -> bool:
-        """Whether the `rival`, a run with these parts, is ahead by enough."""
-        ahead = rival.lower_bound - run.lower_bound
-        delta = rival.expectation.log_evidence - run.expectation.log_evidence
-        stderr = mean_and_stderr(delta, data.sample_weight, data.clusters)[1]
-        return ahead > max(self.margin * stderr, 10**-DIGITS)
-
-
-def trials_of(
-    pooled: Specialisation | None, families: Sequence[Family], gates: Sequence[Any]
-) -> list[Trial]:
-    """Pooling, which costs no parameters, then what is richer and has to be ahead more surely."""
-    trials = [] if pooled is None else [Trial("pooling", {"specialisation": pooled})]
-    trials += [Trial(type(law).__name__, {"family": law}, margin=1.0) for law in families]
-    return trials + [Trial(type(gate).__name__, {"gate": gate}, margin=1.0) for gate in gates]
-
-
-# The recipe for a number of experts, and what may be tried with it.
-Recipes = Callable[[int], tuple[Recipe, Sequence[Trial]]]
-
-
-@dataclass(frozen=True)
 class Options:
     """What the user wants of a fit: when EM stops, whether it is judged, who hears of it.
 
@@ -149,10 +115,10 @@ def run_fit(training: Training, recipe: Recipe, starts: list[Start], options: Op
         walk = Walk(baseline, data, [first])
         kept: Stage | None = first
         if options.recipes is not None:
-            recipes = partial(_of_number, options, recipe)
+            recipes = partial(recipe_of_number, options.recipes, options.trials, recipe)
             kept = yield from grow(walk, recipes, options.most, options.rule, options.reporter)
-        follows = starts[0].name != "warm"  # its experts keep their places
-        kept, heard, verdict = yield from _judged(options, recipe, baseline, kept, data, follows)
+        may_go_on = starts[0].name != "warm"  # its experts keep their places
+        kept, heard, verdict = yield from _judged(options, recipe, baseline, kept, data, may_go_on)
         result = (walk.stages[0] if kept is None else kept).result
         if kept is None or heard is None:
             found = yield from _one_expert(recipe, training, baseline)
@@ -176,7 +142,7 @@ def run_fit(training: Training, recipe: Recipe, starts: list[Start], options: Op
 
 
 def as_it_stands(training: Training, stage: Stage) -> Plan[Fit]:
-    """The fit, were the run of `stage`, so far as it has come, all that it does."""
+    """The fit as it would be if the run of `stage` ended where it is."""
     recipe, baseline = stage.recipe, unknown_baseline(training.data)
     if recipe.leans and stage.forecasts:
         baseline = yield from fit_baseline(recipe, training.data, training.splits)
@@ -195,7 +161,7 @@ def as_it_stands(training: Training, stage: Stage) -> Plan[Fit]:
 def _all_experts(
     stage: Stage, heard: Hearing, training: Training, baseline: Baseline
 ) -> Plan[CalibratedMixture]:
-    """The mixture of a finished run, as what was heard would have it."""
+    """The mixture of a finished run, calibrated by what was heard."""
     state, bound, _ = stage.ending
     mixture = yield from stage.model.finish(state)
     if heard.leaning is not None:
@@ -204,7 +170,7 @@ def _all_experts(
 
 
 def _one_expert(recipe: Recipe, training: Training, baseline: Baseline) -> Plan[CalibratedMixture]:
-    """The best expert alone, as what it says of rows out of fold would have it."""
+    """The best expert alone, calibrated by what it says of rows out of fold."""
     (member,) = [k for k, t in enumerate(recipe.templates) if t.name == baseline.name]
     model = recipe.alone(member).build(training.data, training.splits)
     state = yield from model.m_step(model.expect(np.ones((training.data.n_samples, 1))))
@@ -214,18 +180,27 @@ def _one_expert(recipe: Recipe, training: Training, baseline: Baseline) -> Plan[
 
 
 def _calibrated(mixture: FittedMixture, bound: float, heard: Hearing) -> CalibratedMixture:
-    mixture = replace(mixture, dispersion=heard.noise.law_of(mixture.dispersion))
-    parts = heard.forecasts, heard.noise, heard.leaning
-    return CalibratedMixture(*parts, mixture=mixture, lower_bound=bound)
+    return CalibratedMixture(
+        forecasts=heard.forecasts,
+        noise=heard.noise,
+        leaning=heard.leaning,
+        mixture=replace(mixture, dispersion=heard.noise.law_of(mixture.dispersion)),
+        lower_bound=bound,
+    )
 
 
 def _with_expert(
     heard: Hearing, leaning: Leaning, recipe: Recipe, training: Training, baseline: Baseline
 ) -> Plan[Hearing]:
     """What was heard, with the expert that others lean on fitted to all rows."""
-    data, templates = training.data, [t for t in recipe.templates if t.name == baseline.name]
-    parts = data, templates, data.sample_weight[:, None], None, training.splits, recipe.ensemble
-    (expert,) = yield from fit_last(*parts)
+    (expert,) = yield from fit_last(
+        data=training.data,
+        templates=[t for t in recipe.templates if t.name == baseline.name],
+        expert_weights=training.data.sample_weight[:, None],
+        previous=None,
+        splits=training.splits,
+        ensemble=recipe.ensemble,
+    )
     return replace(heard, leaning=replace(leaning, expert=expert))
 
 
@@ -235,9 +210,9 @@ def _judged(
     baseline: Baseline,
     kept: Stage | None,
     data: Data,
-    follows: bool,
+    may_go_on: bool,
 ) -> Plan[tuple[Stage | None, Hearing | None, Verdict]]:
-    """The run, after it has followed its witnesses if it does; what was heard; the verdict.
+    """The run, continued from a witness if it may and that is better; what was heard; the verdict.
 
     Nothing is heard where one expert is kept alone, which gains nothing over itself.
     """
@@ -246,10 +221,10 @@ def _judged(
         return None, None, verdict
     heard = kept.hearing(baseline)
     verdict = judge(baseline, kept, heard, data) if options.verdict else UNKNOWN
-    if follows and not verdict.is_against:
-        on = yield from following(kept, options.rule, options.reporter)
+    if may_go_on and not verdict.is_against:
+        on = yield from guided(kept, options.rule, options.reporter)
         if on is not kept:
-            return (yield from _judged(options, recipe, baseline, on, data, follows=False))
+            return (yield from _judged(options, recipe, baseline, on, data, may_go_on=False))
     return kept, None if verdict.is_against else heard, verdict
 
 
@@ -258,18 +233,9 @@ def _first_run(recipe: Recipe, model: MixtureModel, heat: Race, options: Options
     splits = model.splits if options.verdict else None
     model = replace(model, gate_bank=model.gate_bank.bold())
     witnesses = call_witnesses(recipe, model.data, splits, heat.start)
-    rule, hear = options.rule, options.reporter
-    return run_witnessed(recipe, model, heat.resp, witnesses, rule, hear, ahead=heat.winner)
-
-
-def _of_number(options: Options, recipe: Recipe, n_experts: int) -> Recipe:
-    """The recipe for another number of experts, with what was kept in `recipe` of the trials."""
-    assert options.recipes is not None
-    other, trials = options.recipes(n_experts)
-    for tried, trial in zip(options.trials, trials, strict=True):
-        if all(getattr(recipe, name) is part for name, part in tried.parts.items()):
-            other = replace(other, **trial.parts)
-    return other
+    return run_witnessed(
+        recipe, model, heat.resp, witnesses, options.rule, options.reporter, ahead=heat.run
+    )
 
 
 def _heats(
@@ -283,11 +249,21 @@ def _heats(
     data, splits, rows = training.data, training.splits, training.sample(RACE_ROWS)
     if rows is None or len(starts) == 1:
         model = recipe.build(data, splits)
-        hear = options.reporter.start, options.reporter.failure
-        race_of = partial(race, model, recipe, baseline.surprise, options.rule, *hear)
-        heat = yield from race_or_spare(race_of, starts, options.spares, hear[1])
+        reporter = options.reporter
+        race_of = partial(
+            race,
+            model,
+            recipe,
+            baseline.tell_surprise,
+            options.rule,
+            reporter.start,
+            reporter.failure,
+        )
+        heat = yield from race_or_spare(race_of, starts, options.spares, reporter.failure)
         for trial in options.trials:
-            recipe, model, heat = yield from _better(recipe, model, heat, trial, options)
+            recipe, model, heat = yield from after_trial(
+                trial, recipe, model, heat, options.rule, reporter
+            )
         return recipe, model, heat
     part = training.take(rows)
     recipe_there, _, heat = yield from _heats(
@@ -300,24 +276,8 @@ def _heats(
         gate=recipe_there.gate,
     )
     model = recipe.build(data, splits)
-    resp = yield from do(heat.start.responsibilities, recipe, data, baseline.surprise)
-    return recipe, model, replace(heat, winner=EMResult(model.expect(resp)), resp=resp)
-
-
-def _better(
-    recipe: Recipe, model: MixtureModel, heat: Race, trial: Trial, options: Options
-) -> Plan[tuple[Recipe, MixtureModel, Race]]:
-    """The race's winner as it is, or run as far with what is tried, if that wins."""
-    other = replace(recipe, **trial.parts)
-    rival = other.build(model.data, model.splits)
-    short = replace(options.rule, max_iter=heat.winner.n_iter)
-    run = yield from attempt(run_em(rival, rival.expect(heat.resp), short), ExpertError)
-    if isinstance(run, ExpertError):
-        options.reporter.failure(trial.name, run)
-        return recipe, model, heat
-    wins = trial.is_won(heat.winner, run, model.data)
-    options.reporter.trial(trial.name, run, wins)
-    return (other, rival, replace(heat, winner=run)) if wins else (recipe, model, heat)
+    resp = yield from do(heat.start.responsibilities, recipe, data, baseline.tell_surprise)
+    return recipe, model, replace(heat, run=EMResult(model.expect(resp)), resp=resp)
 
 
 def fitted_attributes(fit: Fit) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from sklearn.model_selection import check_cv
 
 from ._numeric import Array, Rows
-from ._validation import n_rows
+from ._rows import n_rows
 
 USUAL_FOLDS = 5
 # What a group's other classes count for when it is dealt to a fold.
@@ -22,9 +22,9 @@ TIE = 1e-3
 class Splits:
     """(train, test) row numbers of each fold; each row is tested once.
 
-    Without `trains` each fold trains on all that it does not test. These rows, of all folds several
-    times as many as the table has, are then found when they are asked for. If the folds are
-    `dealt`, by content, each is as good as any other.
+    Without `trains` each fold trains on all that it does not test. These row numbers are then made
+    when they are asked for: those of all folds are several times as many as the table has. If folds
+    are `dealt` by content, each is as good as any other.
     """
 
     def __init__(
@@ -172,7 +172,7 @@ def _brief(cv: Any) -> str:
 def fold_count(cv: Any) -> int | None:
     """The number of folds that `cv` asks for; None if it names none, or does it by a splitter.
 
-    Experts that need no folds (`"oob"`, `"loo"`) do not free the gate and the witnesses from them.
+    With `"oob"` and `"loo"` experts need no folds, but the gate and the witnesses still do.
     """
     if isinstance(cv, str):
         return USUAL_FOLDS
@@ -180,9 +180,9 @@ def fold_count(cv: Any) -> int | None:
 
 
 def keep_rows(splits: Splits, kept: Rows, n_samples: int, without: int | None = None) -> Splits:
-    """Splits renumbered for the table of the `kept` rows only; empty test folds vanish.
+    """Splits renumbered for the table of the `kept` rows only.
 
-    So does the fold `without` which they are wanted.
+    Folds that keep no test row are left out, and so is the fold `without`, if one is named.
     """
     new = np.full(n_samples, -1)
     new[kept] = np.arange(len(kept))

@@ -10,14 +10,15 @@ from sklearn import config_context
 from sklearn.base import clone
 
 from ._binning import Binner, bins_of, with_bins
-from ._experts import Data
+from ._data import Data
 from ._folds import Splits
 from ._numeric import Array
 from ._plans import Plan
 from ._routing import clamped
+from ._rows import take_params, take_rows
 from ._softmax_bank import SoftmaxBank
 from ._templates import seeded_clone
-from ._validation import last_step, take_params, take_rows
+from ._validation import last_step
 from .gates import ClassifierGate, RegressorGate, SoftmaxGate
 from .gates._pipeline import check_gate, plan_gate
 from .gates._resolve import fit_gate, keeping, log_proba_of
@@ -43,9 +44,10 @@ def make_gate_bank(
 
 @dataclass(frozen=True)
 class InBins:
-    """A gate of boosting that sees rows by their bins: a template and the table, or fitted.
+    """A boosting gate, template or fitted, that is given numbers of bins in place of values.
 
-    Without a `binner` they are for a pipeline that sees to that by itself.
+    The `binner` makes them, and the `table` holds them. Without a `binner` the gate is a pipeline
+    that sorts values into bins by itself.
     """
 
     gate: Any
@@ -54,7 +56,7 @@ class InBins:
 
     @classmethod
     def of(cls, gate: Any, data: Data, table: GateTable) -> InBins | None:
-        """The template for the `table` of `data`, if the gate is boosting and there are bins."""
+        """The template in bins for the `table` of `data`; None if this is not such a gate."""
         names = {ClassifierGate: "classifier", RegressorGate: "regressor"}
         if (name := names.get(type(gate))) is None:
             return None
@@ -75,11 +77,11 @@ class InBins:
 
 
 class GateBank:
-    """Fits clones of any gate to responsibilities, in or out of fold. A state is a list of them.
+    """Fits clones of any gate to responsibilities, in or out of fold. A state is a list of gates.
 
-    `members` are the positions of the experts that are left of `n_experts`. A gate starts at that
-    of its own fold in the iteration before, which has seen the same rows. Those that are not kept
-    may see the table `in_bins`.
+    `members` are the positions of the experts that are left of `n_experts`. A gate starts from that
+    of its own fold in the iteration before, which has seen the same rows. While EM runs gates may
+    see the table `in_bins`; the one that is kept does not.
     """
 
     def __init__(

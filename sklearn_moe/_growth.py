@@ -19,13 +19,13 @@ from typing import Any
 import numpy as np
 
 from ._baseline import Baseline
+from ._data import Data
 from ._em import DIGITS, EMResult, EMRule
+from ._expectation import MixtureExpectation
 from ._expert_errors import ExpertError
-from ._experts import Data
-from ._following import caught_up
+from ._guided import caught_up
 from ._hearing import Scores
-from ._initialization import RACE_LENGTH, Start, by_bound, run_all, sound_of
-from ._mixture import MixtureExpectation
+from ._initialization import Start, by_bound, run_heats, sound_of
 from ._numeric import Array, mean_and_stderr, mean_of_known
 from ._plans import Plan, do
 from ._progress import Reporter
@@ -304,12 +304,7 @@ def _best_way(stage: Stage, recipe: Recipe, rule: EMRule) -> Plan[Move]:
     at = stage.result.expectation
     made = yield [(way, (recipe, model.data, at)) for way in ways]
     runs = {way: EMResult(model.expect(resp)) for way, resp in zip(ways, made, strict=True)}
-    for length in (1, RACE_LENGTH):
-        short = replace(rule, max_iter=min(length, rule.max_iter))
-        sound = sound_of((yield from run_all(model, runs, short)))
-        ways = by_bound(sound)
-        runs = {way: sound[way] for way in ways[: (len(ways) + 1) // 2]}
-    return ways[0]
+    return by_bound(sound_of((yield from run_heats(model, runs, rule))))[0]
 
 
 def _move(

@@ -11,7 +11,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from ._baseline import Baseline
-from ._noise import Forecast, Noise, calibrated
+from ._calibrated_noise import calibrated
+from ._forecasts import Forecast
+from ._noise import Noise
 from ._numeric import Array, weighted_mean
 from ._recipe import Recipe
 from .leaning import Leaning, find_leaning
@@ -19,7 +21,7 @@ from .leaning import Leaning, find_leaning
 
 @dataclass(frozen=True, eq=False)
 class Hearing:
-    """The `noise` and the `leaning`, its expert not yet fitted, that forecasts have asked for."""
+    """The `noise` and the `leaning` that forecasts ask for; its expert is fitted later."""
 
     forecasts: Sequence[Forecast]
     noise: Noise
@@ -37,19 +39,19 @@ class Hearing:
 
 @dataclass(frozen=True, eq=False)
 class Scores:
-    """Log densities (n,) of unseen rows, `before` and `after` they were heard; NaN of others.
+    """Log densities (n,) of unseen rows, `before` and `after` they were heard; NaN for other rows.
 
-    Of a large table some rows have the first only.
+    In a large table some rows are not heard, and have the first only.
     """
 
     before: Array
     after: Array
 
     def minus(self, other: Scores, weight: Array) -> Array:
-        """Differences (n,) after the rows were heard, those of all rows: their mean counts.
+        """Differences (n,) after rows were heard, expected ones for rows that were not.
 
-        What is known before helps to tell what the rows that were not heard would say: the
-        regression estimator of survey sampling (Cochran, Sampling Techniques, 1977).
+        Those are regressed on the differences before. The mean over all rows is then the regression
+        estimator of survey sampling (Cochran, Sampling Techniques, 1977).
         """
         before, after = self.before - other.before, self.after - other.after
         known, heard = ~np.isnan(before), ~np.isnan(after)
@@ -65,20 +67,25 @@ class Scores:
 
 
 def hear(
-    recipe: Recipe, baseline: Baseline, told: Sequence[Forecast], own: Forecast | None
+    recipe: Recipe,
+    baseline: Baseline,
+    told: Sequence[Forecast],
+    own: Forecast | None,
+    left: float = 1.0,
 ) -> Hearing:
     """What forecasts of unseen rows ask for.
 
     They are what witnesses have `told` or, without any, the `own` forecast of the fit out of fold.
+    Of what witnesses learn from one more fold, the fit has the part `left` still to learn.
     """
     forecasts = told or ([] if own is None else [own])
-    noise, leaning = calibrated(recipe.family, forecasts, own), None
+    noise, leaning = calibrated(recipe.family, forecasts, own, left), None
     if told and baseline.mean is not None:
         # Under the noise that suits them, so that experts lean the same whether it is kept or not.
         leaning = find_leaning(noise.of_forecasts(), told, baseline.mean)
         if leaning is not None:
             forecasts = [leaning.forecast(unseen, baseline.mean) for unseen in told]
-            noise = calibrated(recipe.family, forecasts, own)
+            noise = calibrated(recipe.family, forecasts, own, left)
     if not recipe.calibrates:
         noise = Noise(recipe.family)
     return Hearing(forecasts, noise, leaning and leaning.under(noise))

@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ._baseline import fit_baseline
+from ._data import Data
 from ._em import DIGITS, EMResult, EMRule, run_em
 from ._expert_errors import ExpertError
-from ._experts import Data
 from ._folds import Splits
 from ._mixture import MixtureModel
 from ._numeric import Array
@@ -33,8 +33,8 @@ OnFailure = Callable[[str, ExpertError], Any]
 class Start:
     """Where EM may begin: a kind of start with the number of its round, or given responsibilities.
 
-    It can be made again for a part of the table, by the same rule and without a look at the rest;
-    `anew`, if what is given was made with a look at the targets of all rows.
+    A witness makes its start again by the same rule from the rows that it may see. If what is given
+    was made with a look at the targets of all rows, it makes the start `anew` in its place.
     """
 
     name: str
@@ -44,7 +44,7 @@ class Start:
 
     @property
     def origin(self) -> Start:
-        """What it can be made anew by, without responsibilities as large as the table."""
+        """The start that makes it anew, without responsibilities, which are large."""
         return replace(self.anew or self, given=None)
 
     @property
@@ -73,17 +73,18 @@ class Start:
 
 @dataclass(frozen=True)
 class Race:
-    """The winning run, its start and first responsibilities, and the bound of each start."""
+    """The run that has won, its start and first responsibilities, and the bound of each start."""
 
-    winner: EMResult
+    run: EMResult
     start: Start
     resp: Array
     bounds: dict[str, float]
 
 
 T = TypeVar("T")
-# Runs of EM that have ended, or the errors that have ended them, by what they have begun from.
-Runs = dict[T, Any]
+# Runs of EM by what they have begun from; those that have failed are the errors that ended them.
+Sound = dict[T, EMResult]
+Runs = dict[T, EMResult | ExpertError]
 
 
 def beside_shared(resp: Array, n_experts: int) -> Array:
@@ -177,17 +178,14 @@ def race(
     """
     made = yield [(start.responsibilities, (recipe, model.data, surprise)) for start in starts]
     first = dict(zip(starts, made, strict=True))
-    begun: Runs[Start] = {start: EMResult(model.expect(resp)) for start, resp in first.items()}
-    runs = yield from run_all(model, begun, replace(rule, max_iter=1))
-    leaders = by_bound(sound_of(runs))
-    short = replace(rule, max_iter=min(RACE_LENGTH, rule.max_iter))
-    ahead = {start: runs.pop(start) for start in leaders[: (len(starts) + 1) // 2]}
-    runs |= yield from run_all(model, ahead, short)
-    runs = {start: runs[start] for start in starts}
-    for start, run in runs.items():
-        hear = on_failure if isinstance(run, ExpertError) else on_start
-        hear(start_name(start), run)
-    sound = sound_of(runs)
+    begun = {start: EMResult(model.expect(resp)) for start, resp in first.items()}
+    runs = yield from run_heats(model, begun, rule)
+    for start in starts:
+        if isinstance(run := runs[start], ExpertError):
+            on_failure(start_name(start), run)
+        else:
+            on_start(start_name(start), run)
+    sound = sound_of({start: runs[start] for start in starts})
     winner = by_bound(sound)[0]
     bounds = {start_name(start): run.lower_bound for start, run in sound.items()}
     return Race(sound[winner], winner, first[winner], bounds)
@@ -209,10 +207,19 @@ def race_or_spare(
     return (yield from race_of(starts))
 
 
-def run_all(model: MixtureModel, begun: Runs[T], rule: EMRule) -> Plan[Runs[T]]:
+def run_heats(model: MixtureModel, begun: Sound[T], rule: EMRule) -> Plan[Runs[T]]:
+    """EM for one iteration from what each has begun with, for a few more from the better half."""
+    runs = yield from run_all(model, begun, replace(rule, max_iter=1))
+    leaders = by_bound(sound_of(runs))[: (len(runs) + 1) // 2]
+    ahead = sound_of({start: runs.pop(start) for start in leaders})
+    short = replace(rule, max_iter=min(RACE_LENGTH, rule.max_iter))
+    return runs | (yield from run_all(model, ahead, short))
+
+
+def run_all(model: MixtureModel, begun: Sound[T], rule: EMRule) -> Plan[Runs[T]]:
     """EM from what each has begun with, all in step.
 
-    What they have `begun` with is as large as the table, and is taken out of there.
+    `begun` is emptied: what each has begun with is as large as the table.
     """
     starts = list(begun)
     runs = [attempt(run_em(model, at, rule), ExpertError) for at in begun.values()]
@@ -220,16 +227,16 @@ def run_all(model: MixtureModel, begun: Runs[T], rule: EMRule) -> Plan[Runs[T]]:
     return dict(zip(starts, (yield from together(*runs)), strict=True))
 
 
-def by_bound(runs: Runs[T]) -> list[T]:
-    """From the highest bound to the lowest; those that rounding tells apart stay in order."""
+def by_bound(runs: Sound[T]) -> list[T]:
+    """The keys by bound, the highest first; level ones, but for rounding, stay in order."""
     return sorted(runs, key=lambda each: -round(float(runs[each].lower_bound), DIGITS))
 
 
-def sound_of(runs: Runs[T]) -> dict[T, EMResult]:
+def sound_of(runs: Runs[T]) -> Sound[T]:
     """The runs that have not failed; an error if all have."""
     sound = {start: run for start, run in runs.items() if isinstance(run, EMResult)}
     if not sound:
-        raise next(iter(runs.values()))
+        raise next(run for run in runs.values() if isinstance(run, ExpertError))
     return sound
 
 
@@ -240,4 +247,4 @@ def start_name(start: Start) -> str:
 
 def surprise_of(recipe: Recipe, data: Data, splits: Splits | None) -> Array:
     """How badly (n,) one expert explains each row of `data`."""
-    return follow_here(fit_baseline(recipe, data, splits)).surprise()
+    return follow_here(fit_baseline(recipe, data, splits)).surprise

@@ -6,14 +6,13 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.utils.validation import column_or_1d
+from sklearn.utils.validation import check_is_fitted, column_or_1d
 
 from ._base import BaseMixtureOfExperts
 from ._information import count_estimator
 from ._numeric import Array
-from ._predictions import predict_expert
+from ._predictions import places_among, predict_expert
 from ._routing import Routing
-from ._validation import check_is_fitted
 from .families import Categorical
 from .leaning import UPRIGHT, Leaning, LeaningLabels
 
@@ -108,13 +107,13 @@ class Labels(BaseMixtureOfExperts):
     def _encode_target(self, y: Any) -> NDArray:
         y = column_or_1d(y)
         try:
-            codes = np.minimum(np.searchsorted(self.classes_, y), len(self.classes_) - 1)
+            codes, known = places_among(y, self.classes_)
         except TypeError as error:  # of objects that have no order, such as text and None
             raise ValueError(
                 f"y holds other things than the labels seen in fit, {self.classes_[:5].tolist()}: "
                 f"{error}."
             ) from error
-        if (self.classes_[codes] != y).any():
+        if not known.all():
             unknown = np.setdiff1d(y, self.classes_)
             raise ValueError(f"y holds labels {unknown[:5].tolist()} that were not seen in fit.")
         return codes
@@ -122,9 +121,14 @@ class Labels(BaseMixtureOfExperts):
     def _laws_of(self, X: Any) -> tuple[Routing, Array, Array]:
         routing, proba, law = super()._laws_of(X)
         if self.baseline_ is not None:
-            parts = self.baseline_, self._family, self.lean_powers_, self.baseline_dispersion_
+            leaning = LeaningLabels(
+                expert=self.baseline_,
+                family=self._family,
+                powers=self.lean_powers_,
+                smoothing=self.baseline_dispersion_,
+            )
             toward = predict_expert(self.baseline_, X, self.classes_)
-            proba, law = LeaningLabels(*parts).leaned(proba, law, toward)
+            proba, law = leaning.leaned(proba, law, toward)
         return routing, proba, law
 
     def _count_leaning(self) -> int:

@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from ._data import Data
 from ._ensembles import EnsembleClassifier, EnsembleRegressor
-from ._experts import Data, fit_expert, plain_among, solve_plain
+from ._experts import fit_expert, plain_among, solve_plain
 from ._folds import Splits
 from ._numeric import Array
 from ._plans import Job, Plan, together
@@ -25,29 +26,28 @@ def fit_last(
     data: Data,
     templates: Sequence[Template],
     expert_weights: Array,
-    state: Solution | None,
+    previous: Solution | None,
     splits: Splits | None,
     ensemble: bool,
 ) -> Plan[list[Any]]:
     """The experts that are kept, under the columns of `expert_weights` (n, K)."""
-    parts = data, templates, expert_weights, state
     if ensemble and splits is not None:
-        return (yield from fit_ensembles(*parts, splits))
-    return (yield from fit_all_rows(*parts))
+        return (yield from fit_ensembles(data, templates, expert_weights, previous, splits))
+    return (yield from fit_all_rows(data, templates, expert_weights, previous))
 
 
 def fit_all_rows(
     data: Data,
     templates: Sequence[Template],
     expert_weights: Array,
-    state: Solution | None = None,
+    previous: Solution | None = None,
 ) -> Plan[list[Any]]:
     """Experts fitted to all rows under the columns of `expert_weights`.
 
-    Plain ones are as exact as they were while EM ran. Of those that owe the table nothing but
-    their coefficients, one of a kind is fitted, to one row, and the others are made like it.
+    Coefficients of plain linear experts are set from their solution. Where an estimator owes the
+    table nothing else, one of its kind is fitted to a single row and the others are made like it.
     """
-    solved = yield from _last_solution(data, templates, expert_weights, state)
+    solved = yield from _last_solution(data, templates, expert_weights, previous)
     first = _first_light(templates, solved)
     jobs: dict[int, Job] = {}
     for k, template in enumerate(templates):
@@ -81,17 +81,17 @@ def _alike(fitted: Any, template: Template) -> Any:
 
 
 def _last_solution(
-    data: Data, templates: Sequence[Template], expert_weights: Array, state: Solution | None
+    data: Data, templates: Sequence[Template], expert_weights: Array, previous: Solution | None
 ) -> Plan[dict[int, tuple[Solution, int]]]:
-    """For the experts whose solution is to be set: the solution for all rows, the place in it."""
+    """For each expert whose coefficients are to be set: the solution, and its place in there."""
     problems = {k: t.problem for k, t in enumerate(templates) if t.problem is not None}
     wanted = {k for k, problem in problems.items() if problem.is_loose or problem.is_light}
     # One expert alone is the estimator itself, to the last digit.
     if len(templates) == 1 or not wanted:
         return {}
-    columns, solution = plain_among(data, templates), state and state.of_all_rows()
+    columns, solution = plain_among(data, templates), previous and previous.of_all_rows()
     if solution is None:
-        columns, solution = yield from solve_plain(data, templates, expert_weights, None, state)
+        columns, solution = yield from solve_plain(data, templates, expert_weights, None, previous)
     if solution is None:
         return {}
     places = [(k, i) for i, k in enumerate(columns) if k in wanted and solution.solved[0, i]]
@@ -102,13 +102,13 @@ def fit_ensembles(
     data: Data,
     templates: Sequence[Template],
     expert_weights: Array,
-    state: Solution | None,
+    previous: Solution | None,
     splits: Splits,
 ) -> Plan[list[Any]]:
     """Each expert fitted to all rows, in an ensemble with its fits without one fold each."""
-    parts = data, templates, expert_weights
     whole, left_out = yield from together(
-        fit_all_rows(*parts, state), _fit_left_out(*parts, splits)
+        fit_all_rows(data, templates, expert_weights, previous),
+        _fit_left_out(data, templates, expert_weights, splits),
     )
     pairs = [(one, others or [one]) for one, others in zip(whole, left_out, strict=True)]
     if data.classes is not None:

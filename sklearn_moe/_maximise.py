@@ -26,11 +26,12 @@ def top_of(
     n_steps: int = N_STEPS,
     by_ends: bool = True,
 ) -> Array:
-    """Arguments (K,) between `low` and `high` where the `slope` of what is maximised ends to rise.
+    """Arguments (K,) between `low` and `high` that maximise K functions, given by their `slope`.
 
-    As exact as `n_steps` bisections, by a quarter to a half as many slopes; an end where the slope
-    has one sign. Each entry of the slope depends on its own argument only. `by_ends=False` is for a
-    slope of several zeros: its signs at the ends say nothing, and the middle has the first word.
+    It is where the slope falls to zero, or an end if the slope has one sign. The result is as exact
+    as that of `n_steps` bisections, and takes a quarter to a half as many slopes. Each entry of the
+    slope depends on its own argument only. `by_ends=False` is for slopes that may have several
+    zeros: their signs at the ends say nothing, so the search begins in the middle.
 
     References
     ----------
@@ -61,13 +62,13 @@ class _Bracket:
 
     @classmethod
     def between(cls, low: Array, high: Array, at_low: Array, at_high: Array) -> _Bracket:
-        """From end to end, or nothing but the end where the zero is beyond it."""
+        """The bracket from end to end, or of one end alone if the zero lies beyond it."""
         new = np.where(at_low > 0, high, low)
         other = np.where((at_low > 0) & (at_high < 0), low, new)
         return cls(new, other, other, at_high, at_low, at_low)
 
     def narrowed(self, slope: Callable[[Array], Array], tolerance: Array) -> _Bracket:
-        """One slope more."""
+        """The bracket after one more slope."""
         new = self.new + self._part(tolerance) * (self.other - self.new)
         at_new = slope(new)
         same = np.sign(at_new) == np.sign(self.at_new)

@@ -8,17 +8,18 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ._balance import balanced
-from ._content import uniform_by_content
+from ._data import Data
 from ._dispersion import fit_dispersion
-from ._experts import BankFit, Data, fit_predict, fit_predict_new
+from ._expectation import MixtureExpectation
+from ._experts import BankFit, fit_predict, fit_predict_new
 from ._folds import Splits
+from ._forecasts import Forecast, Question
 from ._gate_bank import GateBank, SoftmaxBank
 from ._last_fits import fit_last
-from ._noise import Forecast, Question
-from ._numeric import Array, Rows, normalize, row_blocks, row_sum
+from ._lost_experts import keep_alive
+from ._numeric import Array, normalize, row_blocks
 from ._plans import Plan, together
 from ._routing import Routing, log_gate_of, route, truncate
 from ._shrinkage import fit_shrinkage, shrunk
@@ -28,42 +29,27 @@ from ._templates import Template
 from ._usage import Usage, usage_of
 from .families import Family
 from .families._base import law_by_row
-from .linear import Solution
 
-# An expert is lost when its share of the weight falls below this part of an equal share.
-LOST_SHARE = 0.02
 NOTHING = np.empty((0, 0))
 # The dispersions of a finished run have settled when its bound rises by less, in nats per row.
 SETTLED, MOST_ROUNDS = 1e-6, 100
 
 
-@dataclass(frozen=True)
-class MixtureExpectation:
-    """Result of an E-step. Columns belong to `members`, positions in the list of templates.
-
-    `latent` (n, K) are weights that the noise law gives to rows in the experts' fits. The score is
-    the bound or, where rows are held out, their mean log density. One expert is fixed at once.
-    """
-
-    resp: Array
-    members: tuple[int, ...]
-    lower_bound: float = -np.inf
-    log_evidence: Array | None = None
-    gates: Any = None
-    solver_state: Solution | None = None
-    reseeded: frozenset[int] = frozenset()
-    score: float = -np.inf
-    held_out: Array | None = None
-    latent: Array | None = None
-    is_fixed: bool = False
-
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class MixtureState:
-    """Result of an M-step; `bank.mean` and `routing` are out of fold if it is cross-fitted.
+    """Result of an M-step.
 
-    `basis` is the expectation that it was fitted to, lost experts being dealt with. What is kept of
-    a state after its E-step has an empty `bank.mean` and `routing`, unless the model wanders.
+    After the E-step it is kept without its outputs, the predictions of the `bank` and the
+    `routing`, unless the model wanders.
+
+    - `basis`: the expectation that it was fitted to, lost experts being dealt with.
+    - `bank`: the experts' fit, which predicts out of fold if there are folds.
+    - `dispersion`: parameters of the noise law of each expert.
+    - `gates`: the gates, of each fold or of all rows.
+    - `routing`: who acts on a row, and with what probability, as the gates say.
+    - `spread`: how dispersions differ by row, None if they do not.
+    - `shrinkage` (K,): the part of a shared expert in what each says, None without one.
+    - `told`: the forecast, if somebody asks for one, of a state that has lost its outputs.
     """
 
     basis: MixtureExpectation
@@ -81,16 +67,26 @@ class MixtureState:
         return self.basis.members
 
     def law(self, rows: slice = slice(None)) -> Array:
-        """Parameters of the noise law of those that act on `rows`, of each row if they differ."""
+        """Parameters of the law of the experts that act on `rows`, by row if these differ."""
         routing = self.routing.take(rows)
         if self.spread is None:
             return routing.at(self.dispersion)
         return routing.at(law_by_row(self.dispersion, self.spread.relative[rows]), by_row=True)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class FittedMixture:
-    """The mixture fitted to all rows."""
+    """The mixture fitted to all rows.
+
+    - `experts`: the fitted experts, or ensembles of them.
+    - `gate`: the fitted gate.
+    - `dispersion`: parameters of the noise law of each expert.
+    - `members`: positions of the experts in the list of templates.
+    - `expert_mass` (K,): summed responsibilities times sample weights.
+    - `usage`: how the gate uses the experts.
+    - `dispersion_experts`: estimators of log squared residuals, None if dispersions do not differ.
+    - `shrinkage` (K,): the part of a shared expert in what each says, None without one.
+    """
 
     experts: list[Any]
     gate: Any
@@ -133,44 +129,44 @@ class MixtureModel:
         """Starting responsibilities (n, K) as the expectation that EM begins from."""
         acting = truncate(resp, self.top_k, self.shared).copy()
         resp = self.specialisation.without_negligible(acting)
-        return MixtureExpectation(resp, tuple(range(len(self.templates))))
+        return MixtureExpectation(resp=resp, members=tuple(range(len(self.templates))))
 
     def m_step(self, expectation: MixtureExpectation) -> Plan[MixtureState]:
         """Fit experts, dispersions and gate to the responsibilities."""
-        basis, kept = self._keep_alive(expectation)
-        weights, fit_weights = self._weighted(basis, kept)
+        basis = keep_alive(expectation, self.data, self.specialisation, self.family, self.shared)
+        weights, fit_weights = self._weights(basis)
         gates, routing, bank = yield from self._fit_parts(basis, weights, fit_weights)
         shrinkage = None
         if self.shared:
-            parts = self.data.target, bank.mean, weights, routing
-            shrinkage = fit_shrinkage(*parts, self.family)
+            shrinkage = fit_shrinkage(self.data.target, bank.mean, weights, routing, self.family)
             bank = replace(bank, mean=shrunk(bank.mean, shrinkage, routing))
         spread = yield from self._fit_spread(bank.mean, fit_weights, routing)
         dispersion = self._fit_dispersion(bank.mean, weights, routing, spread)
-        return MixtureState(basis, bank, dispersion, gates, routing, spread, shrinkage)
+        return MixtureState(
+            basis=basis,
+            bank=bank,
+            dispersion=dispersion,
+            gates=gates,
+            routing=routing,
+            spread=spread,
+            shrinkage=shrinkage,
+        )
 
     def _weights(self, basis: MixtureExpectation) -> tuple[Array, Array]:
         """Weights (n, K) for the fit of the gate, and for those of the experts."""
-        return self._weighted(basis, self._kept(basis))
-
-    def _kept(self, basis: MixtureExpectation) -> Array:
-        """What is kept of the responsibilities (n, K) for the experts' fits."""
-        return self.specialisation.of(basis.members).kept(basis.resp)
-
-    def _weighted(self, basis: MixtureExpectation, kept: Array) -> tuple[Array, Array]:
         how = self.specialisation.of(basis.members)
-        specialised = how.with_latent(how.pooled(kept), basis.latent)
+        specialised = how.with_latent(how.pooled(how.kept(basis.resp)), basis.latent)
         return self.data.weighted(basis.resp), self.data.weighted(specialised)
 
     def _fit_parts(
         self, expectation: MixtureExpectation, weights: Array, fit_weights: Array
     ) -> Plan[tuple[Any, Routing, BankFit]]:
-        """The gates, whom they call, and the experts.
+        """Gates, the routing that they ask for, and experts, all fitted.
 
-        In step if all experts act on all rows, else the gate first: it says whose predictions are
-        wanted.
+        If all experts act on all rows, gates and experts are fitted in step. Else the gates come
+        first, since they decide which expert has to predict which rows.
         """
-        templates, before = self._templates(expectation.members), expectation.solver_state
+        templates, before = self._templates(expectation.members), expectation.solution
         gate = self.gate_bank.fit_predict(weights, expectation.gates, expectation.members)
         bank = partial(fit_predict, self.data, templates, fit_weights, self.splits, before)
         if self.top_k is None:
@@ -189,8 +185,8 @@ class MixtureModel:
         n_experts, target = fit_weights.shape[1], self.data.target[:, None]
         acts = routing.whole(np.ones(mean.shape[:2]), n_experts)
         said = routing.whole(mean, n_experts, fill=target)
-        parts = self.spread_template, said, fit_weights * acts, self.splits
-        return (yield from fit_spread(self.data, *parts))
+        weights = fit_weights * acts
+        return (yield from fit_spread(self.data, self.spread_template, said, weights, self.splits))
 
     def _fit_dispersion(
         self, mean: Array, weights: Array, routing: Routing, spread: Spread | None
@@ -214,7 +210,7 @@ class MixtureModel:
     def e_step(self, state: MixtureState, overwrite: bool = False) -> MixtureExpectation:
         """Responsibilities and bound of a state; in sample the bound is the penalised one.
 
-        They may `overwrite` its gate probabilities if these are not needed any more.
+        To `overwrite` is to put the responsibilities in the place of the gate probabilities.
         """
         latent, n_experts = self._latent(state), len(state.members)
         resp, log_evidence = self._posterior(state, overwrite)
@@ -225,13 +221,13 @@ class MixtureModel:
         bound = float(height / weight.sum())
         resp = self._balanced(state.routing.whole(resp, n_experts))
         return MixtureExpectation(
-            self.specialisation.of(state.members).without_negligible(resp),
-            state.members,
-            bound,
-            log_evidence,
-            state.gates,
-            state.bank.state,
-            state.basis.reseeded,
+            resp=self.specialisation.of(state.members).without_negligible(resp),
+            members=state.members,
+            lower_bound=bound,
+            log_evidence=log_evidence,
+            gates=state.gates,
+            solution=state.bank.solution,
+            reseeded=state.basis.reseeded,
             score=bound,
             latent=None if latent is None else state.routing.whole(latent, n_experts, fill=1.0),
             is_fixed=n_experts == 1 and latent is None,
@@ -258,7 +254,7 @@ class MixtureModel:
         return balanced(resp, self.data.sample_weight, self.balance, self.shared)
 
     def told_by(self, state: MixtureState) -> Forecast | None:
-        """What a state that has its outputs says of the rows in question, if there are any."""
+        """The forecast of a state that has its outputs; None if nobody has a question."""
         if self.question is None:
             return None
         return self.question.answer(state.routing.log_gate, state.bank.mean, state.law())
@@ -266,14 +262,15 @@ class MixtureModel:
     def settled(self, state: MixtureState) -> tuple[MixtureState, float]:
         """The state with the dispersions that suit its own predictions and gate, and its bound.
 
-        Those of an M-step belong to responsibilities of the iteration before. Experts that wander
-        are stopped early, and theirs would lag behind. Needs the outputs, which are not refitted.
+        The dispersions of an M-step belong to the responsibilities of the iteration before. Where
+        EM wanders and is stopped early they would lag behind. Nothing is refitted but them, so the
+        state must have its outputs.
         """
         bounds = [-np.inf, (expectation := self.e_step(state)).lower_bound]
         while bounds[-1] - bounds[-2] > SETTLED and len(bounds) < MOST_ROUNDS:
             weights = self.data.weighted(expectation.resp)
-            parts = state.bank.mean, weights, state.routing, state.spread
-            after = replace(state, dispersion=self._fit_dispersion(*parts))
+            dispersion = self._fit_dispersion(state.bank.mean, weights, state.routing, state.spread)
+            after = replace(state, dispersion=dispersion)
             expectation = self.e_step(after)
             if expectation.lower_bound > bounds[-1]:
                 state = after
@@ -281,40 +278,53 @@ class MixtureModel:
         return state, max(bounds)
 
     def finish(self, state: MixtureState) -> Plan[FittedMixture]:
-        """A state fitted to all rows: what its bound speaks of."""
+        """The mixture of a state, its experts and gate fitted to all rows."""
         experts = yield from self._finish_experts(state)
         weights = self.data.weighted(state.basis.resp)
         gate, mass = self._finish_gate(state, weights), weights.sum(axis=0)
         del weights
         routing = self._route(log_gate_of(gate, self.data.X))
-        usage = usage_of(routing, len(experts), self.data.sample_weight, self.top_k)
         spreads = None
-        if self.spread_template is not None and state.spread is not None:
-            spreads = yield from finish_spread(self.data, self.spread_template, state.spread)
+        if state.spread is not None:
+            spreads = yield from finish_spread(self.data, state.spread)
         return FittedMixture(
-            experts, gate, state.dispersion, state.members, mass, usage, spreads, state.shrinkage
+            experts=experts,
+            gate=gate,
+            dispersion=state.dispersion,
+            members=state.members,
+            expert_mass=mass,
+            usage=usage_of(routing, len(experts), self.data.sample_weight, self.top_k),
+            dispersion_experts=spreads,
+            shrinkage=state.shrinkage,
         )
 
     def _finish_experts(self, state: MixtureState) -> Plan[list[Any]]:
         if state.bank.experts is not None:
             return state.bank.experts
-        templates, weights = self._templates(state.members), self._weights(state.basis)[1]
-        parts = self.data, templates, weights, state.bank.state
-        return (yield from fit_last(*parts, self.splits, self.ensemble))
+        return (
+            yield from fit_last(
+                data=self.data,
+                templates=self._templates(state.members),
+                expert_weights=self._weights(state.basis)[1],
+                previous=state.bank.solution,
+                splits=self.splits,
+                ensemble=self.ensemble,
+            )
+        )
 
     def predict_new(self, state: MixtureState, X: Any) -> Plan[tuple[Array, Array, Array]]:
-        """Log gate probabilities (m, S), predictions and law at `X`, all rows being fitted."""
+        """Log gate probabilities (m, S), predictions and law at `X` of parts fitted to all rows."""
         weights, fit_weights = self._weights(state.basis)
         gate = self._finish_gate(state, weights, brief=True)
         routing, templates = self._route(log_gate_of(gate, X)), self._templates(state.members)
         mean = yield from fit_predict_new(
-            self.data, templates, fit_weights, X, state.bank.state, routing
+            self.data, templates, fit_weights, X, state.bank.solution, routing
         )
         if state.shrinkage is not None:
             mean = shrunk(mean, state.shrinkage, routing)
-        if self.spread_template is None or state.spread is None:
+        if state.spread is None:
             return routing.log_gate, mean, routing.at(state.dispersion)
-        relative = yield from new_spread(self.data, self.spread_template, state.spread, X)
+        relative = yield from new_spread(self.data, state.spread, X)
         law = law_by_row(state.dispersion, relative)
         return routing.log_gate, mean, routing.at(law, by_row=True)
 
@@ -323,78 +333,3 @@ class MixtureModel:
 
     def _templates(self, members: tuple[int, ...]) -> list[Template]:
         return [self.templates[member] for member in members]
-
-    def _keep_alive(self, expectation: MixtureExpectation) -> tuple[MixtureExpectation, Array]:
-        """Give a lost expert the worst-explained rows, once; remove it the second time.
-
-        Returns the expectation, and what is kept of its responsibilities.
-        """
-        while True:
-            kept = self._kept(expectation)
-            lost = self._lost(self.data.weighted(kept))
-            if not lost.size or len(expectation.members) == 1:
-                return expectation, kept
-            position = int(lost[0])
-            if expectation.members[position] in expectation.reseeded:
-                expectation = _remove(expectation, position)
-            else:
-                expectation = self._reseed(expectation, position)
-
-    def _lost(self, specialised: Array) -> Rows:
-        """Positions of experts with too little weight, or too few rows, for a fit."""
-        n_experts, distinct = specialised.shape[1], self.data.distinct
-        share = specialised.sum(axis=0) / self.data.sample_weight.sum()
-        holds = specialised > 0.1 * self.data.sample_weight[:, None] / n_experts
-        if len(distinct) < len(holds):
-            holds = holds[distinct]
-        rows = np.count_nonzero(holds, axis=0)
-        fewest = np.clip(0.1 * len(distinct) / n_experts, 1, 10)
-        lost = np.flatnonzero((share < LOST_SHARE / n_experts) | (rows < fewest))
-        # A shared expert has all rows, whoever is responsible for them.
-        return lost[lost < n_experts - self.shared]
-
-    def _reseed(self, expectation: MixtureExpectation, position: int) -> MixtureExpectation:
-        evidence = expectation.log_evidence
-        surprise = partial(self.family.surprise, self.data.target)
-        if evidence is None:  # such that the surprise, which undoes itself, is drawn at random
-            evidence = surprise(-uniform_by_content(self.data.hashes, seed=position))
-        worst = self._lowest(-surprise(evidence), 1.0 / len(expectation.members))
-        resp = expectation.resp.copy()
-        resp[worst] *= 0.1
-        resp[worst, position] += 0.9
-        member = expectation.members[position]
-        return replace(
-            expectation,
-            resp=resp / row_sum(resp)[:, None],
-            # The next one that is lost is given other rows.
-            log_evidence=np.where(worst, np.inf, evidence),
-            latent=None,
-            reseeded=expectation.reseeded | {member},
-        )
-
-    def _lowest(self, evidence: Array, share: float) -> NDArray[np.bool_]:
-        """The rows (a mask) of lowest evidence that make up a share of the weight.
-
-        Copies of a row go together, so that repeats stay the same as weights.
-        """
-        data = self.data
-        content = np.unique(data.rank, return_inverse=True)[1]
-        order = np.argsort(evidence[data.distinct], kind="stable")
-        mass = np.bincount(content, data.sample_weight)[order]
-        cut = np.searchsorted(np.cumsum(mass) / mass.sum(), share - 1e-9)
-        return np.isin(content, order[: max(1, cut)])
-
-
-def _remove(expectation: MixtureExpectation, position: int) -> MixtureExpectation:
-    members = expectation.members[:position] + expectation.members[position + 1 :]
-    remaining = np.delete(expectation.resp, position, axis=1)
-    # Of rows that were its own alone, nobody knows whose they are.
-    remaining[row_sum(remaining) == 0] = 1.0
-    return replace(
-        expectation,
-        resp=remaining / row_sum(remaining)[:, None],
-        members=members,
-        gates=None,
-        solver_state=None,
-        latent=None,
-    )

@@ -19,7 +19,8 @@ from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import validate_data
 
 from ._numeric import Array
-from ._validation import last_step, n_rows
+from ._rows import n_rows
+from ._validation import last_step
 
 BAGGING = BaggingRegressor | BaggingClassifier
 

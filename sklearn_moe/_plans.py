@@ -52,17 +52,23 @@ def attempt(plan: Plan[T], kind: type[E]) -> Plan[T | E]:
             return error
         del resume
         answers = yield [(_answer, (kind, *job)) for job in jobs]
-        failures = [answer for answer in answers if isinstance(answer, kind)]
-        resume = partial(plan.throw, failures[0]) if failures else partial(plan.send, answers)
-        del answers
+        results, errors = zip(*answers, strict=True) if answers else ((), ())
+        failures = [error for error in errors if error is not None]
+        resume = partial(plan.throw, failures[0]) if failures else partial(plan.send, [*results])
+        del answers, results
 
 
-def _answer(kind: type[Exception], function: Callable[..., Any], arguments: tuple) -> Any:
-    """The result of a job, or its error."""
+def _answer(
+    kind: type[E], function: Callable[..., T], arguments: tuple
+) -> tuple[T | None, E | None]:
+    """The result of a job and no error, or none and the error: of a plan within, that is a result.
+
+    So attempts nest.
+    """
     try:
-        return function(*arguments)
+        return function(*arguments), None
     except kind as error:
-        return error
+        return None, error
 
 
 def follow(plan: Plan[T], run: Callable[[list[Job]], list[Any]]) -> T:

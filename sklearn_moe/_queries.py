@@ -10,25 +10,18 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from sklearn.utils.validation import check_consistent_length, check_is_fitted
 
 from ._gate_update import RowsToDivide
 from ._information import InformationCriteria, count_estimator, criteria_of, uncountable_spread
 from ._numeric import Array, log_sum, normalize, row_max
 from ._predictions import predict_acting
 from ._routing import Routing, WholeGate, log_gate_of, route, route_blocks
+from ._rows import n_rows, take_rows
 from ._shrinkage import shrunk
+from ._table_checks import check_table, check_weight, names_missed
 from ._usage import usage_of
-from ._validation import (
-    check_consistent_length,
-    check_is_fitted,
-    check_number,
-    check_table,
-    check_weight,
-    last_step,
-    n_rows,
-    names_missed,
-    take_rows,
-)
+from ._validation import check_number, last_step
 from .families import Family
 from .gates import SoftmaxGate
 

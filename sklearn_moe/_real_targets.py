@@ -9,13 +9,15 @@ from typing import Any
 
 import numpy as np
 from sklearn.base import is_classifier
+from sklearn.utils.validation import check_consistent_length, check_is_fitted
 
 from ._base import BaseMixtureOfExperts
 from ._conformal import Calibration, check_coverage
 from ._fitting import Fit
+from ._forecasts import Forecast, joined
 from ._information import count_estimator
 from ._nesting import unfold
-from ._noise import Forecast, Noise, joined
+from ._noise import Noise
 from ._numeric import Array
 from ._predictions import held, limits_of, predict_acting, predict_expert
 from ._queries import shares_of
@@ -24,13 +26,7 @@ from ._specialisation import Specialisation
 from ._spread import relative_dispersion
 from ._templates import Template, make_template, says_zero
 from ._training import Training
-from ._validation import (
-    HasMethods,
-    Interval,
-    StrOptions,
-    check_consistent_length,
-    check_is_fitted,
-)
+from ._validation import HasMethods, Interval, StrOptions
 from .families import FAMILIES, Contaminated, Family, RealFamily, resolve_family
 from .families._base import law_by_row
 from .leaning import Leaning, LeaningMeans, can_lean
@@ -272,11 +268,7 @@ class RealTargets(DistributionQueries, BaseMixtureOfExperts):
             return routing, mean, routing.at(self._law)
         predicted = predict_acting(self.dispersion_experts_, X, None, routing)
         relative = relative_dispersion(predicted)
-        if routing.index is None:
-            return routing, mean, law_by_row(self._law, relative)
-        law = routing.at(self._law)
-        law[..., 0] *= relative
-        return routing, mean, law
+        return routing, mean, law_by_row(routing.at(self._law), relative)
 
     @property
     def _dispersion(self) -> Array:
@@ -328,8 +320,10 @@ def _fallen(
     noise: Noise, forecast: Forecast, target_shape: tuple[int, ...]
 ) -> tuple[Array, Array, Array]:
     """Probabilities (m, q) below and up to the targets, and the weights (m,) of the rows."""
-    parts = forecast.log_gate, forecast.mean, noise.law_of(forecast.law)
-    distribution, y = distribution_of(noise.family, *parts, target_shape), forecast.target
-    targets = y.reshape(len(y), *target_shape)
-    up_to = distribution.cdf(targets).reshape(len(y), -1)
-    return distribution.cdf_below(targets).reshape(len(y), -1), up_to, forecast.weight
+    law, n_rows = noise.law_of(forecast.law), len(forecast.rows)
+    distribution = distribution_of(
+        noise.family, forecast.log_gate, forecast.mean, law, target_shape
+    )
+    targets = forecast.target.reshape(n_rows, *target_shape)
+    below, up_to = distribution.cdf_below(targets), distribution.cdf(targets)
+    return below.reshape(n_rows, -1), up_to.reshape(n_rows, -1), forecast.weight

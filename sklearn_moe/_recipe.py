@@ -8,14 +8,15 @@ from typing import Any
 
 import numpy as np
 
-from ._experts import Data
+from ._data import Data
 from ._folds import Splits
+from ._forecasts import Question
 from ._gate_bank import make_gate_bank
 from ._mixture import MixtureModel
-from ._noise import Question
+from ._rows import take_params
 from ._specialisation import Specialisation
 from ._templates import Template
-from ._validation import last_step, take_params
+from ._validation import last_step
 from .families import Family
 from .gates import ConstantGate, HierarchicalGate
 
@@ -71,13 +72,19 @@ class Recipe:
 
     def build(self, data: Data, splits: Splits | None) -> MixtureModel:
         """The mixture of these parts for the table `data`, cross-fitted over `splits`."""
-        gate = self.gate, data, splits, self.seed, self.gate_params, len(self.templates)
         return MixtureModel(
             data=data,
             templates=self.templates,
             specialisation=self.specialisation,
             family=self.family,
-            gate_bank=make_gate_bank(*gate),
+            gate_bank=make_gate_bank(
+                template=self.gate,
+                data=data,
+                splits=splits,
+                seed=self.seed,
+                params=self.gate_params,
+                n_experts=len(self.templates),
+            ),
             splits=splits,
             top_k=self.top_k,
             shared=self.shared,
@@ -88,7 +95,7 @@ class Recipe:
         )
 
     def question(self, data: Data, splits: Splits | None) -> Question | None:
-        """What is asked of those who have not seen the rows, if there are any and somebody asks."""
+        """The question to mixtures about rows out of fold; None if nobody asks."""
         asks = self.needs_forecasts and splits is not None
         return Question(data, np.arange(data.n_samples)) if asks else None
 

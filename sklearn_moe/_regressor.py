@@ -378,8 +378,8 @@ class MixtureOfExpertsRegressor(RegressorMixin, RealTargets):
         predicted = np.einsum("nk,nkq->nq", routing.proba, said).reshape(-1, *self.target_shape_)
         if not return_std:
             return predicted
-        parts = safe_log(routing.proba), mean, law, self.target_shape_
-        return predicted, distribution_of(self.family_, *parts).std()
+        log_gate, shape = safe_log(routing.proba), self.target_shape_
+        return predicted, distribution_of(self.family_, log_gate, mean, law, shape).std()
 
     def _default_expert(self) -> Any:
         return Ridge(tol=1e-10)  # exact also for sparse input, where Ridge solves iteratively

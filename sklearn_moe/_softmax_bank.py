@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
+from ._data import Data
 from ._design import TabularEncoder
-from ._experts import Data
 from ._folds import Splits
 from ._numeric import Array, columns_of
 from ._plans import Plan, do
@@ -51,11 +51,7 @@ class SoftmaxBank:
         members: tuple[int, ...] | None = None,
     ) -> Plan[tuple[Array, Array]]:
         """State after a step from `previous`, and log gate probabilities (n, K) out of fold."""
-        return do(self.step, expert_weights, previous)
-
-    def step(self, expert_weights: Array, previous: Array | None) -> tuple[Array, Array]:
-        """What the plan of `fit_predict` comes to."""
-        return self.steps([expert_weights], None if previous is None else [previous])[0]
+        return do(step, self, expert_weights, previous)
 
     def takes_whole_steps(self, previous: Array | None) -> bool:
         """Whether steps from a state are whole ones, which are damped for all or for none."""
@@ -64,7 +60,7 @@ class SoftmaxBank:
     def steps(
         self, expert_weights: Sequence[Array], previous: Sequence[Array] | None
     ) -> list[tuple[Array, Array]]:
-        """`step` for several runs of EM at once, of as many experts each.
+        """What `fit_predict` comes to for several runs of EM at once, of as many experts each.
 
         For each run its weights (n, K) and, if it has gone before, its state (F, K - 1, d + 1).
         """
@@ -128,6 +124,11 @@ class SoftmaxBank:
     def penalty(self, theta: Array) -> float:
         """What the objective of the in-sample gate subtracts."""
         return 0.5 * self.template.alpha * float((theta[0, :, :-1] ** 2).sum())
+
+
+def step(bank: SoftmaxBank, expert_weights: Array, previous: Array | None) -> tuple[Array, Array]:
+    """One job: the gates of a bank, one step further."""
+    return bank.steps([expert_weights], None if previous is None else [previous])[0]
 
 
 def targets_of(expert_weights: Sequence[Array]) -> Targets:

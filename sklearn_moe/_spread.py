@@ -13,7 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from ._experts import Data, fit_predict, fit_predict_new
+from ._data import Data
+from ._experts import fit_predict, fit_predict_new
 from ._folds import Splits
 from ._last_fits import fit_all_rows
 from ._numeric import Array
@@ -29,12 +30,14 @@ MOST_RELATIVE = 1e4
 
 @dataclass(frozen=True)
 class Spread:
-    """Relative dispersions (n, K, q), and the log squared residuals that they were fitted to.
+    """Relative dispersions (n, K, q), what predicts them, and what it has learnt from.
 
-    Both are in units of each expert's own mean squared residual. `weights` (n, K) are those of the
-    residuals.
+    `template` is the estimator, `log_squared` (n, K, q) the logarithms of squared residuals that it
+    is fitted to, `weights` (n, K) their weights. Dispersions and squares are in units of each
+    expert's own mean squared residual.
     """
 
+    template: Template
     relative: Array
     log_squared: Array
     weights: Array
@@ -57,22 +60,28 @@ def fit_spread(
     squared /= np.maximum(typical, np.finfo(np.float64).tiny)
     log_squared = np.log(np.maximum(squared, SMALLEST_SQUARE))
     problems = _problems(data, template, log_squared, expert_weights)
-    banks = yield from together(*(fit_predict(*problem, splits) for problem in problems))
+    banks = yield from together(
+        *(fit_predict(table, templates, weight, splits) for table, templates, weight in problems)
+    )
     predicted = np.concatenate([bank.mean for bank in banks], axis=1)
-    return Spread(relative_dispersion(predicted), log_squared, expert_weights)
+    return Spread(template, relative_dispersion(predicted), log_squared, expert_weights)
 
 
-def finish_spread(data: Data, template: Template, spread: Spread) -> Plan[list[Any]]:
+def finish_spread(data: Data, spread: Spread) -> Plan[list[Any]]:
     """The estimators of log squared residuals, fitted to all rows."""
-    problems = _problems(data, template, spread.log_squared, spread.weights)
-    fitted = yield from together(*(fit_all_rows(*problem) for problem in problems))
+    problems = _problems(data, spread.template, spread.log_squared, spread.weights)
+    fitted = yield from together(
+        *(fit_all_rows(table, templates, weight) for table, templates, weight in problems)
+    )
     return [expert for (expert,) in fitted]
 
 
-def new_spread(data: Data, template: Template, spread: Spread, X: Any) -> Plan[Array]:
+def new_spread(data: Data, spread: Spread, X: Any) -> Plan[Array]:
     """Relative dispersions (m, K, q) of new rows."""
-    problems = _problems(data, template, spread.log_squared, spread.weights)
-    predicted = yield from together(*(fit_predict_new(*problem, X) for problem in problems))
+    problems = _problems(data, spread.template, spread.log_squared, spread.weights)
+    predicted = yield from together(
+        *(fit_predict_new(table, templates, weight, X) for table, templates, weight in problems)
+    )
     return relative_dispersion(np.concatenate(predicted, axis=1))
 
 

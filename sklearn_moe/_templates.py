@@ -18,7 +18,7 @@ from sklearn.pipeline import Pipeline
 from ._binning import bins_of, with_bins
 from ._nameless import is_nameless
 from ._out_of_bag import offers_out_of_bag
-from ._validation import take_params
+from ._rows import take_params
 from ._weighting import WEIGHTED, WeightPlan, plan_weights
 from .linear import Problem, leaves_one_out, recognise
 
@@ -31,15 +31,21 @@ SHORT_CUTS = {
 }
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Template:
-    """One expert to be cloned: its name, the seeded estimator, its metadata.
+    """One expert to be cloned, and what is known of its kind.
 
-    `kind` is the same for copies of one estimator. `problem` is what a plain linear one
-    solves, `max_bins` how many bins it sorts a column into; a `nameless` one tells columns by their
-    place alone. Random states by the names of `unset` had none before they were seeded. If it is
-    `bagged`, its out-of-bag predictions stand in for those of folds; if it goes `one_out`, the
-    problem is solved without one row at a time.
+    - `name`: the expert's name.
+    - `estimator`: the unfitted estimator, seeded.
+    - `kind`: the same for copies of one estimator.
+    - `params`: metadata for its fit.
+    - `plan`: how weights reach it.
+    - `problem`: what a plain linear estimator solves, None for any other.
+    - `max_bins`: how many bins it sorts a column into, None if it does not.
+    - `nameless`: whether it tells columns by their place alone.
+    - `unset`: names of the random states that had no value before they were seeded.
+    - `bagged`: whether out-of-bag predictions stand in for those of folds.
+    - `one_out`: whether its problem is solved without one row at a time, in place of folds.
     """
 
     name: str
@@ -150,10 +156,17 @@ def make_template(name: str, estimator: Any, seed: int, params: dict) -> Templat
     problem = None
     if not params and plan.reaches_all_steps(expert):
         problem = recognise(expert)
-    nameless = not params and is_nameless(expert)
-    kind = _kind(estimator, params)
-    parts = params, plan, problem, bins_of(expert), nameless, unset
-    return Template(name, expert, kind, *parts)
+    return Template(
+        name=name,
+        estimator=expert,
+        kind=_kind(estimator, params),
+        params=params,
+        plan=plan,
+        problem=problem,
+        max_bins=bins_of(expert),
+        nameless=not params and is_nameless(expert),
+        unset=unset,
+    )
 
 
 def says_zero(estimator: Any) -> bool:

@@ -8,10 +8,12 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from sklearn.utils.validation import check_consistent_length
 
 from ._content import group_ids, lowest_rows
+from ._data import Data
 from ._design import no_value
-from ._experts import Data, fit_expert
+from ._experts import fit_expert
 from ._folds import (
     USUAL_FOLDS,
     Splits,
@@ -24,16 +26,10 @@ from ._folds import (
 )
 from ._numeric import Array
 from ._observations import by_content, observations
+from ._rows import n_rows, read_only, take_params, take_rows
 from ._specialisation import ON_GRID, Specialisation
 from ._templates import Template, one_of_each_kind
-from ._validation import (
-    check_consistent_length,
-    last_step,
-    n_rows,
-    read_only,
-    take_params,
-    take_rows,
-)
+from ._validation import last_step
 
 # A row whose responsibility is below this part of an equal share leaves an expert's fit.
 DROP_SHARE = 0.05
@@ -98,8 +94,8 @@ def make_training(
     classes: NDArray | None,
     cv: Any,
     params: dict[str, dict],
-    groups: Any = None,
-    all_classes: bool = False,
+    groups: Any,
+    all_classes: bool,
 ) -> Training:
     """Split the rows into folds, then drop those that weigh nothing.
 
@@ -126,8 +122,17 @@ def make_training(
         X, y, target = (take_rows(part, seen.rows) for part in (X, y, target))
         kept = seen.rows if kept is None else kept[seen.rows]
     clusters = seen.rank if groups is None else group_ids(_numbered(groups), seen.hashes)
-    marks = seen.weight, seen.hashes, seen.rank, clusters
-    data = Data(read_only(X), y, target, *marks, classes, all_classes)
+    data = Data(
+        X=read_only(X),
+        y=y,
+        target=target,
+        sample_weight=seen.weight,
+        hashes=seen.hashes,
+        rank=seen.rank,
+        clusters=clusters,
+        classes=classes,
+        all_classes=all_classes,
+    )
     if n_folds is not None:
         given = _dealt_folds(n_folds, data, groups is not None)
     elif given is not None and kept is not None:

@@ -13,12 +13,14 @@ from functools import cached_property, partial
 import numpy as np
 
 from ._baseline import Baseline
+from ._calibrated_noise import learning_left
+from ._data import Data
 from ._em import EMResult, EMRule, Model, run_em
+from ._expectation import MixtureExpectation
 from ._expert_errors import ExpertError
-from ._experts import Data
+from ._forecasts import Forecast
 from ._hearing import Hearing, Scores, hear, scores_alone
-from ._mixture import MixtureExpectation, MixtureModel, MixtureState
-from ._noise import Forecast
+from ._mixture import MixtureModel, MixtureState
 from ._numeric import Array, mean_and_stderr, weighted_mean
 from ._plans import Plan
 from ._progress import Reporter
@@ -36,9 +38,9 @@ ROUNDING = 1e-9
 class Verdict:
     """Mean log density of unseen rows, the gain over one expert, and the gain's standard error.
 
-    All are per unit of sample weight, in nats; the gain is of what would be kept of either, once
-    unseen rows were heard. `log_probs` (n,) are those of each row by what is kept, NaN where nobody
-    was asked; none if there is no verdict.
+    All are per unit of sample weight, in nats. The gain compares the mixture and the expert as they
+    would be kept, once unseen rows were heard. `log_probs` (n,) are log densities of the rows under
+    the one that is kept, NaN where nobody was asked; empty if there is no verdict.
     """
 
     log_prob: float
@@ -73,12 +75,17 @@ class Stage:
     trusts_witnesses: bool = True
 
     @property
+    def trusted(self) -> Sequence[Witness]:
+        """The witnesses, if what they say holds for the run."""
+        return self.witnesses if self.trusts_witnesses else ()
+
+    @property
     def forecasts(self) -> list[Forecast]:
         """What the witnesses say of rows that they have not seen, if it holds for the run.
 
         A witness of a small fold may not have been asked about any row.
         """
-        told = [witness.forecast for witness in self.witnesses] if self.trusts_witnesses else []
+        told = [witness.words.forecast for witness in self.trusted]
         return [forecast for forecast in told if forecast is not None and len(forecast.rows)]
 
     @property
@@ -88,12 +95,12 @@ class Stage:
         A row's witness speaks of the iteration that the other folds chose.
         """
         expectation = self.result.expectation
-        if not (self.witnesses and self.trusts_witnesses):
+        if not self.trusted:
             held_out = expectation.held_out
             return expectation.log_evidence if held_out is None else held_out
         log_prob = np.full(self.model.data.n_samples, np.nan)
-        for witness in self.witnesses:
-            log_prob[witness.test] = witness.forecast_log_prob
+        for witness in self.trusted:
+            log_prob[witness.test] = witness.words.log_prob
         return log_prob
 
     @cached_property
@@ -107,8 +114,9 @@ class Stage:
 
     def hearing(self, baseline: Baseline) -> Hearing:
         """What unseen rows ask for, if the run ends here."""
-        _, _, own = self.ending
-        return hear(self.recipe, baseline, self.forecasts, own)
+        (_, _, own), told, splits = self.ending, self.forecasts, self.model.splits
+        left = learning_left(len(splits)) if told and splits is not None else 1.0
+        return hear(self.recipe, baseline, told, own, left)
 
     def scores(self, heard: Hearing) -> Scores:
         """Log densities of unseen rows by the run that was `heard`."""
@@ -116,15 +124,15 @@ class Stage:
         return Scores(unseen, heard.log_probs(unseen) if self.is_heard else unseen)
 
     def rival(self, baseline: Baseline) -> Scores:
-        """Those of the one expert, which is heard if the run is."""
+        """The scores of the one expert, which is heard if the run is."""
         if self.is_heard:
             return scores_alone(self.recipe, baseline)
         return Scores(baseline.log_prob, baseline.log_prob)
 
     @property
     def is_heard(self) -> bool:
-        """Whether those who speak of unseen rows forecast them too: in sample, witnesses do not."""
-        return bool(self.forecasts) or not (self.witnesses and self.trusts_witnesses)
+        """Whether there are forecasts of unseen rows: in sample, witnesses only score them."""
+        return bool(self.forecasts) or not self.trusted
 
     @property
     def n_experts(self) -> int:
@@ -169,22 +177,23 @@ def _run(
     stage_of: Callable[[EMResult], Stage],
     reporter: Reporter,
 ) -> Plan[Stage]:
-    """The stage of a run of EM, of which the reporter hears; it ends where an expert fails."""
-    latest = [start] if isinstance(start, EMResult) else []
+    """The stage of a run of EM, which is reported, and which ends where an expert fails."""
+    latest = start if isinstance(start, EMResult) else None
 
-    def hear(result: EMResult) -> bool:
-        latest[:] = [result]
+    def report(result: EMResult) -> bool:
+        nonlocal latest
+        latest = result
         return reporter.iteration(stage_of(result), rule.max_iter)
 
-    run = run_em(model, start, rule, hear)
+    run = run_em(model, start, rule, report)
     del start  # its responsibilities are as large as the table
     with reporter.run(rule.max_iter):
         try:
             return stage_of((yield from run))
         except ExpertError as error:
-            if not latest:
+            if latest is None:
                 raise
-            stage = stage_of(replace(latest[0], reason="error"))
+            stage = stage_of(replace(latest, reason="error"))
             trouble = f"EM ended after iteration {stage.result.n_iter}: {error}"
             return replace(stage, trouble=" ".join(filter(None, (stage.trouble, trouble))))
 
@@ -197,12 +206,9 @@ def judge(baseline: Baseline, stage: Stage, heard: Hearing, data: Data) -> Verdi
     """The verdict on a finished run; unknown where nothing was held out."""
     result, by_fold = stage.result, stage.fold_log_probs
     held_out = result.expectation.held_out
-    if stage.model.splits is None:
-        return UNKNOWN
-    if len(result.state.members) == 1 and held_out is None:
-        return alone_verdict(stage.recipe, baseline, data)
-    if held_out is None or by_fold is None:
-        return UNKNOWN
+    if held_out is None or by_fold is None:  # nobody has led the fit
+        is_one = stage.model.splits is not None and len(result.state.members) == 1
+        return alone_verdict(stage.recipe, baseline, data) if is_one else UNKNOWN
     scores, rival = stage.scores(heard), stage.rival(baseline)
     delta = scores.minus(rival, data.sample_weight)
     gain, stderr = mean_and_stderr(delta, data.sample_weight, data.clusters)

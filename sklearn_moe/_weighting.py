@@ -36,7 +36,8 @@ from sklearn.utils.metadata_routing import get_routing_for_object
 from sklearn.utils.validation import has_fit_parameter
 
 from ._numeric import Array
-from ._validation import last_step, take_params, take_rows
+from ._rows import take_params, take_rows
+from ._validation import last_step
 
 WEIGHTED = "sample_weight"
 RESAMPLED = "resample"

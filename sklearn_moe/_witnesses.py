@@ -17,27 +17,30 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ._content import uniform_by_content
+from ._data import Data
 from ._em import DIGITS
-from ._experts import Data
+from ._expectation import MixtureExpectation
 from ._folds import Splits, keep_rows
+from ._forecasts import Forecast, Question
 from ._initialization import Start, surprise_of
-from ._mixture import MixtureExpectation, MixtureModel, MixtureState
-from ._noise import Forecast, Question, learning_left
+from ._mixture import MixtureModel, MixtureState
 from ._numeric import Array, normalize
 from ._plans import Plan, attempt, do, together
 from ._recipe import Recipe
-from ._validation import read_only, take_rows
+from ._rows import read_only, take_rows
 
 T = TypeVar("T")
 # From an expectation to first responsibilities for a recipe with another number of experts.
 Move = Callable[[Recipe, Data, MixtureExpectation], Array]
 
+# Where EM is before it has begun.
+NOWHERE = MixtureExpectation(resp=np.empty((0, 0)), members=())
 # Distinct rows that are enough to judge by. Other folds of equal standing need no witness then.
 ENOUGH_ROWS = 3000
 # Distinct rows without which starts cannot tell experts apart.
@@ -52,15 +55,14 @@ def by_others(by_fold: Array) -> Array:
 class WitnessedModel:
     """The model of a fit, whose E-steps are scored by witnesses."""
 
-    held_out: Array
-
     def __init__(self, model: MixtureModel, witnesses: list[Witness]) -> None:
         self.model, self.witnesses = model, witnesses
         self.fold_log_probs: list[Array] = []
-        self.best = -np.inf
+        self.best_score = -np.inf
+        self.held_out = np.full(model.data.n_samples, np.nan)
 
     def m_step(self, expectation: MixtureExpectation) -> Plan[MixtureState]:
-        """That of the model, while the witnesses go one iteration further."""
+        """The M-step of the model, while the witnesses go one iteration further."""
         witnesses = [_blamed_on_witness(witness.advance()) for witness in self.witnesses]
         state, *log_probs = yield from together(self.model.m_step(expectation), *witnesses)
         self.held_out = np.full(self.model.data.n_samples, np.nan)
@@ -69,34 +71,34 @@ class WitnessedModel:
         return state
 
     def conclude(self, state: MixtureState) -> tuple[MixtureState, MixtureExpectation]:
-        """What the model does, with the score that the witnesses gave the state."""
+        """What the model concludes, with the score that witnesses have given the state."""
         weight, held_out = self.model.data.sample_weight, self.held_out
         by_fold = np.array([held_out[w.test] @ weight[w.test] for w in self.witnesses])
         by_fold /= sum(weight[w.test].sum() for w in self.witnesses)
         self.fold_log_probs.append(by_fold)
         score = float(by_fold.sum())
-        for witness, said in zip(self.witnesses, by_others(by_fold), strict=True):
-            # A forecast has to be innocent of its rows, so others choose its iteration.
-            if said > witness.score_of_others:
-                witness.score_of_others, witness.forecast = said, witness.latest_forecast
-                witness.forecast_log_prob = self.held_out[witness.test]
-            if round(score, DIGITS) > self.best:
-                witness.best = witness.expectation
-        self.best = max(self.best, round(score, DIGITS))
+        is_best = round(score, DIGITS) > self.best_score
+        for witness, score_of_others in zip(self.witnesses, by_others(by_fold), strict=True):
+            witness.keep_words_if_best(score_of_others)
+            if is_best:
+                witness.keep_place()
+        self.best_score = max(self.best_score, round(score, DIGITS))
         kept, expectation = self.model.conclude(state)
         return kept, replace(expectation, score=score, held_out=held_out)
 
 
-class Witness:
-    """EM on all folds but one, and the score of that one; an heir goes on from its `best`."""
+class Words(NamedTuple):
+    """What a witness says of its fold: log densities (m,) and, if it is asked for, a forecast."""
 
-    expectation: MixtureExpectation
-    best: MixtureExpectation
-    latest_forecast: Forecast | None = None
-    # Of the iteration that the other folds score highest: the forecast, their score, log densities.
+    log_prob: Array | float = np.nan
     forecast: Forecast | None = None
-    score_of_others = -np.inf
-    forecast_log_prob: Array | float = np.nan
+
+
+class Witness:
+    """EM on all folds but one, and what it says of that one; an heir goes on from its `best`.
+
+    Its `words` are those of the iteration that the other folds score highest.
+    """
 
     def __init__(self, recipe: Recipe, data: Data, splits: Splits, fold: int) -> None:
         self.whole, self.fold = splits, fold
@@ -115,13 +117,20 @@ class Witness:
             )
         # In sample its dispersions would say nothing of those of the fit.
         is_asked = recipe.needs_forecasts and self.splits is not None
-        self.question = Question(data, self.test, learning_left(len(splits))) if is_asked else None
+        self.question = Question(data, self.test) if is_asked else None
+        self.expectation = self.best = NOWHERE
+        self.words = self.latest_words = Words()
+        self.score_of_others = -np.inf
 
     def begin(self, start: Start) -> Plan[None]:
         """Make the start anew from the rows that the witness may see."""
         seen = self.model.data
         surprise = partial(surprise_of, self.recipe, seen, self.splits)
         resp = yield from do(start.responsibilities, self.recipe, seen, surprise, self.train)
+        self.begin_from(resp)
+
+    def begin_from(self, resp: Array) -> None:
+        """Begin from responsibilities (n, K) of the rows that the witness may see."""
         self.expectation = self.model.expect(resp)
 
     def advance(self) -> Plan[Array]:
@@ -131,8 +140,22 @@ class Witness:
         if self.model.wanders:  # as what is kept of the fit will be
             state, _ = self.model.settled(state)
         said = yield from self.model.predict_new(state, self.X)
-        self.latest_forecast = None if self.question is None else self.question.answer(*said)
-        return self._normalized(*said, self.target)[1]
+        forecast = None if self.question is None else self.question.answer(*said)
+        _, log_prob = self._normalized(*said, self.target)
+        self.latest_words = Words(log_prob, forecast)
+        return log_prob
+
+    def keep_words_if_best(self, score_of_others: float) -> None:
+        """Keep what was said last if the other folds score no iteration before as high.
+
+        A forecast has to be innocent of its rows, so others choose its iteration.
+        """
+        if score_of_others > self.score_of_others:
+            self.score_of_others, self.words = score_of_others, self.latest_words
+
+    def keep_place(self) -> None:
+        """Keep where EM has come to as the best place so far."""
+        self.best = self.expectation
 
     def responsibilities(self, data: Data) -> Plan[Array]:
         """Responsibilities (n, K) of all rows of `data` under the best mixture of the witness."""
@@ -150,7 +173,7 @@ class Witness:
 def call_witnesses(
     recipe: Recipe, data: Data, splits: Splits | None, start: Start
 ) -> Plan[list[Witness]]:
-    """Witnesses for the folds that need one, with their start; none where no row is held out."""
+    """Witnesses of the folds that need one, with their start made; none if no row is held out."""
     if splits is None or len(recipe.templates) == 1:
         return []
     with _as_witness_error():
@@ -170,14 +193,15 @@ def call_heirs(
     moves = (do(move, heir.recipe, heir.model.data, old.best) for heir, old in pairs)
     made = yield from together(*map(_blamed_on_witness, moves))
     for heir, resp in zip(heirs, made, strict=True):
-        heir.expectation = heir.model.expect(_of_width(resp, heir.recipe, heir.model.data))
+        heir.begin_from(_of_width(resp, heir.recipe, heir.model.data))
     return heirs
 
 
 def _of_width(resp: Array, recipe: Recipe, data: Data) -> Array:
     """Responsibilities (n, K) for the recipe, from those of a witness that had lost experts.
 
-    What is missing is taken at random from the largest; what is too much goes to the smallest.
+    An expert that is missing gets half of the rows of the largest, drawn at random; of experts that
+    are too many, the two smallest become one.
     """
     n_routed = recipe.n_routed
     routed, shared = np.split(resp, [resp.shape[1] - recipe.shared], axis=1)

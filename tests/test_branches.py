@@ -29,7 +29,7 @@ Y = (PLACES * SLOPES[SOIL]).sum(axis=1) + RNG.normal(0, 0.3, size=900)
 
 def context(X, weight=None):
     weight = np.ones(len(X)) if weight is None else weight
-    data = make_training(X, X[:, 0], X[:, :1], weight, None, None, {}).data
+    data = make_training(X, X[:, 0], X[:, :1], weight, None, None, {}, None, False).data
     return StartContext(X, X[:, :1], data, lambda: X[:, 0], 4, seed=0)
 
 

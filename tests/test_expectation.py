@@ -10,7 +10,9 @@ from sklearn.linear_model import Ridge
 from sklearn.tree import DecisionTreeRegressor
 
 from sklearn_moe import MixtureOfExpertsRegressor
-from sklearn_moe._mixture import MixtureExpectation, MixtureModel, _remove
+from sklearn_moe._expectation import MixtureExpectation
+from sklearn_moe._lost_experts import without
+from sklearn_moe._mixture import MixtureModel
 from sklearn_moe._numeric import normalize
 
 pytestmark = pytest.mark.filterwarnings(
@@ -30,7 +32,7 @@ def test_normalized_rows(log_joint):
 
 def test_rows_of_an_expert_that_is_removed_go_to_the_others():
     resp = np.array([[0.5, 0.3, 0.2], [1.0, 0.0, 0.0], [0.2, 0.8, 0.0]])
-    left = _remove(MixtureExpectation(resp, (4, 5, 6)), 0)
+    left = without(MixtureExpectation(resp=resp, members=(4, 5, 6)), 0)
     assert left.members == (5, 6)
     np.testing.assert_allclose(left.resp, [[0.6, 0.4], [0.5, 0.5], [1.0, 0.0]])
 

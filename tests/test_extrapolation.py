@@ -127,7 +127,7 @@ def test_out_of_fold_predictions_are_held():
 
 
 def test_a_part_of_a_table_has_the_limits_of_the_whole():
-    data = make_training(X, Y, Y[:, None], np.ones(240), None, 3, {}).data
+    data = make_training(X, Y, Y[:, None], np.ones(240), None, 3, {}, None, False).data
     assert data.limits is None
     limited = replace(data, limits=limits_of(data.target, 0.5))
     np.testing.assert_allclose(limited.limits[:, 0], reach(0.5))
@@ -170,7 +170,7 @@ def test_in_sample_the_bound_never_falls(seed):
 @pytest.mark.parametrize("expert", [Ridge(), make_pipeline(Ridge())], ids=["solved", "fitted"])
 def test_what_witnesses_hear_is_held(expert):
     """They ask experts, fitted to all of their rows, about those of the fold left out."""
-    data = make_training(X, Y, Y[:, None], np.ones(240), None, 3, {}).data
+    data = make_training(X, Y, Y[:, None], np.ones(240), None, 3, {}, None, False).data
     templates, weights = [make_template("expert", expert, 0, {})], np.ones((240, 1))
     free = follow_here(fit_predict_new(data, templates, weights, FAR))
     limited = replace(data, limits=limits_of(data.target, 0.5))

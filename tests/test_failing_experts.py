@@ -12,7 +12,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVR
 from sklearn.tree import DecisionTreeRegressor
 
-from sklearn_moe import ConstantGate, MixtureOfExpertsRegressor, SoftmaxGate, _experts, _fitting
+from sklearn_moe import ConstantGate, MixtureOfExpertsRegressor, SoftmaxGate, _experts, _trials
 from sklearn_moe._expert_errors import ExpertError
 
 pytestmark = pytest.mark.filterwarnings(
@@ -150,10 +150,13 @@ def test_start_that_gives_an_expert_too_few_rows_is_out_of_the_race(capsys):
     X = rng.normal(size=(300, 3))
     y = np.where(X[:, 0] > 0, 3 * X[:, 1], -2 * X[:, 2]) + 0.2 * rng.normal(size=300)
     moe = MixtureOfExpertsRegressor(KNeighborsRegressor(30), n_experts=4, random_state=0, verbose=1)
-    moe.fit(X, y)
-    assert moe.n_experts_ == 4
-    assert list(moe.start_bounds_) == ["residual", "kmeans_xy", "tree"]
-    assert "ladder: failed, Expert 'expert0' (KNeighborsRegressor)" in capsys.readouterr().out
+    for n_init in (4, 2):  # of which the first fails
+        moe.set_params(n_init=n_init).fit(X, y)
+        assert moe.n_experts_ == 4
+        assert list(moe.start_bounds_) == ["residual", "kmeans_xy", "tree"][: n_init - 1]
+        said = capsys.readouterr().out
+        assert "ladder: failed, Expert 'expert0' (KNeighborsRegressor)" in said
+        assert "residual: failed" not in said
     with pytest.raises(ValueError, match=r"n_neighbors = 70.*fewer experts"):
         moe.set_params(experts__n_neighbors=70).fit(X, y)
 
@@ -179,7 +182,7 @@ def test_trial_that_fails_is_not_kept(monkeypatch, capsys):
 
     quick = {"random_state": 0, "max_iter": 3, "verdict": False}
     bare = MixtureOfExpertsRegressor(**quick).fit(X, Y)
-    monkeypatch.setattr(_fitting, "run_em", fail)
+    monkeypatch.setattr(_trials, "run_em", fail)
     moe = MixtureOfExpertsRegressor(family="auto", verbose=1, **quick).fit(X, Y)
     assert "StudentT: failed, no." in capsys.readouterr().out
     np.testing.assert_array_equal(moe.predict(X), bare.predict(X))

@@ -17,14 +17,14 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.tree import DecisionTreeRegressor
 
-from sklearn_moe import MixtureOfExpertsClassifier, MixtureOfExpertsRegressor, _following, _growth
+from sklearn_moe import MixtureOfExpertsClassifier, MixtureOfExpertsRegressor, _growth, _guided
 from sklearn_moe._baseline import Baseline
 from sklearn_moe._em import EMResult, EMRule, run_em
+from sklearn_moe._expectation import MixtureExpectation
 from sklearn_moe._expert_errors import ExpertError
-from sklearn_moe._following import _by_itself, _lags, caught_up
 from sklearn_moe._growth import MOST_EXPERTS, Walk, merge
+from sklearn_moe._guided import _by_itself, _lags, caught_up
 from sklearn_moe._hearing import Scores
-from sklearn_moe._mixture import MixtureExpectation
 from sklearn_moe._plans import follow_here
 from sklearn_moe._progress import Reporter
 from sklearn_moe._verdict import Stage, run_witnessed
@@ -268,7 +268,7 @@ def test_a_start_says_where_to_begin():
 
 def test_experts_that_share_their_rows_are_merged():
     shared = np.array([[0.5, 0.0, 0.5], [0.4, 0.1, 0.5], [0.0, 1.0, 0.0]])
-    at = MixtureExpectation(shared, (0, 1, 2))
+    at = MixtureExpectation(resp=shared, members=(0, 1, 2))
     recipe = type("Recipe", (), {"shared": False})
     data = type("Data", (), {"sample_weight": np.ones(3)})
     np.testing.assert_allclose(
@@ -315,7 +315,11 @@ def test_what_is_said_of_unseen_rows_is_true():
 def stage_of(held_out, own, bound=0.0):
     """A stage whose witness, of the first two rows, and whose run say these things."""
     expectation = MixtureExpectation(
-        np.zeros((4, 2)), (0, 1), bound, np.array(own), held_out=np.array(held_out)
+        resp=np.zeros((4, 2)),
+        members=(0, 1),
+        lower_bound=bound,
+        log_evidence=np.array(own),
+        held_out=np.array(held_out),
     )
     data = SimpleNamespace(sample_weight=np.ones(4), clusters=np.arange(4))
     witness = SimpleNamespace(test=np.array([0, 1]))
@@ -382,7 +386,7 @@ def test_a_run_that_cannot_follow_is_known_by_its_own_word(fails, monkeypatch):
     guide.best = SimpleNamespace(members=(0, 1), lower_bound=1.0)
     guide.responsibilities = failing if fails == "guide" else led
     behind.model.expect = lambda resp: resp
-    monkeypatch.setattr(_following, "run_em", failing)
+    monkeypatch.setattr(_guided, "run_em", failing)
     recipe = SimpleNamespace(templates=(None, None), top_k=None)
     plan = caught_up(replace(behind, recipe=recipe), EMRule(50, 0.0), Reporter("", 0, None, None))
     found = follow_here(plan)

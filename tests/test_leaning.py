@@ -14,8 +14,10 @@ from sklearn.linear_model import Ridge
 from sklearn.tree import DecisionTreeRegressor
 
 from sklearn_moe import MixtureOfExpertsRegressor, _hearing
+from sklearn_moe._calibrated_noise import calibrated
 from sklearn_moe._ensembles import EnsembleRegressor
-from sklearn_moe._noise import Change, Forecast, Noise, calibrated
+from sklearn_moe._forecasts import Forecast
+from sklearn_moe._noise import Change, Noise
 from sklearn_moe._spread import relative_dispersion
 from sklearn_moe.families import Gaussian, StudentT
 from sklearn_moe.leaning import LeaningMeans, find_leaning

@@ -16,9 +16,10 @@ from sklearn.linear_model import LogisticRegression, RidgeClassifier
 from sklearn.metrics import log_loss
 from sklearn.tree import DecisionTreeClassifier
 
-from sklearn_moe import MixtureOfExpertsClassifier, _noise
+from sklearn_moe import MixtureOfExpertsClassifier, _forecasts
 from sklearn_moe._ensembles import EnsembleClassifier
-from sklearn_moe._noise import Forecast, Noise
+from sklearn_moe._forecasts import Forecast
+from sklearn_moe._noise import Noise
 from sklearn_moe.families import Categorical
 from sklearn_moe.leaning import UPRIGHT, LeaningLabels, find_leaning
 
@@ -275,7 +276,7 @@ def test_all_experts_act_without_top_k():
 @pytest.mark.parametrize("params", [{"top_k": 2, "n_experts": 3}, {"calibrate": "temperature"}])
 def test_of_many_rows_some_are_asked(params, monkeypatch):
     """With `top_k` the law has a row for each row, of which the same are taken."""
-    monkeypatch.setattr(_noise, "ENOUGH_ROWS", 60)
+    monkeypatch.setattr(_forecasts, "ENOUGH_ROWS", 60)
     moe = MixtureOfExpertsClassifier(TREE, **QUICK | params).fit(X, Y)
     assert moe.baseline_ is not None
     np.testing.assert_allclose(moe.predict_experts(X), by_hand(moe, X), rtol=1e-6)

@@ -17,7 +17,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import MinMaxScaler, StandardScaler
 
 from sklearn_moe import MixtureOfExpertsRegressor, _templates
-from sklearn_moe._numeric import weighted_grams
+from sklearn_moe._grams import weighted_grams
 from sklearn_moe._predictions import predict_bank
 from sklearn_moe.linear import _bank as bank
 from sklearn_moe.linear import _least_squares, _output_table, predict_plain
@@ -127,7 +127,7 @@ def test_folds_bring_the_solution_of_all_rows(name):
     X, y, weights = regimes()
     problems, table = [recognise(ESTIMATORS[name])] * weights.shape[1], make_output_table(X, y)
     folds = np.array_split(np.arange(len(X)), 4)
-    kept = solve_left_out(problems, table, weights, folds).state
+    kept = solve_left_out(problems, table, weights, folds).without_predictions
     whole = solve_left_out(problems, table, weights, None)
     np.testing.assert_allclose(kept.of_all_rows().coef, whole.coef, rtol=1e-9, atol=1e-10)
     np.testing.assert_allclose(kept.predict_new(X), whole.mean, rtol=1e-9, atol=1e-9)

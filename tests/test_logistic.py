@@ -79,9 +79,9 @@ def test_the_solution_of_all_rows_is_found_from_those_of_the_folds(n_classes):
     problems = [recognise(ESTIMATORS["scaled"])] * 2
     table = make_labelled_table(X, codes, n_classes)
     whole = solve_left_out(problems, table, weights, None)
-    folded = solve_left_out(problems, table, weights, random_folds(len(X), 3)).state
+    folded = solve_left_out(problems, table, weights, random_folds(len(X), 3)).without_predictions
     assert folded.of_all_rows() is None
-    assert whole.state.of_all_rows().theta is whole.theta
+    assert whole.without_predictions.of_all_rows().theta is whole.theta
     found = solve_all_rows(problems, table, weights, folded)
     np.testing.assert_allclose(found.predict_new(X), whole.mean, atol=1e-4)
 

@@ -25,7 +25,7 @@ from sklearn.preprocessing import FunctionTransformer, StandardScaler
 from sklearn.svm import SVR
 from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
-from sklearn_moe import MixtureOfExpertsClassifier, MixtureOfExpertsRegressor, _experts
+from sklearn_moe import MixtureOfExpertsClassifier, MixtureOfExpertsRegressor, _data, _experts
 from sklearn_moe._nameless import bare_numbers, is_nameless
 from sklearn_moe._templates import make_template
 from sklearn_moe._training import make_training
@@ -176,7 +176,7 @@ def fitted(expert, monkeypatch, bare, **params):
     with monkeypatch.context() as patch:
         patch.setattr(_experts, "fit_weighted", fit_weighted)
         if not bare:
-            patch.setattr(_experts, "bare_numbers", lambda X: None)
+            patch.setattr(_data, "bare_numbers", lambda X: None)
         model = MixtureOfExpertsRegressor(expert, 2, **(FEW | params))
         return model.fit(FRAME, Y), kinds
 
@@ -184,7 +184,7 @@ def fitted(expert, monkeypatch, bare, **params):
 def test_held_out_rows_are_numbers_that_nobody_writes_to():
     """They may be those of the user's own frame."""
     frame = pd.DataFrame(RNG.normal(size=(60, 2)), columns=["a", "b"])
-    data = make_training(frame, Y[:60], Y[:60, None], np.ones(60), None, 3, {}).data
+    data = make_training(frame, Y[:60], Y[:60, None], np.ones(60), None, 3, {}, None, False).data
     template = replace(make_template("it", Ridge(), 0, {}), nameless=True)
     held_out = _experts.while_running(data, template)[2](frame)
     np.testing.assert_array_equal(held_out, frame)
@@ -240,7 +240,7 @@ def test_it_goes_with_outputs_weights_routing_to_few_and_pickles(monkeypatch):
     model = MixtureOfExpertsRegressor(DecisionTreeRegressor(max_depth=3), 3, top_k=2, **FEW)
     arguments = FRAME, np.column_stack([Y, -Y]), np.arange(160) % 3
     found = pickle.loads(pickle.dumps(clone(model).set_params(n_jobs=2).fit(*arguments)))
-    monkeypatch.setattr(_experts, "bare_numbers", lambda X: None)
+    monkeypatch.setattr(_data, "bare_numbers", lambda X: None)
     usual = clone(model).fit(*arguments)
     assert found.predict(FRAME).shape == (160, 2)
     np.testing.assert_allclose(found.predict(FRAME), usual.predict(FRAME), atol=1e-9)
@@ -251,5 +251,5 @@ def test_gaps_go_with_it(monkeypatch):
     frame = FRAME.assign(length=FRAME["length"].mask(FRAME["length"] > 1))
     model = MixtureOfExpertsRegressor(ExtraTreesRegressor(5), 2, **FEW)
     found = clone(model).fit(frame, Y).predict(frame)
-    monkeypatch.setattr(_experts, "bare_numbers", lambda X: None)
+    monkeypatch.setattr(_data, "bare_numbers", lambda X: None)
     np.testing.assert_array_equal(found, clone(model).fit(frame, Y).predict(frame))

@@ -11,9 +11,11 @@ from sklearn.linear_model import Ridge
 from sklearn.tree import DecisionTreeRegressor
 
 from sklearn_moe import MixtureOfExpertsRegressor, _hearing
-from sklearn_moe._mixture import MixtureExpectation
-from sklearn_moe._noise import Change, Forecast, Noise, _most_likely, calibrated, learning_left
-from sklearn_moe._witnesses import Witness, WitnessedModel, WitnessError
+from sklearn_moe._calibrated_noise import _most_likely, calibrated, learning_left
+from sklearn_moe._expectation import MixtureExpectation
+from sklearn_moe._forecasts import Forecast
+from sklearn_moe._noise import Change, Noise
+from sklearn_moe._witnesses import Witness, WitnessedModel, WitnessError, Words
 from sklearn_moe.families import Contaminated, Gaussian, Laplace, Poisson, StudentT
 from sklearn_moe.predictive import MixtureDistribution
 
@@ -37,6 +39,11 @@ def forecast(noise, variance, n_rows=4000, weight=None):
     return Forecast(np.arange(n_rows), target, weight, np.arange(n_rows), log_gate, mean, law)
 
 
+def noise_for(family, told, own=None, left=1.0):
+    """The noise that forecasts ask for."""
+    return calibrated(family, told, own, left)
+
+
 # Variances that mixtures claim, and of how many rows: their geometric mean is 1.
 PARTS = ((1.1, 300), (1 / 1.1, 300))
 
@@ -56,7 +63,7 @@ def heavy(rng, n_rows):
 
 
 def test_a_claim_that_holds_is_left_alone():
-    noise = calibrated(Gaussian(), [forecast(normal, 1.0)])
+    noise = noise_for(Gaussian(), [forecast(normal, 1.0)])
     assert change_of(noise) == Change()
     assert noise.family == Gaussian()
 
@@ -64,7 +71,7 @@ def test_a_claim_that_holds_is_left_alone():
 @pytest.mark.parametrize("claimed", [0.5, 2.0])
 def test_the_factor_mends_a_wrong_width(claimed):
     for family in (Gaussian(), Gaussian(shared=True)):
-        noise = calibrated(family, [forecast(normal, claimed)])
+        noise = noise_for(family, [forecast(normal, claimed)])
         assert change_of(noise).factor == pytest.approx(1 / claimed, rel=0.06)
         assert change_of(noise).df is None
         np.testing.assert_allclose(noise.law_of(np.full((2, 1, 1), claimed)), 1.0, rtol=0.06)
@@ -72,18 +79,18 @@ def test_the_factor_mends_a_wrong_width(claimed):
 
 def test_tails_are_found_and_make_the_forecast_likelier():
     told = [forecast(heavy, 2.0, 2000), forecast(heavy, 2.0, 3000)]
-    noise = calibrated(Gaussian(), told)
+    noise = noise_for(Gaussian(), told)
     assert isinstance(noise.family, StudentT)
     assert noise.family.df == change_of(noise).df == pytest.approx(4, rel=0.2)
     assert 2.0 * change_of(noise).factor == pytest.approx(1, rel=0.1)
     assert noise.law_of(np.full((2, 1, 1), 2.0)).shape == (2, 1, 2)
-    before = told[0].log_density(calibrated(Gaussian(), []))
+    before = told[0].log_density(noise_for(Gaussian(), []))
     assert told[0].log_density(noise).mean() > before.mean() + 0.03
 
 
 def test_it_is_the_most_likely_one():
     told = [forecast(heavy, 2.0)]
-    noise = calibrated(Gaussian(), told)
+    noise = noise_for(Gaussian(), told)
     best = told[0].log_density(noise).mean()
     change = change_of(noise)
     for by in (0.95, 1.05):
@@ -96,11 +103,11 @@ def test_it_is_the_most_likely_one():
 
 def test_what_is_learnt_late_is_less():
     told = [forecast(heavy, 4.0)]
-    whole = change_of(calibrated(Gaussian(), told))
+    whole = change_of(noise_for(Gaussian(), told))
     assert whole.forecast_factor == 1.0
     learnt = change_of(_most_likely(Noise(Gaussian(), (Change(),)), 0, Change(), told)).factor
     assert learnt == pytest.approx(0.5, rel=0.1)  # twice the variance of the noise was claimed
-    late = calibrated(Gaussian(), [replace(told[0], learning_left=learning_left(5))])
+    late = noise_for(Gaussian(), told, left=learning_left(5))
     part = (1 / 4 - 1 / 5) / (1 / 3 - 1 / 4)  # of what is learnt between the parts of the rows
     assert change_of(late).factor == pytest.approx(whole.factor * learnt ** (part - 1))
 
@@ -111,14 +118,14 @@ def test_what_is_learnt_late_is_less():
 )
 def test_forecasts_are_wider_by_what_they_have_still_to_learn(own, learnt, beyond):
     left = learning_left(5)
-    told = [replace(forecast(normal, v, n), learning_left=left) for v, n in PARTS]
+    told = [forecast(normal, v, n) for v, n in PARTS]
     late = forecast(normal, own)
-    change = change_of(calibrated(Gaussian(), told, late))
+    change = change_of(noise_for(Gaussian(), told, late, left))
     assert change.factor == 1.0
     assert change.df is None
     # What is learnt is at most as without noise, (1/4) / (1/3).
     assert change.forecast_factor == pytest.approx(learnt**0.4 * beyond)
-    with_noise = calibrated(Gaussian(), told, late).of_forecasts()
+    with_noise = noise_for(Gaussian(), told, late, left).of_forecasts()
     assert change_of(with_noise) == Change(factor=change.forecast_factor)
 
 
@@ -127,20 +134,20 @@ def test_forecasts_are_wider_by_what_they_have_still_to_learn(own, learnt, beyon
 )
 def test_a_fit_that_errs_less_may_be_as_narrow(error, variance, beyond):
     """It has found a better optimum; one that errs as much is too sure of itself."""
-    told = replace(forecast(normal, 26.0), learning_left=learning_left(5))
+    told = forecast(normal, 26.0)
     truth = 9.0 * np.rint(told.target / 9.0)[:, None].repeat(2, axis=1)
     told = replace(told, mean=truth + 5.0)
     own = replace(forecast(normal, variance), mean=truth + error)
-    found = change_of(calibrated(Gaussian(), [told], own))
+    found = change_of(noise_for(Gaussian(), [told], own, learning_left(5)))
     assert found.factor == 1.0
     assert found.forecast_factor == pytest.approx((3 / 4) ** 0.4 * beyond, rel=0.05)
 
 
 def test_dispersions_that_differ_by_row_are_compared_too():
-    told = replace(forecast(normal, 1.0, 500), learning_left=learning_left(5))
+    told = forecast(normal, 1.0, 500)
     by_row = np.geomspace(0.5, 1.62, 500)[:, None, None, None] * np.ones((500, 2, 1, 1))
     own = replace(told, law=by_row, log_gate=np.log([[1.0, 1e-300]]).repeat(500, axis=0))
-    change = change_of(calibrated(Gaussian(), [told], own))
+    change = change_of(noise_for(Gaussian(), [told], own, learning_left(5)))
     assert change.forecast_factor == pytest.approx(0.9**0.4, rel=1e-4)
 
 
@@ -157,7 +164,7 @@ def side_by_side(told, others):
 
 def test_outputs_are_calibrated_each_by_itself():
     both = side_by_side(forecast(heavy, 2.0), forecast(normal, 1.0))
-    noise = calibrated(Gaussian(), [both])
+    noise = noise_for(Gaussian(), [both])
     assert noise.changes[0].df == pytest.approx(4, rel=0.25)
     assert noise.changes[1] == Change()
     assert noise.family.df is None
@@ -181,12 +188,12 @@ def test_a_law_of_the_users_own_stays_what_it_is():
     class Mine(Gaussian):
         pass
 
-    assert type(calibrated(Mine(), [forecast(heavy, 2.0)]).family) is Mine
+    assert type(noise_for(Mine(), [forecast(heavy, 2.0)]).family) is Mine
 
 
 def test_few_rows_change_nothing_unless_they_are_sure():
-    assert calibrated(Gaussian(), [forecast(normal, 1.1, 30)]).changes == (Change(),)
-    assert change_of(calibrated(Gaussian(), [forecast(normal, 50.0, 30)])).factor < 0.5
+    assert noise_for(Gaussian(), [forecast(normal, 1.1, 30)]).changes == (Change(),)
+    assert change_of(noise_for(Gaussian(), [forecast(normal, 50.0, 30)])).factor < 0.5
 
 
 def test_weights_equal_repeats():
@@ -202,14 +209,14 @@ def test_weights_equal_repeats():
         weighted.mean,
     )
     repeated = Forecast(*(part[rows] for part in parts), weighted.law)
-    assert calibrated(Gaussian(), [weighted]) == calibrated(Gaussian(), [repeated])
+    assert noise_for(Gaussian(), [weighted]) == noise_for(Gaussian(), [repeated])
 
 
 def test_other_laws_have_a_factor_or_nothing():
-    assert change_of(calibrated(Laplace(), [forecast(normal, 9.0)])).factor < 0.5
+    assert change_of(noise_for(Laplace(), [forecast(normal, 9.0)])).factor < 0.5
     told = forecast(normal, 9.0)
     counts = Forecast(*(vars(told) | {"target": np.rint(np.abs(told.target))}).values())
-    assert calibrated(Poisson(), [counts]).changes == ()
+    assert noise_for(Poisson(), [counts]).changes == ()
 
 
 def test_gaussian_noise_is_as_em_found_it():
@@ -300,7 +307,7 @@ def test_one_expert_in_sample_has_seen_all_rows():
 @pytest.mark.parametrize("calibrate", ["noise", "conformal"])
 def test_folds_of_which_no_row_is_asked(calibrate, monkeypatch):
     """Of small folds of a large table chance may draw none."""
-    monkeypatch.setattr("sklearn_moe._noise.ENOUGH_ROWS", 60)
+    monkeypatch.setattr("sklearn_moe._forecasts.ENOUGH_ROWS", 60)
     tests = [np.arange(100), np.arange(100, 200), *np.arange(200, 206)[:, None]]
     folds = [(np.setdiff1d(np.arange(206), test), test) for test in tests]
     moe = MixtureOfExpertsRegressor(cv=folds, calibrate=calibrate, **QUICK)
@@ -336,8 +343,8 @@ def test_conformal_levels_are_of_the_noise_that_witnesses_have(monkeypatch):
     )
     tree = DecisionTreeRegressor(max_depth=5)
     moe = MixtureOfExpertsRegressor(tree, calibrate="conformal", **QUICK).fit(X, HEAVY)
-    law, forecasts, own = told[0]  # then the one expert is calibrated, as the mixture's rival
-    kept = calibrated(law, forecasts, own)
+    law, forecasts, own, left = told[0]  # then the one expert is calibrated, as the mixture's rival
+    kept = calibrated(law, forecasts, own, left)
     assert change_of(kept).forecast_factor != 1.0
     assert moe.dispersion_factor_ == change_of(kept).factor
     noise = kept.of_forecasts()
@@ -349,18 +356,23 @@ def test_conformal_levels_are_of_the_noise_that_witnesses_have(monkeypatch):
 
 
 def test_a_forecast_is_of_the_iteration_that_is_best_for_the_other_folds():
-    expectation = MixtureExpectation(np.zeros((2, 1)), (0,))
+    expectation = MixtureExpectation(resp=np.zeros((2, 1)), members=(0,))
     data = SimpleNamespace(n_samples=2, sample_weight=np.ones(2))
     model = SimpleNamespace(data=data, conclude=lambda state: (state, expectation))
-    folds = [SimpleNamespace(test=[row], score_of_others=-np.inf) for row in range(2)]
+    folds = [object.__new__(Witness) for _ in range(2)]
+    for row, fold in enumerate(folds):
+        fold.test, fold.score_of_others = [row], -np.inf
     led = WitnessedModel(model, folds)
     for iteration, said in enumerate([(-1.0, -1.0), (5.0, -2.0), (-3.0, -3.0)]):
         for fold in folds:
-            fold.latest_forecast = fold.expectation = iteration
+            fold.latest_words, fold.expectation = Words(said, iteration), iteration
         led.held_out = np.array(said)
         led.conclude(None)
     assert [fold.best for fold in folds] == [1, 1]
-    assert [fold.forecast for fold in folds] == [0, 1]  # the luck of the first fold is its own
+    assert [fold.words.forecast for fold in folds] == [
+        0,
+        1,
+    ]  # the luck of the first fold is its own
 
 
 def test_folds_that_overlap():

@@ -78,6 +78,16 @@ def test_attempt_that_fails_leaves_the_others_alone():
         follow_here(attempt(do(int, "no number"), ZeroDivisionError))
 
 
+def test_attempts_nest():
+    def within():
+        tries = do(int, "no number"), do(int, "3")
+        return (yield from together(*(attempt(plan, ValueError) for plan in tries)))
+
+    error, number = follow_here(attempt(attempt(within(), ValueError), Exception))
+    assert isinstance(error, ValueError)
+    assert number == 3
+
+
 def test_attempt_may_recover_by_itself():
     def careful():
         try:

@@ -81,7 +81,7 @@ def regimes_of_many_rows():
 
 
 def training_data(X, y):
-    return make_training(X, y, y[:, None], np.ones(len(y)), None, None, {}).data
+    return make_training(X, y, y[:, None], np.ones(len(y)), None, None, {}, None, False).data
 
 
 @pytest.fixture
@@ -143,7 +143,7 @@ def test_local_start_takes_the_same_of_equals_in_any_order(seed):
 
 
 def start_of(name, X, y, weight, n_experts, seed):
-    data = make_training(X, y, y[:, None], weight, None, None, {}).data
+    data = make_training(X, y, y[:, None], weight, None, None, {}, None, False).data
     return STARTS[name](StartContext.of(data, lambda: y, n_experts, seed))
 
 

@@ -56,7 +56,7 @@ def test_partial_fit_learns_new_rows_from_the_present_solution(name):
 def bank_of(gate):
     """A bank over three folds of the rows, and its data."""
     y = X[:, 0]
-    training = make_training(X, y, y[:, None], np.ones(240), None, 3, {})
+    training = make_training(X, y, y[:, None], np.ones(240), None, 3, {}, None, False)
     splits = fold_splits(np.arange(240) % 3)
     return make_gate_bank(gate, training.data, splits, 0, {}, 2), splits
 

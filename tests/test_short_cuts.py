@@ -41,7 +41,7 @@ def predicted(expert, cv, X=X, y=Y, weights=WEIGHTS, classes=None):
     """What two copies of an expert say of the rows they learn from, (n, 2, q)."""
     target = y[:, None] if classes is None else y
     parts = X, y, target, np.ones(len(y)), classes, cv, {}
-    training = make_training(*parts, all_classes=True)
+    training = make_training(*parts, groups=None, all_classes=True)
     templates = make_templates([("a", expert), ("b", expert)], [0, 0], {}, cv)
     plan = fit_predict(training.data, templates, weights, training.splits)
     return follow_here(plan).mean

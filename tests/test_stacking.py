@@ -18,7 +18,8 @@ from sklearn_moe import (
     MixtureOfExpertsClassifier,
     MixtureOfExpertsRegressor,
 )
-from sklearn_moe._noise import Forecast, Noise, joined
+from sklearn_moe._forecasts import Forecast, joined
+from sklearn_moe._noise import Noise
 from sklearn_moe.auto._candidate import Candidate
 from sklearn_moe.auto._sample import Sample
 from sklearn_moe.auto._search import Judge, Judged

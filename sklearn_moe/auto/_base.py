@@ -14,26 +14,17 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, MetaEstimatorMixin, is_classifier
 from sklearn.pipeline import Pipeline
-from sklearn.utils import Bunch, check_random_state
+from sklearn.utils import Bunch, check_random_state, get_tags
+from sklearn.utils.validation import check_is_fitted
 
 from .._content import content_ids, row_hashes
 from .._design import TabularEncoder
 from .._folds import Splits, fold_count, user_splits
 from .._numeric import Array
+from .._rows import is_pandas, take_rows
+from .._table_checks import check_table, check_weight, features_seen, names_missed
 from .._training import checked_groups
-from .._validation import (
-    HasMethods,
-    Interval,
-    check_is_fitted,
-    check_table,
-    check_weight,
-    features_seen,
-    get_tags,
-    is_pandas,
-    last_step,
-    names_missed,
-    take_rows,
-)
+from .._validation import HasMethods, Interval, last_step
 from .._weighting import is_mixture
 from ._candidate import AS_GIVEN, JUDGING_FOLDS, OF_NUMBER, Candidate
 from ._columns import CategoryColumns

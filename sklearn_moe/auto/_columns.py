@@ -11,7 +11,8 @@ from sklearn.kernel_approximation import Nystroem
 
 from .._design import as_numbers, as_text, frequent_categories, table_columns
 from .._numeric import DECIMALS, Array
-from .._validation import column_names
+from .._predictions import places_among
+from .._rows import column_names
 
 # Similarities to more rows than a quarter of them would tell a fold's rows by heart.
 ROWS_PER_COMPONENT = 4
@@ -108,5 +109,5 @@ def _read(name: Any, known: NDArray | None, values: NDArray) -> Any:
     if not known.size:
         return np.full(len(values), np.nan)
     text = as_text(values.astype(object))
-    place = np.minimum(np.searchsorted(known, text), len(known) - 1)
-    return np.where(known[place] == text, place, -1), known
+    place, is_known = places_among(text, known)
+    return np.where(is_known, place, -1), known

@@ -19,8 +19,9 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, RegressorMixin
 
-from .._numeric import DECIMALS, FEWEST_ROWS, Array, row_blocks, weighted_moments
-from .._validation import check_weight
+from .._grams import FEWEST_ROWS
+from .._numeric import DECIMALS, Array, row_blocks, weighted_moments
+from .._table_checks import check_weight
 from ..linear._evidence import Spectrum
 
 # Rows and landmarks that metric and width are learnt from, and rows for each landmark at the least.

@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.linear_model import LogisticRegression
 
-from .._numeric import FEWEST_ROWS, Array, row_blocks, safe_log, weighted_mean
+from .._grams import FEWEST_ROWS
+from .._numeric import Array, row_blocks, safe_log, weighted_mean
 from ._metric import Coordinates, learnt_coordinates, rows_that_count
 
 # Variances of the coefficients that are tried, the least first.

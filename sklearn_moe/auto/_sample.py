@@ -12,7 +12,7 @@ from sklearn.pipeline import Pipeline
 
 from .._folds import keep_rows
 from .._numeric import Array
-from .._validation import take_rows
+from .._rows import take_rows
 from .._weighting import plan_steps, transform_weighted
 from ._candidate import JUDGING_FOLDS, Candidate
 

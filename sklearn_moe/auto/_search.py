@@ -16,7 +16,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.pipeline import Pipeline
 
 from .._em import DIGITS
-from .._noise import Forecast
+from .._forecasts import Forecast
 from .._numeric import Array, mean_of_known
 from ..predictive._pool import family_of_pool
 from ._candidate import Candidate

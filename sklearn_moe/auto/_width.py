@@ -14,7 +14,9 @@ from typing import Any
 
 import numpy as np
 
-from .._noise import Forecast, Noise, with_factors
+from .._calibrated_noise import with_factors
+from .._forecasts import Forecast
+from .._noise import Noise
 from .._numeric import Array, weighted_mean
 from ..predictive._pool import in_common
 

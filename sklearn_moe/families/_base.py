@@ -32,17 +32,17 @@ class Family(ABC):
         return np.zeros(mean.shape, dtype=bool)
 
     def telling_weights(self, y: Array, weights: Array) -> Array:
-        """Weights (n, K) of the rows that say something of an expert's dispersion."""
+        """Weights (n, K), zero for rows that say nothing of an expert's dispersion."""
         return weights
 
     def exact_log_prob(self, y: Array, mean: Array, dispersion: Array) -> Array:
-        """`log_prob` of any targets: minus infinity where EM is told something very low."""
+        """`log_prob` without a floor: minus infinity where EM works with a very low number."""
         return self.log_prob(y, mean, dispersion)
 
     def surprise(self, y: Array, log_prob: Array) -> Array:
         """How badly (n,) rows are explained that have these log densities; in no unit.
 
-        Of how badly they are explained it makes their log densities again.
+        It is its own inverse: of surprises it makes log densities again.
         """
         return -log_prob
 
@@ -82,7 +82,10 @@ class Family(ABC):
 
 
 def law_by_row(law: Array, relative: Array) -> Array:
-    """Parameters (n, K, q, P) of a noise law from (K, q, P): the dispersion, the first, differs."""
-    by_row = np.broadcast_to(law, (len(relative), *law.shape)).copy()
+    """Parameters (n, K, q, P) of a noise law from (K, q, P), or (n, K, q, P) already.
+
+    The dispersion, the first of them, is multiplied by what is `relative` (n, K, q) of each row.
+    """
+    by_row = np.broadcast_to(law, (len(relative), *law.shape[-3:])).copy()
     by_row[..., 0] *= relative
     return by_row

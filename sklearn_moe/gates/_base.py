@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 from sklearn.base import BaseEstimator
+from sklearn.utils import get_tags
 from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping
 
 from .._information import uncountable
 from .._numeric import Array
-from .._validation import get_tags
 from ._table import GateTable
 
 

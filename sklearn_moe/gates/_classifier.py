@@ -7,18 +7,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import clone
+from sklearn.utils.validation import check_is_fitted
 
 from .._content import content_ids, row_hashes
 from .._information import count_estimator
 from .._numeric import Array, safe_log
-from .._validation import (
-    HasMethods,
-    check_is_fitted,
-    fit_context,
-    n_rows,
-    take_params,
-    take_rows,
-)
+from .._rows import n_rows, take_params, take_rows
+from .._validation import HasMethods, fit_context
 from .._weighting import fit_weighted
 from ._base import Gate, beside_weights, naming, routing_of_fit, with_inputs_of
 from ._encoded import check_expert_weights, rows_of_weight

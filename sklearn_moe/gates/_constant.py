@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from sklearn.utils.validation import check_is_fitted
 
 from .._numeric import Array, safe_log
-from .._validation import check_is_fitted, n_rows
+from .._rows import n_rows
 from ._base import Gate, with_inputs_of
 from ._encoded import check_expert_weights
 

@@ -7,9 +7,11 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from sklearn.utils.validation import check_is_fitted
 
 from .._numeric import Array
-from .._validation import check_is_fitted, fit_context, n_rows, take_params, take_rows
+from .._rows import n_rows, take_params, take_rows
+from .._validation import fit_context
 from ._base import Gate, with_inputs_of
 from ._table import GateTable
 

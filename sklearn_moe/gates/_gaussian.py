@@ -7,16 +7,11 @@ from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
+from sklearn.utils.validation import check_is_fitted
 
-from .._numeric import (
-    Array,
-    experts_first,
-    log_normalize,
-    safe_log,
-    weighted_grams,
-    weighted_moments,
-)
-from .._validation import Interval, StrOptions, check_is_fitted
+from .._grams import weighted_grams
+from .._numeric import Array, experts_first, log_normalize, safe_log, weighted_moments
+from .._validation import Interval, StrOptions
 from ..logit import blocks_of
 from ._base import Gate
 from ._encoded import EncodedGate

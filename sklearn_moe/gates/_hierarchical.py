@@ -9,16 +9,12 @@ from typing import Any
 
 import numpy as np
 from sklearn.utils.metaestimators import available_if
+from sklearn.utils.validation import check_is_fitted
 
 from .._design import TabularEncoder
 from .._numeric import Array
-from .._validation import (
-    check_is_fitted,
-    check_number,
-    fit_context,
-    last_step,
-    n_rows,
-)
+from .._rows import n_rows
+from .._validation import check_number, fit_context, last_step
 from ._base import Gate, with_inputs_of
 from ._constant import ConstantGate
 from ._encoded import SearchingGate, check_expert_weights
@@ -360,10 +356,8 @@ class HierarchicalGate(Gate):
 
     def _slices(self) -> Iterator[tuple[int, slice]]:
         """Size of each group, and the columns of its experts."""
-        stops = accumulate(self.groups)
-        return (
-            (size, slice(stop - size, stop)) for size, stop in zip(self.groups, stops, strict=True)
-        )
+        ends = zip(self.groups, accumulate(self.groups), strict=True)
+        return ((size, slice(stop - size, stop)) for size, stop in ends)
 
     def _group_sums(self, expert_weights: Array) -> Array:
         return np.column_stack([expert_weights[:, g].sum(axis=1) for _, g in self._slices()])
@@ -378,6 +372,12 @@ class HierarchicalGate(Gate):
     def __sklearn_tags__(self) -> Any:
         top, within = self._templates()
         return with_inputs_of(super().__sklearn_tags__(), top, *within)
+
+
+def branches_of(tree: HierarchicalGate, n_experts: int) -> list[tuple[int, Any]]:
+    """The size of each group of the experts, and the template of the gate within it."""
+    tree._check_groups(n_experts)
+    return list(zip(tree.groups, tree._templates()[1], strict=True))
 
 
 def _fit_part(

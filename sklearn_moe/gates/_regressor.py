@@ -8,10 +8,13 @@ import numpy as np
 from sklearn.base import clone
 from sklearn.frozen import FrozenEstimator
 from sklearn.multioutput import MultiOutputRegressor
+from sklearn.utils import get_tags
+from sklearn.utils.validation import check_is_fitted
 
 from .._content import content_ids, row_hashes
 from .._numeric import Array, safe_log
-from .._validation import HasMethods, check_is_fitted, fit_context, get_tags, last_step, n_rows
+from .._rows import n_rows
+from .._validation import HasMethods, fit_context, last_step
 from .._weighting import fit_weighted
 from ._base import Gate, beside_weights, naming, routing_of_fit, with_inputs_of
 from ._encoded import check_expert_weights, rows_of_weight

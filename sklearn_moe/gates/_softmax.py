@@ -7,10 +7,11 @@ from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
+from sklearn.utils.validation import check_is_fitted
 
 from .._design import TabularEncoder
 from .._numeric import Array, log_normalize, row_blocks
-from .._validation import Interval, check_is_fitted
+from .._validation import Interval
 from ..logit import (
     SoftLogit,
     StandardisedRows,

@@ -7,7 +7,7 @@ from typing import Any
 
 from .._design import TabularEncoder
 from .._numeric import Array
-from .._validation import take_rows
+from .._rows import take_rows
 
 
 class GateTable:

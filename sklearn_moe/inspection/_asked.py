@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from sklearn.pipeline import Pipeline
-
-from .._validation import check_is_fitted
+from sklearn.utils.validation import check_is_fitted
 
 
 def model_within(estimator: Any) -> Any:

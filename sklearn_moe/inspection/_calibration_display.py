@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from .._numeric import Array
-from .._validation import check_weight
+from .._table_checks import check_weight
 from ..metrics._distributions import observed_coverage
 from ._asked import model_within, rows_within
 from ._display import Display

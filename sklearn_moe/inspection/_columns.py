@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from .._design import as_text, no_value, table_columns
 from .._numeric import Array
-from .._validation import column_names, is_frame
+from .._rows import column_names, is_frame
 from ._canvas import plain
 
 # Numbers are cut into at most so many bands, fewer where no column has so many times as many

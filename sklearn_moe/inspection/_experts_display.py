@@ -8,9 +8,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import is_classifier
+from sklearn.utils.validation import check_consistent_length
 
 from .._numeric import Array
-from .._validation import check_consistent_length, check_weight, n_rows, take_rows
+from .._rows import n_rows, take_rows
+from .._table_checks import check_weight
 from ._asked import mixture_within, rows_of_mixture
 from ._canvas import colors_of, line_of_widths, name_experts, plain
 from ._columns import Column, Table

@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .._numeric import Array, safe_log
-from .._validation import check_weight, take_rows
+from .._rows import take_rows
+from .._table_checks import check_weight
 from ._asked import mixture_within, rows_of_mixture
 from ._canvas import colors_of, name_experts
 from ._columns import Column, Table

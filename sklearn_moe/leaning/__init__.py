@@ -11,7 +11,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from .._noise import Forecast, Noise
+from .._forecasts import Forecast
+from .._noise import Noise
 from .._numeric import Array
 from ..families import Categorical
 from ._base import Leaning

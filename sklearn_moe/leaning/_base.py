@@ -6,7 +6,8 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass, replace
 from typing import Any
 
-from .._noise import Forecast, Noise
+from .._forecasts import Forecast
+from .._noise import Noise
 from .._numeric import Array
 
 

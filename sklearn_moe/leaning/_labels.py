@@ -13,8 +13,9 @@ from functools import cache
 
 import numpy as np
 
+from .._forecasts import Forecast, clusters_of, weights_of
 from .._maximise import Place, climb
-from .._noise import Forecast, Noise, clusters_of, weights_of
+from .._noise import Noise
 from .._numeric import Array, log_normalize, safe_log, weighted_mean
 from ..families import Categorical
 from ..families._categorical import own_class

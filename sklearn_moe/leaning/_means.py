@@ -14,7 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from .._noise import Forecast, Noise, is_surely_positive, weights_of
+from .._forecasts import Forecast, is_surely_positive, weights_of
+from .._noise import Noise
 from .._numeric import Array, weighted_mean
 from ..families import RealFamily
 from ._base import Leaning

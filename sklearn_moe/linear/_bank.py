@@ -54,18 +54,18 @@ def solve_left_out(
     table: Table,
     weights: Array,
     folds: Sequence[Rows] | None,
-    state: Array | None,
+    start: Array | None,
 ) -> Solution | None:
     """Each problem under its column of `weights` (n, K), left out of each fold if there are folds.
 
-    `state` is that of an earlier solution. None if there are too many columns for the rows, folds
-    for the memory, or coefficients for an exact solution.
+    `start` is where an earlier solution has come to. None if there are too many columns for the
+    rows, folds for the memory, or coefficients for an exact solution.
     """
     if isinstance(table, LabelledTable):
         if folds is None and not table.has_hessians:
             return None
-        effort = EXACTLY if folds is None else SETTLE if state is None else ONE_STEP
-        return solve_logistic(problems, table, weights, folds, state, effort)
+        effort = EXACTLY if folds is None else SETTLE if start is None else ONE_STEP
+        return solve_logistic(problems, table, weights, folds, start, effort)
     n_folds = 1 if folds is None else len(folds)
     if is_wide(table) or not fits_memory(n_folds, table):
         return None
@@ -73,15 +73,15 @@ def solve_left_out(
 
 
 def solve_all_rows(
-    problems: Sequence[Any], table: Table, weights: Array, state: Solution
+    problems: Sequence[Any], table: Table, weights: Array, previous: Solution
 ) -> Solution | None:
-    """Each problem left out of no fold, from what `state` has found without each of them.
+    """Each problem solved on all rows, after the `previous` solution on all folds but one each.
 
-    Steps of logistic ones begin at the mean, which knows the rows of each fold less well.
+    The steps of logistic problems begin at the mean of the previous coefficients over the folds.
     """
-    solution = state.of_all_rows()
+    solution = previous.of_all_rows()
     if solution is None and isinstance(table, LabelledTable):
-        return solve_logistic(problems, table, weights, None, state.start, SETTLE)
+        return solve_logistic(problems, table, weights, None, previous.start, SETTLE)
     return solution
 
 

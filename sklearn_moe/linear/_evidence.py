@@ -65,8 +65,13 @@ class Spectrum:
         features, outputs = np.split(triangle, [X.shape[1]], axis=1)
         left, singular, vectors = np.linalg.svd(features, full_matrices=False)
         right = singular[:, None] * (left.T @ outputs)
-        parts = singular**2, vectors.T, right, weight @ y**2, weight.sum()
-        return cls(*(np.asarray(part)[None] for part in parts))
+        return cls(
+            values=singular[None] ** 2,
+            vectors=vectors.T[None],
+            right=right[None],
+            squares=(weight @ y**2)[None],
+            total=weight.sum(keepdims=True),
+        )
 
     def solve(self, penalties: Array) -> Array:
         """Coefficients (m, p, q) under a penalty (m,) each."""

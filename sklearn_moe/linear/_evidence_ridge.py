@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 from sklearn.base import BaseEstimator, RegressorMixin
-from sklearn.utils.validation import validate_data
+from sklearn.utils.validation import check_is_fitted, validate_data
 
 from .._numeric import Array, exact_means
-from .._validation import check_is_fitted, check_weight
+from .._table_checks import check_weight
 from ._evidence import Spectrum
 
 

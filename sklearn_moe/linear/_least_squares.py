@@ -17,15 +17,8 @@ from numpy.typing import NDArray
 from scipy.linalg.lapack import dpotrf, dpotrs
 from sklearn.linear_model import LinearRegression, Ridge
 
-from .._numeric import (
-    Array,
-    Rows,
-    columns_of,
-    experts_first,
-    sums_of_others,
-    symmetric,
-    weighted_grams,
-)
+from .._grams import symmetric, weighted_grams
+from .._numeric import Array, Rows, columns_of, experts_first, sums_of_others
 from ._evidence import Spectrum
 from ._evidence_ridge import EvidenceRidge
 from ._output_table import LeastSquares, OutputTable
@@ -88,8 +81,8 @@ class LeastSquaresSolution:
     whole: LeastSquaresSolution | None = None
 
     @property
-    def state(self) -> LeastSquaresSolution:
-        """What is kept of it."""
+    def without_predictions(self) -> LeastSquaresSolution:
+        """What is kept of it while EM goes on."""
         return self.whole or replace(self, mean=NOTHING)
 
     def of(self, problems: slice) -> LeastSquaresSolution:
@@ -289,8 +282,8 @@ def _penalties(
     units = np.where(scaled[:, None], variance, 1.0)
     sought = [k for k, problem in enumerate(problems) if problem.is_sought]
     if sought:
-        parts = (part[:, sought] for part in (centred[..., 1:, 1:], total[..., 0], units))
-        alpha[:, sought] = _found(*parts)
+        centred, total = centred[:, sought, 1:, 1:], total[:, sought, 0]
+        alpha[:, sought] = _found(centred, total, units[:, sought])
     return alpha[..., None] * units
 
 

@@ -129,8 +129,8 @@ class LogisticSolution:
     solved: NDArray[np.bool_]
 
     @property
-    def state(self) -> LogisticSolution:
-        """What is kept of it."""
+    def without_predictions(self) -> LogisticSolution:
+        """What is kept of it while EM goes on."""
         return replace(self, mean=NOTHING)
 
     @property

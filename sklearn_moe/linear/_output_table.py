@@ -10,15 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .._numeric import (
-    FEWEST_ROWS,
-    Array,
-    Rows,
-    exact_means,
-    products_of_pairs,
-    row_blocks,
-    rows_of,
-)
+from .._grams import FEWEST_ROWS, products_of_pairs
+from .._numeric import Array, Rows, exact_means, row_blocks, rows_of
 from ._plain import finite_numbers
 
 # Elements of the products of every two columns, 1 MB, up to which calls cost more than numbers.

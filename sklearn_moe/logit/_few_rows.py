@@ -15,7 +15,8 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 
-from .._numeric import Array, products_of_pairs, symmetric
+from .._grams import products_of_pairs, symmetric
+from .._numeric import Array
 from ._curvature import GramCurvature, is_sharp
 from ._folds import FoldedLogits, Targets
 from ._problem import expert_pairs, proba_columns, softmax_columns, sum_zero_basis

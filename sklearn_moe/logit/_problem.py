@@ -19,7 +19,8 @@ import scipy.optimize
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from .._numeric import Array, row_blocks, row_sum, weighted_grams
+from .._grams import weighted_grams
+from .._numeric import Array, row_blocks, row_sum
 from ._standardised import StandardisedRows
 
 NEWTON_LIMIT = 250

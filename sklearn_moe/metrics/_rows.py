@@ -9,8 +9,8 @@ from numpy.typing import ArrayLike
 from sklearn.utils import check_array
 
 from .._numeric import Array, weighted_mean
+from .._table_checks import check_weight
 from .._targets import refuse_dates
-from .._validation import check_weight
 
 
 def target_of(y_true: ArrayLike, dist: Any, method: str) -> Array:

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from sklearn.cluster import KMeans
 
 from .._content import lowest_rows, uniform_by_content
+from .._data import Data
 from .._design import TabularEncoder
-from .._experts import Data
 from .._numeric import DECIMALS, Array, quantile_groups, weighted_moments
 
 MAX_WIDTH = 50

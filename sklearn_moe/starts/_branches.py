@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from .._numeric import Array, weighted_mean
 from .._validation import last_step
 from ..gates import HierarchicalGate
+from ..gates._hierarchical import branches_of
 from ._base import StartContext
 
 # Distinct rows that are enough to see what lies apart.
@@ -42,10 +43,10 @@ def _leaves(gate: Any, Z: Array, weights: Array, columns: Columns) -> Columns:
     tree = last_step(gate)
     if not isinstance(tree, HierarchicalGate) or len(columns) == 1:
         return columns
-    tree._check_groups(len(columns))
-    branch, below = _told_apart(Z, weights[:, columns], tree.groups), tree._templates()[1]
+    branches = branches_of(tree, len(columns))
+    branch = _told_apart(Z, weights[:, columns], [size for size, _ in branches])
     return np.concatenate(
-        [_leaves(part, Z, weights, columns[branch == b]) for b, part in enumerate(below)]
+        [_leaves(part, Z, weights, columns[branch == b]) for b, (_, part) in enumerate(branches)]
     )
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from .._plans import Job, Plan, follow, run_here, together
-from .._softmax_bank import SoftmaxBank
+from .._softmax_bank import step
 from ..linear import solve_left_out
 
 
@@ -39,35 +39,30 @@ def kind_of(job: Job, place: int) -> Hashable:
     if function is solve_left_out:
         _, table, _, folds, _ = arguments
         return solve_left_out, id(table), id(folds)
-    if getattr(function, "__func__", None) is SoftmaxBank.step:
-        (weights, previous), bank = arguments, bank_of(job)
+    if function is step:
+        bank, weights, previous = arguments
         if not bank.takes_whole_steps(previous):
             return id(bank), weights.shape, previous is None
     return place
 
 
-def bank_of(job: Job) -> SoftmaxBank:
-    """The gates of which a job is a step."""
-    return getattr(job[0], "__self__")  # noqa: B009 (of a method, which types do not know)
-
-
 def merged(jobs: list[Job]) -> list[Any]:
     """Results of jobs that can be done at once."""
-    function, arguments = jobs[0]
+    function = jobs[0][0]
     if len(jobs) == 1:
         return run_here(jobs)
     if function is solve_left_out:
         return solved([arguments for _, arguments in jobs])
-    weights, previous = zip(*(arguments for _, arguments in jobs), strict=True)
-    return bank_of(jobs[0]).steps(weights, None if arguments[1] is None else previous)
+    banks, weights, previous = zip(*(arguments for _, arguments in jobs), strict=True)
+    return banks[0].steps(weights, None if previous[0] is None else previous)
 
 
 def solved(asked: list[tuple]) -> list[Any]:
     """Solutions of the linear experts of several runs."""
-    _, table, _, folds, state = asked[0]
+    _, table, _, folds, start = asked[0]
     problems = [problem for each in asked for problem in each[0]]
     weights = np.hstack([each[2] for each in asked])
-    whole: Any = solve_left_out(problems, table, weights, folds, state)
+    whole: Any = solve_left_out(problems, table, weights, folds, start)
     if whole is None:
         return [None] * len(asked)
     ends = np.cumsum([len(each[0]) for each in asked]).tolist()

@@ -14,7 +14,7 @@ from sklearn_moe import (
     MixtureOfExpertsClassifier,
     MixtureOfExpertsRegressor,
     _fitting,
-    _following,
+    _guided,
 )
 from sklearn_moe._em import EMRule, run_em
 from sklearn_moe._plans import follow_here
@@ -86,7 +86,7 @@ def refusing(monkeypatch):
     def refuse(*_):
         raise AssertionError("a run is followed")
 
-    monkeypatch.setattr(_following, "_follow", refuse)
+    monkeypatch.setattr(_guided, "_go_on", refuse)
 
 
 MANY = make_pipeline(PolynomialFeatures(6), Ridge())
@@ -104,10 +104,10 @@ def test_experts_that_are_not_stiff_follow_only_where_they_lag(refusing):
 
 
 def test_experts_of_a_warm_start_keep_their_places(refusing, monkeypatch):
-    monkeypatch.setattr(_following, "_is_stiff", lambda stage: False)
+    monkeypatch.setattr(_guided, "_is_stiff", lambda stage: False)
     moe = build(warm_start=True).fit(X, Y)
     monkeypatch.undo()
-    monkeypatch.setattr(_following, "_follow", None)
+    monkeypatch.setattr(_guided, "_go_on", None)
     assert list(moe.fit(X, Y).start_bounds_) == ["warm"]
 
 
@@ -117,8 +117,8 @@ def test_a_fit_that_lags_still_trusts_its_witnesses(monkeypatch):
     noisy = Y + 2 * np.random.default_rng(3).normal(size=len(Y))
     expected = build(tree).fit(X, noisy)
     assert expected.baseline_ is not None
-    monkeypatch.setattr(_following, "_lags", lambda stage, least=0.0: True)
-    monkeypatch.setattr(_following, "_guide", lambda stage: None)
+    monkeypatch.setattr(_guided, "_lags", lambda stage, least=0.0: True)
+    monkeypatch.setattr(_guided, "_guide", lambda stage: None)
     with pytest.warns(UserWarning, match="behind its witnesses"):
         moe = build(tree).fit(X, noisy)
     np.testing.assert_array_equal(moe.predict(X), expected.predict(X))
@@ -126,14 +126,14 @@ def test_a_fit_that_lags_still_trusts_its_witnesses(monkeypatch):
 
 
 def test_nothing_is_followed_once_a_callback_has_had_enough(monkeypatch):
-    monkeypatch.setattr(_following, "_followed", None)
+    monkeypatch.setattr(_guided, "_run_from", None)
     reporter = Reporter("", 0, None, None)
     level = SimpleNamespace(held_out=None)
     ended = SimpleNamespace(result=SimpleNamespace(n_iter=3, reason="callback", expectation=level))
-    monkeypatch.setattr(_following, "_guide", lambda stage: object())
-    assert follow_here(_following._follow(ended, EMRule(10, 0.0), reporter)) is ended
+    monkeypatch.setattr(_guided, "_guide", lambda stage: object())
+    assert follow_here(_guided._go_on(ended, EMRule(10, 0.0), reporter)) is ended
     ended.result.reason, reporter.was_last_run = "tol", True
-    assert follow_here(_following._follow(ended, EMRule(10, 0.0), reporter)) is ended
+    assert follow_here(_guided._go_on(ended, EMRule(10, 0.0), reporter)) is ended
 
 
 def test_a_guide_that_fails_costs_the_second_run_alone(astray, monkeypatch, capsys):
@@ -141,7 +141,7 @@ def test_a_guide_that_fails_costs_the_second_run_alone(astray, monkeypatch, caps
         raise ValueError("singular")
         yield
 
-    monkeypatch.setattr(_following, "_followed", fails)
+    monkeypatch.setattr(_guided, "_run_from", fails)
     with pytest.warns(UserWarning, match="behind its witnesses"):
         moe = build(verbose=1).fit(X, Y)
     assert "what a witness has found: failed, singular" in capsys.readouterr().out

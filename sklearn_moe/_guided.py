@@ -31,31 +31,32 @@ ROWS_ENOUGH = 3
 FAR = 1.0
 
 
-def following(stage: Stage, rule: EMRule, reporter: Reporter) -> Plan[Stage]:
-    """The stage, after its run has followed the best of its witnesses, if there is one.
+def guided(stage: Stage, rule: EMRule, reporter: Reporter) -> Plan[Stage]:
+    """The stage, gone on from where the best of its witnesses has come, if there is one.
 
     Only stiff experts do so freely, others where unseen rows say that they lag: their bound is too
     optimistic to choose by, for it rises where experts have seen the rows they are asked about.
     """
     if _is_stiff(stage) or _lags(stage):
-        stage = yield from _follow(stage, rule, reporter)
+        stage = yield from _go_on(stage, rule, reporter)
     if stage.trouble or not _lags(stage, FAR):
         return stage
     return replace(stage, trouble=_behind(stage))
 
 
 def caught_up(stage: Stage, rule: EMRule, reporter: Reporter) -> Plan[Stage]:
-    """The same where unseen rows say that the fit was left behind; by its own word if it still is.
+    """The stage, gone on from a witness if unseen rows say that the fit lags behind.
 
-    Then stages of several numbers are compared by what is true of them.
+    If it still does, its own word counts in place of the witnesses': numbers of experts are to be
+    compared by what is true of the fits.
     """
     if _lags(stage):
-        stage = yield from _follow(stage, rule, reporter)
+        stage = yield from _go_on(stage, rule, reporter)
     return _by_itself(stage) if _lags(stage) else stage
 
 
 def _behind(stage: Stage) -> str:
-    """What is to be known of a fit that its witnesses do not speak for."""
+    """What users should know of a fit that is worse than its witnesses say."""
     held_out, data = stage.result.expectation.held_out, stage.model.data
     heard = ~np.isnan(held_out)
     own, theirs = (
@@ -79,12 +80,12 @@ def _is_stiff(stage: Stage) -> bool:
     return ROWS_ENOUGH * n_coefficients <= len(data.distinct)
 
 
-def _follow(stage: Stage, rule: EMRule, reporter: Reporter) -> Plan[Stage]:
+def _go_on(stage: Stage, rule: EMRule, reporter: Reporter) -> Plan[Stage]:
     """The stage with the better run of the two."""
     rule = replace(rule, max_iter=min(stage.result.n_iter, rule.max_iter - stage.result.n_iter))
     guide = _guide(stage)
     if guide is not None and rule.max_iter > 0 and not _was_ended(stage, reporter):
-        run = yield from attempt(_followed(stage, guide, rule), ValueError)
+        run = yield from attempt(_run_from(stage, guide, rule), ValueError)
         if isinstance(run, EMResult):
             stage = _better(stage, run, rule, reporter)
         elif run is not None:
@@ -110,7 +111,7 @@ def _better(stage: Stage, run: EMResult, rule: EMRule, reporter: Reporter) -> St
 
 
 def _guide(stage: Stage) -> Witness | None:
-    """The witness, of as many experts, with the highest bound; none for a run that has failed."""
+    """The witness of highest bound that has lost no expert; none for a run that has failed."""
     if stage.trouble or not stage.trusts_witnesses or stage.recipe.top_k is not None:
         return None
     whole = len(stage.recipe.templates)
@@ -118,8 +119,8 @@ def _guide(stage: Stage) -> Witness | None:
     return max(guides, key=lambda guide: guide.best.lower_bound, default=None)
 
 
-def _followed(stage: Stage, guide: Witness, rule: EMRule) -> Plan[EMResult | None]:
-    """EM from where the guide has come; none if an expert has been lost on the last step there."""
+def _run_from(stage: Stage, guide: Witness, rule: EMRule) -> Plan[EMResult | None]:
+    """EM from where the guide has come; None if the guide loses an expert when it is asked."""
     resp = yield from guide.responsibilities(stage.model.data)
     if resp.shape[1] < len(stage.recipe.templates):
         return None
