@@ -142,7 +142,7 @@ class BaseMixtureOfExperts(Queries, CallbackSupportMixin, MetaEstimatorMixin, Ba
             unfinished = partial(self._unfinished, shape, training, workers)
             reporter = Reporter(type(self).__name__, self.verbose, tasks, unfinished)
             grown: Any = {"recipes": recipes, "most": most_experts(self)} if self._grows else {}
-            spares = spare_starts(self.init, starts, self.verdict)
+            spares = spare_starts(self.init, starts, self.verdict, training.data)
             options = Options(rule, reporter, self.verdict, spares, trials, **grown)
             fit = workers.follow(run_fit(training, recipe, starts, options))
         self._store(shape, fit)
@@ -244,12 +244,12 @@ class BaseMixtureOfExperts(Queries, CallbackSupportMixin, MetaEstimatorMixin, Ba
     def _starts(self, X: Any, y: Any, training: Training, recipe: Recipe) -> list[Start]:
         data, n_routed, n_experts = training.data, recipe.n_routed, len(recipe.templates)
         if n_routed == 1:
-            ones = np.ones((data.n_samples, 1))
-            return [Start("single", given=beside_shared(ones, n_experts))]
+            return [Start("single", given=beside_shared(np.ones((data.n_samples, 1)), n_experts))]
         if self.warm_start and recipe.is_of(self):
             # An array may have been made for other rows, or for another number of experts.
             suits = np.shape(self.init) in ((), (training.n_given, n_routed))
-            anew = self._new_starts(X, y, training, recipe) if suits else named_starts("auto", 1)
+            usual = named_starts("auto", 1, data)
+            anew = self._new_starts(X, y, training, recipe) if suits else usual
             if (warm := warm_start(self, data, anew)) is not None:
                 return [warm]
         return self._new_starts(X, y, training, recipe)
@@ -257,7 +257,7 @@ class BaseMixtureOfExperts(Queries, CallbackSupportMixin, MetaEstimatorMixin, Ba
     def _new_starts(self, X: Any, y: Any, training: Training, recipe: Recipe) -> list[Start]:
         """The starts that `init` asks for."""
         if isinstance(self.init, str):
-            return named_starts(self.init, self.n_init)
+            return named_starts(self.init, self.n_init, training.data)
         name, resp, shape = "array", self.init, (training.n_given, recipe.n_routed)
         if callable(resp):
             name, resp = "callable", resp(X, y, recipe.n_routed, recipe.seed)

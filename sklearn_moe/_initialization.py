@@ -24,6 +24,8 @@ from .starts import STARTS, StartContext, branches_apart
 RACE_LENGTH = 3
 # Chosen by `python -m benchmarks starts`; the figures are in docs/user_guide/starts.md.
 PORTFOLIO = ("ladder", "residual", "kmeans_xy", "tree")
+# A ladder of ridge experts is soon ahead on labels, and ends below the others.
+PORTFOLIO_OF_LABELS = ("kmeans_xy", "residual", "tree", "principal")
 
 OnStart = Callable[[str, EMResult], Any]
 OnFailure = Callable[[str, ExpertError], Any]
@@ -113,20 +115,26 @@ def zeros_apart(resp: Array, recipe: Recipe, target: Array) -> Array:
     return kept / kept.sum(axis=1, keepdims=True)
 
 
-def named_starts(init: str, n_init: int) -> list[Start]:
+def portfolio_of(data: Data) -> tuple[str, ...]:
+    """The kinds that are raced, and in which order."""
+    return PORTFOLIO if data.classes is None else PORTFOLIO_OF_LABELS
+
+
+def named_starts(init: str, n_init: int, data: Data) -> list[Start]:
     """The portfolio in turn, or `n_init` rounds of one kind."""
-    kinds = PORTFOLIO if init == "auto" else (init,)
+    kinds = portfolio_of(data) if init == "auto" else (init,)
     return [Start(kinds[i % len(kinds)], round=i // len(kinds)) for i in range(n_init)]
 
 
-def spare_starts(init: Any, starts: list[Start], judged: bool) -> list[Start]:
+def spare_starts(init: Any, starts: list[Start], judged: bool, data: Data) -> list[Start]:
     """Those of the portfolio that are not among the `starts`, if these were left to us.
 
     Unless the fit is `judged`, none that asks for the one expert of all rows, whom it has not.
     """
     if not isinstance(init, str) or init != "auto" or any(s.given is not None for s in starts):
         return []
-    others = [Start(kind) for kind in PORTFOLIO if kind not in {start.name for start in starts}]
+    begun = {start.name for start in starts}
+    others = [Start(kind) for kind in portfolio_of(data) if kind not in begun]
     return [start for start in others if judged or not start.needs_surprise]
 
 

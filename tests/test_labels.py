@@ -163,7 +163,7 @@ def test_expert_that_the_verdict_keeps_is_smoothed_as_the_verdict_has_it(experts
     rng = np.random.default_rng(0)
     X = rng.normal(size=(1300, 60))
     y = (X[:, 0] + X[:, 1] + rng.logistic(size=1300) > 0).astype(int)
-    few = {"n_init": 1, "max_iter": 2, "cv": 3, "random_state": 0}
+    few = {"init": "ladder", "n_init": 1, "max_iter": 2, "cv": 3, "random_state": 0}
     mixture = MixtureOfExpertsClassifier(experts, **few | params)
     mixture.fit(X[:300], y[:300])
     assert mixture.n_experts_ == 1
