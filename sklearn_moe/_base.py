@@ -142,7 +142,7 @@ class BaseMixtureOfExperts(Queries, CallbackSupportMixin, MetaEstimatorMixin, Ba
             unfinished = partial(self._unfinished, shape, training, workers)
             reporter = Reporter(type(self).__name__, self.verbose, tasks, unfinished)
             grown: Any = {"recipes": recipes, "most": most_experts(self)} if self._grows else {}
-            spares = spare_starts(self.init, starts, self.verdict, training.data)
+            spares = spare_starts(self.init, starts, self.verdict, recipe)
             options = Options(rule, reporter, self.verdict, spares, trials, **grown)
             fit = workers.follow(run_fit(training, recipe, starts, options))
         self._store(shape, fit)
@@ -248,7 +248,7 @@ class BaseMixtureOfExperts(Queries, CallbackSupportMixin, MetaEstimatorMixin, Ba
         if self.warm_start and recipe.is_of(self):
             # An array may have been made for other rows, or for another number of experts.
             suits = np.shape(self.init) in ((), (training.n_given, n_routed))
-            usual = named_starts("auto", 1, data)
+            usual = named_starts("auto", 1, recipe)
             anew = self._new_starts(X, y, training, recipe) if suits else usual
             if (warm := warm_start(self, data, anew)) is not None:
                 return [warm]
@@ -257,7 +257,7 @@ class BaseMixtureOfExperts(Queries, CallbackSupportMixin, MetaEstimatorMixin, Ba
     def _new_starts(self, X: Any, y: Any, training: Training, recipe: Recipe) -> list[Start]:
         """The starts that `init` asks for."""
         if isinstance(self.init, str):
-            return named_starts(self.init, self.n_init, training.data)
+            return named_starts(self.init, self.n_init, recipe)
         name, resp, shape = "array", self.init, (training.n_given, recipe.n_routed)
         if callable(resp):
             name, resp = "callable", resp(X, y, recipe.n_routed, recipe.seed)

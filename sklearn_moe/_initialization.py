@@ -19,13 +19,15 @@ from ._mixture import MixtureModel
 from ._numeric import Array
 from ._plans import Plan, attempt, follow_here, together
 from ._recipe import Recipe
+from .families import Categorical
 from .starts import STARTS, StartContext, branches_apart
 
 RACE_LENGTH = 3
 # Chosen by `python -m benchmarks starts`; the figures are in docs/user_guide/starts.md.
 PORTFOLIO = ("ladder", "residual", "kmeans_xy", "tree")
-# A ladder of ridge experts is soon ahead on labels, and ends below the others.
-PORTFOLIO_OF_LABELS = ("kmeans_xy", "residual", "tree", "principal")
+# Linear experts of labels need no ladder: one of ridge experts, whose law is another, is soon ahead
+# and ends below.
+PORTFOLIO_WITHOUT = ("kmeans_xy", "residual", "tree", "principal")
 
 OnStart = Callable[[str, EMResult], Any]
 OnFailure = Callable[[str, ExpertError], Any]
@@ -115,18 +117,20 @@ def zeros_apart(resp: Array, recipe: Recipe, target: Array) -> Array:
     return kept / kept.sum(axis=1, keepdims=True)
 
 
-def portfolio_of(data: Data) -> tuple[str, ...]:
+def portfolio_of(recipe: Recipe) -> tuple[str, ...]:
     """The kinds that are raced, and in which order."""
-    return PORTFOLIO if data.classes is None else PORTFOLIO_OF_LABELS
+    is_linear = not recipe.specialisation.loses_rows
+    is_of_labels = isinstance(recipe.family, Categorical)
+    return PORTFOLIO_WITHOUT if is_linear and is_of_labels else PORTFOLIO
 
 
-def named_starts(init: str, n_init: int, data: Data) -> list[Start]:
+def named_starts(init: str, n_init: int, recipe: Recipe) -> list[Start]:
     """The portfolio in turn, or `n_init` rounds of one kind."""
-    kinds = portfolio_of(data) if init == "auto" else (init,)
+    kinds = portfolio_of(recipe) if init == "auto" else (init,)
     return [Start(kinds[i % len(kinds)], round=i // len(kinds)) for i in range(n_init)]
 
 
-def spare_starts(init: Any, starts: list[Start], judged: bool, data: Data) -> list[Start]:
+def spare_starts(init: Any, starts: list[Start], judged: bool, recipe: Recipe) -> list[Start]:
     """Those of the portfolio that are not among the `starts`, if these were left to us.
 
     Unless the fit is `judged`, none that asks for the one expert of all rows, whom it has not.
@@ -134,7 +138,7 @@ def spare_starts(init: Any, starts: list[Start], judged: bool, data: Data) -> li
     if not isinstance(init, str) or init != "auto" or any(s.given is not None for s in starts):
         return []
     begun = {start.name for start in starts}
-    others = [Start(kind) for kind in portfolio_of(data) if kind not in begun]
+    others = [Start(kind) for kind in portfolio_of(recipe) if kind not in begun]
     return [start for start in others if judged or not start.needs_surprise]
 
 
