@@ -14,8 +14,9 @@ from ._data import Data
 from ._noise import Noise
 from ._numeric import Array, log_normalize, mean_and_stderr, weighted_mean
 
-# Distinct rows that are enough to tell a width and a tail by.
-ENOUGH_ROWS = 10_000
+# Distinct rows that are enough to tell a width and a tail by; of several mixtures that answer
+# together each draws its own, and many are to be drawn by all.
+ENOUGH_ROWS = 30_000
 
 
 class Question:
