@@ -19,7 +19,7 @@ import scipy.sparse as sp
 from sklearn.base import BaseEstimator
 
 from ._numeric import SMALL, Array, weighted_moments
-from ._rows import column_names, has_names, is_frame, n_rows
+from ._rows import column_names, has_names, is_frame, is_pandas, n_rows
 from ._table_checks import of_rows
 from .logit import StandardisedRows
 
@@ -190,12 +190,18 @@ def as_numbers(name: Any, values: np.ndarray) -> Array:
 
 def table_columns(X: Any) -> list[np.ndarray]:
     """The columns of a dense table as 1-D arrays: of numbers where numeric, else object."""
-    if is_frame(X):
+    if is_frame(X) and not _is_one_array(X):
         return [_as_column(X[name]) for name in column_names(X)]
     X = of_rows(X, np.asarray(X))
     if X.dtype.kind in "fiub":
         return list(X.T)
     return [_as_column(X[:, j]) for j in range(X.shape[1])]
+
+
+def _is_one_array(X: Any) -> bool:
+    """Whether a frame is of numbers of one type, which need not be taken column by column."""
+    first, *others = {*X.dtypes} if is_pandas(X) and X.shape[1] else {None}
+    return not others and isinstance(first, np.dtype) and first.kind in "fiub"
 
 
 def _has_finite_sum(X: np.ndarray) -> bool:
