@@ -32,7 +32,7 @@ from scipy.optimize import minimize_scalar
 from sklearn.model_selection import KFold, StratifiedKFold, cross_val_predict
 
 from benchmarks import report
-from benchmarks.data import Table, load
+from benchmarks.data import NoTable, Table, load
 from benchmarks.models import EXPERTS, N_EXPERTS, Average, mixture, seeded
 from benchmarks.options import command, positive
 from benchmarks.records import Progress, append_row, commit, keys_in, machine_facts, write_facts
@@ -216,6 +216,8 @@ def run_cell(cell: Cell, code: str) -> dict[str, Any]:
         warnings.simplefilter("always")
         try:
             row |= compare(cell)
+        except NoTable:
+            raise
         except Exception as error:
             row["error"] = f"{type(error).__name__}: {error}"
     row["warnings"] = "; ".join(sorted({one_line(entry) for entry in caught}))

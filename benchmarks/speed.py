@@ -46,7 +46,8 @@ from benchmarks.options import command, positive
 from benchmarks.records import append_row, commit, machine_facts, write_facts
 from benchmarks.rivals import conditional_mixture, in_r, plain_em
 from benchmarks.speed_figure import draw
-from sklearn_moe import EvidenceRidge, MixtureOfExpertsRegressor, _experts, _softmax_bank
+from sklearn_moe import EvidenceRidge, MixtureOfExpertsRegressor, _experts
+from sklearn_moe._softmax_bank import SoftmaxBank
 from sklearn_moe.families import FAMILIES
 from sklearn_moe.predictive import MixtureDistribution
 
@@ -127,7 +128,7 @@ def iterations(repeats: int, shapes: list[tuple[int, int, int]]) -> Iterator[Row
 def shares_of(name: str, fit: Callable) -> dict[str, float]:
     """Seconds of one of sixteen iterations that go to the gate's step and to the experts."""
     with (
-        seconds_in(_softmax_bank, "step") as gate,
+        seconds_in(SoftmaxBank, "steps") as gate,
         seconds_in(_experts, "solve_left_out") as experts,
     ):
         fit()

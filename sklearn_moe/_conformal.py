@@ -9,7 +9,8 @@ import numpy as np
 
 from ._numeric import Array
 
-# Further than the rounding of a probability, less than that of any count.
+# Further than the rounding of a probability, less than that of any count; and what rounding may add
+# to a sum of weights.
 BEYOND = ROUNDING = 1e-9
 
 

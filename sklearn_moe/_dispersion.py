@@ -23,8 +23,8 @@ def fit_dispersion(
     """Dispersions of all experts from predictions (n, S, ...) under `weights` (n, K).
 
     `relative` (n, K, q) says how they differ by row, if they do. An expert that acts on none of the
-    rows it is responsible for takes the dispersion of all slots. Where all have one dispersion, the
-    expert for zeros is a point mass still.
+    rows it is responsible for takes the dispersion of all slots but those of an expert for zeros,
+    which is a point mass even where all others have one dispersion.
     """
     if routing.index is None:
         return family.fit_dispersion(target, mean, weights, relative)

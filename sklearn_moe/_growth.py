@@ -43,7 +43,7 @@ PATIENCE = 2
 MOST_EXPERTS = 16
 # Distinct rows that an expert needs to be split.
 FEWEST_ROWS = 20
-KINDS = ("ladder", "kmeans_xy", "residual")
+KINDS = ("ladder", "kmeans_xy", "residual")  # for labels, too: several ways are tried
 
 RecipeOfNumber = Callable[[int], Recipe]
 

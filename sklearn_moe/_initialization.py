@@ -118,7 +118,7 @@ def zeros_apart(resp: Array, recipe: Recipe, target: Array) -> Array:
 
 
 def portfolio_of(recipe: Recipe) -> tuple[str, ...]:
-    """The kinds that are raced, and in which order."""
+    """The kinds that are raced, in order. Linear experts are those that lose no rows."""
     is_linear = not recipe.specialisation.loses_rows
     is_of_labels = isinstance(recipe.family, Categorical)
     return PORTFOLIO_WITHOUT if is_linear and is_of_labels else PORTFOLIO

@@ -260,12 +260,15 @@ def test_dates_and_durations_are_known_in_whatever_holds_them():
             "periods": days.dt.to_period("D"),
             "since": since,
             "pieces": since.astype(object),
+            "numpy": pd.Series(list(days.to_numpy("datetime64[D]")), dtype=object),
             "number": np.arange(40.0),
         }
     )
     table = Table(frame, np.ones(40))
     columns = {name: table.column(name) for name in frame}
-    assert [name for name in frame if columns[name].is_date] == ["stamps", "objects", "periods"]
+    assert [name for name in frame if columns[name].is_date] == [
+        *("stamps", "objects", "periods", "numpy")
+    ]
     assert [columns[name].name for name in ("since", "pieces", "number")] == [
         "since (days)",
         "pieces (days)",
@@ -475,8 +478,12 @@ def test_what_cannot_be_drawn_is_told(fitted):
         ExpertsDisplay.from_estimator(mixture, X, columns=[3])
     with pytest.raises(ValueError, match=r"columns names 3\.5"):
         GateDisplay.from_estimator(mixture, X, columns=3.5)
-    with pytest.raises(TypeError, match="are no matplotlib Axes"):
+    with pytest.raises(TypeError, match="are no flat matplotlib Axes"):
         GateDisplay.from_estimator(mixture, X, columns=[0], ax=plt.figure())
+    with pytest.raises(TypeError, match="are no flat matplotlib Axes"):
+        GateDisplay.from_estimator(mixture, X, columns=[0], ax=plt.axes(projection="3d"))
+    with pytest.raises(ValueError, match="target=True is no position"):
+        ExpertsDisplay.from_estimator(mixture, X, y, target=True)
     with pytest.raises(ValueError, match="target=7 is no position among 1 outputs"):
         ExpertsDisplay.from_estimator(mixture, X, y, target=7)
     with pytest.raises(TypeError, match="is no mixture of experts"):

@@ -20,6 +20,7 @@ from sklearn_moe import (
 )
 from sklearn_moe._forecasts import Forecast, joined
 from sklearn_moe._noise import Noise
+from sklearn_moe.auto import _search
 from sklearn_moe.auto._candidate import Candidate
 from sklearn_moe.auto._sample import Sample
 from sklearn_moe.auto._search import Judge, Judged
@@ -298,6 +299,16 @@ def test_warnings_of_what_is_kept_point_to_who_has_called():
     with pytest.warns(ConvergenceWarning) as heard:
         AutoMixtureRegressor([("lines", lines(max_iter=1, init="random"))]).fit(X, Y)
     assert {warning.filename for warning in heard} == {__file__}
+
+
+@pytest.mark.filterwarnings("default::sklearn.exceptions.ConvergenceWarning")
+def test_nobody_is_warned_of_those_who_do_not_answer(monkeypatch):
+    weights = iter([np.array([0.5, 0.5]), np.array([1.0, 0.0])])  # by the search, by the last fits
+    monkeypatch.setattr(_search, "stacking_weights", lambda *asked: next(weights))
+    with pytest.warns(ConvergenceWarning) as heard:
+        auto = AutoMixtureRegressor(in_five_folds(max_iter=1, init="random")).fit(X, Y)
+    assert list(auto.named_estimators_) == [auto.best_name_]
+    assert [warning.filename for warning in heard] == [__file__]
 
 
 def test_a_background_has_no_part_in_the_mean():

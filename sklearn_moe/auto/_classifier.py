@@ -72,9 +72,9 @@ class AutoMixtureClassifier(ClassifierMixin, BaseAutoMixture):
         Mean log probability of the classes of unseen rows under all that answer together. Their
         weights were chosen on the same rows.
     log_probs_ : dict of str to float
-        Mean log probability of the classes of unseen rows, in nats, for each candidate that was
-        judged by the most rows; minus infinity if it could not be fitted. Bounds, if no candidate
-        has witnesses.
+        Mean log probability of the classes of unseen rows, in nats, for each candidate of the last
+        round of the search; minus infinity if it could not be fitted. Bounds, if no candidate has
+        witnesses. Fits to all rows, by which the best is chosen, may differ.
     classes_ : ndarray of shape (n_classes,)
         Class labels in sorted order.
     n_features_in_ : int

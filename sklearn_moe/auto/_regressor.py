@@ -80,8 +80,9 @@ class AutoMixtureRegressor(RegressorMixin, DistributionQueries, BaseAutoMixture)
         What the dispersions of all that answer are multiplied by, for their pool would be too wide;
         one if one answers alone.
     log_probs_ : dict of str to float
-        Mean log density of unseen rows, in nats, for each candidate that was judged by the most
-        rows; minus infinity if it could not be fitted. Bounds, if no candidate has witnesses.
+        Mean log density of unseen rows, in nats, for each candidate of the last round of the
+        search; minus infinity if it could not be fitted. Bounds, if no candidate has witnesses.
+        Fits to all rows, by which the best is chosen, may differ.
     n_features_in_ : int
         Number of features seen in fit.
     feature_names_in_ : ndarray of shape (n_features_in_,)

@@ -26,8 +26,9 @@ from ._width import width_of_pool
 
 # Of a large table the part that is judged first; the next is so many times as large.
 TIMES = 3
-# Rows that all who answer together have been asked about.
-LEAST_HEARD = 50
+# Rows that all who answer together have been asked about; and those by which fits to all rows are
+# weighed anew.
+LEAST_HEARD, ENOUGH_HEARD = 50, 500
 # Experts are doubled up to so many, of as many distinct rows each.
 MOST_EXPERTS, ROWS_PER_EXPERT = 16, 10
 
@@ -206,16 +207,10 @@ class Judge:
                 best = max(left, key=self.score)
 
     def final(self, candidate: Candidate, sample: Sample) -> Judged:
-        """The candidate's fit to all rows, which are a `sample`, too.
-
-        It may warn, but not that iterations or experts of ours were too few or too many.
-        """
+        """The candidate's fit to all rows, which are a `sample`, too."""
         judged = self.judged[candidate.name]
         if judged.model is None or self.sample is not sample:
             judged = _fitted(sample, candidate)
-        for message in judged.warnings:
-            if not (candidate.is_usual and isinstance(message, ConvergenceWarning)):
-                warnings.warn(message, stacklevel=7)
         return judged
 
 
@@ -261,11 +256,12 @@ def search(
     judge, best = _best(candidates, sample, max_rows, tell)
     fits, weights = _answering(judge, judge.fitted(best, sample), sample, stacking)
     scores, last = judge.scores, Judge(sample, tell, fits)
-    if last.n_heard(fits) >= min(FIRST_ROWS, judge.n_heard(fits)):
+    if last.n_heard(fits) >= min(ENOUGH_HEARD, judge.n_heard(fits)):
         judge, best = last, max((fit.candidate for fit in fits.values()), key=last.score)
         weights = judge.weights(best) if stacking else weights
     else:
         best = next(iter(fits.values())).candidate
+    _warn_of([fit for name, fit in fits.items() if name in {best.name, *weights}])
     factors, gain = judge.width(weights)
     together = judge.together(weights) + gain
     tell(f"best: {best.name}; {len(weights)} answer, {together:.4f} nats together")
@@ -306,6 +302,14 @@ def _answering(
             judge.leave_out(candidate, error)
             weights = judge.weights(best)
     return {name: fit for name, fit in fits.items() if name in {best.name, *weights}}, weights
+
+
+def _warn_of(fits: Iterable[Judged]) -> None:
+    """Warn of what is kept, but not that iterations or experts of ours were too few or too many."""
+    for fit in fits:
+        for message in fit.warnings:
+            if not (fit.candidate.is_usual and isinstance(message, ConvergenceWarning)):
+                warnings.warn(message, stacklevel=6)
 
 
 def sizes(n_rows: int) -> list[int]:

@@ -23,8 +23,9 @@ MOST_BANDS, NUMBERS_PER_BAND = 12, 10
 MOST_CATEGORIES, OTHERS = 10, "others"
 # Letters that stand side by side below a panel, and those of one label.
 ROOM, LONGEST = 30, 24
-# How the names of the types of dates and of durations begin.
-DATES, DURATIONS = ("date", "timestamp", "period"), ("timedelta", "duration")
+# How the names of the types of dates and of durations begin, and what is one by itself.
+DATES = ("date", "timestamp", "period"), (date, np.datetime64)
+DURATIONS = ("timedelta", "duration"), (timedelta, np.timedelta64)
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,8 +91,8 @@ class Table:
         band, known = np.full(len(values), -1), ~np.isnan(values)
         ends = _ends(values[known], self.weight[known], self.n_bands)
         band[known] = np.searchsorted(ends, values[known])
-        called = f"{name} (days)" if _is_of(given, DURATIONS, timedelta) else str(name)
-        column = Column(called, band, ends, values, is_date=_is_of(given, DATES, date))
+        called = f"{name} (days)" if _is_of(given, *DURATIONS) else str(name)
+        column = Column(called, band, ends, values, is_date=_is_of(given, *DATES))
         return replace(column, places=column.means(values[:, None], self.weight)[0][:, 0])
 
     def wanted(self, columns: Any) -> list[Any]:
@@ -125,15 +126,15 @@ class Table:
         raise ValueError(f"columns names {wanted!r}; those of X are {names}, or their positions.")
 
 
-def _is_of(column: Any, names: tuple[str, ...], kind: type) -> bool:
-    """Whether a column's type has one of these names or, if it is of objects, all are of a kind."""
+def _is_of(column: Any, names: tuple[str, ...], kinds: tuple[type, ...]) -> bool:
+    """Whether a column's type has one of these names or, if of objects, all are of these kinds."""
     if str(column.dtype).lower().startswith(names):
         return True
     if str(column.dtype).lower() != "object":
         return False
-    kinds = {type(value) for value in column}
-    known = [each for each in kinds if not (no_value(each) or issubclass(each, float))]
-    return bool(known) and all(issubclass(each, kind) for each in known)
+    held = {type(value) for value in column}
+    known = [each for each in held if not (no_value(each) or issubclass(each, float))]
+    return bool(known) and all(issubclass(each, kinds) for each in known)
 
 
 def _categories(column: Any) -> NDArray | None:

@@ -89,7 +89,7 @@ class ConvergenceDisplay(Display):
         Raises
         ------
         TypeError
-            If `estimator` is no mixture.
+            If `estimator` is no mixture, or `ax` are no Axes.
         ImportError
             If matplotlib is not installed.
         """

@@ -37,6 +37,8 @@ class Display(ABC):
 
         Raises
         ------
+        TypeError
+            If `ax` are no Axes.
         ValueError
             If `ax` is of another length.
         ImportError

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -179,7 +180,7 @@ class ExpertsDisplay(Display):
         Raises
         ------
         TypeError
-            If `estimator` is no mixture.
+            If `estimator` is no mixture, or `ax` are no Axes.
         ValueError
             If `X` has no such column, `target` is unknown, or `ax` is of another length.
         ImportError
@@ -224,12 +225,14 @@ def _said(mixture: Any, Z: Any, target: Any) -> tuple[Array, Any, str]:
     if is_classifier(mixture):
         classes = list(mixture.classes_)
         label = classes[-1] if target is None else target
-        if label not in classes:
+        if np.ndim(label) or label not in classes:
             known = mixture.classes_.tolist()
             raise ValueError(f"target={target!r} is no class; those of the mixture are {known}.")
-        return said[:, :, classes.index(label)], label, f"probability of {label}"
+        place = classes.index(label)
+        return said[:, :, place], label, f"probability of {classes[place]}"
     place, n_outputs = 0 if target is None else target, np.size(said[0, 0])
-    if place not in range(n_outputs):
+    is_position = isinstance(place, Integral) and not isinstance(place, bool)
+    if not is_position or place not in range(n_outputs):
         raise ValueError(f"target={target!r} is no position among {n_outputs} outputs.")
     if said.ndim == 2:
         return said, None, "prediction"

@@ -151,7 +151,7 @@ class GateDisplay(Display):
         Raises
         ------
         TypeError
-            If `estimator` is no mixture.
+            If `estimator` is no mixture, or `ax` are no Axes.
         ValueError
             If `X` has no such column, or `ax` is of another length.
         ImportError

@@ -12,7 +12,7 @@ import pandas as pd
 try:
     from skpro.distributions.base import BaseDistribution
 except ImportError as error:
-    raise ImportError("For distributions of skpro, it is needed: pip install skpro.") from error
+    raise ImportError("to_skpro needs skpro: pip install skpro.") from error
 
 from .._numeric import Array
 
