@@ -20,7 +20,7 @@ from ._callbacks import CallbackSupportMixin, Tasks
 from ._em import EMRule, failure_text
 from ._fitting import Fit, Options, as_it_stands, fitted_attributes, run_fit
 from ._growth import MOST_EXPERTS, check_growth, most_experts
-from ._initialization import Start, beside_shared, named_starts, spare_starts, warm_start
+from ._initialization import Start, beside_shared, kinds_of, named_starts, spare_starts, warm_start
 from ._nesting import unfold
 from ._numeric import Array
 from ._out_of_bag import quiet_out_of_bag
@@ -142,7 +142,7 @@ class BaseMixtureOfExperts(Queries, CallbackSupportMixin, MetaEstimatorMixin, Ba
             unfinished = partial(self._unfinished, shape, training, workers)
             reporter = Reporter(type(self).__name__, self.verbose, tasks, unfinished)
             grown: Any = {"recipes": recipes, "most": most_experts(self)} if self._grows else {}
-            spares = spare_starts(self.init, starts, self.verdict, recipe)
+            spares = spare_starts(self, starts, recipe)
             options = Options(rule, reporter, self.verdict, spares, trials, **grown)
             fit = workers.follow(run_fit(training, recipe, starts, options))
         self._store(shape, fit)
@@ -248,7 +248,7 @@ class BaseMixtureOfExperts(Queries, CallbackSupportMixin, MetaEstimatorMixin, Ba
         if self.warm_start and recipe.is_of(self):
             # An array may have been made for other rows, or for another number of experts.
             suits = np.shape(self.init) in ((), (training.n_given, n_routed))
-            usual = named_starts("auto", 1, recipe)
+            usual = [Start(kinds_of(self, recipe)[0])]
             anew = self._new_starts(X, y, training, recipe) if suits else usual
             if (warm := warm_start(self, data, anew)) is not None:
                 return [warm]
@@ -257,7 +257,7 @@ class BaseMixtureOfExperts(Queries, CallbackSupportMixin, MetaEstimatorMixin, Ba
     def _new_starts(self, X: Any, y: Any, training: Training, recipe: Recipe) -> list[Start]:
         """The starts that `init` asks for."""
         if isinstance(self.init, str):
-            return named_starts(self.init, self.n_init, recipe)
+            return named_starts(self, recipe)
         name, resp, shape = "array", self.init, (training.n_given, recipe.n_routed)
         if callable(resp):
             name, resp = "callable", resp(X, y, recipe.n_routed, recipe.seed)

@@ -25,8 +25,8 @@ from .starts import STARTS, StartContext, branches_apart
 RACE_LENGTH = 3
 # Chosen by `python -m benchmarks starts`; the figures are in docs/user_guide/starts.md.
 PORTFOLIO = ("ladder", "residual", "kmeans_xy", "tree")
-# Linear experts of labels need no ladder: one of ridge experts, whose law is another, is soon ahead
-# and ends below.
+# Linear experts of labels under a linear gate need no ladder: one of ridge experts, whose law is
+# another, is soon ahead and ends below.
 PORTFOLIO_WITHOUT = ("kmeans_xy", "residual", "tree", "principal")
 
 OnStart = Callable[[str, EMResult], Any]
@@ -117,29 +117,30 @@ def zeros_apart(resp: Array, recipe: Recipe, target: Array) -> Array:
     return kept / kept.sum(axis=1, keepdims=True)
 
 
-def portfolio_of(recipe: Recipe) -> tuple[str, ...]:
+def kinds_of(mixture: Any, recipe: Recipe) -> tuple[str, ...]:
     """The kinds that are raced, in order. Linear experts are those that lose no rows."""
-    is_linear = not recipe.specialisation.loses_rows
+    is_linear = not recipe.specialisation.loses_rows and mixture.gate != "auto"
     is_of_labels = isinstance(recipe.family, Categorical)
     return PORTFOLIO_WITHOUT if is_linear and is_of_labels else PORTFOLIO
 
 
-def named_starts(init: str, n_init: int, recipe: Recipe) -> list[Start]:
-    """The portfolio in turn, or `n_init` rounds of one kind."""
-    kinds = portfolio_of(recipe) if init == "auto" else (init,)
-    return [Start(kinds[i % len(kinds)], round=i // len(kinds)) for i in range(n_init)]
+def named_starts(mixture: Any, recipe: Recipe) -> list[Start]:
+    """The portfolio in turn, or so many rounds of the kind that `mixture.init` names."""
+    kinds = kinds_of(mixture, recipe) if mixture.init == "auto" else (mixture.init,)
+    return [Start(kinds[i % len(kinds)], round=i // len(kinds)) for i in range(mixture.n_init)]
 
 
-def spare_starts(init: Any, starts: list[Start], judged: bool, recipe: Recipe) -> list[Start]:
+def spare_starts(mixture: Any, starts: list[Start], recipe: Recipe) -> list[Start]:
     """Those of the portfolio that are not among the `starts`, if these were left to us.
 
-    Unless the fit is `judged`, none that asks for the one expert of all rows, whom it has not.
+    Without a verdict, none that asks for the one expert of all rows, whom the fit has not.
     """
+    init = mixture.init
     if not isinstance(init, str) or init != "auto" or any(s.given is not None for s in starts):
         return []
     begun = {start.name for start in starts}
-    others = [Start(kind) for kind in portfolio_of(recipe) if kind not in begun]
-    return [start for start in others if judged or not start.needs_surprise]
+    others = [Start(kind) for kind in kinds_of(mixture, recipe) if kind not in begun]
+    return [start for start in others if mixture.verdict or not start.needs_surprise]
 
 
 def warm_start(mixture: Any, data: Data, anew: list[Start]) -> Start | None:
