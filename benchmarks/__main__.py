@@ -9,7 +9,7 @@ import sys
 from collections.abc import Sequence
 from importlib import import_module
 
-from benchmarks.data import NoTable
+from benchmarks.options import NoTable
 
 COMMANDS = {
     "balance": "what it costs to keep all of many experts in use, in several ways",

@@ -16,6 +16,8 @@ from pandas.api.types import is_numeric_dtype
 from sklearn.datasets import fetch_openml
 from sklearn.model_selection import train_test_split
 
+from benchmarks.options import NoTable
+
 TASKS = ("regression", "classification")
 VARIABLE = "SKLEARN_MOE_DATA"
 BESIDE = Path(__file__).resolve().parents[2] / "shared" / "data"
@@ -66,10 +68,6 @@ class Table:
             range(len(self.y)), test_size=test_size, random_state=seed, stratify=self._strata()
         )
         return self.take(train), self.take(test)
-
-
-class NoTable(ValueError):
-    """There is no such table, or no such folder of tables."""
 
 
 def load(name: str, folder: str | Path | None = None) -> Table:

@@ -32,9 +32,9 @@ from scipy.optimize import minimize_scalar
 from sklearn.model_selection import KFold, StratifiedKFold, cross_val_predict
 
 from benchmarks import report
-from benchmarks.data import NoTable, Table, load
+from benchmarks.data import Table, load
 from benchmarks.models import EXPERTS, N_EXPERTS, Average, mixture, seeded
-from benchmarks.options import command, positive
+from benchmarks.options import NoTable, command, positive
 from benchmarks.records import Progress, append_row, commit, keys_in, machine_facts, write_facts
 
 TABLES = [

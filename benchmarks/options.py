@@ -5,6 +5,10 @@ from __future__ import annotations
 from argparse import ArgumentParser, ArgumentTypeError, RawDescriptionHelpFormatter
 
 
+class NoTable(ValueError):
+    """There is no such table, or no such folder of tables."""
+
+
 def command(name: str, text: str | None) -> ArgumentParser:
     """A parser for `python -m benchmarks NAME`, whose help begins with `text` as it is written."""
     return ArgumentParser(
