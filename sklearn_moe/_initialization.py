@@ -20,14 +20,15 @@ from ._numeric import Array
 from ._plans import Plan, attempt, follow_here, together
 from ._recipe import Recipe
 from .families import Categorical
+from .gates import SoftmaxGate
 from .starts import STARTS, StartContext, branches_apart
 
 RACE_LENGTH = 3
 # Chosen by `python -m benchmarks starts`; the figures are in docs/user_guide/starts.md.
 PORTFOLIO = ("ladder", "residual", "kmeans_xy", "tree")
-# Linear experts of labels under a linear gate need no ladder: one of ridge experts, whose law is
-# another, is soon ahead and ends below.
-PORTFOLIO_WITHOUT = ("kmeans_xy", "residual", "tree", "principal")
+# Of labels, where experts and gate are linear: a ladder of ridge experts, whose law is another, is
+# soon ahead and ends below. Other experts and gates do better with it.
+ALL_LINEAR = ("kmeans_xy", "residual", "tree", "principal")
 
 OnStart = Callable[[str, EMResult], Any]
 OnFailure = Callable[[str, ExpertError], Any]
@@ -119,9 +120,9 @@ def zeros_apart(resp: Array, recipe: Recipe, target: Array) -> Array:
 
 def kinds_of(mixture: Any, recipe: Recipe) -> tuple[str, ...]:
     """The kinds that are raced, in order. Linear experts are those that lose no rows."""
-    is_linear = not recipe.specialisation.loses_rows and mixture.gate != "auto"
-    is_of_labels = isinstance(recipe.family, Categorical)
-    return PORTFOLIO_WITHOUT if is_linear and is_of_labels else PORTFOLIO
+    has_linear_gate = isinstance(recipe.gate, SoftmaxGate) and mixture.gate != "auto"
+    is_linear = has_linear_gate and not recipe.specialisation.loses_rows
+    return ALL_LINEAR if is_linear and isinstance(recipe.family, Categorical) else PORTFOLIO
 
 
 def named_starts(mixture: Any, recipe: Recipe) -> list[Start]:

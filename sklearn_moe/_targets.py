@@ -58,15 +58,15 @@ def real_numbers(y: Any) -> Array:
 
 
 def _check_size(y: Array) -> None:
-    """Raise if squares of the targets overflow, or those of their differences are nothing."""
+    """Raise if squares of the targets overflow, or those of their differences are lost."""
     low, high = (np.asarray(end, dtype=np.float64) for end in (y.min(axis=0), y.max(axis=0)))
     largest, spread = float(np.maximum(-low, high).max()), high - low
     if largest > LARGEST:
         raise ValueError(f"y holds {largest:.3g}, whose square overflows. Pass y in another unit.")
     if ((spread > 0) & (spread < SMALLEST)).any():
         raise ValueError(
-            f"y differs by {spread[spread > 0].min():.3g} at most, whose square is zero. Pass y "
-            "in another unit."
+            f"y differs by {spread[spread > 0].min():.3g} at most, whose square is too small. Pass "
+            "y in another unit."
         )
 
 

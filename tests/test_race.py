@@ -12,6 +12,7 @@ from threadpoolctl import threadpool_limits
 from sklearn_moe import MixtureOfExpertsClassifier, MixtureOfExpertsRegressor
 from sklearn_moe import _fitting as fitting
 from sklearn_moe._training import make_training
+from sklearn_moe.gates import MLPGate, SoftmaxGate
 from sklearn_moe.starts import STARTS
 from sklearn_moe.starts import _ladder as ladder
 from sklearn_moe.starts import _local as local
@@ -82,6 +83,30 @@ def regimes_of_many_rows():
 
 def training_data(X, y):
     return make_training(X, y, y[:, None], np.ones(len(y)), None, None, {}, None, False).data
+
+
+NO_LADDER = ["kmeans_xy", "residual", "tree", "principal"]
+LADDER = ["ladder", "residual", "kmeans_xy", "tree"]
+
+
+@pytest.mark.filterwarnings("ignore")  # one iteration settles nothing
+@pytest.mark.parametrize(
+    ("mixture", "expected"),
+    [
+        (MixtureOfExpertsClassifier(), NO_LADDER),
+        (MixtureOfExpertsClassifier(gate=SoftmaxGate(0.5), cv=None), NO_LADDER),
+        (MixtureOfExpertsClassifier(gate="auto"), LADDER),
+        (MixtureOfExpertsClassifier(gate=MLPGate(4)), LADDER),
+        (MixtureOfExpertsClassifier(DecisionTreeClassifier(max_depth=3)), LADDER),
+        (MixtureOfExpertsRegressor(), LADDER),
+    ],
+    ids=["labels", "in sample", "found gate", "network", "trees", "numbers"],
+)
+def test_linear_experts_of_labels_race_without_a_ladder(mixture, expected):
+    mixture.set_params(max_iter=1, verdict=False, random_state=0)
+    y = Y > 0 if isinstance(mixture, MixtureOfExpertsClassifier) else Y
+    assert list(mixture.fit(X[:120], y[:120]).start_bounds_) == expected
+    assert list(mixture.set_params(n_init=1).fit(X[:120], y[:120]).start_bounds_) == expected[:1]
 
 
 @pytest.fixture
