@@ -87,7 +87,8 @@ class Data:
     @cached_property
     def linear_table(self) -> Table | None:
         """The table as plain linear experts see it, or None if that is not all there is to it."""
-        return make_table(self.X, self.target, None if self.classes is None else len(self.classes))
+        n_classes = None if self.classes is None else len(self.classes)
+        return make_table(self.X, self.target, n_classes, len(self.distinct))
 
     @cached_property
     def bare(self) -> Data | None:

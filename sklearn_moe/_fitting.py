@@ -225,6 +225,9 @@ def _judged(
         on = yield from guided(kept, options.rule, options.reporter)
         if on is not kept:
             return (yield from _judged(options, recipe, baseline, on, data, may_go_on=False))
+    if options.verdict and kept.trusted and len(kept.result.state.members) == 1:
+        # What witnesses say of several experts does not hold for the one that is left.
+        return None, None, alone_verdict(recipe, baseline, data)
     return kept, None if verdict.is_against else heard, verdict
 
 

@@ -13,6 +13,7 @@ from ._information import count_estimator
 from ._numeric import Array
 from ._predictions import places_among, predict_expert
 from ._routing import Routing
+from ._rows import in_blocks
 from .families import Categorical
 from .leaning import UPRIGHT, Leaning, LeaningLabels
 
@@ -62,6 +63,10 @@ class Labels(BaseMixtureOfExperts):
         proba : ndarray of shape (n_samples, n_classes)
             Probabilities in the order of `classes_`; each row sums to one.
         """
+        check_is_fitted(self)
+        return in_blocks(self._proba_of, self._block_size, X)
+
+    def _proba_of(self, X: Any) -> Array:
         routing, said, law = self._laws_at(X)
         if self.voting == "hard":
             said = np.eye(len(self.classes_))[said.argmax(axis=2)]

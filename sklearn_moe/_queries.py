@@ -17,13 +17,16 @@ from ._information import InformationCriteria, count_estimator, criteria_of, unc
 from ._numeric import Array, log_sum, normalize, row_max
 from ._predictions import predict_acting
 from ._routing import Routing, WholeGate, log_gate_of, route, route_blocks
-from ._rows import n_rows, take_rows
+from ._rows import in_blocks, n_rows, take_rows
 from ._shrinkage import shrunk
 from ._table_checks import check_table, check_weight, names_missed
 from ._usage import usage_of
 from ._validation import check_number, last_step
 from .families import Family
 from .gates import SoftmaxGate
+
+# Elements of what all experts say of the rows of a block: 32 MB. And rows, at the least.
+MOST_SAID, FEWEST_ROWS = 2**22, 1000
 
 
 class Queries(ABC):
@@ -101,6 +104,15 @@ class Queries(ABC):
             log_prob = self._family.exact_log_prob(self._encode_target(y), mean, law)
         return routing, routing.log_gate + log_prob
 
+    def _log_prob_of(self, X: Any, y: Any) -> Array:
+        return log_sum(self._log_joint(X, y)[1])
+
+    @property
+    def _block_size(self) -> int:
+        """How many rows are asked about at once where all that is said of them is held."""
+        n_values = len(self.experts_) * len(getattr(self, "classes_", (0,)))
+        return max(FEWEST_ROWS, MOST_SAID // n_values)
+
     def _forget_calibration(self) -> None:
         """Leave out what was calibrated for another gate, if anything was."""
         if hasattr(self, "calibration_"):
@@ -174,7 +186,9 @@ class Queries(ABC):
         log_prob : ndarray of shape (n_samples,)
             Natural logarithm of p(y given x).
         """
-        return log_sum(self._log_joint(X, y)[1])
+        check_is_fitted(self)
+        check_consistent_length(X, y)
+        return in_blocks(self._log_prob_of, self._block_size, X, y)
 
     def information_criteria(
         self, X: Any, y: Any, sample_weight: Any = None

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
+from numpy.typing import NDArray
 
 from ._numeric import rows_of
 from ._validation import safe_indexing
@@ -88,3 +90,16 @@ def _take_if_rows(value: Any, n_samples: int, rows: Any) -> Any:
 def n_rows(X: Any) -> int:
     """Number of rows of a table."""
     return X.shape[0] if hasattr(X, "shape") else len(X)
+
+
+def in_blocks(answer: Callable[..., NDArray], size: int, X: Any, *parts: Any) -> NDArray:
+    """What is answered for the rows of a table, and of what goes with them, `size` at a time.
+
+    The answer for a row must not hang on the others.
+    """
+    if not getattr(X, "shape", ()) or X.shape[0] <= size:
+        return answer(X, *parts)
+    blocks = [slice(first, first + size) for first in range(0, X.shape[0], size)]
+    return np.concatenate(
+        [answer(*(take_rows(part, rows) for part in (X, *parts))) for rows in blocks]
+    )

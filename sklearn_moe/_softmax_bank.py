@@ -42,7 +42,7 @@ class SoftmaxBank:
         design = self.encoder.by_block(data.X)
         ridge = np.full((self.n_folds, 1, design.shape[1] + 1), float(gate.alpha))
         ridge[..., -1] = 0.0
-        self.logits = folded_logits(design, folds, ridge)
+        self.logits = folded_logits(design, folds, ridge, n_distinct=len(data.distinct))
 
     def fit_predict(
         self,

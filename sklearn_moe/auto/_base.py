@@ -21,7 +21,7 @@ from .._content import content_ids, row_hashes
 from .._design import TabularEncoder
 from .._folds import Splits, fold_count, user_splits
 from .._numeric import Array
-from .._rows import is_pandas, take_rows
+from .._rows import in_blocks, is_pandas, take_rows
 from .._table_checks import check_table, check_weight, features_seen, names_missed
 from .._training import checked_groups
 from .._validation import HasMethods, Interval, last_step
@@ -31,6 +31,9 @@ from ._columns import CategoryColumns
 from ._sample import Sample
 from ._search import search
 from ._usual import CATEGORIES, NUMBERS
+
+# Rows that are asked about at once: what some of those who answer make of them is many times wider.
+MOST_ROWS = 20_000
 
 
 class BaseAutoMixture(MetaEstimatorMixin, BaseEstimator):
@@ -229,6 +232,10 @@ class BaseAutoMixture(MetaEstimatorMixin, BaseEstimator):
 
     def _mean(self, query: str, X: Any) -> Array:
         """The weighted mean of what they have to say."""
+        check_is_fitted(self)
+        return in_blocks(partial(self._mean_of, query), MOST_ROWS, X)
+
+    def _mean_of(self, query: str, X: Any) -> Array:
         answers = self._asked(query, X)
         return sum(w * answer for w, answer in zip(self.weights_.values(), answers, strict=True))
 

@@ -42,11 +42,11 @@ def recognise(estimator: Any) -> Problem | None:
     return recognise_least_squares(estimator) or recognise_logistic(estimator)
 
 
-def make_table(X: Any, target: NDArray, n_classes: int | None) -> Table | None:
+def make_table(X: Any, target: NDArray, n_classes: int | None, n_distinct: int) -> Table | None:
     """The table for outputs (n, q), or class codes (n,), or None if it does not suit."""
     if n_classes is None:
         return make_output_table(X, target)
-    return make_labelled_table(X, target, n_classes)
+    return make_labelled_table(X, target, n_classes, n_distinct)
 
 
 def solve_left_out(

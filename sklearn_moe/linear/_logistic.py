@@ -80,10 +80,11 @@ def recognise(estimator: Any) -> Logistic | None:
 
 @dataclass(frozen=True)
 class LabelledTable(StandardisedRows):
-    """Standardised features (n, p) and class codes (n,)."""
+    """Standardised features (n, p) and class codes (n,); `n_distinct` rows are no copies."""
 
     codes: Rows
     n_classes: int
+    n_distinct: int | None = None
 
     suits = Logistic
     hands_out_numbers = False
@@ -106,7 +107,9 @@ def _n_coefficients(shape: tuple[int, ...], n_classes: int) -> int:
     return (n_classes - 1) * (shape[1] + 1)
 
 
-def make_labelled_table(X: Any, codes: Rows, n_classes: int) -> LabelledTable | None:
+def make_labelled_table(
+    X: Any, codes: Rows, n_classes: int, n_distinct: int | None = None
+) -> LabelledTable | None:
     """The table, or None if it does not suit steps for all experts and folds."""
     numbers = finite_numbers(X)
     if numbers is None or n_classes < 2:
@@ -116,7 +119,7 @@ def make_labelled_table(X: Any, codes: Rows, n_classes: int) -> LabelledTable | 
         return None
     (center, constant), spread = exact_means(numbers), numbers.std(axis=0, dtype=np.float64)
     spread = np.where(constant | (spread == 0), 1.0, spread)
-    return LabelledTable(numbers, center, spread, codes, n_classes)
+    return LabelledTable(numbers, center, spread, codes, n_classes, n_distinct)
 
 
 @dataclass(frozen=True)
@@ -186,7 +189,8 @@ def solve_left_out(
     if previous is not None:
         theta = previous if len(previous) == len(theta) else previous.mean(axis=0)[None]
     ridge, columns = _ridge(problems, table, weights, folds), np.ascontiguousarray(weights.T)
-    logits = folded_logits(table, None if folds is None else list(folds), ridge, exact)
+    rows = None if folds is None else list(folds)
+    logits = folded_logits(table, rows, ridge, exact, table.n_distinct)
 
     def targets(rows: Any) -> tuple[Array, Array]:
         total = columns_of(columns, rows)

@@ -45,23 +45,24 @@ FORCING = 0.1
 MAX_PRODUCTS, FEWEST_PRODUCTS, FEW_CLASSES = 12, 4, 16
 
 
-def make_curvature(shape: Shape, left_out: bool, design: Any, exact: bool) -> Curvature:
+def make_curvature(shape: Shape, left_out: bool, design: Any, sharp: bool) -> Curvature:
     """The curvature for coefficients of `shape` (F, M, C, d + 1)."""
-    if is_sharp(shape, design, exact):
+    if sharp:
         return GramCurvature(shape, left_out)
     return ProductCurvature(shape, left_out, design)
 
 
-def is_sharp(shape: Shape, design: Any, exact: bool) -> bool:
+def is_sharp(shape: Shape, n_distinct: int, exact: bool) -> bool:
     """Whether curvature is that of Hessians.
 
-    It is where that costs nothing or the solution must be `exact`; else products are cheaper.
+    It is where that costs nothing or the solution must be `exact`; else products are cheaper. Their
+    directions are others, so copies of rows must not count.
     """
     n_folds, n_problems, n_classes, width = shape
     grams = n_problems * n_classes * (n_classes - 1) // 2 * width**2
     products = PRODUCTS * n_folds * n_problems * n_classes * width
     few = (n_classes - 1) * width <= NEWTON_LIMIT
-    sharp = few if exact else grams <= products or (few and design.shape[0] * grams <= SMALL)
+    sharp = few if exact else grams <= products or (few and n_distinct * grams <= SMALL)
     return sharp and n_folds * grams <= LARGEST_GRAMS
 
 

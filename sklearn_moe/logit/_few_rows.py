@@ -17,7 +17,7 @@ import scipy.sparse as sp
 
 from .._grams import products_of_pairs, symmetric
 from .._numeric import Array
-from ._curvature import GramCurvature, is_sharp
+from ._curvature import GramCurvature
 from ._folds import FoldedLogits, Targets
 from ._problem import expert_pairs, proba_columns, softmax_columns, sum_zero_basis
 from ._standardised import StandardisedRows
@@ -27,13 +27,17 @@ MOST_ELEMENTS = 2**19
 
 
 def folded_logits(
-    design: Any, folds: Sequence[Any] | None, ridge: Array, exact: bool = False
+    design: Any,
+    folds: Sequence[Any] | None,
+    ridge: Array,
+    exact: bool = False,
+    n_distinct: int | None = None,
 ) -> FoldedLogits:
     """The logits for a design (n, d): all at once if it is small."""
     n_samples, width = design.shape[0], design.shape[1] + 1
     small = n_samples * width * (width + 1) // 2 <= MOST_ELEMENTS
     kind = FewRows if small and folds is not None and not sp.issparse(design) else FoldedLogits
-    return kind(design, folds, ridge, exact)
+    return kind(design, folds, ridge, exact, n_distinct)
 
 
 @dataclass(frozen=True)
@@ -87,7 +91,7 @@ class FewRows(FoldedLogits):
         columns = n_folds * n_problems * sum(parts) + width * (width + 1) // 2
         shape = n_folds, n_problems, n_free + 1, width
         small = self.design.shape[0] * columns <= MOST_ELEMENTS
-        return small and is_sharp(shape, self.design, self.exact)
+        return small and self._is_sharp(shape)
 
     def _scores(self, theta: Array) -> Array:
         """Scores (F, M, C, n) of all rows under all coefficients."""

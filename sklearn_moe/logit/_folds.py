@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from .._numeric import Array, rows_of
-from ._curvature import learners_of, make_curvature
+from ._curvature import Shape, is_sharp, learners_of, make_curvature
 from ._problem import (
     blocks_of,
     design_sums,
@@ -46,13 +46,14 @@ class FoldedLogits:
     `folds` are the rows that each fold leaves out; None stands for one logit that sees all rows.
     Coefficients `theta` (F, M, C - 1, d + 1) and penalties `ridge` (F, M, d + 1), or (F, 1, d + 1)
     for any M, are in the basis of `SoftLogit`. If the steps are to lead to an `exact` solution,
-    they use sharper curvature.
+    they use sharper curvature. Of the rows `n_distinct` are no copies; all, unless it is said.
     """
 
     design: Any
     folds: Sequence[Any] | None
     ridge: Array
     exact: bool = False
+    n_distinct: int | None = None
 
     def step(self, theta: Array, targets: Targets) -> tuple[Array, Array]:
         """One damped Newton step from `theta`: coefficients, and how far (F, M) any score moves."""
@@ -104,8 +105,9 @@ class FoldedLogits:
         n_folds, n_problems, n_free, width = theta.shape
         shape = n_folds, n_problems, n_free + 1, width
         value, gradient, weights = self._penalty(theta), np.zeros(shape), self._weights(theta)
-        curvature = make_curvature(shape, self.folds is not None, self.design, self.exact)
-        learners = learners_of(n_folds, self.folds is not None)
+        left_out, sharp = self.folds is not None, self._is_sharp(shape)
+        curvature = make_curvature(shape, left_out, self.design, sharp)
+        learners = learners_of(n_folds, left_out)
         for fold, rows, Z in self._blocks(n_folds * n_problems * (n_free + 1)):
             target, total = targets(rows)
             numbers = numbers_of(Z)
@@ -121,6 +123,10 @@ class FoldedLogits:
         gradient = sum_zero_basis(n_free + 1).T @ sums_of_rows(self.design, gradient)
         gradient += self.ridge[:, :, None, :] * theta
         return -curvature.solve(gradient, self.ridge), value
+
+    def _is_sharp(self, shape: Shape) -> bool:
+        """Whether directions for coefficients of `shape` (F, M, C, d + 1) are Newton's own."""
+        return is_sharp(shape, self.n_distinct or self.design.shape[0], self.exact)
 
     def _penalty(self, theta: Array) -> float:
         return 0.5 * float((self.ridge[:, :, None, :] * theta**2).sum())
