@@ -68,9 +68,13 @@ class NumberColumn:
 
 @dataclass(frozen=True, eq=False)
 class TextColumn:
-    """A column of text or categories: an indicator for each of the frequent ones."""
+    """A column of text or categories: an indicator for each of the frequent ones.
+
+    Others hold the share `rest` of the weight.
+    """
 
     categories: np.ndarray
+    rest: float = 0.0
 
     def names(self, name: Any) -> list[str]:
         """Names of what it is encoded as."""
@@ -83,6 +87,11 @@ class TextColumn:
 
 class TabularEncoder(BaseEstimator):
     """Encode a table as a standardised float64 matrix; all statistics are weighted.
+
+    Parameters
+    ----------
+    max_categories : int, default=30
+        Number of indicators at most that a column of text becomes.
 
     Attributes
     ----------
@@ -98,6 +107,9 @@ class TabularEncoder(BaseEstimator):
         Whether they were columns of a frame, under names that are strings.
     """
 
+    def __init__(self, max_categories: int = MAX_CATEGORIES) -> None:
+        self.max_categories = max_categories
+
     def fit(self, X: Any, y: Any = None, sample_weight: Array | None = None) -> TabularEncoder:
         """Learn moments and categories of `X` (n, p) under `sample_weight` (n,), if there are."""
         sample_weight = np.ones(n_rows(X)) if sample_weight is None else sample_weight
@@ -108,7 +120,8 @@ class TabularEncoder(BaseEstimator):
             self.scale_ = _sparse_scale(X, sample_weight)
             self.n_outputs_ = X.shape[1]
             return self
-        self.columns_ = [_describe(values, sample_weight) for values in table_columns(X)]
+        most = self.max_categories
+        self.columns_ = [_describe(values, sample_weight, most) for values in table_columns(X)]
         self.n_outputs_ = sum(len(column.names("")) for column in self.columns_)
         return self
 
@@ -288,10 +301,10 @@ def no_value(kind: type) -> bool:
     return kind.__name__ in ("NoneType", "NAType", "NaTType")
 
 
-def _describe(values: np.ndarray, weight: Array) -> NumberColumn | TextColumn:
-    """How a column is encoded, by its mean, scale and gaps, or by its categories."""
+def _describe(values: np.ndarray, weight: Array, most: int) -> NumberColumn | TextColumn:
+    """How a column is encoded, by its mean, scale and gaps, or by `most` categories."""
     if values.dtype == object:
-        return TextColumn(frequent_categories(values, weight))
+        return TextColumn(*frequent_categories(values, weight, most))
     values = values.astype(np.float64, copy=False)
     check_finite(values)
     counts = weight > 0
@@ -304,12 +317,13 @@ def _describe(values: np.ndarray, weight: Array) -> NumberColumn | TextColumn:
     return NumberColumn(float(mean), float(spread or np.inf), bool((seen < counts).any()))
 
 
-def frequent_categories(values: np.ndarray, weight: Array) -> np.ndarray:
-    """The heaviest categories of a text column, at most MAX_CATEGORIES, in sorted order."""
+def frequent_categories(values: np.ndarray, weight: Array, most: int) -> tuple[np.ndarray, float]:
+    """The `most` heaviest categories of a text column, sorted, and the share of all others."""
     names, codes = np.unique(as_text(values), return_inverse=True)
     mass = np.bincount(codes, weights=weight)
-    heaviest = np.lexsort((names, -np.round(mass / mass.sum(), 9)))[:MAX_CATEGORIES]
-    return np.sort(names[heaviest])
+    share = mass / mass.sum()
+    order = np.lexsort((names, -np.round(share, 9)))
+    return np.sort(names[order[:most]]), float(share[order[most:]].sum())
 
 
 def as_text(values: np.ndarray) -> np.ndarray:

@@ -331,7 +331,7 @@ def quick(monkeypatch):
     monkeypatch.setattr("sklearn_moe.auto._classifier.classifiers", quickly(classifiers))
 
 
-NAMES = {"linear", "kernel", "forest", "boosting", "metric"}
+NAMES = {"linear", "forest", "boosting", "metric"}
 
 
 @pytest.mark.usefixtures("quick")
@@ -516,8 +516,9 @@ def test_text_becomes_categories_and_numbers_stay():
 
 @pytest.mark.filterwarnings("error")
 def test_categories_that_are_not_known_are_missing():
-    frame = pd.DataFrame({"text": [f"t{i:02}" for i in range(60)], "n": np.arange(60.0)})
+    frame = pd.DataFrame({"text": [f"t{i:03}" for i in range(285)], "n": np.arange(285.0)})
     columns = CategoryColumns().fit(frame)
+    assert columns.n_categories_ == 255
     made = columns.transform(frame.assign(text="strange"))
     assert made["text"].isna().all()
     assert columns.transform(frame)["text"].isna().sum() == 30
@@ -525,6 +526,52 @@ def test_categories_that_are_not_known_are_missing():
         assert columns.transform(other)["text"].equals(columns.transform(frame)["text"])
     with pytest.raises(ValueError, match="Column 'n' of X held numbers in fit"):
         columns.transform(frame.assign(n="x"))
+
+
+def many_categories(n_rows, seed):
+    """A column of text with a hundred categories, each of which has an effect of its own."""
+    rng = np.random.default_rng(seed)
+    codes = rng.integers(100, size=n_rows)
+    effect = 2 * np.random.default_rng(99).normal(size=100)
+    frame = pd.DataFrame({"text": [f"t{code:02}" for code in codes], "n": rng.normal(size=n_rows)})
+    return frame, effect[codes] + frame["n"].to_numpy() + 0.5 * rng.normal(size=n_rows)
+
+
+def test_a_hundred_categories_are_told_apart():
+    (frame, y), (new, truth) = many_categories(1000, 0), many_categories(1000, 1)
+    auto = AutoMixtureRegressor(["metric", "boosting"], cv=3, random_state=0).fit(frame, y)
+    assert auto.encode(new).shape[1] == 101
+    for name in ("metric", "boosting"):
+        one = AutoMixtureRegressor([name], cv=3, random_state=0).fit(frame, y)
+        most = {"metric": 0.8, "boosting": 1.4}[name]  # without the column it is two
+        assert np.sqrt(np.mean((one.predict(new) - truth) ** 2)) < most
+
+
+@pytest.mark.usefixtures("quick")
+def test_categories_that_are_not_told_apart_are_named():
+    frame = pd.DataFrame({"n": X[:60, 0], "name": [f"t{i % 30}" for i in range(60)]})
+    many = pd.concat([frame["name"].rename(str(j)) for j in range(14)], axis=1)
+    many["13"] = [f"t{i % 59}" for i in range(60)]
+    with pytest.warns(UserWarning, match="Column '13' holds more categories .* 30 most .* 48%"):
+        AutoMixtureRegressor(["metric"], cv=3).fit(many, Y[:60])
+    assert AutoMixtureRegressor(["metric"], cv=3).fit(frame, Y[:60]).encode(frame).shape[1] == 31
+
+
+@pytest.mark.parametrize("make", [pd.DataFrame, pl.DataFrame, np.asarray])
+def test_rows_are_predicted_in_blocks(make, monkeypatch):
+    table = make(X)
+    auto = AutoMixtureRegressor([("two", lines())], cv=3).fit(table, Y)
+    whole, sizes = auto.predict(table), []
+    usual = AutoMixtureRegressor._mean_of
+    monkeypatch.setattr("sklearn_moe.auto._base.MOST_ROWS", 40)
+    monkeypatch.setattr(
+        AutoMixtureRegressor,
+        "_mean_of",
+        lambda self, query, rows: sizes.append(len(rows)) or usual(self, query, rows),
+    )
+    np.testing.assert_allclose(auto.predict(table), whole, rtol=1e-12)
+    assert max(sizes) == 40
+    assert sum(sizes) == len(X)
 
 
 # Composition.

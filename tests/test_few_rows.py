@@ -79,7 +79,9 @@ def test_what_is_made_of_the_table_is_not_sent_to_workers():
     theta, targets = RNG.normal(size=(4, 1, 2, 4)), targets_of(1, 3)
     moved = few.step(theta, targets)[0]
     sent = pickle.loads(pickle.dumps(few))
-    assert vars(sent).keys() == {"design", "folds", "ridge", "exact"} < vars(few).keys()
+    assert (
+        vars(sent).keys() == {"design", "folds", "ridge", "exact", "n_distinct"} < vars(few).keys()
+    )
     np.testing.assert_array_equal(sent.step(theta, targets)[0], moved)
 
 
@@ -112,7 +114,7 @@ def test_hessians_are_put_together_a_few_at_a_time(at_once, monkeypatch):
 def test_what_is_large_is_done_fold_by_fold(limit, monkeypatch):
     few, each = both(DESIGNS["standardised"])
     small = {"MOST_ELEMENTS": 0, "is_sharp": lambda *parts: False}
-    monkeypatch.setattr(_few_rows, limit, small[limit])
+    monkeypatch.setattr(_few_rows if limit == "MOST_ELEMENTS" else _folds, limit, small[limit])
     theta, targets = RNG.normal(size=(4, 1, 2, 4)), targets_of(1, 3)
     np.testing.assert_array_equal(few.log_proba(theta), each.log_proba(theta))
     for found, expected in zip(few.step(theta, targets), each.step(theta, targets), strict=True):

@@ -1,7 +1,9 @@
 """Labels of every kind come back as they were given, and rare ones are not lost."""
 
 import numpy as np
+import pandas as pd
 import pytest
+import scipy.sparse as sp
 from sklearn.base import clone
 from sklearn.datasets import load_iris
 from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
@@ -193,3 +195,28 @@ def test_labels_may_be_a_column_wherever_they_are_asked_for():
     moe.update_gate(X, y[:, None])
     with pytest.raises(ValueError, match=r"other things than the labels seen in fit, \['no', "):
         moe.log_prob(X[:2], np.array(["yes", None], dtype=object))
+
+
+@pytest.mark.parametrize("make", [np.asarray, sp.csr_array, pd.DataFrame])
+@pytest.mark.parametrize("params", [{}, {"top_k": 1}, {"voting": "hard"}])
+def test_rows_are_asked_about_in_blocks(make, params, monkeypatch):
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(1200, 3))
+    y = np.where(X[:, 0] > 0, X[:, 1] > 0, X[:, 2] > 0).astype(str)
+    table = make(X)
+    moe = classifier(**params)
+    moe.fit(table, y)
+    with np.errstate(divide="ignore"):
+        whole = moe.predict_proba(table), moe.log_prob(table, y)
+    monkeypatch.setattr("sklearn_moe._queries.MOST_SAID", 1)
+    monkeypatch.setattr("sklearn_moe._queries.FEWEST_ROWS", 500)
+    seen = []
+    usual = MixtureOfExpertsClassifier._laws_of
+    monkeypatch.setattr(
+        MixtureOfExpertsClassifier,
+        "_laws_of",
+        lambda self, rows: seen.append(rows.shape[0]) or usual(self, rows),
+    )
+    np.testing.assert_allclose(moe.predict_proba(table), whole[0], rtol=1e-12)
+    np.testing.assert_allclose(moe.log_prob(table, y), whole[1], rtol=1e-12)
+    assert seen == [500, 500, 200] * 2

@@ -351,8 +351,9 @@ def test_scales_of_sparse_columns_are_those_of_dense_ones():
 def test_of_many_categories_the_heaviest_are_kept_whatever_the_unit_of_weights(unit):
     names = np.array([f"c{k:02d}" for k in range(60)], dtype=object)
     weight = unit * np.arange(1.0, 61.0)
-    kept = frequent_categories(names, weight)
-    assert list(kept) == sorted(names[-len(kept) :])
+    kept, rest = frequent_categories(names, weight, 20)
+    assert list(kept) == sorted(names[-20:])
+    assert rest == pytest.approx(weight[:-20].sum() / weight.sum())
 
 
 def test_large_whole_numbers_in_rows_that_are_held_out():

@@ -7,6 +7,7 @@ from itertools import product
 import numpy as np
 import pytest
 from sklearn.base import clone
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.model_selection import KFold
 from sklearn.naive_bayes import GaussianNB
@@ -321,3 +322,17 @@ def test_fit_follows_the_bound_where_a_witness_fails():
     assert np.isnan(moe.gain_)
     bare = MixtureOfExpertsRegressor(Choosy(), verdict=False, **params).fit(X, noisy)
     np.testing.assert_array_equal(moe.predict(X), bare.predict(X))
+
+
+def test_one_expert_that_is_left_is_judged_as_one():
+    """What its witnesses say of two does not hold for it: they have found what it has not."""
+    rng = np.random.default_rng(0)
+    X, noise = rng.normal(size=(600, 5)), rng.normal(size=600)
+    X[rng.uniform(size=600) < 0.01] *= 1000
+    y = np.where(X[:, 0] > 0, 2 * X[:, 1], 1 - X[:, 1]) + 0.3 * noise
+    with pytest.warns(ConvergenceWarning, match="lost their rows twice"):
+        moe = MixtureOfExpertsRegressor(random_state=0).fit(X, y)
+    one = MixtureOfExpertsRegressor(n_experts=1, random_state=0).fit(X, y)
+    assert (moe.n_experts_, moe.gain_, moe.gain_stderr_) == (1, 0.0, 0.0)
+    assert moe.calibrated_log_prob_ == one.calibrated_log_prob_
+    np.testing.assert_array_equal(moe.predict(X), one.predict(X))

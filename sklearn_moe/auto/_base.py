@@ -27,7 +27,7 @@ from .._training import checked_groups
 from .._validation import HasMethods, Interval, last_step
 from .._weighting import is_mixture
 from ._candidate import AS_GIVEN, JUDGING_FOLDS, OF_NUMBER, Candidate
-from ._columns import CategoryColumns
+from ._columns import CategoryColumns, indicators_each, warn_of_rare
 from ._sample import Sample
 from ._search import search
 from ._usual import CATEGORIES, NUMBERS
@@ -58,7 +58,7 @@ class BaseAutoMixture(MetaEstimatorMixin, BaseEstimator):
         """The checked target."""
 
     @abstractmethod
-    def _usual_candidates(self, n_rows: int, n_columns: int, **params: Any) -> list[Candidate]:
+    def _usual_candidates(self, *shape: int, **params: Any) -> list[Candidate]:
         """What there is to choose from for a table of so many distinct rows and encoded columns."""
 
     # The fit.
@@ -100,7 +100,8 @@ class BaseAutoMixture(MetaEstimatorMixin, BaseEstimator):
             parts = X, None, weight
             if not weight.all():  # rows of no weight have no say in what columns are
                 parts = take_rows(X, np.flatnonzero(weight)), None, weight[weight > 0]
-            encoder = TabularEncoder().fit(*parts)
+            encoder = TabularEncoder(indicators_each(parts[0])).fit(*parts)
+            warn_of_rare(encoder)
             native = CategoryColumns().fit(*parts) if is_pandas(X) else encoder
             views = {NUMBERS: encoder, CATEGORIES: native}
         seen = {name: view.transform(X) for name, view in views.items()}
@@ -141,7 +142,9 @@ class BaseAutoMixture(MetaEstimatorMixin, BaseEstimator):
         """Mixtures of several kinds, of those that can say as much as is asked."""
         seed = check_random_state(self.random_state).randint(np.iinfo(np.int32).max)
         parts = {"cv": self.cv, "random_state": int(seed), "n_jobs": self.n_jobs}
-        usual = self._usual_candidates(sample.n_distinct, views[NUMBERS].n_outputs_, **parts)
+        n_categories = getattr(views[CATEGORIES], "n_categories_", 0)
+        shape = sample.n_distinct, views[NUMBERS].n_outputs_, n_categories
+        usual = self._usual_candidates(*shape, **parts)
         several = sample.y.ndim == 2
         usual = [c for c in usual if get_tags(c.mixture).target_tags.multi_output or not several]
         names = [c.name for c in usual]

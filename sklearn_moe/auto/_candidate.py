@@ -23,14 +23,14 @@ OF_NUMBER = ", n_experts="
 class Candidate:
     """A pipeline that ends in a mixture: its name, and the view of the table that it is given.
 
-    More experts are tried if it `may_grow`. Its folds are `splits` of the whole table, if they are
-    not dealt by the mixture.
+    More experts are tried, up to `most_experts` if that is given. Its folds are `splits` of the
+    whole table, if they are not dealt by the mixture.
     """
 
     name: str
     model: Pipeline
     view: str = AS_GIVEN
-    may_grow: bool = True
+    most_experts: int | None = None
     splits: Splits | None = None
 
     @property

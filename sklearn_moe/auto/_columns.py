@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import numpy as np
@@ -9,11 +10,23 @@ from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.kernel_approximation import Nystroem
 
-from .._design import as_numbers, as_text, frequent_categories, table_columns
+from .._design import (
+    MAX_CATEGORIES,
+    TabularEncoder,
+    TextColumn,
+    as_numbers,
+    as_text,
+    frequent_categories,
+    table_columns,
+)
 from .._numeric import DECIMALS, Array
 from .._predictions import places_among
 from .._rows import column_names
 
+# Categories of a column that boosting can tell apart, and of all columns that become indicators.
+MOST_CATEGORIES, MOST_INDICATORS = 255, 400
+# The share of rows in categories that are not told apart of which users are warned.
+MUCH = 0.05
 # Similarities to more rows than a quarter of them would tell a fold's rows by heart.
 ROWS_PER_COMPONENT = 4
 
@@ -68,6 +81,8 @@ class CategoryColumns(TransformerMixin, BaseEstimator):
     columns_ : dict
         How each column is read: as numbers or, of text, by its heaviest categories; others are
         missing values. One without a value is missing whatever it holds later.
+    n_categories_ : int
+        Number of categories of the column that has most of them.
     """
 
     def fit(self, X: Any, y: Any = None, sample_weight: Array | None = None) -> CategoryColumns:
@@ -75,6 +90,8 @@ class CategoryColumns(TransformerMixin, BaseEstimator):
         weight = np.ones(len(X)) if sample_weight is None else sample_weight
         columns = zip(column_names(X), table_columns(X), strict=True)
         self.columns_ = {name: _categories(values, weight) for name, values in columns}
+        of_text = [known for known in self.columns_.values() if known is not None]
+        self.n_categories_ = max(map(len, of_text), default=0)
         return self
 
     def transform(self, X: Any) -> Any:
@@ -95,10 +112,29 @@ def pandas_frame(columns: dict[Any, Any], index: Any) -> Any:
     return pd.DataFrame(made, index=index)
 
 
+def indicators_each(X: Any) -> int:
+    """How many categories of each column of text become indicators: more where these are few."""
+    n_text = sum(values.dtype == object for values in table_columns(X))
+    return max(MAX_CATEGORIES, min(MOST_CATEGORIES, MOST_INDICATORS // max(n_text, 1)))
+
+
+def warn_of_rare(encoder: TabularEncoder) -> None:
+    """Warn of columns of text that hold too many categories to tell them apart."""
+    for name, column in zip(encoder.names_, encoder.columns_ or [], strict=True):
+        rest = column.rest if isinstance(column, TextColumn) else 0.0
+        if rest > MUCH:
+            text = (
+                f"Column {name!r} holds more categories than linear experts and forests tell apart:"
+                f" beside the {len(column.categories)} most frequent ones others make {rest:.0%} of"
+                " the rows. Leave it out if it only names the rows, or encode it by numbers."
+            )
+            warnings.warn(text, UserWarning, stacklevel=7)
+
+
 def _categories(values: NDArray, weight: Array) -> NDArray | None:
     """The heaviest categories of a column of text; None for numbers, none where all is missing."""
     if values.dtype == object:
-        return frequent_categories(values, weight)
+        return frequent_categories(values, weight, MOST_CATEGORIES)[0]
     return np.empty(0, dtype=str) if np.isnan(values.astype(np.float64)).all() else None
 
 

@@ -323,8 +323,9 @@ def sizes(n_rows: int) -> list[int]:
 def doubled(candidate: Candidate, n_rows: int) -> Iterator[Candidate]:
     """The same with twice as many experts, four times as many, and so on, for so many rows."""
     mixture, n_experts = candidate.mixture, candidate.mixture.n_experts
-    if not candidate.may_grow or n_experts == "auto" or isinstance(mixture.experts, list):
+    if n_experts == "auto" or isinstance(mixture.experts, list):
         return
-    while 2 * n_experts <= min(MOST_EXPERTS, n_rows // ROWS_PER_EXPERT):
+    most = min(candidate.most_experts or MOST_EXPERTS, n_rows // ROWS_PER_EXPERT)
+    while 2 * n_experts <= most:
         n_experts *= 2
         yield candidate.of_number(n_experts)

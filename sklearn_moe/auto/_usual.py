@@ -30,55 +30,66 @@ from ._sample import FIRST_ROWS
 
 # Views of a table: all of it as standardised numbers, or text as categories.
 NUMBERS, CATEGORIES = "numbers", "categories"
-N_TREES = 30
 # Rows that a coefficient of many linear experts is to have at the least.
 ROWS_PER_COEFFICIENT = 2
-# Folds under boosting, which takes long, and is as good in few.
+# Folds under boosting, which is as good in few.
 FEW_FOLDS = 3
 # Boosting: many trees for numbers; those for labels would be far too sure of themselves without a
 # penalty. Above 10,000 rows they would stop early, by rows that are drawn by their order, and fail
 # where a class has a single one. Few rows suit small trees of small leaves.
 MANY_ROWS = 2000
 SMALL = {"max_leaf_nodes": 8, "min_samples_leaf": 5}
-REAL = {"max_iter": 300, "max_bins": 80, "early_stopping": False}
-LABELS = {"l2_regularization": 5.0, "max_bins": 80, "early_stopping": False}
+ROUNDS = {"early_stopping": False}
+BINS = 80
+REAL, LABELS = {"max_iter": 300, **ROUNDS}, {"max_iter": 200, "l2_regularization": 5.0, **ROUNDS}
+FOREST = {"n_estimators": 100, "min_samples_leaf": 2}
+# What predicts how large residuals are, which is smoother than what predicts targets.
+REAL_SPREAD = {"max_iter": 50, "max_leaf_nodes": 8, "min_samples_leaf": 20, **ROUNDS}
+FOREST_SPREAD = {"n_estimators": 50, "min_samples_leaf": 10}
+# Two boostings are better than one on some tables, and take thirty times as long.
+MOST_BOOSTINGS = 2
 
 
-def regressors(n_rows: int, n_columns: int, **params: Any) -> list[Candidate]:
-    """Mixtures for real targets, on tables of so many distinct rows and encoded columns.
+def regressors(
+    n_rows: int, n_columns: int, n_categories: int = 0, **params: Any
+) -> list[Candidate]:
+    """For real targets, on tables of so many distinct rows and encoded columns.
 
-    And one expert that is smooth everywhere, under noise that changes.
+    Mixtures of linear experts, and one expert of each other kind, under noise that changes. The
+    number of categories is that of the column that has most of them.
     """
     mixture: Callable[..., Any] = partial(MixtureOfExpertsRegressor, **params)
+    linear = EvidenceRidge()
+    boosting = HistGradientBoostingRegressor(**REAL, **_trees(n_rows, n_categories))
+    spread = HistGradientBoostingRegressor(**REAL_SPREAD, max_bins=max(BINS, n_categories))
+    boosted = _few_folds(_changing(mixture(boosting, 1, gate="auto"), spread))
+    forest = mixture(ExtraTreesRegressor(**FOREST), 1)
     smooth = mixture(MetricKernelRegressor(), 1)
-    if smooth.family == "auto":  # tails are found where noise is calibrated, without more fits
-        smooth.set_params(family="gaussian")
-    if resolve_family(smooth.family).is_location_scale:
-        smooth.set_params(dispersion_estimator=MetricKernelRegressor(n_landmarks=100, n_rounds=1))
-    mixtures = candidates(
-        mixture,
-        n_columns,
-        linear=EvidenceRidge(),
-        n_linear=_number(8, n_rows, n_columns),
-        forest=ExtraTreesRegressor(N_TREES, min_samples_leaf=2),
-        boosting=HistGradientBoostingRegressor(**REAL, **_tree_size(n_rows)),
-    )
-    return [*mixtures, _one("metric", smooth)]
+    lines = mixture(linear, _number(8, n_rows, n_columns), gate="auto")
+    return [
+        Candidate("linear", _only(lines), NUMBERS),
+        Candidate("kernel", _of_kernel(mixture(linear, 2), n_columns), NUMBERS),
+        _one("forest", _changing(forest, ExtraTreesRegressor(**FOREST_SPREAD))),
+        Candidate("boosting", _only(boosted), CATEGORIES, MOST_BOOSTINGS),
+        _one("metric", _changing(smooth, MetricKernelRegressor(n_landmarks=100, n_rounds=1))),
+    ]
 
 
-def classifiers(n_rows: int, n_columns: int, **params: Any) -> list[Candidate]:
-    """Mixtures for labels, and one expert that is smooth everywhere."""
+def classifiers(
+    n_rows: int, n_columns: int, n_categories: int = 0, **params: Any
+) -> list[Candidate]:
+    """For labels: mixtures of logistic regressions, and one expert of each other kind."""
     mixture: Callable[..., Any] = partial(MixtureOfExpertsClassifier, **params)
-    mixtures = candidates(
-        mixture,
-        n_columns,
-        linear=LogisticRegression(max_iter=1000),
-        n_linear=_number(4, n_rows, n_columns),
-        forest=ExtraTreesClassifier(N_TREES, min_samples_leaf=2),
-        boosting=HistGradientBoostingClassifier(**LABELS, **_tree_size(n_rows)),
-    )
-    smooth = mixture(MetricKernelClassifier(), 1, calibrate="temperature")
-    return [*mixtures, _one("metric", smooth)]
+    alone: Callable[..., Any] = partial(mixture, n_experts=1, calibrate="temperature")
+    logistic = LogisticRegression(max_iter=1000)
+    boosting = HistGradientBoostingClassifier(**LABELS, **_trees(n_rows, n_categories))
+    lines = mixture(logistic, _number(4, n_rows, n_columns), gate="auto")
+    return [
+        Candidate("linear", _only(lines), NUMBERS),
+        _one("forest", alone(ExtraTreesClassifier(**FOREST))),
+        _one("boosting", _few_folds(alone(boosting)), CATEGORIES),
+        _one("metric", alone(MetricKernelClassifier())),
+    ]
 
 
 def _number(wanted: int, n_rows: int, n_columns: int) -> int:
@@ -87,38 +98,40 @@ def _number(wanted: int, n_rows: int, n_columns: int) -> int:
     return max(2, min(wanted, most))
 
 
-def _tree_size(n_rows: int) -> dict[str, int]:
-    """The size of boosting's trees: that of scikit-learn where there are many rows."""
-    return SMALL if n_rows < MANY_ROWS else {}
+def _trees(n_rows: int, n_categories: int) -> dict[str, int]:
+    """The trees of boosting: of scikit-learn's size where there are many rows."""
+    size = SMALL if n_rows < MANY_ROWS else {}
+    return {"max_bins": max(BINS, n_categories), **size}
 
 
-def candidates(
-    mixture: Callable[..., Any],
-    n_columns: int,
-    *,
-    linear: Any,
-    n_linear: int,
-    forest: Any,
-    boosting: Any,
-) -> list[Candidate]:
-    """One mixture of each kind; many linear experts are as flexible as a few others."""
-    boosted = mixture(boosting, 2, gate="auto")
-    if isinstance(boosted.cv, Integral):
-        boosted.set_params(cv=min(boosted.cv, FEW_FOLDS))
-    # The kernel's coordinates are for the experts alone; all are arrays, whatever others ask for.
+def _few_folds(mixture: Any) -> Any:
+    """The same in three folds, if it is by a number of folds."""
+    few = {"cv": min(mixture.cv, FEW_FOLDS)} if isinstance(mixture.cv, Integral) else {}
+    return mixture.set_params(**few)
+
+
+def _changing(mixture: Any, spread: Any) -> Any:
+    """A mixture of flexible experts under noise that `spread` predicts, if the law has a scale.
+
+    Tails are found where noise is calibrated, without more fits.
+    """
+    if mixture.family == "auto":
+        mixture.set_params(family="gaussian")
+    if resolve_family(mixture.family).is_location_scale:
+        mixture.set_params(dispersion_estimator=spread)
+    return mixture
+
+
+def _of_kernel(mixture: Any, n_columns: int) -> Pipeline:
+    """A mixture whose experts are given a kernel's coordinates beside the columns, its gate not."""
     first = make_column_transformer(("passthrough", slice(0, n_columns)))
-    first.set_output(transform="default")
-    smooth = mixture(linear, 2, gate=make_pipeline(first, SoftmaxGate()))
-    return [
-        Candidate("linear", _only(mixture(linear, n_linear, gate="auto")), NUMBERS),
-        Candidate("kernel", Pipeline([("kernel", KernelColumns()), ("mixture", smooth)]), NUMBERS),
-        Candidate("forest", _only(mixture(forest, 2, gate="auto")), NUMBERS),
-        Candidate("boosting", _only(boosted), CATEGORIES, may_grow=False),
-    ]
+    first.set_output(transform="default")  # they are arrays, whatever others ask for
+    mixture.set_params(gate=make_pipeline(first, SoftmaxGate()))
+    return Pipeline([("kernel", KernelColumns()), ("mixture", mixture)])
 
 
-def _one(name: str, mixture: Any) -> Candidate:
-    return Candidate(name, _only(mixture), NUMBERS, may_grow=False)
+def _one(name: str, mixture: Any, view: str = NUMBERS) -> Candidate:
+    return Candidate(name, _only(mixture), view, most_experts=1)
 
 
 def _only(mixture: Any) -> Pipeline:
