@@ -14,6 +14,7 @@ from sklearn_moe.logit import (
     StandardisedRows,
     _curvature,
     _few_rows,
+    _folds,
     _problem,
     folded_logits,
 )

@@ -88,7 +88,7 @@ def test_weights_equal_repeats_where_the_gate_has_many_coefficients(cv):
     rng = np.random.default_rng(0)
     X = rng.normal(size=(600, 60))
     y = np.where(X[:, 0] > 0, 2 * X[:, 1], 1 - X[:, 1]) + 0.4 * rng.normal(size=600)
-    weight = rng.integers(0, 4, size=600)
+    weight = rng.integers(1, 5, size=600)
     moe = build("ridge", n_experts=4, cv=cv, verdict=False)
     assert_weights_equal_repeats(moe, X, y, weight)
 
