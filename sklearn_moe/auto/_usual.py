@@ -42,10 +42,9 @@ SMALL = {"max_leaf_nodes": 8, "min_samples_leaf": 5}
 ROUNDS = {"early_stopping": False}
 BINS = 80
 REAL, LABELS = {"max_iter": 300, **ROUNDS}, {"max_iter": 200, "l2_regularization": 5.0, **ROUNDS}
-FOREST = {"n_estimators": 100, "min_samples_leaf": 2}
+LEAVES = {"min_samples_leaf": 2}
 # What predicts how large residuals are, which is smoother than what predicts targets.
 REAL_SPREAD = {"max_iter": 50, "max_leaf_nodes": 8, "min_samples_leaf": 20, **ROUNDS}
-FOREST_SPREAD = {"n_estimators": 50, "min_samples_leaf": 10}
 # Two boostings are better than one on some tables, and take thirty times as long.
 MOST_BOOSTINGS = 2
 
@@ -55,21 +54,21 @@ def regressors(
 ) -> list[Candidate]:
     """For real targets, on tables of so many distinct rows and encoded columns.
 
-    Mixtures of linear experts, and one expert of each other kind, under noise that changes. The
-    number of categories is that of the column that has most of them.
+    Mixtures of linear experts and of forests, and one boosting and one smooth function under noise
+    that changes. The number of categories is that of the column that has most of them.
     """
     mixture: Callable[..., Any] = partial(MixtureOfExpertsRegressor, **params)
     linear = EvidenceRidge()
     boosting = HistGradientBoostingRegressor(**REAL, **_trees(n_rows, n_categories))
     spread = HistGradientBoostingRegressor(**REAL_SPREAD, max_bins=max(BINS, n_categories))
     boosted = _few_folds(_changing(mixture(boosting, 1, gate="auto"), spread))
-    forest = mixture(ExtraTreesRegressor(**FOREST), 1)
+    forest = mixture(ExtraTreesRegressor(30, **LEAVES), 2, gate="auto")
     smooth = mixture(MetricKernelRegressor(), 1)
     lines = mixture(linear, _number(8, n_rows, n_columns), gate="auto")
     return [
         Candidate("linear", _only(lines), NUMBERS),
         Candidate("kernel", _of_kernel(mixture(linear, 2), n_columns), NUMBERS),
-        _one("forest", _changing(forest, ExtraTreesRegressor(**FOREST_SPREAD))),
+        Candidate("forest", _only(forest), NUMBERS),
         Candidate("boosting", _only(boosted), CATEGORIES, MOST_BOOSTINGS),
         _one("metric", _changing(smooth, MetricKernelRegressor(n_landmarks=100, n_rounds=1))),
     ]
@@ -86,7 +85,7 @@ def classifiers(
     lines = mixture(logistic, _number(4, n_rows, n_columns), gate="auto")
     return [
         Candidate("linear", _only(lines), NUMBERS),
-        _one("forest", alone(ExtraTreesClassifier(**FOREST))),
+        _one("forest", alone(ExtraTreesClassifier(100, **LEAVES))),
         _one("boosting", _few_folds(alone(boosting)), CATEGORIES),
         _one("metric", alone(MetricKernelClassifier())),
     ]
