@@ -26,6 +26,7 @@ from sklearn_moe import (
 )
 from sklearn_moe._content import content_ids, row_hashes
 from sklearn_moe._design import TabularEncoder
+from sklearn_moe._folds import Splits
 from sklearn_moe.auto import _search
 from sklearn_moe.auto._base import flat, within_classes
 from sklearn_moe.auto._columns import CategoryColumns, KernelColumns
@@ -112,12 +113,20 @@ def test_a_given_number_and_a_list_of_experts_are_left_as_they_are():
     listed = MixtureOfExpertsRegressor([("a", Ridge()), ("b", Ridge(10.0))], **QUICK)
     grown = lines("auto")
     for mixture in (listed, grown, lines(16)):
-        assert not list(_search.doubled(_search.Candidate("it", flat(mixture)), 1000))
+        assert not list(_search.larger(_search.Candidate("it", flat(mixture)), 1000))
+
+
+def test_two_boostings_are_tried_where_one_is_the_best():
+    (boosting,) = (c for c in regressors(1000, 3, cv=7) if c.name == "boosting")
+    folds = Splits([np.arange(3), np.arange(3, 6)])
+    (two,) = _search.larger(replace(boosting, splits=folds), 1000)
+    assert (two.name, two.mixture.n_experts, two.mixture.cv) == ("boosting, n_experts=2", 2, 3)
+    assert two.splits is folds
 
 
 @pytest.mark.parametrize(("n_rows", "most"), [(39, 2), (40, 4), (159, 8), (160, 16), (9999, 16)])
 def test_experts_are_doubled_as_long_as_there_are_rows_for_them(n_rows, most):
-    more = list(_search.doubled(_search.Candidate("it", flat(lines())), n_rows))
+    more = list(_search.larger(_search.Candidate("it", flat(lines())), n_rows))
     assert [candidate.mixture.n_experts for candidate in more] == [4, 8, 16][: len(more)]
     assert 2 ** (1 + len(more)) == most
 

@@ -23,14 +23,15 @@ OF_NUMBER = ", n_experts="
 class Candidate:
     """A pipeline that ends in a mixture: its name, and the view of the table that it is given.
 
-    More experts are tried, up to `most_experts` if that is given. Its folds are `splits` of the
-    whole table, if they are not dealt by the mixture.
+    If it is the best, the `next` is tried or, where there is none and it `may_grow`, more experts.
+    Its folds are `splits` of the whole table, if they are not dealt by the mixture.
     """
 
     name: str
     model: Pipeline
     view: str = AS_GIVEN
-    most_experts: int | None = None
+    may_grow: bool = True
+    next: Candidate | None = None
     splits: Splits | None = None
 
     @property

@@ -32,10 +32,9 @@ class AutoMixtureClassifier(ClassifierMixin, BaseAutoMixture):
     candidates : list of (str, mixture), list of str or None, default=None
         Mixtures, or pipelines that end in one, by name. (The steps of a pipeline are fitted to all
         rows: what looks at the target belongs in the experts.) None for mixtures of logistic
-        regressions ("linear"), of those of a Gaussian kernel's coordinates ("kernel"), of extremely
-        randomised trees ("forest"), and of boosting ("boosting", which takes most of the time),
-        which see text as categories and mark what is missing, and for one smooth function
-        ("metric"); a list of their names for some of these.
+        regressions ("linear"), and one forest of extremely randomised trees ("forest"), one
+        boosting ("boosting") and one smooth function ("metric"), each with a temperature; a list of
+        their names for some of these. Text is up to 255 categories.
     stacking : bool, default=True
         Whether other candidates answer together with the best one, in the proportions under which
         their mean probabilities explain unseen rows best; those of small weight do not. Each of

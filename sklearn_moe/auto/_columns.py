@@ -121,12 +121,12 @@ def indicators_each(X: Any) -> int:
 def warn_of_rare(encoder: TabularEncoder) -> None:
     """Warn of columns of text that hold too many categories to tell them apart."""
     for name, column in zip(encoder.names_, encoder.columns_ or [], strict=True):
-        rest = column.rest if isinstance(column, TextColumn) else 0.0
-        if rest > MUCH:
+        if isinstance(column, TextColumn) and column.rest > MUCH:
             text = (
                 f"Column {name!r} holds more categories than linear experts and forests tell apart:"
-                f" beside the {len(column.categories)} most frequent ones others make {rest:.0%} of"
-                " the rows. Leave it out if it only names the rows, or encode it by numbers."
+                f" beside the {len(column.categories)} most frequent ones others make "
+                f"{column.rest:.0%} of the rows. Leave it out if it only names the rows, or encode "
+                "it by numbers."
             )
             warnings.warn(text, UserWarning, stacklevel=7)
 

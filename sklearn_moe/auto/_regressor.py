@@ -36,9 +36,9 @@ class AutoMixtureRegressor(RegressorMixin, DistributionQueries, BaseAutoMixture)
         Mixtures, or pipelines that end in one, by name. (The steps of a pipeline are fitted to all
         rows: what looks at the target belongs in the experts.) None for mixtures of linear
         models ("linear"), of linear models of a Gaussian kernel's coordinates ("kernel"), of
-        extremely randomised trees ("forest"), and of boosting ("boosting", which takes most of the
-        time), which see text as categories and mark what is missing, and for one smooth function
-        ("metric"); a list of their names for some of these.
+        extremely randomised trees ("forest"), one boosting under noise that changes ("boosting";
+        two are tried if it is the best) and one smooth function ("metric"); a list of
+        their names for some of these. Text is up to 255 categories.
     family : str or RealFamily, default="auto"
         Noise law of the usual candidates (see `MixtureOfExpertsRegressor`).
     stacking : bool, default=True

@@ -280,7 +280,7 @@ def _best(
         tell(f"by {n_rows} distinct rows")
         ranked = judge.ranked(ranked)
         best, ranked = ranked[0], ranked[: (len(ranked) + 1) // 2]
-    for more in doubled(best, judge.sample.n_distinct):
+    for more in larger(best, judge.sample.n_distinct):
         if not judge.score(more) > judge.score(best):
             break
         best = more
@@ -320,12 +320,14 @@ def sizes(n_rows: int) -> list[int]:
     return found
 
 
-def doubled(candidate: Candidate, n_rows: int) -> Iterator[Candidate]:
-    """The same with twice as many experts, four times as many, and so on, for so many rows."""
-    mixture, n_experts = candidate.mixture, candidate.mixture.n_experts
-    if n_experts == "auto" or isinstance(mixture.experts, list):
+def larger(candidate: Candidate, n_rows: int) -> Iterator[Candidate]:
+    """The next one or the same with twice as many experts, and so on, for so many rows."""
+    if candidate.next is not None:
+        yield replace(candidate.next, splits=candidate.splits)
         return
-    most = min(candidate.most_experts or MOST_EXPERTS, n_rows // ROWS_PER_EXPERT)
-    while 2 * n_experts <= most:
+    mixture, n_experts = candidate.mixture, candidate.mixture.n_experts
+    if not candidate.may_grow or n_experts == "auto" or isinstance(mixture.experts, list):
+        return
+    while 2 * n_experts <= min(MOST_EXPERTS, n_rows // ROWS_PER_EXPERT):
         n_experts *= 2
         yield candidate.of_number(n_experts)
