@@ -50,7 +50,7 @@ from ._validation import (
     check_parameters,
     routed_params,
 )
-from ._verdict import Stage, verdict_text
+from ._verdict import OneIsBetter, Stage, verdict_text
 from .families import Family
 from .gates._resolve import gates_to_try
 from .starts import STARTS
@@ -279,16 +279,16 @@ class BaseMixtureOfExperts(Queries, CallbackSupportMixin, MetaEstimatorMixin, Ba
         return self._attributes(shape, workers.follow(as_it_stands(training, stage)))
 
     def _warn(self, fit: Fit) -> None:
-        templates, kept = fit.recipe.templates, fit.found.mixture.members
+        templates, left = fit.recipe.templates, fit.result.expectation.members
         if fit.trouble:
             warnings.warn(fit.trouble, UserWarning, stacklevel=5)
         if fit.verdict.is_against and not fit.grew:
-            warnings.warn(verdict_text(fit.verdict, len(templates)), UserWarning, stacklevel=5)
+            warnings.warn(verdict_text(fit.verdict, len(templates)), OneIsBetter, stacklevel=5)
             return
-        lost = [template.name for k, template in enumerate(templates) if k not in kept]
+        lost = [template.name for k, template in enumerate(templates) if k not in left]
         if lost and not fit.grew:
             message = (
-                f"Experts {lost} lost their rows twice and were removed: n_experts_={len(kept)} of "
+                f"Experts {lost} lost their rows twice and were removed: n_experts_={len(left)} of "
                 f"{len(templates)}. Use fewer experts, or another init."
             )
             warnings.warn(message, ConvergenceWarning, stacklevel=5)

@@ -9,6 +9,7 @@ Sparse input is scaled, not centred, and stays sparse unless it is small.
 from __future__ import annotations
 
 import datetime
+from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from numbers import Integral, Real
@@ -142,7 +143,10 @@ class TabularEncoder(BaseEstimator):
         encoded = np.zeros((len(X), self.n_outputs_))
         start = 0
         names = column_names(X) if is_frame(X) else self.names_
-        for name, column, values in zip(names, self.columns_, table_columns(X), strict=True):
+        is_text = [isinstance(column, TextColumn) for column in self.columns_]
+        for name, column, values in zip(
+            names, self.columns_, table_columns(X, is_text), strict=True
+        ):
             stop = start + len(column.names(name))
             column.encode(name, values, encoded[:, start:stop])
             start = stop
@@ -201,14 +205,19 @@ def as_numbers(name: Any, values: np.ndarray) -> Array:
         ) from error
 
 
-def table_columns(X: Any) -> list[np.ndarray]:
-    """The columns of a dense table as 1-D arrays: of numbers where numeric, else object."""
+def table_columns(X: Any, is_text: Sequence[bool] | None = None) -> list[np.ndarray]:
+    """The columns of a dense table as 1-D arrays: of numbers where numeric, else object.
+
+    Objects of a column that is known to be text stay what they are, whichever rows are asked for.
+    """
+    is_text = [False] * np.shape(X)[1] if is_text is None else is_text
     if is_frame(X) and not _is_one_array(X):
-        return [_as_column(X[name]) for name in column_names(X)]
+        columns = zip(column_names(X), is_text, strict=True)
+        return [_as_column(X[name], text) for name, text in columns]
     X = of_rows(X, np.asarray(X))
     if X.dtype.kind in "fiub":
         return list(X.T)
-    return [_as_column(X[:, j]) for j in range(X.shape[1])]
+    return [_as_column(values, text) for values, text in zip(X.T, is_text, strict=True)]
 
 
 def _is_one_array(X: Any) -> bool:
@@ -242,7 +251,7 @@ def check_finite(values: np.ndarray, allow_nan: bool = True) -> None:
         raise ValueError("Input X contains NaN. A gate of sparse rows takes no missing values.")
 
 
-def _as_column(column: Any) -> np.ndarray:
+def _as_column(column: Any, is_text: bool) -> np.ndarray:
     if str(column.dtype).startswith("period"):
         column = column.dt.to_timestamp()
     has_zone = getattr(column.dtype, "tz", None) is not None
@@ -257,7 +266,7 @@ def _as_column(column: Any) -> np.ndarray:
     if values.dtype.kind in "fiub" and not is_category:
         return values
     values = values.astype(object)
-    return values if is_category else _of_objects(values)
+    return values if is_category or is_text else _of_objects(values)
 
 
 def _of_objects(values: np.ndarray) -> np.ndarray:

@@ -14,7 +14,7 @@ from ._baseline import Baseline, fit_baseline, unknown_baseline
 from ._data import Data
 from ._em import EMResult, EMRule
 from ._growth import Walk, grow
-from ._guided import guided
+from ._guided import by_itself, guided
 from ._hearing import Hearing, hear
 from ._initialization import Race, Start, race, race_or_spare, start_name
 from ._last_fits import fit_last
@@ -225,9 +225,10 @@ def _judged(
         on = yield from guided(kept, options.rule, options.reporter)
         if on is not kept:
             return (yield from _judged(options, recipe, baseline, on, data, may_go_on=False))
-    if options.verdict and kept.trusted and len(kept.result.state.members) == 1:
+    if options.verdict and kept.trusted and kept.is_alone:
         # What witnesses say of several experts does not hold for the one that is left.
-        return None, None, alone_verdict(recipe, baseline, data)
+        left = by_itself(kept)
+        return (yield from _judged(options, recipe, baseline, left, data, may_go_on=False))
     return kept, None if verdict.is_against else heard, verdict
 
 

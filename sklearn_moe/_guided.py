@@ -52,7 +52,7 @@ def caught_up(stage: Stage, rule: EMRule, reporter: Reporter) -> Plan[Stage]:
     """
     if _lags(stage):
         stage = yield from _go_on(stage, rule, reporter)
-    return _by_itself(stage) if _lags(stage) else stage
+    return by_itself(stage) if _lags(stage) else stage
 
 
 def _behind(stage: Stage) -> str:
@@ -63,10 +63,11 @@ def _behind(stage: Stage) -> str:
         weighted_mean(said[heard], data.sample_weight[heard])
         for said in (_own_log_prob(stage), held_out)
     )
+    whose = "" if stage.is_alone else ", and gain_ is theirs"
     return (
         f"The fit is behind its witnesses: out of fold it explains rows with a mean log density of "
-        f"{own:.3g}, they with {theirs:.3g}, and gain_ is theirs. Another init or family may find "
-        "what they have found."
+        f"{own:.3g}, they with {theirs:.3g}{whose}. Another init or family may find what they have "
+        "found."
     )
 
 
@@ -165,7 +166,7 @@ def _instead(stage: Stage, run: EMResult) -> Stage:
     return replace(stage, result=result)
 
 
-def _by_itself(stage: Stage) -> Stage:
+def by_itself(stage: Stage) -> Stage:
     """The stage with what the fit says out of fold in place of what its witnesses have said."""
     data, expectation = stage.model.data, stage.result.expectation
     own = np.where(np.isnan(expectation.held_out), np.nan, expectation.log_evidence)

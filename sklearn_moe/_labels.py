@@ -13,7 +13,6 @@ from ._information import count_estimator
 from ._numeric import Array
 from ._predictions import places_among, predict_expert
 from ._routing import Routing
-from ._rows import in_blocks
 from .families import Categorical
 from .leaning import UPRIGHT, Leaning, LeaningLabels
 
@@ -64,10 +63,11 @@ class Labels(BaseMixtureOfExperts):
             Probabilities in the order of `classes_`; each row sums to one.
         """
         check_is_fitted(self)
-        return in_blocks(self._proba_of, self._block_size, X)
+        return self._in_blocks(self._proba_of, X)
 
     def _proba_of(self, X: Any) -> Array:
-        routing, said, law = self._laws_at(X)
+        """The same for the checked table."""
+        routing, said, law = self._laws_of(X)
         if self.voting == "hard":
             said = np.eye(len(self.classes_))[said.argmax(axis=2)]
         elif not self._is_expert_alone or self.temperatures_ is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from functools import partial
 from numbers import Integral, Real
 from typing import Any
@@ -24,9 +25,6 @@ from ._usage import usage_of
 from ._validation import check_number, last_step
 from .families import Family
 from .gates import SoftmaxGate
-
-# Elements of what all experts say of the rows of a block: 32 MB. And rows, at the least.
-MOST_SAID, FEWEST_ROWS = 2**22, 1000
 
 
 class Queries(ABC):
@@ -100,18 +98,21 @@ class Queries(ABC):
         """Who acts, and the log of their gate probability times the density of the target."""
         check_consistent_length(X, y)
         routing, mean, law = self._laws_at(X)
+        return routing, self._joined(routing, mean, law, self._encode_target(y))
+
+    def _joined(self, routing: Routing, mean: Array, law: Array, target: NDArray) -> Array:
         with np.errstate(over="ignore"):  # of targets beyond all numbers
-            log_prob = self._family.exact_log_prob(self._encode_target(y), mean, law)
-        return routing, routing.log_gate + log_prob
+            return routing.log_gate + self._family.exact_log_prob(target, mean, law)
 
-    def _log_prob_of(self, X: Any, y: Any) -> Array:
-        return log_sum(self._log_joint(X, y)[1])
+    def _log_prob_of(self, X: Any, target: NDArray) -> Array:
+        return log_sum(self._joined(*self._laws_of(X), target))
 
-    @property
-    def _block_size(self) -> int:
-        """How many rows are asked about at once where all that is said of them is held."""
-        n_values = len(self.experts_) * len(getattr(self, "classes_", (0,)))
-        return max(FEWEST_ROWS, MOST_SAID // n_values)
+    def _in_blocks(self, answer: Callable[..., Array], X: Any, *parts: Any) -> Array:
+        """The answer for a table and what goes with it: what is said of all may be far larger."""
+        n_values = self.dispersions_.size * len(getattr(self, "classes_", (0,)))
+        X = check_table(self, X, reset=False)
+        with names_missed(self, X):
+            return in_blocks(answer, n_values, X, *parts)
 
     def _forget_calibration(self) -> None:
         """Leave out what was calibrated for another gate, if anything was."""
@@ -188,7 +189,7 @@ class Queries(ABC):
         """
         check_is_fitted(self)
         check_consistent_length(X, y)
-        return in_blocks(self._log_prob_of, self._block_size, X, y)
+        return self._in_blocks(self._log_prob_of, X, self._encode_target(y))
 
     def information_criteria(
         self, X: Any, y: Any, sample_weight: Any = None

@@ -12,6 +12,9 @@ from numpy.typing import NDArray
 from ._numeric import rows_of
 from ._validation import safe_indexing
 
+# Numbers that are made of the rows of a block, 32 MB, and its rows at the least.
+MOST_ELEMENTS, FEWEST_ROWS = 2**22, 1000
+
 
 def is_frame(X: Any) -> bool:
     """Whether `X` is a table with named columns (pandas, polars, ...)."""
@@ -92,14 +95,15 @@ def n_rows(X: Any) -> int:
     return X.shape[0] if hasattr(X, "shape") else len(X)
 
 
-def in_blocks(answer: Callable[..., NDArray], size: int, X: Any, *parts: Any) -> NDArray:
-    """What is answered for the rows of a table, and of what goes with them, `size` at a time.
+def in_blocks(answer: Callable[..., NDArray], width: int, X: Any, *parts: Any) -> NDArray:
+    """What is answered for the rows of a checked table, and of what goes with them, in blocks.
 
-    The answer for a row must not hang on the others.
+    On the way, `width` numbers are made of each row. The answer for one must not hang on others.
     """
-    if not getattr(X, "shape", ()) or X.shape[0] <= size:
+    size, total = max(FEWEST_ROWS, MOST_ELEMENTS // width), n_rows(X)
+    if total <= size:
         return answer(X, *parts)
-    blocks = [slice(first, first + size) for first in range(0, X.shape[0], size)]
+    blocks = [slice(first, first + size) for first in range(0, total, size)]
     return np.concatenate(
         [answer(*(take_rows(part, rows) for part in (X, *parts))) for rows in blocks]
     )

@@ -57,6 +57,10 @@ class Verdict:
 UNKNOWN = Verdict(np.nan, np.nan, np.nan)
 
 
+class OneIsBetter(UserWarning):
+    """Says that one expert is kept in place of a mixture."""
+
+
 @dataclass(frozen=True, eq=False)
 class Stage:
     """A finished run of EM with some number of experts.
@@ -133,6 +137,11 @@ class Stage:
     def is_heard(self) -> bool:
         """Whether there are forecasts of unseen rows: in sample, witnesses only score them."""
         return bool(self.forecasts) or not self.trusted
+
+    @property
+    def is_alone(self) -> bool:
+        """Whether all experts but one have lost their rows."""
+        return len(self.result.expectation.members) == 1
 
     @property
     def n_experts(self) -> int:

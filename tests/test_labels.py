@@ -197,7 +197,7 @@ def test_labels_may_be_a_column_wherever_they_are_asked_for():
         moe.log_prob(X[:2], np.array(["yes", None], dtype=object))
 
 
-@pytest.mark.parametrize("make", [np.asarray, sp.csr_array, pd.DataFrame])
+@pytest.mark.parametrize("make", [np.asarray, sp.csr_array, sp.coo_matrix, pd.DataFrame])
 @pytest.mark.parametrize("params", [{}, {"top_k": 1}, {"voting": "hard"}])
 def test_rows_are_asked_about_in_blocks(make, params, monkeypatch):
     rng = np.random.default_rng(0)
@@ -208,8 +208,8 @@ def test_rows_are_asked_about_in_blocks(make, params, monkeypatch):
     moe.fit(table, y)
     with np.errstate(divide="ignore"):
         whole = moe.predict_proba(table), moe.log_prob(table, y)
-    monkeypatch.setattr("sklearn_moe._queries.MOST_SAID", 1)
-    monkeypatch.setattr("sklearn_moe._queries.FEWEST_ROWS", 500)
+    monkeypatch.setattr("sklearn_moe._rows.MOST_ELEMENTS", 1)
+    monkeypatch.setattr("sklearn_moe._rows.FEWEST_ROWS", 500)
     seen = []
     usual = MixtureOfExpertsClassifier._laws_of
     monkeypatch.setattr(

@@ -21,19 +21,19 @@ from .._content import content_ids, row_hashes
 from .._design import TabularEncoder
 from .._folds import Splits, fold_count, user_splits
 from .._numeric import Array
-from .._rows import in_blocks, is_pandas, take_rows
+from .._rows import in_blocks, is_pandas
 from .._table_checks import check_table, check_weight, features_seen, names_missed
 from .._training import checked_groups
 from .._validation import HasMethods, Interval, last_step
 from .._weighting import is_mixture
 from ._candidate import AS_GIVEN, JUDGING_FOLDS, OF_NUMBER, Candidate
-from ._columns import CategoryColumns, indicators_each, warn_of_rare
+from ._columns import CategoryColumns, indicators_each, most_categories, warn_of_rare
 from ._sample import Sample
 from ._search import search
 from ._usual import CATEGORIES, NUMBERS
 
-# Rows that are asked about at once: what some of those who answer make of them is many times wider.
-MOST_ROWS = 20_000
+# Numbers that some of those who answer make of a row.
+WIDTH = 300
 
 
 class BaseAutoMixture(MetaEstimatorMixin, BaseEstimator):
@@ -58,8 +58,13 @@ class BaseAutoMixture(MetaEstimatorMixin, BaseEstimator):
         """The checked target."""
 
     @abstractmethod
-    def _usual_candidates(self, *shape: int, **params: Any) -> list[Candidate]:
-        """What there is to choose from for a table of so many distinct rows and encoded columns."""
+    def _usual_candidates(
+        self, n_rows: int, n_columns: int, n_categories: int, **params: Any
+    ) -> list[Candidate]:
+        """What there is to choose from for a table of so many distinct rows and encoded columns.
+
+        The number of categories is that of the column that has most of them.
+        """
 
     # The fit.
 
@@ -95,23 +100,24 @@ class BaseAutoMixture(MetaEstimatorMixin, BaseEstimator):
         groups = checked_groups(groups, X)
         self._check_groups(groups)
         folds_of = partial(self._splits, X, y, groups)
-        views: dict[str, Any] = {}
-        if self._are_usual:
-            parts = X, None, weight
-            if not weight.all():  # rows of no weight have no say in what columns are
-                parts = take_rows(X, np.flatnonzero(weight)), None, weight[weight > 0]
-            encoder = TabularEncoder(indicators_each(parts[0])).fit(*parts)
-            warn_of_rare(encoder)
-            native = CategoryColumns().fit(*parts) if is_pandas(X) else encoder
-            views = {NUMBERS: encoder, CATEGORIES: native}
-        seen = {name: view.transform(X) for name, view in views.items()}
         every = np.arange(len(y))
-        sample = Sample({AS_GIVEN: X, **seen}, y, weight, groups, every, every)
-        if not weight.all():
+        sample = Sample({AS_GIVEN: X}, y, weight, groups, every, every)
+        if not weight.all():  # rows of no weight have no say in what columns are, either
             sample = sample.take(np.flatnonzero(weight))
-        rank = content_ids(row_hashes(sample.views[AS_GIVEN], sample.y))
+        X = sample.views[AS_GIVEN]
+        rank = content_ids(row_hashes(X, sample.y))
         rank = within_classes(rank, sample.y) if is_classifier(self) else rank
-        return replace(sample, rank=rank), views, folds_of
+        sample = replace(sample, rank=rank)
+        views = self._views(X, sample.weight, sample.n_distinct) if self._are_usual else {}
+        seen = {name: view.transform(X) for name, view in views.items()}
+        return replace(sample, views={AS_GIVEN: X, **seen}), views, folds_of
+
+    def _views(self, X: Any, weight: Array, n_distinct: int) -> dict[str, Any]:
+        """What makes the views of the usual candidates."""
+        most = most_categories(n_distinct)
+        encoder = TabularEncoder(indicators_each(X, most)).fit(X, None, weight)
+        native = CategoryColumns(most).fit(X, None, weight) if is_pandas(X) else encoder
+        return {NUMBERS: encoder, CATEGORIES: native}
 
     def _cv_of(self, candidate: Candidate) -> Any:
         return self.cv if self._are_usual else candidate.mixture.cv
@@ -152,7 +158,10 @@ class BaseAutoMixture(MetaEstimatorMixin, BaseEstimator):
             raise ValueError(f"candidates={self.candidates!r} names a kind twice. Name each once.")
         if unknown := sorted(set(self.candidates or []) - set(names)):
             raise ValueError(f"candidates names {unknown}; those for this target are {names}.")
-        return [c for c in usual if c.name in (self.candidates or names)]
+        chosen = [c for c in usual if c.name in (self.candidates or names)]
+        if any(c.view == NUMBERS for c in chosen):
+            warn_of_rare(views[NUMBERS])
+        return chosen
 
     @property
     def _are_usual(self) -> bool:
@@ -228,18 +237,24 @@ class BaseAutoMixture(MetaEstimatorMixin, BaseEstimator):
         check_is_fitted(self)
         X = check_table(self, X, reset=False)
         with names_missed(self, X):
-            return [
-                getattr(model[-1], query)(encoded(model, X), **options)
-                for model in self.named_estimators_.values()
-            ]
+            return self._asked_of(query, X, **options)
+
+    def _asked_of(self, query: str, X: Any, **options: Any) -> list[Any]:
+        """The same for the checked table."""
+        return [
+            getattr(model[-1], query)(encoded(model, X), **options)
+            for model in self.named_estimators_.values()
+        ]
 
     def _mean(self, query: str, X: Any) -> Array:
         """The weighted mean of what they have to say."""
         check_is_fitted(self)
-        return in_blocks(partial(self._mean_of, query), MOST_ROWS, X)
+        X = check_table(self, X, reset=False)
+        with names_missed(self, X):
+            return in_blocks(partial(self._mean_of, query), WIDTH, X)
 
     def _mean_of(self, query: str, X: Any) -> Array:
-        answers = self._asked(query, X)
+        answers = self._asked_of(query, X)
         return sum(w * answer for w, answer in zip(self.weights_.values(), answers, strict=True))
 
     def __sklearn_tags__(self) -> Any:

@@ -15,7 +15,7 @@ from .._folds import Splits
 JUDGING_FOLDS = 3
 # The view of a table that is the table.
 AS_GIVEN = "as given"
-# What a doubled candidate is called after its name.
+# What a candidate of more experts is called after its name.
 OF_NUMBER = ", n_experts="
 
 
@@ -23,15 +23,16 @@ OF_NUMBER = ", n_experts="
 class Candidate:
     """A pipeline that ends in a mixture: its name, and the view of the table that it is given.
 
-    If it is the best, the `next` is tried or, where there is none and it `may_grow`, more experts.
-    Its folds are `splits` of the whole table, if they are not dealt by the mixture.
+    If it is the best, the `larger` one is tried, if there is one, or, if it `may_grow`, the same
+    with more experts. Its folds are `splits` of the whole table, if they are not dealt by the
+    mixture.
     """
 
     name: str
     model: Pipeline
     view: str = AS_GIVEN
     may_grow: bool = True
-    next: Candidate | None = None
+    larger: Candidate | None = None
     splits: Splits | None = None
 
     @property

@@ -249,5 +249,7 @@ class AutoMixtureClassifier(ClassifierMixin, BaseAutoMixture):
     def _check_target(self, X: Any, y: Any) -> NDArray:
         return check_label_target(self, X, y)
 
-    def _usual_candidates(self, *shape: int, **params: Any) -> list[Candidate]:
-        return classifiers(*shape, **params)
+    def _usual_candidates(
+        self, n_rows: int, n_columns: int, n_categories: int, **params: Any
+    ) -> list[Candidate]:
+        return classifiers(n_rows, n_columns, n_categories, **params)

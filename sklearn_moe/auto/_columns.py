@@ -25,6 +25,8 @@ from .._rows import column_names
 
 # Categories of a column that boosting can tell apart, and of all columns that become indicators.
 MOST_CATEGORIES, MOST_INDICATORS = 255, 400
+# Distinct rows for each of many categories.
+ROWS_PER_CATEGORY = 10
 # The share of rows in categories that are not told apart of which users are warned.
 MUCH = 0.05
 # Similarities to more rows than a quarter of them would tell a fold's rows by heart.
@@ -76,6 +78,11 @@ class KernelColumns(TransformerMixin, BaseEstimator):
 class CategoryColumns(TransformerMixin, BaseEstimator):
     """A pandas frame whose columns are numbers and categories, for those who can take these.
 
+    Parameters
+    ----------
+    max_categories : int, default=255
+        Number of categories of a column that are told apart.
+
     Attributes
     ----------
     columns_ : dict
@@ -85,18 +92,23 @@ class CategoryColumns(TransformerMixin, BaseEstimator):
         Number of categories of the column that has most of them.
     """
 
+    def __init__(self, max_categories: int = MOST_CATEGORIES) -> None:
+        self.max_categories = max_categories
+
     def fit(self, X: Any, y: Any = None, sample_weight: Array | None = None) -> CategoryColumns:
         """Find columns of text, and what they hold."""
         weight = np.ones(len(X)) if sample_weight is None else sample_weight
         columns = zip(column_names(X), table_columns(X), strict=True)
-        self.columns_ = {name: _categories(values, weight) for name, values in columns}
+        most = self.max_categories
+        self.columns_ = {name: _categories(values, weight, most) for name, values in columns}
         of_text = [known for known in self.columns_.values() if known is not None]
         self.n_categories_ = max(map(len, of_text), default=0)
         return self
 
     def transform(self, X: Any) -> Any:
         """The frame with numbers as they are and text as categories."""
-        columns = zip(self.columns_.items(), table_columns(X), strict=True)
+        is_text = [known is not None for known in self.columns_.values()]
+        columns = zip(self.columns_.items(), table_columns(X, is_text), strict=True)
         made = {name: _read(name, known, values) for (name, known), values in columns}
         return pandas_frame(made, getattr(X, "index", None))
 
@@ -112,29 +124,38 @@ def pandas_frame(columns: dict[Any, Any], index: Any) -> Any:
     return pd.DataFrame(made, index=index)
 
 
-def indicators_each(X: Any) -> int:
-    """How many categories of each column of text become indicators: more where these are few."""
+def most_categories(n_rows: int) -> int:
+    """How many categories of a column are told apart in a table of so many distinct rows.
+
+    A column that only names the rows would be known by heart.
+    """
+    return max(MAX_CATEGORIES, min(MOST_CATEGORIES, n_rows // ROWS_PER_CATEGORY))
+
+
+def indicators_each(X: Any, most: int) -> int:
+    """How many of `most` categories of each column of text become indicators: fewer of many."""
     n_text = sum(values.dtype == object for values in table_columns(X))
-    return max(MAX_CATEGORIES, min(MOST_CATEGORIES, MOST_INDICATORS // max(n_text, 1)))
+    return max(MAX_CATEGORIES, min(most, MOST_INDICATORS // max(n_text, 1)))
 
 
 def warn_of_rare(encoder: TabularEncoder) -> None:
     """Warn of columns of text that hold too many categories to tell them apart."""
-    for name, column in zip(encoder.names_, encoder.columns_ or [], strict=True):
-        if isinstance(column, TextColumn) and column.rest > MUCH:
-            text = (
-                f"Column {name!r} holds more categories than linear experts and forests tell apart:"
-                f" beside the {len(column.categories)} most frequent ones others make "
-                f"{column.rest:.0%} of the rows. Leave it out if it only names the rows, or encode "
-                "it by numbers."
-            )
-            warnings.warn(text, UserWarning, stacklevel=7)
+    columns = zip(encoder.names_, encoder.columns_ or [], strict=True)  # tables are dense here
+    rare = {name: c.rest for name, c in columns if isinstance(c, TextColumn) and c.rest > MUCH}
+    if rare:
+        shares = ", ".join(f"{name!r} ({rest:.0%} of the rows)" for name, rest in rare.items())
+        text = (
+            f"Columns of X hold more than the {encoder.max_categories} categories that are told "
+            f"apart; all others, which count as none, are many in {shares}. Leave a column out if "
+            "it only names the rows, or encode it by numbers."
+        )
+        warnings.warn(text, UserWarning, stacklevel=6)
 
 
-def _categories(values: NDArray, weight: Array) -> NDArray | None:
+def _categories(values: NDArray, weight: Array, most: int) -> NDArray | None:
     """The heaviest categories of a column of text; None for numbers, none where all is missing."""
     if values.dtype == object:
-        return frequent_categories(values, weight, MOST_CATEGORIES)[0]
+        return frequent_categories(values, weight, most)[0]
     return np.empty(0, dtype=str) if np.isnan(values.astype(np.float64)).all() else None
 
 

@@ -276,5 +276,7 @@ class AutoMixtureRegressor(RegressorMixin, DistributionQueries, BaseAutoMixture)
         y = check_real_target(self, X, y)
         return y.ravel() if y.shape[1:] == (1,) else y
 
-    def _usual_candidates(self, *shape: int, **params: Any) -> list[Candidate]:
-        return regressors(*shape, family=self.family, **params)
+    def _usual_candidates(
+        self, n_rows: int, n_columns: int, n_categories: int, **params: Any
+    ) -> list[Candidate]:
+        return regressors(n_rows, n_columns, n_categories, family=self.family, **params)

@@ -18,6 +18,7 @@ from sklearn.pipeline import Pipeline
 from .._em import DIGITS
 from .._forecasts import Forecast
 from .._numeric import Array, mean_of_known
+from .._verdict import OneIsBetter
 from ..predictive._pool import family_of_pool
 from ._candidate import Candidate
 from ._sample import FIRST_ROWS, Sample
@@ -306,9 +307,10 @@ def _answering(
 
 def _warn_of(fits: Iterable[Judged]) -> None:
     """Warn of what is kept, but not that iterations or experts of ours were too few or too many."""
+    of_ours = ConvergenceWarning | OneIsBetter
     for fit in fits:
         for message in fit.warnings:
-            if not (fit.candidate.is_usual and isinstance(message, ConvergenceWarning)):
+            if not (fit.candidate.is_usual and isinstance(message, of_ours)):
                 warnings.warn(message, stacklevel=6)
 
 
@@ -321,10 +323,9 @@ def sizes(n_rows: int) -> list[int]:
 
 
 def larger(candidate: Candidate, n_rows: int) -> Iterator[Candidate]:
-    """The next one or the same with twice as many experts, and so on, for so many rows."""
-    if candidate.next is not None:
-        yield replace(candidate.next, splits=candidate.splits)
-        return
+    """Its larger one, or the same with twice as many experts, and so on, for so many rows."""
+    if candidate.larger is not None:
+        yield replace(candidate.larger, splits=candidate.splits)
     mixture, n_experts = candidate.mixture, candidate.mixture.n_experts
     if not candidate.may_grow or n_experts == "auto" or isinstance(mixture.experts, list):
         return

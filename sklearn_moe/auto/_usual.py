@@ -78,7 +78,7 @@ def _boosting(mixture: Callable[..., Any], trees: dict[str, int]) -> Candidate:
     spread = HistGradientBoostingRegressor(**{**trees, **SPREAD})
     several = Candidate(f"boosting{OF_NUMBER}2", _only(_few_folds(two)), CATEGORIES)
     alone = _only(_few_folds(_changing(one, spread)))
-    return Candidate("boosting", alone, CATEGORIES, next=several)
+    return Candidate("boosting", alone, CATEGORIES, may_grow=False, larger=several)
 
 
 def classifiers(
@@ -105,15 +105,19 @@ def _number(wanted: int, n_rows: int, n_columns: int) -> int:
 
 
 def _trees(n_rows: int, n_categories: int) -> dict[str, int]:
-    """The trees of boosting: of scikit-learn's size where there are many rows."""
+    """The trees of boosting: of scikit-learn's size where there are many rows.
+
+    A column has as many bins as any has categories.
+    """
     size = SMALL if n_rows < MANY_ROWS else {}
     return {"max_bins": max(BINS, n_categories), **size}
 
 
 def _few_folds(mixture: Any) -> Any:
     """The same in three folds, if it is by a number of folds."""
-    few = {"cv": min(mixture.cv, FEW_FOLDS)} if isinstance(mixture.cv, Integral) else {}
-    return mixture.set_params(**few)
+    if isinstance(mixture.cv, Integral):
+        mixture.set_params(cv=min(mixture.cv, FEW_FOLDS))
+    return mixture
 
 
 def _changing(mixture: Any, spread: Any) -> Any:
