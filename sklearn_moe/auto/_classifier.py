@@ -23,9 +23,9 @@ class AutoMixtureClassifier(ClassifierMixin, BaseAutoMixture):
 
     Candidates are fitted in turn, and judged by the mean log probability of the classes of rows
     that no step of their fits has seen (by their witnesses). The number of the best one's experts
-    is doubled as long as that rises. The best is fitted to all rows, and answers together with
-    those of the others that improve its probabilities. A candidate costs one fit, where a search by
-    cross-validation costs one for each fold.
+    is doubled as long as that rises, if they are linear or the user's own. The best is fitted to
+    all rows, and answers together with those of the others that improve its probabilities. A
+    candidate costs one fit, where a search by cross-validation costs one for each fold.
 
     Parameters
     ----------
@@ -34,7 +34,8 @@ class AutoMixtureClassifier(ClassifierMixin, BaseAutoMixture):
         rows: what looks at the target belongs in the experts.) None for mixtures of logistic
         regressions ("linear"), and one forest of extremely randomised trees ("forest"), one
         boosting ("boosting") and one smooth function ("metric"), each with a temperature; a list of
-        their names for some of these. Text is up to 255 categories.
+        their names for some of these. Of text 30 to 255 categories are told apart, by how
+        many rows there are.
     stacking : bool, default=True
         Whether other candidates answer together with the best one, in the proportions under which
         their mean probabilities explain unseen rows best; those of small weight do not. Each of

@@ -26,9 +26,9 @@ class AutoMixtureRegressor(RegressorMixin, DistributionQueries, BaseAutoMixture)
 
     Candidates are fitted in turn, and judged by the mean log density, in nats, of rows that no step
     of their fits has seen (by their witnesses). The number of the best one's experts is doubled as
-    long as that rises. The best is fitted to all rows, and answers together with those of the
-    others that raise its density. A candidate costs one fit, where a search by cross-validation
-    costs one for each fold.
+    long as that rises, if they are linear or the user's own. The best is fitted to all rows, and
+    answers together with those of the others that raise its density. A candidate costs one fit,
+    where a search by cross-validation costs one for each fold.
 
     Parameters
     ----------
@@ -38,7 +38,8 @@ class AutoMixtureRegressor(RegressorMixin, DistributionQueries, BaseAutoMixture)
         models ("linear"), of linear models of a Gaussian kernel's coordinates ("kernel"), of
         extremely randomised trees ("forest"), one boosting under noise that changes ("boosting";
         two are tried if it is the best) and one smooth function ("metric"); a list of
-        their names for some of these. Text is up to 255 categories.
+        their names for some of these. Of text 30 to 255 categories are told apart, by how
+        many rows there are.
     family : str or RealFamily, default="auto"
         Noise law of the usual candidates (see `MixtureOfExpertsRegressor`).
     stacking : bool, default=True
