@@ -280,7 +280,8 @@ def _best(
         judge = Judge(sample.few(n_rows), tell)
         tell(f"by {n_rows} distinct rows")
         ranked = judge.ranked(ranked)
-        best, ranked = ranked[0], ranked[: (len(ranked) + 1) // 2]
+        best, half, wanted = ranked[0], (len(ranked) + 1) // 2, judge.weights(ranked[0])
+        ranked = [c for place, c in enumerate(ranked) if place < half or c.name in wanted]
     for more in larger(best, judge.sample.n_distinct):
         if not judge.score(more) > judge.score(best):
             break
@@ -315,7 +316,7 @@ def _warn_of(fits: Iterable[Judged]) -> None:
 
 
 def sizes(n_rows: int) -> list[int]:
-    """How many rows the candidates are judged by, and the better half of them after that."""
+    """How many rows the candidates are judged by, and those that go on after that."""
     found = [n_rows]
     while found[0] >= 2 * FIRST_ROWS:
         found.insert(0, found[0] // TIMES)
