@@ -164,6 +164,20 @@ def test_of_many_rows_the_better_half_is_judged_again(monkeypatch):
     assert set(auto.log_probs_) == set(second)
 
 
+def test_who_would_answer_is_judged_again_too(monkeypatch):
+    monkeypatch.setattr(_search, "FIRST_ROWS", 60)
+    candidates = [("one", lines(1)), ("two", lines()), ("worse", lines(1, family="laplace"))]
+    usual = _search.Judge.weights
+    even = {"two": 0.5, "worse": 0.5}
+    monkeypatch.setattr(
+        _search.Judge,
+        "weights",
+        lambda judge, best: even if len(judge.sample.y) == 40 else usual(judge, best),
+    )
+    auto = AutoMixtureRegressor(candidates, max_rows=120).fit(X, Y)
+    assert {"two", "worse"} < set(auto.log_probs_)
+
+
 @pytest.mark.parametrize(
     ("n_rows", "expected"),
     [(50, [50]), (1999, [1999]), (3000, [1000, 3000]), (9000, [1000, 3000, 9000])],
