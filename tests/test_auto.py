@@ -417,7 +417,9 @@ def test_one_output_is_one_output():
 def test_users_hear_nothing_of_verdicts_on_what_they_have_not_chosen():
     noise = np.random.default_rng(0).normal(size=60)
     auto = AutoMixtureRegressor(["linear"], cv=3, random_state=0, stacking=False)
-    auto.fit(np.random.default_rng(1).normal(size=(60, 3)), noise)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        auto.fit(np.random.default_rng(1).normal(size=(60, 3)), noise)
     assert auto.mixture_.gain_ < -2 * auto.mixture_.gain_stderr_
 
 
