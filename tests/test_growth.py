@@ -23,7 +23,7 @@ from sklearn_moe._em import EMResult, EMRule, run_em
 from sklearn_moe._expectation import MixtureExpectation
 from sklearn_moe._expert_errors import ExpertError
 from sklearn_moe._growth import MOST_EXPERTS, Walk, merge
-from sklearn_moe._guided import _by_itself, _lags, caught_up
+from sklearn_moe._guided import _lags, by_itself, caught_up
 from sklearn_moe._hearing import Scores
 from sklearn_moe._plans import follow_here
 from sklearn_moe._progress import Reporter
@@ -332,7 +332,7 @@ def test_a_run_that_witnesses_have_left_behind_is_known_by_its_own_word():
     level = stage_of([1.0, 1.1, np.nan, np.nan], [1.1, 0.9, 5.0, 5.0])
     assert _lags(behind)
     assert not _lags(level)
-    honest = _by_itself(behind)
+    honest = by_itself(behind)
     np.testing.assert_array_equal(honest.unseen, [0.0, 0.2, np.nan, np.nan])
     np.testing.assert_allclose(honest.fold_log_probs, [[0.1]])
     assert not _lags(honest)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from time import perf_counter
 from typing import Any
 
@@ -97,6 +98,7 @@ class Judge:
         ValueError
             If none can be fitted.
         """
+        self.tell(f"by {self.sample.n_distinct} distinct rows")
         if not any(self.score(candidate) > -np.inf for candidate in candidates):
             for name, judged in self.judged.items():
                 known = judged.bound if np.isnan(judged.score) else judged.score
@@ -113,6 +115,11 @@ class Judge:
                 text = f"Candidate {candidate.name!r} {reason}"
                 warnings.warn(text, UserWarning, stacklevel=7)
         return sorted(fitted, key=self.score, reverse=True)
+
+    def going_on(self, ranked: list[Candidate]) -> list[Candidate]:
+        """The better half of those that were judged, and those of the others that would answer."""
+        half, wanted = (len(ranked) + 1) // 2, self.weights(ranked[0])
+        return [c for place, c in enumerate(ranked) if place < half or c.name in wanted]
 
     def _refuse(self, candidates: list[Candidate]) -> None:
         names = [candidate.name for candidate in candidates]
@@ -275,13 +282,12 @@ def _best(
     candidates: list[Candidate], sample: Sample, max_rows: int, tell: Callable[[str], None]
 ) -> tuple[Judge, Candidate]:
     """The best candidate, with as many experts as help, and the judge of the last round."""
-    ranked = candidates
-    for n_rows in sizes(min(max_rows, sample.n_distinct)):
-        judge = Judge(sample.few(n_rows), tell)
-        tell(f"by {n_rows} distinct rows")
-        ranked = judge.ranked(ranked)
-        best, half, wanted = ranked[0], (len(ranked) + 1) // 2, judge.weights(ranked[0])
-        ranked = [c for place, c in enumerate(ranked) if place < half or c.name in wanted]
+    n_rows = sizes(min(max_rows, sample.n_distinct))
+    judges = [Judge(sample.few(n), tell) for n in n_rows]
+    ranked = judges[0].ranked(candidates)
+    for before, judge in pairwise(judges):
+        ranked = judge.ranked(before.going_on(ranked))
+    judge, best = judges[-1], ranked[0]
     for more in larger(best, judge.sample.n_distinct):
         if not judge.score(more) > judge.score(best):
             break
