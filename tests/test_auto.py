@@ -167,15 +167,18 @@ def test_of_many_rows_the_better_half_is_judged_again(monkeypatch):
 def test_who_would_answer_is_judged_again_too(monkeypatch):
     monkeypatch.setattr(_search, "FIRST_ROWS", 60)
     candidates = [("one", lines(1)), ("two", lines()), ("worse", lines(1, family="laplace"))]
+    halved = AutoMixtureRegressor(candidates, max_rows=120, stacking=False).fit(X, Y)
+    (dropped,) = {"one", "two", "worse"} - set(halved.log_probs_)
     usual = _search.Judge.weights
-    even = {"two": 0.5, "worse": 0.5}
+    even = {halved.best_name_.split(",")[0]: 0.5, dropped: 0.5}
     monkeypatch.setattr(
         _search.Judge,
         "weights",
         lambda judge, best: even if len(judge.sample.y) == 40 else usual(judge, best),
     )
-    auto = AutoMixtureRegressor(candidates, max_rows=120).fit(X, Y)
-    assert {"two", "worse"} < set(auto.log_probs_)
+    assert dropped in AutoMixtureRegressor(candidates, max_rows=120).fit(X, Y).log_probs_
+    alone = AutoMixtureRegressor(candidates, max_rows=120, stacking=False).fit(X, Y)
+    assert alone.log_probs_ == halved.log_probs_
 
 
 @pytest.mark.parametrize(

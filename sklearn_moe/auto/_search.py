@@ -116,9 +116,9 @@ class Judge:
                 warnings.warn(text, UserWarning, stacklevel=7)
         return sorted(fitted, key=self.score, reverse=True)
 
-    def going_on(self, ranked: list[Candidate]) -> list[Candidate]:
+    def going_on(self, ranked: list[Candidate], stacking: bool) -> list[Candidate]:
         """The better half of those that were judged, and those of the others that would answer."""
-        half, wanted = (len(ranked) + 1) // 2, self.weights(ranked[0])
+        half, wanted = (len(ranked) + 1) // 2, self.weights(ranked[0]) if stacking else {}
         return [c for place, c in enumerate(ranked) if place < half or c.name in wanted]
 
     def _refuse(self, candidates: list[Candidate]) -> None:
@@ -261,7 +261,7 @@ def search(
     The `sample` is of all rows; scores are of those that were judged last. Fits to all rows may
     deserve other weights than those to fewer, so they are heard once more, if enough rows can tell.
     """
-    judge, best = _best(candidates, sample, max_rows, tell)
+    judge, best = _best(candidates, sample, max_rows, stacking, tell)
     fits, weights = _answering(judge, judge.fitted(best, sample), sample, stacking)
     scores, last = judge.scores, Judge(sample, tell, fits)
     if last.n_heard(fits) >= min(ENOUGH_HEARD, judge.n_heard(fits)):
@@ -279,14 +279,18 @@ def search(
 
 
 def _best(
-    candidates: list[Candidate], sample: Sample, max_rows: int, tell: Callable[[str], None]
+    candidates: list[Candidate],
+    sample: Sample,
+    max_rows: int,
+    stacking: bool,
+    tell: Callable[[str], None],
 ) -> tuple[Judge, Candidate]:
     """The best candidate, with as many experts as help, and the judge of the last round."""
     n_rows = sizes(min(max_rows, sample.n_distinct))
     judges = [Judge(sample.few(n), tell) for n in n_rows]
     ranked = judges[0].ranked(candidates)
     for before, judge in pairwise(judges):
-        ranked = judge.ranked(before.going_on(ranked))
+        ranked = judge.ranked(before.going_on(ranked, stacking))
     judge, best = judges[-1], ranked[0]
     for more in larger(best, judge.sample.n_distinct):
         if not judge.score(more) > judge.score(best):
