@@ -1,6 +1,7 @@
 """Mixtures of experts over any scikit-learn estimators, fitted by cross-fitted EM."""
 
 from ._classifier import MixtureOfExpertsClassifier
+from ._cross_fitted import CrossFittedPredictions
 from ._regressor import MixtureOfExpertsRegressor
 from .auto import AutoMixtureClassifier, AutoMixtureRegressor
 from .gates import ConstantGate, SoftmaxGate
@@ -10,6 +11,7 @@ __all__ = [
     "AutoMixtureClassifier",
     "AutoMixtureRegressor",
     "ConstantGate",
+    "CrossFittedPredictions",
     "EvidenceRidge",
     "MixtureOfExpertsClassifier",
     "MixtureOfExpertsRegressor",

@@ -86,6 +86,24 @@ def check_experts(estimator: Any) -> None:
         _check_kind(estimator, param, expert)
 
 
+def check_estimators(transformer: Any) -> None:
+    """Check the parameter `estimators`: uniquely named regressors, or classifiers."""
+    estimators = transformer.estimators
+    pairs = all(isinstance(e, tuple) and len(e) == 2 and isinstance(e[0], str) for e in estimators)
+    if not (estimators and pairs):
+        raise ValueError(
+            f"estimators={estimators!r} must be a list of (name, estimator), with one at least."
+        )
+    transformer._validate_names([name for name, _ in estimators])
+    for _, estimator in estimators:
+        _check_predicts("estimators", estimator)
+    if len({is_classifier(estimator) for _, estimator in estimators}) > 1:
+        raise TypeError(
+            f"estimators={estimators!r} holds classifiers and others. Use one transformer for each "
+            "kind."
+        )
+
+
 def check_named_parts(estimator: Any, params: dict[str, Any]) -> None:
     """Raise if `params` set a parameter of a part that has none: None, a name, a list."""
     usual = {"experts": f"{type(estimator._default_expert()).__name__}()", "gate": "SoftmaxGate()"}

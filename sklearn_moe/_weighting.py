@@ -369,15 +369,22 @@ def plan_steps(steps: Pipeline) -> WeightPlan:
         return WeightPlan(WEIGHTED, None if _consumes_weights(steps) else (), scales)
 
 
-def transform_weighted(steps: Pipeline, X: Any, y: Any, weight: Array, plan: WeightPlan) -> Any:
+def transform_weighted(
+    steps: Pipeline,
+    X: Any,
+    y: Any,
+    weight: Array,
+    plan: WeightPlan,
+    params: dict[str, Any] | None = None,
+) -> Any:
     """Fit transformers, clones of our own, to rows that count `weight` (n,) each; what they make.
 
-    `y` is for those that look at a target.
+    `y` is for those that look at a target; `params` are more that they ask for.
     """
     if not steps.steps:
         return X
     with plan.in_force():
-        return steps.fit_transform(X, y, **plan.of(weight))
+        return steps.fit_transform(X, y, **plan.of(weight), **(params or {}))
 
 
 def gate_with_weighted_steps(gate: Pipeline, X: Any, expert_weights: Array, params: dict) -> Any:

@@ -9,11 +9,9 @@ import numpy as np
 import pandas as pd
 import polars as pl
 import pytest
-from sklearn import config_context
 from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression, Ridge
-from sklearn.metrics.pairwise import rbf_kernel
 from sklearn.model_selection import GridSearchCV, GroupKFold, KFold, PredefinedSplit
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler, TargetEncoder
@@ -27,10 +25,9 @@ from sklearn_moe import (
 )
 from sklearn_moe._content import content_ids, row_hashes
 from sklearn_moe._design import TabularEncoder
-from sklearn_moe._folds import Splits
 from sklearn_moe.auto import _search
 from sklearn_moe.auto._base import flat, within_classes
-from sklearn_moe.auto._columns import CategoryColumns, KernelColumns
+from sklearn_moe.auto._columns import CategoryColumns
 from sklearn_moe.auto._usual import classifiers, regressors
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
@@ -115,14 +112,6 @@ def test_a_given_number_and_a_list_of_experts_are_left_as_they_are():
     grown = lines("auto")
     for mixture in (listed, grown, lines(16)):
         assert not list(_search.larger(_search.Candidate("it", flat(mixture)), 1000))
-
-
-def test_two_boostings_are_tried_where_one_is_the_best():
-    (boosting,) = (c for c in regressors(1000, 3, cv=7) if c.name == "boosting")
-    folds = Splits([np.arange(3), np.arange(3, 6)])
-    (two,) = _search.larger(replace(boosting, splits=folds), 1000)
-    assert (two.name, two.mixture.n_experts, two.mixture.cv) == ("boosting, n_experts=2", 2, 3)
-    assert two.splits is folds
 
 
 @pytest.mark.parametrize(("n_rows", "most"), [(39, 2), (40, 4), (159, 8), (160, 16), (9999, 16)])
@@ -344,6 +333,8 @@ def quickly(usual):
             few = {"max_iter": 3} if hasattr(expert, "max_leaf_nodes") else {}
             few = {"n_estimators": 2} if hasattr(expert, "n_estimators") else few
             expert.set_params(**few)
+            for columns in (step for _, step in candidate.model.steps[:-1]):
+                columns.set_params(boosting__max_iter=3).learners[0][1].set_params(n_estimators=2)
             candidate.mixture.set_params(max_iter=2, n_init=1, init="principal")
         return made
 
@@ -358,7 +349,10 @@ def quick(monkeypatch):
     monkeypatch.setattr("sklearn_moe.auto._classifier.classifiers", quickly(classifiers))
 
 
-NAMES = {"linear", "forest", "boosting", "metric"}
+NAMES = {
+    AutoMixtureRegressor: {"linear", "stacked", "boosting"},
+    AutoMixtureClassifier: {"linear", "forest", "boosting", "metric"},
+}
 
 
 @pytest.mark.usefixtures("quick")
@@ -371,7 +365,7 @@ def test_all_kinds_take_tables_as_they_come(kind, make):
     y = (Y if kind is AutoMixtureRegressor else LABELS)[SOME]
     auto = kind(cv=3, random_state=0).fit(table, y)
     names = {name.split(",")[0] for name in auto.log_probs_}
-    assert names == NAMES | ({"kernel"} if kind is AutoMixtureRegressor else set())
+    assert names == NAMES[kind]
     assert np.isfinite(list(auto.log_probs_.values())).all()
     new = table[:20]
     assert len(auto.predict(new)) == 20
@@ -429,8 +423,7 @@ def test_users_hear_nothing_of_verdicts_on_what_they_have_not_chosen():
 @pytest.mark.usefixtures("quick")
 def test_several_outputs_leave_boosting_out():
     auto = AutoMixtureRegressor(cv=3, random_state=0).fit(X[SOME], np.column_stack([Y, -Y])[SOME])
-    assert set(auto.log_probs_) >= {"linear", "kernel", "forest", "metric"}
-    assert not [name for name in auto.log_probs_ if "boosting" in name]
+    assert {name.split(",")[0] for name in auto.log_probs_} == {"linear", "stacked"}
     assert auto.predict(X).shape == (150, 2)
     assert auto.predict_interval(X).shape == (150, 2, 2)
 
@@ -439,8 +432,8 @@ def test_several_outputs_leave_boosting_out():
 @pytest.mark.parametrize("kind", [AutoMixtureRegressor, AutoMixtureClassifier])
 def test_usual_kinds_by_name(kind):
     y = (Y if kind is AutoMixtureRegressor else LABELS)[SOME]
-    auto = kind(["forest", "linear"], cv=3, random_state=0).fit(mixed_frame(), y)
-    assert {name.split(",")[0] for name in auto.log_probs_} == {"linear", "forest"}
+    auto = kind(["boosting", "linear"], cv=3, random_state=0).fit(mixed_frame(), y)
+    assert {name.split(",")[0] for name in auto.log_probs_} == {"linear", "boosting"}
     assert get_tags(auto).input_tags == get_tags(kind()).input_tags
 
 
@@ -464,13 +457,19 @@ def test_parameters_reach_the_usual_candidates():
     assert {c.mixture.random_state for c in made} == {7}
     assert {c.name: c.mixture.cv for c in made} == {
         "linear": 4,
-        "kernel": 4,
-        "forest": 4,
+        "stacked": 4,
         "boosting": 3,
-        "metric": 4,
     }
+    columns = made[1].model[0]
+    assert (columns.cv, columns.n_jobs, columns.random_state) == (4, 2, 7)
     folds = GroupKFold(4)
     assert {c.mixture.cv for c in regressors(1000, 3, cv=folds)} == {folds}
+
+
+def test_noise_changes_where_the_family_has_a_scale():
+    for family, changes in (("auto", True), ("student_t", True), ("poisson", False)):
+        boosting = regressors(1000, 3, family=family, cv=5)[-1].mixture
+        assert (boosting.dispersion_estimator is not None) == changes
 
 
 @pytest.mark.parametrize(
@@ -484,58 +483,11 @@ def test_linear_experts_are_no_more_than_rows_can_tell_of(n_rows, n_columns, n_e
 # Columns.
 
 
-def test_the_order_of_rows_does_not_change_what_coordinates_hold():
-    """Many rows in one column are so alike that most directions are rounding."""
-    for seed in range(5):
-        rng = np.random.default_rng(seed)
-        table = np.column_stack([rng.normal(size=100).round(3), rng.integers(0, 2, size=100)])
-        order, made = rng.permutation(100), []
-        for rows in (np.arange(100), order):
-            encoder = TabularEncoder().fit(table[rows])
-            columns = KernelColumns().fit(encoder.transform(table[rows]))
-            made.append(row_hashes(columns.transform(encoder.transform(table)), np.zeros(100)))
-        np.testing.assert_array_equal(*made)
-
-
-def test_coordinates_give_the_kernel_of_the_rows_that_they_are_made_of():
-    columns = KernelColumns(n_components=1000).fit(X)
-    landmarks = columns.kernel_.components_
-    made = columns.transform(landmarks)
-    assert np.array_equal(made[:, :3], landmarks)
-    assert len(landmarks) == 150 // 4
-    gamma = 0.5 / X.var(axis=0).sum()
-    product = made[:, 3:] @ made[:, 3:].T
-    assert np.allclose(product, rbf_kernel(landmarks, gamma=gamma), atol=1e-6)
-
-
-def test_coordinates_do_not_depend_on_order_or_copies():
-    rows = np.concatenate([rng.permutation(150), np.arange(30)])
-    assert np.allclose(
-        KernelColumns().fit(X).transform(X), KernelColumns().fit(X[rows]).transform(X)
-    )
-
-
-def test_tables_that_others_make_are_arrays_here():
-    """Whatever scikit-learn is set to make of transformed tables."""
-    plain = KernelColumns().fit(X).transform(X)
-    (kernel,) = (c for c in regressors(150, 3) if c.name == "kernel")
-    with config_context(transform_output="pandas"):
-        made = KernelColumns().fit(X).transform(X)
-        seen = clone(kernel.mixture.gate)[0].fit_transform(made)
-    np.testing.assert_array_equal(made, plain)
-    assert isinstance(seen, np.ndarray)
-
-
 def test_a_column_without_a_value_is_missing_whatever_it_holds_later():
     known = pd.DataFrame({"x": [1.0, 2.0], "none": [None, None]})
     columns = CategoryColumns().fit(known)
     later = columns.transform(pd.DataFrame({"x": [3.0, 4.0], "none": ["a", None]}))
     assert later["none"].isna().all()
-
-
-def test_columns_that_hold_one_value_have_a_kernel():
-    made = KernelColumns().fit_transform(np.ones((10, 2)))
-    assert np.isfinite(made).all()
 
 
 def test_text_becomes_categories_and_numbers_stay():
@@ -576,23 +528,22 @@ def many_categories(n_rows, seed):
 
 def test_a_hundred_categories_are_told_apart():
     (frame, y), (new, truth) = many_categories(1000, 0), many_categories(1000, 1)
-    for name, most in {"metric": 0.8, "forest": 1.6}.items():  # without the column it is two
-        auto = AutoMixtureRegressor([name], cv=3, random_state=0).fit(frame, y)
-        assert auto.encode(new).shape[1] == 101
-        assert np.sqrt(np.mean((auto.predict(new) - truth) ** 2)) < most
+    auto = AutoMixtureRegressor(["stacked"], cv=3, random_state=0).fit(frame, y)
+    assert auto.encode(new).shape[1] == 101 + 3  # with the predictions of three learners
+    assert np.sqrt(np.mean((auto.predict(new) - truth) ** 2)) < 0.8  # without the column it is two
 
 
 @pytest.mark.usefixtures("quick")
 def test_categories_that_are_not_told_apart_are_named():
     frame = pd.DataFrame({"n": X[:60, 0], "of 30": [f"t{i % 30}" for i in range(60)]})
-    assert AutoMixtureRegressor(["metric"], cv=3).fit(frame, Y[:60]).encode(frame).shape[1] == 31
+    assert AutoMixtureRegressor(["stacked"], cv=3).fit(frame, Y[:60]).encode(frame).shape[1] == 34
     frame["of 59"] = [f"t{i % 59}" for i in range(60)]
     with pytest.warns(UserWarning, match=r"more than the 30 .* in 'of 59' \(48% of the rows\)\."):
-        AutoMixtureRegressor(["metric"], cv=3).fit(frame, Y[:60])
+        AutoMixtureRegressor(["stacked"], cv=3).fit(frame, Y[:60])
     AutoMixtureRegressor(["boosting"], cv=3).fit(frame, Y[:60])  # is shown no indicators
 
 
-@pytest.mark.parametrize("kind", ["linear", "forest"])
+@pytest.mark.parametrize("kind", ["linear", "stacked"])
 def test_a_column_that_names_the_rows_is_not_known_by_heart(kind):
     frame = pd.DataFrame(X).rename(columns=str)
     plain = AutoMixtureRegressor([kind], cv=3, random_state=0).fit(frame, Y)
@@ -674,7 +625,7 @@ def test_probabilities_are_those_of_the_mixture():
         ([("a", None)], TypeError, "an instance of MixtureOfExpertsRegressor"),
         (["linear", ("a", lines())], ValueError, "must be a list of"),
         (["linear", "linear"], ValueError, "names a kind twice"),
-        (["linear", "network"], ValueError, r"names \['network'\]; those .* are \['linear', 'k"),
+        (["linear", "network"], ValueError, r"names \['network'\]; those .* are \['linear', 's"),
     ],
 )
 def test_bad_candidates_are_refused(candidates, error, text):

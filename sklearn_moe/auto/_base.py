@@ -159,7 +159,8 @@ class BaseAutoMixture(MetaEstimatorMixin, BaseEstimator):
         if unknown := sorted(set(self.candidates or []) - set(names)):
             raise ValueError(f"candidates names {unknown}; those for this target are {names}.")
         chosen = [c for c in usual if c.name in (self.candidates or names)]
-        if any(c.view == NUMBERS for c in chosen):
+        # Those that are shown categories may make indicators of them by themselves.
+        if any(c.view == NUMBERS or len(c.model) > 1 for c in chosen):
             warn_of_rare(views[NUMBERS])
         return chosen
 

@@ -23,16 +23,14 @@ OF_NUMBER = ", n_experts="
 class Candidate:
     """A pipeline that ends in a mixture: its name, and the view of the table that it is given.
 
-    If it is the best, the `larger` one is tried, if there is one, or, if it `may_grow`, the same
-    with more experts. Its folds are `splits` of the whole table, if they are not dealt by the
-    mixture.
+    If it is the best and `may_grow`, the same is tried with more experts. Its folds are `splits` of
+    the whole table, if they are not dealt by the mixture.
     """
 
     name: str
     model: Pipeline
     view: str = AS_GIVEN
     may_grow: bool = True
-    larger: Candidate | None = None
     splits: Splits | None = None
 
     @property

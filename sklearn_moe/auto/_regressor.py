@@ -34,12 +34,11 @@ class AutoMixtureRegressor(RegressorMixin, DistributionQueries, BaseAutoMixture)
     ----------
     candidates : list of (str, mixture), list of str or None, default=None
         Mixtures, or pipelines that end in one, by name. (The steps of a pipeline are fitted to all
-        rows: what looks at the target belongs in the experts.) None for mixtures of linear
-        models ("linear"), of linear models of a Gaussian kernel's coordinates ("kernel"), of
-        extremely randomised trees ("forest"), one boosting under noise that changes ("boosting";
-        two are tried if it is the best) and one smooth function ("metric"); a list of
-        their names for some of these. Of text 30 to 255 categories are told apart, by how
-        many rows there are.
+        rows: what looks at the target belongs in the experts, or in `CrossFittedPredictions`.) None
+        for a mixture of linear models ("linear"), one that is given what boosting, a forest and a
+        smooth function predict as well ("stacked"), and one boosting under noise that changes
+        ("boosting"); a list of their names for some of these. Of text 30 to 255 categories are told
+        apart, by how many rows there are.
     family : str or RealFamily, default="auto"
         Noise law of the usual candidates (see `MixtureOfExpertsRegressor`).
     stacking : bool, default=True
@@ -93,6 +92,7 @@ class AutoMixtureRegressor(RegressorMixin, DistributionQueries, BaseAutoMixture)
     See Also
     --------
     MixtureOfExpertsRegressor : One mixture, of experts that are known.
+    CrossFittedPredictions : What other learners predict, as columns.
 
     References
     ----------

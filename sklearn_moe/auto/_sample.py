@@ -7,14 +7,18 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from sklearn import config_context
 from sklearn.base import clone
 from sklearn.pipeline import Pipeline
+from sklearn.utils.metadata_routing import get_routing_for_object
+from sklearn.utils.validation import has_fit_parameter
 
 from .._folds import keep_rows
 from .._numeric import Array
 from .._rows import take_rows
 from .._weighting import plan_steps, transform_weighted
 from ._candidate import JUDGING_FOLDS, Candidate
+from ._stacked import StackedColumns
 
 # A table of twice as many distinct rows is judged by few of them first.
 FIRST_ROWS = 1000
@@ -69,12 +73,30 @@ class Sample:
         """The model of a candidate, fitted as pipelines are; weights and groups are for all."""
         model = clone(candidate.model)
         steps, mixture, X = model[:-1], model[-1], self.views[candidate.view]
-        X = transform_weighted(steps, X, self.y, self.weight, plan_steps(steps))
+        parts = [mixture, *(step for _, step in steps.steps if isinstance(step, StackedColumns))]
         if (splits := candidate.splits) is not None:
             n_rows = sum(map(len, splits.tests))
-            mixture.set_params(cv=list(keep_rows(splits, self.place, n_rows)))
+            cv = list(keep_rows(splits, self.place, n_rows))
+            for part in parts:
+                part.set_params(cv=cv)
+        plan = plan_steps(steps)
+        params = _of_groups(steps, self.groups, is_routed=plan.names is None)
+        X = transform_weighted(steps, X, self.y, self.weight, plan, params)
         mixture._keeps_forecast = True
         mixture.fit(X, self.y, sample_weight=self.weight, groups=self.groups)
-        mixture.set_params(cv=candidate.mixture.cv)
+        for part in parts:
+            part.set_params(cv=candidate.mixture.cv)
         # Steps of a pipeline with a memory are others once they are fitted.
         return Pipeline([*steps.steps, model.steps[-1]], memory=model.memory)
+
+
+def _of_groups(steps: Pipeline, groups: Any, is_routed: bool) -> dict[str, Any]:
+    """The groups as parameters of a fit, by name or routed, for steps that ask for them."""
+    if groups is None:
+        return {}
+    if not is_routed:
+        asking = [name for name, step in steps.steps if has_fit_parameter(step, "groups")]
+        return {f"{name}__groups": groups for name in asking}
+    with config_context(enable_metadata_routing=True):
+        is_asked_for = get_routing_for_object(steps).consumes("fit", ["groups"])
+    return {"groups": groups} if is_asked_for else {}

@@ -334,9 +334,7 @@ def sizes(n_rows: int) -> list[int]:
 
 
 def larger(candidate: Candidate, n_rows: int) -> Iterator[Candidate]:
-    """Its larger one, or the same with twice as many experts, and so on, for so many rows."""
-    if candidate.larger is not None:
-        yield replace(candidate.larger, splits=candidate.splits)
+    """The same with twice as many experts, and so on, for so many rows."""
     mixture, n_experts = candidate.mixture, candidate.mixture.n_experts
     if not candidate.may_grow or n_experts == "auto" or isinstance(mixture.experts, list):
         return

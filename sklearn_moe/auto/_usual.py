@@ -7,7 +7,6 @@ from functools import partial
 from numbers import Integral
 from typing import Any
 
-from sklearn.compose import make_column_transformer
 from sklearn.ensemble import (
     ExtraTreesClassifier,
     ExtraTreesRegressor,
@@ -15,18 +14,17 @@ from sklearn.ensemble import (
     HistGradientBoostingRegressor,
 )
 from sklearn.linear_model import LogisticRegression
-from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.pipeline import Pipeline
 
 from .._classifier import MixtureOfExpertsClassifier
 from .._regressor import MixtureOfExpertsRegressor
 from ..families import resolve_family
-from ..gates import SoftmaxGate
 from ..linear import EvidenceRidge
-from ._candidate import OF_NUMBER, Candidate
-from ._columns import KernelColumns
+from ._candidate import Candidate
 from ._metric import MetricKernelRegressor
 from ._metric_classifier import MetricKernelClassifier
 from ._sample import FIRST_ROWS
+from ._stacked import StackedColumns
 
 # Views of a table: all of it as standardised numbers, or text as categories.
 NUMBERS, CATEGORIES = "numbers", "categories"
@@ -42,8 +40,6 @@ SMALL = {"max_leaf_nodes": 8, "min_samples_leaf": 5}
 ROUNDS = {"early_stopping": False}
 BINS = 80
 REAL, LABELS = {"max_iter": 300, **ROUNDS}, {"max_iter": 200, "l2_regularization": 5.0, **ROUNDS}
-# Two are fitted hundreds of times, in fewer rounds.
-FASTER = {"max_iter": 150, "learning_rate": 0.2, **ROUNDS}
 LEAVES = {"min_samples_leaf": 2}
 # What predicts how large residuals are, which is smoother than what predicts targets.
 SPREAD = {"max_iter": 50, "max_leaf_nodes": 8, "min_samples_leaf": 20, **ROUNDS}
@@ -54,31 +50,28 @@ def regressors(
 ) -> list[Candidate]:
     """For real targets, on tables of so many distinct rows and encoded columns.
 
-    Mixtures of linear experts and of forests, and one boosting and one smooth function under noise
-    that changes. The number of categories is that of the column that has most of them.
+    A mixture of linear experts, one that leans on what other learners predict, and one boosting
+    under noise that changes. The number of categories is that of the column that has most of them.
     """
     mixture: Callable[..., Any] = partial(MixtureOfExpertsRegressor, **params)
-    lines = mixture(EvidenceRidge(), _number(8, n_rows, n_columns), gate="auto")
-    of_kernel = _of_kernel(mixture(EvidenceRidge(), 2), n_columns)
-    forests = mixture(ExtraTreesRegressor(30, **LEAVES), 2, gate="auto")
-    smooth = mixture(MetricKernelRegressor(), 1)
-    return [
-        Candidate("linear", _only(lines), NUMBERS),
-        Candidate("kernel", of_kernel, NUMBERS),
-        Candidate("forest", _only(forests), NUMBERS, may_grow=False),
-        _boosting(mixture, _trees(n_rows, n_categories)),
-        _one("metric", _changing(smooth, MetricKernelRegressor(n_landmarks=100, n_rounds=1))),
-    ]
-
-
-def _boosting(mixture: Callable[..., Any], trees: dict[str, int]) -> Candidate:
-    """One, under noise that changes; where that is the best two are tried."""
-    one = mixture(HistGradientBoostingRegressor(**REAL, **trees), 1)
-    two = mixture(HistGradientBoostingRegressor(**FASTER, **trees), 2, gate="auto")
+    n_lines = _number(8, n_rows, n_columns)
+    lines = partial(mixture, EvidenceRidge(), n_lines, gate="auto")
+    trees = _trees(n_rows, n_categories)
+    boosting = HistGradientBoostingRegressor(**REAL, **trees)
+    columns = StackedColumns(
+        [
+            ("forest", ExtraTreesRegressor(100, **LEAVES)),
+            ("metric", MetricKernelRegressor()),
+        ],
+        boosting,
+        **{name: params[name] for name in params if name != "family"},
+    )
     spread = HistGradientBoostingRegressor(**{**trees, **SPREAD})
-    several = Candidate(f"boosting{OF_NUMBER}2", _only(_few_folds(two)), CATEGORIES)
-    alone = _only(_few_folds(_changing(one, spread)))
-    return Candidate("boosting", alone, CATEGORIES, may_grow=False, larger=several)
+    return [
+        Candidate("linear", _only(lines()), NUMBERS),
+        Candidate("stacked", _after(columns, lines()), CATEGORIES, may_grow=False),
+        _one("boosting", _few_folds(_changing(mixture(boosting, 1), spread)), CATEGORIES),
+    ]
 
 
 def classifiers(
@@ -132,12 +125,9 @@ def _changing(mixture: Any, spread: Any) -> Any:
     return mixture
 
 
-def _of_kernel(mixture: Any, n_columns: int) -> Pipeline:
-    """A mixture whose experts are given a kernel's coordinates beside the columns, its gate not."""
-    first = make_column_transformer(("passthrough", slice(0, n_columns)))
-    first.set_output(transform="default")  # they are arrays, whatever others ask for
-    mixture.set_params(gate=make_pipeline(first, SoftmaxGate()))
-    return Pipeline([("kernel", KernelColumns()), ("mixture", mixture)])
+def _after(columns: Any, mixture: Any) -> Pipeline:
+    """The mixture of a table that is seen through columns of ours."""
+    return Pipeline([("stacked", columns), ("mixture", mixture)])
 
 
 def _one(name: str, mixture: Any, view: str = NUMBERS) -> Candidate:

@@ -1,0 +1,366 @@
+"""What other estimators say of a table, as columns: of the rows they are fitted to, out of fold."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from dataclasses import replace
+from numbers import Integral
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.base import MetaEstimatorMixin, TransformerMixin, is_classifier
+from sklearn.utils import Bunch, check_random_state, get_tags
+from sklearn.utils.validation import check_is_fitted
+
+from ._experts import fit_predict
+from ._last_fits import fit_all_rows
+from ._numeric import Array
+from ._parallel import open_workers
+from ._plans import Plan, together
+from ._predictions import places_among, predict_bank
+from ._rows import take_rows
+from ._table_checks import check_table, check_weight, features_seen, names_missed
+from ._targets import check_label_target, check_real_target
+from ._templates import Template, make_templates
+from ._training import Training, make_training
+from ._validation import (
+    BaseComposition,
+    HasMethods,
+    Interval,
+    StrOptions,
+    check_estimators,
+    fit_context,
+)
+
+# The part of an even guess in class probabilities, without which logarithms may be infinite.
+GUESS = 0.01
+
+
+class CrossFittedPredictions(TransformerMixin, MetaEstimatorMixin, BaseComposition):
+    """What other estimators predict, as columns for the experts and the gate of a mixture.
+
+    Of the rows that it is fitted to `fit_transform` returns what each estimator says out of fold:
+    what it had learned from a row would look better than what it will say of new ones. For these
+    `transform` asks the estimators fitted to all rows. A mixture that is given such columns learns
+    where each estimator is right, and how far it errs there: its experts may be few and linear, and
+    still follow what boosting or a forest has found.
+
+    A row's column is made without its target, but with those of rows that are held out of a mixture
+    later. So scores of later fits flatter a little, and less so where later experts have few
+    coefficients.
+
+    Parameters
+    ----------
+    estimators : list of (name, estimator)
+        Regressors, or classifiers, unfitted.
+    cv : int, splitter, list of (train, test), "oob" or "loo", default=5
+        The folds, as in `MixtureOfExpertsRegressor`: rows are dealt to a number of folds by what
+        they hold, so copies share one; and so do rows of one group.
+    n_jobs : int, default=None
+        Number of jobs that fit estimators and folds. None is 1, or what ``joblib.parallel_config``
+        says. The result does not depend on it.
+    random_state : int, RandomState instance or None, default=None
+        Seeds the estimators that have no seed of their own.
+
+    Attributes
+    ----------
+    estimators_ : list of estimators
+        Fitted to all rows, in the order of `estimators`.
+    named_estimators_ : Bunch of estimators
+        The same by name.
+    classes_ : ndarray of shape (n_classes,) or None
+        Class labels in sorted order; None for real targets.
+    n_features_in_ : int
+        Number of features seen in fit.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Names of the features, if `X` had names that are strings.
+
+    See Also
+    --------
+    sklearn.ensemble.StackingRegressor : The same columns for one last estimator, which is asked for
+        its predictions alone.
+    AutoMixtureRegressor : Chooses mixtures of columns and predictions where they are better.
+
+    Notes
+    -----
+    In a pipeline, `FeatureUnion` puts the predictions beside the columns of the table.
+
+    References
+    ----------
+    D. H. Wolpert, "Stacked generalization", Neural Networks 5(2), 1992. J. Sill, G. Takacs,
+    L. Mackey and D. Lin, "Feature-weighted linear stacking", 2009 (on weights that depend on the
+    features).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn.ensemble import ExtraTreesRegressor
+    >>> from sklearn.pipeline import FeatureUnion, make_pipeline
+    >>> from sklearn_moe import CrossFittedPredictions, EvidenceRidge, MixtureOfExpertsRegressor
+    >>> rng = np.random.default_rng(0)
+    >>> X = rng.normal(size=(300, 2))
+    >>> y = np.sin(3 * X[:, 0]) + rng.normal(scale=np.exp(X[:, 1]) / 10)
+    >>> forest = CrossFittedPredictions([("forest", ExtraTreesRegressor(min_samples_leaf=3))])
+    >>> model = make_pipeline(
+    ...     FeatureUnion([("columns", "passthrough"), ("predictions", forest)]),
+    ...     MixtureOfExpertsRegressor(EvidenceRidge(), n_experts=2, random_state=0),
+    ... ).fit(X, y)
+    >>> sharp, vague = model[:-1].transform([[0.0, -2.0], [0.0, 2.0]])
+    >>> std = model[-1].predict_dist([sharp, vague]).std()
+    >>> bool(std[1] > 3 * std[0])
+    True
+    """
+
+    _parameter_constraints = {
+        "estimators": [list],
+        "cv": [
+            Interval(Integral, 2, None, closed="left"),
+            HasMethods(["split", "get_n_splits"]),
+            list,
+            StrOptions({"oob", "loo"}),
+        ],
+        "n_jobs": [Integral, None],
+        "random_state": ["random_state"],
+    }
+    # Rows of one group belong together: nobody need request them.
+    __metadata_request__fit = {"groups": True}
+
+    def __init__(
+        self,
+        estimators: list[tuple[str, Any]],
+        *,
+        cv: Any = 5,
+        n_jobs: int | None = None,
+        random_state: Any = None,
+    ) -> None:
+        self.estimators = estimators
+        self.cv = cv
+        self.n_jobs = n_jobs
+        self.random_state = random_state
+
+    def fit(self, X: Any, y: Any, sample_weight: Any = None, groups: Any = None) -> Any:
+        """Fit the estimators, in and out of fold.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix, frame} of shape (n_samples, n_features)
+            Features, as the estimators take them.
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+            Real targets, or class labels.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights of the rows, none negative.
+        groups : array-like of shape (n_samples,), default=None
+            Rows of one group share a fold.
+
+        Returns
+        -------
+        self : CrossFittedPredictions
+            The fitted transformer.
+
+        Raises
+        ------
+        ValueError
+            If input or parameters do not make sense, or an estimator fails; the transformer is then
+            left as it was.
+        TypeError
+            If one of `estimators` cannot predict, or they are not all of one kind.
+        """
+        self.fit_transform(X, y, sample_weight, groups)
+        return self
+
+    @fit_context(prefer_skip_nested_validation=False)
+    def fit_transform(self, X: Any, y: Any, sample_weight: Any = None, groups: Any = None) -> Array:
+        """Fit the estimators, and say what those say of each row that have not seen it.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix, frame} of shape (n_samples, n_features)
+            Features, as the estimators take them.
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+            Real targets, or class labels.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights of the rows, none negative. What is said of a row of no weight is what
+            `transform` would say.
+        groups : array-like of shape (n_samples,), default=None
+            Rows of one group share a fold.
+
+        Returns
+        -------
+        columns : ndarray of shape (n_samples, n_columns)
+            As `transform` returns them.
+        """
+        shape = copy.copy(self)
+        X = check_table(shape, X, reset=True)
+        training = self._training(X, y, check_weight(sample_weight, X), groups)
+        templates = self._templates()
+        with open_workers(self.n_jobs) as workers:
+            said, fitted = workers.follow(_cross_fit(training, templates))
+        self.__dict__.pop("feature_names_in_", None)
+        self.__dict__.update(features_seen(shape))
+        self.estimators_, self.classes_ = fitted, training.data.classes
+        self._n_said = said.shape[-1]
+        return self._among_given(X, training, self._columns(said))
+
+    def transform(self, X: Any) -> Array:
+        """What the estimators, fitted to all rows, say of new ones.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix, frame} of shape (n_samples, n_features)
+            Rows to speak of.
+
+        Returns
+        -------
+        columns : ndarray of shape (n_samples, n_columns)
+            For each estimator its prediction of each output or, of labels, how probable it holds
+            the second of two classes, as the logarithm of the odds; of more classes the logarithms
+            of all probabilities, less their mean. A hundredth of an even guess is mixed in, so none
+            is infinite.
+        """
+        check_is_fitted(self)
+        X = check_table(self, X, reset=False)
+        with names_missed(self, X):
+            return self._columns(predict_bank(self.estimators_, X, self.classes_))
+
+    def get_feature_names_out(self, input_features: Any = None) -> NDArray:
+        """Names of the columns: that of the estimator, and the number of the output or the class.
+
+        Parameters
+        ----------
+        input_features : array-like of str, default=None
+            Ignored.
+
+        Returns
+        -------
+        names : ndarray of str objects of shape (n_columns,)
+            One name for each column.
+        """
+        check_is_fitted(self)
+        parts: Sequence[Any] = range(self._n_said)
+        if self.classes_ is not None:
+            classes = self.classes_.tolist()
+            parts = classes[1:] if len(classes) == 2 else classes
+        names = [name for name, _ in self.estimators]
+        if len(parts) > 1:
+            names = [f"{name}_{part}" for name in names for part in parts]
+        return np.array(names, dtype=object)
+
+    @property
+    def named_estimators_(self) -> Bunch:
+        """The fitted estimators by name."""
+        names = [name for name, _ in self.estimators]
+        return Bunch(**dict(zip(names, self.estimators_, strict=True)))
+
+    def _training(self, X: Any, y: Any, weight: Array, groups: Any) -> Training:
+        """The checked table, its target and its folds."""
+        check_estimators(self)
+        if is_classifier(self.estimators[0][1]):
+            y = check_label_target(self, X, y)
+            classes = np.unique(y[weight > 0])
+            target = places_among(y, classes)[0]
+        else:
+            y, classes = check_real_target(self, X, y), None
+            y = y.ravel() if y.shape[1:] == (1,) else y
+            target = y.reshape(len(y), -1)
+        return make_training(
+            X=X,
+            y=y,
+            target=target,
+            sample_weight=weight,
+            classes=classes,
+            cv=self.cv,
+            params={"splitter": {} if groups is None else {"groups": groups}},
+            groups=groups,
+            all_classes=True,
+        )
+
+    def _templates(self) -> list[Template]:
+        """The estimators, seeded; without folds they are solved for, in folds fitted as they are.
+
+        EM is content with less than an exact solution, which is what is kept here.
+        """
+        states = check_random_state(self.random_state)
+        seeds = states.randint(np.iinfo(np.int32).max, size=len(self.estimators))
+        templates = make_templates(self.estimators, seeds.tolist(), {}, self.cv)
+        return [t if t.one_out else replace(t, problem=None) for t in templates]
+
+    def _columns(self, said: Array) -> Array:
+        """What estimators say, (n, S, q) or (n, S, C), as columns."""
+        said = said if self.classes_ is None else log_odds(said)
+        return np.ascontiguousarray(said.reshape(len(said), -1))
+
+    def _among_given(self, X: Any, training: Training, columns: Array) -> Array:
+        """The columns of all rows that were given, those that weigh nothing among them."""
+        if training.kept is None:
+            return columns
+        given = np.column_stack([training.among_given(column) for column in columns.T])
+        weightless = np.flatnonzero(np.isnan(given[:, 0]))
+        if len(weightless):
+            given[weightless] = self.transform(take_rows(X, weightless))
+        return given
+
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
+        """Parameters of the transformer and, if `deep`, of the estimators by name.
+
+        Parameters
+        ----------
+        deep : bool, default=True
+            Whether to look into the estimators.
+
+        Returns
+        -------
+        params : dict
+            Parameter names and values.
+        """
+        return self._get_params("estimators", deep=deep)
+
+    def set_params(self, **params: Any) -> Any:
+        """Set parameters, also of the estimators.
+
+        Parameters
+        ----------
+        **params : dict
+            Names as `get_params` gives them: ``name__alpha`` for one of an estimator.
+
+        Returns
+        -------
+        self : CrossFittedPredictions
+            The same transformer.
+        """
+        return self._set_params("estimators", **params)
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.target_tags.required = True
+        try:
+            parts = [get_tags(each) for _, each in self.estimators]
+        except (TypeError, ValueError, AttributeError):
+            return tags  # a part is not an estimator; fit says so
+        for kind in ("sparse", "allow_nan", "categorical", "string"):
+            all_do = all(getattr(part.input_tags, kind) for part in parts)
+            setattr(tags.input_tags, kind, all_do)
+        tags.input_tags.positive_only = any(part.input_tags.positive_only for part in parts)
+        tags.target_tags.multi_output = all(part.target_tags.multi_output for part in parts)
+        return tags
+
+
+def _cross_fit(training: Training, templates: Sequence[Template]) -> Plan[tuple[Array, list[Any]]]:
+    """What the templates say out of fold, and fits of them to all rows."""
+    data = training.data
+    weights = np.repeat(data.sample_weight[:, None], len(templates), axis=1)
+    bank, fitted = yield from together(
+        fit_predict(data, templates, weights, training.splits),
+        fit_all_rows(data, templates, weights),
+    )
+    return bank.mean, fitted
+
+
+def log_odds(proba: Array) -> Array:
+    """Class probabilities (..., C) as finite logarithms: of the odds of two, centred of more."""
+    n_classes = proba.shape[-1]
+    logs = np.log((1 - GUESS) * proba + GUESS / n_classes)
+    if n_classes == 2:
+        return logs[..., 1:] - logs[..., :1]
+    return logs - logs.mean(axis=-1, keepdims=True)

@@ -1,0 +1,99 @@
+"""Columns for mixtures that lean on other learners: those of the table, and what these predict."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from sklearn.base import BaseEstimator, TransformerMixin, clone
+from sklearn.pipeline import make_pipeline
+from sklearn.utils import get_tags
+
+from .._cross_fitted import CrossFittedPredictions
+from .._design import TabularEncoder
+from .._numeric import Array, weighted_moments
+from ._columns import MOST_CATEGORIES, indicators_each
+
+# Predictions count so many times as much as columns, in standard deviations. Experts have one
+# penalty for all coefficients, and so lean on predictions; the gate, which has no units, on
+# whatever helps. A weaker pull lets experts of many columns take back what was left out of a fold.
+PULL = 100.0
+
+
+class StackedColumns(TransformerMixin, BaseEstimator):
+    """The columns of a table as numbers and, out of fold, what learners of several kinds predict.
+
+    Parameters
+    ----------
+    learners : list of (name, estimator)
+        Regressors that take numbers.
+    boosting : HistGradientBoostingRegressor
+        One more, which takes the table with its categories.
+    cv : int or list of (train, test), default=5
+        Folds of the predictions.
+    n_jobs : int, default=None
+        Number of jobs.
+    random_state : int, default=None
+        Seeds the learners.
+
+    Attributes
+    ----------
+    encoder_ : TabularEncoder
+        What makes numbers of the columns.
+    predictions_ : CrossFittedPredictions
+        Those learners that can predict as many outputs as there are.
+    scale_ : ndarray of shape (n_predictions,)
+        What predictions are multiplied by.
+    """
+
+    def __init__(
+        self,
+        learners: list[tuple[str, Any]],
+        boosting: Any,
+        cv: Any = 5,
+        n_jobs: int | None = None,
+        random_state: int | None = None,
+    ) -> None:
+        self.learners = learners
+        self.boosting = boosting
+        self.cv = cv
+        self.n_jobs = n_jobs
+        self.random_state = random_state
+
+    def fit(self, X: Any, y: Any, sample_weight: Array | None = None, groups: Any = None) -> Any:
+        """Learn from a table (n, p) and its targets (n,) or (n, q)."""
+        self.fit_transform(X, y, sample_weight, groups)
+        return self
+
+    def fit_transform(
+        self, X: Any, y: Any, sample_weight: Array | None = None, groups: Any = None
+    ) -> Array:
+        """The same; the columns of these rows, whose predictions are out of fold."""
+        weight = np.ones(len(y)) if sample_weight is None else sample_weight
+        outputs = y.reshape(len(y), -1)
+        self.encoder_ = TabularEncoder(indicators_each(X, MOST_CATEGORIES)).fit(X, None, weight)
+        learners = self._learners(several=outputs.shape[1] > 1)
+        self.predictions_ = CrossFittedPredictions(
+            learners, cv=self.cv, n_jobs=self.n_jobs, random_state=self.random_state
+        )
+        predicted = self.predictions_.fit_transform(X, y, weight, groups)
+        variance = weighted_moments(outputs, weight)[1]
+        spread = np.sqrt(np.where(variance > 0, variance, 1.0))
+        self.scale_ = PULL / np.tile(spread, len(learners))
+        return self._beside_columns(X, predicted)
+
+    def transform(self, X: Any) -> Array:
+        """The columns of other rows."""
+        return self._beside_columns(X, self.predictions_.transform(X))
+
+    def _beside_columns(self, X: Any, predicted: Array) -> Array:
+        return np.hstack([self.encoder_.transform(X), predicted * self.scale_])
+
+    def _learners(self, several: bool) -> list[tuple[str, Any]]:
+        """Those who can predict one output, or `several`, from the table as it is."""
+        of_numbers = [(n, make_pipeline(clone(self.encoder_), each)) for n, each in self.learners]
+        return [
+            (name, learner)
+            for name, learner in [("boosting", self.boosting), *of_numbers]
+            if not several or get_tags(learner).target_tags.multi_output
+        ]
