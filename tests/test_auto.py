@@ -9,9 +9,11 @@ import numpy as np
 import pandas as pd
 import polars as pl
 import pytest
+from sklearn import config_context
 from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression, Ridge
+from sklearn.metrics.pairwise import rbf_kernel
 from sklearn.model_selection import GridSearchCV, GroupKFold, KFold, PredefinedSplit
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler, TargetEncoder
@@ -27,7 +29,7 @@ from sklearn_moe._content import content_ids, row_hashes
 from sklearn_moe._design import TabularEncoder
 from sklearn_moe.auto import _search
 from sklearn_moe.auto._base import flat, within_classes
-from sklearn_moe.auto._columns import CategoryColumns
+from sklearn_moe.auto._columns import CategoryColumns, KernelColumns
 from sklearn_moe.auto._usual import classifiers, regressors
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
@@ -333,8 +335,9 @@ def quickly(usual):
             few = {"max_iter": 3} if hasattr(expert, "max_leaf_nodes") else {}
             few = {"n_estimators": 2} if hasattr(expert, "n_estimators") else few
             expert.set_params(**few)
-            for columns in (step for _, step in candidate.model.steps[:-1]):
-                columns.set_params(boosting__max_iter=3).learners[0][1].set_params(n_estimators=2)
+            if candidate.name == "stacked":
+                columns = candidate.model[0].set_params(boosting__max_iter=3)
+                columns.learners[0][1].set_params(n_estimators=2)
             candidate.mixture.set_params(max_iter=2, n_init=1, init="principal")
         return made
 
@@ -350,7 +353,7 @@ def quick(monkeypatch):
 
 
 NAMES = {
-    AutoMixtureRegressor: {"linear", "stacked", "boosting"},
+    AutoMixtureRegressor: {"linear", "kernel", "stacked", "boosting"},
     AutoMixtureClassifier: {"linear", "forest", "boosting", "metric"},
 }
 
@@ -376,9 +379,10 @@ def test_all_kinds_take_tables_as_they_come(kind, make):
 
 
 @pytest.mark.usefixtures("quick")
-def test_what_was_found_can_be_fitted_again():
+@pytest.mark.parametrize("kind", ["linear", "kernel", "stacked", "boosting"])
+def test_what_was_found_can_be_fitted_again(kind):
     frame = mixed_frame()
-    auto = AutoMixtureRegressor(stacking=False, cv=3, random_state=0).fit(frame, Y[SOME])
+    auto = AutoMixtureRegressor([kind], cv=3, random_state=0).fit(frame, Y[SOME])
     again = clone(auto.best_estimator_).fit(frame, Y[SOME])
     assert np.allclose(again.predict(frame), auto.predict(frame))
 
@@ -423,7 +427,7 @@ def test_users_hear_nothing_of_verdicts_on_what_they_have_not_chosen():
 @pytest.mark.usefixtures("quick")
 def test_several_outputs_leave_boosting_out():
     auto = AutoMixtureRegressor(cv=3, random_state=0).fit(X[SOME], np.column_stack([Y, -Y])[SOME])
-    assert {name.split(",")[0] for name in auto.log_probs_} == {"linear", "stacked"}
+    assert {name.split(",")[0] for name in auto.log_probs_} == {"linear", "kernel", "stacked"}
     assert auto.predict(X).shape == (150, 2)
     assert auto.predict_interval(X).shape == (150, 2, 2)
 
@@ -457,10 +461,11 @@ def test_parameters_reach_the_usual_candidates():
     assert {c.mixture.random_state for c in made} == {7}
     assert {c.name: c.mixture.cv for c in made} == {
         "linear": 4,
+        "kernel": 4,
         "stacked": 4,
         "boosting": 3,
     }
-    columns = made[1].model[0]
+    columns = made[2].model[0]
     assert (columns.cv, columns.n_jobs, columns.random_state) == (4, 2, 7)
     folds = GroupKFold(4)
     assert {c.mixture.cv for c in regressors(1000, 3, cv=folds)} == {folds}
@@ -481,6 +486,53 @@ def test_linear_experts_are_no_more_than_rows_can_tell_of(n_rows, n_columns, n_e
 
 
 # Columns.
+
+
+def test_the_order_of_rows_does_not_change_what_coordinates_hold():
+    """Many rows in one column are so alike that most directions are rounding."""
+    for seed in range(5):
+        rng = np.random.default_rng(seed)
+        table = np.column_stack([rng.normal(size=100).round(3), rng.integers(0, 2, size=100)])
+        order, made = rng.permutation(100), []
+        for rows in (np.arange(100), order):
+            encoder = TabularEncoder().fit(table[rows])
+            columns = KernelColumns().fit(encoder.transform(table[rows]))
+            made.append(row_hashes(columns.transform(encoder.transform(table)), np.zeros(100)))
+        np.testing.assert_array_equal(*made)
+
+
+def test_coordinates_give_the_kernel_of_the_rows_that_they_are_made_of():
+    columns = KernelColumns(n_components=1000).fit(X)
+    landmarks = columns.kernel_.components_
+    made = columns.transform(landmarks)
+    assert np.array_equal(made[:, :3], landmarks)
+    assert len(landmarks) == 150 // 4
+    gamma = 0.5 / X.var(axis=0).sum()
+    product = made[:, 3:] @ made[:, 3:].T
+    assert np.allclose(product, rbf_kernel(landmarks, gamma=gamma), atol=1e-6)
+
+
+def test_coordinates_do_not_depend_on_order_or_copies():
+    rows = np.concatenate([rng.permutation(150), np.arange(30)])
+    assert np.allclose(
+        KernelColumns().fit(X).transform(X), KernelColumns().fit(X[rows]).transform(X)
+    )
+
+
+def test_tables_that_others_make_are_arrays_here():
+    """Whatever scikit-learn is set to make of transformed tables."""
+    plain = KernelColumns().fit(X).transform(X)
+    (kernel,) = (c for c in regressors(150, 3, cv=5) if c.name == "kernel")
+    with config_context(transform_output="pandas"):
+        made = KernelColumns().fit(X).transform(X)
+        seen = clone(kernel.mixture.gate)[0].fit_transform(made)
+    np.testing.assert_array_equal(made, plain)
+    assert isinstance(seen, np.ndarray)
+
+
+def test_columns_that_hold_one_value_have_a_kernel():
+    made = KernelColumns().fit_transform(np.ones((10, 2)))
+    assert np.isfinite(made).all()
 
 
 def test_a_column_without_a_value_is_missing_whatever_it_holds_later():
@@ -625,7 +677,7 @@ def test_probabilities_are_those_of_the_mixture():
         ([("a", None)], TypeError, "an instance of MixtureOfExpertsRegressor"),
         (["linear", ("a", lines())], ValueError, "must be a list of"),
         (["linear", "linear"], ValueError, "names a kind twice"),
-        (["linear", "network"], ValueError, r"names \['network'\]; those .* are \['linear', 's"),
+        (["linear", "network"], ValueError, r"names \['network'\]; those .* are \['linear', 'k"),
     ],
 )
 def test_bad_candidates_are_refused(candidates, error, text):

@@ -1,4 +1,4 @@
-"""What candidates see of a table: numbers, categories."""
+"""What candidates see of a table: numbers, similarities, categories."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.kernel_approximation import Nystroem
 
 from .._design import (
     MAX_CATEGORIES,
@@ -18,7 +19,7 @@ from .._design import (
     frequent_categories,
     table_columns,
 )
-from .._numeric import Array
+from .._numeric import DECIMALS, Array
 from .._predictions import places_among
 from .._rows import column_names
 
@@ -28,6 +29,50 @@ MOST_CATEGORIES, MOST_INDICATORS = 255, 400
 ROWS_PER_CATEGORY = 10
 # The share of rows in categories that are not told apart of which users are warned.
 MUCH = 0.05
+# Similarities to more rows than a quarter of them would tell a fold's rows by heart.
+ROWS_PER_COMPONENT = 4
+
+
+class KernelColumns(TransformerMixin, BaseEstimator):
+    """The columns of a standardised table, and coordinates that stand for a Gaussian kernel.
+
+    A linear model of them is a smooth function of the columns (Williams and Seeger, 2001).
+
+    Parameters
+    ----------
+    n_components : int, default=300
+        Number of coordinates at most.
+    width : float, default=1.0
+        Width of the kernel, in root mean squared distances of the rows from their mean.
+
+    Attributes
+    ----------
+    kernel_ : Nystroem
+        The map to the coordinates.
+    """
+
+    def __init__(self, n_components: int = 300, width: float = 1.0) -> None:
+        self.n_components = n_components
+        self.width = width
+
+    def fit(self, X: Array, y: Any = None) -> KernelColumns:
+        """Choose the rows that others are compared with; copies of a row do not count."""
+        distinct = np.unique(X.round(DECIMALS), axis=0)
+        n_components = min(self.n_components, max(1, len(distinct) // ROWS_PER_COMPONENT))
+        gamma = 0.5 / (self.width**2 * max(1e-12, distinct.var(axis=0).sum()))
+        kernel = Nystroem(gamma=gamma, n_components=n_components, random_state=0)
+        self.kernel_ = kernel.set_output(transform="default").fit(distinct)
+        return self
+
+    def transform(self, X: Array) -> Array:
+        """The columns (n, p) and the coordinates, side by side.
+
+        A kernel is nearly singular, and rounding errors of a millionth are seen in coordinates. So
+        these are made of rounded rows in an order of their own: of the rows of a table they are the
+        same in any order of them, and so are contents and folds.
+        """
+        distinct, place = np.unique(X.round(DECIMALS), axis=0, return_inverse=True)
+        return np.hstack([X, self.kernel_.transform(distinct)[place.ravel()]])
 
 
 class CategoryColumns(TransformerMixin, BaseEstimator):

@@ -35,10 +35,10 @@ class AutoMixtureRegressor(RegressorMixin, DistributionQueries, BaseAutoMixture)
     candidates : list of (str, mixture), list of str or None, default=None
         Mixtures, or pipelines that end in one, by name. (The steps of a pipeline are fitted to all
         rows: what looks at the target belongs in the experts, or in `CrossFittedPredictions`.) None
-        for a mixture of linear models ("linear"), one that is given what boosting, a forest and a
-        smooth function predict as well ("stacked"), and one boosting under noise that changes
-        ("boosting"); a list of their names for some of these. Of text 30 to 255 categories are told
-        apart, by how many rows there are.
+        for a mixture of linear models ("linear"), one of a Gaussian kernel's coordinates
+        ("kernel"), one that is given what boosting, a forest and a smooth function predict
+        ("stacked"), and one boosting under noise that changes ("boosting"); a list of their names
+        for some of these. Of text 30 to 255 categories are told apart, by how many rows there are.
     family : str or RealFamily, default="auto"
         Noise law of the usual candidates (see `MixtureOfExpertsRegressor`).
     stacking : bool, default=True

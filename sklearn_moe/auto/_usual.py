@@ -7,6 +7,7 @@ from functools import partial
 from numbers import Integral
 from typing import Any
 
+from sklearn.compose import make_column_transformer
 from sklearn.ensemble import (
     ExtraTreesClassifier,
     ExtraTreesRegressor,
@@ -14,13 +15,15 @@ from sklearn.ensemble import (
     HistGradientBoostingRegressor,
 )
 from sklearn.linear_model import LogisticRegression
-from sklearn.pipeline import Pipeline
+from sklearn.pipeline import Pipeline, make_pipeline
 
 from .._classifier import MixtureOfExpertsClassifier
 from .._regressor import MixtureOfExpertsRegressor
 from ..families import resolve_family
+from ..gates import SoftmaxGate
 from ..linear import EvidenceRidge
 from ._candidate import Candidate
+from ._columns import KernelColumns
 from ._metric import MetricKernelRegressor
 from ._metric_classifier import MetricKernelClassifier
 from ._sample import FIRST_ROWS
@@ -46,30 +49,27 @@ SPREAD = {"max_iter": 50, "max_leaf_nodes": 8, "min_samples_leaf": 20, **ROUNDS}
 
 
 def regressors(
-    n_rows: int, n_columns: int, n_categories: int = 0, **params: Any
+    n_rows: int, n_columns: int, n_categories: int = 0, family: Any = "auto", **params: Any
 ) -> list[Candidate]:
     """For real targets, on tables of so many distinct rows and encoded columns.
 
-    A mixture of linear experts, one that leans on what other learners predict, and one boosting
-    under noise that changes. The number of categories is that of the column that has most of them.
+    Mixtures of linear experts, of smooth curves, and of lines that lean on what other learners
+    predict; and one boosting under noise that changes. The number of categories is that of the
+    column that has most of them.
     """
-    mixture: Callable[..., Any] = partial(MixtureOfExpertsRegressor, **params)
+    mixture: Callable[..., Any] = partial(MixtureOfExpertsRegressor, family=family, **params)
     n_lines = _number(8, n_rows, n_columns)
     lines = partial(mixture, EvidenceRidge(), n_lines, gate="auto")
+    of_kernel = _of_kernel(mixture(EvidenceRidge(), 2), n_columns)
     trees = _trees(n_rows, n_categories)
     boosting = HistGradientBoostingRegressor(**REAL, **trees)
-    columns = StackedColumns(
-        [
-            ("forest", ExtraTreesRegressor(100, **LEAVES)),
-            ("metric", MetricKernelRegressor()),
-        ],
-        boosting,
-        **{name: params[name] for name in params if name != "family"},
-    )
     spread = HistGradientBoostingRegressor(**{**trees, **SPREAD})
+    others = [("forest", ExtraTreesRegressor(100, **LEAVES)), ("metric", MetricKernelRegressor())]
+    stacked = [("stacked", StackedColumns(others, boosting, **params)), ("mixture", lines())]
     return [
         Candidate("linear", _only(lines()), NUMBERS),
-        Candidate("stacked", _after(columns, lines()), CATEGORIES, may_grow=False),
+        Candidate("kernel", of_kernel, NUMBERS),
+        Candidate("stacked", Pipeline(stacked), CATEGORIES, may_grow=False),
         _one("boosting", _few_folds(_changing(mixture(boosting, 1), spread)), CATEGORIES),
     ]
 
@@ -125,9 +125,12 @@ def _changing(mixture: Any, spread: Any) -> Any:
     return mixture
 
 
-def _after(columns: Any, mixture: Any) -> Pipeline:
-    """The mixture of a table that is seen through columns of ours."""
-    return Pipeline([("stacked", columns), ("mixture", mixture)])
+def _of_kernel(mixture: Any, n_columns: int) -> Pipeline:
+    """A mixture whose experts are given a kernel's coordinates beside the columns, its gate not."""
+    first = make_column_transformer(("passthrough", slice(0, n_columns)))
+    first.set_output(transform="default")  # they are arrays, whatever others ask for
+    mixture.set_params(gate=make_pipeline(first, SoftmaxGate()))
+    return Pipeline([("kernel", KernelColumns()), ("mixture", mixture)])
 
 
 def _one(name: str, mixture: Any, view: str = NUMBERS) -> Candidate:
