@@ -218,6 +218,7 @@ class Judge:
         """The candidate's fit to all rows, which are a `sample`, too."""
         judged = self.judged[candidate.name]
         if judged.model is None or self.sample is not sample:
+            self.tell(f"{candidate.name} is fitted to all {sample.n_distinct} distinct rows")
             judged = _fitted(sample, candidate)
         return judged
 

@@ -11,7 +11,7 @@ import numpy as np
 from sklearn.utils import check_random_state
 
 from .._conformal import check_coverage
-from .._numeric import Array, log_sum
+from .._numeric import Array, log_sum, row_blocks
 from .._targets import real_numbers
 from .._validation import check_number
 from ..families import RealFamily
@@ -291,15 +291,18 @@ class MixtureDistribution:
         """
         check_number("n_samples", n_samples, Integral, 1)
         generator = check_random_state(random_state)
-        chance = generator.uniform(size=(len(self), n_samples, 1))
-        above = chance > np.cumsum(self.weights, axis=1)[:, None]
-        chosen = np.minimum(above.sum(axis=2), self.means.shape[1] - 1)
+        chance, limits = generator.uniform(size=(len(self), n_samples, 1)), self.weights.cumsum(1)
+        last = self.means.shape[1] - 1
 
         def draw(part: Marginal) -> Array:
-            rows = np.arange(len(self))[:, None]
-            law = [np.broadcast_to(value, part.means.shape)[rows, chosen] for value in part.live]
-            drawn = self.family.draw(generator, part.live_means[rows, chosen], *law)
-            return np.where(part.points[rows, chosen], 0.0, drawn)
+            laws = [np.broadcast_to(value, part.means.shape) for value in part.live]
+            drawn = np.empty(chance.shape[:2])
+            for rows in row_blocks(len(self), n_samples * (last + 1)):
+                chosen = np.minimum((chance[rows] > limits[rows, None]).sum(axis=2), last)
+                at = np.arange(len(self))[rows, None], chosen
+                said = self.family.draw(generator, part.live_means[at], *(law[at] for law in laws))
+                drawn[rows] = np.where(part.points[at], 0.0, said)
+            return drawn
 
         return self._each(draw)
 
