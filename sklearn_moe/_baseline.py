@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from ._data import Data
 from ._em import DIGITS
-from ._experts import fit_predict
+from ._experts import BankFit, fit_predict
 from ._folds import Splits
 from ._forecasts import Forecast
 from ._numeric import Array, weighted_mean
@@ -26,6 +26,7 @@ class Baseline:
 
     `surprise` (n,) is how badly it explains them, `mean` (n, q) or (n, C) what it predicts, if
     experts are to lean on it. `told` is its forecast of rows out of fold, if mixtures make one.
+    `bank` is its fit, if a mixture of this expert alone would be fitted by the same folds.
     """
 
     name: str
@@ -33,6 +34,7 @@ class Baseline:
     surprise: Array
     mean: Array | None = None
     told: Forecast | None = None
+    bank: BankFit | None = None
 
     def tell_surprise(self) -> Array:
         """The surprise. Starts ask for it when they need it, maybe in a worker."""
@@ -62,7 +64,7 @@ def fit_baseline(recipe: Recipe, data: Data, splits: Splits | None) -> Plan[Base
 def _single(
     recipe: Recipe, template: Template, data: Data, splits: Splits | None
 ) -> Plan[Baseline]:
-    weight = data.sample_weight[:, None]
+    weight, n_values = data.sample_weight[:, None], data.n_values
     data = replace(data, all_classes=True) if recipe.leans else data
     # Witnesses, with whom it is compared, have seen as much as a fold leaves.
     bank = yield from fit_predict(data, [template.in_folds()], weight, splits)
@@ -72,7 +74,8 @@ def _single(
     mean = bank.mean[:, 0] if recipe.leans else None
     question = recipe.question(data, splits)
     told = None if question is None else question.answer(np.zeros((len(weight), 1)), bank.mean, law)
-    return Baseline(template.name, log_prob, surprise, mean, told)
+    by_folds = not (template.bagged or template.one_out) and data.n_values == n_values
+    return Baseline(template.name, log_prob, surprise, mean, told, bank if by_folds else None)
 
 
 def _law(

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from numbers import Integral
 from typing import Any
 
@@ -47,9 +47,8 @@ class CrossFittedPredictions(TransformerMixin, MetaEstimatorMixin, BaseCompositi
     where each estimator is right, and how far it errs there: its experts may be few and linear, and
     still follow what boosting or a forest has found.
 
-    A row's column is made without its target, but with those of rows that are held out of a mixture
-    later. So scores of later fits flatter a little, and less so where later experts have few
-    coefficients.
+    A row's column is made without its target, but with those of rows that are held out later. So
+    the scores of later fits flatter a little, and less so where these have few coefficients.
 
     Parameters
     ----------
@@ -57,7 +56,8 @@ class CrossFittedPredictions(TransformerMixin, MetaEstimatorMixin, BaseCompositi
         Regressors, or classifiers, unfitted.
     cv : int, splitter, list of (train, test), "oob" or "loo", default=5
         The folds, as in `MixtureOfExpertsRegressor`: rows are dealt to a number of folds by what
-        they hold, so copies share one; and so do rows of one group.
+        they hold, so copies share one (unless equal features come with several targets, of few
+        values: then each row is dealt by itself); and so do rows of one group.
     n_jobs : int, default=None
         Number of jobs that fit estimators and folds. None is 1, or what ``joblib.parallel_config``
         says. The result does not depend on it.
@@ -85,7 +85,9 @@ class CrossFittedPredictions(TransformerMixin, MetaEstimatorMixin, BaseCompositi
 
     Notes
     -----
-    In a pipeline, `FeatureUnion` puts the predictions beside the columns of the table.
+    In a pipeline, `FeatureUnion` puts the predictions beside the columns of the table. Weights and
+    groups reach them there by metadata routing (``set_fit_request(sample_weight=True)``), and in
+    `AutoMixtureRegressor` always. No other metadata is handed on to the estimators.
 
     References
     ----------
@@ -119,6 +121,8 @@ class CrossFittedPredictions(TransformerMixin, MetaEstimatorMixin, BaseCompositi
             Interval(Integral, 2, None, closed="left"),
             HasMethods(["split", "get_n_splits"]),
             list,
+            tuple,
+            Iterator,
             StrOptions({"oob", "loo"}),
         ],
         "n_jobs": [Integral, None],
@@ -140,8 +144,9 @@ class CrossFittedPredictions(TransformerMixin, MetaEstimatorMixin, BaseCompositi
         self.n_jobs = n_jobs
         self.random_state = random_state
 
+    @fit_context(prefer_skip_nested_validation=False)
     def fit(self, X: Any, y: Any, sample_weight: Any = None, groups: Any = None) -> Any:
-        """Fit the estimators, in and out of fold.
+        """Fit the estimators.
 
         Parameters
         ----------
@@ -167,7 +172,7 @@ class CrossFittedPredictions(TransformerMixin, MetaEstimatorMixin, BaseCompositi
         TypeError
             If one of `estimators` cannot predict, or they are not all of one kind.
         """
-        self.fit_transform(X, y, sample_weight, groups)
+        self._store(self._learn(X, y, sample_weight, groups))
         return self
 
     @fit_context(prefer_skip_nested_validation=False)
@@ -181,8 +186,7 @@ class CrossFittedPredictions(TransformerMixin, MetaEstimatorMixin, BaseCompositi
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
             Real targets, or class labels.
         sample_weight : array-like of shape (n_samples,), default=None
-            Weights of the rows, none negative. What is said of a row of no weight is what
-            `transform` would say.
+            Weights of the rows, none negative; rows of no weight are to it as new ones.
         groups : array-like of shape (n_samples,), default=None
             Rows of one group share a fold.
 
@@ -191,17 +195,10 @@ class CrossFittedPredictions(TransformerMixin, MetaEstimatorMixin, BaseCompositi
         columns : ndarray of shape (n_samples, n_columns)
             As `transform` returns them.
         """
-        shape = copy.copy(self)
-        X = check_table(shape, X, reset=True)
-        training = self._training(X, y, check_weight(sample_weight, X), groups)
-        templates = self._templates()
-        with open_workers(self.n_jobs) as workers:
-            said, fitted = workers.follow(_cross_fit(training, templates))
-        self.__dict__.pop("feature_names_in_", None)
-        self.__dict__.update(features_seen(shape))
-        self.estimators_, self.classes_ = fitted, training.data.classes
-        self._n_said = said.shape[-1]
-        return self._among_given(X, training, self._columns(said))
+        learnt = self._learn(X, y, sample_weight, groups)
+        columns = learnt.columns()
+        self._store(learnt)
+        return columns
 
     def transform(self, X: Any) -> Array:
         """What the estimators, fitted to all rows, say of new ones.
@@ -222,7 +219,7 @@ class CrossFittedPredictions(TransformerMixin, MetaEstimatorMixin, BaseCompositi
         check_is_fitted(self)
         X = check_table(self, X, reset=False)
         with names_missed(self, X):
-            return self._columns(predict_bank(self.estimators_, X, self.classes_))
+            return as_columns(predict_bank(self.estimators_, X, self.classes_), self.classes_)
 
     def get_feature_names_out(self, input_features: Any = None) -> NDArray:
         """Names of the columns: that of the estimator, and the number of the output or the class.
@@ -242,28 +239,32 @@ class CrossFittedPredictions(TransformerMixin, MetaEstimatorMixin, BaseCompositi
         if self.classes_ is not None:
             classes = self.classes_.tolist()
             parts = classes[1:] if len(classes) == 2 else classes
-        names = [name for name, _ in self.estimators]
+        names = list(self.named_estimators_)
         if len(parts) > 1:
             names = [f"{name}_{part}" for name in names for part in parts]
         return np.array(names, dtype=object)
 
-    @property
-    def named_estimators_(self) -> Bunch:
-        """The fitted estimators by name."""
+    def _learn(self, X: Any, y: Any, sample_weight: Any, groups: Any) -> Learnt:
+        shape = copy.copy(self)
+        X = check_table(shape, X, reset=True)
+        check_estimators(self)
+        training = self._training(X, y, check_weight(sample_weight, X), groups)
+        with open_workers(self.n_jobs) as workers:
+            said, fitted = workers.follow(_cross_fit(training, self._templates()))
+        return Learnt(X, features_seen(shape), training, said, fitted)
+
+    def _store(self, learnt: Learnt) -> None:
+        """Set all fitted attributes, now that nothing can fail."""
+        self.__dict__.pop("feature_names_in_", None)
+        self.__dict__.update(learnt.features)
         names = [name for name, _ in self.estimators]
-        return Bunch(**dict(zip(names, self.estimators_, strict=True)))
+        self.estimators_, self.classes_ = learnt.fitted, learnt.classes
+        self.named_estimators_ = Bunch(**dict(zip(names, learnt.fitted, strict=True)))
+        self._n_said = learnt.said.shape[-1]
 
     def _training(self, X: Any, y: Any, weight: Array, groups: Any) -> Training:
-        """The checked table, its target and its folds."""
-        check_estimators(self)
-        if is_classifier(self.estimators[0][1]):
-            y = check_label_target(self, X, y)
-            classes = np.unique(y[weight > 0])
-            target = places_among(y, classes)[0]
-        else:
-            y, classes = check_real_target(self, X, y), None
-            y = y.ravel() if y.shape[1:] == (1,) else y
-            target = y.reshape(len(y), -1)
+        """The rows of some weight, their target and folds."""
+        y, target, classes = self._target(X, y, weight)
         return make_training(
             X=X,
             y=y,
@@ -276,6 +277,16 @@ class CrossFittedPredictions(TransformerMixin, MetaEstimatorMixin, BaseCompositi
             all_classes=True,
         )
 
+    def _target(self, X: Any, y: Any, weight: Array) -> tuple[NDArray, NDArray, NDArray | None]:
+        """The target as estimators are given it, as formulas use it, and the classes of labels."""
+        if is_classifier(self.estimators[0][1]):
+            y = check_label_target(self, X, y)
+            classes = np.unique(y[weight > 0])
+            return y, places_among(y, classes)[0], classes
+        y = check_real_target(self, X, y)
+        y = y.ravel() if y.shape[1:] == (1,) else y
+        return y, y.reshape(len(y), -1), None
+
     def _templates(self) -> list[Template]:
         """The estimators, seeded; without folds they are solved for, in folds fitted as they are.
 
@@ -286,23 +297,8 @@ class CrossFittedPredictions(TransformerMixin, MetaEstimatorMixin, BaseCompositi
         templates = make_templates(self.estimators, seeds.tolist(), {}, self.cv)
         return [t if t.one_out else replace(t, problem=None) for t in templates]
 
-    def _columns(self, said: Array) -> Array:
-        """What estimators say, (n, S, q) or (n, S, C), as columns."""
-        said = said if self.classes_ is None else log_odds(said)
-        return np.ascontiguousarray(said.reshape(len(said), -1))
-
-    def _among_given(self, X: Any, training: Training, columns: Array) -> Array:
-        """The columns of all rows that were given, those that weigh nothing among them."""
-        if training.kept is None:
-            return columns
-        given = np.column_stack([training.among_given(column) for column in columns.T])
-        weightless = np.flatnonzero(np.isnan(given[:, 0]))
-        if len(weightless):
-            given[weightless] = self.transform(take_rows(X, weightless))
-        return given
-
     def get_params(self, deep: bool = True) -> dict[str, Any]:
-        """Parameters of the transformer and, if `deep`, of the estimators by name.
+        """Parameters of the transformer and, if `deep`, of its estimators.
 
         Parameters
         ----------
@@ -333,17 +329,55 @@ class CrossFittedPredictions(TransformerMixin, MetaEstimatorMixin, BaseCompositi
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
-        tags.target_tags.required = True
         try:
-            parts = [get_tags(each) for _, each in self.estimators]
+            kinds = [each for _, each in self.estimators]
+            parts = [get_tags(each) for each in kinds]
         except (TypeError, ValueError, AttributeError):
             return tags  # a part is not an estimator; fit says so
         for kind in ("sparse", "allow_nan", "categorical", "string"):
             all_do = all(getattr(part.input_tags, kind) for part in parts)
             setattr(tags.input_tags, kind, all_do)
         tags.input_tags.positive_only = any(part.input_tags.positive_only for part in parts)
-        tags.target_tags.multi_output = all(part.target_tags.multi_output for part in parts)
+        outputs = [part.target_tags.multi_output for part in parts]
+        tags.target_tags.multi_output = all(outputs) and not any(map(is_classifier, kinds))
+        tags.target_tags.positive_only = any(part.target_tags.positive_only for part in parts)
         return tags
+
+
+@dataclass(frozen=True)
+class Learnt:
+    """What comes of a fit to a table `X`, of which `training` holds the rows of some weight.
+
+    What estimators say of these, (n, S, q) or (n, S, C), out of fold; and fits of them to all.
+    """
+
+    X: Any
+    features: dict[str, Any]
+    training: Training
+    said: Array
+    fitted: list[Any]
+
+    @property
+    def classes(self) -> NDArray | None:
+        return self.training.data.classes
+
+    def columns(self) -> Array:
+        """The columns of all rows of the table; of those that weigh nothing as of new ones."""
+        columns = as_columns(self.said, self.classes)
+        if self.training.kept is None:
+            return columns
+        given = np.column_stack([self.training.among_given(column) for column in columns.T])
+        weightless = np.flatnonzero(np.isnan(given[:, 0]))
+        if len(weightless):
+            new = predict_bank(self.fitted, take_rows(self.X, weightless), self.classes)
+            given[weightless] = as_columns(new, self.classes)
+        return given
+
+
+def as_columns(said: Array, classes: NDArray | None) -> Array:
+    """What estimators say, (n, S, q) or (n, S, C), side by side."""
+    said = said if classes is None else log_odds(said)
+    return np.ascontiguousarray(said.reshape(len(said), -1))
 
 
 def _cross_fit(training: Training, templates: Sequence[Template]) -> Plan[tuple[Array, list[Any]]]:

@@ -173,6 +173,7 @@ def _one_expert(recipe: Recipe, training: Training, baseline: Baseline) -> Plan[
     """The best expert alone, calibrated by what it says of rows out of fold."""
     (member,) = [k for k, t in enumerate(recipe.templates) if t.name == baseline.name]
     model = recipe.alone(member).build(training.data, training.splits)
+    model = replace(model, alone=baseline.bank)
     state = yield from model.m_step(model.expect(np.ones((training.data.n_samples, 1))))
     mixture = replace((yield from model.finish(state)), members=(member,))
     heard = hear(recipe, baseline, [], model.told_by(state))
@@ -253,6 +254,8 @@ def _heats(
     data, splits, rows = training.data, training.splits, training.sample(RACE_ROWS)
     if rows is None or len(starts) == 1:
         model = recipe.build(data, splits)
+        if len(recipe.templates) == 1:
+            model = replace(model, alone=baseline.bank)
         reporter = options.reporter
         race_of = partial(
             race,

@@ -13,7 +13,7 @@ from ._balance import balanced
 from ._data import Data
 from ._dispersion import fit_dispersion
 from ._expectation import MixtureExpectation
-from ._experts import BankFit, fit_predict, fit_predict_new
+from ._experts import DENSE, BankFit, fit_predict, fit_predict_new
 from ._folds import Splits
 from ._forecasts import Forecast, Question
 from ._gate_bank import GateBank, SoftmaxBank
@@ -105,6 +105,7 @@ class MixtureModel:
     Of its experts `top_k` act on a row, or all; the last one always if it is `shared`. `balance` is
     how strongly E-steps favour experts that have few rows. The `question` is what a finished run is
     to tell of its rows, out of fold. Its experts may end in an `ensemble` with those of the folds.
+    `alone` is the fit of its only expert by the weights of the rows, if that has been made.
     """
 
     data: Data
@@ -119,6 +120,7 @@ class MixtureModel:
     spread_template: Template | None = None
     question: Question | None = None
     ensemble: bool = False
+    alone: BankFit | None = None
 
     @property
     def wanders(self) -> bool:
@@ -166,15 +168,24 @@ class MixtureModel:
         If all experts act on all rows, gates and experts are fitted in step. Else the gates come
         first, since they decide which expert has to predict which rows.
         """
-        templates, before = self._templates(expectation.members), expectation.solution
         gate = self.gate_bank.fit_predict(weights, expectation.gates, expectation.members)
-        bank = partial(fit_predict, self.data, templates, fit_weights, self.splits, before)
+        bank = partial(self._fit_experts, expectation, fit_weights)
         if self.top_k is None:
             (gates, log_gate), fitted = yield from together(gate, bank())
             return gates, Routing(log_gate), fitted
         gates, log_gate = yield from gate
         routing = self._route(log_gate)
         return gates, routing, (yield from bank(routing))
+
+    def _fit_experts(
+        self, expectation: MixtureExpectation, fit_weights: Array, routing: Routing = DENSE
+    ) -> Plan[BankFit]:
+        """The experts, unless they are the one that is fitted already."""
+        if self.alone is not None and np.array_equal(fit_weights[:, 0], self.data.sample_weight):
+            return self.alone
+        templates, before = self._templates(expectation.members), expectation.solution
+        plan = fit_predict(self.data, templates, fit_weights, self.splits, before, routing)
+        return (yield from plan)
 
     def _route(self, log_gate: Array) -> Routing:
         return route(log_gate, self.top_k, self.shared)

@@ -10,7 +10,7 @@ from sklearn import config_context
 from sklearn.base import clone
 from sklearn.ensemble import ExtraTreesRegressor, HistGradientBoostingRegressor
 from sklearn.linear_model import LinearRegression, LogisticRegression, Ridge
-from sklearn.model_selection import KFold, cross_val_predict
+from sklearn.model_selection import GroupKFold, KFold, cross_val_predict
 from sklearn.naive_bayes import GaussianNB
 from sklearn.neighbors import KNeighborsRegressor
 from sklearn.pipeline import FeatureUnion, make_pipeline
@@ -151,7 +151,56 @@ def test_forests_can_answer_out_of_bag():
     np.testing.assert_allclose(columns.fit_transform(X, Y)[:, 0], expected)
 
 
+def test_folds_of_groups_may_be_a_splitters():
+    groups = np.arange(150) // 3
+    splitter, folds = GroupKFold(4), list(GroupKFold(4).split(X, Y, groups))
+    found = two(cv=splitter).fit_transform(X, Y, groups=groups)
+    np.testing.assert_array_equal(found, two(cv=folds).fit_transform(X, Y))
+    np.testing.assert_array_equal(found, two(cv=iter(folds)).fit_transform(X, Y))
+
+
+def test_a_class_of_no_weight_is_no_class():
+    labels = np.where(np.arange(150) == 5, "none", LABELS)
+    columns = CrossFittedPredictions([("bayes", GaussianNB())])
+    found = columns.fit_transform(X, labels, sample_weight=np.arange(150) != 5)
+    assert list(columns.classes_) == ["high", "low", "mid"]
+    np.testing.assert_array_equal(found[5], columns.transform(X[5:6])[0])
+
+
+def test_what_weighs_nothing_need_not_suit():
+    table = np.where(np.arange(150)[:, None] == 5, np.nan, X)
+    weight = (np.arange(150) != 5).astype(float)
+    columns = two().fit(table, Y, weight)
+    before = columns.transform(NEW)
+    with pytest.raises(ValueError, match="contains NaN"):
+        columns.fit_transform(np.hstack([table, table]), -Y, weight)
+    np.testing.assert_array_equal(columns.transform(NEW), before)
+
+
+def test_its_seed_is_that_of_all_who_have_none():
+    forests = [(name, ExtraTreesRegressor(3)) for name in "ab"]
+    first, second = (
+        CrossFittedPredictions(forests, random_state=0).fit_transform(X, Y) for _ in range(2)
+    )
+    np.testing.assert_array_equal(first, second)
+    assert not np.allclose(first[:, 0], first[:, 1])
+
+
 # Tables.
+
+
+def test_it_forgets_names_that_a_table_has_not():
+    columns = two().fit(pd.DataFrame(X, columns=list("abc")), Y)
+    with pytest.warns(UserWarning, match="does not have valid feature names") as heard:
+        columns.transform(X)
+    assert len(heard) == 1
+    assert not hasattr(columns.fit(X, Y), "feature_names_in_")
+
+
+def test_names_are_those_that_were_fitted():
+    columns = two().fit(X, Y).set_params(estimators=[("other", Ridge())])
+    assert list(columns.get_feature_names_out()) == ["line", "tree"]
+    assert list(columns.named_estimators_) == ["line", "tree"]
 
 
 def test_it_takes_what_its_estimators_take():

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from sklearn.dummy import DummyRegressor
 from sklearn.linear_model import GammaRegressor, LinearRegression, PoissonRegressor, Ridge
+from sklearn.tree import DecisionTreeRegressor
 
 from sklearn_moe import MixtureOfExpertsRegressor
 from sklearn_moe._routing import route
@@ -131,3 +132,21 @@ def test_a_row_of_no_weight_does_not_count_for_the_criteria():
 def test_a_gain_of_rounding_is_no_verdict():
     assert not Verdict(log_prob=0.0, gain=-1e-13, stderr=0.0).is_against
     assert Verdict(log_prob=0.0, gain=-1e-3, stderr=0.0).is_against
+
+
+@pytest.mark.parametrize(("verdict", "family"), [(True, "gaussian"), (False, "gaussian")])
+def test_one_expert_is_fitted_once_to_each_fold_and_to_all_rows(verdict, family):
+    sizes = []
+
+    class Counted(DecisionTreeRegressor):
+        def fit(self, X, y, sample_weight=None, check_input=True):
+            sizes.append(len(y))
+            return super().fit(X, y, sample_weight=sample_weight, check_input=check_input)
+
+    rng = np.random.default_rng(0)
+    X, y = rng.normal(size=(90, 2)), rng.normal(size=90)
+    one = MixtureOfExpertsRegressor(
+        Counted(max_depth=2), 1, cv=3, verdict=verdict, family=family, random_state=0
+    )
+    one.fit(X, y)
+    assert sizes == [60, 60, 60, 90]

@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn import config_context
 from sklearn.ensemble import ExtraTreesRegressor, HistGradientBoostingRegressor
 from sklearn.linear_model import Ridge
 from sklearn.model_selection import KFold, cross_val_predict
@@ -10,6 +11,7 @@ from sklearn.pipeline import FeatureUnion, make_pipeline
 from sklearn.tree import DecisionTreeRegressor
 
 from sklearn_moe import AutoMixtureRegressor, CrossFittedPredictions, MixtureOfExpertsRegressor
+from sklearn_moe._content import content_ids, row_hashes
 from sklearn_moe.auto._stacked import PULL, StackedColumns
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
@@ -31,7 +33,10 @@ def test_predictions_stand_beside_the_columns_in_spreads_of_the_target():
     columns = stacked(cv=FOLDS)
     made = columns.fit_transform(X, Y)
     np.testing.assert_allclose(made[:, :3], (X - X.mean(axis=0)) / X.std(axis=0))
-    expected = cross_val_predict(FOREST, X, Y, cv=FOLDS) * PULL / Y.std()
+    order = np.argsort(content_ids(row_hashes(X, Y)))
+    place = np.argsort(order)
+    folds = [(np.sort(place[train]), place[test]) for train, test in FOLDS]
+    expected = cross_val_predict(FOREST, X[order], Y[order], cv=folds)[place] * PULL / Y.std()
     np.testing.assert_allclose(made[:, 4], expected)
     seen = columns.predictions_.estimators_[1].predict(X) * PULL / Y.std()
     np.testing.assert_allclose(columns.transform(X)[:, 4], seen)
@@ -88,19 +93,56 @@ def test_weights_and_groups_reach_the_learners(heard):
     weight, groups = rng.integers(1, 3, 120).astype(float), np.arange(120) // 2
     AutoMixtureRegressor(["stacked"], cv=3, random_state=0).fit(X, Y, weight, groups)
     assert all(cv == 3 for cv, *_ in heard)
-    np.testing.assert_array_equal(heard[0][1], weight)
-    np.testing.assert_array_equal(heard[0][2], groups)
+    order = np.lexsort((weight, content_ids(row_hashes(X, Y))))
+    np.testing.assert_array_equal(heard[0][1], weight[order])
+    np.testing.assert_array_equal(heard[0][2], groups[order])
 
 
 @pytest.mark.usefixtures("quick")
 def test_folds_of_the_user_are_those_of_the_learners(heard):
-    """By the numbers that rows have where some weigh nothing."""
+    """By the numbers that rows have where some weigh nothing, in an order of their own."""
     auto = AutoMixtureRegressor(["stacked"], cv=FOLDS, random_state=0)
     auto.fit(X, Y, np.arange(120) >= 20)
+    order = 20 + np.argsort(content_ids(row_hashes(X[20:], Y[20:])))
     for (train, test), expected in zip(heard[0][0], FOLDS, strict=True):
         for side, whole in ((train, expected[0]), (test, expected[1])):
-            np.testing.assert_array_equal(side + 20, whole[whole >= 20])
-    assert auto.best_estimator_[1].cv is auto.mixture_.cv
+            np.testing.assert_array_equal(np.sort(order[side]), whole[whole >= 20])
+    np.testing.assert_array_equal(auto.best_estimator_[1].cv[0][1], FOLDS[0][1])
+
+
+def test_folds_of_a_step_of_the_user_are_renumbered_too():
+    trees = CrossFittedPredictions([("tree", DecisionTreeRegressor(max_depth=3))], cv=FOLDS)
+    lines = MixtureOfExpertsRegressor(Ridge(), 2, cv=FOLDS, **QUICK)
+    auto = AutoMixtureRegressor([("lines", make_pipeline(trees, lines))])
+    auto.fit(X, Y, np.arange(120) >= 20)
+    np.testing.assert_array_equal(auto.best_estimator_[0].cv[0][1], FOLDS[0][1])
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_the_order_of_rows_does_not_matter(seed):
+    order = np.random.default_rng(seed).permutation(120)
+    first = AutoMixtureRegressor(["stacked"], cv=3, random_state=0).fit(X, Y)
+    second = AutoMixtureRegressor(["stacked"], cv=3, random_state=0).fit(X[order], Y[order])
+    np.testing.assert_allclose(first.predict(X), second.predict(X), rtol=1e-8, atol=1e-8)
+
+
+@pytest.mark.parametrize("container", ["pandas", "polars"])
+def test_tables_that_others_make_are_arrays_here(container):
+    """Whatever scikit-learn is set to make of transformed tables."""
+    expected = stacked().fit_transform(X, Y)
+    with config_context(transform_output=container):
+        np.testing.assert_array_equal(np.asarray(stacked().fit_transform(X, Y)), expected)
+
+
+def test_targets_may_be_a_list():
+    expected = stacked().fit(X, Y).transform(X)
+    np.testing.assert_array_equal(stacked().fit(X, list(Y)).transform(X), expected)
+
+
+def test_more_categories_than_usual_are_told_apart():
+    frame = pd.DataFrame({"n": X[:, 0], "kind": pd.Categorical(np.arange(120) % 40)})
+    forest = stacked().fit(frame, Y).predictions_.estimators_[1]
+    assert forest[-1].n_features_in_ == 41
 
 
 def test_weights_and_groups_reach_a_step_of_the_user(heard):

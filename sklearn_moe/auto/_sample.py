@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -13,13 +14,16 @@ from sklearn.pipeline import Pipeline
 from sklearn.utils.metadata_routing import get_routing_for_object
 from sklearn.utils.validation import has_fit_parameter
 
+from .._cross_fitted import CrossFittedPredictions
 from .._folds import keep_rows
 from .._numeric import Array
 from .._rows import take_rows
 from .._weighting import plan_steps, transform_weighted
-from ._candidate import JUDGING_FOLDS, Candidate
+from ._candidate import Candidate
 from ._stacked import StackedColumns
 
+# Groups of which folds can be made, whatever their number.
+ENOUGH_GROUPS = 10
 # A table of twice as many distinct rows is judged by few of them first.
 FIRST_ROWS = 1000
 
@@ -50,7 +54,7 @@ class Sample:
             return self
         few = self.take(np.flatnonzero(self.rank < n_rows))
         # Of groups of few rows it may hold none, and too few groups to make folds of.
-        return few if self.groups is None or few.n_groups >= JUDGING_FOLDS else self
+        return few if self.groups is None or few.n_groups >= ENOUGH_GROUPS else self
 
     @property
     def n_groups(self) -> int:
@@ -73,21 +77,28 @@ class Sample:
         """The model of a candidate, fitted as pipelines are; weights and groups are for all."""
         model = clone(candidate.model)
         steps, mixture, X = model[:-1], model[-1], self.views[candidate.view]
-        parts = [mixture, *(step for _, step in steps.steps if isinstance(step, StackedColumns))]
+        folded = [mixture, *(step for _, step in steps.steps if _has_given_folds(step))]
+        given = [part.cv for part in folded]
         if (splits := candidate.splits) is not None:
             n_rows = sum(map(len, splits.tests))
             cv = list(keep_rows(splits, self.place, n_rows))
-            for part in parts:
+            for part in folded:
                 part.set_params(cv=cv)
         plan = plan_steps(steps)
         params = _of_groups(steps, self.groups, is_routed=plan.names is None)
         X = transform_weighted(steps, X, self.y, self.weight, plan, params)
         mixture._keeps_forecast = True
         mixture.fit(X, self.y, sample_weight=self.weight, groups=self.groups)
-        for part in parts:
-            part.set_params(cv=candidate.mixture.cv)
+        for part, cv in zip(folded, given, strict=True):
+            part.set_params(cv=cv)
         # Steps of a pipeline with a memory are others once they are fitted.
         return Pipeline([*steps.steps, model.steps[-1]], memory=model.memory)
+
+
+def _has_given_folds(step: Any) -> bool:
+    """Whether a step has folds of the whole table, of which there may be a part here."""
+    is_folded = isinstance(step, StackedColumns | CrossFittedPredictions)
+    return is_folded and not isinstance(step.cv, Integral | str)
 
 
 def _of_groups(steps: Pipeline, groups: Any, is_routed: bool) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -9,9 +10,12 @@ from sklearn.base import BaseEstimator, TransformerMixin, clone
 from sklearn.pipeline import make_pipeline
 from sklearn.utils import get_tags
 
+from .._content import content_ids, row_hashes
 from .._cross_fitted import CrossFittedPredictions
 from .._design import TabularEncoder
-from .._numeric import Array, weighted_moments
+from .._folds import user_splits
+from .._numeric import Array, Rows, weighted_moments
+from .._rows import take_rows
 from ._columns import MOST_CATEGORIES, indicators_each
 
 # Predictions count so many times as much as columns, in standard deviations. Experts have one
@@ -29,7 +33,7 @@ class StackedColumns(TransformerMixin, BaseEstimator):
         Regressors that take numbers.
     boosting : HistGradientBoostingRegressor
         One more, which takes the table with its categories.
-    cv : int or list of (train, test), default=5
+    cv : int, splitter or list of (train, test), default=5
         Folds of the predictions.
     n_jobs : int, default=None
         Number of jobs.
@@ -68,19 +72,37 @@ class StackedColumns(TransformerMixin, BaseEstimator):
     def fit_transform(
         self, X: Any, y: Any, sample_weight: Array | None = None, groups: Any = None
     ) -> Array:
-        """The same; the columns of these rows, whose predictions are out of fold."""
-        weight = np.ones(len(y)) if sample_weight is None else sample_weight
+        """The same; the columns of these rows, whose predictions are out of fold.
+
+        Learners see rows in an order that follows from what these hold. Trees break ties by it, and
+        what few of them say would decide how rows are dealt to the folds of a mixture.
+        """
+        weight = np.ones(len(y)) if sample_weight is None else np.asarray(sample_weight)
+        y = np.asarray(y)
         outputs = y.reshape(len(y), -1)
         self.encoder_ = TabularEncoder(indicators_each(X, MOST_CATEGORIES)).fit(X, None, weight)
-        learners = self._learners(several=outputs.shape[1] > 1)
+        order = np.lexsort((weight, content_ids(row_hashes(X, y))))
         self.predictions_ = CrossFittedPredictions(
-            learners, cv=self.cv, n_jobs=self.n_jobs, random_state=self.random_state
-        )
-        predicted = self.predictions_.fit_transform(X, y, weight, groups)
+            self._learners(several=outputs.shape[1] > 1),
+            cv=self._folds(X, y, groups, order),
+            n_jobs=self.n_jobs,
+            random_state=self.random_state,
+        ).set_output(transform="default")
+        table = [take_rows(part, order) for part in (X, y, weight, groups)]
+        predicted = self.predictions_.fit_transform(*table)[np.argsort(order)]
         variance = weighted_moments(outputs, weight)[1]
         spread = np.sqrt(np.where(variance > 0, variance, 1.0))
-        self.scale_ = PULL / np.tile(spread, len(learners))
+        self.scale_ = PULL / np.tile(spread, len(self.predictions_.estimators))
         return self._beside_columns(X, predicted)
+
+    def _folds(self, X: Any, y: Array, groups: Any, order: Rows) -> Any:
+        """The folds of the rows in another order."""
+        if isinstance(self.cv, Integral):
+            return self.cv
+        asked = {} if groups is None else {"groups": groups}
+        place = np.argsort(order)
+        splits = user_splits(self.cv, X, y, is_classifier=False, params=asked)
+        return [(np.sort(place[train]), np.sort(place[test])) for train, test in splits]
 
     def transform(self, X: Any) -> Array:
         """The columns of other rows."""
