@@ -34,7 +34,7 @@ from ._validation import (
     fit_context,
 )
 
-# The part of an even guess in class probabilities, without which logarithms may be infinite.
+# The part of an even guess in class probabilities; without one, logarithms may be infinite.
 GUESS = 0.01
 
 
@@ -128,6 +128,7 @@ class CrossFittedPredictions(TransformerMixin, MetaEstimatorMixin, BaseCompositi
         "n_jobs": [Integral, None],
         "random_state": ["random_state"],
     }
+    _weighs_its_parts = True
     # Rows of one group belong together: nobody need request them.
     __metadata_request__fit = {"groups": True}
 
@@ -167,8 +168,7 @@ class CrossFittedPredictions(TransformerMixin, MetaEstimatorMixin, BaseCompositi
         Raises
         ------
         ValueError
-            If input or parameters do not make sense, or an estimator fails; the transformer is then
-            left as it was.
+            If input or parameters make no sense, or an estimator fails; nothing is changed then.
         TypeError
             If one of `estimators` cannot predict, or they are not all of one kind.
         """
@@ -308,7 +308,7 @@ class CrossFittedPredictions(TransformerMixin, MetaEstimatorMixin, BaseCompositi
         Returns
         -------
         params : dict
-            Parameter names and values.
+            Names and values.
         """
         return self._get_params("estimators", deep=deep)
 

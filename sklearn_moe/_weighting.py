@@ -137,8 +137,10 @@ def _is_plain(pipeline: Pipeline) -> bool:
 
 
 def _holds(estimator: Any, *kinds: type) -> list[bool]:
-    """Whether the estimator, or a part of it, is of each kind."""
-    parts = [estimator, *estimator.get_params(deep=True).values()]
+    """Whether the estimator, or a part of it that it weighs, is of each kind."""
+    params = estimator.get_params(deep=True)
+    within = tuple(f"{n}__" for n, p in params.items() if getattr(p, "_weighs_its_parts", False))
+    parts = [estimator, *(p for name, p in params.items() if not name.startswith(within))]
     return [any(isinstance(part, kind) for part in parts) for kind in kinds]
 
 

@@ -8,6 +8,7 @@ from sklearn.ensemble import ExtraTreesRegressor, HistGradientBoostingRegressor
 from sklearn.linear_model import Ridge
 from sklearn.model_selection import KFold, cross_val_predict
 from sklearn.pipeline import FeatureUnion, make_pipeline
+from sklearn.preprocessing import TargetEncoder
 from sklearn.tree import DecisionTreeRegressor
 
 from sklearn_moe import AutoMixtureRegressor, CrossFittedPredictions, MixtureOfExpertsRegressor
@@ -145,8 +146,15 @@ def test_more_categories_than_usual_are_told_apart():
     assert forest[-1].n_features_in_ == 41
 
 
-def test_weights_and_groups_reach_a_step_of_the_user(heard):
-    trees = CrossFittedPredictions([("tree", DecisionTreeRegressor(max_depth=3))], cv=3)
+@pytest.mark.parametrize(
+    "learner",
+    [
+        DecisionTreeRegressor(max_depth=3),
+        make_pipeline(TargetEncoder(target_type="continuous"), Ridge()),
+    ],
+)
+def test_weights_and_groups_reach_a_step_of_the_user(learner, heard):
+    trees = CrossFittedPredictions([("tree", learner)], cv=3)
     lines = MixtureOfExpertsRegressor(Ridge(), 2, cv=3, **QUICK)
     union = FeatureUnion([("columns", "passthrough"), ("predictions", trees)])
     weight, groups = rng.integers(1, 3, 120).astype(float), np.arange(120) // 2
