@@ -766,6 +766,14 @@ def test_groups_of_few_rows_are_in_the_search(monkeypatch):
     assert np.isfinite(auto.log_probs_["lines"])
 
 
+@pytest.mark.parametrize("n_groups", [5, 30])
+def test_few_rows_are_enough_where_all_groups_are_among_them(n_groups):
+    sample = AutoMixtureRegressor()._prepared(
+        AutoMixtureRegressor(), X, Y, None, np.arange(150) % n_groups
+    )[0]
+    assert sample.few(100).n_distinct == 100
+
+
 def test_the_best_is_out_if_it_cannot_be_fitted_as_it_asks():
     candidates = [("five", lines(cv=5)), ("three", lines(1, cv=3))]
     with pytest.warns(UserWarning, match="'five.*cannot be fitted to all rows, and is out"):

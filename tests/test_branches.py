@@ -163,7 +163,7 @@ def test_a_large_table_is_ordered_by_a_sample_of_it(monkeypatch):
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_a_tree_of_gates_finds_the_banksby_itself(seed):
+def test_a_tree_of_gates_finds_the_banks_by_itself(seed):
     tree = MixtureOfExpertsRegressor(
         Ridge(), 4, gate=HierarchicalGate([2, 2]), verdict=False, random_state=seed
     ).fit(PLACES, Y)

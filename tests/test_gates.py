@@ -349,7 +349,7 @@ def test_a_classifier_that_knows_other_experts_is_refused(frozen, message):
     ],
     ids=repr,
 )
-def test_rows_of_no_weight_have_no_say_in_a_gateby_itself(gate):
+def test_rows_of_no_weight_have_no_say_in_a_gate_by_itself(gate):
     weights = targets(2) * np.random.default_rng(1).uniform(0.2, 3, size=(240, 1))
     far = X[:, 0].argmax()
     weights[far] = 0

@@ -176,7 +176,7 @@ def test_expert_that_the_verdict_keeps_is_smoothed_as_the_verdict_has_it(experts
     assert said.mean() > np.log(alone).mean() + 0.01
 
 
-def test_one_expert_that_was_asked_for_answers_asby_itself():
+def test_one_expert_that_was_asked_for_answers_as_by_itself():
     y, tree = Y > 0, DecisionTreeClassifier(max_depth=4, random_state=0)
     alone = clone(tree).fit(X, y)
     for experts in (tree, [("tree", tree)]):

@@ -120,7 +120,7 @@ def test_variances_have_the_scale_of_the_target(scale):
     np.testing.assert_allclose(lean_variance(noise, [wide], scale * truth), expected, rtol=1e-10)
 
 
-def test_each_output_leansby_itself():
+def test_each_output_leans_by_itself():
     told, truth = forecast(error=[0.1, 1.0])
     sure, _ = forecast(error=[0.0, 0.0])
     both = replace(

@@ -162,7 +162,7 @@ def side_by_side(told, others):
     )
 
 
-def test_outputs_are_calibrated_eachby_itself():
+def test_outputs_are_calibrated_each_by_itself():
     both = side_by_side(forecast(heavy, 2.0), forecast(normal, 1.0))
     noise = noise_for(Gaussian(), [both])
     assert noise.changes[0].df == pytest.approx(4, rel=0.25)

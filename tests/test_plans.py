@@ -88,7 +88,7 @@ def test_attempts_nest():
     assert number == 3
 
 
-def test_attempt_may_recoverby_itself():
+def test_attempt_may_recover_by_itself():
     def careful():
         try:
             yield from do(int, "no number")

@@ -1,4 +1,4 @@
-"""Automatic mixtures that lean on other learners: the columns they are given, and by what folds."""
+"""Automatic mixtures stacked on other learners: the columns they are given, and by what folds."""
 
 import numpy as np
 import pandas as pd

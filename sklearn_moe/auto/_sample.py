@@ -22,7 +22,7 @@ from .._weighting import plan_steps, transform_weighted
 from ._candidate import Candidate
 from ._stacked import StackedColumns
 
-# Groups of which folds can be made, whatever their number.
+# Groups enough for any usual number of folds.
 ENOUGH_GROUPS = 10
 # A table of twice as many distinct rows is judged by few of them first.
 FIRST_ROWS = 1000
@@ -54,7 +54,9 @@ class Sample:
             return self
         few = self.take(np.flatnonzero(self.rank < n_rows))
         # Of groups of few rows it may hold none, and too few groups to make folds of.
-        return few if self.groups is None or few.n_groups >= ENOUGH_GROUPS else self
+        if self.groups is None or few.n_groups >= min(ENOUGH_GROUPS, self.n_groups):
+            return few
+        return self
 
     @property
     def n_groups(self) -> int:

@@ -1,4 +1,4 @@
-"""Columns for mixtures that lean on other learners: those of the table, and what these predict."""
+"""Columns for mixtures that are stacked on other learners: the table's, and what these predict."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from sklearn.utils import get_tags
 from .._content import content_ids, row_hashes
 from .._cross_fitted import CrossFittedPredictions
 from .._design import TabularEncoder
-from .._folds import user_splits
+from .._folds import keep_rows, user_splits
 from .._numeric import Array, Rows, weighted_moments
 from .._rows import take_rows
 from ._columns import MOST_CATEGORIES, indicators_each
 
 # Predictions count so many times as much as columns, in standard deviations. Experts have one
-# penalty for all coefficients, and so lean on predictions; the gate, which has no units, on
+# penalty for all coefficients, and so follow predictions; the gate, which has no units, on
 # whatever helps. A weaker pull lets experts of many columns take back what was left out of a fold.
 PULL = 100.0
 
@@ -100,9 +100,9 @@ class StackedColumns(TransformerMixin, BaseEstimator):
         if isinstance(self.cv, Integral):
             return self.cv
         asked = {} if groups is None else {"groups": groups}
-        place = np.argsort(order)
         splits = user_splits(self.cv, X, y, is_classifier=False, params=asked)
-        return [(np.sort(place[train]), np.sort(place[test])) for train, test in splits]
+        renumbered = keep_rows(splits, order, len(y))
+        return [(np.sort(train), np.sort(test)) for train, test in renumbered]
 
     def transform(self, X: Any) -> Array:
         """The columns of other rows."""

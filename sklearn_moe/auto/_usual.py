@@ -53,7 +53,7 @@ def regressors(
 ) -> list[Candidate]:
     """For real targets, on tables of so many distinct rows and encoded columns.
 
-    Mixtures of linear experts, of smooth curves, and of lines that lean on what other learners
+    Mixtures of linear experts, of smooth curves, and of lines stacked on what other learners
     predict; and one boosting under noise that changes. The number of categories is that of the
     column that has most of them.
     """
