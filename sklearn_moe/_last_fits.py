@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from copy import copy
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -15,7 +17,7 @@ from ._folds import Splits
 from ._numeric import Array
 from ._plans import Job, Plan, together
 from ._templates import Template
-from .linear import Solution
+from .linear import Solution, polish, without_steps
 
 # The weight of an expert's rows outside a fold, of what an even share would be, without which it is
 # not the same expert.
@@ -51,17 +53,21 @@ def fit_all_rows(
     first = _first_light(templates, solved)
     jobs: dict[int, Job] = {}
     for k, template in enumerate(templates):
-        if first.get(k) == k:
-            jobs[k] = fit_expert, (data, template, data.sample_weight, np.zeros(1, int))
-        elif k not in first:
+        if k in first:
+            if first[k] == k:
+                jobs[k] = fit_expert, (data, template, data.sample_weight, np.zeros(1, int))
+        elif k in solved:
+            idle = replace(template, estimator=without_steps(template.fresh()))
+            jobs[k] = fit_expert, (data, idle, expert_weights[:, k], None)
+        else:
             jobs[k] = fit_expert, (data, template, expert_weights[:, k], None)
     fitted = dict(zip(jobs, (yield list(jobs.values())), strict=True))
     experts = [
         fitted[k] if k in fitted else _alike(fitted[first[k]], template)
         for k, template in enumerate(templates)
     ]
-    for k, (solution, position) in solved.items():
-        solution.polish(experts[k], position)
+    for k, set_coefficients in solved.items():
+        set_coefficients(experts[k])
     return experts
 
 
@@ -82,8 +88,8 @@ def _alike(fitted: Any, template: Template) -> Any:
 
 def _last_solution(
     data: Data, templates: Sequence[Template], expert_weights: Array, previous: Solution | None
-) -> Plan[dict[int, tuple[Solution, int]]]:
-    """For each expert whose coefficients are to be set: the solution, and its place in there."""
+) -> Plan[dict[int, Callable[[Any], None]]]:
+    """What sets the coefficients of each expert whose solution is known."""
     problems = {k: t.problem for k, t in enumerate(templates) if t.problem is not None}
     wanted = {k for k, problem in problems.items() if problem.is_loose or problem.is_light}
     # One expert alone is the estimator itself, to the last digit.
@@ -94,8 +100,8 @@ def _last_solution(
         columns, solution = yield from solve_plain(data, templates, expert_weights, None, previous)
     if solution is None:
         return {}
-    places = [(k, i) for i, k in enumerate(columns) if k in wanted and solution.solved[0, i]]
-    return {k: (solution, i) for k, i in places}
+    places = {k: i for i, k in enumerate(columns) if k in wanted and solution.solved[0, i]}
+    return {k: partial(polish, problems[k], solution, i) for k, i in places.items()}
 
 
 def fit_ensembles(

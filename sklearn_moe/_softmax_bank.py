@@ -23,6 +23,9 @@ from .logit import SETTLED, SoftLogit, Targets, folded_logits, solve
 # Steps from nothing, for few experts and for many, whom a gate that makes the most of crude first
 # responsibilities holds fast. From where the last iteration was, one will do.
 FIRST_STEPS, FEW, FIRST_OF_MANY = 30, 10, 10
+# A whole step that lowers the objective by no more than this, in nats per unit of weight, is the
+# last.
+LEVEL = 1e-8
 
 
 class SoftmaxBank:
@@ -97,8 +100,8 @@ class SoftmaxBank:
 
     def _whole_steps(self, theta: Array, targets: Targets, n_steps: int) -> tuple[Array, Array]:
         for _ in range(n_steps):
-            theta, log_proba, is_last = self.logits.whole_step(theta, targets)
-            if is_last:
+            theta, log_proba, gain = self.logits.whole_step(theta, targets)
+            if gain <= LEVEL:
                 break
         return theta, log_proba
 

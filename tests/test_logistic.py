@@ -13,11 +13,13 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import MinMaxScaler, StandardScaler
 
 from sklearn_moe import MixtureOfExpertsClassifier, _templates
-from sklearn_moe.linear import solve_all_rows
+from sklearn_moe.linear import _bank, _logistic, solve_all_rows
 from sklearn_moe.linear._logistic import (
     ONE_STEP,
+    Effort,
     make_labelled_table,
     recognise,
+    solve_exactly,
     solve_left_out,
 )
 from sklearn_moe.logit import (
@@ -52,6 +54,12 @@ def fit_weighted(estimator, X, y, weight):
     return clone(estimator).fit(X, y, **dict.fromkeys(names, weight))
 
 
+def exactly(problems, table, weights, folds=None):
+    if folds is None:
+        return solve_exactly(problems, table, weights)
+    return solve_left_out(problems, table, weights, folds, None, Effort(300, 1e-9))
+
+
 def random_folds(n_samples, n_folds):
     return np.array_split(np.random.default_rng(1).permutation(n_samples), n_folds)
 
@@ -63,7 +71,7 @@ def test_equals_the_estimator(name, n_classes, n_folds):
     X, codes, weights = labelled(n_classes)
     estimator, folds = ESTIMATORS[name], n_folds and random_folds(len(X), n_folds)
     table = make_labelled_table(X, codes, n_classes)
-    solution = solve_left_out([recognise(estimator)] * 2, table, weights, folds)
+    solution = exactly([recognise(estimator)] * 2, table, weights, folds)
     assert solution.solved.all()
     for test in [np.arange(len(X))] if folds is None else folds:
         train = np.arange(len(X)) if folds is None else np.setdiff1d(np.arange(len(X)), test)
@@ -78,8 +86,8 @@ def test_the_solution_of_all_rows_is_found_from_those_of_the_folds(n_classes):
     X, codes, weights = labelled(n_classes)
     problems = [recognise(ESTIMATORS["scaled"])] * 2
     table = make_labelled_table(X, codes, n_classes)
-    whole = solve_left_out(problems, table, weights, None)
-    folded = solve_left_out(problems, table, weights, random_folds(len(X), 3)).without_predictions
+    whole = exactly(problems, table, weights)
+    folded = exactly(problems, table, weights, random_folds(len(X), 3)).without_predictions
     assert folded.of_all_rows() is None
     assert whole.without_predictions.of_all_rows().theta is whole.theta
     found = solve_all_rows(problems, table, weights, folded)
@@ -108,7 +116,7 @@ class OwnLogistic(LogisticRegression):
 def test_polished_estimator_has_the_solution(name, n_classes):
     X, codes, weights = labelled(n_classes)
     table = make_labelled_table(X, codes, n_classes)
-    solution = solve_left_out([recognise(ESTIMATORS[name])] * 2, table, weights, None)
+    solution = exactly([recognise(ESTIMATORS[name])] * 2, table, weights)
     loose = clone(ESTIMATORS[name])
     loose.set_params(**{key: 0.1 for key in loose.get_params() if key.endswith("tol")})
     fitted = fit_weighted(loose, X, codes, weights[:, 1])
@@ -122,7 +130,7 @@ def test_goes_on_from_an_earlier_solution():
     X, codes, weights = labelled(3)
     table, folds = make_labelled_table(X, codes, 3), random_folds(len(X), 3)
     problems = [recognise(LogisticRegression())] * 2
-    exact = solve_left_out(problems, table, weights, folds)
+    exact = exactly(problems, table, weights, folds)
     near = solve_left_out(problems, table, weights, folds, exact.start + 1e-4, ONE_STEP)
     np.testing.assert_allclose(near.mean, exact.mean, atol=1e-4)
     for _ in range(6):
@@ -130,15 +138,63 @@ def test_goes_on_from_an_earlier_solution():
     np.testing.assert_allclose(near.mean, exact.mean, atol=1e-6)
 
 
-def test_class_missing_outside_a_fold_is_left_to_the_estimator():
-    X, codes, weights = labelled(3)
-    folds = [np.flatnonzero(codes == 2), np.flatnonzero(codes != 2)]
-    table = make_labelled_table(X, codes, 3)
-    assert solve_left_out([recognise(LogisticRegression())] * 2, table, weights, folds) is None
+@pytest.mark.parametrize("name", ESTIMATORS)
+@pytest.mark.parametrize("n_classes", [3, 4])
+@pytest.mark.parametrize("missing", [0, 2])
+def test_a_class_without_weight_is_one_that_the_estimator_never_saw(name, n_classes, missing):
+    """Outside the first fold, which has its only three rows, and for the second expert anywhere."""
+    X, codes, weights = labelled(n_classes)
+    codes[np.flatnonzero(codes == missing)[3:]] = 1
+    weights[codes == (missing + 2) % 4 % n_classes, 1] = 0.0
+    rare, rest = np.flatnonzero(codes == missing), np.flatnonzero(codes != missing)
+    folds = [np.append(rare, rest[::3]), rest[1::3], rest[2::3]]
+    table = make_labelled_table(X, codes, n_classes)
+    problems = [recognise(ESTIMATORS[name])] * 2
+    solution = exactly(problems, table, weights, folds)
+    has_one = [[n_classes == 3 and fold == 0 and k == 1 for k in (0, 1)] for fold in range(3)]
+    np.testing.assert_array_equal(solution.solved, ~np.array(has_one))
+    for fold, k in np.argwhere(solution.solved):
+        test, train = folds[fold], np.setdiff1d(np.arange(len(X)), folds[fold])
+        train = train[weights[train, k] > 0]
+        fitted = fit_weighted(ESTIMATORS[name], X[train], codes[train], weights[train, k])
+        expected = np.zeros((len(test), n_classes))
+        expected[:, fitted.classes_] = fitted.predict_proba(X[test])
+        np.testing.assert_allclose(solution.mean[test, k], expected, atol=2e-7)
+
+
+@pytest.mark.parametrize("n_classes", [3, 4])
+def test_polished_estimator_knows_no_class_without_weight(n_classes):
+    X, codes, weights = labelled(n_classes)
+    weights[codes == 0, 1] = 0.0
+    table, rows = make_labelled_table(X, codes, n_classes), codes != 0
+    solution = exactly([recognise(ESTIMATORS["plain"])] * 2, table, weights)
+    fitted = fit_weighted(LogisticRegression(tol=0.1), X[rows], codes[rows], weights[rows, 1])
+    solution.polish(fitted, 1)
+    np.testing.assert_allclose(fitted.predict_proba(X), solution.mean[:, 1, 1:], atol=1e-12)
+    np.testing.assert_allclose(solution.predict_new(X)[:, 1], solution.mean[:, 1], atol=1e-12)
+
+
+def test_a_class_may_lose_its_weight_and_gain_it_back():
+    X, codes, with_it = labelled(3)
+    without_it = with_it * (codes != 2)[:, None]
+    table, folds = make_labelled_table(X, codes, 3), random_folds(len(X), 3)
+    problems, start = [recognise(LogisticRegression())] * 2, None
+    for weights in (with_it, without_it, with_it):
+        exact = exactly(problems, table, weights, folds)
+        near = solve_left_out(problems, table, weights, folds, start, Effort(100, 1e-8))
+        start = near.start
+        np.testing.assert_allclose(near.mean, exact.mean, atol=1e-6)
+
+
+def test_a_single_class_outside_a_fold_is_left_to_others():
+    X, codes, weights = labelled(2)
+    folds = [np.flatnonzero(codes == 1), np.flatnonzero(codes != 1)]
+    table = make_labelled_table(X, codes, 2)
+    assert exactly([recognise(LogisticRegression())] * 2, table, weights, folds) is None
     last = [*folds[:1], *np.array_split(folds[1], 2)]
-    solved = solve_left_out([recognise(LogisticRegression())] * 2, table, weights, last).solved
+    solved = exactly([recognise(LogisticRegression())] * 2, table, weights, last).solved
     np.testing.assert_array_equal(solved, [[False, False], [True, True], [True, True]])
-    whole = solve_left_out([recognise(LogisticRegression())] * 2, table, weights, None).solved
+    whole = exactly([recognise(LogisticRegression())] * 2, table, weights).solved
     assert whole.all()
 
 
@@ -147,7 +203,7 @@ def test_column_that_is_constant_in_a_region_has_no_say():
     X[:, 2] = np.where(weights[:, 0] > 0.5, 0.0, X[:, 2])
     weights[X[:, 2] != 0.0, 0] = 0.0
     table = make_labelled_table(X, codes, 2)
-    solution = solve_left_out([recognise(ESTIMATORS["scaled"])] * 2, table, weights, None)
+    solution = exactly([recognise(ESTIMATORS["scaled"])] * 2, table, weights)
     rows = weights[:, 0] > 0
     fitted = fit_weighted(ESTIMATORS["scaled"], X[rows], codes[rows], weights[rows, 0])
     np.testing.assert_allclose(solution.mean[:, 0], fitted.predict_proba(X), atol=2e-7)
@@ -209,6 +265,7 @@ def test_whole_fit_ends_where_single_fits_end(kind, monkeypatch):
 
 def test_many_coefficients_move_together_and_end_as_single_fits_do(monkeypatch):
     """Beyond Hessians: steps by products while EM runs, the user's own estimators at its end."""
+    monkeypatch.setattr(_logistic, "EXACT_LIMIT", 250)
     X, codes = many_columns()
     expert, calls, fit = LogisticRegression(C=0.05, max_iter=1000), [], LogisticRegression.fit
 
@@ -342,13 +399,15 @@ def test_whole_steps_are_descents_to_the_solution(by, monkeypatch):
     logits, targets = folded(3, n_problems=1, n_folds=None)
     target = targets[:, 0].T[None]
     alone = SoftLogit(logits.design, targets[:, 0], 0.7)
-    theta, is_last, losses = np.zeros((1, 1, 2, 5)), False, []
-    while not is_last and len(losses) < 10:
+    theta, gain, losses, gains = np.zeros((1, 1, 2, 5)), np.inf, [], []
+    while gain > 1e-8 and len(losses) < 10:
         losses.append(alone.evaluate(theta[0, 0])[0])
-        theta, log_proba, is_last = logits.whole_step(theta, lambda rows: some_of(target, rows))
+        theta, log_proba, gain = logits.whole_step(theta, lambda rows: some_of(target, rows))
+        gains.append(gain)
         np.testing.assert_array_equal(log_proba, logits.log_proba(theta))
-    assert is_last
+    assert gain <= 1e-8
     assert np.diff(losses).max() < 0
+    np.testing.assert_allclose(gains[:-1], -np.diff(losses) / target.sum(), rtol=0, atol=1e-14)
     np.testing.assert_allclose(theta[0, 0], solve(alone, None, 100, 1e-12)[0], atol=1e-4)
 
 
@@ -361,9 +420,9 @@ def test_a_whole_step_that_overshoots_is_damped():
     direction, before = logits._direction(start, lambda rows: some_of(target, rows))
     assert before == pytest.approx(alone.evaluate(start[0, 0])[0])
     assert alone.evaluate((start + direction)[0, 0])[0] > before
-    theta, _, is_last = logits.whole_step(start, lambda rows: some_of(target, rows))
-    assert not is_last
-    assert alone.evaluate(theta[0, 0])[0] < before
+    theta, _, gain = logits.whole_step(start, lambda rows: some_of(target, rows))
+    after = alone.evaluate(theta[0, 0])[0]
+    assert 0 < gain == pytest.approx((before - after) / target.sum())
 
 
 def some_of(target, rows):
@@ -381,3 +440,19 @@ def test_basis_penalises_two_classes_as_one_vector_of_differences():
     weights = sum_zero_basis(2) @ theta
     difference = weights[1] - weights[0]
     assert (difference**2).sum() == pytest.approx(2 * (theta**2).sum())
+
+
+@pytest.mark.parametrize("name", ESTIMATORS)
+def test_estimators_that_are_kept_take_no_steps_of_their_own(name, monkeypatch):
+    X, codes, _ = labelled(4)
+    params = {"n_init": 1, "verdict": False, "max_iter": 3, "tol": 1.0, "random_state": 0}
+    moe = MixtureOfExpertsClassifier(ESTIMATORS[name], 2, **params)
+    probas, n_steps = [], []
+    for solve_last in (solve_exactly, lambda *args: None):
+        monkeypatch.setattr(_bank, "solve_exactly", solve_last)
+        probas.append(moe.fit(X, codes).predict_proba(X))
+        lasts = [expert[-1] if name == "scaled" else expert for expert in moe.experts_]
+        assert {last.tol for last in lasts} == {TIGHT["tol"]}
+        n_steps.append([last.n_iter_.item() for last in lasts])
+    np.testing.assert_allclose(*probas, atol=2e-7)
+    assert min(n_steps[0]) > 3  # of its own there was one

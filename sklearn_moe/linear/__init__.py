@@ -10,10 +10,12 @@ from ._bank import (
     Table,
     leaves_one_out,
     make_table,
+    polish,
     recognise,
     solve_all_rows,
     solve_left_out,
     solve_one_out,
+    without_steps,
 )
 from ._evidence_ridge import EvidenceRidge
 from ._plain import finite_numbers, predict_plain
@@ -26,9 +28,11 @@ __all__ = [
     "finite_numbers",
     "leaves_one_out",
     "make_table",
+    "polish",
     "predict_plain",
     "recognise",
     "solve_all_rows",
     "solve_left_out",
     "solve_one_out",
+    "without_steps",
 ]

@@ -17,13 +17,15 @@ from ._least_squares import recognise as recognise_least_squares
 from ._least_squares import solve_left_out as solve_least_squares
 from ._least_squares import solve_one_out as solve_least_squares_one_out
 from ._logistic import (
-    EXACTLY,
     ONE_STEP,
     SETTLE,
     LabelledTable,
     Logistic,
     LogisticSolution,
     make_labelled_table,
+    solve_exactly,
+    solve_nearly,
+    with_tolerance,
 )
 from ._logistic import recognise as recognise_logistic
 from ._logistic import solve_left_out as solve_logistic
@@ -62,9 +64,10 @@ def solve_left_out(
     rows, folds for the memory, or coefficients for an exact solution.
     """
     if isinstance(table, LabelledTable):
-        if folds is None and not table.has_hessians:
-            return None
-        effort = EXACTLY if folds is None else SETTLE if start is None else ONE_STEP
+        if folds is None:
+            exact = table.has_hessians
+            return solve_exactly(problems, table, weights, start) if exact else None
+        effort = SETTLE if start is None else ONE_STEP
         return solve_logistic(problems, table, weights, folds, start, effort)
     n_folds = 1 if folds is None else len(folds)
     if is_wide(table) or not fits_memory(n_folds, table):
@@ -81,7 +84,7 @@ def solve_all_rows(
     """
     solution = previous.of_all_rows()
     if solution is None and isinstance(table, LabelledTable):
-        return solve_logistic(problems, table, weights, None, previous.start, SETTLE)
+        return solve_nearly(problems, table, weights, previous.start)
     return solution
 
 
@@ -94,6 +97,18 @@ def leaves_one_out(problem: Problem | None) -> bool:
     if not isinstance(problem, LeastSquares):
         return False
     return not (problem.is_sought or problem.scaled)
+
+
+def without_steps(estimator: Any) -> Any:
+    """An estimator whose fit is over at once where it iterates: it is to be given coefficients."""
+    return with_tolerance(estimator) if recognise_logistic(estimator) else estimator
+
+
+def polish(problem: Problem, solution: Solution, position: int, estimator: Any) -> None:
+    """Give an estimator that was fitted without steps the coefficients of its solution."""
+    solution.polish(estimator, position)
+    if isinstance(problem, Logistic):
+        with_tolerance(estimator, problem.tol)
 
 
 def solve_one_out(

@@ -2,8 +2,8 @@
 
 Newton steps for all experts and folds share their passes over the rows (`logit.FoldedLogits`).
 While EM runs across folds, a few for each iteration are enough: the responsibilities will change.
-An exact solution is that of scikit-learn's own estimator at a tight tolerance. Where a class is
-missing outside a fold, or the steps do not end, the estimator is asked.
+An exact solution is that of scikit-learn's own estimator at a tight tolerance. Where but one class
+has weight outside a fold, or the steps do not end, the estimator is asked.
 """
 
 from __future__ import annotations
@@ -18,26 +18,37 @@ from sklearn.linear_model import LogisticRegression
 
 from .._numeric import Array, Rows, columns_of, exact_means, row_blocks, rows_of, sums_of_others
 from ..logit import (
+    EXACT_LIMIT,
     NEWTON_LIMIT,
     SETTLED,
+    FoldedLogits,
     StandardisedRows,
+    class_weights,
     folded_logits,
     proba_columns,
     scores_of,
-    sum_zero_basis,
 )
 from ._plain import NOTHING, finite_numbers, without_scaler
 
 
 class Effort(NamedTuple):
-    """How many steps a solution may take, and the change of scores at which it ends."""
+    """How many steps a solution may take, and what change ends them.
+
+    That of a score, where folds are left out; else that of the objective, in nats per unit of
+    weight.
+    """
 
     n_steps: int
     last: float
 
 
-# An iteration of EM goes a step further; from nothing, or for those who judge, steps are to settle.
-ONE_STEP, SETTLE, EXACTLY = Effort(1, SETTLED), Effort(30, SETTLED), Effort(50, 1e-7)
+# An iteration of EM goes a step further; from nothing, steps are to settle.
+ONE_STEP, SETTLE = Effort(1, SETTLED), Effort(30, SETTLED)
+# For those who judge, a few steps are near enough: where classes can be told apart, scores grow for
+# ever. Those that are kept end where no score changes by more.
+NEARLY, EXACTLY, LAST_CHANGE = Effort(8, 1e-4), Effort(60, 1e-9), 1e-7
+# Of an estimator's solver: any gradient is below it, in single precision as well.
+ANY_TOLERANCE = 1e30
 # So many coefficients of an expert move in steps for all folds at once, if there are more rows than
 # columns; for more, and for exact solutions beyond Hessians, the estimator is asked.
 MOST_COEFFICIENTS = 2500
@@ -49,11 +60,13 @@ SMALLEST_VARIANCE = 1e-10
 class Logistic:
     """The problem that a plain `LogisticRegression` solves: its inverse penalty `C`.
 
-    If `scaled`, the features are first standardised under the same weights.
+    If `scaled`, the features are first standardised under the same weights. `tol` is that of the
+    estimator's own solver.
     """
 
     C: float
     scaled: bool
+    tol: float
     is_loose = True
     is_light = False
 
@@ -75,7 +88,11 @@ def recognise(estimator: Any) -> Logistic | None:
     }
     params = estimator.get_params()
     plain = all(params.get(name, values[0]) in values for name, values in usual.items())
-    return Logistic(float(estimator.C), scaled) if plain and np.isfinite(estimator.C) else None
+    return (
+        Logistic(float(estimator.C), scaled, estimator.tol)
+        if plain and np.isfinite(estimator.C)
+        else None
+    )
 
 
 @dataclass(frozen=True)
@@ -96,7 +113,7 @@ class LabelledTable(StandardisedRows):
     @property
     def has_hessians(self) -> bool:
         """Whether coefficients are so few that they are solved for exactly."""
-        return _n_coefficients(self.shape, self.n_classes) <= NEWTON_LIMIT
+        return _n_coefficients(self.shape, self.n_classes) <= EXACT_LIMIT
 
     def indicators(self, rows: Any) -> Array:
         """Which class each row has (C, B)."""
@@ -105,6 +122,12 @@ class LabelledTable(StandardisedRows):
 
 def _n_coefficients(shape: tuple[int, ...], n_classes: int) -> int:
     return (n_classes - 1) * (shape[1] + 1)
+
+
+def with_tolerance(estimator: Any, tol: float = ANY_TOLERANCE) -> Any:
+    """A recognised estimator under another tolerance; under any, its fit takes no step."""
+    without_scaler(estimator)[0].set_params(tol=tol)
+    return estimator
 
 
 def make_labelled_table(
@@ -124,12 +147,18 @@ def make_labelled_table(
 
 @dataclass(frozen=True)
 class LogisticSolution:
-    """Coefficients (F, K, C - 1, p + 1), out-of-fold probabilities (n, K, C), what holds (F, K)."""
+    """Coefficients (F, K, C - 1, p + 1), out-of-fold probabilities (n, K, C), what holds (F, K).
+
+    Classes that are `absent` (F, K, C) have no weight in a problem. An exact solution took `n_iter`
+    steps.
+    """
 
     table: LabelledTable
     theta: Array
     mean: Array
     solved: NDArray[np.bool_]
+    absent: NDArray[np.bool_]
+    n_iter: int = 0
 
     @property
     def without_predictions(self) -> LogisticSolution:
@@ -147,64 +176,146 @@ class LogisticSolution:
 
     def predict_new(self, X: NDArray) -> Array:
         """Class probabilities (m, K, C) of new rows under the coefficients of the first fold."""
-        weights = sum_zero_basis(self.table.n_classes) @ self.theta[0]
+        weights = class_weights(self.theta[0], self.absent[0])
         proba = proba_columns(scores_of(self.table.standardised(X), weights))
         return proba.transpose(2, 0, 1)
 
     def polish(self, estimator: Any, problem: int) -> None:
-        """Make the coefficients of the fitted `estimator`, whose tolerance is loose, exact."""
+        """Give an `estimator` that was fitted without a step its coefficients."""
         coef, intercept = self._coefficients(problem)
         last, scaled = without_scaler(estimator)
         if scaled:
             scaler = estimator.steps[0][1]
             intercept, coef = intercept + coef @ scaler.mean_, coef * scaler.scale_
-        last.coef_[:], last.intercept_[:] = coef, intercept
+        last.coef_[:], last.intercept_[:], last.n_iter_[:] = coef, intercept, self.n_iter
 
     def _coefficients(self, problem: int) -> tuple[Array, Array]:
         """`coef_` and `intercept_` of one problem of the first fold, in units of the features."""
-        weights = sum_zero_basis(self.table.n_classes) @ self.theta[0, problem]
-        if self.table.n_classes == 2:
+        weights = class_weights(self.theta[0, problem])[~self.absent[0, problem]]
+        if len(weights) == 2:
             weights = weights[1:] - weights[:1]
         coef = weights[:, :-1] / self.table.scale
         return coef, weights[:, -1] - coef @ self.table.center
+
+
+@dataclass(frozen=True)
+class Weighted:
+    """Problems under their weights `columns` (K, n), of which classes may be `absent` (F, K, C)."""
+
+    table: LabelledTable
+    logits: FoldedLogits
+    columns: Array
+    absent: NDArray[np.bool_]
+
+    @property
+    def solvable(self) -> NDArray[np.bool_]:
+        """Which problems (F, K) have two classes to tell apart."""
+        return np.asarray((~self.absent).sum(axis=-1) > 1)
+
+    def begin(self, previous: Array | None) -> Array:
+        """Coefficients to begin from: those of `previous` ones, of all folds together, or zero."""
+        shape = *self.absent.shape[:2], self.table.n_classes - 1, self.table.shape[1] + 1
+        if previous is None:
+            return np.zeros(shape)
+        return previous if len(previous) == shape[0] else previous.mean(axis=0)[None]
+
+    def targets(self, rows: Any) -> tuple[Array, Array]:
+        """Weights (K, C, B) of some rows under their classes, and in all (K, B)."""
+        total = columns_of(self.columns, rows)
+        return total[:, None] * self.table.indicators(rows), total
+
+    def whole_steps(self, previous: Array | None, effort: Effort) -> tuple[Array, int]:
+        """Coefficients of logits that see all rows after whole steps, and how many these were."""
+        theta = self.begin(previous)
+        gain, n_steps = np.inf, 0
+        while n_steps < effort.n_steps and gain >= effort.last:
+            theta, _, gain = self.logits.whole_step(theta, self.targets)
+            n_steps += 1
+        return theta, n_steps
+
+    def solution(self, theta: Array, solved: NDArray[np.bool_]) -> LogisticSolution:
+        """What the coefficients come to, for problems that are `solved` (F, K)."""
+        theta = np.where(solved[..., None, None], theta, 0.0)
+        log_proba = self.logits.log_proba(theta)
+        proba = np.exp(log_proba, out=log_proba).transpose(2, 0, 1)
+        return LogisticSolution(self.table, theta, proba, solved, self.absent)
+
+
+def _weighted(
+    problems: Sequence[Logistic],
+    table: LabelledTable,
+    weights: Array,
+    folds: Sequence[Rows] | None,
+    exact: bool = False,
+) -> Weighted | None:
+    """The problems under the columns of `weights`; None if all are left with a single class."""
+    absent = _class_mass(table, weights, folds) == 0
+    n_present = (~absent).sum(axis=-1)
+    if n_present.max() < 2:
+        return None
+    # Of two classes scikit-learn penalises the one vector of differences, which counts double.
+    twice = np.where(n_present == 2, 2.0, 1.0)[..., None]
+    logits = folded_logits(
+        table,
+        None if folds is None else list(folds),
+        twice * _ridge(problems, table, weights, folds),
+        exact,
+        table.n_distinct,
+        absent if absent.any() else None,
+    )
+    return Weighted(table, logits, np.ascontiguousarray(weights.T), absent)
 
 
 def solve_left_out(
     problems: Sequence[Logistic],
     table: LabelledTable,
     weights: Array,
-    folds: Sequence[Rows] | None,
-    previous: Array | None = None,
-    effort: Effort = EXACTLY,
+    folds: Sequence[Rows],
+    previous: Array | None,
+    effort: Effort,
 ) -> LogisticSolution | None:
-    """Each problem under its column of `weights` (n, K), left out of each fold if there are folds.
+    """Each problem under its column of `weights` (n, K), left out of each fold.
 
-    `previous` are coefficients to begin from. None if for each of them a class is missing.
+    `previous` are coefficients to begin from. None if all problems are left with a single class.
     """
-    exact = effort == EXACTLY
-    present = np.all(_class_mass(table, weights, folds) > 0, axis=-1)
-    if not present.any():
+    task = _weighted(problems, table, weights, folds)
+    if task is None:
         return None
-    theta = np.zeros((*present.shape, table.n_classes - 1, table.shape[1] + 1))
-    if previous is not None:
-        theta = previous if len(previous) == len(theta) else previous.mean(axis=0)[None]
-    ridge, columns = _ridge(problems, table, weights, folds), np.ascontiguousarray(weights.T)
-    rows = None if folds is None else list(folds)
-    logits = folded_logits(table, rows, ridge, exact, table.n_distinct)
-
-    def targets(rows: Any) -> tuple[Array, Array]:
-        total = columns_of(columns, rows)
-        return total[:, None] * table.indicators(rows), total
-
+    theta, solvable = task.begin(previous), task.solvable
     for _ in range(effort.n_steps):
-        theta, moved = logits.step(theta, targets)
-        if moved[present].max(initial=0.0) < effort.last:
+        theta, moved = task.logits.step(theta, task.targets)
+        if moved[solvable].max(initial=0.0) < effort.last:
             break
-    solved: NDArray[np.bool_] = present & (moved < effort.last) if exact else present
-    theta = np.where(solved[..., None, None], theta, 0.0)
-    log_proba = logits.log_proba(theta)
-    proba = np.exp(log_proba, out=log_proba)
-    return LogisticSolution(table, theta, proba.transpose(2, 0, 1), solved)
+    return task.solution(theta, solvable)
+
+
+def solve_nearly(
+    problems: Sequence[Logistic], table: LabelledTable, weights: Array, previous: Array | None
+) -> LogisticSolution | None:
+    """Each problem on all rows, as far as a few whole steps lead."""
+    task = _weighted(problems, table, weights, None)
+    if task is None:
+        return None
+    theta, _ = task.whole_steps(previous, NEARLY)
+    return task.solution(theta, task.solvable)
+
+
+def solve_exactly(
+    problems: Sequence[Logistic],
+    table: LabelledTable,
+    weights: Array,
+    previous: Array | None = None,
+) -> LogisticSolution | None:
+    """Each problem on all rows, to the last digits. It is not solved where steps do not end."""
+    task = _weighted(problems, table, weights, None, exact=True)
+    if task is None:
+        return None
+    theta, n_steps = task.whole_steps(previous, EXACTLY)
+    moved = np.full(task.solvable.shape, np.inf)
+    while n_steps < EXACTLY.n_steps and not (moved[task.solvable] < LAST_CHANGE).all():
+        theta, moved = task.logits.step(theta, task.targets)
+        n_steps += 1
+    return replace(task.solution(theta, task.solvable & (moved < LAST_CHANGE)), n_iter=n_steps)
 
 
 def _class_mass(table: LabelledTable, weights: Array, folds: Sequence[Rows] | None) -> Array:
@@ -217,14 +328,11 @@ def _class_mass(table: LabelledTable, weights: Array, folds: Sequence[Rows] | No
 def _ridge(
     problems: Sequence[Logistic], table: LabelledTable, weights: Array, folds: Sequence[Rows] | None
 ) -> Array:
-    """Penalties (F, K, p + 1) in the units of the table; none for the intercept.
-
-    With two classes scikit-learn penalises the one vector of differences, which counts double.
-    """
-    n_folds, twice = len(folds or [None]), 2.0 if table.n_classes == 2 else 1.0
+    """Penalties (F, K, p + 1) in the units of the table; none for the intercept."""
+    n_folds = len(folds or [None])
     ridge = np.zeros((n_folds, len(problems), table.shape[1] + 1))
     for k, problem in enumerate(problems):
-        ridge[:, k, :-1] = twice / problem.C / table.scale**2
+        ridge[:, k, :-1] = 1.0 / problem.C / table.scale**2
     scaled = [k for k, problem in enumerate(problems) if problem.scaled]
     if scaled:
         variance = _variances(table, weights[:, scaled], folds)

@@ -3,9 +3,11 @@
 from ._few_rows import folded_logits
 from ._folds import SETTLED, FoldedLogits, Targets
 from ._problem import (
+    EXACT_LIMIT,
     NEWTON_LIMIT,
     SoftLogit,
     blocks_of,
+    class_weights,
     design_sums,
     numbers_of,
     proba_columns,
@@ -19,6 +21,7 @@ from ._problem import (
 from ._standardised import StandardisedRows
 
 __all__ = [
+    "EXACT_LIMIT",
     "NEWTON_LIMIT",
     "SETTLED",
     "FoldedLogits",
@@ -26,6 +29,7 @@ __all__ = [
     "StandardisedRows",
     "Targets",
     "blocks_of",
+    "class_weights",
     "design_sums",
     "folded_logits",
     "numbers_of",

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from .._numeric import Array, sums_of_others
 from ._problem import (
+    EXACT_LIMIT,
     NEWTON_LIMIT,
     assemble_hessians,
     design_sums,
@@ -61,8 +62,9 @@ def is_sharp(shape: Shape, n_distinct: int, exact: bool) -> bool:
     n_folds, n_problems, n_classes, width = shape
     grams = n_problems * n_classes * (n_classes - 1) // 2 * width**2
     products = PRODUCTS * n_folds * n_problems * n_classes * width
-    few = (n_classes - 1) * width <= NEWTON_LIMIT
-    sharp = few if exact else grams <= products or (few and n_distinct * grams <= SMALL)
+    n_coefficients = (n_classes - 1) * width
+    cheap = n_coefficients <= NEWTON_LIMIT and n_distinct * grams <= SMALL
+    sharp = n_coefficients <= EXACT_LIMIT if exact else grams <= products or cheap
     return sharp and n_folds * grams <= LARGEST_GRAMS
 
 

@@ -19,7 +19,15 @@ from .._grams import products_of_pairs, symmetric
 from .._numeric import Array
 from ._curvature import GramCurvature
 from ._folds import FoldedLogits, Targets
-from ._problem import expert_pairs, proba_columns, softmax_columns, sum_zero_basis
+from ._problem import (
+    Absent,
+    class_changes,
+    class_weights,
+    expert_pairs,
+    proba_columns,
+    softmax_columns,
+    sum_zero_basis,
+)
 from ._standardised import StandardisedRows
 
 # Elements of what a step holds at once, about: 4 MB.
@@ -32,12 +40,13 @@ def folded_logits(
     ridge: Array,
     exact: bool = False,
     n_distinct: int | None = None,
+    absent: Absent = None,
 ) -> FoldedLogits:
     """The logits for a design (n, d): all at once if it is small."""
     n_samples, width = design.shape[0], design.shape[1] + 1
     small = n_samples * width * (width + 1) // 2 <= MOST_ELEMENTS
     kind = FewRows if small and folds is not None and not sp.issparse(design) else FoldedLogits
-    return kind(design, folds, ridge, exact, n_distinct)
+    return kind(design, folds, ridge, exact, n_distinct, absent)
 
 
 @dataclass(frozen=True)
@@ -77,7 +86,8 @@ class FewRows(FoldedLogits):
         """Log probabilities (M, C, n) that each fold's logits give to its own rows."""
         if not self._is_small(theta.shape):
             return super().log_proba(theta)
-        scores, _, log_sum = softmax_columns(self._own_scores(theta))
+        weights = class_weights(theta, self.absent)
+        scores, _, log_sum = softmax_columns(self._own_scores(weights))
         scores -= log_sum[:, None]
         return scores
 
@@ -93,23 +103,22 @@ class FewRows(FoldedLogits):
         small = self.design.shape[0] * columns <= MOST_ELEMENTS
         return small and self._is_sharp(shape)
 
-    def _scores(self, theta: Array) -> Array:
-        """Scores (F, M, C, n) of all rows under all coefficients."""
-        weights = sum_zero_basis(theta.shape[2] + 1) @ theta
+    def _scores(self, weights: Array) -> Array:
+        """Scores (F, M, C, n) of all rows under all weights (F, M, C, d + 1)."""
         scores = weights.reshape(-1, weights.shape[-1]) @ self.table.T
         return scores.reshape(*weights.shape[:-1], -1)
 
-    def _own_scores(self, theta: Array) -> Array:
-        """Scores (M, C, n) of all rows, each under the coefficients of its own fold."""
-        return np.einsum("fn,fmcn->mcn", self.own, self._scores(theta))
+    def _own_scores(self, weights: Array) -> Array:
+        """Scores (M, C, n) of all rows, each under the weights of its own fold."""
+        return np.einsum("fn,fmcn->mcn", self.own, self._scores(weights))
 
-    def _direction(self, theta: Array, targets: Targets) -> tuple[Array, float]:
+    def _direction(self, theta: Array, targets: Targets) -> tuple[Array, Array]:
         if not self._is_small(theta.shape):
             return super()._direction(theta, targets)
         n_folds, n_classes = len(theta), theta.shape[2] + 1
         others = self.others[:, None, None]
         target, total = targets(slice(None))
-        proba = proba_columns(self._scores(theta))
+        proba = proba_columns(self._scores(class_weights(theta, self.absent)))
         proba *= others
         curvature = GramCurvature((*theta.shape[:2], n_classes, theta.shape[3]), left_out=True)
         curvature.grams = self._own_grams(proba.sum(axis=0) / (n_folds - 1), total)
@@ -132,6 +141,6 @@ class FewRows(FoldedLogits):
     def _largest_change(self, direction: Array) -> Array:
         if not self._is_small(direction.shape):
             return super()._largest_change(direction)
-        change = self._own_scores(direction)
+        change = self._own_scores(class_changes(direction, self.absent))
         spread = change.max(axis=1) - change.min(axis=1)
         return (self.own[:, None] * spread).max(axis=-1, initial=0.0)

@@ -18,7 +18,10 @@ import numpy as np
 from .._numeric import Array, rows_of
 from ._curvature import Shape, is_sharp, learners_of, make_curvature
 from ._problem import (
+    Absent,
     blocks_of,
+    class_changes,
+    class_weights,
     design_sums,
     numbers_of,
     scores_of,
@@ -30,8 +33,8 @@ from ._problem import (
 
 # A step from nothing that changes no score by more than this is the last.
 SETTLED = 1e-2
-# So is one that lowers the objective by no more than this, in nats per unit of weight.
-LEVEL = 1e-8
+# A step that is no descent is shortened by this, until it is short enough to be one for certain.
+SHORTER = 4.0
 # The part of an objective that may be rounding.
 ROUNDING = 1e-12
 
@@ -47,6 +50,7 @@ class FoldedLogits:
     Coefficients `theta` (F, M, C - 1, d + 1) and penalties `ridge` (F, M, d + 1), or (F, 1, d + 1)
     for any M, are in the basis of `SoftLogit`. If the steps are to lead to an `exact` solution,
     they use sharper curvature. Of the rows `n_distinct` are no copies; all, unless it is said.
+    Classes that are `absent` (F, M, C) from the targets of a logit have no probability under it.
     """
 
     design: Any
@@ -54,28 +58,34 @@ class FoldedLogits:
     ridge: Array
     exact: bool = False
     n_distinct: int | None = None
+    absent: Absent = None
 
     def step(self, theta: Array, targets: Targets) -> tuple[Array, Array]:
         """One damped Newton step from `theta`: coefficients, and how far (F, M) any score moves."""
         direction, _ = self._direction(theta, targets)
         largest = self._largest_change(direction)
-        return theta + _damped(direction, largest), largest
+        return theta + _damped_size(largest)[..., None, None] * direction, largest
 
-    def whole_step(self, theta: Array, targets: Targets) -> tuple[Array, Array, bool]:
-        """One Newton step of logits that see all rows, damped only if the whole one is no descent.
+    def whole_step(self, theta: Array, targets: Targets) -> tuple[Array, Array, float]:
+        """One Newton step of logits that see all rows, shorter where a whole one is no descent.
 
-        Returns coefficients, log probabilities (M, C, n), and whether they came to no more than
-        `LEVEL`.
+        Returns coefficients, log probabilities (M, C, n), and by how much the objectives are lower
+        at most, in nats per unit of weight.
         """
         direction, before = self._direction(theta, targets)
         target, total = targets(slice(None))
-        moved, log_proba = theta + direction, self.log_proba(theta + direction)
-        after = self._penalty(moved) - float(np.vdot(target, log_proba))
-        if not after <= before + ROUNDING * abs(before):
+        size, least = np.ones_like(before), np.zeros_like(before)
+        while True:
+            moved = theta + size[:, None, None] * direction
+            log_proba = self.log_proba(moved)
+            after = self._penalty(moved) - np.einsum("mcn,mcn->m", target, log_proba)
+            worse = ~(after <= before + ROUNDING * np.abs(before)) & (size > least)
+            if not worse.any():
+                return moved, log_proba, float(((before - after) / total.sum(axis=-1)).max())
             del log_proba  # as large as the targets
-            moved = theta + _damped(direction, self._largest_change(direction))
-            return moved, self.log_proba(moved), False
-        return moved, log_proba, bool(before - after <= LEVEL * total.sum())
+            if not least.any():
+                least = _damped_size(self._largest_change(direction)[0])
+            size = np.where(worse, np.maximum(size / SHORTER, least), size)
 
     def log_proba(self, theta: Array) -> Array:
         """Log probabilities (M, C, n) that each fold's logits give to its own rows."""
@@ -97,10 +107,10 @@ class FoldedLogits:
                 rows = place if own is None else own[place]
                 yield fold, rows, rows_of(self.design, rows) if plain else self.design[rows]
 
-    def _direction(self, theta: Array, targets: Targets) -> tuple[Array, float]:
+    def _direction(self, theta: Array, targets: Targets) -> tuple[Array, Array]:
         """Newton directions (F, M, C - 1, d + 1) of all logits.
 
-        And what is to be lowered, of logits that see all rows: those left out are not asked.
+        And what is to be lowered (M,), of logits that see all rows: those left out are not asked.
         """
         n_folds, n_problems, n_free, width = theta.shape
         shape = n_folds, n_problems, n_free + 1, width
@@ -113,7 +123,8 @@ class FoldedLogits:
             numbers = numbers_of(Z)
             scores, proba, log_sum = softmax_columns(scores_of(numbers, weights[learners[fold]]))
             if self.folds is None:
-                value += float(np.vdot(total, log_sum) - np.vdot(target, scores))
+                value += np.einsum("mb,mb->m", total, log_sum[0])
+                value -= np.einsum("mcb,mcb->m", target, scores[0])
             # The mean of those who learn from the rows: they differ little, and by Jensen's
             # inequality it has the larger curvature.
             curvature.add(fold, rows, Z, proba.mean(axis=0), total)
@@ -128,17 +139,19 @@ class FoldedLogits:
         """Whether directions for coefficients of `shape` (F, M, C, d + 1) are Newton's own."""
         return is_sharp(shape, self.n_distinct or self.design.shape[0], self.exact)
 
-    def _penalty(self, theta: Array) -> float:
-        return 0.5 * float((self.ridge[:, :, None, :] * theta**2).sum())
+    def _penalty(self, theta: Array) -> Array:
+        """That of each problem (M,), of all folds together."""
+        return np.asarray(0.5 * (self.ridge[:, :, None, :] * theta**2).sum(axis=(0, 2, 3)))
 
     def _weights(self, theta: Array) -> Array:
         """Weights (F, M, C, d + 1) of the numbers of each row under coefficients."""
-        return weights_of_numbers(self.design, sum_zero_basis(theta.shape[2] + 1) @ theta)
+        return weights_of_numbers(self.design, class_weights(theta, self.absent))
 
     def _largest_change(self, direction: Array) -> Array:
         """How far (F, M) a whole step would move two scores of a fold's own row apart."""
         n_folds, n_problems, n_free, _ = direction.shape
-        weights, largest = self._weights(direction), np.zeros((n_folds, n_problems))
+        weights = weights_of_numbers(self.design, class_changes(direction, self.absent))
+        largest = np.zeros((n_folds, n_problems))
         for fold, _, Z in self._blocks(n_problems * (n_free + 1)):
             change = scores_of(numbers_of(Z), weights[fold])
             spread = (change.max(axis=1) - change.min(axis=1)).max(axis=1, initial=0.0)
@@ -146,7 +159,6 @@ class FoldedLogits:
         return largest
 
 
-def _damped(direction: Array, largest: Array) -> Array:
-    """What of each direction (F, M, ...) is surely a descent if it changes no score by more."""
-    size = np.where(largest > 0, np.log1p(largest) / np.maximum(largest, 1e-300), 1.0)
-    return size[..., None, None] * direction
+def _damped_size(largest: Array) -> Array:
+    """What part of each direction (F, M) is surely a descent if it changes no score by more."""
+    return np.where(largest > 0, np.log1p(largest) / np.maximum(largest, 1e-300), 1.0)

@@ -23,13 +23,19 @@ from .._grams import weighted_grams
 from .._numeric import Array, row_blocks, row_sum
 from ._standardised import StandardisedRows
 
-NEWTON_LIMIT = 250
+# Coefficients up to which Hessians are worth their seconds, and where a solution must be exact.
+NEWTON_LIMIT, EXACT_LIMIT = 250, 1000
 TINY = float(np.finfo(np.float64).tiny)
 # Scores up to this have exponentials whose sums are finite.
 SAFE = 300.0
+# Below all scores by so much, an exponential is zero.
+FAR_BELOW = 1e4
 # Experts from which Hessians are put together by way of blocks for all of them: the table that does
 # so at once grows with their fourth power. The results are the same but for rounding.
 MANY = 20
+
+# Which classes (..., C) have no part in a logit, if there are any.
+Absent = NDArray[np.bool_] | None
 
 
 @dataclass(frozen=True)
@@ -104,6 +110,29 @@ def scores_of(Z: Any, weights: Array) -> Array:
     scores = (Z @ flat[:, :-1].T).T if sp.issparse(Z) else flat[:, :-1] @ Z.T
     scores += flat[:, -1:]
     return scores.reshape(*weights.shape[:-1], -1)
+
+
+def class_weights(theta: Array, absent: Absent = None) -> Array:
+    """Weights (..., C, d + 1) of the score of each class under coefficients (..., C - 1, d + 1).
+
+    Classes that are `absent` (..., C) score so little that their probability is zero.
+    """
+    weights: Array = sum_zero_basis(theta.shape[-2] + 1) @ theta
+    if absent is not None:
+        weights[..., -1] -= FAR_BELOW * absent
+    return weights
+
+
+def class_changes(direction: Array, absent: Absent = None) -> Array:
+    """Weights (..., C, d + 1) of what changes in the score of each class along a direction.
+
+    That of a class that is `absent` is of no account, and put at that of one that is not.
+    """
+    weights = class_weights(direction)
+    if absent is None:
+        return weights
+    other = np.argmin(absent, axis=-1)[..., None, None]
+    return np.where(absent[..., None], np.take_along_axis(weights, other, axis=-2), weights)
 
 
 def weights_of_numbers(design: Any, weights: Array) -> Array:
