@@ -30,24 +30,36 @@ class Calibration:
 
         They are order statistics, each with half of the remaining probability outside: were the new
         row scored like those at hand, of n + 1 exchangeable rows it would have any rank with equal
-        chance. Where there are too few rows for that, the levels are 0 and 1.
+        chance. Where there are too few rows for that, the levels are 0 and 1. Where few values have
+        most of the probability, the levels may cross; those of the smallest coverage for which they
+        do not are taken then, so that intervals hold those of less.
         """
-        tail = 0.5 * (1 - coverage) * (self.weight.sum() + 1)
-        one = [_rank_from_below(values, self.weight, tail) for values in self.up_to.T]
-        other = [1 - _rank_from_below(1 - values, self.weight, tail) for values in self.below.T]
-        low, high = np.minimum(one, other), np.maximum(one, other)
+        ranks = np.arange(0.5 * (1 - coverage) * (self.weight.sum() + 1) + ROUNDING, step=1.0)
+        pairs = [
+            _levels_of_ranks(*column, self.weight, ranks)
+            for column in zip(self.below.T, self.up_to.T, strict=True)
+        ]
+        low, high = np.transpose(pairs)
         # Where values have probabilities themselves, a target is inside if what is below it is not
         # above the level: the quantile just beyond the level.
         jumps = (self.below != self.up_to).any(axis=0)
         return low, np.where(jumps, np.minimum(high + BEYOND, 1.0), high)
 
 
-def _rank_from_below(values: Array, weight: Array, tail: float) -> float:
-    """The value of rank floor(tail) among `values`, or 0 if there is none."""
-    if (rank := np.floor(tail + ROUNDING)) < 1:
-        return 0.0
+def _levels_of_ranks(
+    below: Array, up_to: Array, weight: Array, ranks: Array
+) -> tuple[float, float]:
+    """The levels of the last of the `ranks`, from below and from above, that do not cross."""
+    low, high = _of_ranks(up_to, weight, ranks), 1 - _of_ranks(1 - below, weight, ranks)
+    last = np.flatnonzero(low <= high)[-1]
+    return low[last], high[last]
+
+
+def _of_ranks(values: Array, weight: Array, ranks: Array) -> Array:
+    """Those among `values` (n,), which count `weight` (n,) each, of some ranks; 0 for rank 0."""
     order = np.argsort(values, kind="stable")
-    return float(values[order[np.searchsorted(np.cumsum(weight[order]), rank - ROUNDING)]])
+    places = np.searchsorted(np.cumsum(weight[order]), ranks - ROUNDING)
+    return np.where(ranks < 1, 0.0, values[order[np.minimum(places, len(order) - 1)]])
 
 
 def check_coverage(coverage: Any) -> float:

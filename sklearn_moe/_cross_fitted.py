@@ -14,11 +14,14 @@ from sklearn.base import MetaEstimatorMixin, TransformerMixin, is_classifier
 from sklearn.utils import Bunch, check_random_state, get_tags
 from sklearn.utils.validation import check_is_fitted
 
+from ._expert_errors import blaming_estimators
 from ._experts import fit_predict
+from ._folds import USUAL_FOLDS
 from ._last_fits import fit_all_rows
 from ._numeric import Array
 from ._parallel import open_workers
 from ._plans import Plan, together
+from ._prediction_columns import as_columns
 from ._predictions import places_among, predict_bank
 from ._rows import take_rows
 from ._table_checks import check_table, check_weight, features_seen, names_missed
@@ -34,8 +37,9 @@ from ._validation import (
     fit_context,
 )
 
-# The part of an even guess in class probabilities; without one, logarithms may be infinite.
-GUESS = 0.01
+# Rows for each fold. What is said of rows left out by twos and threes gives their targets away: it
+# lies on the other side of the mean of all.
+FEWEST_IN_FOLD = 10
 
 
 class CrossFittedPredictions(TransformerMixin, MetaEstimatorMixin, BaseComposition):
@@ -54,10 +58,12 @@ class CrossFittedPredictions(TransformerMixin, MetaEstimatorMixin, BaseCompositi
     ----------
     estimators : list of (name, estimator)
         Regressors, or classifiers, unfitted.
-    cv : int, splitter, list of (train, test), "oob" or "loo", default=5
+    cv : int, splitter, list of (train, test) or "oob", default=5
         The folds, as in `MixtureOfExpertsRegressor`: rows are dealt to a number of folds by what
         they hold, so copies share one (unless equal features come with several targets, of few
-        values: then each row is dealt by itself); and so do rows of one group.
+        values: then each row is dealt by itself); and so do rows of one group. More than five take
+        ten distinct rows each: what is said of a row that is left out alone, or with few others,
+        gives its target away.
     n_jobs : int, default=None
         Number of jobs that fit estimators and folds. None is 1, or what ``joblib.parallel_config``
         says. The result does not depend on it.
@@ -123,7 +129,7 @@ class CrossFittedPredictions(TransformerMixin, MetaEstimatorMixin, BaseCompositi
             list,
             tuple,
             Iterator,
-            StrOptions({"oob", "loo"}),
+            StrOptions({"oob"}),
         ],
         "n_jobs": [Integral, None],
         "random_state": ["random_state"],
@@ -249,7 +255,7 @@ class CrossFittedPredictions(TransformerMixin, MetaEstimatorMixin, BaseCompositi
         X = check_table(shape, X, reset=True)
         check_estimators(self)
         training = self._training(X, y, check_weight(sample_weight, X), groups)
-        with open_workers(self.n_jobs) as workers:
+        with blaming_estimators(), open_workers(self.n_jobs) as workers:
             said, fitted = workers.follow(_cross_fit(training, self._templates()))
         return Learnt(X, features_seen(shape), training, said, fitted)
 
@@ -265,7 +271,7 @@ class CrossFittedPredictions(TransformerMixin, MetaEstimatorMixin, BaseCompositi
     def _training(self, X: Any, y: Any, weight: Array, groups: Any) -> Training:
         """The rows of some weight, their target and folds."""
         y, target, classes = self._target(X, y, weight)
-        return make_training(
+        training = make_training(
             X=X,
             y=y,
             target=target,
@@ -276,6 +282,15 @@ class CrossFittedPredictions(TransformerMixin, MetaEstimatorMixin, BaseCompositi
             groups=groups,
             all_classes=True,
         )
+        n_folds, n_distinct = len(training.splits or ()), len(training.data.distinct)
+        if n_folds > max(USUAL_FOLDS, n_distinct // FEWEST_IN_FOLD):
+            raise ValueError(
+                f"cv={self.cv!r} makes {n_folds} folds of {n_distinct} distinct rows; more than "
+                f"{USUAL_FOLDS} take {FEWEST_IN_FOLD} rows each, for what is said of few rows that "
+                f"are left out gives their targets away. Use fewer folds, such as "
+                f"cv={USUAL_FOLDS}."
+            )
+        return training
 
     def _target(self, X: Any, y: Any, weight: Array) -> tuple[NDArray, NDArray, NDArray | None]:
         """The target as estimators are given it, as formulas use it, and the classes of labels."""
@@ -288,14 +303,11 @@ class CrossFittedPredictions(TransformerMixin, MetaEstimatorMixin, BaseCompositi
         return y, y.reshape(len(y), -1), None
 
     def _templates(self) -> list[Template]:
-        """The estimators, seeded; without folds they are solved for, in folds fitted as they are.
-
-        EM is content with less than an exact solution, which is what is kept here.
-        """
+        """The estimators, seeded, and fitted as they are: EM is content with nearly a solution."""
         states = check_random_state(self.random_state)
         seeds = states.randint(np.iinfo(np.int32).max, size=len(self.estimators))
         templates = make_templates(self.estimators, seeds.tolist(), {}, self.cv)
-        return [t if t.one_out else replace(t, problem=None) for t in templates]
+        return [replace(template, problem=None) for template in templates]
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
         """Parameters of the transformer and, if `deep`, of its estimators.
@@ -374,12 +386,6 @@ class Learnt:
         return given
 
 
-def as_columns(said: Array, classes: NDArray | None) -> Array:
-    """What estimators say, (n, S, q) or (n, S, C), side by side."""
-    said = said if classes is None else log_odds(said)
-    return np.ascontiguousarray(said.reshape(len(said), -1))
-
-
 def _cross_fit(training: Training, templates: Sequence[Template]) -> Plan[tuple[Array, list[Any]]]:
     """What the templates say out of fold, and fits of them to all rows."""
     data = training.data
@@ -389,12 +395,3 @@ def _cross_fit(training: Training, templates: Sequence[Template]) -> Plan[tuple[
         fit_all_rows(data, templates, weights),
     )
     return bank.mean, fitted
-
-
-def log_odds(proba: Array) -> Array:
-    """Class probabilities (..., C) as finite logarithms: of the odds of two, centred of more."""
-    n_classes = proba.shape[-1]
-    logs = np.log((1 - GUESS) * proba + GUESS / n_classes)
-    if n_classes == 2:
-        return logs[..., 1:] - logs[..., :1]
-    return logs - logs.mean(axis=-1, keepdims=True)

@@ -8,7 +8,6 @@ Sparse input is scaled, not centred, and stays sparse unless it is small.
 
 from __future__ import annotations
 
-import datetime
 from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
@@ -22,16 +21,13 @@ from sklearn.base import BaseEstimator
 from ._numeric import SMALL, Array, weighted_moments
 from ._rows import column_names, has_names, is_frame, is_pandas, n_rows
 from ._table_checks import of_rows
+from ._times import TIMES, holds_times, in_days, no_value, of_times
 from .logit import StandardisedRows
 
 MAX_CATEGORIES = 30
 MISSING = "nan"
 NUMBERS = (Real, Decimal, np.bool_)
-# Objects that are dates, and durations.
-TIMES = {
-    (datetime.date, np.datetime64): "datetime64[us]",
-    (datetime.timedelta, np.timedelta64): "timedelta64[us]",
-}
+DATES = "dates or durations"
 CONTAINERS = (
     "X holds containers: each argument must be a string or a real number. Spread them over columns."
 )
@@ -41,14 +37,15 @@ CONTAINERS = (
 class NumberColumn:
     """A column of numbers, standardised; what is missing is at the mean.
 
-    It is marked as well if the column `has_gaps`. Nothing is known of one that `is_empty`, whatever
-    it holds later.
+    It is marked as well if the column `has_gaps`. Those that are dates (`is_time`) count days. Of
+    one that `is_empty` nothing is known, whatever it holds later.
     """
 
     mean: float = 0.0
     scale: float = np.inf
     has_gaps: bool = False
     is_empty: bool = False
+    is_time: bool = False
 
     def names(self, name: Any) -> list[str]:
         """Names of what it is encoded as."""
@@ -122,7 +119,8 @@ class TabularEncoder(BaseEstimator):
             self.n_outputs_ = X.shape[1]
             return self
         most = self.max_categories
-        self.columns_ = [_describe(values, sample_weight, most) for values in table_columns(X)]
+        columns = zip(table_columns(X), time_columns(X), strict=True)
+        self.columns_ = [_describe(*column, sample_weight, most) for column in columns]
         self.n_outputs_ = sum(len(column.names("")) for column in self.columns_)
         return self
 
@@ -144,9 +142,11 @@ class TabularEncoder(BaseEstimator):
         start = 0
         names = column_names(X) if is_frame(X) else self.names_
         is_text = [isinstance(column, TextColumn) for column in self.columns_]
-        for name, column, values in zip(
-            names, self.columns_, table_columns(X, is_text), strict=True
+        for name, column, values, is_time in zip(
+            names, self.columns_, table_columns(X, is_text), time_columns(X), strict=True
         ):
+            if isinstance(column, NumberColumn) and not column.is_empty:
+                check_kind(name, values, column.is_time, is_time)
             stop = start + len(column.names(name))
             column.encode(name, values, encoded[:, start:stop])
             start = stop
@@ -185,7 +185,10 @@ class TabularEncoder(BaseEstimator):
         """Whether all there is to do for a dense table is to standardise its columns."""
         is_numbers = isinstance(X, np.ndarray) and X.dtype.kind in "fiub"
         columns = self.columns_ or []
-        alike = all(isinstance(c, NumberColumn) and not (c.has_gaps or c.is_empty) for c in columns)
+        alike = all(
+            isinstance(c, NumberColumn) and not (c.has_gaps or c.is_empty or c.is_time)
+            for c in columns
+        )
         return is_numbers and X.shape[1:] == (len(columns),) and alike
 
     def _scaled(self, X: np.ndarray) -> StandardisedRows:
@@ -218,6 +221,27 @@ def table_columns(X: Any, is_text: Sequence[bool] | None = None) -> list[np.ndar
     if X.dtype.kind in "fiub":
         return list(X.T)
     return [_as_column(values, text) for values, text in zip(X.T, is_text, strict=True)]
+
+
+def time_columns(X: Any) -> list[bool]:
+    """Which columns of a dense table hold dates or durations."""
+    if is_frame(X) and not _is_one_array(X):
+        return [holds_times(X[name]) for name in column_names(X)]
+    X = of_rows(X, np.asarray(X))
+    return [holds_times(values) for values in X.T]
+
+
+def check_kind(name: Any, values: np.ndarray, was_time: bool, is_time: bool) -> None:
+    """Raise if a column of dates has become one of numbers, or the other way round.
+
+    It has no kind where all of its `values` are missing.
+    """
+    if was_time != is_time and not np.isnan(as_numbers(name, values)).all():
+        before, after = (DATES, "numbers") if was_time else ("numbers", DATES)
+        raise ValueError(
+            f"Column {name!r} of X held {before} in fit, and now holds {after}. Make "
+            "it the same here (dates by pandas.to_datetime)."
+        )
 
 
 def _is_one_array(X: Any) -> bool:
@@ -257,7 +281,7 @@ def _as_column(column: Any, is_text: bool) -> np.ndarray:
     has_zone = getattr(column.dtype, "tz", None) is not None
     values = np.asarray(column, dtype="datetime64[us]" if has_zone else None)
     if values.dtype.kind in "mM":
-        return _in_days(values)
+        return in_days(values)
     if values.dtype.kind == "c":
         raise ValueError("Complex data not supported: pass real columns in X.")
     if values.ndim != 1:
@@ -277,40 +301,13 @@ def _of_objects(values: np.ndarray) -> np.ndarray:
         return np.where(without, np.nan, values).astype(np.float64)
     for types, dtype in TIMES.items():
         if all(issubclass(kind, (*types, float)) for kind in kinds):
-            return _of_times(values, types, dtype)
+            return of_times(values, types, dtype)
     return values
 
 
-def _of_times(values: np.ndarray, types: tuple[type, ...], dtype: str) -> np.ndarray:
-    """Objects of some `types` in days; as they are, if any is a number but NaN."""
-    known = np.array(
-        [isinstance(value, types) and not no_value(type(value)) for value in values], dtype=bool
-    )
-    if any(isinstance(value, float) and value == value for value in values[~known]):
-        return values
-    times = np.full(len(values), "NaT", dtype=dtype)
-    times[known] = [_without_zone(value) for value in values[known]]
-    return _in_days(times)
-
-
-def _without_zone(value: Any) -> Any:
-    """A date as it is, a moment in the time of Greenwich."""
-    has_zone = getattr(value, "tzinfo", None) is not None
-    return value.astimezone(datetime.UTC).replace(tzinfo=None) if has_zone else value
-
-
-def _in_days(values: np.ndarray) -> Array:
-    """Dates and durations as numbers, NaN where there is none."""
-    days = values.astype(f"{values.dtype.kind}8[us]").astype(np.int64) / 86_400e6
-    return np.where(np.isnat(values), np.nan, days)
-
-
-def no_value(kind: type) -> bool:
-    """Whether objects of the type stand for a value that is missing: None, and those of pandas."""
-    return kind.__name__ in ("NoneType", "NAType", "NaTType")
-
-
-def _describe(values: np.ndarray, weight: Array, most: int) -> NumberColumn | TextColumn:
+def _describe(
+    values: np.ndarray, is_time: bool, weight: Array, most: int
+) -> NumberColumn | TextColumn:
     """How a column is encoded, by its mean, scale and gaps, or by `most` categories."""
     if values.dtype == object:
         return TextColumn(*frequent_categories(values, weight, most))
@@ -323,7 +320,8 @@ def _describe(values: np.ndarray, weight: Array, most: int) -> NumberColumn | Te
     mean, variance = weighted_moments(values[seen], weight[seen])
     # A constant column has a variance of rounding noise, which must not be blown up: it is zero.
     spread = np.sqrt(variance) if variance > (1e-12 * mean) ** 2 else np.inf
-    return NumberColumn(float(mean), float(spread or np.inf), bool((seen < counts).any()))
+    has_gaps = bool((seen < counts).any())
+    return NumberColumn(float(mean), float(spread or np.inf), has_gaps, is_time=is_time)
 
 
 def frequent_categories(values: np.ndarray, weight: Array, most: int) -> tuple[np.ndarray, float]:

@@ -13,6 +13,10 @@ REMEDY = (
     "its region, so an encoder of categories needs handle_unknown='ignore'. If the region is too "
     "small for it, use fewer experts, fewer folds or a simpler expert."
 )
+ALONE = (
+    "If its inputs do not suit it (text, missing values, scales), put it into a pipeline that "
+    "encodes them. If the rows of a fold are too few for it, use fewer folds or a simpler one."
+)
 SEVERAL = " For several outputs put one that takes a single one into a MultiOutputRegressor."
 
 
@@ -34,6 +38,16 @@ def blaming(expert: str, what: str, several: bool) -> Iterator[None]:
         raise
     except Exception as error:
         raise ExpertError(f"Expert {expert} {what}: {_told(error, several)}") from error
+
+
+@contextmanager
+def blaming_estimators() -> Iterator[None]:
+    """Say of what goes wrong in an expert that it is an estimator's, where there is no mixture."""
+    try:
+        yield
+    except ExpertError as error:
+        text = str(error).removeprefix("Expert").replace(REMEDY, ALONE)
+        raise ValueError(f"Estimator{text}") from error.__cause__
 
 
 def _told(error: Exception, several: bool) -> str:

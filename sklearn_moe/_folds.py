@@ -86,7 +86,7 @@ def group_folds(n_folds: int, group: Rows, mass: Array) -> Splits:
     if n_groups < n_folds:
         raise ValueError(
             f"cv={n_folds} asks for more folds than there are groups, which are {n_groups} (of "
-            "positive weight). Use fewer folds, or cv=None."
+            "positive weight). Use fewer folds."
         )
     held = np.column_stack([np.bincount(group, weights=column) for column in mass.T])
     # Rounded, since sums in another order of the rows must not decide.
@@ -133,7 +133,7 @@ def user_splits(cv: Any, X: Any, y: NDArray, is_classifier: bool, params: dict) 
     if (tested != 1).any():
         raise ValueError(
             f"cv={_brief(cv)} puts {int((tested == 0).sum())} rows in no test fold and "
-            f"{int((tested > 1).sum())} in several. Cross-fitted EM needs an out-of-fold "
+            f"{int((tested > 1).sum())} in several. Cross-fitting needs an out-of-fold "
             "prediction for every row: pass an integer, or a splitter that tests each row once "
             "(KFold, StratifiedKFold, GroupKFold). TimeSeriesSplit never tests its first rows; "
             "for ordered data use KFold(shuffle=False), whose folds are blocks."
@@ -154,7 +154,7 @@ def check_sides(cv: Any, splits: Splits | None) -> None:
     if len(splits) < 2:
         raise ValueError(
             f"cv={_brief(cv)} makes {len(splits)} fold of the rows (or groups of rows) of positive "
-            "weight, and cross-fitted EM needs two. Use cv=None to fit in sample."
+            "weight, and cross-fitting takes two. Use cv=5, or another splitter."
         )
     if splits.trains is not None and not all(len(train) for train in splits.trains):
         raise ValueError(

@@ -192,12 +192,12 @@ def _dealt_folds(n_folds: int, data: Data, in_groups: bool) -> Splits:
     if n_folds > max(n_distinct, USUAL_FOLDS):
         raise ValueError(
             f"cv={n_folds} asks for more folds than there are distinct rows of positive weight, "
-            f"which are {n_distinct}. Use fewer folds, such as cv={USUAL_FOLDS}, or cv=None."
+            f"which are {n_distinct}. Use fewer folds, such as cv={USUAL_FOLDS}."
         )
     if n_distinct < 2:
         raise ValueError(
             f"cv deals rows to {n_folds} folds, which takes 2 distinct ones of positive weight; "
-            f"got n_samples={data.n_samples}, {n_distinct} of them distinct. Use cv=None."
+            f"got n_samples={data.n_samples}, {n_distinct} of them distinct. Use more rows."
         )
     labels = None if data.classes is None else data.target
     return content_folds(n_folds, data.rank, labels)

@@ -1,6 +1,7 @@
 """Predictions of other estimators as columns: out of fold for the rows they were fitted to."""
 
 import pickle
+import re
 
 import numpy as np
 import pandas as pd
@@ -10,10 +11,11 @@ from sklearn import config_context
 from sklearn.base import clone
 from sklearn.ensemble import ExtraTreesRegressor, HistGradientBoostingRegressor
 from sklearn.linear_model import LinearRegression, LogisticRegression, Ridge
-from sklearn.model_selection import GroupKFold, KFold, cross_val_predict
+from sklearn.model_selection import GroupKFold, KFold, LeaveOneOut, cross_val_predict
 from sklearn.naive_bayes import GaussianNB
 from sklearn.neighbors import KNeighborsRegressor
 from sklearn.pipeline import FeatureUnion, make_pipeline
+from sklearn.svm import SVR
 from sklearn.tree import DecisionTreeRegressor
 
 from sklearn_moe import (
@@ -281,10 +283,38 @@ def test_estimators_that_will_not_do(estimators, error, message):
         CrossFittedPredictions(estimators).fit(X, Y)
 
 
-@pytest.mark.parametrize("cv", [1, None, "none", 0.5])
+@pytest.mark.parametrize("cv", [1, None, "none", "loo", 0.5])
 def test_folds_that_will_not_do(cv):
     with pytest.raises(ValueError, match="'cv' parameter"):
         two(cv=cv).fit(X, Y)
+
+
+@pytest.mark.parametrize("cv", [16, LeaveOneOut()])
+def test_folds_of_few_rows_give_targets_away(cv):
+    """What is said of a row that is left out alone is a function of its target."""
+    with pytest.raises(ValueError, match="150 distinct rows; more than 5 take 10 rows each"):
+        two(cv=cv).fit(X, Y)
+    assert two(cv=15).fit_transform(X, Y).shape == (150, 2)
+    assert two(cv=5).fit_transform(X[:20], Y[:20]).shape == (20, 2)
+
+
+def test_errors_are_those_of_estimators():
+    with pytest.raises(ValueError, match=r"Estimator 'line' \(Ridge\) failed to fit") as found:
+        two().fit(np.where(X > 2, np.nan, X), Y)
+    assert not re.search("expert|mixture|region", str(found.value), re.IGNORECASE)
+    assert "NaN" in str(found.value.__cause__)
+    with pytest.raises(ValueError, match="MultiOutputRegressor"):
+        CrossFittedPredictions([("line", SVR())]).fit(X, np.column_stack([Y, Y]))
+
+
+@pytest.mark.parametrize(
+    ("cv", "n_rows", "params"),
+    [(1000, 150, {}), (5, 150, {"groups": np.zeros(150)}), (5, 1, {})],
+)
+def test_remedies_can_be_followed(cv, n_rows, params):
+    with pytest.raises(ValueError, match="Use ") as found:
+        two(cv=cv).fit(X[:n_rows], Y[:n_rows], **params)
+    assert "None" not in str(found.value)
 
 
 def test_a_failed_fit_leaves_it_as_it_was():

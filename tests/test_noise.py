@@ -7,11 +7,12 @@ from types import SimpleNamespace
 import numpy as np
 import pandas as pd
 import pytest
-from sklearn.linear_model import Ridge
+from sklearn.linear_model import PoissonRegressor, Ridge
 from sklearn.tree import DecisionTreeRegressor
 
 from sklearn_moe import MixtureOfExpertsRegressor, _hearing
 from sklearn_moe._calibrated_noise import _most_likely, calibrated, learning_left
+from sklearn_moe._conformal import Calibration
 from sklearn_moe._expectation import MixtureExpectation
 from sklearn_moe._forecasts import Forecast
 from sklearn_moe._noise import Change, Noise
@@ -353,6 +354,37 @@ def test_conformal_levels_are_of_the_noise_that_witnesses_have(monkeypatch):
         parts = noise.family, one.log_gate, one.mean, noise.law_of(one.law)
         fell.append(MixtureDistribution(*parts).cdf(one.target[:, 0]))
     np.testing.assert_array_equal(moe.calibration_.up_to[:, 0], np.concatenate(fell))
+
+
+@pytest.mark.parametrize("family", ["poisson", "negative_binomial", "binomial"])
+def test_conformal_intervals_of_counts_hold_those_of_less(family):
+    """Where few counts have most of the probability, levels had crossed, and been exchanged."""
+    rng = np.random.default_rng(0)
+    Z = rng.uniform(-1, 1, size=(900, 2))
+    y = rng.poisson(np.exp(-1.5 + Z[:, 0]))
+    y = np.minimum(y, 1) if family == "binomial" else y
+    params = {"family": family, "calibrate": "conformal", **QUICK}
+    moe = MixtureOfExpertsRegressor(PoissonRegressor(), 2, **params).fit(Z[:300], y[:300])
+    before = moe.predict_interval(Z[300:], 0.05)
+    for coverage in np.arange(0.1, 1.0, 0.1):
+        low, high = moe.predict_interval(Z[300:], coverage).T
+        assert (low <= before[:, 0]).all()
+        assert (before[:, 1] <= high).all()
+        assert np.mean((low <= y[300:]) & (y[300:] <= high)) > coverage - 0.05
+        before = np.column_stack([low, high])
+
+
+def test_conformal_levels_are_order_statistics():
+    """Of nine rows, the second from below and from above leave a fifth outside at each end."""
+    fell = np.linspace(0.1, 0.9, 9)[:, None] ** 2
+    calibration = Calibration(fell, fell, np.ones(9))
+    for coverage, rank in ((0.6, 2), (0.59, 2), (0.4, 3), (0.05, 4)):
+        low, high = calibration.levels(coverage)
+        assert (low, high) == (fell[rank - 1], pytest.approx(fell[-rank]))
+    assert [level.item() for level in calibration.levels(0.9)] == [0, 1]
+    thrice = np.repeat(fell, 3, axis=0)
+    repeats = Calibration(thrice, thrice, np.ones(27)).levels(0.8)
+    np.testing.assert_array_equal(Calibration(fell, fell, np.full(9, 3.0)).levels(0.8), repeats)
 
 
 def test_a_forecast_is_of_the_iteration_that_is_best_for_the_other_folds():

@@ -23,6 +23,7 @@ from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 from sklearn_moe import MixtureOfExpertsClassifier, MixtureOfExpertsRegressor, SoftmaxGate
 from sklearn_moe._content import content_ids, row_hashes
 from sklearn_moe._design import TabularEncoder, frequent_categories
+from sklearn_moe.auto._columns import CategoryColumns
 from sklearn_moe.gates import GaussianGate, MLPGate
 
 pytestmark = pytest.mark.filterwarnings(
@@ -231,6 +232,34 @@ def test_dates_of_arrow_are_numbers():
     encoder = TabularEncoder().fit(pd.DataFrame({"when": np.array(DAYS, dtype="datetime64[us]")}))
     wanted = encoder.transform(pd.DataFrame({"when": np.array(DAYS, dtype="datetime64[us]")}))
     np.testing.assert_array_equal(encoder.transform(frame)[:-1], wanted)
+
+
+KINDS = {
+    "dates": pd.Series(np.array(DAYS, dtype="datetime64[us]")),
+    "days as objects": pd.Series(DAYS, dtype=object),
+    "durations": pd.Series(np.arange(N).astype("timedelta64[h]")),
+    "periods": pd.Series(pd.period_range("2026-01", periods=N, freq="D")),
+    "moments of somewhere": pd.Series(pd.date_range("2026-01", periods=N, tz="Asia/Tokyo")),
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_dates_are_no_numbers_later_nor_numbers_dates(kind):
+    """Numbers of seconds, as files of other programs have them, had been taken for days."""
+    dates = pd.DataFrame({"when": KINDS[kind], "v": V})
+    numbers, gaps = dates.assign(when=np.arange(N)), dates.assign(when=np.nan)
+    for model in (CategoryColumns(), TabularEncoder(), SoftmaxGate()):
+        for seen, other, message in (
+            (dates, numbers, "'when' of X held dates or durations in fit, and now holds numbers"),
+            (numbers, dates, "'when' of X held numbers in fit, and now holds dates or durations"),
+        ):
+            target = HALVES if isinstance(model, SoftmaxGate) else None
+            model.fit(seen, target)
+            look = model.predict_proba if isinstance(model, SoftmaxGate) else model.transform
+            with pytest.raises(ValueError, match=message):
+                look(other)
+            assert len(look(gaps)) == N
+            assert len(look(seen)) == N
 
 
 def test_text_among_dates_is_text():

@@ -74,6 +74,8 @@ class BaseAutoMixture(MetaEstimatorMixin, BaseEstimator):
         sample, views, folds_of = self._prepared(shape, X, y, sample_weight, groups)
         candidates = self._usual(sample, views) if self._are_usual else self._given()
         candidates = [replace(c, splits=folds_of(self._cv_of(c))) for c in candidates]
+        if self.candidates is None:
+            candidates = [c for c in candidates if c.suits(sample.n_distinct)]
         found = search(candidates, sample, self.max_rows, self.stacking, self._tell)
         models = {
             name: of_table(fit.model, views.get(fit.candidate.view))

@@ -24,7 +24,7 @@ class Candidate:
     """A pipeline that ends in a mixture: its name, and the view of the table that it is given.
 
     If it is the best and `may_grow`, the same is tried with more experts. Its folds are `splits` of
-    the whole table, if they are not dealt by the mixture.
+    the whole table, if they are not dealt by the mixture, and should hold `fewest_in_fold` rows.
     """
 
     name: str
@@ -32,6 +32,12 @@ class Candidate:
     view: str = AS_GIVEN
     may_grow: bool = True
     splits: Splits | None = None
+    fewest_in_fold: int = 0
+
+    def suits(self, n_distinct: int) -> bool:
+        """Whether so many distinct rows are enough for its folds."""
+        n_folds = self.mixture.cv if self.splits is None else len(self.splits)
+        return self.fewest_in_fold == 0 or n_distinct >= self.fewest_in_fold * n_folds
 
     @property
     def is_usual(self) -> bool:

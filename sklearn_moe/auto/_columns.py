@@ -16,8 +16,10 @@ from .._design import (
     TextColumn,
     as_numbers,
     as_text,
+    check_kind,
     frequent_categories,
     table_columns,
+    time_columns,
 )
 from .._numeric import DECIMALS, Array
 from .._predictions import places_among
@@ -90,6 +92,8 @@ class CategoryColumns(TransformerMixin, BaseEstimator):
         missing values. One without a value is missing whatever it holds later.
     n_categories_ : int
         Number of categories of the column that has most of them.
+    are_times_ : list of bool
+        Which columns hold dates or durations.
     """
 
     def __init__(self, max_categories: int = MOST_CATEGORIES) -> None:
@@ -101,6 +105,7 @@ class CategoryColumns(TransformerMixin, BaseEstimator):
         columns = zip(column_names(X), table_columns(X), strict=True)
         most = self.max_categories
         self.columns_ = {name: _categories(values, weight, most) for name, values in columns}
+        self.are_times_ = time_columns(X)
         of_text = [known for known in self.columns_.values() if known is not None]
         self.n_categories_ = max(map(len, of_text), default=0)
         return self
@@ -109,7 +114,11 @@ class CategoryColumns(TransformerMixin, BaseEstimator):
         """The frame with numbers as they are and text as categories."""
         is_text = [known is not None for known in self.columns_.values()]
         columns = zip(self.columns_.items(), table_columns(X, is_text), strict=True)
-        made = {name: _read(name, known, values) for (name, known), values in columns}
+        kinds = zip(self.are_times_, time_columns(X), strict=True)
+        made = {
+            name: _read(name, known, values, *kind)
+            for ((name, known), values), kind in zip(columns, kinds, strict=True)
+        }
         return pandas_frame(made, getattr(X, "index", None))
 
 
@@ -159,9 +168,10 @@ def _categories(values: NDArray, weight: Array, most: int) -> NDArray | None:
     return np.empty(0, dtype=str) if np.isnan(values.astype(np.float64)).all() else None
 
 
-def _read(name: Any, known: NDArray | None, values: NDArray) -> Any:
+def _read(name: Any, known: NDArray | None, values: NDArray, was_time: bool, is_time: bool) -> Any:
     """Numbers as they are; of text the codes, -1 for what is not `known`, and the categories."""
     if known is None:
+        check_kind(name, values, was_time, is_time)
         return as_numbers(name, values)
     if not known.size:
         return np.full(len(values), np.nan)

@@ -18,6 +18,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline, make_pipeline
 
 from .._classifier import MixtureOfExpertsClassifier
+from .._cross_fitted import FEWEST_IN_FOLD
 from .._regressor import MixtureOfExpertsRegressor
 from ..families import resolve_family
 from ..gates import SoftmaxGate
@@ -69,7 +70,13 @@ def regressors(
     return [
         Candidate("linear", _only(lines()), NUMBERS),
         Candidate("kernel", of_kernel, NUMBERS),
-        Candidate("stacked", Pipeline(stacked), CATEGORIES, may_grow=False),
+        Candidate(
+            "stacked",
+            Pipeline(stacked),
+            CATEGORIES,
+            may_grow=False,
+            fewest_in_fold=FEWEST_IN_FOLD,
+        ),
         _one("boosting", _few_folds(_changing(mixture(boosting, 1), spread)), CATEGORIES),
     ]
 

@@ -11,9 +11,10 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from .._design import as_text, no_value, table_columns
+from .._design import as_text, table_columns
 from .._numeric import Array
 from .._rows import column_names, is_frame
+from .._times import no_value
 from ._canvas import plain
 
 # Numbers are cut into at most so many bands, fewer where no column has so many times as many
