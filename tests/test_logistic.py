@@ -16,6 +16,7 @@ from sklearn_moe import MixtureOfExpertsClassifier, _templates
 from sklearn_moe.linear import _bank, _logistic, solve_all_rows
 from sklearn_moe.linear._logistic import (
     ONE_STEP,
+    SETTLE,
     Effort,
     make_labelled_table,
     recognise,
@@ -172,6 +173,32 @@ def test_polished_estimator_knows_no_class_without_weight(n_classes):
     solution.polish(fitted, 1)
     np.testing.assert_allclose(fitted.predict_proba(X), solution.mean[:, 1, 1:], atol=1e-12)
     np.testing.assert_allclose(solution.predict_new(X)[:, 1], solution.mean[:, 1], atol=1e-12)
+
+
+@pytest.mark.parametrize("affordable", [0.0, 2e8], ids=["products", "grams"])
+def test_one_expert_says_out_of_fold_what_it_will_say_of_new_rows(affordable, monkeypatch):
+    """Classes far apart: steps that end early had been as sure of nothing as a strong penalty."""
+    monkeypatch.setattr(_logistic, "AFFORDABLE", affordable)
+    _, codes, weights = labelled(4)
+    rng = np.random.default_rng(0)
+    X = 20 * rng.normal(size=(300, 12)) + 15 * rng.normal(size=(4, 12))[codes]
+    estimator, folds = ESTIMATORS["weak"], random_folds(len(X), 5)
+    weight = weights[:, :1] + 0.1
+    table, problem = make_labelled_table(X, codes, 4), recognise(estimator)
+    solution = _bank.solve_left_out([problem], table, weight, folds, None)
+    early = solve_left_out([problem], table, weight, folds, None, SETTLE)
+    assert solution.solved.shape == (5, 1)
+    said = np.empty(len(X))
+    for test in folds:
+        train = np.setdiff1d(np.arange(len(X)), test)
+        fitted = fit_weighted(estimator, X[train], codes[train], weight[train, 0])
+        said[test] = fitted.predict_log_proba(X[test])[np.arange(len(test)), codes[test]]
+    nearly, stopped = (np.log(each.mean[np.arange(len(X)), 0, codes]) for each in (solution, early))
+    assert abs(nearly.mean() - said.mean()) < 0.05 * abs(said.mean())
+    assert stopped.mean() > said.mean() + 0.2 * abs(said.mean())
+    np.testing.assert_allclose(
+        solve_all_rows([problem], table, weight, solution).predict_new(X[:9]).sum(axis=2), 1.0
+    )
 
 
 def test_a_class_may_lose_its_weight_and_gain_it_back():

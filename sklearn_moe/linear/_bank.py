@@ -25,6 +25,7 @@ from ._logistic import (
     make_labelled_table,
     solve_exactly,
     solve_nearly,
+    solve_one,
     with_tolerance,
 )
 from ._logistic import recognise as recognise_logistic
@@ -67,6 +68,8 @@ def solve_left_out(
         if folds is None:
             exact = table.has_hessians
             return solve_exactly(problems, table, weights, start) if exact else None
+        if start is None and len(problems) == 1:
+            return solve_one(problems[0], table, weights, folds)
         effort = SETTLE if start is None else ONE_STEP
         return solve_logistic(problems, table, weights, folds, start, effort)
     n_folds = 1 if folds is None else len(folds)

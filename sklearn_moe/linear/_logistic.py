@@ -46,7 +46,10 @@ class Effort(NamedTuple):
 ONE_STEP, SETTLE = Effort(1, SETTLED), Effort(30, SETTLED)
 # For those who judge, a few steps are near enough: where classes can be told apart, scores grow for
 # ever. Those that are kept end where no score changes by more.
-NEARLY, EXACTLY, LAST_CHANGE = Effort(8, 1e-4), Effort(60, 1e-9), 1e-7
+NEARLY, EXACTLY, LAST_CHANGE = Effort(20, 1e-5), Effort(60, 1e-9), 1e-7
+# Multiplications for the Hessians of a step, of which a few are needed, where conjugate gradients
+# take many steps: a tenth of a second.
+AFFORDABLE = 2e8
 # Of an estimator's solver: any gradient is below it, in single precision as well.
 ANY_TOLERANCE = 1e30
 # So many coefficients of an expert move in steps for all folds at once, if there are more rows than
@@ -114,6 +117,12 @@ class LabelledTable(StandardisedRows):
     def has_hessians(self) -> bool:
         """Whether coefficients are so few that they are solved for exactly."""
         return _n_coefficients(self.shape, self.n_classes) <= EXACT_LIMIT
+
+    def affords_hessians(self, n_problems: int) -> bool:
+        """Whether those of so many problems take little time."""
+        n_pairs, width = self.n_classes * (self.n_classes - 1) // 2, self.shape[1] + 1
+        size = (self.n_distinct or self.shape[0]) * n_problems * n_pairs * width**2
+        return self.has_hessians and size <= AFFORDABLE
 
     def indicators(self, rows: Any) -> Array:
         """Which class each row has (C, B)."""
@@ -292,12 +301,33 @@ def solve_left_out(
 def solve_nearly(
     problems: Sequence[Logistic], table: LabelledTable, weights: Array, previous: Array | None
 ) -> LogisticSolution | None:
-    """Each problem on all rows, as far as a few whole steps lead."""
-    task = _weighted(problems, table, weights, None)
+    """Each problem on all rows, as far as some whole steps lead."""
+    exact = table.affords_hessians(len(problems))
+    task = _weighted(problems, table, weights, None, exact)
     if task is None:
         return None
     theta, _ = task.whole_steps(previous, NEARLY)
     return task.solution(theta, task.solvable)
+
+
+def solve_one(
+    problem: Logistic, table: LabelledTable, weight: Array, folds: Sequence[Rows]
+) -> LogisticSolution | None:
+    """A single problem under `weight` (n, 1), left out of each fold, which EM will not go on with.
+
+    It is nearly solved for each fold by itself, as it will be on all rows.
+    """
+    weights = np.repeat(weight, len(folds), axis=1)
+    for fold, rows in enumerate(folds):
+        weights[rows, fold] = 0.0
+    by_fold = solve_nearly([problem] * len(folds), table, weights, None)
+    if by_fold is None:
+        return None
+    mean = np.empty((len(weight), 1, table.n_classes))
+    for fold, rows in enumerate(folds):
+        mean[rows, 0] = by_fold.mean[rows, fold]
+    theta, solved = by_fold.theta.swapaxes(0, 1), by_fold.solved.T
+    return LogisticSolution(table, theta, mean, solved, by_fold.absent.swapaxes(0, 1))
 
 
 def solve_exactly(
