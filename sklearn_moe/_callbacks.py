@@ -8,7 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
+
+from sklearn import config_context, get_config
 
 
 class NoCallbacks:
@@ -48,6 +51,9 @@ class Tasks:
         metadata = {} if sample_weight is None else {"sample_weight": sample_weight}
         self._told = {"estimator": owner, "X": X, "y": y, "metadata": metadata}
         self._open: list[Any] = []
+        # A fit may skip the checks of its experts' parameters; what callbacks fit is not its own.
+        skips = get_config()["skip_parameter_validation"]
+        self._as_asked = partial(config_context, skip_parameter_validation=skips)
         # Whether a callback wanted the latest task that had parts to be the last.
         self.was_last = False
         # How many parts it has is not known where the number of experts is to be found.
@@ -59,7 +65,8 @@ class Tasks:
 
     def _enter(self, context: Any) -> None:
         self._open.append(context)
-        context.call_on_fit_task_begin(**self._told)
+        with self._as_asked():
+            context.call_on_fit_task_begin(**self._told)
 
     def end(self, attributes: Callable[[], dict[str, Any]] | None = None) -> bool:
         """End the latest task; whether a callback wants no more like it.
@@ -67,7 +74,8 @@ class Tasks:
         The `attributes`, made if asked for, are those of an estimator fitted as far as that.
         """
         context = self._open.pop()
-        return context.call_on_fit_task_end(**self._told, reconstruction_attributes=attributes)
+        with self._as_asked():
+            return context.call_on_fit_task_end(**self._told, reconstruction_attributes=attributes)
 
     @contextmanager
     def task(self, name: str, n_parts: int = 0) -> Iterator[None]:

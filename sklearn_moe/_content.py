@@ -65,8 +65,8 @@ def group_ids(labels: NDArray[np.intp], hashes: Hash) -> NDArray[np.intp]:
 
 def uniform_by_content(hashes: Hash, seed: int) -> NDArray[np.float64]:
     """A number in [0, 1) for each row, the same for equal rows, fixed by `seed`."""
-    salted = _mix(hashes ^ _mix(np.full(1, seed, dtype=np.uint64)))
-    return salted.astype(np.float64) / 2.0**64
+    mixed = _mix(hashes ^ _mix(np.full(1, seed, dtype=np.uint64)))
+    return mixed.astype(np.float64) / 2.0**64
 
 
 def lowest_rows(

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from ._binning import Binner, make_binner
 from ._nameless import bare_numbers
 from ._numeric import Array
-from ._predictions import Shown, held
+from ._predictions import Shown, clipped
 from ._rows import read_only, take_rows
 from .linear import Table, make_table
 
@@ -59,7 +59,7 @@ class Data:
     def digest(self, predicted: Array, rows: Any) -> Array:
         """What is kept of predictions for some rows."""
         if self.classes is None:
-            return held(predicted, self.limits)
+            return clipped(predicted, self.limits)
         if self.all_classes:
             return predicted
         own = self.target[rows]

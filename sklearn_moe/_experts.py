@@ -21,7 +21,7 @@ from ._folds import Splits
 from ._numeric import Array, experts_first
 from ._out_of_bag import out_of_bag, with_out_of_bag
 from ._plans import Job, Plan, do
-from ._predictions import align_classes, held, predict_expert
+from ._predictions import align_classes, clipped, predict_expert
 from ._routing import Routing
 from ._rows import n_rows, read_only, take_params, take_rows
 from ._templates import Template
@@ -142,7 +142,7 @@ def fit_predict_new(
     mean = experts_first(n_rows(X), routing.n_slots(len(templates)), n_values)
     for k, predicted in said.items():
         mean[places[k]] = predicted
-    return held(mean, data.limits)
+    return clipped(mean, data.limits)
 
 
 def _row_numbers(rows: Any) -> Any:

@@ -303,7 +303,7 @@ def fitted_attributes(fit: Fit) -> dict[str, Any]:
         "shrinkage_": mixture.shrinkage,
         "top_k_": fit.recipe.top_k,
         "_start": fit.start,
-        "_is_in_sample": fit.training.splits is None,
+        "_family": found.noise.family,
         "n_experts_path_": fit.walk.path() if fit.grew else None,
         "n_iter_": result.n_iter,
         "converged_": result.converged,

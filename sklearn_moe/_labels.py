@@ -27,6 +27,7 @@ class Labels(BaseMixtureOfExperts):
     baseline_dispersion_: float
     lean_powers_: tuple[float, float]
     voting: str
+    _family: Categorical
     # Whether one expert is all that was asked for: the user's estimator, as it is.
     _is_expert_alone: bool
 
@@ -141,16 +142,6 @@ class Labels(BaseMixtureOfExperts):
             return 0
         # The powers, and the share that the baseline owes to the class rates.
         return count_estimator(self.baseline_, "baseline_") + len(self.lean_powers_) + 1
-
-    @property
-    def _family(self) -> Categorical:
-        return Categorical(self.class_prior_, tempered=self.temperatures_ is not None)
-
-    @property
-    def _dispersion(self) -> Array:
-        if self.temperatures_ is None:
-            return self.dispersions_
-        return np.column_stack([self.dispersions_, self.temperatures_])
 
 
 def leaning_attributes(leaning: Leaning | None) -> dict[str, Any]:

@@ -95,7 +95,7 @@ def limits_of(target: Array, extrapolation: float | None) -> Array | None:
     return np.stack([least - room, greatest + room])
 
 
-def held(predicted: Array, limits: Array | None) -> Array:
+def clipped(predicted: Array, limits: Array | None) -> Array:
     """Outputs (..., q) between `limits` (2, q); themselves if they are, or there are none."""
     if limits is None or not predicted.size:
         return predicted
@@ -166,4 +166,4 @@ def predict_acting(
         rows, _ = routing.acting(k)
         if len(rows):
             said.append(shown.predict(expert, classes, rows))
-    return routing.spread(np.concatenate(said))
+    return routing.to_slots(np.concatenate(said))

@@ -38,23 +38,14 @@ class Queries(ABC):
     calibration_: Any  # of real targets
     top_k_: int | None
     top_k: int | None
-    _is_in_sample: bool
+    _family: Family
+    _law: Array  # dispersions in the shape that the family takes
 
     @abstractmethod
     def _encode_target(self, y: Any) -> NDArray:
         """Targets of a query in the form that the formulas take."""
 
-    @property
-    @abstractmethod
-    def _family(self) -> Family:
-        """The noise law of the fitted estimator."""
-
-    @property
-    def _dispersion(self) -> Array:
-        """Dispersions in the shape that the family takes."""
-        return self.dispersions_
-
-    def _held(self, predicted: Array) -> Array:
+    def _clipped(self, predicted: Array) -> Array:
         """What experts predict, within the limits that there are."""
         return predicted
 
@@ -75,7 +66,7 @@ class Queries(ABC):
         """Who acts on the checked table, and what those who do say, (n, S, q) or (n, S, C)."""
         routing = self._routing_at(X)
         mean = predict_acting(self.experts_, X, getattr(self, "classes_", None), routing)
-        mean = self._held(mean)
+        mean = self._clipped(mean)
         return routing, mean if self.shrinkage_ is None else shrunk(mean, self.shrinkage_, routing)
 
     def _experts_at(self, X: Any) -> Array:
@@ -92,7 +83,7 @@ class Queries(ABC):
     def _laws_of(self, X: Any) -> tuple[Routing, Array, Array]:
         """The same at the checked table."""
         routing, mean = self._parts_at(X)
-        return routing, mean, routing.at(self._dispersion)
+        return routing, mean, routing.at(self._law)
 
     def _log_joint(self, X: Any, y: Any) -> tuple[Routing, Array]:
         """Who acts, and the log of their gate probability times the density of the target."""
@@ -258,10 +249,9 @@ class Queries(ABC):
             raise uncountable_spread(by_row[0])
         named = zip(self.expert_names_, self.experts_, strict=True)
         experts = sum(count_estimator(expert, f"expert {name!r},") for name, expert in named)
-        law = self._family.in_sample_law() if self._is_in_sample else self._family
         drawn = 0 if self.shrinkage_ is None else len(self.shrinkage_) - 1
         gate = last_step(self.gate_).count_parameters()
-        law_parameters = law.count_parameters(self._dispersion)
+        law_parameters = self._family.count_parameters(self._law)
         return experts + gate + law_parameters + drawn + self._count_leaning()
 
     def _count_leaning(self) -> int:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 from numbers import Real
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from sklearn.base import is_classifier
 from sklearn.utils.validation import check_consistent_length, check_is_fitted
 
@@ -19,11 +21,12 @@ from ._information import count_estimator
 from ._nesting import unfold
 from ._noise import Noise
 from ._numeric import Array
-from ._predictions import held, limits_of, predict_acting, predict_expert
+from ._predictions import clipped, limits_of, predict_acting, predict_expert
 from ._queries import shares_of
 from ._routing import Routing
 from ._specialisation import Specialisation
 from ._spread import relative_dispersion
+from ._targets import real_numbers
 from ._templates import Template, make_template, says_zero
 from ._training import Training
 from ._validation import HasMethods, Interval, StrOptions
@@ -246,14 +249,26 @@ class RealTargets(DistributionQueries, BaseMixtureOfExperts):
     def _laws_of(self, X: Any) -> tuple[Routing, Array, Array]:
         routing, mean, law = self._laws_of_experts(X)
         if self.baseline_ is not None:
-            toward = self._held(predict_expert(self.baseline_, X, None))
+            toward = self._clipped(predict_expert(self.baseline_, X, None))
             leaning = LeaningMeans(self.baseline_, np.ravel(self.lean_variance_))
             mean, law = leaning.leaned(mean, law, toward)
         return routing, mean, law
 
-    def _held(self, predicted: Array) -> Array:
+    def _clipped(self, predicted: Array) -> Array:
         limits = self.prediction_limits_
-        return held(predicted, None if limits is None else limits.reshape(2, -1))
+        return clipped(predicted, None if limits is None else limits.reshape(2, -1))
+
+    def _encode_target(self, y: Any) -> NDArray:
+        y = real_numbers(y)
+        if np.isnan(y).any():
+            raise ValueError("y holds NaN, for which there is no density. Leave these rows out.")
+        n_outputs = math.prod(y.shape[1:])
+        if n_outputs != self._law.shape[1]:
+            raise ValueError(
+                f"y has shape {y.shape}; the mixture was fitted to targets of shape "
+                f"(n_samples,{''.join(f' {size}' for size in self.target_shape_)})."
+            )
+        return y.reshape(len(y), n_outputs)
 
     def _count_leaning(self) -> int:
         if self.baseline_ is None:
@@ -269,14 +284,6 @@ class RealTargets(DistributionQueries, BaseMixtureOfExperts):
         predicted = predict_acting(self.dispersion_experts_, X, None, routing)
         relative = relative_dispersion(predicted)
         return routing, mean, law_by_row(routing.at(self._law), relative)
-
-    @property
-    def _dispersion(self) -> Array:
-        return self._law
-
-    @property
-    def _family(self) -> Family:
-        return self.family_
 
 
 def distribution_of(

@@ -11,7 +11,7 @@ from sklearn.linear_model import Ridge
 
 from ._numeric import Array, safe_log
 from ._real_targets import RealTargets, distribution_of
-from ._targets import check_real_target, real_numbers
+from ._targets import check_real_target
 from ._validation import fit_context
 
 
@@ -387,14 +387,3 @@ class MixtureOfExpertsRegressor(RegressorMixin, RealTargets):
     def _check_target(self, X: Any, y: Any, weight: Array) -> tuple[NDArray, NDArray, Any]:
         y = check_real_target(self, X, y)
         return y, y.reshape(len(y), -1).astype(np.float64, copy=False), None
-
-    def _encode_target(self, y: Any) -> NDArray:
-        y = real_numbers(y)
-        if np.isnan(y).any():
-            raise ValueError("y holds NaN, for which there is no density. Leave these rows out.")
-        if y.reshape(len(y), -1).shape[1:] != (self._law.shape[1],):
-            raise ValueError(
-                f"y has shape {y.shape}; the mixture was fitted to targets of shape "
-                f"(n_samples,{''.join(f' {size}' for size in self.target_shape_)})."
-            )
-        return y.reshape(len(y), -1)

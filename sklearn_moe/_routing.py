@@ -77,13 +77,13 @@ class Routing:
         slots = mine // len(self.index)
         return mine - slots * len(self.index), slots
 
-    def spread(self, values: Array) -> Array:
-        """What belongs to slots (n S, q), expert by expert as they act, in its place (n, S, q)."""
+    def to_slots(self, values: Array) -> Array:
+        """Values (n S, q) of one acting expert's rows after another's, by their slots (n, S, q)."""
         assert self.index is not None
-        spread = np.empty((values.shape[1], self.index.size))
-        for column, value in zip(spread, values.T, strict=True):
+        by_slot = np.empty((values.shape[1], self.index.size))
+        for column, value in zip(by_slot, values.T, strict=True):
             column[self._by_expert[0]] = value
-        return spread.reshape(-1, *self.index.T.shape).T
+        return by_slot.reshape(-1, *self.index.T.shape).T
 
     @cached_property
     def _by_expert(self) -> tuple[NDArray[np.intp], NDArray[np.intp]]:

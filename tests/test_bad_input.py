@@ -362,3 +362,10 @@ def test_too_few_rows_for_witnesses_are_told(rows):
     with pytest.warns(UserWarning, match="No verdict: too few distinct rows"):
         moe = regressor(Ridge(), verdict=True).fit(X[rows], Y[rows])
     assert np.isnan(moe.gain_)
+
+
+@pytest.mark.parametrize("query", ["log_prob", "responsibilities"])
+def test_queries_of_no_rows_say_so(query):
+    moe = MixtureOfExpertsRegressor(n_init=1, random_state=0).fit(X, Y)
+    with pytest.raises(ValueError, match="0 sample"):
+        getattr(moe, query)(X[:0], Y[:0])

@@ -67,6 +67,20 @@ def test_tasks_are_the_race_and_the_iterations_of_em():
     assert recorder.under_way == 0
 
 
+def test_what_callbacks_fit_is_checked():
+    """A fit trusts the parameters of its experts; a callback's own estimators may be anything."""
+    refused = []
+
+    class Refitting(Recorder):
+        def on_fit_task_end(self, *args, **told):
+            with pytest.raises(ValueError, match="alpha"):
+                Ridge(alpha=-1).fit(*two_regimes())
+            refused.append(True)
+
+    mixture = regressor().set_callbacks(Refitting()).fit(*two_regimes())
+    assert len(refused) > mixture.n_iter_
+
+
 def test_a_grown_mixture_has_a_run_of_em_for_each_number():
     recorder = Recorder()
     regressor(n_experts="auto").set_callbacks(recorder).fit(*two_regimes())

@@ -15,7 +15,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn_moe import MixtureOfExpertsRegressor
 from sklearn_moe._experts import fit_predict_new
 from sklearn_moe._plans import follow_here
-from sklearn_moe._predictions import held, limits_of
+from sklearn_moe._predictions import clipped, limits_of
 from sklearn_moe._spread import _problems
 from sklearn_moe._templates import make_template
 from sklearn_moe._training import make_training
@@ -181,10 +181,10 @@ def test_what_witnesses_hear_is_held(expert):
 
 def test_what_lies_within_is_handed_on():
     said, limits = RNG.uniform(size=(5, 2, 2)), np.array([[0.0, -1.0], [1.0, 2.0]])
-    assert held(said, limits) is said
-    assert held(said, None) is said
-    assert held(said[:0], limits).size == 0
-    np.testing.assert_array_equal(held(2 * said, limits), np.minimum(2 * said, [1.0, 2.0]))
+    assert clipped(said, limits) is said
+    assert clipped(said, None) is said
+    assert clipped(said[:0], limits).size == 0
+    np.testing.assert_array_equal(clipped(2 * said, limits), np.minimum(2 * said, [1.0, 2.0]))
 
 
 @pytest.mark.parametrize("n_outputs", [1, 2])

@@ -75,8 +75,8 @@ def test_what_experts_say_one_by_one_is_spread_over_their_slots():
     routing = route(RNG.normal(size=(60, 7)), 3, shared=False)
     said = RNG.normal(size=(60, 7, 2))
     one_by_one = [said[routing.acting(expert)[0], expert] for expert in range(7)]
-    spread = routing.spread(np.concatenate(one_by_one))
-    np.testing.assert_array_equal(spread, routing.at(said, by_row=True))
+    by_slot = routing.to_slots(np.concatenate(one_by_one))
+    np.testing.assert_array_equal(by_slot, routing.at(said, by_row=True))
 
 
 def test_dispersions_of_experts_that_act_where_they_are_not_responsible_know_what_rows_weigh():

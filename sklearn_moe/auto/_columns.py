@@ -38,14 +38,13 @@ ROWS_PER_COMPONENT = 4
 class KernelColumns(TransformerMixin, BaseEstimator):
     """The columns of a standardised table, and coordinates that stand for a Gaussian kernel.
 
-    A linear model of them is a smooth function of the columns (Williams and Seeger, 2001).
+    Its width is the root mean squared distance of the rows from their mean. A linear model of the
+    coordinates is a smooth function of the columns (Williams and Seeger, 2001).
 
     Parameters
     ----------
     n_components : int, default=300
         Number of coordinates at most.
-    width : float, default=1.0
-        Width of the kernel, in root mean squared distances of the rows from their mean.
 
     Attributes
     ----------
@@ -53,15 +52,14 @@ class KernelColumns(TransformerMixin, BaseEstimator):
         The map to the coordinates.
     """
 
-    def __init__(self, n_components: int = 300, width: float = 1.0) -> None:
+    def __init__(self, n_components: int = 300) -> None:
         self.n_components = n_components
-        self.width = width
 
     def fit(self, X: Array, y: Any = None) -> KernelColumns:
         """Choose the rows that others are compared with; copies of a row do not count."""
         distinct = np.unique(X.round(DECIMALS), axis=0)
         n_components = min(self.n_components, max(1, len(distinct) // ROWS_PER_COMPONENT))
-        gamma = 0.5 / (self.width**2 * max(1e-12, distinct.var(axis=0).sum()))
+        gamma = 0.5 / max(1e-12, distinct.var(axis=0).sum())
         kernel = Nystroem(gamma=gamma, n_components=n_components, random_state=0)
         self.kernel_ = kernel.set_output(transform="default").fit(distinct)
         return self

@@ -18,6 +18,7 @@ from sklearn.pipeline import Pipeline
 
 from .._em import DIGITS
 from .._forecasts import Forecast
+from .._growth import MOST_EXPERTS
 from .._numeric import Array, mean_of_known
 from .._verdict import OneIsBetter
 from ..predictive._pool import family_of_pool
@@ -31,8 +32,8 @@ TIMES = 3
 # Rows that all who answer together have been asked about; and those by which fits to all rows are
 # weighed anew.
 LEAST_HEARD, ENOUGH_HEARD = 50, 500
-# Experts are doubled up to so many, of as many distinct rows each.
-MOST_EXPERTS, ROWS_PER_EXPERT = 16, 10
+# Distinct rows for each expert, if experts are doubled.
+ROWS_PER_EXPERT = 10
 
 
 @dataclass(frozen=True, eq=False)

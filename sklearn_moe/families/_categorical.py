@@ -109,7 +109,7 @@ class Categorical(Family):
     def attributes(self, dispersion: Array) -> dict[str, Any]:
         """Smoothing shares (K,) and temperatures (K,) or None."""
         share, temperature = self._parts(dispersion)
-        return {"dispersions_": share, "temperatures_": temperature}
+        return {"dispersions_": share, "temperatures_": temperature, "_law": dispersion}
 
     def adjust(self, mean: Array, dispersion: Array) -> Array:
         """Class probabilities (n, K, C) at their temperature, smoothed."""
