@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -34,10 +36,10 @@ class Calibration:
         most of the probability, the levels may cross; those of the smallest coverage for which they
         do not are taken then, so that intervals hold those of less.
         """
-        ranks = np.arange(0.5 * (1 - coverage) * (self.weight.sum() + 1) + ROUNDING, step=1.0)
+        rank = int(0.5 * (1 - coverage) * (self.weight.sum() + 1) + ROUNDING)
         pairs = [
-            _levels_of_ranks(*column, self.weight, ranks)
-            for column in zip(self.below.T, self.up_to.T, strict=True)
+            _levels_of_rank(_by_rank(up_to, self.weight), _by_rank(1 - below, self.weight), rank)
+            for below, up_to in zip(self.below.T, self.up_to.T, strict=True)
         ]
         low, high = np.transpose(pairs)
         # Where values have probabilities themselves, a target is inside if what is below it is not
@@ -46,20 +48,24 @@ class Calibration:
         return low, np.where(jumps, np.minimum(high + BEYOND, 1.0), high)
 
 
-def _levels_of_ranks(
-    below: Array, up_to: Array, weight: Array, ranks: Array
-) -> tuple[float, float]:
-    """The levels of the last of the `ranks`, from below and from above, that do not cross."""
-    low, high = _of_ranks(up_to, weight, ranks), 1 - _of_ranks(1 - below, weight, ranks)
-    last = np.flatnonzero(low <= high)[-1]
-    return low[last], high[last]
-
-
-def _of_ranks(values: Array, weight: Array, ranks: Array) -> Array:
-    """Those among `values` (n,), which count `weight` (n,) each, of some ranks; 0 for rank 0."""
+def _by_rank(values: Array, weight: Array) -> Callable[[int], float]:
+    """What finds the one of a rank among `values` (n,), which count `weight` (n,) each; 0 for 0."""
     order = np.argsort(values, kind="stable")
-    places = np.searchsorted(np.cumsum(weight[order]), ranks - ROUNDING)
-    return np.where(ranks < 1, 0.0, values[order[np.minimum(places, len(order) - 1)]])
+    ranks = np.cumsum(weight[order])
+
+    def value_of(rank: int) -> float:
+        place = min(int(np.searchsorted(ranks, rank - ROUNDING)), len(order) - 1)
+        return float(values[order[place]]) if rank else 0.0
+
+    return value_of
+
+
+def _levels_of_rank(
+    low: Callable[[int], float], high: Callable[[int], float], rank: int
+) -> tuple[float, float]:
+    """The levels of a rank from below and from above; if they cross, the last that do not."""
+    n_apart = bisect_left(range(rank + 1), True, key=lambda at: low(at) > 1 - high(at))
+    return low(n_apart - 1), 1 - high(n_apart - 1)
 
 
 def check_coverage(coverage: Any) -> float:

@@ -385,6 +385,8 @@ def test_conformal_levels_are_order_statistics():
     thrice = np.repeat(fell, 3, axis=0)
     repeats = Calibration(thrice, thrice, np.ones(27)).levels(0.8)
     np.testing.assert_array_equal(Calibration(fell, fell, np.full(9, 3.0)).levels(0.8), repeats)
+    many = Calibration(fell, fell, np.full(9, 3e9)).levels(0.8)
+    np.testing.assert_array_equal(many, repeats)
 
 
 def test_a_forecast_is_of_the_iteration_that_is_best_for_the_other_folds():
