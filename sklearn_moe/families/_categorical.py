@@ -81,20 +81,26 @@ class Categorical(Family):
         return height, np.column_stack([share, temperature])
 
     def _fit_share(self, y: Array, own: Array, expert_weights: Array) -> Array:
-        """The log-likelihood is concave in the share: bisection of its slope."""
-        mass = expert_weights.sum(axis=0)
-        prior = self.class_prior[y][:, None]
+        """The log-likelihood is concave in the share: bisection of its slope.
+
+        Experts come before rows: numpy is fast along the last axis.
+        """
+        own, weights = np.ascontiguousarray(own.T), np.ascontiguousarray(expert_weights.T)
+        mass, prior = weights.sum(axis=1), self.class_prior[y]
         # An expert never wrong in n rows may still err once in about n tables of n rows.
         lowest = (1.0 + mass) ** -2.0
         if self.in_sample:
             return lowest
         # One that is certain of all rows, as where a region is of one class, may in the next one.
-        is_certain = ((np.minimum(own, 1 - own) < DOUBT) | (expert_weights == 0)).all(axis=0)
+        is_certain = ((np.minimum(own, 1 - own) < DOUBT) | (weights == 0)).all(axis=1)
         lowest = np.where(is_certain, 1.0 / (1.0 + mass), lowest)
 
+        gain = weights * (prior - own)
+
         def slope(share: Array) -> Array:
-            gain = expert_weights * (prior - own) / ((1 - share) * own + share * prior)
-            return gain.sum(axis=0)
+            mixed = (1 - share)[:, None] * own
+            mixed += share[:, None] * prior
+            return np.divide(gain, mixed, out=mixed).sum(axis=1)
 
         return np.maximum(top_of(slope, lowest, np.ones_like(mass), N_STEPS), lowest)
 
