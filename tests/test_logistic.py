@@ -22,6 +22,8 @@ from sklearn_moe.linear._logistic import (
     recognise,
     solve_exactly,
     solve_left_out,
+    solve_nearly,
+    solve_one,
 )
 from sklearn_moe.logit import (
     FoldedLogits,
@@ -199,6 +201,22 @@ def test_one_expert_says_out_of_fold_what_it_will_say_of_new_rows(affordable, mo
     np.testing.assert_allclose(
         solve_all_rows([problem], table, weight, solution).predict_new(X[:9]).sum(axis=2), 1.0
     )
+
+
+def test_problems_without_weight_are_left_out():
+    """Of an expert that no row is left to, or outside of a fold that holds all of its rows."""
+    X, codes, weights = labelled(3)
+    table, problem = make_labelled_table(X, codes, 3), recognise(ESTIMATORS["plain"])
+    alone = solve_exactly([problem], table, weights[:, :1])
+    weights[:, 1] = 0.0
+    for solve_all in (solve_exactly, lambda *parts: solve_nearly(*parts, None)):
+        both = solve_all([problem] * 2, table, weights)
+        np.testing.assert_array_equal(both.solved, [[True, False]])
+        np.testing.assert_allclose(both.theta[:, :1], alone.theta, atol=1e-2)
+    within = (np.arange(300) < 100)[:, None].astype(float)
+    folds = [np.arange(100), np.arange(100, 200), np.arange(200, 300)]
+    one = solve_one(problem, table, within, folds)
+    np.testing.assert_array_equal(one.solved, [[False], [True], [True]])
 
 
 def test_a_class_may_lose_its_weight_and_gain_it_back():

@@ -81,7 +81,9 @@ class FoldedLogits:
             after = self._penalty(moved) - np.einsum("mcn,mcn->m", target, log_proba)
             worse = ~(after <= before + ROUNDING * np.abs(before)) & (size > least)
             if not worse.any():
-                return moved, log_proba, float(((before - after) / total.sum(axis=-1)).max())
+                mass = total.sum(axis=-1)
+                gain = (before - after)[mass > 0] / mass[mass > 0]
+                return moved, log_proba, float(gain.max(initial=0.0))
             del log_proba  # as large as the targets
             if not least.any():
                 least = _damped_size(self._largest_change(direction)[0])
