@@ -17,7 +17,7 @@ from ._folds import Splits
 from ._numeric import Array
 from ._plans import Job, Plan, together
 from ._templates import Template
-from .linear import Solution, polish, without_steps
+from .linear import Solution, without_steps
 
 # The weight of an expert's rows outside a fold, of what an even share would be, without which it is
 # not the same expert.
@@ -101,7 +101,7 @@ def _last_solution(
     if solution is None:
         return {}
     places = {k: i for i, k in enumerate(columns) if k in wanted and solution.solved[0, i]}
-    return {k: partial(polish, problems[k], solution, i) for k, i in places.items()}
+    return {k: partial(solution.polish, problem=i) for k, i in places.items()}
 
 
 def fit_ensembles(

@@ -10,14 +10,13 @@ from ._bank import (
     Table,
     leaves_one_out,
     make_table,
-    polish,
     recognise,
     solve_all_rows,
     solve_left_out,
     solve_one_out,
-    without_steps,
 )
 from ._evidence_ridge import EvidenceRidge
+from ._logistic import without_steps
 from ._plain import finite_numbers, predict_plain
 
 __all__ = [
@@ -28,7 +27,6 @@ __all__ = [
     "finite_numbers",
     "leaves_one_out",
     "make_table",
-    "polish",
     "predict_plain",
     "recognise",
     "solve_all_rows",

@@ -26,7 +26,6 @@ from ._logistic import (
     solve_exactly,
     solve_nearly,
     solve_one,
-    with_tolerance,
 )
 from ._logistic import recognise as recognise_logistic
 from ._logistic import solve_left_out as solve_logistic
@@ -66,7 +65,8 @@ def solve_left_out(
     """
     if isinstance(table, LabelledTable):
         if folds is None:
-            exact = table.has_hessians
+            is_last = start is not None and len(start) > 1  # after folds, it is asked for once
+            exact = table.has_hessians if is_last else table.solves_often(len(problems))
             return solve_exactly(problems, table, weights, start) if exact else None
         if start is None and len(problems) == 1:
             return solve_one(problems[0], table, weights, folds)
@@ -100,18 +100,6 @@ def leaves_one_out(problem: Problem | None) -> bool:
     if not isinstance(problem, LeastSquares):
         return False
     return not (problem.is_sought or problem.scaled)
-
-
-def without_steps(estimator: Any) -> Any:
-    """An estimator whose fit is over at once where it iterates: it is to be given coefficients."""
-    return with_tolerance(estimator) if recognise_logistic(estimator) else estimator
-
-
-def polish(problem: Problem, solution: Solution, position: int, estimator: Any) -> None:
-    """Give an estimator that was fitted without steps the coefficients of its solution."""
-    solution.polish(estimator, position)
-    if isinstance(problem, Logistic):
-        with_tolerance(estimator, problem.tol)
 
 
 def solve_one_out(

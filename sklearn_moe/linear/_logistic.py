@@ -34,8 +34,7 @@ from ._plain import NOTHING, finite_numbers, without_scaler
 class Effort(NamedTuple):
     """How many steps a solution may take, and what change ends them.
 
-    That of a score, where folds are left out; else that of the objective, in nats per unit of
-    weight.
+    That of a score where folds are left out, else that of the objective, in nats per unit of weight.
     """
 
     n_steps: int
@@ -91,11 +90,9 @@ def recognise(estimator: Any) -> Logistic | None:
     }
     params = estimator.get_params()
     plain = all(params.get(name, values[0]) in values for name, values in usual.items())
-    return (
-        Logistic(float(estimator.C), scaled, estimator.tol)
-        if plain and np.isfinite(estimator.C)
-        else None
-    )
+    if not plain or not np.isfinite(estimator.C):
+        return None
+    return Logistic(float(estimator.C), scaled, estimator.tol)
 
 
 @dataclass(frozen=True)
@@ -115,8 +112,13 @@ class LabelledTable(StandardisedRows):
 
     @property
     def has_hessians(self) -> bool:
-        """Whether coefficients are so few that they are solved for exactly."""
+        """Whether coefficients are so few that they can be solved for exactly."""
         return _n_coefficients(self.shape, self.n_classes) <= EXACT_LIMIT
+
+    def solves_often(self, n_problems: int) -> bool:
+        """Whether that is done in each iteration of EM in sample, and not left to estimators."""
+        few = _n_coefficients(self.shape, self.n_classes) <= NEWTON_LIMIT
+        return few or self.affords_hessians(n_problems)
 
     def affords_hessians(self, n_problems: int) -> bool:
         """Whether those of so many problems take little time."""
@@ -133,9 +135,9 @@ def _n_coefficients(shape: tuple[int, ...], n_classes: int) -> int:
     return (n_classes - 1) * (shape[1] + 1)
 
 
-def with_tolerance(estimator: Any, tol: float = ANY_TOLERANCE) -> Any:
-    """A recognised estimator under another tolerance; under any, its fit takes no step."""
-    without_scaler(estimator)[0].set_params(tol=tol)
+def without_steps(estimator: Any) -> Any:
+    """A recognised estimator whose fit is over at once, before its solution is polished into it."""
+    without_scaler(estimator)[0].set_params(tol=ANY_TOLERANCE)
     return estimator
 
 
@@ -162,6 +164,7 @@ class LogisticSolution:
     steps.
     """
 
+    problems: Sequence[Logistic]
     table: LabelledTable
     theta: Array
     mean: Array
@@ -190,13 +193,14 @@ class LogisticSolution:
         return proba.transpose(2, 0, 1)
 
     def polish(self, estimator: Any, problem: int) -> None:
-        """Give an `estimator` that was fitted without a step its coefficients."""
+        """Give an `estimator` that was fitted without steps its coefficients and its tolerance."""
         coef, intercept = self._coefficients(problem)
         last, scaled = without_scaler(estimator)
         if scaled:
             scaler = estimator.steps[0][1]
             intercept, coef = intercept + coef @ scaler.mean_, coef * scaler.scale_
         last.coef_[:], last.intercept_[:], last.n_iter_[:] = coef, intercept, self.n_iter
+        last.set_params(tol=self.problems[problem].tol)
 
     def _coefficients(self, problem: int) -> tuple[Array, Array]:
         """`coef_` and `intercept_` of one problem of the first fold, in units of the features."""
@@ -211,6 +215,7 @@ class LogisticSolution:
 class Weighted:
     """Problems under their weights `columns` (K, n), of which classes may be `absent` (F, K, C)."""
 
+    problems: Sequence[Logistic]
     table: LabelledTable
     logits: FoldedLogits
     columns: Array
@@ -247,7 +252,7 @@ class Weighted:
         theta = np.where(solved[..., None, None], theta, 0.0)
         log_proba = self.logits.log_proba(theta)
         proba = np.exp(log_proba, out=log_proba).transpose(2, 0, 1)
-        return LogisticSolution(self.table, theta, proba, solved, self.absent)
+        return LogisticSolution(self.problems, self.table, theta, proba, solved, self.absent)
 
 
 def _weighted(
@@ -272,7 +277,7 @@ def _weighted(
         table.n_distinct,
         absent if absent.any() else None,
     )
-    return Weighted(table, logits, np.ascontiguousarray(weights.T), absent)
+    return Weighted(problems, table, logits, np.ascontiguousarray(weights.T), absent)
 
 
 def solve_left_out(
@@ -327,7 +332,8 @@ def solve_one(
     for fold, rows in enumerate(folds):
         mean[rows, 0] = by_fold.mean[rows, fold]
     theta, solved = by_fold.theta.swapaxes(0, 1), by_fold.solved.T
-    return LogisticSolution(table, theta, mean, solved, by_fold.absent.swapaxes(0, 1))
+    absent = by_fold.absent.swapaxes(0, 1)
+    return LogisticSolution([problem], table, theta, mean, solved, absent)
 
 
 def solve_exactly(
