@@ -34,7 +34,7 @@ from ._plain import NOTHING, finite_numbers, without_scaler
 class Effort(NamedTuple):
     """How many steps a solution may take, and what change ends them.
 
-    That of a score where folds are left out, else that of the objective, in nats per unit of weight.
+    That of a score where folds are left out, else of the objective, in nats per unit of weight.
     """
 
     n_steps: int
