@@ -4,6 +4,7 @@ import datetime
 import pickle
 import warnings
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -29,6 +30,7 @@ from sklearn_moe._content import content_ids, row_hashes
 from sklearn_moe._design import TabularEncoder
 from sklearn_moe.auto import _search
 from sklearn_moe.auto._base import flat, within_classes
+from sklearn_moe.auto._candidate import Candidate
 from sklearn_moe.auto._columns import CategoryColumns, KernelColumns
 from sklearn_moe.auto._usual import classifiers, regressors
 
@@ -132,6 +134,17 @@ def test_what_is_kept_may_warn_and_others_may_not(cv):
     AutoMixtureRegressor([("hasty", lines(2, family="laplace", init="random")), sound]).fit(
         X, X[:, 0] + rng.normal(size=150)
     )
+
+
+def test_what_becomes_of_experts_that_were_our_idea_is_not_told(monkeypatch):
+    told = []
+    monkeypatch.setattr(_search.warnings, "warn", lambda message, **_: told.append(message))
+    of_user = Candidate("lines", make_pipeline(lines()))
+    ours = of_user.of_number(4)
+    warning = ConvergenceWarning("Experts ['expert3'] lost their rows twice")
+    fits = [SimpleNamespace(candidate=each, warnings=[warning]) for each in (of_user, ours)]
+    _search._warn_of(fits)
+    assert told == [warning]
 
 
 # Large tables.

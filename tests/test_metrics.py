@@ -163,6 +163,12 @@ def test_interval_score_is_width_and_fines():
     assert interval_score(Y, INTERVAL, coverage=0.8) == pytest.approx(expected / N, rel=1e-12)
 
 
+def test_intervals_without_ends_have_no_nan():
+    everywhere, beyond = [-np.inf, np.inf], [np.inf, np.inf]
+    assert interval_score([1.0], [everywhere], coverage=0.9) == np.inf
+    assert interval_score([1.0, 2.0], [beyond, [0.0, 3.0]], coverage=0.9) == np.inf
+
+
 def test_interval_coverage_counts_the_ends():
     interval = np.array([[0.0, 1.0]] * 4)
     assert interval_coverage([0.0, 1.0, 0.5, 1.1], interval) == 0.75

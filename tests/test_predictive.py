@@ -357,6 +357,7 @@ def test_a_component_of_no_dispersion_is_a_point_at_zero():
         (lambda d: d.ppf(1.2), "q=1.2 must be a level between 0 and 1"),
         (lambda d: d.ppf([[0.1]]), "must be a level"),
         (lambda d: d.ppf_by_row(np.full(len(d), 2.0)), "must be a level"),
+        (lambda d: d.ppf_by_row([0.5]), "q must have the shape .* one level for each row"),
         (lambda d: d.interval(90), "coverage=90 must be strictly between 0 and 1"),
         (lambda d: d.interval("most"), "coverage='most' must be strictly between 0 and 1"),
         (lambda d: d.interval([0.5, 0.9]), "must be one number"),

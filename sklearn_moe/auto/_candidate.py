@@ -40,9 +40,9 @@ class Candidate:
         return self.fewest_in_fold == 0 or n_distinct >= self.fewest_in_fold * n_folds
 
     @property
-    def is_usual(self) -> bool:
-        """Whether it is one of ours, in which the user could change nothing."""
-        return self.view != AS_GIVEN
+    def is_ours(self) -> bool:
+        """Whether it, or its number of experts, was not the user's idea."""
+        return self.view != AS_GIVEN or OF_NUMBER in self.name
 
     @property
     def mixture(self) -> Any:

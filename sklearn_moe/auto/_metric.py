@@ -185,24 +185,13 @@ class SmoothFunction:
     @classmethod
     def fitted(cls, coordinates: Coordinates, X: Array, y: Array, w: Array) -> SmoothFunction:
         """The one under whose penalty targets (n, q) are most probable, under weights (n,)."""
-        n_columns = len(middle := coordinates.middle)
-        center = np.append(middle, weighted_moments(y, w)[0])
-        gram, sums = np.zeros((len(center), len(center))), np.zeros(len(center))
-        for rows in row_blocks(len(X), n_columns, FEWEST_ROWS):
-            columns = np.hstack([coordinates(X[rows] @ coordinates.root), y[rows]]) - center
-            sums += w[rows] @ columns
-            gram += (columns * w[rows, None]).T @ columns
-        gram -= np.outer(sums, sums) / w.sum()
-        system, right, squares = (
-            gram[:n_columns, :n_columns],
-            gram[:n_columns, n_columns:],
-            gram[n_columns:, n_columns:].diagonal(),
-        )
-        spectrum = Spectrum.of(system[None], right[None], squares[None], w.sum()[None])
+        n_columns = len(coordinates.middle)
+        find = _spectrum_of_few if len(X) < n_columns else _spectrum
+        spectrum, means = find(coordinates, X, y, w)
         penalty = spectrum.penalties()
         (coef,), (log_evidence,) = spectrum.solve(penalty), spectrum.log_evidence(np.log(penalty))
-        mean = center[n_columns:] + (sums[n_columns:] - sums[:n_columns] @ coef) / w.sum()
-        return cls(coordinates, coef, mean, float(log_evidence))
+        level = means[n_columns:] - (means[:n_columns] - coordinates.middle) @ coef
+        return cls(coordinates, coef, level, float(log_evidence))
 
     def __call__(self, X: Array) -> Array:
         """Its values (n, q) at rows (n, p)."""
@@ -218,13 +207,13 @@ class SmoothFunction:
         Outputs (n, q) count alike, whatever their units.
         """
         root, variance = self.coordinates.root, weighted_moments(y, w)[1]
-        products = np.zeros_like(root)
-        for slope, unit in zip(self._slopes(X @ root), variance, strict=True):
-            products += slope.T @ (slope * w[:, None]) / (unit if unit > 0 else 1.0)
-        products = root @ products @ root.T
+        weights = [w / (unit if unit > 0 else 1.0) for unit in variance]
+        slopes = zip(self._slopes(X @ root), weights, strict=True)
         if len(root) > MOST_DIRECTIONS:
-            return np.diag(np.sqrt(products.diagonal()))
-        values, vectors = np.linalg.eigh(products)
+            steepness = sum(weight @ slope**2 for slope, weight in slopes)
+            return np.diag(root.diagonal() * np.sqrt(steepness))
+        products = sum(slope.T @ (slope * weight[:, None]) for slope, weight in slopes)
+        values, vectors = np.linalg.eigh(root @ products @ root.T)
         return vectors * np.sqrt(np.maximum(values, 0.0))
 
     def _slopes(self, Z: Array) -> Iterator[Array]:
@@ -236,3 +225,33 @@ class SmoothFunction:
             smooth, linear = np.split(coef, [whitening.shape[1]])
             pull = falls * (whitening @ smooth)
             yield pull.sum(axis=1)[:, None] * Z - pull @ to.landmarks + LINEAR * linear
+
+
+def _spectrum(coordinates: Coordinates, X: Array, y: Array, w: Array) -> tuple[Spectrum, Array]:
+    """What tells the penalty of a linear function of the coordinates, and the means of all columns.
+
+    From products of columns, gathered block by block.
+    """
+    n_columns = len(coordinates.middle)
+    center = np.append(coordinates.middle, weighted_moments(y, w)[0])
+    gram, sums = np.zeros((len(center), len(center))), np.zeros(len(center))
+    for rows in row_blocks(len(X), n_columns, FEWEST_ROWS):
+        columns = np.hstack([coordinates(X[rows] @ coordinates.root), y[rows]]) - center
+        sums += w[rows] @ columns
+        gram += (columns * w[rows, None]).T @ columns
+    gram -= np.outer(sums, sums) / w.sum()
+    features, outputs = slice(n_columns), slice(n_columns, None)
+    system, right = gram[features, features], gram[features, outputs]
+    squares, total = gram[outputs, outputs].diagonal(), w.sum()
+    spectrum = Spectrum.of(system[None], right[None], squares[None], total[None])
+    return spectrum, center + sums / total
+
+
+def _spectrum_of_few(
+    coordinates: Coordinates, X: Array, y: Array, w: Array
+) -> tuple[Spectrum, Array]:
+    """The same from rows that are fewer than columns."""
+    columns = np.hstack([coordinates(X @ coordinates.root), y])
+    means = weighted_moments(columns, w)[0]
+    features, outputs = np.split(columns - means, [len(coordinates.middle)], axis=1)
+    return Spectrum.of_rows(features, outputs, w), means

@@ -323,7 +323,7 @@ def _warn_of(fits: Iterable[Judged]) -> None:
     of_ours = ConvergenceWarning | OneIsBetter
     for fit in fits:
         for message in fit.warnings:
-            if not (fit.candidate.is_usual and isinstance(message, of_ours)):
+            if not (fit.candidate.is_ours and isinstance(message, of_ours)):
                 warnings.warn(message, stacklevel=6)
 
 

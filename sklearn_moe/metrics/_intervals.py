@@ -61,7 +61,9 @@ def interval_score(
     fine = 2.0 / (1.0 - check_coverage(coverage))
     y, lower, upper = _check_interval(y_true, interval)
     outside = np.maximum(lower - y, 0.0) + np.maximum(y - upper, 0.0)
-    return mean_over_rows(upper - lower + fine * outside, sample_weight)
+    # Of infinite ends that are one there is no difference.
+    width = np.subtract(upper, lower, out=np.zeros_like(outside), where=upper != lower)
+    return mean_over_rows(width + fine * outside, sample_weight)
 
 
 def interval_coverage(

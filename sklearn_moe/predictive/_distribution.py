@@ -228,7 +228,7 @@ class MixtureDistribution:
         ValueError
             If a level is not between 0 and 1.
         """
-        return self._each(quantiles_by_row, self._targets(_levels(q)))
+        return self._each(quantiles_by_row, self._targets(_levels(q), "q", "level"))
 
     def interval(self, coverage: float = 0.9, kind: str = "central") -> Array:
         """Regions that hold the target with probability `coverage`.
@@ -381,12 +381,12 @@ class MixtureDistribution:
         """Values (n, q, ...) without the axis of outputs if the target has none."""
         return values.reshape(len(values), *self.target_shape, *values.shape[2:])
 
-    def _targets(self, y: Any) -> Array:
+    def _targets(self, y: Any, name: str = "y", what: str = "target") -> Array:
         y = real_numbers(y)
         if y.shape != (len(self), *self.target_shape):
             raise ValueError(
-                f"y must have the shape {(len(self), *self.target_shape)}, one target for each row "
-                f"of the distribution; got {y.shape}."
+                f"{name} must have the shape {(len(self), *self.target_shape)}, one {what} for "
+                f"each row of the distribution; got {y.shape}."
             )
         return y.reshape(len(self), -1)
 
