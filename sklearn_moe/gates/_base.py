@@ -32,7 +32,18 @@ class Gate(BaseEstimator):
 
     @abstractmethod
     def predict_log_proba(self, X: Any) -> Array:
-        """Log probabilities (n, K) of the experts, each row log-normalised."""
+        """Log probabilities (n, K) of the experts.
+
+        Parameters
+        ----------
+        X : array-like, sparse matrix or frame of shape (n_samples, n_features)
+            Rows to divide among the experts.
+
+        Returns
+        -------
+        log_proba : ndarray of shape (n_samples, n_experts)
+            Log probabilities; the exponentials of each row sum to one.
+        """
 
     def predict_proba(self, X: Any) -> Array:
         """Probabilities (n, K) of the experts.

@@ -106,18 +106,6 @@ class ClassifierGate(Gate):
         return self
 
     def predict_log_proba(self, X: Any) -> Array:
-        """Log probabilities of the experts; none is below one pseudo-count's share.
-
-        Parameters
-        ----------
-        X : array-like, sparse matrix or frame of shape (n_samples, n_features)
-            Rows to divide among the experts.
-
-        Returns
-        -------
-        log_proba : ndarray of shape (n_samples, n_experts)
-            Log probabilities; the exponentials of each row sum to one.
-        """
         check_is_fitted(self, "classifier_")
         proba = np.zeros((n_rows(X), self.n_experts_))
         proba[:, self._expert_of_class] = self.classifier_.predict_proba(X)

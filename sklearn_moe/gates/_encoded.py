@@ -27,11 +27,23 @@ class EncodedGate(Gate):
         start: Gate | None = None,
         brief: bool = False,
     ) -> Gate:
-        """Fit to the encoded rows of the table, whose encoder is kept as `encoder_`."""
+        # To the encoded rows of the table, whose encoder is kept as `encoder_`.
+        raise NotImplementedError
 
     @abstractmethod
     def log_proba_encoded(self, Z: Any) -> Array:
-        """Log probabilities (n, K) of encoded rows `Z` (n, d)."""
+        """Log probabilities of encoded rows.
+
+        Parameters
+        ----------
+        Z : {ndarray, sparse matrix} of shape (n_samples, n_encoded)
+            Rows as the gate's encoder makes them.
+
+        Returns
+        -------
+        log_proba : ndarray of shape (n_samples, n_experts)
+            Log probabilities; the exponentials of each row sum to one.
+        """
 
     # Unfitted gates have neither: AttributeError, as it is to be.
 
@@ -77,18 +89,6 @@ class EncodedGate(Gate):
         return self
 
     def predict_log_proba(self, X: Any) -> Array:
-        """Log probabilities of the experts.
-
-        Parameters
-        ----------
-        X : array-like, sparse matrix or frame of shape (n_samples, n_features)
-            Rows to divide among the experts.
-
-        Returns
-        -------
-        log_proba : ndarray of shape (n_samples, n_experts)
-            Log probabilities; the exponentials of each row sum to one.
-        """
         check_is_fitted(self, "encoder_")
         return self.log_proba_encoded(self._encode(X))
 
@@ -125,18 +125,6 @@ class EncodedGate(Gate):
         return self.encoder_.get_feature_names_out(input_features)
 
     def log_proba_table(self, table: GateTable) -> Array:
-        """Log probabilities as `predict_log_proba` gives them, for rows that others look at too.
-
-        Parameters
-        ----------
-        table : GateTable
-            The rows, and their encoded form, which is used if the gate learnt from the like of it.
-
-        Returns
-        -------
-        log_proba : ndarray of shape (n_samples, n_experts)
-            Log probabilities; the exponentials of each row sum to one.
-        """
         # A subclass that answers for itself is to be asked.
         answers = type(self).predict_log_proba is not EncodedGate.predict_log_proba
         if answers or table.encoder is not self.encoder_:

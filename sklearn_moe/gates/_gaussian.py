@@ -157,18 +157,6 @@ class GaussianGate(EncodedGate):
         return self
 
     def log_proba_encoded(self, Z: Any) -> Array:
-        """Log probabilities of encoded rows.
-
-        Parameters
-        ----------
-        Z : {ndarray, sparse matrix} of shape (n_samples, n_encoded_features)
-            Rows as `encoder_` gives them.
-
-        Returns
-        -------
-        log_proba : ndarray of shape (n_samples, n_experts)
-            Log probabilities.
-        """
         return log_normalize(self._log_joint(Z))[0]
 
     def log_density(self, X: Any) -> Array:

@@ -136,24 +136,6 @@ class HierarchicalGate(Gate):
         start: Gate | None = None,
         brief: bool = False,
     ) -> HierarchicalGate:
-        """Fit as `fit` does, to rows that other gates look at too, from a start if it helps.
-
-        Parameters
-        ----------
-        table : GateTable
-            The rows, and their encoded form.
-        expert_weights : array-like of shape (n_samples, n_experts)
-            Responsibilities times sample weights.
-        start : Gate, default=None
-            A fitted tree of the same shape, where the search for a solution may begin.
-        brief : bool, default=False
-            Whether a few steps from the start will do, as they do while EM goes on.
-
-        Returns
-        -------
-        self : HierarchicalGate
-            The fitted gate.
-        """
         self._check_groups(expert_weights.shape[1])
         top, within = self._templates()
         before, parts = _parts_of(start, len(self.groups))
@@ -194,34 +176,10 @@ class HierarchicalGate(Gate):
         return self.fit_table(table, expert_weights, self)
 
     def predict_log_proba(self, X: Any) -> Array:
-        """Log probabilities of the experts.
-
-        Parameters
-        ----------
-        X : array-like, sparse matrix or frame of shape (n_samples, n_features)
-            Rows to divide among the experts.
-
-        Returns
-        -------
-        log_proba : ndarray of shape (n_samples, n_experts)
-            Log probabilities; the exponentials of each row sum to one.
-        """
         check_is_fitted(self, "top_")
         return self.log_proba_table(GateTable(X, np.ones(n_rows(X)), self.encoder_))
 
     def log_proba_table(self, table: GateTable) -> Array:
-        """Log probabilities as `predict_log_proba` gives them, for rows that others look at too.
-
-        Parameters
-        ----------
-        table : GateTable
-            The rows, and their encoded form.
-
-        Returns
-        -------
-        log_proba : ndarray of shape (n_samples, n_experts)
-            Log probabilities; the exponentials of each row sum to one.
-        """
         log_proba = np.repeat(log_proba_of(self.top_, table), self.groups, axis=1)
         for (_, group), gate in zip(self._slices(), self.within_, strict=True):
             if gate is not None:
@@ -229,40 +187,12 @@ class HierarchicalGate(Gate):
         return log_proba
 
     def penalty(self) -> float:
-        """What the objective subtracts from the summed log-likelihood.
-
-        Returns
-        -------
-        penalty : float
-            The sum of what the gates of the tree subtract.
-        """
         return sum(gate.penalty() for gate in self._fitted_parts())
 
     def count_parameters(self) -> int:
-        """Number of free parameters.
-
-        Returns
-        -------
-        count : int
-            The sum of those of the gates of the tree.
-        """
         return sum(gate.count_parameters() for gate in self._fitted_parts())
 
     def keeping(self, members: tuple[int, ...], n_experts: int) -> HierarchicalGate:
-        """The template for some of the experts: groups shrink, and empty ones disappear.
-
-        Parameters
-        ----------
-        members : tuple of int
-            Positions of the experts that remain, in order.
-        n_experts : int
-            Number of experts at the beginning.
-
-        Returns
-        -------
-        gate : HierarchicalGate
-            The pruned tree, not fitted; the gate itself if all experts remain.
-        """
         self._check_groups(n_experts)
         if len(members) == n_experts:
             return self

@@ -112,25 +112,6 @@ class MLPGate(SearchingGate):
         start: Gate | None = None,
         brief: bool = False,
     ) -> MLPGate:
-        """Fit as `fit` does, to rows that other gates look at too, from a start if it helps.
-
-        Parameters
-        ----------
-        table : GateTable
-            The rows, and their encoded form.
-        expert_weights : array-like of shape (n_samples, n_experts)
-            Responsibilities times sample weights.
-        start : Gate, default=None
-            A fitted gate of the same shape, from whose weights the search begins.
-        brief : bool, default=False
-            Whether a few steps will do, as they do while EM goes on: 50 steps without a start, 10
-            with one.
-
-        Returns
-        -------
-        self : MLPGate
-            The fitted gate.
-        """
         targets = np.ascontiguousarray(expert_weights.T)
         problem = SoftNetwork(table.Z, targets, self.hidden_units, float(self.alpha))
         first = _layers_of(start, problem.shapes)
@@ -154,18 +135,6 @@ class MLPGate(SearchingGate):
         return hidden, np.column_stack([self.coef_, self.intercept_])
 
     def log_proba_encoded(self, Z: Any) -> Array:
-        """Log probabilities of encoded rows.
-
-        Parameters
-        ----------
-        Z : {ndarray, sparse matrix} of shape (n_samples, n_encoded_features)
-            Rows as `encoder_` gives them.
-
-        Returns
-        -------
-        log_proba : ndarray of shape (n_samples, n_experts)
-            Log probabilities.
-        """
         hidden, scores = self._layers()
         said = np.empty((len(scores), Z.shape[0]))
         for rows in blocks_of(Z, len(hidden)):
@@ -173,13 +142,6 @@ class MLPGate(SearchingGate):
         return log_normalize(said.T)[0]
 
     def penalty(self) -> float:
-        """What the objective subtracts from the summed log-likelihood.
-
-        Returns
-        -------
-        penalty : float
-            Half of `alpha` times the sum of the squared `hidden_coef_` and `coef_`.
-        """
         squares = (self.hidden_coef_**2).sum() + (self.coef_**2).sum()
         return 0.5 * self.alpha * float(squares)
 

@@ -97,18 +97,6 @@ class RegressorGate(Gate):
         return self
 
     def predict_log_proba(self, X: Any) -> Array:
-        """Log probabilities of the experts; none is below one pseudo-count's share.
-
-        Parameters
-        ----------
-        X : array-like, sparse matrix or frame of shape (n_samples, n_features)
-            Rows to divide among the experts.
-
-        Returns
-        -------
-        log_proba : ndarray of shape (n_samples, n_experts)
-            Log probabilities; the exponentials of each row sum to one.
-        """
         check_is_fitted(self, "regressor_")
         said = np.asarray(self.regressor_.predict(X), dtype=np.float64)
         n_outputs = said.shape[1] if said.ndim == 2 else 1
