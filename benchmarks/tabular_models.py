@@ -29,7 +29,12 @@ from benchmarks.local_peers import cubist
 from benchmarks.models import EXPERTS, Average, dense_encoder, linear, mixture, seeded, tree
 from benchmarks.peers import PEERS, Model, is_here
 from benchmarks.uci_search import SearchedMixture
-from sklearn_moe import AutoMixtureClassifier, AutoMixtureRegressor, EvidenceRidge
+from sklearn_moe import (
+    AutoMixtureClassifier,
+    AutoMixtureRegressor,
+    CrossValidatedLogistic,
+    EvidenceRidge,
+)
 from sklearn_moe.gates import MLPGate
 
 N_FOLDS = 3
@@ -99,11 +104,16 @@ def linear_moe(task: str, seed: int, n_experts: Any = 4, gate: Any = None) -> Mi
 
 
 def evidence_moe(task: str, seed: int, n_experts: int = 8, gate: Any = None) -> MixtureWithLaw:
-    """The same of ridge regressions that find their own penalties; logistic ones keep theirs."""
+    """The same of regressions that find their own penalties."""
     model = linear_moe(task, seed, n_experts, gate)
-    if task == "regression":
-        model[-1].set_params(experts=EvidenceRidge())
+    finds = EvidenceRidge() if task == "regression" else CrossValidatedLogistic()
+    model[-1].set_params(experts=finds)
     return model
+
+
+def tuned_linear_moe(task: str, seed: int) -> MixtureWithLaw:
+    """What a search is to tune: logistic regressions as they are, for their penalties are in it."""
+    return (evidence_moe if task == "regression" else linear_moe)(task, seed)
 
 
 def auto_moe(task: str, seed: int, stacking: bool = True) -> Any:
@@ -205,10 +215,13 @@ def fast_boosting(task: str, seed: int) -> Any:
 MODELS: dict[str, Model] = {
     "moe linear": Model(linear_moe),
     "moe linear eight": Model(lambda task, seed: linear_moe(task, seed, 8)),
-    "moe linear tuned": Model(tuned(evidence_moe, mixtures)),
+    "moe linear tuned": Model(tuned(tuned_linear_moe, mixtures)),
     "moe evidence": Model(evidence_moe, ("regression",)),
     "moe evidence gate": Model(
         lambda task, seed: evidence_moe(task, seed, 16, "auto"), ("regression",)
+    ),
+    "moe found penalty": Model(
+        lambda task, seed: evidence_moe(task, seed, 4, "auto"), ("classification",)
     ),
     "moe tree": Model(moe("tree", 4)),
     "moe boosting": Model(moe("boosting", 2)),

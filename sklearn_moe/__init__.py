@@ -5,13 +5,14 @@ from ._cross_fitted import CrossFittedPredictions
 from ._regressor import MixtureOfExpertsRegressor
 from .auto import AutoMixtureClassifier, AutoMixtureRegressor
 from .gates import ConstantGate, SoftmaxGate
-from .linear import EvidenceRidge
+from .linear import CrossValidatedLogistic, EvidenceRidge
 
 __all__ = [
     "AutoMixtureClassifier",
     "AutoMixtureRegressor",
     "ConstantGate",
     "CrossFittedPredictions",
+    "CrossValidatedLogistic",
     "EvidenceRidge",
     "MixtureOfExpertsClassifier",
     "MixtureOfExpertsRegressor",

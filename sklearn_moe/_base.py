@@ -18,25 +18,19 @@ from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping
 
 from ._callbacks import CallbackSupportMixin, Tasks
 from ._em import EMRule, failure_text
+from ._first_starts import spare_starts, starts_of
 from ._fitting import Fit, Options, as_it_stands, fitted_attributes, run_fit
-from ._growth import MOST_EXPERTS, check_growth, most_experts
-from ._initialization import Start, beside_shared, kinds_of, named_starts, spare_starts, warm_start
+from ._growth import MOST_EXPERTS, Growth, check_growth, most_experts
 from ._nesting import unfold
 from ._numeric import Array
 from ._out_of_bag import quiet_out_of_bag
 from ._parallel import Workers, open_workers
+from ._penalties import Penalties
 from ._progress import Reporter
 from ._queries import Queries
 from ._recipe import Recipe
-from ._rows import take_rows
 from ._specialisation import Specialisation
-from ._table_checks import (
-    check_responsibilities,
-    check_table,
-    check_weight,
-    features_seen,
-    warn_of_shares,
-)
+from ._table_checks import check_table, check_weight, features_seen, warn_of_shares
 from ._templates import Template, make_templates
 from ._training import Training, make_training, specialisations
 from ._trials import Recipes, Trial, trials_of
@@ -137,13 +131,13 @@ class BaseMixtureOfExperts(Queries, CallbackSupportMixin, MetaEstimatorMixin, Ba
         with open_workers(self.n_jobs) as workers, quiet_out_of_bag(self.cv):
             recipes = self._recipes(training)
             recipe, trials = recipes(self._first_number())
-            starts = self._starts(X, y, training, recipe)
+            starts = starts_of(self, X, y, training, recipe)
             rule = EMRule(self.max_iter, self.tol, monotone=training.splits is None)
             unfinished = partial(self._unfinished, shape, training, workers)
             reporter = Reporter(type(self).__name__, self.verbose, tasks, unfinished)
-            grown: Any = {"recipes": recipes, "most": most_experts(self)} if self._grows else {}
+            growth = Growth(recipes, most_experts(self)) if self._grows else None
             spares = spare_starts(self, starts, recipe)
-            options = Options(rule, reporter, self.verdict, spares, trials, **grown)
+            options = Options(rule, reporter, self.verdict, spares, trials, growth)
             fit = workers.follow(run_fit(training, recipe, starts, options))
         self._store(shape, fit)
         tasks.end(dict)  # the estimator has its attributes already
@@ -189,10 +183,11 @@ class BaseMixtureOfExperts(Queries, CallbackSupportMixin, MetaEstimatorMixin, Ba
 
     def _recipes(self, training: Training) -> Recipes:
         """Recipes by number of clones; those of one fit have the same seeds."""
+        penalties = Penalties(training.data)
         if not self._grows:
-            return partial(self._make_recipe, training, None)
+            return partial(self._make_recipe, training, penalties, None)
         check_growth(self, training.splits is not None)
-        return partial(self._make_recipe, training, self._seeds(MOST_EXPERTS + 1))
+        return partial(self._make_recipe, training, penalties, self._seeds(MOST_EXPERTS + 1))
 
     def _seeds(self, n_experts: int) -> NDArray:
         """Seeds of the gate and of the experts, in this order."""
@@ -200,7 +195,7 @@ class BaseMixtureOfExperts(Queries, CallbackSupportMixin, MetaEstimatorMixin, Ba
         return check_random_state(self.random_state).randint(limit, size=n_experts + 1)
 
     def _make_recipe(
-        self, training: Training, seeds: NDArray | None, n_experts: int
+        self, training: Training, penalties: Penalties, seeds: NDArray | None, n_experts: int
     ) -> tuple[Recipe, list[Trial]]:
         unfolded = unfold(self, training.params, n_experts)
         named, params = unfolded.leaves, unfolded.params
@@ -212,6 +207,9 @@ class BaseMixtureOfExperts(Queries, CallbackSupportMixin, MetaEstimatorMixin, Ba
             )
         seeds = self._seeds(len(named)) if seeds is None else seeds[: len(named) + 1]
         templates = make_templates(named, list(seeds[1:]), params, self.cv)
+        templates = [penalties.settle(template) for template in templates]
+        if len(templates) == 1:
+            templates = [templates[0].alone]
         shared = self.shared_expert is not None
         families = self._fit_families(training)
         routed = templates[: len(templates) - shared]
@@ -239,30 +237,7 @@ class BaseMixtureOfExperts(Queries, CallbackSupportMixin, MetaEstimatorMixin, Ba
         if training.splits is None:  # in sample, what is richer always looks better
             return recipe, []
         gates = unfolded.gates if recipe.n_routed > 1 else []
-        return recipe, trials_of(pooled, families[1:], gates[1:])
-
-    def _starts(self, X: Any, y: Any, training: Training, recipe: Recipe) -> list[Start]:
-        data, n_routed, n_experts = training.data, recipe.n_routed, len(recipe.templates)
-        if n_routed == 1:
-            return [Start("single", given=beside_shared(np.ones((data.n_samples, 1)), n_experts))]
-        if self.warm_start and recipe.is_of(self):
-            # An array may have been made for other rows, or for another number of experts.
-            suits = np.shape(self.init) in ((), (training.n_given, n_routed))
-            usual = [Start(kinds_of(self, recipe)[0])]
-            anew = self._new_starts(X, y, training, recipe) if suits else usual
-            if (warm := warm_start(self, data, anew)) is not None:
-                return [warm]
-        return self._new_starts(X, y, training, recipe)
-
-    def _new_starts(self, X: Any, y: Any, training: Training, recipe: Recipe) -> list[Start]:
-        """The starts that `init` asks for."""
-        if isinstance(self.init, str):
-            return named_starts(self, recipe)
-        name, resp, shape = "array", self.init, (training.n_given, recipe.n_routed)
-        if callable(resp):
-            name, resp = "callable", resp(X, y, recipe.n_routed, recipe.seed)
-        resp = take_rows(check_responsibilities(name, resp, *shape), training.kept)
-        return [Start(name, given=beside_shared(resp, len(recipe.templates)))]
+        return recipe, trials_of(templates, pooled, families[1:], gates[1:])
 
     def _store(self, shape: Any, fit: Fit) -> None:
         """Set all fitted attributes together, now that nothing can fail."""

@@ -36,6 +36,11 @@ class Baseline:
     told: Forecast | None = None
     bank: BankFit | None = None
 
+    @property
+    def is_unknown(self) -> bool:
+        """Whether it is a placeholder."""
+        return not self.name
+
     def tell_surprise(self) -> Array:
         """The surprise. Starts ask for it when they need it, maybe in a worker."""
         return self.surprise
@@ -54,7 +59,7 @@ def unknown_baseline(data: Data) -> Baseline:
 
 def fit_baseline(recipe: Recipe, data: Data, splits: Splits | None) -> Plan[Baseline]:
     """The best single expert among those of the recipe."""
-    kinds = one_of_each_kind(recipe.templates)
+    kinds = [template.alone for template in one_of_each_kind(recipe.templates)]
     singles = (_single(recipe, template, data, splits) for template in kinds)
     candidates = yield from together(*singles)
     weight = data.sample_weight

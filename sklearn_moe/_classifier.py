@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import ClassifierMixin
-from sklearn.linear_model import LogisticRegression
 
 from ._base import BaseMixtureOfExperts
 from ._fitting import Fit
@@ -18,6 +17,7 @@ from ._targets import check_label_target
 from ._training import Training
 from ._validation import StrOptions, fit_context
 from .families import Categorical, Family
+from .linear import CrossValidatedLogistic
 
 
 class MixtureOfExpertsClassifier(ClassifierMixin, Labels):
@@ -32,8 +32,8 @@ class MixtureOfExpertsClassifier(ClassifierMixin, Labels):
     experts : estimator or list of (str, estimator), default=None
         One estimator, cloned `n_experts` times, or a list of named ones, which may differ in kind
         (`"drop"` leaves one out). Any scikit-learn classifier will do: pipelines, searches,
-        ensembles, another mixture. None stands for
-        ``LogisticRegression(solver="newton-cg")``.
+        ensembles, another mixture. None stands for ``CrossValidatedLogistic()``, which finds its
+        penalty.
     n_experts : int or "auto", default=2
         Number of experts where one estimator is cloned; ignored for a list. 1 is legal: the mixture
         then is the expert alone. `"auto"` begins with two, splits and merges experts as unseen rows
@@ -327,7 +327,7 @@ class MixtureOfExpertsClassifier(ClassifierMixin, Labels):
         return self._fit(X, y, sample_weight, fit_params)
 
     def _default_expert(self) -> Any:
-        return LogisticRegression(solver="newton-cg")
+        return CrossValidatedLogistic()
 
     def _check_target(self, X: Any, y: Any, weight: Array) -> tuple[NDArray, NDArray, Any]:
         y = check_label_target(self, X, y)

@@ -24,7 +24,7 @@ from ._plans import Plan, together
 from ._prediction_columns import as_columns
 from ._predictions import places_among, predict_bank
 from ._rows import take_rows
-from ._table_checks import check_table, check_weight, features_seen, names_missed
+from ._table_checks import check_table, check_weight, features_seen, query_rows
 from ._targets import check_label_target, check_real_target
 from ._templates import Template, make_templates
 from ._training import Training, make_training
@@ -222,9 +222,7 @@ class CrossFittedPredictions(TransformerMixin, MetaEstimatorMixin, BaseCompositi
             of all probabilities, less their mean. A hundredth of an even guess is mixed in, so none
             is infinite.
         """
-        check_is_fitted(self)
-        X = check_table(self, X, reset=False)
-        with names_missed(self, X):
+        with query_rows(self, X) as X:
             return as_columns(predict_bank(self.estimators_, X, self.classes_), self.classes_)
 
     def get_feature_names_out(self, input_features: Any = None) -> NDArray:

@@ -58,7 +58,7 @@ class EMRule:
 class EMResult:
     """The latest expectation of a run, its best state with its own, and how the run went."""
 
-    last: Expectation
+    last: Any
     state: Any = None
     expectation: Any = None
     lower_bounds: tuple[float, ...] = ()

@@ -13,18 +13,20 @@ from sklearn import config_context
 from ._baseline import Baseline, fit_baseline, unknown_baseline
 from ._data import Data
 from ._em import EMResult, EMRule
-from ._growth import Walk, grow
+from ._first_starts import Start
+from ._growth import Growth, Walk, grow
 from ._guided import by_itself, guided
 from ._hearing import Hearing, hear
-from ._initialization import Race, Start, race, race_or_spare, start_name
 from ._last_fits import fit_last
-from ._mixture import FittedMixture, MixtureModel
+from ._mixture import FittedMixture, MixtureModel, build_model
 from ._numeric import Array, mean_of_known
 from ._plans import Plan, do
 from ._progress import Reporter
+from ._race import Raced, assigned, race
 from ._recipe import Recipe
+from ._second_witnesses import seconded
 from ._training import Training
-from ._trials import Recipes, Trial, after_trial, recipe_of_number
+from ._trials import Trial, recipe_of_number, try_all, with_parts
 from ._verdict import UNKNOWN, Stage, Verdict, alone_verdict, judge, run_witnessed
 from ._witnesses import call_witnesses
 from .leaning import Leaning
@@ -82,8 +84,7 @@ class Options:
     """What the user wants of a fit: when EM stops, whether it is judged, who hears of it.
 
     `spares` are starts for when all others fail. `trials` are what the winner of the race tries,
-    one after the other; `recipes` are those for other numbers of experts, at most `most`, if the
-    number is to be found.
+    one after the other. There is a `growth` if the number of experts is to be found.
     """
 
     rule: EMRule
@@ -91,53 +92,58 @@ class Options:
     verdict: bool
     spares: Sequence[Start] = ()
     trials: Sequence[Trial] = ()
-    recipes: Recipes | None = None
-    most: int = 1
+    growth: Growth | None = None
 
 
 def run_fit(training: Training, recipe: Recipe, starts: list[Start], options: Options) -> Plan[Fit]:
     """Race the starts, finish the best one, judge it if asked; fit what is kept to all rows."""
-    data, grows, family = training.data, options.recipes is not None, recipe.family
+    data, growth, family = training.data, options.growth, recipe.family
     baseline = unknown_baseline(data)
-    is_needed = options.verdict or grows or any(start.needs_surprise for start in starts)
+    is_needed = options.verdict or growth is not None
+    is_needed |= any(start.needs_surprise for start in starts)
     if is_needed:
         baseline = yield from fit_baseline(recipe, data, training.splits)
     # The baseline has shown the experts' parameters to be valid; the next hundred fits trust them.
     with config_context(skip_parameter_validation=is_needed):
-        with options.reporter.race([start_name(start) for start in starts]):
-            recipe, model, heat = yield from _heats(training, recipe, starts, baseline, options)
+        with options.reporter.race([start.label for start in starts]):
+            model, raced, won = yield from _winner(training, recipe, starts, baseline, options)
+        recipe = model.recipe
         if is_needed and recipe.family is not family:  # the rival has the law that is kept
             baseline = yield from fit_baseline(recipe, data, training.splits)
-        run = _first_run(recipe, model, heat, options)
-        bounds, start = heat.bounds, heat.start.origin
-        del heat  # as large as the table
-        first = yield from run
+        run = _first_run(model, raced, options)
+        bounds, start = raced.bounds, raced.start.origin
+        del raced  # as large as the table
+        first = yield from seconded((yield from run), options.rule, options.reporter)
         walk = Walk(baseline, data, [first])
         kept: Stage | None = first
-        if options.recipes is not None:
-            recipes = partial(recipe_of_number, options.recipes, options.trials, recipe)
-            kept = yield from grow(walk, recipes, options.most, options.rule, options.reporter)
-        may_go_on = starts[0].name != "warm"  # its experts keep their places
-        kept, heard, verdict = yield from _judged(options, recipe, baseline, kept, data, may_go_on)
-        result = (walk.stages[0] if kept is None else kept).result
-        if kept is None or heard is None:
+        if growth is not None:
+            recipes = partial(recipe_of_number, growth.recipes, won)
+            kept = yield from grow(walk, recipes, growth.most, options.rule, options.reporter)
+        if kept is None:
+            verdict = alone_verdict(recipe, baseline, data) if options.verdict else UNKNOWN
+            judged = Judged(walk.stages[0], verdict, None)
+        else:
+            may_go_on = not starts[0].is_warm
+            judged = yield from _judged(options, baseline, kept, data, may_go_on)
+        if judged.heard is None:
             found = yield from _one_expert(recipe, training, baseline)
         else:
-            recipe, found = kept.recipe, (yield from _all_experts(kept, heard, training, baseline))
+            recipe = judged.stage.recipe
+            found = yield from _all_experts(judged.stage, judged.heard, training, baseline)
     options.reporter.noise([(change.factor, change.df) for change in found.noise.changes])
-    options.reporter.end(result, len(found.mixture.experts))
+    options.reporter.end(judged.stage.result, len(found.mixture.experts))
     return Fit(
         training=training,
         recipe=recipe,
         start_bounds=bounds,
-        result=result,
+        result=judged.stage.result,
         found=found,
-        verdict=verdict,
+        verdict=judged.verdict,
         walk=walk,
-        trouble=first.trouble if kept is None else kept.trouble or first.trouble,
+        trouble=judged.stage.trouble or first.trouble,
         start=start,
-        alone=heard is None,
-        grew=grows,
+        alone=judged.heard is None,
+        grew=growth is not None,
     )
 
 
@@ -172,7 +178,7 @@ def _all_experts(
 def _one_expert(recipe: Recipe, training: Training, baseline: Baseline) -> Plan[CalibratedMixture]:
     """The best expert alone, calibrated by what it says of rows out of fold."""
     (member,) = [k for k, t in enumerate(recipe.templates) if t.name == baseline.name]
-    model = recipe.alone(member).build(training.data, training.splits)
+    model = build_model(recipe.alone(member), training.data, training.splits)
     model = replace(model, alone=baseline.bank)
     state = yield from model.m_step(model.expect(np.ones((training.data.n_samples, 1))))
     mixture = replace((yield from model.finish(state)), members=(member,))
@@ -196,7 +202,7 @@ def _with_expert(
     """What was heard, with the expert that others lean on fitted to all rows."""
     (expert,) = yield from fit_last(
         data=training.data,
-        templates=[t for t in recipe.templates if t.name == baseline.name],
+        templates=[t.alone for t in recipe.templates if t.name == baseline.name],
         expert_weights=training.data.sample_weight[:, None],
         previous=None,
         splits=training.splits,
@@ -205,86 +211,86 @@ def _with_expert(
     return replace(heard, leaning=replace(leaning, expert=expert))
 
 
-def _judged(
-    options: Options,
-    recipe: Recipe,
-    baseline: Baseline,
-    kept: Stage | None,
-    data: Data,
-    may_go_on: bool,
-) -> Plan[tuple[Stage | None, Hearing | None, Verdict]]:
-    """The run, continued from a witness if it may and that is better; what was heard; the verdict.
+@dataclass(frozen=True, eq=False)
+class Judged:
+    """A finished run, the verdict on it, and what was heard: None if one expert is kept alone.
 
-    Nothing is heard where one expert is kept alone, which gains nothing over itself.
+    That one gains nothing over itself.
     """
-    if kept is None:
-        verdict = alone_verdict(recipe, baseline, data) if options.verdict else UNKNOWN
-        return None, None, verdict
-    heard = kept.hearing(baseline)
-    verdict = judge(baseline, kept, heard, data) if options.verdict else UNKNOWN
-    if may_go_on and not verdict.is_against:
-        on = yield from guided(kept, options.rule, options.reporter)
-        if on is not kept:
-            return (yield from _judged(options, recipe, baseline, on, data, may_go_on=False))
-    if options.verdict and kept.trusted and kept.is_alone:
+
+    stage: Stage
+    verdict: Verdict
+    heard: Hearing | None
+
+
+def _judged(
+    options: Options, baseline: Baseline, stage: Stage, data: Data, may_go_on: bool
+) -> Plan[Judged]:
+    """The run, continued from a witness if it may and that is better, and judged."""
+    judged = _judge(options, baseline, stage, data)
+    if may_go_on and not judged.verdict.is_against:
+        on = yield from guided(stage, options.rule, options.reporter)
+        if on is not stage:
+            stage, judged = on, _judge(options, baseline, on, data)
+    if options.verdict and stage.trusted and stage.is_alone:
         # What witnesses say of several experts does not hold for the one that is left.
-        left = by_itself(kept)
-        return (yield from _judged(options, recipe, baseline, left, data, may_go_on=False))
-    return kept, None if verdict.is_against else heard, verdict
+        judged = _judge(options, baseline, by_itself(stage), data)
+    return judged
 
 
-def _first_run(recipe: Recipe, model: MixtureModel, heat: Race, options: Options) -> Plan[Stage]:
+def _judge(options: Options, baseline: Baseline, stage: Stage, data: Data) -> Judged:
+    heard = stage.hearing(baseline)
+    verdict = judge(baseline, stage, heard, data) if options.verdict else UNKNOWN
+    return Judged(stage, verdict, None if verdict.is_against else heard)
+
+
+def _first_run(model: MixtureModel, raced: Raced, options: Options) -> Plan[Stage]:
     """EM from the winning start, led by witnesses if it is to be judged."""
     splits = model.splits if options.verdict else None
     model = replace(model, gate_bank=model.gate_bank.bold())
-    witnesses = call_witnesses(recipe, model.data, splits, heat.start)
+    witnesses = call_witnesses(model.recipe, model.data, splits, raced.start)
     return run_witnessed(
-        recipe, model, heat.resp, witnesses, options.rule, options.reporter, ahead=heat.run
+        model, raced.resp, witnesses, options.rule, options.reporter, ahead=raced.run
     )
 
 
-def _heats(
+def _winner(
     training: Training,
     recipe: Recipe,
     starts: list[Start],
     baseline: Baseline,
     options: Options,
-) -> Plan[tuple[Recipe, MixtureModel, Race]]:
+) -> Plan[tuple[MixtureModel, Raced, frozenset[str]]]:
     """The race of the starts and the trials of its winner, on a sample if the table is large."""
-    data, splits, rows = training.data, training.splits, training.sample(RACE_ROWS)
+    data, rows = training.data, training.sample(RACE_ROWS)
     if rows is None or len(starts) == 1:
-        model = recipe.build(data, splits)
-        if len(recipe.templates) == 1:
-            model = replace(model, alone=baseline.bank)
-        reporter = options.reporter
-        race_of = partial(
-            race,
-            model,
-            recipe,
-            baseline.tell_surprise,
-            options.rule,
-            reporter.start,
-            reporter.failure,
-        )
-        heat = yield from race_or_spare(race_of, starts, options.spares, reporter.failure)
-        for trial in options.trials:
-            recipe, model, heat = yield from after_trial(
-                trial, recipe, model, heat, options.rule, reporter
-            )
-        return recipe, model, heat
-    part = training.take(rows)
-    recipe_there, _, heat = yield from _heats(
-        part, recipe.take(rows, data.n_samples), starts, baseline.take(rows), options
+        return (yield from _race_and_try(training, recipe, starts, baseline, options))
+    part, recipe_there = training.take(rows), recipe.take(rows, data.n_samples)
+    there, raced, won = yield from _race_and_try(
+        part, recipe_there, starts, baseline.take(rows), options
     )
-    recipe = replace(
-        recipe,
-        specialisation=recipe_there.specialisation,
-        family=recipe_there.family,
-        gate=recipe_there.gate,
-    )
-    model = recipe.build(data, splits)
-    resp = yield from do(heat.start.responsibilities, recipe, data, baseline.tell_surprise)
-    return recipe, model, replace(heat, run=EMResult(model.expect(resp)), resp=resp)
+    model = build_model(with_parts(recipe, options.trials, won), data, training.splits)
+    resp = yield from assigned(there, raced.run, data, rows)
+    if resp is None:
+        asked = model.recipe, data, baseline.tell_surprise
+        resp = yield from do(raced.start.responsibilities, *asked)
+    return model, replace(raced, run=EMResult(model.expect(resp)), resp=resp), won
+
+
+def _race_and_try(
+    training: Training,
+    recipe: Recipe,
+    starts: list[Start],
+    baseline: Baseline,
+    options: Options,
+) -> Plan[tuple[MixtureModel, Raced, frozenset[str]]]:
+    """The model and run that have won, and the names of the trials that have."""
+    rule, reporter = options.rule, options.reporter
+    model = build_model(recipe, training.data, training.splits)
+    if len(recipe.templates) == 1:
+        model = replace(model, alone=baseline.bank)
+    raced = yield from race(model, baseline, rule, reporter, starts, options.spares)
+    return (yield from try_all(options.trials, model, raced, rule, reporter))
 
 
 def fitted_attributes(fit: Fit) -> dict[str, Any]:

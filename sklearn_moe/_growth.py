@@ -23,13 +23,16 @@ from ._data import Data
 from ._em import DIGITS, EMResult, EMRule
 from ._expectation import MixtureExpectation
 from ._expert_errors import ExpertError
+from ._first_starts import Start
 from ._guided import caught_up
 from ._hearing import Scores
-from ._initialization import Start, by_bound, run_heats, sound_of
+from ._mixture import build_model
 from ._numeric import Array, mean_and_stderr, mean_of_known
 from ._plans import Plan, do
 from ._progress import Reporter
+from ._race import by_bound, run_heats, sound_of
 from ._recipe import Recipe
+from ._trials import Recipes
 from ._validation import last_step
 from ._verdict import Stage, run_witnessed
 from ._weighting import is_mixture
@@ -214,6 +217,14 @@ def _n_all(stage: Stage | None) -> int:
     return 1 if stage is None else len(stage.result.expectation.members)
 
 
+@dataclass(frozen=True)
+class Growth:
+    """That the number of experts is to be found: the recipes for each, up to `most`."""
+
+    recipes: Recipes
+    most: int
+
+
 def most_experts(mixture: Any) -> int:
     """The largest number that may be tried: no row may fall below the threshold of all experts."""
     threshold = mixture.min_responsibility
@@ -298,7 +309,7 @@ def _larger(stage: Stage, recipe: Recipe, rule: EMRule, reporter: Reporter) -> P
 
 def _best_way(stage: Stage, recipe: Recipe, rule: EMRule) -> Plan[Move]:
     """The way to one expert more that a few iterations of EM bring to the highest bound."""
-    model = recipe.build(stage.model.data, stage.model.splits)
+    model = build_model(recipe, stage.model.data, stage.model.splits)
     ways: list[Move] = [SplitExpert(kind, largest) for largest in (False, True) for kind in KINDS]
     ways.append(Restart("ladder"))
     at = stage.result.expectation
@@ -311,8 +322,8 @@ def _move(
     stage: Stage, recipe: Recipe, move: Move, rule: EMRule, reporter: Reporter
 ) -> Plan[Stage]:
     """EM with another number of experts, from where `stage` and each of its witnesses has come."""
-    model = recipe.build(stage.model.data, stage.model.splits)
+    model = build_model(recipe, stage.model.data, stage.model.splits)
     resp = yield from do(move, recipe, model.data, stage.result.expectation)
     heirs = call_heirs(stage.witnesses, recipe, stage.model.data, move)
-    moved = yield from run_witnessed(recipe, model, resp, heirs, rule, reporter)
+    moved = yield from run_witnessed(model, resp, heirs, rule, reporter)
     return (yield from caught_up(moved, rule, reporter))

@@ -13,8 +13,9 @@ from sklearn.linear_model import LogisticRegression, LogisticRegressionCV
 
 from ._numeric import Array, log_normalize, row_max
 from ._validation import last_step
+from .linear import CrossValidatedLogistic
 
-MULTINOMIAL = (LogisticRegression, LogisticRegressionCV)
+MULTINOMIAL = (LogisticRegression, LogisticRegressionCV, CrossValidatedLogistic)
 
 
 @dataclass(frozen=True)

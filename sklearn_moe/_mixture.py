@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -16,18 +15,17 @@ from ._expectation import MixtureExpectation
 from ._experts import DENSE, BankFit, fit_predict, fit_predict_new
 from ._folds import Splits
 from ._forecasts import Forecast, Question
-from ._gate_bank import GateBank, SoftmaxBank
+from ._gate_bank import GateBank, SoftmaxBank, make_gate_bank
 from ._last_fits import fit_last
 from ._lost_experts import keep_alive
 from ._numeric import Array, normalize, row_blocks
 from ._plans import Plan, together
+from ._recipe import Recipe
 from ._routing import Routing, log_gate_of, route, truncate
 from ._shrinkage import fit_shrinkage, shrunk
-from ._specialisation import Specialisation
 from ._spread import Spread, finish_spread, fit_spread, new_spread
 from ._templates import Template
 from ._usage import Usage, usage_of
-from .families import Family
 from .families._base import law_by_row
 
 NOTHING = np.empty((0, 0))
@@ -100,47 +98,39 @@ class FittedMixture:
 
 @dataclass(frozen=True, kw_only=True)
 class MixtureModel:
-    """The statistical model of one fit, as the engine sees it.
+    """The statistical model of one fit, as the engine sees it: a recipe for a table.
 
-    Of its experts `top_k` act on a row, or all; the last one always if it is `shared`. `balance` is
-    how strongly E-steps favour experts that have few rows. The `question` is what a finished run is
-    to tell of its rows, out of fold. Its experts may end in an `ensemble` with those of the folds.
-    `alone` is the fit of its only expert by the weights of the rows, if that has been made.
+    The `question` is what a finished run is to tell of its rows, out of fold. `alone` is the fit of
+    its only expert by the weights of the rows, if that has been made.
     """
 
+    recipe: Recipe
     data: Data
-    templates: Sequence[Template]
-    specialisation: Specialisation
-    family: Family
-    gate_bank: GateBank | SoftmaxBank
     splits: Splits | None
-    top_k: int | None = None
-    shared: bool = False
-    balance: float = 0.0
-    spread_template: Template | None = None
-    question: Question | None = None
-    ensemble: bool = False
+    gate_bank: GateBank | SoftmaxBank
+    question: Question | None
     alone: BankFit | None = None
 
     @property
     def wanders(self) -> bool:
         """Whether EM may stop far from a fixed point."""
-        return self.splits is not None and self.specialisation.loses_rows
+        return self.splits is not None and self.recipe.specialisation.loses_rows
 
     def expect(self, resp: Array) -> MixtureExpectation:
         """Starting responsibilities (n, K) as the expectation that EM begins from."""
-        acting = truncate(resp, self.top_k, self.shared).copy()
-        resp = self.specialisation.without_negligible(acting)
-        return MixtureExpectation(resp=resp, members=tuple(range(len(self.templates))))
+        acting = truncate(resp, self.recipe.top_k, self.recipe.shared).copy()
+        resp = self.recipe.specialisation.without_negligible(acting)
+        return MixtureExpectation(resp=resp, members=tuple(range(len(self.recipe.templates))))
 
     def m_step(self, expectation: MixtureExpectation) -> Plan[MixtureState]:
         """Fit experts, dispersions and gate to the responsibilities."""
-        basis = keep_alive(expectation, self.data, self.specialisation, self.family, self.shared)
+        data, recipe = self.data, self.recipe
+        basis = keep_alive(expectation, data, recipe.specialisation, recipe.family, recipe.shared)
         weights, fit_weights = self._weights(basis)
         gates, routing, bank = yield from self._fit_parts(basis, weights, fit_weights)
         shrinkage = None
-        if self.shared:
-            shrinkage = fit_shrinkage(self.data.target, bank.mean, weights, routing, self.family)
+        if recipe.shared:
+            shrinkage = fit_shrinkage(data.target, bank.mean, weights, routing, recipe.family)
             bank = replace(bank, mean=shrunk(bank.mean, shrinkage, routing))
         spread = yield from self._fit_spread(bank.mean, fit_weights, routing)
         dispersion = self._fit_dispersion(bank.mean, weights, routing, spread)
@@ -156,7 +146,7 @@ class MixtureModel:
 
     def _weights(self, basis: MixtureExpectation) -> tuple[Array, Array]:
         """Weights (n, K) for the fit of the gate, and for those of the experts."""
-        how = self.specialisation.of(basis.members)
+        how = self.recipe.specialisation.of(basis.members)
         specialised = how.with_latent(how.pooled(how.kept(basis.resp)), basis.latent)
         return self.data.weighted(basis.resp), self.data.weighted(specialised)
 
@@ -170,7 +160,7 @@ class MixtureModel:
         """
         gate = self.gate_bank.fit_predict(weights, expectation.gates, expectation.members)
         bank = partial(self._fit_experts, expectation, fit_weights)
-        if self.top_k is None:
+        if self.recipe.top_k is None:
             (gates, log_gate), fitted = yield from together(gate, bank())
             return gates, Routing(log_gate), fitted
         gates, log_gate = yield from gate
@@ -188,22 +178,28 @@ class MixtureModel:
         return (yield from plan)
 
     def _route(self, log_gate: Array) -> Routing:
-        return route(log_gate, self.top_k, self.shared)
+        return route(log_gate, self.recipe.top_k, self.recipe.shared)
 
     def _fit_spread(self, mean: Array, fit_weights: Array, routing: Routing) -> Plan[Spread | None]:
-        if self.spread_template is None:
+        if self.recipe.spread_template is None:
             return None
         n_experts, target = fit_weights.shape[1], self.data.target[:, None]
         acts = routing.whole(np.ones(mean.shape[:2]), n_experts)
         said = routing.whole(mean, n_experts, fill=target)
         weights = fit_weights * acts
-        return (yield from fit_spread(self.data, self.spread_template, said, weights, self.splits))
+        return (
+            yield from fit_spread(
+                self.data, self.recipe.spread_template, said, weights, self.splits
+            )
+        )
 
     def _fit_dispersion(
         self, mean: Array, weights: Array, routing: Routing, spread: Spread | None
     ) -> Array:
         relative = None if spread is None else spread.relative
-        return fit_dispersion(self.family, self.data.target, mean, weights, relative, routing)
+        return fit_dispersion(
+            self.recipe.family, self.data.target, mean, weights, relative, routing
+        )
 
     def conclude(self, state: MixtureState) -> tuple[MixtureState, MixtureExpectation]:
         """What is kept of a state, enough to finish it, and its expectation."""
@@ -232,7 +228,7 @@ class MixtureModel:
         bound = float(height / weight.sum())
         resp = self._balanced(state.routing.whole(resp, n_experts))
         return MixtureExpectation(
-            resp=self.specialisation.of(state.members).without_negligible(resp),
+            resp=self.recipe.specialisation.of(state.members).without_negligible(resp),
             members=state.members,
             lower_bound=bound,
             log_evidence=log_evidence,
@@ -250,19 +246,19 @@ class MixtureModel:
         resp = log_gate if overwrite else np.empty_like(log_gate)
         log_evidence = np.empty(len(resp))
         for rows in row_blocks(*resp.shape):
-            log_joint = self.family.log_prob(target[rows], mean[rows], state.law(rows))
+            log_joint = self.recipe.family.log_prob(target[rows], mean[rows], state.law(rows))
             log_joint += log_gate[rows]
             resp[rows], log_evidence[rows] = normalize(log_joint)
         return resp, log_evidence
 
     def _latent(self, state: MixtureState) -> Array | None:
-        return self.family.latent_weights(self.data.target, state.bank.mean, state.law())
+        return self.recipe.family.latent_weights(self.data.target, state.bank.mean, state.law())
 
     def _balanced(self, resp: Array) -> Array:
         """Responsibilities (n, K), raised for experts that are responsible for little."""
-        if not self.balance:
+        if not self.recipe.balance:
             return resp
-        return balanced(resp, self.data.sample_weight, self.balance, self.shared)
+        return balanced(resp, self.data.sample_weight, self.recipe.balance, self.recipe.shared)
 
     def told_by(self, state: MixtureState) -> Forecast | None:
         """The forecast of a state that has its outputs; None if nobody has a question."""
@@ -304,7 +300,7 @@ class MixtureModel:
             dispersion=state.dispersion,
             members=state.members,
             expert_mass=mass,
-            usage=usage_of(routing, len(experts), self.data.sample_weight, self.top_k),
+            usage=usage_of(routing, len(experts), self.data.sample_weight, self.recipe.top_k),
             dispersion_experts=spreads,
             shrinkage=state.shrinkage,
         )
@@ -319,7 +315,7 @@ class MixtureModel:
                 expert_weights=self._weights(state.basis)[1],
                 previous=state.bank.solution,
                 splits=self.splits,
-                ensemble=self.ensemble,
+                ensemble=self.recipe.ensemble,
             )
         )
 
@@ -343,4 +339,23 @@ class MixtureModel:
         return self.gate_bank.finish(state.gates, weights, state.members, brief)
 
     def _templates(self, members: tuple[int, ...]) -> list[Template]:
-        return [self.templates[member] for member in members]
+        return [self.recipe.templates[member] for member in members]
+
+
+def build_model(recipe: Recipe, data: Data, splits: Splits | None) -> MixtureModel:
+    """The mixture of a recipe for the table `data`, cross-fitted over `splits`."""
+    gate_bank = make_gate_bank(
+        template=recipe.gate,
+        data=data,
+        splits=splits,
+        seed=recipe.seed,
+        params=recipe.gate_params,
+        n_experts=len(recipe.templates),
+    )
+    return MixtureModel(
+        recipe=recipe,
+        data=data,
+        splits=splits,
+        gate_bank=gate_bank,
+        question=recipe.question(data, splits),
+    )

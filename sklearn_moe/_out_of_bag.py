@@ -15,12 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import clone, is_classifier
 from sklearn.ensemble import BaggingClassifier, BaggingRegressor
-from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import validate_data
 
 from ._numeric import Array
 from ._rows import n_rows
-from ._validation import last_step
+from ._validation import innermost, last_step
 
 BAGGING = BaggingRegressor | BaggingClassifier
 
@@ -72,7 +71,7 @@ def out_of_bag(estimator: Any, X: Any) -> tuple[Array, NDArray[np.bool_]]:
     """
     last = last_step(estimator)
     if isinstance(last, BAGGING):
-        return _said_by_members(last, _before_last(estimator, X))
+        return _said_by_members(*innermost(estimator, X, lambda one: one is last))
     if hasattr(last, "oob_decision_function_"):
         found = np.asarray(last.oob_decision_function_, dtype=np.float64)
         return found, np.asarray(found.sum(axis=1) > 0)  # false where it is NaN
@@ -82,14 +81,6 @@ def out_of_bag(estimator: Any, X: Any) -> tuple[Array, NDArray[np.bool_]]:
     if (found == 0.0).all(axis=1).any():
         answered &= _times_out(last, n_rows(X)) > 0
     return found, answered
-
-
-def _before_last(estimator: Any, X: Any) -> Any:
-    """The table as it comes to the last step of a pipeline."""
-    while isinstance(estimator, Pipeline):
-        X = estimator[:-1].transform(X) if len(estimator) > 1 else X
-        estimator = estimator.steps[-1][1]
-    return X
 
 
 def _said_by_members(bagging: Any, X: Any) -> tuple[Array, NDArray[np.bool_]]:

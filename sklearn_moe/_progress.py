@@ -39,29 +39,29 @@ class Reporter:
         self.begun = perf_counter()
         self.was_last_run = False
 
+    def _say(self, text: str, level: int = 1) -> None:
+        if self.verbose >= level:
+            print(f"[{self.owner}] {text}", flush=True)
+
     @contextmanager
     def race(self, starts: Sequence[str]) -> Iterator[None]:
         """Report a race of starts, which tells of itself only when all have run."""
-        if self.verbose >= 1:
-            print(f"[{self.owner}] racing starts: {', '.join(starts)}", flush=True)
+        self._say(f"racing starts: {', '.join(starts)}")
         with self.tasks.task("race"):
             yield
 
     def start(self, name: str, result: EMResult) -> None:
         """Report the bound that a start has reached in the race."""
-        if self.verbose >= 1:
-            print(f"[{self.owner}] start {name}: bound {result.lower_bound:.5f}", flush=True)
+        self._say(f"start {name}: bound {result.lower_bound:.5f}")
 
     def failure(self, name: str, error: Exception) -> None:
         """Report a start or a trial under which an expert could not be fitted."""
-        if self.verbose >= 1:
-            print(f"[{self.owner}] {name}: failed, {error}", flush=True)
+        self._say(f"{name}: failed, {error}")
 
     def trial(self, name: str, result: EMResult, wins: bool) -> None:
         """Report the bound that something else has brought, and whether it is kept."""
-        if self.verbose >= 1:
-            outcome = "kept" if wins else "not kept"
-            print(f"[{self.owner}] {name}: bound {result.lower_bound:.5f}, {outcome}", flush=True)
+        outcome = "kept" if wins else "not kept"
+        self._say(f"{name}: bound {result.lower_bound:.5f}, {outcome}")
 
     @contextmanager
     def run(self, max_iter: int) -> Iterator[None]:
@@ -74,9 +74,7 @@ class Reporter:
     def iteration(self, run: HasResult, max_iter: int) -> bool:
         """Report the latest iteration of a run; whether a callback wants it to be the last."""
         result = run.result
-        if self.verbose >= 2:
-            bound = result.lower_bounds[-1]
-            print(f"[{self.owner}] iteration {result.n_iter}: bound {bound:.5f}", flush=True)
+        self._say(f"iteration {result.n_iter}: bound {result.lower_bounds[-1]:.5f}", level=2)
         is_last = self.tasks.end(lambda: self.attributes_of(run))
         if not is_last and result.reason == "max_iter" and result.n_iter < max_iter:
             self.tasks.begin("iteration")
@@ -84,24 +82,19 @@ class Reporter:
 
     def number(self, n_experts: int, gain: float, stderr: float) -> None:
         """Report how much better than one expert a number of experts explains unseen rows."""
-        if self.verbose >= 1:
-            print(
-                f"[{self.owner}] {n_experts} experts: gain {gain:.4f} +- {stderr:.4f}", flush=True
-            )
+        self._say(f"{n_experts} experts: gain {gain:.4f} +- {stderr:.4f}")
 
     def noise(self, changes: Sequence[tuple[float, float | None]]) -> None:
         """Report how unseen rows have changed the noise of the outputs, if they have."""
         for factor, df in changes:
-            if self.verbose >= 1 and (factor != 1.0 or df is not None):
+            if factor != 1.0 or df is not None:
                 tails = "" if df is None else f", Student-t tails of {df:.1f} degrees of freedom"
-                print(f"[{self.owner}] noise: dispersions times {factor:.2f}{tails}", flush=True)
+                self._say(f"noise: dispersions times {factor:.2f}{tails}")
 
     def end(self, result: EMResult, n_experts: int) -> None:
         """Report how the run ended, and how many experts are kept."""
-        if self.verbose >= 1:
-            print(
-                f"[{self.owner}] {result.n_iter} iterations, {perf_counter() - self.begun:.1f} s, "
-                f"stopped by {result.reason}, best bound {result.lower_bound:.5f} at iteration "
-                f"{result.best_iter}; experts kept: {n_experts}",
-                flush=True,
-            )
+        self._say(
+            f"{result.n_iter} iterations, {perf_counter() - self.begun:.1f} s, stopped by "
+            f"{result.reason}, best bound {result.lower_bound:.5f} at iteration "
+            f"{result.best_iter}; experts kept: {n_experts}"
+        )

@@ -20,7 +20,7 @@ from ._predictions import predict_acting
 from ._routing import Routing, WholeGate, log_gate_of, route, route_blocks
 from ._rows import in_blocks, n_rows, take_rows
 from ._shrinkage import shrunk
-from ._table_checks import check_table, check_weight, names_missed
+from ._table_checks import check_table, check_weight, names_missed, query_rows
 from ._usage import usage_of
 from ._validation import check_number, last_step
 from .families import Family
@@ -75,9 +75,7 @@ class Queries(ABC):
 
     def _laws_at(self, X: Any) -> tuple[Routing, Array, Array]:
         """Who acts, what they say, and the parameters of their law."""
-        check_is_fitted(self)
-        X = check_table(self, X, reset=False)
-        with names_missed(self, X):
+        with query_rows(self, X) as X:
             return self._laws_of(X)
 
     def _laws_of(self, X: Any) -> tuple[Routing, Array, Array]:
@@ -101,8 +99,7 @@ class Queries(ABC):
     def _in_blocks(self, answer: Callable[..., Array], X: Any, *parts: Any) -> Array:
         """The answer for a table and what goes with it: what is said of all may be far larger."""
         n_values = self.dispersions_.size * len(getattr(self, "classes_", (0,)))
-        X = check_table(self, X, reset=False)
-        with names_missed(self, X):
+        with query_rows(self, X) as X:
             return in_blocks(answer, n_values, X, *parts)
 
     def _forget_calibration(self) -> None:
@@ -125,9 +122,9 @@ class Queries(ABC):
         proba : ndarray of shape (n_samples, n_experts_)
             Gate probabilities; each row sums to one. With `top_k` those of all others are zero.
         """
-        check_is_fitted(self)
-        routing = self._routing_at(check_table(self, X, reset=False))
-        return routing.whole(routing.proba, len(self.experts_))
+        with query_rows(self, X) as X:
+            routing = self._routing_at(X)
+            return routing.whole(routing.proba, len(self.experts_))
 
     def apply(self, X: Any) -> NDArray[np.intp]:
         """Index of the leading expert of each row.
@@ -335,8 +332,8 @@ class Queries(ABC):
         check_number("max_iter", max_iter, Integral, 1)
         check_number("tol", tol, Real, 0)
         check_consistent_length(X, y)
-        other, weight = self.with_top_k(None), check_weight(sample_weight, X)
         X = check_table(self, X, reset=False)
+        other, weight = self.with_top_k(None), check_weight(sample_weight, X)
         if not weight.all():  # gates of parts that take no weights would heed all rows
             X, y, weight = (take_rows(part, np.flatnonzero(weight)) for part in (X, y, weight))
         target = self._encode_target(y)
@@ -371,12 +368,10 @@ class Queries(ABC):
         proba : ndarray of shape (n_samples,)
             What `top_k` cuts off; zero if all experts act.
         """
-        check_is_fitted(self)
-        X = check_table(self, X, reset=False)
-        routing = self._routing_at(X)
-        if routing.index is None:
-            return np.zeros(n_rows(X))
-        with names_missed(self, X):
+        with query_rows(self, X) as X:
+            routing = self._routing_at(X)
+            if routing.index is None:
+                return np.zeros(n_rows(X))
             proba = self.gate_.predict_proba(X)
         np.put_along_axis(proba, routing.index, 0.0, axis=1)
         return proba.sum(axis=1)

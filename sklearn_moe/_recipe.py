@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -11,8 +11,6 @@ import numpy as np
 from ._data import Data
 from ._folds import Splits
 from ._forecasts import Question
-from ._gate_bank import make_gate_bank
-from ._mixture import MixtureModel
 from ._rows import take_params
 from ._specialisation import Specialisation
 from ._templates import Template
@@ -25,24 +23,25 @@ from .gates import ConstantGate, HierarchicalGate
 class Recipe:
     """The parts of a mixture, seeded and named; the last template is the `shared` one, if any.
 
-    If it `calibrates` its noise, or it `leans` on one expert of all rows, the mixture and its
-    witnesses are asked for forecasts. With `ensemble` the experts that are kept answer together
-    with those of the folds.
+    Of its experts `top_k` act on a row, or all; the shared one always. `balance` is how strongly
+    E-steps favour experts that have few rows. If it `calibrates` its noise, or it `leans` on one
+    expert of all rows, the mixture and its witnesses are asked for forecasts. With `ensemble` the
+    experts that are kept answer together with those of the folds.
     """
 
     templates: Sequence[Template]
     specialisation: Specialisation
     family: Family
     gate: Any
-    gate_params: dict
     seed: int
-    top_k: int | None
-    shared: bool
-    balance: float
-    spread_template: Template | None
-    calibrates: bool
-    leans: bool
-    ensemble: bool
+    gate_params: dict = field(default_factory=dict)
+    top_k: int | None = None
+    shared: bool = False
+    balance: float = 0.0
+    spread_template: Template | None = None
+    calibrates: bool = False
+    leans: bool = False
+    ensemble: bool = False
 
     @property
     def needs_forecasts(self) -> bool:
@@ -70,30 +69,6 @@ class Recipe:
             return None
         return gate.keeping(tuple(range(self.n_routed)), len(self.templates))
 
-    def build(self, data: Data, splits: Splits | None) -> MixtureModel:
-        """The mixture of these parts for the table `data`, cross-fitted over `splits`."""
-        return MixtureModel(
-            data=data,
-            templates=self.templates,
-            specialisation=self.specialisation,
-            family=self.family,
-            gate_bank=make_gate_bank(
-                template=self.gate,
-                data=data,
-                splits=splits,
-                seed=self.seed,
-                params=self.gate_params,
-                n_experts=len(self.templates),
-            ),
-            splits=splits,
-            top_k=self.top_k,
-            shared=self.shared,
-            balance=self.balance,
-            spread_template=self.spread_template,
-            question=self.question(data, splits),
-            ensemble=self.ensemble,
-        )
-
     def question(self, data: Data, splits: Splits | None) -> Question | None:
         """The question to mixtures about rows out of fold; None if nobody asks."""
         asks = self.needs_forecasts and splits is not None
@@ -109,7 +84,7 @@ class Recipe:
         """The recipe of one expert alone."""
         return replace(
             self,
-            templates=[self.templates[member]],
+            templates=[self.templates[member].alone],
             specialisation=Specialisation(np.zeros(1), np.zeros(1)),
             gate=ConstantGate(),
             gate_params={},

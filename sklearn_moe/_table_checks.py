@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 from sklearn.utils import check_array, get_tags
-from sklearn.utils.validation import validate_data
+from sklearn.utils.validation import check_is_fitted, validate_data
 
 from ._numeric import Array
 from ._rows import has_names, is_frame, n_rows, read_only
@@ -85,6 +85,15 @@ def names_missed(estimator: Any, X: Any) -> Iterator[None]:
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "X does not have valid feature names")
         yield
+
+
+@contextmanager
+def query_rows(estimator: Any, X: Any) -> Iterator[Any]:
+    """The checked table of a query to a fitted estimator, whose parts say nothing of its names."""
+    check_is_fitted(estimator)
+    X = check_table(estimator, X, reset=False)
+    with names_missed(estimator, X):
+        yield X
 
 
 def check_weight(sample_weight: Any, X: Any) -> Array:

@@ -19,8 +19,9 @@ from ._binning import bins_of, with_bins
 from ._nameless import is_nameless
 from ._out_of_bag import offers_out_of_bag
 from ._rows import take_params
+from ._validation import last_step
 from ._weighting import WEIGHTED, WeightPlan, plan_weights
-from .linear import Problem, leaves_one_out, recognise
+from .linear import CrossValidatedLogistic, Problem, leaves_one_out, recognise
 
 # How estimators are cloned that do not say otherwise, and values that a clone may share.
 CLONED = BaseEstimator.__sklearn_clone__
@@ -46,6 +47,7 @@ class Template:
     - `unset`: names of the random states that had no value before they were seeded.
     - `bagged`: whether out-of-bag predictions stand in for those of folds.
     - `one_out`: whether its problem is solved without one row at a time, in place of folds.
+    - `single`: what it is where it acts on all rows by itself, None if that is the same.
     """
 
     name: str
@@ -59,6 +61,12 @@ class Template:
     unset: list[str]
     bagged: bool = False
     one_out: bool = False
+    single: Template | None = None
+
+    @property
+    def alone(self) -> Template:
+        """What it is where it acts on all rows by itself."""
+        return self.single or self
 
     def fresh(self, **others: Any) -> Any:
         """The estimator unfitted, as `clone` would give it, but for `others` of its parameters.
@@ -85,6 +93,18 @@ class Template:
     def is_for_zeros(self) -> bool:
         """Whether it says zero for any row."""
         return says_zero(self.estimator)
+
+    @property
+    def seeks_penalty(self) -> bool:
+        """Whether it ends in a logistic regression that is to find its penalty."""
+        last = last_step(self.estimator)
+        return isinstance(last, CrossValidatedLogistic) and last.C is None
+
+    def under_penalty(self, C: float) -> Template:
+        """The template of one that has been given it."""
+        expert = self.fresh()
+        last_step(expert).set_params(C=C)
+        return replace(self, estimator=expert, problem=_problem(expert, self.plan, self.params))
 
     def cut_short(self, cv: Any) -> Template:
         """The template that does without folds, if `cv` is the name of a way and it can go it."""
@@ -119,7 +139,8 @@ class Template:
 
     def take(self, rows: NDArray[np.intp], n_samples: int) -> Template:
         """The template for some rows of a table of `n_samples`: its metadata cut to them."""
-        return replace(self, params=take_params(self.params, n_samples, rows))
+        single = None if self.single is None else self.single.take(rows, n_samples)
+        return replace(self, params=take_params(self.params, n_samples, rows), single=single)
 
 
 def make_templates(
@@ -153,20 +174,21 @@ def make_template(name: str, estimator: Any, seed: int, params: dict) -> Templat
     """The template of a user's estimator: its own clone, seeded, with its plan for weights."""
     expert, unset = _seeded(estimator, seed)
     plan = plan_weights(expert)
-    problem = None
-    if not params and plan.reaches_all_steps(expert):
-        problem = recognise(expert)
     return Template(
         name=name,
         estimator=expert,
         kind=_kind(estimator, params),
         params=params,
         plan=plan,
-        problem=problem,
+        problem=_problem(expert, plan, params),
         max_bins=bins_of(expert),
         nameless=not params and is_nameless(expert),
         unset=unset,
     )
+
+
+def _problem(expert: Any, plan: WeightPlan, params: dict) -> Problem | None:
+    return recognise(expert) if not params and plan.reaches_all_steps(expert) else None
 
 
 def says_zero(estimator: Any) -> bool:

@@ -9,13 +9,14 @@ from typing import Any
 from ._data import Data
 from ._em import DIGITS, EMResult, EMRule, run_em
 from ._expert_errors import ExpertError
-from ._initialization import Race
-from ._mixture import MixtureModel
+from ._mixture import MixtureModel, build_model
 from ._numeric import mean_and_stderr
 from ._plans import Plan, attempt
 from ._progress import Reporter
+from ._race import Raced
 from ._recipe import Recipe
 from ._specialisation import Specialisation
+from ._templates import Template
 from .families import Family
 
 
@@ -39,10 +40,18 @@ class Trial:
 
 
 def trials_of(
-    pooled: Specialisation | None, families: Sequence[Family], gates: Sequence[Any]
+    templates: Sequence[Template],
+    pooled: Specialisation | None,
+    families: Sequence[Family],
+    gates: Sequence[Any],
 ) -> list[Trial]:
-    """Pooling, which costs no parameters, then what is richer and has to be ahead more surely."""
-    trials = [] if pooled is None else [Trial("pooling", {"specialisation": pooled})]
+    """Penalties and pooling, which cost no parameters, then what has to be ahead more surely."""
+    trials, singles = [], [template.alone for template in templates]
+    # Metadata would have to be cut where rows are.
+    if any(t.single for t in templates) and not any(t.params for t in templates):
+        trials.append(Trial("penalty", {"templates": singles}))
+    if pooled is not None:
+        trials.append(Trial("pooling", {"specialisation": pooled}))
     trials += [Trial(type(law).__name__, {"family": law}, margin=1.0) for law in families]
     return trials + [Trial(type(gate).__name__, {"gate": gate}, margin=1.0) for gate in gates]
 
@@ -51,33 +60,33 @@ def trials_of(
 Recipes = Callable[[int], tuple[Recipe, Sequence[Trial]]]
 
 
-def after_trial(
-    trial: Trial,
-    recipe: Recipe,
-    model: MixtureModel,
-    heat: Race,
-    rule: EMRule,
-    reporter: Reporter,
-) -> Plan[tuple[Recipe, MixtureModel, Race]]:
-    """The race's winner as it is, or run as far with what is tried, if that wins."""
-    other = replace(recipe, **trial.parts)
-    rival = other.build(model.data, model.splits)
-    short = replace(rule, max_iter=heat.run.n_iter)
-    run = yield from attempt(run_em(rival, rival.expect(heat.resp), short), ExpertError)
-    if isinstance(run, ExpertError):
-        reporter.failure(trial.name, run)
-        return recipe, model, heat
-    wins = trial.is_won(heat.run, run, model.data)
-    reporter.trial(trial.name, run, wins)
-    return (other, rival, replace(heat, run=run)) if wins else (recipe, model, heat)
+def try_all(
+    trials: Sequence[Trial], model: MixtureModel, raced: Raced, rule: EMRule, reporter: Reporter
+) -> Plan[tuple[MixtureModel, Raced, frozenset[str]]]:
+    """The race's winner with those parts that win, each tried for as long, and their names."""
+    won = frozenset[str]()
+    short = replace(rule, max_iter=raced.run.n_iter)
+    for trial in trials:
+        rival = build_model(replace(model.recipe, **trial.parts), model.data, model.splits)
+        run = yield from attempt(run_em(rival, rival.expect(raced.resp), short), ExpertError)
+        if isinstance(run, ExpertError):
+            reporter.failure(trial.name, run)
+            continue
+        wins = trial.is_won(raced.run, run, model.data)
+        reporter.trial(trial.name, run, wins)
+        if wins:
+            model, raced, won = rival, replace(raced, run=run), won | {trial.name}
+    return model, raced, won
 
 
-def recipe_of_number(
-    recipes: Recipes, tried: Sequence[Trial], recipe: Recipe, n_experts: int
-) -> Recipe:
-    """The recipe for a number of experts, with those parts of what was `tried` that were kept."""
-    other, trials = recipes(n_experts)
-    for before, trial in zip(tried, trials, strict=True):
-        if all(getattr(recipe, name) is part for name, part in before.parts.items()):
-            other = replace(other, **trial.parts)
-    return other
+def with_parts(recipe: Recipe, trials: Sequence[Trial], won: frozenset[str]) -> Recipe:
+    """The recipe with the parts of those `trials` that have `won`, on other rows or experts."""
+    for trial in trials:
+        if trial.name in won:
+            recipe = replace(recipe, **trial.parts)
+    return recipe
+
+
+def recipe_of_number(recipes: Recipes, won: frozenset[str], n_experts: int) -> Recipe:
+    """The recipe for a number of experts, with the parts that have won."""
+    return with_parts(*recipes(n_experts), won)

@@ -5,6 +5,7 @@ The only file that imports private names of scikit-learn.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from numbers import Integral
 from typing import Any
 
@@ -55,6 +56,22 @@ def last_step(estimator: Any) -> Any:
     while isinstance(estimator, Pipeline):
         estimator = estimator.steps[-1][1]
     return estimator
+
+
+def innermost(estimator: Any, X: Any, answers: Callable[[Any], bool]) -> tuple[Any, Any]:
+    """The first that `answers` of a pipeline's end or a search's best, and rows as that takes them.
+
+    Else what they all end in. Rows may be None.
+    """
+    while not answers(estimator):
+        if isinstance(estimator, Pipeline):
+            has_more = X is not None and len(estimator.steps) > 1
+            X, estimator = estimator[:-1].transform(X) if has_more else X, estimator[-1]
+        elif hasattr(estimator, "best_estimator_"):
+            estimator = estimator.best_estimator_
+        else:
+            break
+    return estimator, X
 
 
 def check_parameters(estimator: Any) -> None:

@@ -70,13 +70,17 @@ class Stage:
     should know: one of them or an expert failed, or they are far ahead.
     """
 
-    recipe: Recipe
     model: MixtureModel
     result: EMResult
     fold_log_probs: Array | None = None
     witnesses: Sequence[Witness] = ()
     trouble: str | None = None
     trusts_witnesses: bool = True
+
+    @property
+    def recipe(self) -> Recipe:
+        """The recipe of its model."""
+        return self.model.recipe
 
     @property
     def trusted(self) -> Sequence[Witness]:
@@ -150,7 +154,6 @@ class Stage:
 
 
 def run_witnessed(
-    recipe: Recipe,
     model: MixtureModel,
     resp: Array,
     witnesses: Plan[list[Witness]],
@@ -167,16 +170,26 @@ def run_witnessed(
         called = yield from witnesses
         if called:
             ahead = None  # its arrays are as large as the table
-            led, patient = WitnessedModel(model, called), replace(rule, patience=PATIENCE)
-            stage_of = partial(_led_stage, recipe, led)
-            return (yield from _run(led, model.expect(resp), patient, stage_of, reporter))
+            return (yield from run_led(model, model.expect(resp), called, rule, reporter))
     except WitnessError as error:
         # The fit itself is sound; only a witness, who works on fewer rows, has failed.
         trouble = f"No verdict: {error}"
-    stage_of = partial(Stage, recipe, model, trouble=trouble)
+    stage_of = partial(Stage, model, trouble=trouble)
     run = _run(model, ahead or model.expect(resp), rule, stage_of, reporter)
     del resp, ahead  # as large as the table
     return (yield from run)
+
+
+def run_led(
+    model: MixtureModel,
+    start: MixtureExpectation | EMResult,
+    witnesses: Sequence[Witness],
+    rule: EMRule,
+    reporter: Reporter,
+) -> Plan[Stage]:
+    """Run EM in step with witnesses, who lead it."""
+    led, patient = WitnessedModel(model, witnesses), replace(rule, patience=PATIENCE)
+    return _run(led, start, patient, partial(_led_stage, led), reporter)
 
 
 def _run(
@@ -207,8 +220,8 @@ def _run(
             return replace(stage, trouble=" ".join(filter(None, (stage.trouble, trouble))))
 
 
-def _led_stage(recipe: Recipe, led: WitnessedModel, result: EMResult) -> Stage:
-    return Stage(recipe, led.model, result, np.array(led.fold_log_probs), led.witnesses)
+def _led_stage(led: WitnessedModel, result: EMResult) -> Stage:
+    return Stage(led.model, result, np.array(led.fold_log_probs), led.witnesses)
 
 
 def judge(baseline: Baseline, stage: Stage, heard: Hearing, data: Data) -> Verdict:

@@ -24,14 +24,15 @@ from numpy.typing import NDArray
 
 from ._content import uniform_by_content
 from ._data import Data
-from ._em import DIGITS
+from ._em import DIGITS, EMResult, EMRule
 from ._expectation import MixtureExpectation
+from ._first_starts import Start, surprise_of
 from ._folds import Splits, keep_rows
 from ._forecasts import Forecast, Question
-from ._initialization import Start, surprise_of
-from ._mixture import MixtureModel, MixtureState
+from ._mixture import MixtureModel, MixtureState, build_model
 from ._numeric import Array, normalize
 from ._plans import Plan, attempt, do, together
+from ._race import by_bound, run_heats, sound_of
 from ._recipe import Recipe
 from ._rows import read_only, take_rows
 
@@ -55,7 +56,7 @@ def by_others(by_fold: Array) -> Array:
 class WitnessedModel:
     """The model of a fit, whose E-steps are scored by witnesses."""
 
-    def __init__(self, model: MixtureModel, witnesses: list[Witness]) -> None:
+    def __init__(self, model: MixtureModel, witnesses: Sequence[Witness]) -> None:
         self.model, self.witnesses = model, witnesses
         self.fold_log_probs: list[Array] = []
         self.best_score = -np.inf
@@ -104,12 +105,12 @@ class Witness:
         self.whole, self.fold = splits, fold
         self.train, self.test = splits[fold]
         taken = recipe.take(self.train, data.n_samples)
-        self.recipe = replace(taken, calibrates=False, leans=False)
+        taken = replace(taken, calibrates=False, leans=False)
         self.X, self.target = read_only(take_rows(data.X, self.test)), data.target[self.test]
         self.splits = _inner_splits(splits, fold, data.n_samples)
         if self.splits is None:
-            self.recipe = replace(self.recipe, family=self.recipe.family.in_sample_law())
-        self.model = self.recipe.build(data.take(self.train), self.splits)
+            taken = replace(taken, family=taken.family.in_sample_law())
+        self.model = build_model(taken, data.take(self.train), self.splits)
         if len(self.model.data.distinct) < LEAST_ROWS:
             raise ValueError(
                 "too few distinct rows are left for witnesses: without its fold, one of them has a "
@@ -122,12 +123,29 @@ class Witness:
         self.words = self.latest_words = Words()
         self.score_of_others = -np.inf
 
+    @property
+    def recipe(self) -> Recipe:
+        """The recipe of its model."""
+        return self.model.recipe
+
     def begin(self, start: Start) -> Plan[None]:
         """Make the start anew from the rows that the witness may see."""
         seen = self.model.data
         surprise = partial(surprise_of, self.recipe, seen, self.splits)
         resp = yield from do(start.responsibilities, self.recipe, seen, surprise, self.train)
         self.begin_from(resp)
+
+    def race(self, starts: Sequence[Start], rule: EMRule) -> Plan[None]:
+        """Begin where the best of several starts has come to in a race."""
+        surprise = partial(surprise_of, self.recipe, self.model.data, self.splits)
+        asked = self.recipe, self.model.data, surprise
+        made = yield [(start.responsibilities, asked) for start in starts]
+        begun = {
+            start: EMResult(self.model.expect(resp))
+            for start, resp in zip(starts, made, strict=True)
+        }
+        runs = sound_of((yield from run_heats(self.model, begun, rule)))
+        self.expectation = runs[by_bound(runs)[0]].last
 
     def begin_from(self, resp: Array) -> None:
         """Begin from responsibilities (n, K) of the rows that the witness may see."""

@@ -239,7 +239,7 @@ def test_parameters_of_what_is_not_named_are_refused():
     for name in ("experts__alpha", "gate__alpha"):
         with pytest.raises(ValueError, match=f"{name} cannot be set"):
             regressor().set_params(**{name: 2.0})
-    with pytest.raises(ValueError, match=r"Pass experts=LogisticRegression\(\)"):
+    with pytest.raises(ValueError, match=r"Pass experts=CrossValidatedLogistic\(\)"):
         classifier().set_params(experts__C=2.0)
     moe = regressor().set_params(experts=Ridge(), experts__alpha=2.0)
     assert moe.experts.alpha == 2.0
@@ -369,3 +369,16 @@ def test_queries_of_no_rows_say_so(query):
     moe = MixtureOfExpertsRegressor(n_init=1, random_state=0).fit(X, Y)
     with pytest.raises(ValueError, match="0 sample"):
         getattr(moe, query)(X[:0], Y[:0])
+
+
+def test_a_gate_is_not_updated_by_no_rows():
+    moe = MixtureOfExpertsRegressor(n_init=1, random_state=0).fit(X, Y)
+    with pytest.raises(ValueError, match="0 sample"):
+        moe.update_gate(X[:0], Y[:0])
+
+
+def test_an_init_that_takes_other_arguments_is_told_what_it_is_given():
+    with pytest.raises(TypeError, match=r"called as init\(X, y, n_experts, seed\)"):
+        regressor(init=lambda X, y: np.ones((len(X), 2))).fit(X, Y)
+    with pytest.raises(TypeError, match="unsupported operand"):  # an error of its own
+        regressor(init=lambda X, y, n_experts, seed: X + None).fit(X, Y)

@@ -8,7 +8,7 @@ from scipy.sparse import csr_array
 from sklearn.linear_model import LogisticRegression, Ridge
 
 from sklearn_moe import MixtureOfExpertsClassifier, MixtureOfExpertsRegressor
-from sklearn_moe.linear._logistic import make_labelled_table
+from sklearn_moe.linear._labelled_table import make_labelled_table
 from sklearn_moe.logit import (
     FoldedLogits,
     StandardisedRows,

@@ -324,7 +324,7 @@ def stage_of(held_out, own, bound=0.0):
     data = SimpleNamespace(sample_weight=np.ones(4), clusters=np.arange(4))
     witness = SimpleNamespace(test=np.array([0, 1]))
     model, result = SimpleNamespace(data=data), EMResult(expectation, expectation=expectation)
-    return Stage(None, model, result, np.array([[9.0]]), [witness])
+    return Stage(model, result, np.array([[9.0]]), [witness])
 
 
 def test_a_run_that_witnesses_have_left_behind_is_known_by_its_own_word():
@@ -387,8 +387,8 @@ def test_a_run_that_cannot_follow_is_known_by_its_own_word(fails, monkeypatch):
     guide.responsibilities = failing if fails == "guide" else led
     behind.model.expect = lambda resp: resp
     monkeypatch.setattr(_guided, "run_em", failing)
-    recipe = SimpleNamespace(templates=(None, None), top_k=None)
-    plan = caught_up(replace(behind, recipe=recipe), EMRule(50, 0.0), Reporter("", 0, None, None))
+    behind.model.recipe = SimpleNamespace(templates=(None, None), top_k=None)
+    plan = caught_up(behind, EMRule(50, 0.0), Reporter("", 0, None, None))
     found = follow_here(plan)
     np.testing.assert_array_equal(found.unseen, [0.0, 0.2, np.nan, np.nan])
 
@@ -442,7 +442,8 @@ def test_a_failed_fit_leaves_the_estimator_as_it_was(three):
 def test_the_better_of_two_stages_of_a_number_is_kept():
     data = SimpleNamespace(sample_weight=np.ones(4), clusters=np.arange(4))
     worse, better = (stage_of([np.nan] * 4, [0.0] * 4) for _ in range(2))
-    worse, better = (replace(s, recipe=SimpleNamespace(shared=False)) for s in (worse, better))
+    for stage in (worse, better):
+        stage.model.recipe = SimpleNamespace(shared=False)
     values = {None: np.zeros(4), worse: np.ones(4), better: np.array([1.1, 1.0, 1.1, 1.0])}
     said = {stage: Scores(each, each) for stage, each in values.items()}
     walk = Walk(Baseline("", np.zeros(4), np.zeros(4)), data, [worse, better], said)

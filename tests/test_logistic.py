@@ -13,13 +13,12 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import MinMaxScaler, StandardScaler
 
 from sklearn_moe import MixtureOfExpertsClassifier, _templates
-from sklearn_moe.linear import _bank, _logistic, solve_all_rows
+from sklearn_moe.linear import _bank, _labelled_table, solve_all_rows
+from sklearn_moe.linear._labelled_table import make_labelled_table, recognise
 from sklearn_moe.linear._logistic import (
     ONE_STEP,
     SETTLE,
     Effort,
-    make_labelled_table,
-    recognise,
     solve_exactly,
     solve_left_out,
     solve_nearly,
@@ -180,7 +179,7 @@ def test_polished_estimator_knows_no_class_without_weight(n_classes):
 @pytest.mark.parametrize("affordable", [0.0, 2e8], ids=["products", "grams"])
 def test_one_expert_says_out_of_fold_what_it_will_say_of_new_rows(affordable, monkeypatch):
     """Classes far apart: steps that end early had been as sure of nothing as a strong penalty."""
-    monkeypatch.setattr(_logistic, "AFFORDABLE", affordable)
+    monkeypatch.setattr(_labelled_table, "AFFORDABLE", affordable)
     _, codes, weights = labelled(4)
     rng = np.random.default_rng(0)
     X = 20 * rng.normal(size=(300, 12)) + 15 * rng.normal(size=(4, 12))[codes]
@@ -310,7 +309,7 @@ def test_whole_fit_ends_where_single_fits_end(kind, monkeypatch):
 
 def test_many_coefficients_move_together_and_end_as_single_fits_do(monkeypatch):
     """Beyond Hessians: steps by products while EM runs, the user's own estimators at its end."""
-    monkeypatch.setattr(_logistic, "EXACT_LIMIT", 250)
+    monkeypatch.setattr(_labelled_table, "EXACT_LIMIT", 250)
     X, codes = many_columns()
     expert, calls, fit = LogisticRegression(C=0.05, max_iter=1000), [], LogisticRegression.fit
 

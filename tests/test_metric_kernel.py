@@ -216,6 +216,33 @@ def test_of_few_rows_that_tell_the_variance_no_class_is_missing(monkeypatch):
 
 
 def test_an_automatic_mixture_takes_it_for_labels():
-    auto = AutoMixtureClassifier(["linear", "metric"], random_state=0).fit(X, LABELS)
+    auto = AutoMixtureClassifier(["forest", "metric"], random_state=0).fit(X, LABELS)
     assert auto.best_name_ == "metric"
     assert log_loss(OF_NEW, auto.predict_proba(NEW), labels=auto.classes_) < 0.3
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_rows_that_are_fewer_than_columns_tell_the_same(monkeypatch, weighted):
+    rng = np.random.default_rng(0)
+    rows = rng.normal(size=(60, 30))
+    y = np.column_stack([np.sin(rows[:, 0]), rows[:, 1] ** 2]) + rng.normal(size=(60, 2))
+    weight = rng.uniform(0.5, 1.0, 60) if weighted else np.ones(60)
+    parts = Coordinates(np.eye(30), rows[:40], 3.0), rows, y, weight
+    assert len(parts[0].middle) > len(rows)
+    few = _metric.SmoothFunction.fitted(*parts)
+    monkeypatch.setattr(_metric, "_spectrum_of_few", _metric._spectrum)
+    many = _metric.SmoothFunction.fitted(*parts)
+    assert few.log_evidence == pytest.approx(many.log_evidence, rel=1e-6)
+    new = rng.normal(size=(20, 30))
+    np.testing.assert_allclose(few(new), many(new), atol=1e-6)
+
+
+def test_a_metric_of_columns_is_the_diagonal_of_that_of_directions(monkeypatch):
+    rng = np.random.default_rng(0)
+    rows = rng.normal(size=(60, 5))
+    parts = rows, np.sin(rows[:, :2]), np.ones(60)
+    function = _metric.SmoothFunction.fitted(Coordinates(np.eye(5) / 3, rows[:20] / 3, 1.0), *parts)
+    root = function.learnt_root(*parts)
+    monkeypatch.setattr(_metric, "MOST_DIRECTIONS", 3)
+    of_columns = function.learnt_root(*parts)
+    np.testing.assert_allclose(of_columns**2, np.diag((root @ root.T).diagonal()), atol=1e-12)

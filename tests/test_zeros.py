@@ -9,7 +9,7 @@ from sklearn.linear_model import Ridge
 from sklearn.tree import DecisionTreeRegressor
 
 from sklearn_moe import MixtureOfExpertsRegressor
-from sklearn_moe._initialization import zeros_apart
+from sklearn_moe._first_starts import zeros_apart
 from sklearn_moe._templates import make_template
 from sklearn_moe.families import Gamma, Gaussian, Poisson
 

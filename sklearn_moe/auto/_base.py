@@ -22,7 +22,7 @@ from .._design import TabularEncoder
 from .._folds import Splits, fold_count, user_splits
 from .._numeric import Array
 from .._rows import in_blocks, is_pandas
-from .._table_checks import check_table, check_weight, features_seen, names_missed
+from .._table_checks import check_table, check_weight, features_seen, query_rows
 from .._training import checked_groups
 from .._validation import HasMethods, Interval, last_step
 from .._weighting import is_mixture
@@ -230,16 +230,12 @@ class BaseAutoMixture(MetaEstimatorMixin, BaseEstimator):
         X : {ndarray, frame} of shape (n_samples, n_encoded_features)
             What comes out of the steps before the mixture.
         """
-        check_is_fitted(self)
-        X = check_table(self, X, reset=False)
-        with names_missed(self, X):
+        with query_rows(self, X) as X:
             return encoded(self.best_estimator_, X)
 
     def _asked(self, query: str, X: Any, **options: Any) -> list[Any]:
         """What each of the mixtures that answer has to say to a query."""
-        check_is_fitted(self)
-        X = check_table(self, X, reset=False)
-        with names_missed(self, X):
+        with query_rows(self, X) as X:
             return self._asked_of(query, X, **options)
 
     def _asked_of(self, query: str, X: Any, **options: Any) -> list[Any]:
@@ -251,9 +247,7 @@ class BaseAutoMixture(MetaEstimatorMixin, BaseEstimator):
 
     def _mean(self, query: str, X: Any) -> Array:
         """The weighted mean of what they have to say."""
-        check_is_fitted(self)
-        X = check_table(self, X, reset=False)
-        with names_missed(self, X):
+        with query_rows(self, X) as X:
             return in_blocks(partial(self._mean_of, query), WIDTH, X)
 
     def _mean_of(self, query: str, X: Any) -> Array:

@@ -14,7 +14,6 @@ from sklearn.ensemble import (
     HistGradientBoostingClassifier,
     HistGradientBoostingRegressor,
 )
-from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline, make_pipeline
 
 from .._classifier import MixtureOfExpertsClassifier
@@ -22,7 +21,7 @@ from .._cross_fitted import FEWEST_IN_FOLD
 from .._regressor import MixtureOfExpertsRegressor
 from ..families import resolve_family
 from ..gates import SoftmaxGate
-from ..linear import EvidenceRidge
+from ..linear import CrossValidatedLogistic, EvidenceRidge
 from ._candidate import Candidate
 from ._columns import KernelColumns
 from ._metric import MetricKernelRegressor
@@ -87,9 +86,8 @@ def classifiers(
     """For labels: mixtures of logistic regressions, and one expert of each other kind."""
     mixture: Callable[..., Any] = partial(MixtureOfExpertsClassifier, **params)
     alone: Callable[..., Any] = partial(mixture, n_experts=1, calibrate="temperature")
-    logistic = LogisticRegression(solver="newton-cg")
     boosting = HistGradientBoostingClassifier(**LABELS, **_trees(n_rows, n_categories))
-    lines = mixture(logistic, _number(4, n_rows, n_columns), gate="auto")
+    lines = mixture(CrossValidatedLogistic(), _number(4, n_rows, n_columns), gate="auto")
     return [
         Candidate("linear", _only(lines), NUMBERS),
         _one("forest", alone(ExtraTreesClassifier(100, **LEAVES))),

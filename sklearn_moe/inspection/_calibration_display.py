@@ -9,7 +9,7 @@ import numpy as np
 from .._numeric import Array
 from .._table_checks import check_weight
 from ..metrics._distributions import observed_coverage
-from ._asked import model_within, rows_within
+from ._asked import model_within
 from ._display import Display
 
 LEVELS = np.linspace(0.05, 0.95, 19)
@@ -99,13 +99,13 @@ class CalibrationDisplay(Display):
         ImportError
             If matplotlib is not installed.
         """
-        model = model_within(estimator)
+        model, rows = model_within(estimator, X)
         if not hasattr(model, "predict_dist"):
             raise TypeError(
                 f"estimator={estimator!r} has no predict_dist. Pass a mixture for real targets; "
                 "for labels, scikit-learn has a CalibrationDisplay."
             )
-        dist = model.predict_dist(rows_within(estimator, X))
+        dist = model.predict_dist(rows)
         return cls.from_predictions(y, dist, sample_weight=sample_weight, ax=ax)
 
     @classmethod

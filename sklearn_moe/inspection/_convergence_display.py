@@ -93,7 +93,7 @@ class ConvergenceDisplay(Display):
         ImportError
             If matplotlib is not installed.
         """
-        mixture = mixture_within(estimator)
+        mixture, _ = mixture_within(estimator)
         return cls(
             bounds=np.array(mixture.lower_bounds_),
             heldout=np.array(mixture.heldout_log_probs_),

@@ -14,7 +14,7 @@ from sklearn.utils.validation import check_consistent_length
 from .._numeric import Array
 from .._rows import n_rows, take_rows
 from .._table_checks import check_weight
-from ._asked import mixture_within, rows_of_mixture
+from ._asked import mixture_within
 from ._canvas import colors_of, line_of_widths, name_experts, plain
 from ._columns import Column, Table
 from ._display import Display
@@ -187,10 +187,10 @@ class ExpertsDisplay(Display):
             If matplotlib is not installed.
         """
         check_consistent_length(X, y)
-        mixture, weight = mixture_within(estimator), check_weight(sample_weight, X)
+        weight = check_weight(sample_weight, X)
         rows = np.flatnonzero(weight)
         X, y, weight = take_rows(X, rows), take_rows(y, rows), weight[rows]
-        Z, table = rows_of_mixture(estimator, X), Table(X, weight)
+        (mixture, Z), table = mixture_within(estimator, X), Table(X, weight)
         said, place, says = _said(mixture, Z, target)
         acting = weight[:, None] * mixture.gate_proba(Z)
         is_class = is_classifier(mixture)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from .._numeric import Array, safe_log
 from .._rows import take_rows
 from .._table_checks import check_weight
-from ._asked import mixture_within, rows_of_mixture
+from ._asked import mixture_within
 from ._canvas import colors_of, name_experts
 from ._columns import Column, Table
 from ._display import Display
@@ -157,10 +157,11 @@ class GateDisplay(Display):
         ImportError
             If matplotlib is not installed.
         """
-        mixture, weight = mixture_within(estimator), check_weight(sample_weight, X)
+        weight = check_weight(sample_weight, X)
         rows = np.flatnonzero(weight)
         X, weight = take_rows(X, rows), weight[rows]
-        table, proba = Table(X, weight), mixture.gate_proba(rows_of_mixture(estimator, X))
+        mixture, Z = mixture_within(estimator, X)
+        table, proba = Table(X, weight), mixture.gate_proba(Z)
         if columns is None:
             panels = _most_telling(table, proba, weight)
         else:

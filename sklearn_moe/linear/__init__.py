@@ -15,11 +15,13 @@ from ._bank import (
     solve_left_out,
     solve_one_out,
 )
+from ._cross_validated import CrossValidatedLogistic
 from ._evidence_ridge import EvidenceRidge
-from ._logistic import without_steps
+from ._labelled_table import without_steps
 from ._plain import finite_numbers, predict_plain
 
 __all__ = [
+    "CrossValidatedLogistic",
     "EvidenceRidge",
     "Problem",
     "Solution",

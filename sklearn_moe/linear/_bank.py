@@ -8,6 +8,8 @@ from typing import Any
 from numpy.typing import NDArray
 
 from .._numeric import Array, Rows
+from ._labelled_table import LabelledTable, Logistic, make_labelled_table
+from ._labelled_table import recognise as recognise_logistic
 from ._least_squares import (
     LeastSquaresSolution,
     fits_memory,
@@ -19,15 +21,11 @@ from ._least_squares import solve_one_out as solve_least_squares_one_out
 from ._logistic import (
     ONE_STEP,
     SETTLE,
-    LabelledTable,
-    Logistic,
     LogisticSolution,
-    make_labelled_table,
     solve_exactly,
     solve_nearly,
     solve_one,
 )
-from ._logistic import recognise as recognise_logistic
 from ._logistic import solve_left_out as solve_logistic
 from ._output_table import LeastSquares, OutputTable, make_output_table
 from ._plain import has_valid_params

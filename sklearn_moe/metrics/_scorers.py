@@ -7,10 +7,9 @@ from inspect import signature
 from typing import Any
 
 from sklearn.base import is_classifier
-from sklearn.pipeline import Pipeline
 
 from .._conformal import check_coverage
-from .._validation import BaseScorer
+from .._validation import BaseScorer, innermost
 from ._distributions import calibration_error, crps, log_score
 
 
@@ -153,14 +152,10 @@ def _made(
 
 def _forecaster(estimator: Any, X: Any) -> tuple[Any, Any]:
     """The estimator with `predict_dist`, maybe inside a pipeline or a search, and its `X`."""
+    # Pipelines pass on the methods that scikit-learn knows, and no others.
+    estimator, X = innermost(estimator, X, lambda one: hasattr(one, "predict_dist"))
     if hasattr(estimator, "predict_dist"):
         return estimator, X
-    if isinstance(estimator, Pipeline):
-        # Pipelines pass on the methods that scikit-learn knows, and no others.
-        before = estimator[:-1]
-        return _forecaster(estimator[-1], before.transform(X) if len(before) else X)
-    if hasattr(estimator, "best_estimator_"):
-        return _forecaster(estimator.best_estimator_, X)
     if is_classifier(estimator):
         raise TypeError(
             f"{type(estimator).__name__} is a classifier, and has no predict_dist. Use scikit-"

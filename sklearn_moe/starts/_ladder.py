@@ -13,10 +13,10 @@ from sklearn.linear_model import Ridge
 
 from .._em import EMResult, EMRule, run_em
 from .._folds import Splits, content_folds
-from .._gate_bank import make_gate_bank
-from .._mixture import MixtureModel
+from .._mixture import MixtureModel, build_model
 from .._numeric import Array, normalize
 from .._plans import follow_here
+from .._recipe import Recipe
 from .._specialisation import Specialisation
 from .._templates import make_templates
 from ..families import Gaussian
@@ -53,22 +53,21 @@ def _linear_model(context: StartContext) -> MixtureModel:
     """A mixture of ridge experts for the standardised target (class indicators are regressed)."""
     data = replace(context.data, X=context.Z, y=context.T, target=context.T)
     data = replace(data, classes=None, limits=None)
-    splits = _splits(context)
     names, ridge = [f"ridge{k}" for k in range(context.n_experts)], Ridge()
-    return MixtureModel(
-        data=data,
+    recipe = Recipe(
         templates=make_templates([(name, ridge) for name in names], [0] * len(names), {}, None),
         specialisation=Specialisation(np.zeros(context.n_experts), np.zeros(context.n_experts)),
         family=Gaussian().prepared(context.T, context.weight),
-        gate_bank=make_gate_bank(SoftmaxGate(), data, splits, context.seed, {}, context.n_experts),
-        splits=splits,
+        gate=SoftmaxGate(),
+        seed=context.seed,
     )
+    return build_model(recipe, data, _splits(context))
 
 
 def _assigned(model: MixtureModel, run: EMResult, context: StartContext) -> Array:
     """Responsibilities (n, K) for all rows of a run's best state, which has seen some."""
     log_gate, mean, law = follow_here(model.predict_new(run.state, context.Z))
-    return normalize(log_gate + model.family.log_prob(context.T, mean, law))[0]
+    return normalize(log_gate + model.recipe.family.log_prob(context.T, mean, law))[0]
 
 
 def _splits(context: StartContext) -> Splits | None:

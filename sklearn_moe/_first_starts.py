@@ -1,37 +1,39 @@
-"""The race: starts of different kinds, a few iterations of EM each, the best one goes on."""
+"""Where the EM of a fit may begin, by what the user asks for."""
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any, TypeVar
+from inspect import signature
+from itertools import chain, count, islice
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ._baseline import fit_baseline
 from ._data import Data
-from ._em import DIGITS, EMResult, EMRule, run_em
-from ._expert_errors import ExpertError
 from ._folds import Splits
-from ._mixture import MixtureModel
 from ._numeric import Array
-from ._plans import Plan, attempt, follow_here, together
+from ._plans import follow_here
 from ._recipe import Recipe
+from ._rows import take_rows
+from ._table_checks import check_responsibilities
+from ._training import Training
 from .families import Categorical
 from .gates import SoftmaxGate
 from .starts import STARTS, StartContext, branches_apart
 
-RACE_LENGTH = 3
 # Chosen by `python -m benchmarks starts`; the figures are in docs/user_guide/starts.md.
 PORTFOLIO = ("ladder", "residual", "kmeans_xy", "tree")
 # Of labels, where experts and gate are linear: a ladder of ridge experts, whose law is another, is
 # soon ahead and ends below. Other experts and gates do better with it.
 ALL_LINEAR = ("kmeans_xy", "residual", "tree", "principal")
-
-OnStart = Callable[[str, EMResult], Any]
-OnFailure = Callable[[str, ExpertError], Any]
+# What comes after the portfolio; other kinds would, with other seeds, begin where they did before.
+BY_CHANCE = ("noisy", "random", "local", "ladder")
+# The name of a start from what was fitted before.
+WARM = "warm"
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,6 +48,16 @@ class Start:
     round: int = 0
     given: Array | None = None
     anew: Start | None = None
+
+    @property
+    def label(self) -> str:
+        """The kind of the start and, after its first round, the number of the round."""
+        return f"{self.name}-{self.round + 1}" if self.round else self.name
+
+    @property
+    def is_warm(self) -> bool:
+        """Whether it goes on from experts that keep their places."""
+        return self.name == WARM
 
     @property
     def origin(self) -> Start:
@@ -76,20 +88,31 @@ class Start:
         return zeros_apart(beside_shared(resp, len(recipe.templates)), recipe, data.target)
 
 
-@dataclass(frozen=True)
-class Race:
-    """The run that has won, its start and first responsibilities, and the bound of each start."""
+def starts_of(mixture: Any, X: Any, y: Any, training: Training, recipe: Recipe) -> list[Start]:
+    """The starts of a fit of `mixture` to a table `X` and targets `y`, as they were given."""
+    data, n_routed, n_experts = training.data, recipe.n_routed, len(recipe.templates)
+    if n_routed == 1:
+        return [Start("single", given=beside_shared(np.ones((data.n_samples, 1)), n_experts))]
+    if mixture.warm_start and recipe.is_of(mixture):
+        # An array may have been made for other rows, or for another number of experts.
+        suits = np.shape(mixture.init) in ((), (training.n_given, n_routed))
+        usual = [Start(kinds_of(mixture, recipe)[0])]
+        anew = new_starts(mixture, X, y, training, recipe) if suits else usual
+        if (warm := warm_start(mixture, data, anew)) is not None:
+            return [warm]
+    return new_starts(mixture, X, y, training, recipe)
 
-    run: EMResult
-    start: Start
-    resp: Array
-    bounds: dict[str, float]
 
-
-T = TypeVar("T")
-# Runs of EM by what they have begun from; those that have failed are the errors that ended them.
-Sound = dict[T, EMResult]
-Runs = dict[T, EMResult | ExpertError]
+def new_starts(mixture: Any, X: Any, y: Any, training: Training, recipe: Recipe) -> list[Start]:
+    """The starts that `init` asks for."""
+    if isinstance(mixture.init, str):
+        return named_starts(mixture, recipe)
+    name, resp, shape = "array", mixture.init, (training.n_given, recipe.n_routed)
+    if callable(resp):
+        _check_takes_four(resp)
+        name, resp = "callable", resp(X, y, recipe.n_routed, recipe.seed)
+    resp = take_rows(check_responsibilities(name, resp, *shape), training.kept)
+    return [Start(name, given=beside_shared(resp, len(recipe.templates)))]
 
 
 def beside_shared(resp: Array, n_experts: int) -> Array:
@@ -126,13 +149,21 @@ def kinds_of(mixture: Any, recipe: Recipe) -> tuple[str, ...]:
 
 
 def named_starts(mixture: Any, recipe: Recipe) -> list[Start]:
-    """The portfolio in turn, or so many rounds of the kind that `mixture.init` names."""
-    kinds = kinds_of(mixture, recipe) if mixture.init == "auto" else (mixture.init,)
-    return [Start(kinds[i % len(kinds)], round=i // len(kinds)) for i in range(mixture.n_init)]
+    """The portfolio, all other kinds, and rounds by chance; or rounds of the kind that is named."""
+    if mixture.init != "auto":
+        return [Start(mixture.init, round=i) for i in range(mixture.n_init)]
+    firsts = (Start(kind) for kind in all_kinds(mixture, recipe))
+    rounds = (Start(kind, round=i) for i in count(1) for kind in BY_CHANCE)
+    return list(islice(chain(firsts, rounds), mixture.n_init))
+
+
+def all_kinds(mixture: Any, recipe: Recipe) -> list[str]:
+    """All kinds of starts, those of the portfolio first."""
+    return list(dict.fromkeys((*kinds_of(mixture, recipe), *BY_CHANCE, *STARTS)))
 
 
 def spare_starts(mixture: Any, starts: list[Start], recipe: Recipe) -> list[Start]:
-    """Those of the portfolio that are not among the `starts`, if these were left to us.
+    """Those of other kinds than the `starts`, if these were left to us.
 
     Without a verdict, none that asks for the one expert of all rows, whom the fit has not.
     """
@@ -140,7 +171,7 @@ def spare_starts(mixture: Any, starts: list[Start], recipe: Recipe) -> list[Star
     if not isinstance(init, str) or init != "auto" or any(s.given is not None for s in starts):
         return []
     begun = {start.name for start in starts}
-    others = [Start(kind) for kind in kinds_of(mixture, recipe) if kind not in begun]
+    others = [Start(kind) for kind in all_kinds(mixture, recipe) if kind not in begun]
     return [start for start in others if mixture.verdict or not start.needs_surprise]
 
 
@@ -154,7 +185,7 @@ def warm_start(mixture: Any, data: Data, anew: list[Start]) -> Start | None:
         with warnings.catch_warnings():
             # Names that are other ones now are no mistake of the user's.
             warnings.filterwarnings("ignore", r"X (has|does not have valid) feature names")
-            return Start("warm", given=mixture.responsibilities(data.X, data.y), anew=begin)
+            return Start(WARM, given=mixture.responsibilities(data.X, data.y), anew=begin)
     # Experts and gates are anyone's code, and each says in its own way (IndexError, KeyError, ...)
     # that it was not made for these rows. Nothing is lost: the fit begins as it would have.
     except Exception as error:
@@ -177,88 +208,18 @@ def begun_by(mixture: Any, anew: list[Start]) -> Start:
     return before if is_allowed else anew[0]
 
 
-def race(
-    model: MixtureModel,
-    recipe: Recipe,
-    surprise: Callable[[], Array],
-    rule: EMRule,
-    on_start: OnStart,
-    on_failure: OnFailure,
-    starts: list[Start],
-) -> Plan[Race]:
-    """Run all starts for one iteration, the better half for a few more; the best of them wins.
-
-    Those under which an expert cannot be fitted are out of it; if all are, the error is raised.
-    """
-    made = yield [(start.responsibilities, (recipe, model.data, surprise)) for start in starts]
-    first = dict(zip(starts, made, strict=True))
-    begun = {start: EMResult(model.expect(resp)) for start, resp in first.items()}
-    runs = yield from run_heats(model, begun, rule)
-    for start in starts:
-        if isinstance(run := runs[start], ExpertError):
-            on_failure(start_name(start), run)
-        else:
-            on_start(start_name(start), run)
-    sound = sound_of({start: runs[start] for start in starts})
-    winner = by_bound(sound)[0]
-    bounds = {start_name(start): run.lower_bound for start, run in sound.items()}
-    return Race(sound[winner], winner, first[winner], bounds)
-
-
-def race_or_spare(
-    race_of: Callable[[list[Start]], Plan[Race]],
-    starts: list[Start],
-    spares: Sequence[Start],
-    on_failure: OnFailure,
-) -> Plan[Race]:
-    """The race of the starts or, if all of them fail, of one spare start after the other."""
-    for spare in spares:
-        heat = yield from attempt(race_of(starts), ExpertError)
-        if not isinstance(heat, ExpertError):
-            return heat
-        on_failure(start_name(starts[-1]), heat)
-        starts = [spare]
-    return (yield from race_of(starts))
-
-
-def run_heats(model: MixtureModel, begun: Sound[T], rule: EMRule) -> Plan[Runs[T]]:
-    """EM for one iteration from what each has begun with, for a few more from the better half."""
-    runs = yield from run_all(model, begun, replace(rule, max_iter=1))
-    leaders = by_bound(sound_of(runs))[: (len(runs) + 1) // 2]
-    ahead = sound_of({start: runs.pop(start) for start in leaders})
-    short = replace(rule, max_iter=min(RACE_LENGTH, rule.max_iter))
-    return runs | (yield from run_all(model, ahead, short))
-
-
-def run_all(model: MixtureModel, begun: Sound[T], rule: EMRule) -> Plan[Runs[T]]:
-    """EM from what each has begun with, all in step.
-
-    `begun` is emptied: what each has begun with is as large as the table.
-    """
-    starts = list(begun)
-    runs = [attempt(run_em(model, at, rule), ExpertError) for at in begun.values()]
-    begun.clear()
-    return dict(zip(starts, (yield from together(*runs)), strict=True))
-
-
-def by_bound(runs: Sound[T]) -> list[T]:
-    """The keys by bound, the highest first; level ones, but for rounding, stay in order."""
-    return sorted(runs, key=lambda each: -round(float(runs[each].lower_bound), DIGITS))
-
-
-def sound_of(runs: Runs[T]) -> Sound[T]:
-    """The runs that have not failed; an error if all have."""
-    sound = {start: run for start, run in runs.items() if isinstance(run, EMResult)}
-    if not sound:
-        raise next(run for run in runs.values() if isinstance(run, ExpertError))
-    return sound
-
-
-def start_name(start: Start) -> str:
-    """The kind of the start and, after its first round, the number of the round."""
-    return f"{start.name}-{start.round + 1}" if start.round else start.name
-
-
 def surprise_of(recipe: Recipe, data: Data, splits: Splits | None) -> Array:
     """How badly (n,) one expert explains each row of `data`."""
     return follow_here(fit_baseline(recipe, data, splits)).surprise
+
+
+def _check_takes_four(init: Any) -> None:
+    try:
+        signature(init).bind(None, None, None, None)
+    except TypeError as error:
+        raise TypeError(
+            f"init={init!r} is called as init(X, y, n_experts, seed), and does not take that: "
+            f"{error}."
+        ) from error
+    except ValueError:  # of some that are written in C nobody can tell
+        return

@@ -1,0 +1,157 @@
+"""The race: starts of different kinds, a few iterations of EM each, the best one goes on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ._baseline import Baseline
+from ._data import Data
+from ._em import DIGITS, EMResult, EMRule, run_em
+from ._expert_errors import ExpertError
+from ._first_starts import Start
+from ._mixture import MixtureModel
+from ._numeric import Array, mean_and_stderr, normalize
+from ._plans import Plan, attempt, together
+from ._progress import Reporter
+
+RACE_LENGTH = 3
+# Standard errors by which a start is surely ahead of one expert.
+SURE = 2.0
+
+T = TypeVar("T")
+# Runs of EM by what they have begun from; those that have failed are the errors that ended them.
+Sound = dict[T, EMResult]
+Runs = dict[T, EMResult | ExpertError]
+
+
+@dataclass(frozen=True)
+class Raced:
+    """The run that has won, its start and first responsibilities, and the bound of each start."""
+
+    run: EMResult
+    start: Start
+    resp: Array
+    bounds: dict[str, float]
+
+
+def race(
+    model: MixtureModel,
+    baseline: Baseline,
+    rule: EMRule,
+    reporter: Reporter,
+    starts: Sequence[Start],
+    spares: Sequence[Start],
+) -> Plan[Raced]:
+    """The race of the starts or, if all of them fail, of one spare start after the other.
+
+    Spare ones are raced, too, if linear experts have found nothing that one does not know.
+    """
+    spares = list(spares)
+    raced = yield from attempt(_race(model, baseline, rule, reporter, starts), ExpertError)
+    while isinstance(raced, ExpertError):
+        if not spares:
+            raise raced
+        reporter.failure(starts[-1].label, raced)
+        starts = [spares.pop(0)]
+        raced = yield from attempt(_race(model, baseline, rule, reporter, starts), ExpertError)
+    if spares and not _has_found_something(model, raced.run, baseline):
+        more = yield from attempt(_race(model, baseline, rule, reporter, spares), ExpertError)
+        return raced if isinstance(more, ExpertError) else _better(raced, more)
+    return raced
+
+
+def _has_found_something(model: MixtureModel, run: EMResult, baseline: Baseline) -> bool:
+    """Whether it is surely ahead of one expert. Those that lose rows may be so in the end alone."""
+    if baseline.is_unknown or model.recipe.specialisation.loses_rows:
+        return True
+    delta, data = run.expectation.log_evidence - baseline.log_prob, model.data
+    mean, stderr = mean_and_stderr(delta, data.sample_weight, data.clusters)
+    return mean > SURE * stderr
+
+
+def _better(one: Raced, other: Raced) -> Raced:
+    """The race of all starts of two."""
+    best = by_bound({0: one.run, 1: other.run})[0]
+    return replace((one, other)[best], bounds=one.bounds | other.bounds)
+
+
+def _race(
+    model: MixtureModel,
+    baseline: Baseline,
+    rule: EMRule,
+    reporter: Reporter,
+    starts: Sequence[Start],
+) -> Plan[Raced]:
+    """Run all starts for one iteration, the better half for a few more; the best of them wins.
+
+    Those under which an expert cannot be fitted are out of it; if all are, the error is raised.
+    """
+    asked = model.recipe, model.data, baseline.tell_surprise
+    made = yield [(start.responsibilities, asked) for start in starts]
+    first = dict(zip(starts, made, strict=True))
+    begun = {start: EMResult(model.expect(resp)) for start, resp in first.items()}
+    runs = yield from run_heats(model, begun, rule)
+    for start in starts:
+        if isinstance(run := runs[start], ExpertError):
+            reporter.failure(start.label, run)
+        else:
+            reporter.start(start.label, run)
+    sound = sound_of({start: runs[start] for start in starts})
+    winner = by_bound(sound)[0]
+    bounds = {start.label: run.lower_bound for start, run in sound.items()}
+    return Raced(sound[winner], winner, first[winner], bounds)
+
+
+def run_heats(model: MixtureModel, begun: Sound[T], rule: EMRule) -> Plan[Runs[T]]:
+    """EM for one iteration from what each has begun with, for a few more from the better half."""
+    runs = yield from run_all(model, begun, replace(rule, max_iter=1))
+    leaders = by_bound(sound_of(runs))[: (len(runs) + 1) // 2]
+    ahead = sound_of({start: runs.pop(start) for start in leaders})
+    short = replace(rule, max_iter=min(RACE_LENGTH, rule.max_iter))
+    return runs | (yield from run_all(model, ahead, short))
+
+
+def run_all(model: MixtureModel, begun: Sound[T], rule: EMRule) -> Plan[Runs[T]]:
+    """EM from what each has begun with, all in step.
+
+    `begun` is emptied: what each has begun with is as large as the table.
+    """
+    starts = list(begun)
+    runs = [attempt(run_em(model, at, rule), ExpertError) for at in begun.values()]
+    begun.clear()
+    return dict(zip(starts, (yield from together(*runs)), strict=True))
+
+
+def by_bound(runs: Sound[T]) -> list[T]:
+    """The keys by bound, the highest first; level ones, but for rounding, stay in order."""
+    return sorted(runs, key=lambda each: -round(float(runs[each].lower_bound), DIGITS))
+
+
+def sound_of(runs: Runs[T]) -> Sound[T]:
+    """The runs that have not failed; an error if all have."""
+    sound = {start: run for start, run in runs.items() if isinstance(run, EMResult)}
+    if not sound:
+        raise next(run for run in runs.values() if isinstance(run, ExpertError))
+    return sound
+
+
+def assigned(
+    model: MixtureModel, run: EMResult, data: Data, rows: NDArray[np.intp]
+) -> Plan[Array | None]:
+    """Responsibilities (n, K) for `data` by a run on some of its `rows`; None if experts are lost.
+
+    Nor does it say who may act on other rows, if not all do.
+    """
+    at = run.expectation
+    if model.recipe.top_k is not None or len(at.members) < len(model.recipe.templates):
+        return None
+    log_gate, mean, law = yield from model.predict_new(run.state, data.X)
+    log_prob = model.recipe.family.log_prob(data.target, mean, law)
+    resp = normalize(log_gate + log_prob)[0]
+    resp[rows] = at.resp  # out of fold, if there are folds
+    return resp

@@ -1,0 +1,106 @@
+"""Witnesses that have missed what the fit has found begin again.
+
+A witness makes the start anew from the rows that it may see, and what has led the fit to its
+regions may lead the witness elsewhere. It would then end the fit early, and deny the gain. So where
+the fit, out of fold, explains the rows of a fold far better than the witness does, a second one
+races all kinds of starts. If it finds more, the fit goes on and is led by it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from ._em import EMResult, EMRule
+from ._first_starts import Start
+from ._numeric import mean_and_stderr
+from ._plans import Plan, attempt, together
+from ._progress import Reporter
+from ._verdict import Stage, run_led
+from ._witnesses import Witness
+from .starts import STARTS
+
+# Nats, and standard errors, by which a witness is far behind on so many rows of its fold. It may be
+# so by less, or on fewer, for the lack of rows to learn from.
+FAR, SURE, ENOUGH_ROWS = 0.1, 10.0, 100
+
+
+def seconded(stage: Stage, rule: EMRule, reporter: Reporter) -> Plan[Stage]:
+    """The stage, gone on with second witnesses in place of those that have missed something."""
+    left = rule.max_iter - stage.result.n_iter
+    was_ended = reporter.was_last_run or stage.result.reason == "callback"
+    # Of a run that was cut short it is not known whether witnesses are only later.
+    if left <= 0 or was_ended or stage.trouble or not (missed := _missed(stage)):
+        return stage
+    seconds = yield from together(*(_second(witness, stage, rule) for witness in missed))
+    if set(seconds) - set(missed):
+        of_fold = {witness.fold: witness for witness in (*stage.witnesses, *seconds)}
+        rule = replace(rule, max_iter=left)
+        stage = yield from _gone_on(stage, list(of_fold.values()), rule, reporter)
+    lead = float(np.mean([_lead(stage, witness)[0] for witness in stage.trusted]))
+    is_well = stage.trouble or lead < FAR or not _missed(stage)
+    return stage if is_well else replace(stage, trouble=_trouble(lead))
+
+
+def _missed(stage: Stage) -> list[Witness]:
+    """The witnesses that are far behind the fit on the rows of their fold.
+
+    Bounds of experts that lose rows hang on luck as well, and second witnesses have gained nothing.
+    """
+    splits = stage.model.splits
+    if stage.recipe.specialisation.loses_rows or splits is None or not splits.dealt:
+        return []
+    leads = {w: _lead(stage, w) for w in stage.trusted if len(w.test) >= ENOUGH_ROWS}
+    return [w for w, (mean, stderr) in leads.items() if mean > max(FAR, SURE * stderr)]
+
+
+def _lead(stage: Stage, witness: Witness) -> tuple[float, float]:
+    """How far the fit, out of fold, is ahead of the witness of the fold, and the standard error.
+
+    They have learnt from equally many rows.
+    """
+    data, rows = stage.model.data, witness.test
+    delta = stage.result.last.log_evidence[rows] - witness.latest_words.log_prob
+    return mean_and_stderr(delta, data.sample_weight[rows], data.clusters[rows])
+
+
+def _second(witness: Witness, stage: Stage, rule: EMRule) -> Plan[Witness]:
+    """Another witness of the same fold, from the best of all kinds of starts; itself if none is."""
+    made = yield from attempt(_raced(witness, stage, rule), ValueError)
+    if isinstance(made, ValueError):
+        return witness
+    return max(witness, made, key=lambda each: each.expectation.lower_bound)
+
+
+def _raced(witness: Witness, stage: Stage, rule: EMRule) -> Plan[Witness]:
+    """A witness of the same fold that has come as far as a race leads."""
+    second = Witness(stage.recipe, stage.model.data, witness.whole, witness.fold)
+    yield from second.race([Start(kind) for kind in STARTS], rule)
+    return second
+
+
+def _gone_on(
+    stage: Stage, witnesses: Sequence[Witness], rule: EMRule, reporter: Reporter
+) -> Plan[Stage]:
+    """The stage with what it comes to when these witnesses lead it."""
+    before = stage.result
+    after = yield from run_led(stage.model, EMResult(before.last), witnesses, rule, reporter)
+    run = after.result
+    result = replace(
+        run,
+        lower_bounds=(*before.lower_bounds, *run.lower_bounds),
+        scores=(*before.scores, *run.scores),
+        best_iter=before.n_iter + run.best_iter,
+    )
+    return replace(after, result=result)
+
+
+def _trouble(lead: float) -> str:
+    """What users should know of a fit whose witnesses have found less."""
+    return (
+        "Witnesses have missed what the fit has found: out of fold it explains rows better than "
+        f"they do, by {lead:.2g} nats in the mean, so gain_ may be too low. Another init may lead "
+        "them there."
+    )

@@ -1,0 +1,124 @@
+"""What plain logistic regressions solve: the problem, and a table of features and classes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from sklearn.linear_model import LogisticRegression
+
+from .._numeric import Array, Rows, exact_means, rows_of
+from ..logit import EXACT_LIMIT, NEWTON_LIMIT, StandardisedRows
+from ._cross_validated import CrossValidatedLogistic
+from ._plain import finite_numbers, without_scaler
+
+# Multiplications for the Hessians of a step, of which a few are needed, where conjugate gradients
+# take many steps: a tenth of a second.
+AFFORDABLE = 2e8
+# Of an estimator's solver: any gradient is below it, in single precision as well.
+ANY_TOLERANCE = 1e30
+# So many coefficients of an expert move in steps for all folds at once, if there are more rows than
+# columns; for more, and for exact solutions beyond Hessians, the estimator is asked.
+MOST_COEFFICIENTS = 2500
+
+
+@dataclass(frozen=True)
+class Logistic:
+    """The problem that a plain logistic regression solves: its inverse penalty `C`.
+
+    If `scaled`, the features are first standardised under the same weights. `tol` is that of the
+    estimator's own solver.
+    """
+
+    C: float
+    scaled: bool
+    tol: float
+    is_loose = True
+    is_light = False
+
+
+def recognise(estimator: Any) -> Logistic | None:
+    """The problem that `estimator` solves, or None if it does anything else."""
+    estimator, scaled = without_scaler(estimator)
+    if type(estimator) is CrossValidatedLogistic:
+        # One that is to find its penalty itself is asked each time.
+        return None if estimator.C is None else Logistic(float(estimator.C), True, estimator.tol)
+    if type(estimator) is not LogisticRegression:
+        return None
+    usual = {
+        "penalty": ("l2", "deprecated"),
+        "l1_ratio": (None, 0.0),
+        "dual": (False,),
+        "fit_intercept": (True,),
+        "class_weight": (None,),
+        "solver": ("lbfgs", "newton-cg", "newton-cholesky"),
+        "multi_class": ("auto", "deprecated"),
+        "warm_start": (False,),
+    }
+    params = estimator.get_params()
+    plain = all(params.get(name, values[0]) in values for name, values in usual.items())
+    if not plain or not np.isfinite(estimator.C):
+        return None
+    return Logistic(float(estimator.C), scaled, estimator.tol)
+
+
+@dataclass(frozen=True)
+class LabelledTable(StandardisedRows):
+    """Standardised features (n, p) and class codes (n,); `n_distinct` rows are no copies."""
+
+    codes: Rows
+    n_classes: int
+    n_distinct: int | None = None
+
+    suits = Logistic
+    hands_out_numbers = False
+
+    def __getitem__(self, rows: Any) -> Array:
+        # Several problems use each block: it is worth making.
+        return self.standardised(rows_of(self.X, rows))
+
+    @property
+    def has_hessians(self) -> bool:
+        """Whether coefficients are so few that they can be solved for exactly."""
+        return _n_coefficients(self.shape, self.n_classes) <= EXACT_LIMIT
+
+    def solves_often(self, n_problems: int) -> bool:
+        """Whether that is done in each iteration of EM in sample, and not left to estimators."""
+        few = _n_coefficients(self.shape, self.n_classes) <= NEWTON_LIMIT
+        return few or self.affords_hessians(n_problems)
+
+    def affords_hessians(self, n_problems: int) -> bool:
+        """Whether those of so many problems take little time."""
+        n_pairs, width = self.n_classes * (self.n_classes - 1) // 2, self.shape[1] + 1
+        size = (self.n_distinct or self.shape[0]) * n_problems * n_pairs * width**2
+        return self.has_hessians and size <= AFFORDABLE
+
+    def indicators(self, rows: Any) -> Array:
+        """Which class each row has (C, B)."""
+        return (np.arange(self.n_classes)[:, None] == self.codes[rows]).astype(float)
+
+
+def _n_coefficients(shape: tuple[int, ...], n_classes: int) -> int:
+    return (n_classes - 1) * (shape[1] + 1)
+
+
+def without_steps(estimator: Any) -> Any:
+    """A recognised estimator whose fit is over at once, before its solution is polished into it."""
+    without_scaler(estimator)[0].set_params(tol=ANY_TOLERANCE)
+    return estimator
+
+
+def make_labelled_table(
+    X: Any, codes: Rows, n_classes: int, n_distinct: int | None = None
+) -> LabelledTable | None:
+    """The table, or None if it does not suit steps for all experts and folds."""
+    numbers = finite_numbers(X)
+    if numbers is None or n_classes < 2:
+        return None
+    most = MOST_COEFFICIENTS if numbers.shape[0] > numbers.shape[1] else NEWTON_LIMIT
+    if _n_coefficients(numbers.shape, n_classes) > most:
+        return None
+    (center, constant), spread = exact_means(numbers), numbers.std(axis=0, dtype=np.float64)
+    spread = np.where(constant | (spread == 0), 1.0, spread)
+    return LabelledTable(numbers, center, spread, codes, n_classes, n_distinct)

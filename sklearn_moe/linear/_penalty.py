@@ -1,0 +1,100 @@
+"""The penalty of a logistic regression, by rows that it has not seen.
+
+The evidence, by which `EvidenceRidge` finds its own, would shrink too much where classes can be
+told apart: Laplace's method sees no curvature in rows whose class is certain.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn import config_context
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.linear_model import LogisticRegression
+
+from .._content import content_ids, lowest_rows, row_hashes
+from .._folds import USUAL_FOLDS, content_folds
+from .._numeric import Array, Rows, safe_log
+from .._rows import take_rows
+
+# Distinct rows that tell as much as all: what penalty suits does not hang on their number.
+ENOUGH_ROWS = 5000
+# Penalties that are tried, in powers of ten per unit of weight: ever weaker ones, each from where
+# the last has led.
+POWERS = range(1, -8, -1)
+# Nats per unit of weight. If two in sequence are not better by as much, that was the last.
+LEAST_GAIN = 1e-3
+# The solver's: losses are needed to three digits.
+TOLERANCE, MOST_STEPS = 1e-3, 200
+
+
+class Labelled(NamedTuple):
+    """Standardised columns (n, d), class codes (n,) and positive weights (n,) of some rows."""
+
+    Z: Any
+    codes: Rows
+    weight: Array
+
+    def take(self, rows: NDArray | None) -> Labelled:
+        return Labelled(*(take_rows(part, rows) for part in self))
+
+
+@dataclass(frozen=True)
+class Fold:
+    """A regression of the rows that it is shown, which others judge."""
+
+    model: LogisticRegression
+    shown: Labelled
+    others: Labelled
+
+    def loss(self, penalty: float) -> float:
+        """What the others lose under a `penalty`, in nats times weight."""
+        self.model.set_params(C=1.0 / penalty).fit(*self.shown)
+        proba = self.model.predict_proba(self.others.Z)
+        own = np.searchsorted(self.model.classes_, self.others.codes)
+        return -float(self.others.weight @ safe_log(proba[np.arange(len(own)), own]))
+
+
+def find_penalty(labelled: Labelled) -> float:
+    """The penalty of squared coefficients under which unseen rows are most probable.
+
+    Copies of a row share a fold, and neither the order of rows nor the unit of weights matters.
+    """
+    rank = content_ids(row_hashes(labelled.Z, labelled.codes))
+    few = lowest_rows(rank, np.unique(rank, return_index=True)[1], ENOUGH_ROWS)
+    labelled, rank = labelled.take(few), take_rows(rank, few)
+    folds, total = list(_folds(labelled, rank)), labelled.weight.sum()
+    losses: list[float] = []
+    with config_context(skip_parameter_validation=True), warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        for power in POWERS:
+            losses.append(sum(fold.loss(total * 10.0**power) for fold in folds) / total)
+            if min(losses[:-2], default=np.inf) - min(losses[-2:]) < LEAST_GAIN:
+                break
+    # Rounded, since digits that the solver leaves open must not decide.
+    return float(total * 10.0 ** round(_lowest(POWERS, losses), 1))
+
+
+def _folds(labelled: Labelled, rank: Rows) -> Iterator[Fold]:
+    """Folds by content. None shows a single class, or asks about one that it does not show."""
+    for train, test in content_folds(USUAL_FOLDS, rank, labelled.codes):
+        model = LogisticRegression(warm_start=True, tol=TOLERANCE, max_iter=MOST_STEPS)
+        shown, others = labelled.take(train), labelled.take(test)
+        known = np.unique(shown.codes)
+        others = others.take(np.isin(others.codes, known))
+        if len(known) > 1 and len(others.codes):
+            yield Fold(model, shown, others)
+
+
+def _lowest(powers: Sequence[int], losses: Sequence[float]) -> float:
+    """Where the parabola through the lowest loss and its neighbours is lowest."""
+    best = int(np.argmin(losses))
+    if not 0 < best < len(losses) - 1:
+        return float(powers[best])
+    curvature, slope, _ = np.polyfit([-1, 0, 1], losses[best - 1 : best + 2], 2)
+    return powers[best] + slope / (2 * curvature)  # powers fall

@@ -1,0 +1,269 @@
+"""Logistic regression that finds its own penalty, alone and as an expert."""
+
+import pickle
+
+import numpy as np
+import pandas as pd
+import pytest
+import scipy.sparse as sp
+from sklearn.compose import make_column_transformer
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import log_loss
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import OneHotEncoder, StandardScaler
+from sklearn.utils.estimator_checks import parametrize_with_checks
+
+from sklearn_moe import CrossValidatedLogistic, MixtureOfExpertsClassifier
+from sklearn_moe._verdict import OneIsBetter
+from sklearn_moe.linear import _cross_validated, _penalty, recognise
+
+pytestmark = pytest.mark.filterwarnings("ignore:EM did not settle")
+
+QUICK = {"n_init": 1, "max_iter": 5, "random_state": 0}
+
+
+class OneByOne(CrossValidatedLogistic):
+    """The same, which is not recognised."""
+
+
+@parametrize_with_checks([CrossValidatedLogistic()])
+def test_scikit_learn_checks(estimator, check):
+    check(estimator)
+
+
+def table(n_samples=240, n_features=4, n_classes=3, strength=1.0, seed=0):
+    """Columns of different units, and classes drawn by a softmax of them."""
+    rng = np.random.default_rng(seed)
+    Z = rng.normal(size=(n_samples, n_features))
+    scores = Z @ np.random.default_rng(1).normal(size=(n_features, n_classes)) * strength
+    scores += rng.gumbel(size=scores.shape)
+    return Z * 10.0 ** (np.arange(n_features) % 4) + 50.0, scores.argmax(axis=1)
+
+
+@pytest.mark.parametrize("strength", [0.0, 0.3, 1.0, 5.0])
+@pytest.mark.parametrize("n_features", [3, 40])
+def test_new_rows_are_as_probable_as_under_the_best_penalty(strength, n_features):
+    X, y = table(4240, n_features, strength=strength)
+    X, y, new, found = X[:240], y[:240], X[240:], y[240:]
+    losses = {
+        C: log_loss(found, CrossValidatedLogistic(C=C).fit(X, y).predict_proba(new))
+        for C in 10.0 ** np.arange(-5, 5, 0.5)
+    }
+    loss = log_loss(found, CrossValidatedLogistic().fit(X, y).predict_proba(new))
+    assert loss < 1.05 * min(losses.values())
+
+
+def test_what_cannot_be_learnt_is_shrunk_away():
+    X, y = table(strength=0.0)
+    model = CrossValidatedLogistic().fit(X, y)
+    assert model.C_ < 0.01
+    assert (model.predict_proba(X).max(axis=0) - model.predict_proba(X).min(axis=0)).max() < 0.1
+
+
+@pytest.mark.parametrize("n_classes", [2, 3])
+@pytest.mark.parametrize("weighted", [False, True])
+def test_under_a_given_penalty_it_is_scikit_learns_behind_a_scaler(n_classes, weighted):
+    X, y = table(n_classes=n_classes)
+    weight = np.random.default_rng(0).random(len(X)) if weighted else None
+    model = CrossValidatedLogistic(C=0.3, tol=1e-12).fit(X, y, weight)
+    scaler = StandardScaler().fit(X, sample_weight=weight)
+    theirs = LogisticRegression(C=0.3, tol=1e-12, solver="newton-cholesky", max_iter=1000)
+    theirs.fit(scaler.transform(X), y, weight)
+    expected = theirs.predict_proba(scaler.transform(X))
+    np.testing.assert_allclose(model.predict_proba(X), expected, rtol=1e-7)
+    assert model.coef_.shape == theirs.coef_.shape
+    scores = model.decision_function(X)
+    np.testing.assert_allclose(scores, theirs.decision_function(scaler.transform(X)), atol=1e-6)
+
+
+def test_neither_units_nor_the_order_of_rows_matter():
+    X, y = table()
+    model = CrossValidatedLogistic().fit(X, y)
+    moved, order = X * [1e-3, 1.0, 7.0, 1e5] + [1e3, 0.0, -5.0, 1e7], np.argsort(X[:, 1])
+    for other, rows in ((moved, slice(None)), (X, order)):
+        again = CrossValidatedLogistic().fit(other[rows], y[rows])
+        assert pytest.approx(model.C_, rel=1e-9) == again.C_
+        np.testing.assert_allclose(again.predict_proba(other), model.predict_proba(X), rtol=1e-6)
+
+
+def test_weights_are_repeats_and_have_no_unit():
+    X, y = table()
+    weight = np.random.default_rng(0).integers(0, 4, len(X))
+    by_weight = CrossValidatedLogistic().fit(X, y, weight)
+    repeated = CrossValidatedLogistic().fit(np.repeat(X, weight, axis=0), np.repeat(y, weight))
+    np.testing.assert_allclose(by_weight.predict_proba(X), repeated.predict_proba(X), rtol=1e-6)
+    tiny = CrossValidatedLogistic().fit(X, y, 1e-3 * weight)
+    assert pytest.approx(1e3 * by_weight.C_, rel=1e-9) == tiny.C_
+    np.testing.assert_allclose(tiny.predict_proba(X), by_weight.predict_proba(X), rtol=1e-6)
+
+
+def test_sparse_is_dense():
+    X, y = table(n_features=6)
+    X = np.where(np.abs(X - 50.0) < 3.0, 0.0, X)
+    dense = CrossValidatedLogistic().fit(X, y)
+    sparse = CrossValidatedLogistic().fit(sp.csr_array(X), y)
+    assert pytest.approx(dense.C_, rel=0.3) == sparse.C_  # folds go by content, which has a form
+    given = [CrossValidatedLogistic(C=1.0).fit(form(X), y) for form in (np.array, sp.csr_array)]
+    expected = given[0].predict_proba(X)
+    np.testing.assert_allclose(given[1].predict_proba(sp.csr_array(X)), expected, rtol=1e-5)
+
+
+def test_classes_of_few_rows_are_no_obstacle():
+    X, y = table()
+    y = np.where(np.arange(len(y)) == 7, 3, y)
+    model = CrossValidatedLogistic().fit(X, y)
+    assert model.classes_.tolist() == [0, 1, 2, 3]
+    assert CrossValidatedLogistic().fit(X[:3], [0, 1, 2]).coef_.shape == (3, 4)
+    with pytest.raises(ValueError, match="one class"):
+        CrossValidatedLogistic().fit(X, y, y == 0)
+
+
+def test_of_many_rows_some_are_enough(monkeypatch):
+    X, y = table(3000)
+    whole = CrossValidatedLogistic().fit(X, y).C_
+    monkeypatch.setattr(_penalty, "ENOUGH_ROWS", 500)
+    assert pytest.approx(whole, rel=2.0) == CrossValidatedLogistic().fit(X, y).C_
+
+
+@pytest.fixture
+def searches(monkeypatch):
+    """How many rows each search for a penalty has seen."""
+    seen, search = [], _cross_validated.find_penalty
+
+    def recorded(labelled):
+        seen.append(len(labelled.codes))
+        return search(labelled)
+
+    monkeypatch.setattr(_cross_validated, "find_penalty", recorded)
+    return seen
+
+
+def switching(n_samples=300):
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(n_samples, 3)) * [1.0, 100.0, 0.01]
+    score = np.where(X[:, 0] > 0, X[:, 1] / 100, -X[:, 1] / 100)
+    return X, (score + 0.3 * rng.logistic(size=n_samples) > 0).astype(int)
+
+
+@pytest.mark.parametrize("options", [{}, {"n_experts": "auto"}, {"cv": None, "verdict": False}])
+def test_a_mixture_searches_once(searches, options):
+    X, y = switching()
+    MixtureOfExpertsClassifier(**QUICK | options).fit(X, y)
+    assert searches == [300]
+
+
+def test_regions_are_not_shrunk_as_far_as_one_expert_that_learns_nothing():
+    X, y = switching()
+    assert CrossValidatedLogistic().fit(X, y).C_ < 0.01
+    mixture = MixtureOfExpertsClassifier(random_state=0).fit(X, y)
+    assert [expert.C for expert in mixture.experts_] == [1.0, 1.0]
+    assert mixture.gain_ > 5 * mixture.gain_stderr_
+    assert mixture.score(X, y) > 0.8
+
+
+def test_regions_are_shrunk_as_far_as_one_expert_where_that_is_better():
+    X, y = table(300, 30, strength=0.15)
+    C = CrossValidatedLogistic().fit(X, y).C_
+    assert C < 0.3
+    mixture = MixtureOfExpertsClassifier(verdict=False, **QUICK).fit(X, y)
+    assert [expert.C for expert in mixture.experts_] == [C, C]
+    # The one that is kept alone, and that mixtures are judged by, is shrunk in any case.
+    with pytest.warns(OneIsBetter):
+        kept = MixtureOfExpertsClassifier(n_experts=4, random_state=0).fit(X, y)
+    assert kept.experts_[0].C == C
+    expected = CrossValidatedLogistic().fit(X, y).predict_proba(X)
+    np.testing.assert_allclose(kept.experts_[0].predict_proba(X), expected, rtol=1e-6)
+
+
+def test_less_penalty_than_usual_is_that_of_all_regions():
+    X, y = table(strength=5.0)
+    C = CrossValidatedLogistic().fit(X, y).C_
+    assert C > 1.0
+    mixture = MixtureOfExpertsClassifier(verdict=False, **QUICK).fit(X, y)
+    assert [expert.C for expert in mixture.experts_] == [C, C]
+
+
+def test_kinds_of_experts_search_once_each(searches):
+    X, y = switching()
+    experts = [
+        ("a", CrossValidatedLogistic()),
+        ("b", CrossValidatedLogistic()),
+        ("tight", CrossValidatedLogistic(tol=1e-10)),
+        ("given", CrossValidatedLogistic(C=2.0)),
+    ]
+    mixture = MixtureOfExpertsClassifier(experts, verdict=False, **QUICK).fit(X, y)
+    assert searches == [300, 300]
+    assert mixture.experts_[3].C == 2.0
+
+
+def test_behind_other_steps_a_penalty_is_found_once(searches):
+    X, y = switching()
+    frame = pd.DataFrame(X, columns=list("abc")).assign(d=np.where(X[:, 0] > 0, "yes", "no"))
+    encode = make_column_transformer((OneHotEncoder(), ["d"]), remainder="passthrough")
+    expert = make_pipeline(encode, CrossValidatedLogistic())
+    mixture = MixtureOfExpertsClassifier(expert, random_state=0).fit(frame, y)
+    assert searches == [300]
+    assert [expert[-1].C for expert in mixture.experts_] == [1.0, 1.0]
+    assert mixture.score(frame, y) > 0.8
+
+
+def test_one_expert_is_the_estimator():
+    X, y = switching()
+    weight = np.random.default_rng(0).integers(0, 3, len(X))
+    mixture = MixtureOfExpertsClassifier(n_experts=1).fit(X, y, sample_weight=weight)
+    alone = CrossValidatedLogistic().fit(X, y, weight)
+    np.testing.assert_array_equal(mixture.predict_proba(X), alone.predict_proba(X))
+
+
+@pytest.mark.parametrize("scaled", [False, True])
+def test_all_at_once_is_one_by_one(scaled):
+    X, y = switching()
+    params = QUICK | {"cv": None, "verdict": False, "init": "kmeans_x"}
+    makers = [CrossValidatedLogistic(tol=1e-12), OneByOne(tol=1e-12)]
+    if scaled:
+        makers = [make_pipeline(StandardScaler(), maker) for maker in makers]
+    fits = [MixtureOfExpertsClassifier(maker, **params).fit(X, y) for maker in makers]
+    np.testing.assert_allclose(fits[0].predict_proba(X), fits[1].predict_proba(X), rtol=1e-5)
+    last = fits[0].experts_[0][-1] if scaled else fits[0].experts_[0]
+    assert last.tol == 1e-12
+    assert last.n_iter_[0] > 0
+
+
+def test_only_what_is_given_its_penalty_is_a_plain_problem():
+    assert recognise(CrossValidatedLogistic()) is None
+    assert recognise(OneByOne(C=1.0)) is None
+    problem = recognise(CrossValidatedLogistic(C=3.0))
+    assert (problem.C, problem.scaled) == (3.0, True)
+
+
+@pytest.mark.parametrize("n_classes", [2, 3])
+def test_the_usual_mixture_does_not_know_units(n_classes):
+    X, y = table(300, n_classes=n_classes)
+    moved = X * [1e-3, 1.0, 7.0, 1e5] + [1e3, 0.0, -5.0, 1e7]
+    fits = [MixtureOfExpertsClassifier(**QUICK).fit(Z, y) for Z in (X, moved)]
+    expected = fits[0].predict_proba(X)
+    np.testing.assert_allclose(fits[1].predict_proba(moved), expected, rtol=1e-5, atol=1e-8)
+
+
+def test_frames_workers_and_pickles():
+    X, y = switching()
+    frame = pd.DataFrame(X, columns=list("abc"))
+    labels = np.array(["no", "yes"])[y]
+    fits = [
+        MixtureOfExpertsClassifier(n_jobs=n_jobs, **QUICK).fit(frame, labels)
+        for n_jobs in (None, 2)
+    ]
+    assert fits[0].experts_[0].feature_names_in_.tolist() == list("abc")
+    expected = fits[0].predict_proba(frame)
+    np.testing.assert_allclose(fits[1].predict_proba(frame), expected, rtol=1e-9)
+    stored = pickle.loads(pickle.dumps(fits[0]))
+    np.testing.assert_array_equal(stored.predict_proba(frame), expected)
+
+
+def test_parameters_are_counted():
+    X, y = table()
+    params = QUICK | {"verdict": False, "gate": None}
+    found = MixtureOfExpertsClassifier(**params).fit(X, y).information_criteria(X, y)
+    experts = make_pipeline(StandardScaler(), LogisticRegression())
+    theirs = MixtureOfExpertsClassifier(experts, **params).fit(X, y).information_criteria(X, y)
+    assert found.n_parameters == theirs.n_parameters
