@@ -32,7 +32,8 @@ from ._recipe import Recipe
 from ._specialisation import Specialisation
 from ._table_checks import check_table, check_weight, features_seen, warn_of_shares
 from ._templates import Template, make_templates
-from ._training import Training, make_training, specialisations
+from ._thresholds import specialisations
+from ._training import Training, make_training
 from ._trials import Recipes, Trial, trials_of
 from ._validation import (
     BaseComposition,

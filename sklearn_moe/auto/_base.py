@@ -20,10 +20,10 @@ from sklearn.utils.validation import check_is_fitted
 from .._content import content_ids, row_hashes
 from .._design import TabularEncoder
 from .._folds import Splits, fold_count, user_splits
+from .._groups import checked_groups
 from .._numeric import Array
 from .._rows import in_blocks, is_pandas
 from .._table_checks import check_table, check_weight, features_seen, query_rows
-from .._training import checked_groups
 from .._validation import HasMethods, Interval, last_step
 from .._weighting import is_mixture
 from ._candidate import AS_GIVEN, JUDGING_FOLDS, OF_NUMBER, Candidate
