@@ -20,6 +20,7 @@ from ._callbacks import CallbackSupportMixin, Tasks
 from ._em import EMRule, failure_text
 from ._first_starts import spare_starts, starts_of
 from ._fitting import Fit, Options, as_it_stands, fitted_attributes, run_fit
+from ._forecasts import Forecast
 from ._growth import MOST_EXPERTS, Growth, check_growth, most_experts
 from ._nesting import unfold
 from ._numeric import Array
@@ -43,6 +44,7 @@ from ._validation import (
     VisualBlock,
     check_named_parts,
     check_parameters,
+    fit_context,
     routed_params,
 )
 from ._verdict import OneIsBetter, Stage, verdict_text
@@ -123,7 +125,7 @@ class BaseMixtureOfExperts(Queries, CallbackSupportMixin, MetaEstimatorMixin, Ba
 
     # The fit, as a table of contents.
 
-    def _fit(self, X: Any, y: Any, sample_weight: Any, fit_params: dict) -> Any:
+    def _fit(self, X: Any, y: Any, sample_weight: Any, fit_params: dict) -> Fit:
         # Checks that record feature names do so on a copy: a failed fit leaves `self` as it was.
         shape = copy.copy(self)
         training = self._validate_training(shape, X, y, sample_weight, fit_params)
@@ -143,7 +145,18 @@ class BaseMixtureOfExperts(Queries, CallbackSupportMixin, MetaEstimatorMixin, Ba
         self._store(shape, fit)
         tasks.end(dict)  # the estimator has its attributes already
         self._warn(fit)
-        return self
+        return fit
+
+    @fit_context(prefer_skip_nested_validation=False)
+    def _fit_forecasting(
+        self, X: Any, y: Any, sample_weight: Array, groups: Any
+    ) -> Forecast | None:
+        """Fit, and return the forecast of unseen rows, if there is one, which is not kept."""
+        return self._forecast_of(self._fit(X, y, sample_weight, {"groups": groups}))
+
+    def _forecast_of(self, fit: Fit) -> Forecast | None:
+        """What a fit says of unseen rows, so that several mixtures may be calibrated together."""
+        return None
 
     def _validate_training(
         self, shape: Any, X: Any, y: Any, sample_weight: Any, fit_params: dict

@@ -324,7 +324,8 @@ class MixtureOfExpertsClassifier(ClassifierMixin, Labels):
         TypeError
             If `experts` or `gate` is not an estimator of the kind that is needed.
         """
-        return self._fit(X, y, sample_weight, fit_params)
+        self._fit(X, y, sample_weight, fit_params)
+        return self
 
     def _default_expert(self) -> Any:
         return CrossValidatedLogistic()

@@ -49,8 +49,6 @@ class RealTargets(DistributionQueries, BaseMixtureOfExperts):
     baseline_: Any
     lean_variance_: Any
     prediction_limits_: Array | None
-    # Whether the `_forecast` of unseen rows is kept: to calibrate several mixtures together.
-    _keeps_forecast = False
 
     _parameter_constraints = {
         **BaseMixtureOfExperts._parameter_constraints,
@@ -211,16 +209,16 @@ class RealTargets(DistributionQueries, BaseMixtureOfExperts):
             )
         return super()._leans(how, family) and can_lean(family)
 
+    def _forecast_of(self, fit: Fit) -> Forecast | None:
+        forecasts, noise = fit.found.forecasts, fit.found.noise
+        return joined(forecasts).under(noise.of_forecasts()) if forecasts else None
+
     def _target_attributes(self, fit: Fit) -> dict[str, Any]:
         shape, found = fit.training.data.y.shape[1:], fit.found
         calibration, limits = None, limits_of(fit.training.data.target, self.extrapolation)
-        noise, forecast = found.noise.of_forecasts(), {}
         if self.calibrate == "conformal":
-            calibration = calibration_of(noise, found.forecasts, shape)
-        if self._keeps_forecast and found.forecasts:
-            forecast["_forecast"] = joined(found.forecasts).under(noise)
+            calibration = calibration_of(found.noise.of_forecasts(), found.forecasts, shape)
         return {
-            **forecast,
             "target_shape_": shape,
             "family_": found.noise.family,
             "dispersion_factor_": _factors(found.noise, shape),

@@ -351,7 +351,8 @@ class MixtureOfExpertsRegressor(RegressorMixin, RealTargets):
         TypeError
             If `experts` or `gate` is not an estimator of the kind that is needed.
         """
-        return self._fit(X, y, sample_weight, fit_params)
+        self._fit(X, y, sample_weight, fit_params)
+        return self
 
     def predict(self, X: Any, return_std: bool = False) -> Any:
         """Gate-weighted mean of the experts' predictions, as the noise law takes them.

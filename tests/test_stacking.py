@@ -525,11 +525,6 @@ def test_laws_without_a_scale_keep_their_width():
     assert auto.dispersion_factor_ == 1.0
 
 
-def test_forecasts_are_not_kept(pool):
-    for model in pool.named_estimators_.values():
-        assert not {"_forecast", "_keeps_forecast"} & set(vars(model[-1]))
-
-
 # The pool of labels.
 
 

@@ -16,6 +16,7 @@ from sklearn.utils.validation import has_fit_parameter
 
 from .._cross_fitted import CrossFittedPredictions
 from .._folds import keep_rows
+from .._forecasts import Forecast
 from .._numeric import Array
 from .._rows import take_rows
 from .._weighting import plan_steps, transform_weighted
@@ -75,8 +76,11 @@ class Sample:
             place=self.place[rows],
         )
 
-    def fit(self, candidate: Candidate) -> Pipeline:
-        """The model of a candidate, fitted as pipelines are; weights and groups are for all."""
+    def fit(self, candidate: Candidate) -> tuple[Pipeline, Forecast | None]:
+        """The model of a candidate, fitted as pipelines are, and its forecast of unseen rows.
+
+        Weights and groups are for all steps.
+        """
         model = clone(candidate.model)
         steps, mixture, X = model[:-1], model[-1], self.views[candidate.view]
         folded = [mixture, *(step for _, step in steps.steps if _has_given_folds(step))]
@@ -89,12 +93,11 @@ class Sample:
         plan = plan_steps(steps)
         params = _of_groups(steps, self.groups, is_routed=plan.names is None)
         X = transform_weighted(steps, X, self.y, self.weight, plan, params)
-        mixture._keeps_forecast = True
-        mixture.fit(X, self.y, sample_weight=self.weight, groups=self.groups)
+        forecast = mixture._fit_forecasting(X, self.y, self.weight, self.groups)
         for part, cv in zip(folded, given, strict=True):
             part.set_params(cv=cv)
         # Steps of a pipeline with a memory are others once they are fitted.
-        return Pipeline([*steps.steps, model.steps[-1]], memory=model.memory)
+        return Pipeline([*steps.steps, model.steps[-1]], memory=model.memory), forecast
 
 
 def _has_given_folds(step: Any) -> bool:

@@ -229,15 +229,11 @@ def _are_the_same(said: Array, other: Array) -> bool:
 
 
 def _fitted(sample: Sample, candidate: Candidate) -> Judged:
-    """What comes of a fit; its forecast of unseen rows does not stay with the model.
-
-    Most warnings would speak of fits that nobody keeps.
-    """
+    """What comes of a fit. Most warnings would speak of fits that nobody keeps."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        model = sample.fit(candidate)
+        model, forecast = sample.fit(candidate)
     mixture = model[-1]
-    del mixture._keeps_forecast
     return Judged(
         candidate,
         score=float(mixture.calibrated_log_prob_),
@@ -245,7 +241,7 @@ def _fitted(sample: Sample, candidate: Candidate) -> Judged:
         log_probs=mixture.calibrated_log_probs_,
         pools_with=mixture.voting if is_classifier(mixture) else family_of_pool(mixture.family_),
         family=getattr(mixture, "family_", None),
-        forecast=vars(mixture).pop("_forecast", None),
+        forecast=forecast,
         model=model,
         warnings=tuple(warning.message for warning in caught),
     )
