@@ -24,7 +24,8 @@ from .families import Family
 class Trial:
     """Parts of a recipe that are tried in place of its own.
 
-    They are kept if the bound is higher with them, by more than `margin` standard errors.
+    They are kept if the bound is higher with them, by more than `margin` standard errors; what is
+    stiffer, and owes less of its bound to chance, may be lower by as many.
     """
 
     name: str
@@ -36,7 +37,7 @@ class Trial:
         ahead = rival.lower_bound - run.lower_bound
         delta = rival.expectation.log_evidence - run.expectation.log_evidence
         stderr = mean_and_stderr(delta, data.sample_weight, data.clusters)[1]
-        return ahead > max(self.margin * stderr, 10**-DIGITS)
+        return ahead > self.margin * stderr + 10**-DIGITS
 
 
 def trials_of(
@@ -49,7 +50,7 @@ def trials_of(
     trials, singles = [], [template.alone for template in templates]
     # Metadata would have to be cut where rows are.
     if any(t.single for t in templates) and not any(t.params for t in templates):
-        trials.append(Trial("penalty", {"templates": singles}))
+        trials.append(Trial("penalty", {"templates": singles}, margin=-1.0))
     if pooled is not None:
         trials.append(Trial("pooling", {"specialisation": pooled}))
     trials += [Trial(type(law).__name__, {"family": law}, margin=1.0) for law in families]
