@@ -56,7 +56,10 @@ class EMRule:
 
 @dataclass(frozen=True)
 class EMResult:
-    """The latest expectation of a run, its best state with its own, and how the run went."""
+    """The latest expectation of a run, its best state with its own, and how the run went.
+
+    One that is to begin has its first expectation alone.
+    """
 
     last: Any
     state: Any = None
@@ -78,16 +81,14 @@ class EMResult:
 
 def run_em(
     model: Model,
-    start: Any,
+    result: EMResult,
     rule: EMRule,
     on_iteration: Callable[[EMResult], bool | None] = lambda result: None,
 ) -> Generator[Any, Any, EMResult]:
-    """Run EM from the expectation `start` (or go on from an `EMResult`) under `rule`.
+    """Run EM from where another run has come, or has begun, under `rule`.
 
     `on_iteration` is called after each iteration; a true answer ends the run.
     """
-    result = start if isinstance(start, EMResult) else EMResult(start)
-    del start  # its responsibilities are as large as the table
     while result.n_iter < rule.max_iter and not result.last.is_fixed:
         state = yield from model.m_step(result.last)
         result = _judge(_append(result, *model.conclude(state)), rule)

@@ -274,7 +274,7 @@ def _winner(
     if resp is None:
         asked = model.recipe, data, baseline.tell_surprise
         resp = yield from do(raced.start.responsibilities, *asked)
-    return model, replace(raced, run=EMResult(model.expect(resp)), resp=resp), won
+    return model, replace(raced, run=model.begin(resp), resp=resp), won
 
 
 def _race_and_try(

@@ -20,7 +20,7 @@ import numpy as np
 
 from ._baseline import Baseline
 from ._data import Data
-from ._em import DIGITS, EMResult, EMRule
+from ._em import DIGITS, EMRule
 from ._expectation import MixtureExpectation
 from ._expert_errors import ExpertError
 from ._first_starts import Start
@@ -314,7 +314,7 @@ def _best_way(stage: Stage, recipe: Recipe, rule: EMRule) -> Plan[Move]:
     ways.append(Restart("ladder"))
     at = stage.result.expectation
     made = yield [(way, (recipe, model.data, at)) for way in ways]
-    runs = {way: EMResult(model.expect(resp)) for way, resp in zip(ways, made, strict=True)}
+    runs = {way: model.begin(resp) for way, resp in zip(ways, made, strict=True)}
     return by_bound(sound_of((yield from run_heats(model, runs, rule))))[0]
 
 

@@ -125,7 +125,7 @@ def _run_from(stage: Stage, guide: Witness, rule: EMRule) -> Plan[EMResult | Non
     resp = yield from guide.responsibilities(stage.model.data)
     if resp.shape[1] < len(stage.recipe.templates):
         return None
-    start = stage.model.expect(resp)
+    start = stage.model.begin(resp)
     del resp  # as large as the table
     run = run_em(stage.model, start, rule)
     del start

@@ -11,6 +11,7 @@ import numpy as np
 from ._balance import balanced
 from ._data import Data
 from ._dispersion import fit_dispersion
+from ._em import EMResult
 from ._expectation import MixtureExpectation
 from ._experts import DENSE, BankFit, fit_predict, fit_predict_new
 from ._folds import Splits
@@ -121,6 +122,10 @@ class MixtureModel:
         acting = truncate(resp, self.recipe.top_k, self.recipe.shared).copy()
         resp = self.recipe.specialisation.without_negligible(acting)
         return MixtureExpectation(resp=resp, members=tuple(range(len(self.recipe.templates))))
+
+    def begin(self, resp: Array) -> EMResult:
+        """A run of EM that is to begin from responsibilities (n, K)."""
+        return EMResult(self.expect(resp))
 
     def m_step(self, expectation: MixtureExpectation) -> Plan[MixtureState]:
         """Fit experts, dispersions and gate to the responsibilities."""

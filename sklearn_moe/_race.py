@@ -94,7 +94,7 @@ def _race(
     asked = model.recipe, model.data, baseline.tell_surprise
     made = yield [(start.responsibilities, asked) for start in starts]
     first = dict(zip(starts, made, strict=True))
-    begun = {start: EMResult(model.expect(resp)) for start, resp in first.items()}
+    begun = {start: model.begin(resp) for start, resp in first.items()}
     runs = yield from run_heats(model, begun, rule)
     for start in starts:
         if isinstance(run := runs[start], ExpertError):

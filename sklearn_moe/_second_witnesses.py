@@ -14,6 +14,7 @@ from dataclasses import replace
 import numpy as np
 
 from ._em import EMResult, EMRule
+from ._expert_errors import ExpertError
 from ._first_starts import Start
 from ._numeric import mean_and_stderr
 from ._plans import Plan, attempt, together
@@ -84,9 +85,12 @@ def _raced(witness: Witness, stage: Stage, rule: EMRule) -> Plan[Witness]:
 def _gone_on(
     stage: Stage, witnesses: Sequence[Witness], rule: EMRule, reporter: Reporter
 ) -> Plan[Stage]:
-    """The stage with what it comes to when these witnesses lead it."""
+    """The stage with what it comes to when these witnesses lead it; itself if an expert fails."""
     before = stage.result
-    after = yield from run_led(stage.model, EMResult(before.last), witnesses, rule, reporter)
+    led = run_led(stage.model, EMResult(before.last), witnesses, rule, reporter)
+    after = yield from attempt(led, ExpertError)
+    if isinstance(after, ExpertError):
+        return stage
     run = after.result
     result = replace(
         run,

@@ -69,7 +69,7 @@ def try_all(
     short = replace(rule, max_iter=raced.run.n_iter)
     for trial in trials:
         rival = build_model(replace(model.recipe, **trial.parts), model.data, model.splits)
-        run = yield from attempt(run_em(rival, rival.expect(raced.resp), short), ExpertError)
+        run = yield from attempt(run_em(rival, rival.begin(raced.resp), short), ExpertError)
         if isinstance(run, ExpertError):
             reporter.failure(trial.name, run)
             continue

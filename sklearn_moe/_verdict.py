@@ -16,7 +16,6 @@ from ._baseline import Baseline
 from ._calibrated_noise import learning_left
 from ._data import Data
 from ._em import EMResult, EMRule, Model, run_em
-from ._expectation import MixtureExpectation
 from ._expert_errors import ExpertError
 from ._forecasts import Forecast
 from ._hearing import Hearing, Scores, hear, scores_alone
@@ -170,19 +169,19 @@ def run_witnessed(
         called = yield from witnesses
         if called:
             ahead = None  # its arrays are as large as the table
-            return (yield from run_led(model, model.expect(resp), called, rule, reporter))
+            return (yield from run_led(model, model.begin(resp), called, rule, reporter))
     except WitnessError as error:
         # The fit itself is sound; only a witness, who works on fewer rows, has failed.
         trouble = f"No verdict: {error}"
     stage_of = partial(Stage, model, trouble=trouble)
-    run = _run(model, ahead or model.expect(resp), rule, stage_of, reporter)
+    run = _run(model, ahead or model.begin(resp), rule, stage_of, reporter)
     del resp, ahead  # as large as the table
     return (yield from run)
 
 
 def run_led(
     model: MixtureModel,
-    start: MixtureExpectation | EMResult,
+    start: EMResult,
     witnesses: Sequence[Witness],
     rule: EMRule,
     reporter: Reporter,
@@ -194,13 +193,13 @@ def run_led(
 
 def _run(
     model: Model,
-    start: MixtureExpectation | EMResult,
+    start: EMResult,
     rule: EMRule,
     stage_of: Callable[[EMResult], Stage],
     reporter: Reporter,
 ) -> Plan[Stage]:
     """The stage of a run of EM, which is reported, and which ends where an expert fails."""
-    latest = start if isinstance(start, EMResult) else None
+    latest = start if start.n_iter else None
 
     def report(result: EMResult) -> bool:
         nonlocal latest

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 from ._content import uniform_by_content
 from ._data import Data
-from ._em import DIGITS, EMResult, EMRule
+from ._em import DIGITS, EMRule
 from ._expectation import MixtureExpectation
 from ._first_starts import Start, surprise_of
 from ._folds import Splits, keep_rows
@@ -140,10 +140,8 @@ class Witness:
         surprise = partial(surprise_of, self.recipe, self.model.data, self.splits)
         asked = self.recipe, self.model.data, surprise
         made = yield [(start.responsibilities, asked) for start in starts]
-        begun = {
-            start: EMResult(self.model.expect(resp))
-            for start, resp in zip(starts, made, strict=True)
-        }
+        pairs = zip(starts, made, strict=True)
+        begun = {start: self.model.begin(resp) for start, resp in pairs}
         runs = sound_of((yield from run_heats(self.model, begun, rule)))
         self.expectation = runs[by_bound(runs)[0]].last
 

@@ -356,7 +356,7 @@ def test_a_run_left_behind_follows_its_witnesses(monkeypatch):
         stage = yield from run_witnessed(*args, **kwargs)
         model, heard = stage.model, stage.result.expectation
         labels = np.random.default_rng(0).integers(0, len(heard.members), model.data.n_samples)
-        poor = model.expect(np.eye(len(heard.members))[labels])
+        poor = model.begin(np.eye(len(heard.members))[labels])
         run = yield from run_em(model, poor, EMRule(1, 0.0))
         expectation = replace(run.expectation, held_out=heard.held_out, score=heard.score)
         kept = {"scores": stage.result.scores, "expectation": expectation}
@@ -385,7 +385,7 @@ def test_a_run_that_cannot_follow_is_known_by_its_own_word(fails, monkeypatch):
     guide = behind.witnesses[0]
     guide.best = SimpleNamespace(members=(0, 1), lower_bound=1.0)
     guide.responsibilities = failing if fails == "guide" else led
-    behind.model.expect = lambda resp: resp
+    behind.model.begin = lambda resp: resp
     monkeypatch.setattr(_guided, "run_em", failing)
     behind.model.recipe = SimpleNamespace(templates=(None, None), top_k=None)
     plan = caught_up(behind, EMRule(50, 0.0), Reporter("", 0, None, None))

@@ -41,7 +41,7 @@ def astray(monkeypatch):
         stage = yield from run_witnessed(*args, **kwargs)
         model, heard = stage.model, stage.result.expectation
         labels = np.random.default_rng(0).integers(0, 3, model.data.n_samples)
-        poor = yield from run_em(model, model.expect(np.eye(3)[labels]), EMRule(1, 0.0))
+        poor = yield from run_em(model, model.begin(np.eye(3)[labels]), EMRule(1, 0.0))
         expectation = replace(poor.expectation, held_out=heard.held_out, score=heard.score)
         return replace(
             stage, result=replace(stage.result, state=poor.state, expectation=expectation)

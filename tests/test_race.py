@@ -228,3 +228,19 @@ def test_starts_that_rounding_tells_apart_are_in_order(kind):
         moe = MixtureOfExpertsRegressor(init=kind, random_state=0)
         gains.append(moe.fit(table[order], y[order]).gain_)
     assert gains == pytest.approx([gains[0]] * 4, rel=1e-6)
+
+
+class OfFewRows(Ridge):
+    """One that cannot be fitted to many rows."""
+
+    def fit(self, X, y, sample_weight=None):
+        if len(X) > 200:
+            raise ValueError("too many")
+        return super().fit(X, y, sample_weight)
+
+
+def test_an_expert_that_fails_on_all_rows_is_named(racing):
+    mixture = MixtureOfExpertsRegressor(OfFewRows(), cv=3, verdict=False, random_state=0)
+    with pytest.raises(ValueError, match=r"OfFewRows.*failed to fit on .*: too many"):
+        mixture.set_params(init="kmeans_x").fit(X, Y)
+    assert racing == [150]

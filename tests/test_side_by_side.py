@@ -26,7 +26,7 @@ def model_of(n_samples, n_features=3, n_experts=3):
 
 
 def runs_of(model, begun):
-    return [run_em(model, model.expect(resp), RULE) for resp in begun]
+    return [run_em(model, model.begin(resp), RULE) for resp in begun]
 
 
 @pytest.fixture
@@ -60,8 +60,8 @@ def test_runs_that_lose_experts_go_on_with_those_of_their_number(sizes):
     model, begun = model_of(60)
     begun[1][:, 0] *= 1e-9
     begun[1] /= begun[1].sum(axis=1, keepdims=True)
-    whole, poor = (model.expect(resp) for resp in begun[:2])
-    poor = replace(poor, reseeded=frozenset({0}))  # its first expert has had its second chance
+    whole, poor = (model.begin(resp) for resp in begun[:2])
+    poor = replace(poor, last=replace(poor.last, reseeded=frozenset({0})))  # it had a second chance
     expected = [follow_here(run_em(model, at, RULE)) for at in (whole, poor)]
     assert [len(run.expectation.members) for run in expected] == [3, 2]
     found = _side_by_side.side_by_side(*(run_em(model, at, RULE) for at in (whole, poor)))

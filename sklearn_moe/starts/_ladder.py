@@ -41,7 +41,7 @@ def ladder(context: StartContext) -> Array:
     part = context if rows is None else context.take(rows)
     model = _linear_model(part)
     # To the end: after a few iterations the rung that will win is often not yet ahead.
-    runs = side_by_side(*(run_em(model, model.expect(rung(part)), RULE) for rung in RUNGS))
+    runs = side_by_side(*(run_em(model, model.begin(rung(part)), RULE) for rung in RUNGS))
     best = max(runs, key=lambda run: run.lower_bound)
     found = best.expectation.resp if rows is None else _assigned(model, best, context)
     resp = np.full((context.data.n_samples, context.n_experts), 1e-3)
