@@ -103,11 +103,15 @@ def check_experts(estimator: Any) -> None:
         _check_kind(estimator, param, expert)
 
 
+def are_named(parts: Any) -> bool:
+    """Whether all parts are pairs of a name and something else."""
+    return all(isinstance(p, tuple) and len(p) == 2 and isinstance(p[0], str) for p in parts)
+
+
 def check_estimators(transformer: Any) -> None:
     """Check the parameter `estimators`: uniquely named regressors, or classifiers."""
     estimators = transformer.estimators
-    pairs = all(isinstance(e, tuple) and len(e) == 2 and isinstance(e[0], str) for e in estimators)
-    if not (estimators and pairs):
+    if not (estimators and are_named(estimators)):
         raise ValueError(
             f"estimators={estimators!r} must be a list of (name, estimator), with one at least."
         )
@@ -169,8 +173,7 @@ def _check_kind(mixture: Any, param: str, expert: Any) -> None:
 
 
 def _check_named(estimator: Any, experts: list) -> None:
-    pairs = all(isinstance(e, tuple) and len(e) == 2 and isinstance(e[0], str) for e in experts)
-    if not pairs or all(expert == "drop" for _, expert in experts):
+    if not are_named(experts) or all(expert == "drop" for _, expert in experts):
         raise ValueError(
             f"experts={experts!r} must be one estimator or a list of (name, estimator) with at "
             "least one that is not 'drop'."

@@ -24,7 +24,7 @@ from .._groups import checked_groups
 from .._numeric import Array
 from .._rows import in_blocks, is_pandas
 from .._table_checks import check_table, check_weight, features_seen, query_rows
-from .._validation import HasMethods, Interval, last_step
+from .._validation import HasMethods, Interval, are_named, last_step
 from .._weighting import is_mixture
 from ._candidate import AS_GIVEN, JUDGING_FOLDS, OF_NUMBER, Candidate
 from ._columns import CategoryColumns, indicators_each, most_categories, warn_of_rare
@@ -181,8 +181,7 @@ class BaseAutoMixture(MetaEstimatorMixin, BaseEstimator):
         if self._are_usual:
             return []
         pairs = self.candidates
-        named = all(isinstance(c, tuple) and len(c) == 2 and isinstance(c[0], str) for c in pairs)
-        if not pairs or not named or len(dict(pairs)) < len(pairs):
+        if not pairs or not are_named(pairs) or len(dict(pairs)) < len(pairs):
             raise ValueError(
                 f"candidates={pairs!r} must be a list of (name, mixture), each of another name, or "
                 "of names of the usual ones, such as 'linear'."
