@@ -89,6 +89,18 @@ class EncodedGate(Gate):
         return self
 
     def predict_log_proba(self, X: Any) -> Array:
+        """Log probabilities of the experts.
+
+        Parameters
+        ----------
+        X : array-like, sparse matrix or frame of shape (n_samples, n_features)
+            Rows to divide among the experts.
+
+        Returns
+        -------
+        log_proba : ndarray of shape (n_samples, n_experts)
+            Log probabilities; the exponentials of each row sum to one.
+        """
         check_is_fitted(self, "encoder_")
         return self.log_proba_encoded(self._encode(X))
 
@@ -125,6 +137,18 @@ class EncodedGate(Gate):
         return self.encoder_.get_feature_names_out(input_features)
 
     def log_proba_table(self, table: GateTable) -> Array:
+        """Log probabilities as `predict_log_proba` gives them, for rows that others look at too.
+
+        Parameters
+        ----------
+        table : GateTable
+            The rows, and their encoded form.
+
+        Returns
+        -------
+        log_proba : ndarray of shape (n_samples, n_experts)
+            Log probabilities; the exponentials of each row sum to one.
+        """
         # A subclass that answers for itself is to be asked.
         answers = type(self).predict_log_proba is not EncodedGate.predict_log_proba
         if answers or table.encoder is not self.encoder_:
