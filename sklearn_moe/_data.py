@@ -70,6 +70,11 @@ class Data:
         """One row of each content: what is counted where rows, not weights, must be counted."""
         return np.unique(self.rank, return_index=True)[1]
 
+    @property
+    def has_groups(self) -> bool:
+        """Whether rows are dependent that are no copies."""
+        return self.clusters is not self.rank and not np.array_equal(self.clusters, self.rank)
+
     @cached_property
     def is_even(self) -> bool:
         """Whether each row weighs one."""

@@ -14,6 +14,7 @@ from ._data import Data
 from ._experts import fit_expert
 from ._templates import Template
 from ._validation import last_step
+from .linear import CrossValidatedLogistic
 
 # The inverse penalty of scikit-learn's logistic regression.
 USUAL = 1.0
@@ -31,9 +32,15 @@ class Penalties:
         if not template.seeks_penalty:
             return template
         if template.kind not in self.found:
-            expert = fit_expert(self.data, template, self.data.sample_weight, None)
+            expert = fit_expert(self.data, self._grouped(template), self.data.sample_weight, None)
             # Rows of a single class have made it a constant.
             self.found[template.kind] = getattr(last_step(expert), "C_", USUAL)
         C = self.found[template.kind]
         single = template.under_penalty(C)
         return single if C >= USUAL else replace(template.under_penalty(USUAL), single=single)
+
+    def _grouped(self, template: Template) -> Template:
+        """The template that is told of groups, if there are any, and no other step is before it."""
+        if not isinstance(template.estimator, CrossValidatedLogistic) or not self.data.has_groups:
+            return template
+        return replace(template, params=template.params | {"groups": self.data.clusters})

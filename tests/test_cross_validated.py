@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import scipy.sparse as sp
+import sklearn
 from sklearn.compose import make_column_transformer
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import log_loss
@@ -97,6 +98,34 @@ def test_weights_are_repeats_and_have_no_unit():
     np.testing.assert_allclose(tiny.predict_proba(X), by_weight.predict_proba(X), rtol=1e-6)
 
 
+def repeated(n_groups=40, n_rows=8):
+    """Rows of a group are near each other, and of one class that they have nothing to do with."""
+    rng = np.random.default_rng(0)
+    groups = np.repeat(np.arange(n_groups), n_rows)
+    X = rng.normal(size=(n_groups, 20))[groups] + 0.1 * rng.normal(size=(len(groups), 20))
+    return X, rng.integers(0, 2, n_groups)[groups], np.array([f"g{group}" for group in groups])
+
+
+def test_rows_of_a_group_do_not_judge_each_other():
+    X, y, groups = repeated()
+    fooled, alone = CrossValidatedLogistic().fit(X, y), CrossValidatedLogistic()
+    assert fooled.C_ > 0.1
+    assert alone.fit(X, y, groups=groups).C_ < 0.01
+    weight = np.random.default_rng(0).integers(0, 3, len(y))
+    weighted = CrossValidatedLogistic().fit(X, y, weight, groups)
+    parts = (np.repeat(part, weight, axis=0) for part in (X, y, groups))
+    others = dict(zip(("X", "y", "groups"), parts, strict=True))
+    assert pytest.approx(weighted.C_, rel=1e-9) == CrossValidatedLogistic().fit(**others).C_
+    kept = MixtureOfExpertsClassifier(n_experts=1).fit(X, y, groups=groups)
+    assert kept.experts_[0].C == alone.C_
+    with sklearn.config_context(enable_metadata_routing=True):
+        kept = MixtureOfExpertsClassifier(n_experts=1).fit(X, y, groups=groups)
+    assert kept.experts_[0].C == alone.C_
+    assert CrossValidatedLogistic().fit(X, y, groups=np.zeros(len(y))).C_ > 0  # nobody can judge
+    with pytest.raises(ValueError, match="without a label"):
+        alone.fit(X, y, groups=np.full(len(y), np.nan))
+
+
 def test_sparse_is_dense():
     X, y = table(n_features=6)
     X = np.where(np.abs(X - 50.0) < 3.0, 0.0, X)
@@ -130,9 +159,9 @@ def searches(monkeypatch):
     """How many rows each search for a penalty has seen."""
     seen, search = [], _cross_validated.find_penalty
 
-    def recorded(labelled):
+    def recorded(labelled, group):
         seen.append(len(labelled.codes))
-        return search(labelled)
+        return search(labelled, group)
 
     monkeypatch.setattr(_cross_validated, "find_penalty", recorded)
     return seen

@@ -15,6 +15,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from .._groups import checked_groups, numbered
 from .._numeric import Array
 from .._rows import take_rows
 from .._table_checks import check_weight
@@ -81,6 +82,9 @@ class CrossValidatedLogistic(ClassifierMixin, BaseEstimator):
     True
     """
 
+    # A mixture hands them on by itself.
+    __metadata_request__fit = {"groups": False}
+
     _parameter_constraints: dict = {
         "C": [Interval(Real, 0, None, closed="neither"), None],
         "tol": [Interval(Real, 0, None, closed="neither")],
@@ -93,7 +97,9 @@ class CrossValidatedLogistic(ClassifierMixin, BaseEstimator):
         self.max_iter = max_iter
 
     @fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> CrossValidatedLogistic:
+    def fit(
+        self, X: Any, y: Any, sample_weight: Any = None, groups: Any = None
+    ) -> CrossValidatedLogistic:
         """Find the penalty, unless it is given, and the coefficients under it.
 
         Parameters
@@ -104,6 +110,8 @@ class CrossValidatedLogistic(ClassifierMixin, BaseEstimator):
             Class labels, of two classes at least.
         sample_weight : array-like of shape (n_samples,), default=None
             Weights of the rows, none negative; None for ones.
+        groups : array-like of shape (n_samples,), default=None
+            Labels of rows that depend on each other, and share a fold of the search.
 
         Returns
         -------
@@ -114,13 +122,14 @@ class CrossValidatedLogistic(ClassifierMixin, BaseEstimator):
         ------
         ValueError
             If the input is not a table of finite numbers with class labels, a weight is negative,
-            or all rows of positive weight are of one class.
+            all rows of positive weight are of one class, or a row has no group.
         """
         X, y = validate_data(self, X, y, accept_sparse="csr", dtype=np.float64)
         check_classification_targets(y)
         weight = check_weight(sample_weight, X)
         kept = None if weight.all() else np.flatnonzero(weight)
-        X, y, weight = (take_rows(part, kept) for part in (X, y, weight))
+        groups = checked_groups(groups, X)
+        X, y, weight, groups = (take_rows(part, kept) for part in (X, y, weight, groups))
         classes, codes = np.unique(y, return_inverse=True)
         if len(classes) < 2:
             raise ValueError(
@@ -129,7 +138,8 @@ class CrossValidatedLogistic(ClassifierMixin, BaseEstimator):
             )
         scaler = StandardScaler(with_mean=not sp.issparse(X)).fit(X, sample_weight=weight)
         rows = Labelled(scaler.transform(X), codes, weight)
-        self.C_ = self.C or 1.0 / find_penalty(rows)
+        group = None if groups is None else numbered(groups)
+        self.C_ = self.C or 1.0 / find_penalty(rows, group)
         model = LogisticRegression(
             C=self.C_, tol=self.tol, max_iter=self.max_iter, solver="newton-cg"
         ).fit(*rows)

@@ -17,8 +17,8 @@ from sklearn import config_context
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 
-from .._content import content_ids, lowest_rows, row_hashes
-from .._folds import USUAL_FOLDS, content_folds
+from .._content import content_ids, group_ids, lowest_rows, row_hashes
+from .._folds import USUAL_FOLDS, Splits, content_folds, group_folds
 from .._numeric import Array, Rows, safe_log
 from .._rows import take_rows
 
@@ -60,15 +60,24 @@ class Fold:
         return -float(self.others.weight @ safe_log(proba[np.arange(len(own)), own]))
 
 
-def find_penalty(labelled: Labelled) -> float:
+def find_penalty(labelled: Labelled, group: Rows | None = None) -> float:
     """The penalty of squared coefficients under which unseen rows are most probable.
 
-    Copies of a row share a fold, and neither the order of rows nor the unit of weights matters.
+    Copies of a row share a fold, as do rows of one `group` (n,), if these are told; neither the
+    order of rows nor the unit of weights matters.
     """
-    rank = content_ids(row_hashes(labelled.Z, labelled.codes))
+    hashes = row_hashes(labelled.Z, labelled.codes)
+    rank = content_ids(hashes)
     few = lowest_rows(rank, np.unique(rank, return_index=True)[1], ENOUGH_ROWS)
-    labelled, rank = labelled.take(few), take_rows(rank, few)
-    folds, total = list(_folds(labelled, rank)), labelled.weight.sum()
+    labelled, hashes, rank, group = (
+        labelled.take(few),
+        *(take_rows(part, few) for part in (hashes, rank, group)),
+    )
+    if group is None:
+        splits = content_folds(USUAL_FOLDS, rank, labelled.codes)
+    else:
+        splits = _group_folds(labelled, np.unique(group, return_inverse=True)[1], hashes)
+    folds, total = list(_folds(labelled, splits)), labelled.weight.sum()
     losses: list[float] = []
     with config_context(skip_parameter_validation=True), warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
@@ -80,9 +89,15 @@ def find_penalty(labelled: Labelled) -> float:
     return float(total * 10.0 ** round(_lowest(POWERS, losses), 1))
 
 
-def _folds(labelled: Labelled, rank: Rows) -> Iterator[Fold]:
-    """Folds by content. None shows a single class, or asks about one that it does not show."""
-    for train, test in content_folds(USUAL_FOLDS, rank, labelled.codes):
+def _group_folds(labelled: Labelled, group: Rows, hashes: Any) -> Splits:
+    mass = np.eye(labelled.codes.max() + 1)[labelled.codes] * labelled.weight[:, None]
+    n_folds = min(USUAL_FOLDS, int(group.max()) + 1)
+    return group_folds(n_folds, group_ids(group, hashes), mass)
+
+
+def _folds(labelled: Labelled, splits: Splits) -> Iterator[Fold]:
+    """None shows a single class, or asks about one that it does not show."""
+    for train, test in splits:
         model = LogisticRegression(warm_start=True, tol=TOLERANCE, max_iter=MOST_STEPS)
         shown, others = labelled.take(train), labelled.take(test)
         known = np.unique(shown.codes)
