@@ -263,7 +263,7 @@ def _winner(
 ) -> Plan[tuple[MixtureModel, Raced, frozenset[str]]]:
     """The race of the starts and the trials of its winner, on a sample if the table is large."""
     data, rows = training.data, training.sample(RACE_ROWS)
-    if rows is None or len(starts) == 1:
+    if rows is None or (len(starts) == 1 and not options.spares):
         return (yield from _race_and_try(training, recipe, starts, baseline, options))
     part, recipe_there = training.take(rows), recipe.take(rows, data.n_samples)
     there, raced, won = yield from _race_and_try(

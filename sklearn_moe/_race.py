@@ -145,13 +145,13 @@ def assigned(
 ) -> Plan[Array | None]:
     """Responsibilities (n, K) for `data` by a run on some of its `rows`; None if experts are lost.
 
-    Nor does it say who may act on other rows, if not all do.
+    All experts are asked, however few act on a row.
     """
-    at = run.expectation
-    if model.recipe.top_k is not None or len(at.members) < len(model.recipe.templates):
+    at, recipe = run.expectation, replace(model.recipe, top_k=None)
+    if len(at.members) < len(recipe.templates):
         return None
-    log_gate, mean, law = yield from model.predict_new(run.state, data.X)
-    log_prob = model.recipe.family.log_prob(data.target, mean, law)
-    resp = normalize(log_gate + log_prob)[0]
+    asked = replace(model, recipe=recipe).predict_new(run.state, data.X)
+    log_gate, mean, law = yield from asked
+    resp = normalize(log_gate + recipe.family.log_prob(data.target, mean, law))[0]
     resp[rows] = at.resp  # out of fold, if there are folds
     return resp

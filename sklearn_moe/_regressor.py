@@ -109,7 +109,8 @@ class MixtureOfExpertsRegressor(RegressorMixin, RealTargets):
         `"kmeans_x"`, `"noisy"` or `"principal"`. An array holds responsibilities, from which the
         first M-step is taken; a callable ``init(X, y, n_experts, seed)`` returns such an array.
     n_init : int, default=4
-        Number of starts raced.
+        Number of starts raced. Under ``init="auto"`` all kinds race where linear experts have found
+        nothing that one expert does not know.
     min_responsibility : float or "auto", default="auto"
         Rows of smaller responsibility leave an expert's fit. `"auto"` is close to 0 for experts
         that have `coef_` once fitted (1e-8, in sample 1e-12) and for others in sample (6e-8), else

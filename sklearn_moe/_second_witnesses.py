@@ -85,11 +85,13 @@ def _raced(witness: Witness, stage: Stage, rule: EMRule) -> Plan[Witness]:
 def _gone_on(
     stage: Stage, witnesses: Sequence[Witness], rule: EMRule, reporter: Reporter
 ) -> Plan[Stage]:
-    """The stage with what it comes to when these witnesses lead it; itself if an expert fails."""
+    """The stage with what it comes to when these witnesses lead it, if that scores higher."""
     before = stage.result
     led = run_led(stage.model, EMResult(before.last), witnesses, rule, reporter)
     after = yield from attempt(led, ExpertError)
-    if isinstance(after, ExpertError):
+    if isinstance(after, ExpertError) or max(after.result.scores, default=-np.inf) <= max(
+        before.scores
+    ):
         return stage
     run = after.result
     result = replace(

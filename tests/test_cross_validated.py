@@ -147,6 +147,38 @@ def test_classes_of_few_rows_are_no_obstacle():
         CrossValidatedLogistic().fit(X, y, y == 0)
 
 
+def near_the_usual(X, y, new, found):
+    """New rows are about as probable as under scikit-learn's penalty, and no gain is told."""
+    usual = make_pipeline(StandardScaler(), LogisticRegression()).fit(X, y)
+    model = CrossValidatedLogistic().fit(X, y)
+    expected = log_loss(found, usual.predict_proba(new))
+    assert log_loss(found, model.predict_proba(new)) < 1.03 * expected
+    mixture = MixtureOfExpertsClassifier(n_init=2, random_state=0).fit(X, y)
+    assert abs(mixture.gain_) < 3 * mixture.gain_stderr_ + 1e-4
+
+
+@pytest.mark.parametrize("n_features", [1, 2, 3])
+def test_rows_of_the_same_features_may_contradict_each_other(n_features):
+    rng = np.random.default_rng(0)
+    X = rng.integers(0, 2, (6000, n_features)).astype(float)
+    y = (4 * X[:, 0] - 2 + rng.logistic(size=6000) > 0).astype(int)
+    near_the_usual(X[:1000], y[:1000], X[1000:], y[1000:])
+
+
+@pytest.mark.parametrize("part", [0.01, 0.005])
+def test_a_rare_class_has_its_say(part):
+    rng = np.random.default_rng(0)
+    y = (rng.random(20_000) < part).astype(int)
+    X = rng.normal(size=(20_000, 5))
+    X[:, 0] += 2 * y
+    near_the_usual(X[:6000], y[:6000], X[6000:], y[6000:])
+
+
+def test_where_no_row_can_judge_the_usual_penalty_is_kept():
+    X, y, groups = np.repeat([[0.0], [1.0]], 50, axis=0), np.repeat([0, 1], 50), np.zeros(100)
+    assert CrossValidatedLogistic().fit(X, y, groups=groups).C_ == 1.0
+
+
 def test_of_many_rows_some_are_enough(monkeypatch):
     X, y = table(3000)
     whole = CrossValidatedLogistic().fit(X, y).C_

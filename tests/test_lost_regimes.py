@@ -96,12 +96,40 @@ def test_what_a_race_on_some_rows_has_found_is_kept_on_all(monkeypatch):
         assert mixture.gain_ > 0.4
 
 
-def test_what_cannot_be_carried_over_is_made_anew(monkeypatch):
-    monkeypatch.setattr(fitting, "RACE_ROWS", 200)
-    X, y = switching(600, 0, n_features=2)
-    params = {"n_experts": 3, "top_k": 1, "n_init": 1, "verdict": False, "random_state": 0}
-    mixture = MixtureOfExpertsClassifier(init="tree", **params).fit(X, y)
+def test_it_is_kept_where_few_experts_act_on_a_row(monkeypatch):
+    monkeypatch.setattr(fitting, "RACE_ROWS", 700)
+    params = {"n_experts": 3, "top_k": 2, "verdict": False, "random_state": 0}
+    mixture = MixtureOfExpertsClassifier(**params).fit(*switching(1500, 1))
+    assert mixture.lower_bounds_[0] > max(mixture.start_bounds_.values()) - 0.1
     assert mixture.load_.sum() == pytest.approx(1.0)
+
+
+def test_what_cannot_be_carried_over_is_made_anew(monkeypatch):
+    def nothing(*_):
+        return None
+        yield
+
+    monkeypatch.setattr(fitting, "RACE_ROWS", 200)
+    monkeypatch.setattr(fitting, "assigned", nothing)
+    X, y = switching(600, 0, n_features=2)
+    mixture = MixtureOfExpertsClassifier(verdict=False, random_state=0).fit(X, y)
+    kind = max(mixture.start_bounds_, key=mixture.start_bounds_.get)
+    monkeypatch.setattr(fitting, "RACE_ROWS", 10_000)
+    alone = MixtureOfExpertsClassifier(init=kind, n_init=1, verdict=False, random_state=0).fit(X, y)
+    assert mixture.lower_bounds_[0] == pytest.approx(alone.lower_bounds_[0], abs=1e-6)
+
+
+def test_one_start_races_others_on_some_rows_only(monkeypatch):
+    monkeypatch.setattr(fitting, "RACE_ROWS", 300)
+    sizes, race = [], fitting.race
+    monkeypatch.setattr(
+        fitting,
+        "race",
+        lambda model, *rest: sizes.append(model.data.n_samples) or race(model, *rest),
+    )
+    mixture = MixtureOfExpertsClassifier(n_init=1, random_state=0).fit(*switching(1000, 107))
+    assert sizes == [300]
+    assert len(mixture.start_bounds_) > 1
 
 
 def test_more_starts_are_other_starts():

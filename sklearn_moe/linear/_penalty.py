@@ -17,9 +17,10 @@ from sklearn import config_context
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 
-from .._content import content_ids, group_ids, lowest_rows, row_hashes
+from .._content import group_ids, lowest_rows
 from .._folds import USUAL_FOLDS, Splits, content_folds, group_folds
 from .._numeric import Array, Rows, safe_log
+from .._observations import by_content, observations
 from .._rows import take_rows
 
 # Distinct rows that tell as much as all: what penalty suits does not hang on their number.
@@ -29,6 +30,8 @@ ENOUGH_ROWS = 5000
 POWERS = range(1, -8, -1)
 # Nats per unit of weight. If two in sequence are not better by as much, that was the last.
 LEAST_GAIN = 1e-3
+# That of scikit-learn's logistic regression, where no row can judge another.
+USUAL = 1.0
 # The solver's: losses are needed to three digits.
 TOLERANCE, MOST_STEPS = 1e-3, 200
 
@@ -63,30 +66,39 @@ class Fold:
 def find_penalty(labelled: Labelled, group: Rows | None = None) -> float:
     """The penalty of squared coefficients under which unseen rows are most probable.
 
-    Copies of a row share a fold, as do rows of one `group` (n,), if these are told; neither the
-    order of rows nor the unit of weights matters.
+    Copies of a row share a fold, unless others of the same features contradict them, as do rows of
+    one `group` (n,), if these are told; neither the order of rows nor the unit of weights matters.
     """
-    hashes = row_hashes(labelled.Z, labelled.codes)
-    rank = content_ids(hashes)
-    few = lowest_rows(rank, np.unique(rank, return_index=True)[1], ENOUGH_ROWS)
-    labelled, hashes, rank, group = (
-        labelled.take(few),
-        *(take_rows(part, few) for part in (hashes, rank, group)),
-    )
-    if group is None:
-        splits = content_folds(USUAL_FOLDS, rank, labelled.codes)
-    else:
-        splits = _group_folds(labelled, np.unique(group, return_inverse=True)[1], hashes)
+    labelled, splits = _dealt(labelled, group)
     folds, total = list(_folds(labelled, splits)), labelled.weight.sum()
+    if not folds:
+        return USUAL
+    # Of rare classes there is less to learn from, and to gain, by as much as they are rare.
+    shares = np.bincount(labelled.codes, labelled.weight) / total
+    rarity = min(1.0, 2.0 * float(1.0 - shares @ shares))
+    unit, judged = total * rarity, sum(fold.others.weight.sum() for fold in folds)
     losses: list[float] = []
     with config_context(skip_parameter_validation=True), warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
         for power in POWERS:
-            losses.append(sum(fold.loss(total * 10.0**power) for fold in folds) / total)
-            if min(losses[:-2], default=np.inf) - min(losses[-2:]) < LEAST_GAIN:
+            losses.append(sum(fold.loss(unit * 10.0**power) for fold in folds) / judged)
+            if min(losses[:-2], default=np.inf) - min(losses[-2:]) < LEAST_GAIN * rarity:
                 break
     # Rounded, since digits that the solver leaves open must not decide.
-    return float(total * 10.0 ** round(_lowest(POWERS, losses), 1))
+    return float(unit * 10.0 ** round(_lowest(POWERS, losses), 1))
+
+
+def _dealt(labelled: Labelled, group: Rows | None) -> tuple[Labelled, Splits]:
+    """The rows that judge, or parts of them, and their folds."""
+    seen_as = observations if group is None else by_content
+    seen = seen_as(labelled.Z, labelled.codes, labelled.weight)
+    labelled = labelled.take(seen.rows)._replace(weight=seen.weight)
+    few = lowest_rows(seen.rank, np.unique(seen.rank, return_index=True)[1], ENOUGH_ROWS)
+    labelled, rank = labelled.take(few), take_rows(seen.rank, few)
+    if group is None:
+        return labelled, content_folds(USUAL_FOLDS, rank, labelled.codes)
+    ids = np.unique(take_rows(group, few), return_inverse=True)[1]
+    return labelled, _group_folds(labelled, ids, take_rows(seen.hashes, few))
 
 
 def _group_folds(labelled: Labelled, group: Rows, hashes: Any) -> Splits:
