@@ -168,9 +168,8 @@ def run_witnessed(
     try:
         called = yield from witnesses
         if called:
-            led = run_led(model, model.begin(resp), called, rule, reporter)
-            del resp, ahead  # as large as the table
-            return (yield from led)
+            ahead = None  # its arrays are as large as the table
+            return (yield from run_led(model, model.begin(resp), called, rule, reporter))
     except WitnessError as error:
         # The fit itself is sound; only a witness, who works on fewer rows, has failed.
         trouble = f"No verdict: {error}"
