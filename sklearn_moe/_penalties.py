@@ -14,10 +14,7 @@ from ._data import Data
 from ._experts import fit_expert
 from ._templates import Template
 from ._validation import last_step
-from .linear import CrossValidatedLogistic
-
-# The inverse penalty of scikit-learn's logistic regression.
-USUAL = 1.0
+from .linear import USUAL, CrossValidatedLogistic
 
 
 class Penalties:

@@ -35,9 +35,10 @@ def seconded(stage: Stage, rule: EMRule, reporter: Reporter) -> Plan[Stage]:
     # Of a run that was cut short it is not known whether witnesses are only later.
     if left <= 0 or was_ended or stage.trouble or not (missed := _missed(stage)):
         return stage
-    seconds = yield from together(*(_second(witness, stage, rule) for witness in missed))
+    seconds = yield from together(*(_second(w, stage, rule, reporter) for w in missed))
     if set(seconds) - set(missed):
-        of_fold = {witness.fold: witness for witness in (*stage.witnesses, *seconds)}
+        # Copies: the stage stays as it is, should it be the better one.
+        of_fold = {w.fold: w.going_on() for w in (*stage.witnesses, *seconds)}
         rule = replace(rule, max_iter=left)
         stage = yield from _gone_on(stage, list(of_fold.values()), rule, reporter)
     lead = float(np.mean([_lead(stage, witness)[0] for witness in stage.trusted]))
@@ -67,10 +68,11 @@ def _lead(stage: Stage, witness: Witness) -> tuple[float, float]:
     return mean_and_stderr(delta, data.sample_weight[rows], data.clusters[rows])
 
 
-def _second(witness: Witness, stage: Stage, rule: EMRule) -> Plan[Witness]:
+def _second(witness: Witness, stage: Stage, rule: EMRule, reporter: Reporter) -> Plan[Witness]:
     """Another witness of the same fold, from the best of all kinds of starts; itself if none is."""
     made = yield from attempt(_raced(witness, stage, rule), ValueError)
     if isinstance(made, ValueError):
+        reporter.failure(f"second witness of fold {witness.fold}", made)
         return witness
     return max(witness, made, key=lambda each: each.expectation.lower_bound)
 
@@ -89,11 +91,11 @@ def _gone_on(
     before = stage.result
     led = run_led(stage.model, EMResult(before.last), witnesses, rule, reporter)
     after = yield from attempt(led, ExpertError)
-    if isinstance(after, ExpertError) or max(after.result.scores, default=-np.inf) <= max(
-        before.scores
-    ):
+    if isinstance(after, ExpertError):
         return stage
     run = after.result
+    if max(run.scores, default=-np.inf) <= max(before.scores):
+        return stage
     result = replace(
         run,
         lower_bounds=(*before.lower_bounds, *run.lower_bounds),

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from copy import copy
 from dataclasses import replace
 from functools import partial
 from typing import NamedTuple, TypeVar
@@ -144,6 +145,12 @@ class Witness:
         begun = {start: self.model.begin(resp) for start, resp in pairs}
         runs = sound_of((yield from run_heats(self.model, begun, rule)))
         self.expectation = runs[by_bound(runs)[0]].last
+
+    def going_on(self) -> Witness:
+        """A copy that goes on from where it is, and has said nothing yet."""
+        other = copy(self)
+        other.words, other.score_of_others = Words(), -np.inf
+        return other
 
     def begin_from(self, resp: Array) -> None:
         """Begin from responsibilities (n, K) of the rows that the witness may see."""

@@ -56,7 +56,7 @@ def test_witnesses_that_miss_what_the_fit_has_found_begin_again(seconds):
 def test_a_user_is_told_if_they_miss_it_once_more(monkeypatch):
     X, y = switching(9000, 104)
 
-    def missed(witness, stage, rule):
+    def missed(witness, *_):
         return witness
         yield
 

@@ -27,8 +27,24 @@ class EncodedGate(Gate):
         start: Gate | None = None,
         brief: bool = False,
     ) -> Gate:
-        # To the encoded rows of the table, whose encoder is kept as `encoder_`.
-        raise NotImplementedError
+        """Fit to the encoded rows of a table, from a start if it helps.
+
+        Parameters
+        ----------
+        table : GateTable
+            The rows, and their encoded form, whose encoder is kept as `encoder_`.
+        expert_weights : array-like of shape (n_samples, n_experts)
+            Responsibilities times sample weights.
+        start : Gate, default=None
+            A fitted gate of the same shape, where the search for a solution may begin.
+        brief : bool, default=False
+            Whether a few steps will do, as they do while EM goes on.
+
+        Returns
+        -------
+        self : Gate
+            The fitted gate.
+        """
 
     @abstractmethod
     def log_proba_encoded(self, Z: Any) -> Array:

@@ -18,9 +18,11 @@ from ._bank import (
 from ._cross_validated import CrossValidatedLogistic
 from ._evidence_ridge import EvidenceRidge
 from ._labelled_table import without_steps
+from ._penalty import USUAL
 from ._plain import finite_numbers, predict_plain
 
 __all__ = [
+    "USUAL",
     "CrossValidatedLogistic",
     "EvidenceRidge",
     "Problem",

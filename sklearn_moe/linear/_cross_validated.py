@@ -69,6 +69,11 @@ class CrossValidatedLogistic(ClassifierMixin, BaseEstimator):
     EvidenceRidge : The like for real targets.
     sklearn.linear_model.LogisticRegressionCV : Searches a grid, on columns as they are.
 
+    References
+    ----------
+    S. le Cessie and J. C. van Houwelingen, "Ridge estimators in logistic regression", Applied
+    Statistics 41(1), 1992 (penalties by cross-validated likelihood).
+
     Examples
     --------
     >>> import numpy as np

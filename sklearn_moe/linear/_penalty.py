@@ -30,7 +30,7 @@ ENOUGH_ROWS = 5000
 POWERS = range(1, -8, -1)
 # Nats per unit of weight. If two in sequence are not better by as much, that was the last.
 LEAST_GAIN = 1e-3
-# That of scikit-learn's logistic regression, where no row can judge another.
+# That of scikit-learn's logistic regression, and its inverse; kept where no row can judge another.
 USUAL = 1.0
 # The solver's: losses are needed to three digits.
 TOLERANCE, MOST_STEPS = 1e-3, 200
