@@ -25,7 +25,6 @@ from ._predictions import align_classes, clipped, predict_expert
 from ._routing import Routing
 from ._rows import n_rows, read_only, take_params, take_rows
 from ._templates import Template
-from ._weighting import fit_weighted
 from .linear import (
     Solution,
     finite_numbers,
@@ -33,6 +32,7 @@ from .linear import (
     solve_left_out,
     solve_one_out,
 )
+from .weighting import fit_weighted
 
 DENSE = Routing(np.empty((0, 0)))
 

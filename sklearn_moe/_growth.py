@@ -35,11 +35,11 @@ from ._recipe import Recipe
 from ._trials import Recipes
 from ._validation import last_step
 from ._verdict import Stage, run_witnessed
-from ._weighting import is_mixture
 from ._witnesses import Move, call_heirs
 from .gates import HierarchicalGate
 from .gates._frozen import is_frozen
 from .starts import STARTS, StartContext
+from .weighting import is_mixture
 
 # Numbers of experts in a row that do not help.
 PATIENCE = 2

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from ._validation import check_experts, routed_params
-from ._weighting import is_mixture
 from .gates import HierarchicalGate
 from .gates._resolve import gates_to_try
+from .weighting import is_mixture
 
 # Parameters of the model, not of a branch: a branch may repeat them but not differ.
 ONE_FOR_ALL = (

@@ -20,8 +20,8 @@ from ._nameless import is_nameless
 from ._out_of_bag import offers_out_of_bag
 from ._rows import take_params
 from ._validation import last_step
-from ._weighting import WEIGHTED, WeightPlan, plan_weights
 from .linear import CrossValidatedLogistic, Problem, leaves_one_out, recognise
+from .weighting import WEIGHTED, WeightPlan, plan_weights
 
 # How estimators are cloned that do not say otherwise, and values that a clone may share.
 CLONED = BaseEstimator.__sklearn_clone__

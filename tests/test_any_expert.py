@@ -53,8 +53,8 @@ from sklearn.utils.validation import has_fit_parameter
 
 from sklearn_moe import MixtureOfExpertsClassifier, MixtureOfExpertsRegressor, SoftmaxGate
 from sklearn_moe._templates import seeded_clone
-from sklearn_moe._weighting import fit_weighted, systematic_sample
 from sklearn_moe.gates import ClassifierGate
+from sklearn_moe.weighting._fit import fit_weighted, systematic_sample
 
 pytestmark = [
     pytest.mark.filterwarnings(

@@ -25,7 +25,7 @@ from sklearn_moe._out_of_bag import with_out_of_bag
 from sklearn_moe._plans import follow_here
 from sklearn_moe._templates import make_templates
 from sklearn_moe._training import make_training
-from sklearn_moe._weighting import DRAWS_BY_WEIGHT
+from sklearn_moe.weighting._plan import DRAWS_BY_WEIGHT
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore:EM did not settle:sklearn.exceptions.ConvergenceWarning",  # few iterations will do

@@ -15,7 +15,7 @@ from sklearn.tree import DecisionTreeRegressor
 
 from sklearn_moe import _templates
 from sklearn_moe._templates import make_template, make_templates
-from sklearn_moe._weighting import (
+from sklearn_moe.weighting._plan import (
     DRAWS_BY_WEIGHT,
     RESAMPLED,
     WEIGHTED,

@@ -25,7 +25,7 @@ from .._numeric import Array
 from .._rows import in_blocks, is_pandas
 from .._table_checks import check_table, check_weight, features_seen, query_rows
 from .._validation import HasMethods, Interval, are_named, last_step
-from .._weighting import is_mixture
+from ..weighting import is_mixture
 from ._candidate import AS_GIVEN, JUDGING_FOLDS, OF_NUMBER, Candidate
 from ._columns import CategoryColumns, indicators_each, most_categories, warn_of_rare
 from ._sample import Sample

@@ -19,7 +19,7 @@ from .._folds import keep_rows
 from .._forecasts import Forecast
 from .._numeric import Array
 from .._rows import take_rows
-from .._weighting import plan_steps, transform_weighted
+from ..weighting import plan_steps, transform_weighted
 from ._candidate import Candidate
 from ._stacked import StackedColumns
 

@@ -14,7 +14,7 @@ from .._information import count_estimator
 from .._numeric import Array, safe_log
 from .._rows import n_rows, take_params, take_rows
 from .._validation import HasMethods, fit_context
-from .._weighting import fit_weighted
+from ..weighting import fit_weighted
 from ._base import Gate, beside_weights, naming, routing_of_fit, with_inputs_of
 from ._encoded import check_expert_weights, rows_of_weight
 

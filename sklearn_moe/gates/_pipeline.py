@@ -10,7 +10,7 @@ import scipy.sparse as sp
 from sklearn.pipeline import Pipeline
 
 from .._numeric import Array, weighted_moments
-from .._weighting import WeightPlan, gate_with_weighted_steps, plan_steps, transform_weighted
+from ..weighting import WeightPlan, gate_with_weighted_steps, plan_steps, transform_weighted
 from ._base import naming
 from ._table import GateTable
 

@@ -15,7 +15,7 @@ from .._content import content_ids, row_hashes
 from .._numeric import Array, safe_log
 from .._rows import n_rows
 from .._validation import HasMethods, fit_context, last_step
-from .._weighting import fit_weighted
+from ..weighting import fit_weighted
 from ._base import Gate, beside_weights, naming, routing_of_fit, with_inputs_of
 from ._encoded import check_expert_weights, rows_of_weight
 

@@ -11,7 +11,7 @@ from sklearn.pipeline import Pipeline
 
 from .._numeric import Array
 from .._validation import last_step
-from .._weighting import WeightPlan
+from ..weighting import WeightPlan
 from ._base import Gate
 from ._classifier import ClassifierGate
 from ._constant import ConstantGate

@@ -1,0 +1,54 @@
+"""Columns that have no value among the rows of a region, which boosting cannot be fitted to."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
+
+from ._learners import inner_predictors, is_mixture
+
+
+def without_empty_columns(estimator: Any, X: Any) -> Any:
+    """The table `X` for a fit of `estimator`: if it boosts, constants for columns without a value.
+
+    A constant says as little.
+    """
+    if isinstance(X, np.ndarray) and (X.dtype.kind != "f" or not np.isnan(X[:1]).any()):
+        return X  # a column without a value lacks the first
+    if not _holds_boosting(estimator):
+        return X
+    if hasattr(X, "fillna"):
+        return _filled_pandas(X)
+    if hasattr(X, "with_columns"):
+        return _filled_polars(X)
+    return _filled_array(X) if isinstance(X, np.ndarray) else X
+
+
+def _filled_pandas(X: Any) -> Any:
+    is_number = [d.kind in "fiubO" and d.name != "category" for d in X.dtypes]
+    empty = [place for place in np.flatnonzero(is_number) if X.iloc[:, place].isna().all()]
+    filled = X.copy(deep=False) if empty else X
+    for place in empty:
+        filled.isetitem(place, 0.0)
+    return filled
+
+
+def _filled_polars(X: Any) -> Any:
+    numbers = [X[name] for name in X.columns if X[name].dtype.is_numeric()]
+    bare = [each.fill_nan(None) if each.dtype.is_float() else each for each in numbers]
+    return X.with_columns(each.fill_null(0) for each in bare if each.null_count() == len(each))
+
+
+def _filled_array(X: np.ndarray) -> np.ndarray:
+    empty = np.isnan(X).all(axis=0)
+    return np.where(empty, X.dtype.type(0), X) if empty.any() else X
+
+
+def _holds_boosting(estimator: Any) -> bool:
+    """Whether boosting by histograms learns from the table: the estimator, or one within it."""
+    if is_mixture(estimator):
+        return False
+    boosting = HistGradientBoostingRegressor | HistGradientBoostingClassifier
+    return isinstance(estimator, boosting) or any(map(_holds_boosting, inner_predictors(estimator)))

@@ -1,0 +1,58 @@
+"""Requests for weights, set where the user has left the question open."""
+
+from __future__ import annotations
+
+import copy
+from inspect import signature
+from typing import Any
+
+from sklearn.metrics import get_scorer
+
+from ._learners import routes
+
+
+def request_weights(estimator: Any) -> None:
+    """Ask for sample weights wherever the user has left the question open."""
+    nested = estimator.get_params(deep=True).values()
+    for part in [estimator, *(v for v in nested if hasattr(v, "fit") and not isinstance(v, type))]:
+        for method in ("fit", "score"):
+            _request(part, method)
+        _weigh_scores(part)
+
+
+def _request(part: Any, method: str) -> None:
+    """Make `part` request sample weights in `method`, if it has one that is unset."""
+    setter = getattr(part, f"set_{method}_request", None)
+    if setter is not None:
+        request = getattr(part._get_metadata_request(), method).requests
+        if request.get("sample_weight", False) is None:
+            setter(sample_weight=True)
+
+
+def _weigh_scores(part: Any) -> None:
+    """Let model selection inside `part` weigh its scores, if its metric can be weighted.
+
+    What does not route (boosting that stops early) scores by itself, with names of its own.
+    """
+    if not routes(part):
+        return
+    scoring = getattr(part, "scoring", None)
+    if isinstance(scoring, list | tuple | set):
+        scoring = {name: name for name in scoring}
+    if isinstance(scoring, dict):
+        part.set_params(scoring={name: _weighed(metric) for name, metric in scoring.items()})
+    elif scoring is not None and scoring != "warn":
+        part.set_params(scoring=_weighed(scoring))
+    elif hasattr(part, "_get_scorer"):
+        part.set_params(scoring=_weighed(part._get_scorer()))
+
+
+def _weighed(scoring: Any) -> Any:
+    """A scorer that is given weights if its metric takes them; anything else as it is."""
+    scorer = get_scorer(scoring) if isinstance(scoring, str) else copy.deepcopy(scoring)
+    if getattr(scorer, "_score_func", None) is None:
+        return scorer
+    if scorer._get_metadata_request().score.requests.get("sample_weight") is not None:
+        return scorer
+    takes = "sample_weight" in signature(scorer._score_func).parameters
+    return scorer.set_score_request(sample_weight=takes)
