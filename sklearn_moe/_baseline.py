@@ -25,7 +25,7 @@ class Baseline:
     """The best single expert: the log density (n,) it gives each row, out of fold if split.
 
     `surprise` (n,) is how badly it explains them, `mean` (n, q) or (n, C) what it predicts, if
-    experts are to lean on it. `told` is its forecast of rows out of fold, if mixtures make one.
+    experts are to lean on it. `forecast` is its forecast of rows out of fold, if mixtures make one.
     `bank` is its fit, if a mixture of this expert alone would be fitted by the same folds.
     """
 
@@ -33,7 +33,7 @@ class Baseline:
     log_prob: Array
     surprise: Array
     mean: Array | None = None
-    told: Forecast | None = None
+    forecast: Forecast | None = None
     bank: BankFit | None = None
 
     @property
@@ -78,9 +78,11 @@ def _single(
     surprise = recipe.family.surprise(data.target, log_prob)
     mean = bank.mean[:, 0] if recipe.leans else None
     question = recipe.question(data, splits)
-    told = None if question is None else question.answer(np.zeros((len(weight), 1)), bank.mean, law)
+    forecast = None
+    if question is not None:
+        forecast = question.answer(np.zeros((len(weight), 1)), bank.mean, law)
     by_folds = not (template.bagged or template.one_out) and data.n_values == n_values
-    return Baseline(template.name, log_prob, surprise, mean, told, bank if by_folds else None)
+    return Baseline(template.name, log_prob, surprise, mean, forecast, bank if by_folds else None)
 
 
 def _law(

@@ -239,7 +239,7 @@ class CrossFittedPredictions(TransformerMixin, MetaEstimatorMixin, BaseCompositi
             One name for each column.
         """
         check_is_fitted(self)
-        parts: Sequence[Any] = range(self._n_said)
+        parts: Sequence[Any] = range(self._n_values)
         if self.classes_ is not None:
             classes = self.classes_.tolist()
             parts = classes[1:] if len(classes) == 2 else classes
@@ -254,8 +254,8 @@ class CrossFittedPredictions(TransformerMixin, MetaEstimatorMixin, BaseCompositi
         check_estimators(self)
         training = self._training(X, y, check_weight(sample_weight, X), groups)
         with blaming_estimators(), open_workers(self.n_jobs) as workers:
-            said, fitted = workers.follow(_cross_fit(training, self._templates()))
-        return Learnt(X, features_seen(shape), training, said, fitted)
+            predicted, fitted = workers.follow(_cross_fit(training, self._templates()))
+        return Learnt(X, features_seen(shape), training, predicted, fitted)
 
     def _store(self, learnt: Learnt) -> None:
         """Set all fitted attributes, now that nothing can fail."""
@@ -264,7 +264,7 @@ class CrossFittedPredictions(TransformerMixin, MetaEstimatorMixin, BaseCompositi
         names = [name for name, _ in self.estimators]
         self.estimators_, self.classes_ = learnt.fitted, learnt.classes
         self.named_estimators_ = Bunch(**dict(zip(names, learnt.fitted, strict=True)))
-        self._n_said = learnt.said.shape[-1]
+        self._n_values = learnt.predicted.shape[-1]
 
     def _training(self, X: Any, y: Any, weight: Array, groups: Any) -> Training:
         """The rows of some weight, their target and folds."""
@@ -364,7 +364,7 @@ class Learnt:
     X: Any
     features: dict[str, Any]
     training: Training
-    said: Array
+    predicted: Array
     fitted: list[Any]
 
     @property
@@ -373,7 +373,7 @@ class Learnt:
 
     def columns(self) -> Array:
         """The columns of all rows of the table; of those that weigh nothing as of new ones."""
-        columns = as_columns(self.said, self.classes)
+        columns = as_columns(self.predicted, self.classes)
         if self.training.kept is None:
             return columns
         given = np.column_stack([self.training.among_given(column) for column in columns.T])

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from ._binning import Binner, make_binner
 from ._nameless import bare_numbers
 from ._numeric import Array
-from ._predictions import Shown, clipped
+from ._predictions import ExpertTable, clipped
 from ._rows import read_only, take_rows
 from .linear import Table, make_table
 
@@ -56,7 +56,7 @@ class Data:
             return self.target.shape[1]
         return len(self.classes) if self.all_classes else 1
 
-    def digest(self, predicted: Array, rows: Any) -> Array:
+    def kept_of(self, predicted: Array, rows: Any) -> Array:
         """What is kept of predictions for some rows."""
         if self.classes is None:
             return clipped(predicted, self.limits)
@@ -85,9 +85,9 @@ class Data:
         return resp if self.is_even else resp * self.sample_weight[:, None]
 
     @cached_property
-    def shown(self) -> Shown:
-        """The table as experts are shown it."""
-        return Shown(self.X)
+    def expert_table(self) -> ExpertTable:
+        """The table as experts see it."""
+        return ExpertTable(self.X)
 
     @cached_property
     def linear_table(self) -> Table | None:

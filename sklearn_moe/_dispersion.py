@@ -34,8 +34,8 @@ def fit_dispersion(
 
     def law_of(rows: Any, slots: Any) -> Array:
         near = None if slot_relative is None else slot_relative[rows, slots][:, None]
-        said, weight = mean[rows, slots][:, None], slot_weights[rows, slots][:, None]
-        return family.fit_dispersion(target[rows], said, weight, near)
+        predicted, weight = mean[rows, slots][:, None], slot_weights[rows, slots][:, None]
+        return family.fit_dispersion(target[rows], predicted, weight, near)
 
     laws: dict[int, Array] = {}
     telling = family.telling_weights(target, slot_weights)

@@ -10,7 +10,7 @@ from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
 from sklearn.utils import get_tags
 
 from ._numeric import Array
-from ._predictions import Shown
+from ._predictions import ExpertTable
 
 
 class Ensemble(BaseEstimator):
@@ -65,10 +65,10 @@ class Ensemble(BaseEstimator):
     def _mean(self, X: Any, classes: NDArray | None = None) -> Array:
         """Mean of their outputs (n, q), or of their class probabilities (n, C)."""
         part = 0.5 / len(self.fold_estimators)
-        shown = Shown(X)
-        mean = 0.5 * shown.predict(self.estimator, classes)
+        table = ExpertTable(X)
+        mean = 0.5 * table.predict(self.estimator, classes)
         for estimator in self.fold_estimators:
-            mean += part * shown.predict(estimator, classes)
+            mean += part * table.predict(estimator, classes)
         return mean
 
 

@@ -65,14 +65,14 @@ def fit_predict(
     if solution is not None:
         solved[:, columns] = solution.solved
     if solution is not None and solved.all() and routing.index is None:
-        return BankFit(data.digest(solution.mean, slice(None)), None, solution.without_predictions)
+        return BankFit(data.kept_of(solution.mean, slice(None)), None, solution.without_predictions)
     places, jobs = _unsolved(data, templates, expert_weights, splits, solved, routing)
     done = yield jobs
     mean = experts_first(data.n_samples, routing.n_slots(len(templates)), data.n_values)
     if solution is not None:
         for i, k in enumerate(columns):
             rows, slots = routing.acting(k)
-            mean[rows, slots] = data.digest(solution.mean[rows, i], rows)
+            mean[rows, slots] = data.kept_of(solution.mean[rows, i], rows)
     for place, (_, predicted) in zip(places, done, strict=True):
         mean[place] = predicted
     whole = splits is None and not solved.any()
@@ -122,26 +122,26 @@ def fit_predict_new(
     """
     numbers = finite_numbers(X) if plain_among(data, templates) else None
     places = [routing.acting(k) for k in range(len(templates))]
-    said: dict[int, Array] = {}
+    predicted: dict[int, Array] = {}
     if numbers is not None:
         columns, solution = yield from solve_plain(
             data, templates, expert_weights, splits=None, previous=previous, exact=False
         )
         if solution is not None:
-            predicted, solved = solution.predict_new(numbers), solution.solved[0]
-            said = {k: predicted[places[k][0], i] for i, k in enumerate(columns) if solved[i]}
-    left = [k for k in range(len(templates)) if k not in said and _holds_rows(places[k][0])]
+            plain, solved = solution.predict_new(numbers), solution.solved[0]
+            predicted = {k: plain[places[k][0], i] for i, k in enumerate(columns) if solved[i]}
+    left = [k for k in range(len(templates)) if k not in predicted and _holds_rows(places[k][0])]
     jobs: list[Job] = []
     for k in left:
         table, expert, transform = while_running(data, templates[k])
         new = transform(take_rows(X, _row_numbers(places[k][0])))
         jobs.append((fit_new, (table, expert, expert_weights[:, k], new)))
     done = yield jobs
-    said |= dict(zip(left, done, strict=True))
-    n_values = next(iter(said.values())).shape[1]
+    predicted |= dict(zip(left, done, strict=True))
+    n_values = next(iter(predicted.values())).shape[1]
     mean = experts_first(n_rows(X), routing.n_slots(len(templates)), n_values)
-    for k, predicted in said.items():
-        mean[places[k]] = predicted
+    for k, values in predicted.items():
+        mean[places[k]] = values
     return clipped(mean, data.limits)
 
 
@@ -212,8 +212,8 @@ def fit_one(data: Data, template: Template, weight: Array, train: Any, test: Any
     if not _holds_rows(test):
         return kept, np.empty((0, data.n_values))
     with _blaming(data, template, "was fitted, but failed to predict"):
-        predicted = data.shown.predict(expert, data.classes, _row_numbers(test))
-    return kept, data.digest(predicted, test)
+        predicted = data.expert_table.predict(expert, data.classes, _row_numbers(test))
+    return kept, data.kept_of(predicted, test)
 
 
 def fit_new(data: Data, template: Template, weight: Array, X: Any) -> Array:
@@ -233,14 +233,14 @@ def fit_bagged(data: Data, template: Template, weight: Array, splits: Splits, wa
     expert = fit_expert(data, keeper, weight, None)
     if type(expert) is not type(keeper.estimator):  # a constant, for rows of one class
         constant = predict_expert(expert, data.X, data.classes)[wanted]
-        return None, data.digest(constant, wanted)
+        return None, data.kept_of(constant, wanted)
     with _blaming(data, template, "was fitted, but failed to predict"):
         predicted, unanswered = _predict_bagged(data, expert, weight)
     for train, test in splits:
         left = np.intersect1d(unanswered, test)
         if left.size:
             predicted[left] = fit_one(whole, template, weight, train, left)[1]
-    return None, data.digest(predicted[wanted], wanted)
+    return None, data.kept_of(predicted[wanted], wanted)
 
 
 def _predict_bagged(data: Data, expert: Any, weight: Array) -> tuple[Array, NDArray[np.intp]]:
@@ -259,7 +259,7 @@ def _predict_bagged(data: Data, expert: Any, weight: Array) -> tuple[Array, NDAr
 def fit_expert(data: Data, template: Template, weight: Array, train: Any) -> Any:
     """A clone of the template fitted to the rows `train` (all, if None) under `weight` (n,)."""
     rows = _rows_with_weight(weight, train)
-    X, options = data.shown.for_fit(template.estimator, rows)
+    X, options = data.expert_table.for_fit(template.estimator, rows)
     y, rank, weight = (take_rows(part, rows) for part in (data.y, data.rank, weight))
     if not weight.any():
         # All of the expert's rows lie in the fold left out; a fit to the others stands in for it.

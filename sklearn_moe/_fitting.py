@@ -14,15 +14,15 @@ from ._baseline import Baseline, fit_baseline, unknown_baseline
 from ._data import Data
 from ._em import EMResult, EMRule
 from ._first_starts import Start
-from ._growth import Growth, Walk, grow
+from ._growth import Growth, GrowthPath, grow
 from ._guided import by_itself, guided
-from ._hearing import Hearing, hear
 from ._last_fits import fit_last
 from ._mixture import FittedMixture, MixtureModel, build_model
 from ._numeric import Array, mean_of_known
 from ._plans import Plan, do
 from ._progress import Reporter
 from ._race import Raced, assigned, race
+from ._recalibration import Recalibration, recalibrate
 from ._recipe import Recipe
 from ._second_witnesses import seconded
 from ._training import Training
@@ -38,8 +38,8 @@ NO_START = Start("")
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class CalibratedMixture(Hearing):
-    """A mixture fitted to all rows and its bound, once unseen rows were heard."""
+class CalibratedMixture(Recalibration):
+    """A mixture fitted to all rows and its bound, recalibrated by unseen rows."""
 
     mixture: FittedMixture
     lower_bound: float
@@ -59,7 +59,7 @@ class Fit:
     result: EMResult
     found: CalibratedMixture
     verdict: Verdict
-    walk: Walk
+    path: GrowthPath
     trouble: str | None = None
     start: Start = NO_START
     alone: bool = False
@@ -114,22 +114,22 @@ def run_fit(training: Training, recipe: Recipe, starts: list[Start], options: Op
         bounds, start = raced.bounds, raced.start.origin
         del raced  # as large as the table
         first = yield from seconded((yield from run), options.rule, options.reporter)
-        walk = Walk(baseline, data, [first])
+        path = GrowthPath(baseline, data, [first])
         kept: Stage | None = first
         if growth is not None:
             recipes = partial(recipe_of_number, growth.recipes, won)
-            kept = yield from grow(walk, recipes, growth.most, options.rule, options.reporter)
+            kept = yield from grow(path, recipes, growth.most, options.rule, options.reporter)
         if kept is None:
             verdict = alone_verdict(recipe, baseline, data) if options.verdict else UNKNOWN
-            judged = Judged(walk.stages[0], verdict, None)
+            judged = Judged(path.stages[0], verdict, None)
         else:
             may_go_on = not starts[0].is_warm
             judged = yield from _judged(options, baseline, kept, data, may_go_on)
-        if judged.heard is None:
+        if judged.recalibration is None:
             found = yield from _one_expert(recipe, training, baseline)
         else:
             recipe = judged.stage.recipe
-            found = yield from _all_experts(judged.stage, judged.heard, training, baseline)
+            found = yield from _all_experts(judged.stage, judged.recalibration, training, baseline)
     options.reporter.noise([(change.factor, change.df) for change in found.noise.changes])
     options.reporter.end(judged.stage.result, len(found.mixture.experts))
     return Fit(
@@ -139,10 +139,10 @@ def run_fit(training: Training, recipe: Recipe, starts: list[Start], options: Op
         result=judged.stage.result,
         found=found,
         verdict=judged.verdict,
-        walk=walk,
+        path=path,
         trouble=judged.stage.trouble or first.trouble,
         start=start,
-        alone=judged.heard is None,
+        alone=judged.recalibration is None,
         grew=growth is not None,
     )
 
@@ -152,7 +152,7 @@ def as_it_stands(training: Training, stage: Stage) -> Plan[Fit]:
     recipe, baseline = stage.recipe, unknown_baseline(training.data)
     if recipe.leans and stage.forecasts:
         baseline = yield from fit_baseline(recipe, training.data, training.splits)
-    found = yield from _all_experts(stage, stage.hearing(baseline), training, baseline)
+    found = yield from _all_experts(stage, stage.recalibration(baseline), training, baseline)
     return Fit(
         training=training,
         recipe=recipe,
@@ -160,46 +160,46 @@ def as_it_stands(training: Training, stage: Stage) -> Plan[Fit]:
         result=stage.result,
         found=found,
         verdict=UNKNOWN,
-        walk=Walk(baseline, training.data, [stage]),
+        path=GrowthPath(baseline, training.data, [stage]),
     )
 
 
 def _all_experts(
-    stage: Stage, heard: Hearing, training: Training, baseline: Baseline
+    stage: Stage, found: Recalibration, training: Training, baseline: Baseline
 ) -> Plan[CalibratedMixture]:
-    """The mixture of a finished run, calibrated by what was heard."""
+    """The mixture of a finished run, recalibrated as was `found`."""
     state, bound, _ = stage.ending
     mixture = yield from stage.model.finish(state)
-    if heard.leaning is not None:
-        heard = yield from _with_expert(heard, heard.leaning, stage.recipe, training, baseline)
-    return _calibrated(mixture, bound, heard)
+    if found.leaning is not None:
+        found = yield from _with_expert(found, found.leaning, stage.recipe, training, baseline)
+    return _calibrated(mixture, bound, found)
 
 
 def _one_expert(recipe: Recipe, training: Training, baseline: Baseline) -> Plan[CalibratedMixture]:
-    """The best expert alone, calibrated by what it says of rows out of fold."""
+    """The best expert alone, recalibrated by rows out of fold."""
     (member,) = [k for k, t in enumerate(recipe.templates) if t.name == baseline.name]
     model = build_model(recipe.alone(member), training.data, training.splits)
     model = replace(model, alone=baseline.bank)
     state = yield from model.m_step(model.expect(np.ones((training.data.n_samples, 1))))
     mixture = replace((yield from model.finish(state)), members=(member,))
-    heard = hear(recipe, baseline, [], model.told_by(state))
-    return _calibrated(mixture, model.e_step(state).lower_bound, heard)
+    found = recalibrate(recipe, baseline, [], model.forecast_of(state))
+    return _calibrated(mixture, model.e_step(state).lower_bound, found)
 
 
-def _calibrated(mixture: FittedMixture, bound: float, heard: Hearing) -> CalibratedMixture:
+def _calibrated(mixture: FittedMixture, bound: float, found: Recalibration) -> CalibratedMixture:
     return CalibratedMixture(
-        forecasts=heard.forecasts,
-        noise=heard.noise,
-        leaning=heard.leaning,
-        mixture=replace(mixture, dispersion=heard.noise.law_of(mixture.dispersion)),
+        forecasts=found.forecasts,
+        noise=found.noise,
+        leaning=found.leaning,
+        mixture=replace(mixture, dispersion=found.noise.law_of(mixture.dispersion)),
         lower_bound=bound,
     )
 
 
 def _with_expert(
-    heard: Hearing, leaning: Leaning, recipe: Recipe, training: Training, baseline: Baseline
-) -> Plan[Hearing]:
-    """What was heard, with the expert that others lean on fitted to all rows."""
+    found: Recalibration, leaning: Leaning, recipe: Recipe, training: Training, baseline: Baseline
+) -> Plan[Recalibration]:
+    """The recalibration, with the expert that others lean on fitted to all rows."""
     (expert,) = yield from fit_last(
         data=training.data,
         templates=[t.alone for t in recipe.templates if t.name == baseline.name],
@@ -208,19 +208,19 @@ def _with_expert(
         splits=training.splits,
         ensemble=recipe.ensemble,
     )
-    return replace(heard, leaning=replace(leaning, expert=expert))
+    return replace(found, leaning=replace(leaning, expert=expert))
 
 
 @dataclass(frozen=True, eq=False)
 class Judged:
-    """A finished run, the verdict on it, and what was heard: None if one expert is kept alone.
+    """A finished run, the verdict on it, and its recalibration: None if one expert is kept alone.
 
     That one gains nothing over itself.
     """
 
     stage: Stage
     verdict: Verdict
-    heard: Hearing | None
+    recalibration: Recalibration | None
 
 
 def _judged(
@@ -239,15 +239,15 @@ def _judged(
 
 
 def _judge(options: Options, baseline: Baseline, stage: Stage, data: Data) -> Judged:
-    heard = stage.hearing(baseline)
-    verdict = judge(baseline, stage, heard, data) if options.verdict else UNKNOWN
-    return Judged(stage, verdict, None if verdict.is_against else heard)
+    found = stage.recalibration(baseline)
+    verdict = judge(baseline, stage, found, data) if options.verdict else UNKNOWN
+    return Judged(stage, verdict, None if verdict.is_against else found)
 
 
 def _first_run(model: MixtureModel, raced: Raced, options: Options) -> Plan[Stage]:
     """EM from the winning start, led by witnesses if it is to be judged."""
     splits = model.splits if options.verdict else None
-    model = replace(model, gate_bank=model.gate_bank.bold())
+    model = replace(model, gate_bank=model.gate_bank.with_whole_steps())
     witnesses = call_witnesses(model.recipe, model.data, splits, raced.start)
     return run_witnessed(
         model, raced.resp, witnesses, options.rule, options.reporter, ahead=raced.run
@@ -310,7 +310,7 @@ def fitted_attributes(fit: Fit) -> dict[str, Any]:
         "top_k_": fit.recipe.top_k,
         "_start": fit.start,
         "_family": found.noise.family,
-        "n_experts_path_": fit.walk.path() if fit.grew else None,
+        "n_experts_path_": fit.path.scores_by_number() if fit.grew else None,
         "n_iter_": result.n_iter,
         "converged_": result.converged,
         "lower_bound_": found.lower_bound,

@@ -97,8 +97,8 @@ class Forecast:
         if not others:
             return self
         family, law = noise.family.of_outputs(others), noise.law_of(self.law)[..., others, :]
-        said = family.log_prob(self.target[:, others], self.mean[..., others], law)
-        return replace(self.about(output), log_gate=self.log_gate + said)
+        log_prob = family.log_prob(self.target[:, others], self.mean[..., others], law)
+        return replace(self.about(output), log_gate=self.log_gate + log_prob)
 
     def under(self, noise: Noise) -> Forecast:
         """The same with the parameters that the noise makes of its law."""

@@ -98,7 +98,7 @@ class GateBank:
         self.in_bins = None if splits is None else InBins.of(gate, data, self.table)
         self.plan = plan_gate(gate)
 
-    def bold(self) -> GateBank:
+    def with_whole_steps(self) -> GateBank:
         """The same: what steps these gates take is their own affair."""
         return self
 

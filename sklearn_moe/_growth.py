@@ -1,6 +1,6 @@
 """How many experts? As many as unseen rows ask for.
 
-The walk begins with two experts. The rows of one of them, the worst explained or the largest, are
+The path begins with two experts. The rows of one of them, the worst explained or the largest, are
 dealt to two, and EM goes on from there with one expert more; so do the witnesses, each with what it
 has come to itself. It ends when `PATIENCE` numbers in a row have not raised what the witnesses say
 of unseen rows, before noise is calibrated or after, by a standard error (without witnesses, the fit
@@ -25,12 +25,12 @@ from ._expectation import MixtureExpectation
 from ._expert_errors import ExpertError
 from ._first_starts import Start
 from ._guided import caught_up
-from ._hearing import Scores
 from ._mixture import build_model
 from ._numeric import Array, mean_and_stderr, mean_of_known
 from ._plans import Plan, do
 from ._progress import Reporter
 from ._race import by_bound, run_heats, sound_of
+from ._recalibration import Scores
 from ._recipe import Recipe
 from ._trials import Recipes
 from ._validation import last_step
@@ -127,27 +127,27 @@ def _position(data: Data, leads: Array, n_routed: int, surprise: Array | None) -
 
 
 @dataclass(frozen=True)
-class Walk:
+class GrowthPath:
     """Fitted numbers of experts, in order, and one expert alone, which stands for the number 1.
 
-    What has been `said` of unseen rows is kept.
+    The `known` scores of unseen rows are kept.
     """
 
     baseline: Baseline
     data: Data
     stages: list[Stage]
-    said: dict[Stage | None, Scores] = field(default_factory=dict)
+    known: dict[Stage | None, Scores] = field(default_factory=dict)
 
     def scores(self, stage: Stage | None) -> Scores:
         """Log densities of unseen rows by a stage; by one expert for None."""
-        if stage not in self.said:
-            self.said[stage] = self._scores(stage)
-        return self.said[stage]
+        if stage not in self.known:
+            self.known[stage] = self._scores(stage)
+        return self.known[stage]
 
     def _scores(self, stage: Stage | None) -> Scores:
         if stage is None:
             return self.stages[0].rival(self.baseline)
-        return stage.scores(stage.hearing(self.baseline))
+        return stage.scores(stage.recalibration(self.baseline))
 
     def advantage(self, stage: Stage | None, other: Stage | None) -> tuple[float, float]:
         """How much better `stage` explains unseen rows than `other`, and the standard error.
@@ -184,7 +184,7 @@ class Walk:
                 return stage
         return best
 
-    def path(self) -> dict[int, float]:
+    def scores_by_number(self) -> dict[int, float]:
         """Mean log density of unseen rows for each number, a shared expert included."""
         alone = mean_of_known(self.scores(None).after, self.data.sample_weight)
         stages = self.by_number().values()
@@ -206,10 +206,10 @@ class Walk:
         gains = [self.advantage(stage, best) for stage in self.stages[-PATIENCE:]]
         return any(gain > stderr for gain, stderr in gains)
 
-    def _before(self) -> Walk:
-        """The walk by what was known before rows were heard."""
-        known = {stage: self.scores(stage).before for stage in (None, *self.stages)}
-        return replace(self, said={stage: Scores(said, said) for stage, said in known.items()})
+    def _before(self) -> GrowthPath:
+        """The path by the scores before recalibration."""
+        before = {stage: self.scores(stage).before for stage in (None, *self.stages)}
+        return replace(self, known={stage: Scores(each, each) for stage, each in before.items()})
 
 
 def _n_all(stage: Stage | None) -> int:
@@ -246,7 +246,7 @@ def check_growth(mixture: Any, holds_out: bool) -> None:
         shape = np.shape(init)
         if len(shape) != 2 or not 2 <= shape[1] <= MOST_EXPERTS:
             raise ValueError(
-                f"init with n_experts='auto' needs 2 to {MOST_EXPERTS} columns, where the walk "
+                f"init with n_experts='auto' needs 2 to {MOST_EXPERTS} columns, where the path "
                 f"begins; got an array of shape {shape}."
             )
     if is_mixture(mixture.experts):
@@ -265,21 +265,21 @@ def check_growth(mixture: Any, holds_out: bool) -> None:
 
 
 def grow(
-    walk: Walk, recipes: RecipeOfNumber, most: int, rule: EMRule, reporter: Reporter
+    path: GrowthPath, recipes: RecipeOfNumber, most: int, rule: EMRule, reporter: Reporter
 ) -> Plan[Stage | None]:
-    """Go on from the first stage of the walk to at most `most` experts; None to keep one expert."""
-    walk.stages[0] = yield from caught_up(walk.stages[0], rule, reporter)
-    most = min(most, len(walk.data.distinct) // FEWEST_ROWS)
-    while not (walk.is_over(most) or reporter.was_last_run):
-        stage = walk.stages[-1]
+    """Go on from the first stage of the path to at most `most` experts; None to keep one expert."""
+    path.stages[0] = yield from caught_up(path.stages[0], rule, reporter)
+    most = min(most, len(path.data.distinct) // FEWEST_ROWS)
+    while not (path.is_over(most) or reporter.was_last_run):
+        stage = path.stages[-1]
         larger = yield from _if_feasible(
             _larger(stage, recipes(stage.n_experts + 1), rule, reporter)
         )
         if larger is None or larger.trouble or larger.n_experts <= stage.n_experts:
             break
-        walk.stages.append(larger)
-        reporter.number(larger.n_experts, *walk.advantage(larger, None))
-    kept, before = walk.chosen(), None
+        path.stages.append(larger)
+        reporter.number(larger.n_experts, *path.advantage(larger, None))
+    kept, before = path.chosen(), None
     while kept is not None and kept is not before and kept.n_experts > 2:
         if reporter.was_last_run:
             break
@@ -287,9 +287,9 @@ def grow(
         smaller = yield from _if_feasible(_move(kept, recipe, merge, rule, reporter))
         if smaller is None or smaller.trouble:
             break
-        walk.stages.append(smaller)
-        reporter.number(smaller.n_experts, *walk.advantage(smaller, None))
-        kept, before = walk.chosen(), kept
+        path.stages.append(smaller)
+        reporter.number(smaller.n_experts, *path.advantage(smaller, None))
+        kept, before = path.chosen(), kept
     return kept
 
 

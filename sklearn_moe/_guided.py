@@ -58,10 +58,10 @@ def caught_up(stage: Stage, rule: EMRule, reporter: Reporter) -> Plan[Stage]:
 def _behind(stage: Stage) -> str:
     """What users should know of a fit that is worse than its witnesses say."""
     held_out, data = stage.result.expectation.held_out, stage.model.data
-    heard = ~np.isnan(held_out)
+    known = ~np.isnan(held_out)
     own, theirs = (
-        weighted_mean(said[heard], data.sample_weight[heard])
-        for said in (_own_log_prob(stage), held_out)
+        weighted_mean(log_prob[known], data.sample_weight[known])
+        for log_prob in (_own_log_prob(stage), held_out)
     )
     whose = "" if stage.is_alone else ", and gain_ is theirs"
     return (
@@ -154,12 +154,12 @@ def _lags(stage: Stage, least: float = 0.0) -> bool:
 def _instead(stage: Stage, run: EMResult) -> Stage:
     """The stage gone on with another run, and what its own witnesses have said."""
     before = stage.result
-    heard = {"held_out": before.expectation.held_out, "score": before.expectation.score}
+    unseen = {"held_out": before.expectation.held_out, "score": before.expectation.score}
     result = replace(
         before,
         state=run.state,
         last=run.last,
-        expectation=replace(run.expectation, **heard),
+        expectation=replace(run.expectation, **unseen),
         lower_bounds=(*before.lower_bounds, *run.lower_bounds),
         best_iter=before.n_iter + run.best_iter,
     )
@@ -171,7 +171,7 @@ def by_itself(stage: Stage) -> Stage:
     data, expectation = stage.model.data, stage.result.expectation
     own = np.where(np.isnan(expectation.held_out), np.nan, expectation.log_evidence)
     weights = [data.sample_weight[w.test] for w in stage.witnesses]
-    said = [own[w.test] @ weight for w, weight in zip(stage.witnesses, weights, strict=True)]
-    said = np.array([said]) / np.sum([weight.sum() for weight in weights])
+    sums = [own[w.test] @ weight for w, weight in zip(stage.witnesses, weights, strict=True)]
+    by_fold = np.array([sums]) / np.sum([weight.sum() for weight in weights])
     result = replace(stage.result, expectation=replace(expectation, held_out=own))
-    return replace(stage, result=result, fold_log_probs=said, trusts_witnesses=False)
+    return replace(stage, result=result, fold_log_probs=by_fold, trusts_witnesses=False)

@@ -68,12 +68,12 @@ class Labels(BaseMixtureOfExperts):
 
     def _proba_of(self, X: Any) -> Array:
         """The same for the checked table."""
-        routing, said, law = self._laws_of(X)
+        routing, proba, law = self._laws_of(X)
         if self.voting == "hard":
-            said = np.eye(len(self.classes_))[said.argmax(axis=2)]
+            proba = np.eye(len(self.classes_))[proba.argmax(axis=2)]
         elif not self._is_expert_alone or self.temperatures_ is not None:
-            said = self._family.adjust(said, law)
-        return np.einsum("nk,nkc->nc", routing.proba, said)
+            proba = self._family.adjust(proba, law)
+        return np.einsum("nk,nkc->nc", routing.proba, proba)
 
     def predict_log_proba(self, X: Any) -> Array:
         """Logarithms of `predict_proba`.

@@ -48,7 +48,7 @@ class MixtureState:
     - `routing`: who acts on a row, and with what probability, as the gates say.
     - `spread`: how dispersions differ by row, None if they do not.
     - `shrinkage` (K,): the part of a shared expert in what each says, None without one.
-    - `told`: the forecast, if somebody asks for one, of a state that has lost its outputs.
+    - `forecast`: the forecast, if somebody asks for one, of a state that has lost its outputs.
     """
 
     basis: MixtureExpectation
@@ -58,7 +58,7 @@ class MixtureState:
     routing: Routing
     spread: Spread | None
     shrinkage: Array | None
-    told: Forecast | None = None
+    forecast: Forecast | None = None
 
     @property
     def members(self) -> tuple[int, ...]:
@@ -190,11 +190,11 @@ class MixtureModel:
             return None
         n_experts, target = fit_weights.shape[1], self.data.target[:, None]
         acts = routing.whole(np.ones(mean.shape[:2]), n_experts)
-        said = routing.whole(mean, n_experts, fill=target)
+        predicted = routing.whole(mean, n_experts, fill=target)
         weights = fit_weights * acts
         return (
             yield from fit_spread(
-                self.data, self.recipe.spread_template, said, weights, self.splits
+                self.data, self.recipe.spread_template, predicted, weights, self.splits
             )
         )
 
@@ -215,7 +215,7 @@ class MixtureModel:
             basis=replace(state.basis, log_evidence=None),
             bank=replace(state.bank, mean=NOTHING),
             routing=Routing(NOTHING),
-            told=self.told_by(state),
+            forecast=self.forecast_of(state),
         )
         return kept, self.e_step(state, overwrite=True)
 
@@ -265,7 +265,7 @@ class MixtureModel:
             return resp
         return balanced(resp, self.data.sample_weight, self.recipe.balance, self.recipe.shared)
 
-    def told_by(self, state: MixtureState) -> Forecast | None:
+    def forecast_of(self, state: MixtureState) -> Forecast | None:
         """The forecast of a state that has its outputs; None if nobody has a question."""
         if self.question is None:
             return None

@@ -11,10 +11,10 @@ from ._numeric import Array
 GUESS = 0.01
 
 
-def as_columns(said: Array, classes: NDArray | None) -> Array:
+def as_columns(predicted: Array, classes: NDArray | None) -> Array:
     """What estimators say, (n, S, q) or (n, S, C), side by side."""
-    said = said if classes is None else log_odds(said)
-    return np.ascontiguousarray(said.reshape(len(said), -1))
+    columns = predicted if classes is None else log_odds(predicted)
+    return np.ascontiguousarray(columns.reshape(len(columns), -1))
 
 
 def log_odds(proba: Array) -> Array:

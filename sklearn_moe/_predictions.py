@@ -27,8 +27,8 @@ TREES = (DecisionTreeClassifier, DecisionTreeRegressor, ExtraTreeClassifier, Ext
 
 
 @dataclass(frozen=True)
-class Shown:
-    """A table that experts are shown, to learn from it or to speak of it.
+class ExpertTable:
+    """A table as experts see it, to learn from it or to predict its rows.
 
     Trees take single precision. For them it is made and checked once (`single`), not by each: to
     check a few rows takes as long as to go down a tree, and half as long as to grow one.
@@ -150,9 +150,9 @@ def predict_bank(experts: Sequence[Any], X: Any, classes: NDArray | None) -> Arr
     plain = predict_plain(experts, X) if classes is None else None
     if plain is not None:
         return plain
-    shown = Shown(X)
+    table = ExpertTable(X)
     # Experts come before rows in memory, of which there are many.
-    return np.stack([shown.predict(expert, classes) for expert in experts]).transpose(1, 0, 2)
+    return np.stack([table.predict(expert, classes) for expert in experts]).transpose(1, 0, 2)
 
 
 def predict_acting(
@@ -161,9 +161,9 @@ def predict_acting(
     """Predictions (n, S, q) or (n, S, C) of the experts that act: each sees its own rows only."""
     if routing.index is None:
         return predict_bank(experts, X, classes)
-    shown, said = Shown(X), []
+    table, predicted = ExpertTable(X), []
     for k, expert in enumerate(experts):
         rows, _ = routing.acting(k)
         if len(rows):
-            said.append(shown.predict(expert, classes, rows))
-    return routing.to_slots(np.concatenate(said))
+            predicted.append(table.predict(expert, classes, rows))
+    return routing.to_slots(np.concatenate(predicted))

@@ -376,8 +376,8 @@ class MixtureOfExpertsRegressor(RegressorMixin, RealTargets):
             Standard deviations, if asked for.
         """
         routing, mean, law = self._laws_at(X)
-        said = self.family_.adjust(mean, law)
-        predicted = np.einsum("nk,nkq->nq", routing.proba, said).reshape(-1, *self.target_shape_)
+        mean = self.family_.adjust(mean, law)
+        predicted = np.einsum("nk,nkq->nq", routing.proba, mean).reshape(-1, *self.target_shape_)
         if not return_std:
             return predicted
         log_gate, shape = safe_log(routing.proba), self.target_shape_

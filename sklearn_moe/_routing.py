@@ -135,9 +135,9 @@ def clamped(log_gate: Array, gate: Any) -> Array:
     return np.maximum(log_gate, ABSENT) if _lowest(log_gate, gate) < ABSENT else log_gate
 
 
-def _lowest(said: Array, gate: Any) -> float:
+def _lowest(found: Array, gate: Any) -> float:
     """The lowest number that a gate says, or zero; raise if one is NaN, as the lowest is then."""
-    lowest = float(said.min(initial=0.0))
+    lowest = float(found.min(initial=0.0))
     if np.isnan(lowest):
         raise ValueError(
             f"gate={gate!r} said NaN in place of the probabilities of some rows. Scale or impute "

@@ -64,7 +64,7 @@ def _lead(stage: Stage, witness: Witness) -> tuple[float, float]:
     They have learnt from equally many rows.
     """
     data, rows = stage.model.data, witness.test
-    delta = stage.result.last.log_evidence[rows] - witness.latest_words.log_prob
+    delta = stage.result.last.log_evidence[rows] - witness.latest.log_prob
     return mean_and_stderr(delta, data.sample_weight[rows], data.clusters[rows])
 
 

@@ -32,10 +32,10 @@ class SoftmaxBank:
     """All gates of a fit whose gate is a `SoftmaxGate`, over folds that leave their rows out.
 
     A state (F, K - 1, d + 1) holds the coefficients of each fold's gate; without folds there is
-    one, which sees all rows. If `is_bold`, that one takes whole steps.
+    one, which sees all rows. If `is_settling`, that one takes whole steps: the start is chosen.
     """
 
-    is_bold = False
+    is_settling = False
 
     def __init__(self, gate: SoftmaxGate, data: Data, splits: Splits | None) -> None:
         self.template, self.data = gate, data
@@ -58,7 +58,7 @@ class SoftmaxBank:
 
     def takes_whole_steps(self, previous: Array | None) -> bool:
         """Whether steps from a state are whole ones, which are damped for all or for none."""
-        return not self.left_out and (self.is_bold or previous is None)
+        return not self.left_out and (self.is_settling or previous is None)
 
     def steps(
         self, expert_weights: Sequence[Array], previous: Sequence[Array] | None
@@ -82,10 +82,10 @@ class SoftmaxBank:
         theta, log_proba = take_steps(theta, targets_of(expert_weights), n_steps)
         return [(theta[:, run], log_proba[run].T) for run in range(len(expert_weights))]
 
-    def bold(self) -> SoftmaxBank:
+    def with_whole_steps(self) -> SoftmaxBank:
         """The same, for a run whose start is chosen."""
         other = copy(self)
-        other.is_bold = True
+        other.is_settling = True
         return other
 
     def _damped_steps(self, theta: Array, targets: Targets, n_steps: int) -> tuple[Array, Array]:

@@ -18,11 +18,11 @@ from ._data import Data
 from ._em import EMResult, EMRule, Model, run_em
 from ._expert_errors import ExpertError
 from ._forecasts import Forecast
-from ._hearing import Hearing, Scores, hear, scores_alone
 from ._mixture import MixtureModel, MixtureState
 from ._numeric import Array, mean_and_stderr, weighted_mean
 from ._plans import Plan
 from ._progress import Reporter
+from ._recalibration import Recalibration, Scores, recalibrate, scores_alone
 from ._recipe import Recipe
 from ._witnesses import Witness, WitnessedModel, WitnessError, by_others
 
@@ -38,7 +38,7 @@ class Verdict:
     """Mean log density of unseen rows, the gain over one expert, and the gain's standard error.
 
     All are per unit of sample weight, in nats. The gain compares the mixture and the expert as they
-    would be kept, once unseen rows were heard. `log_probs` (n,) are log densities of the rows under
+    would be kept, recalibrated by unseen rows. `log_probs` (n,) are log densities of the rows under
     the one that is kept, NaN where nobody was asked; empty if there is no verdict.
     """
 
@@ -92,8 +92,8 @@ class Stage:
 
         A witness of a small fold may not have been asked about any row.
         """
-        told = [witness.words.forecast for witness in self.trusted]
-        return [forecast for forecast in told if forecast is not None and len(forecast.rows)]
+        forecasts = [witness.held_out.forecast for witness in self.trusted]
+        return [forecast for forecast in forecasts if forecast is not None and len(forecast.rows)]
 
     @property
     def unseen(self) -> Array:
@@ -107,7 +107,7 @@ class Stage:
             return expectation.log_evidence if held_out is None else held_out
         log_prob = np.full(self.model.data.n_samples, np.nan)
         for witness in self.trusted:
-            log_prob[witness.test] = witness.words.log_prob
+            log_prob[witness.test] = witness.held_out.log_prob
         return log_prob
 
     @cached_property
@@ -115,29 +115,29 @@ class Stage:
         """The last state of the run, its bound, and what it says of rows out of fold, if asked."""
         state, bound = self.result.state, self.result.lower_bound
         if not self.model.wanders:
-            return state, bound, state.told
+            return state, bound, state.forecast
         state, bound = self.model.settled(state)
-        return state, bound, self.model.told_by(state)
+        return state, bound, self.model.forecast_of(state)
 
-    def hearing(self, baseline: Baseline) -> Hearing:
-        """What unseen rows ask for, if the run ends here."""
-        (_, _, own), told, splits = self.ending, self.forecasts, self.model.splits
-        left = learning_left(len(splits)) if told and splits is not None else 1.0
-        return hear(self.recipe, baseline, told, own, left)
+    def recalibration(self, baseline: Baseline) -> Recalibration:
+        """The recalibration that unseen rows ask for, if the run ends here."""
+        (_, _, own), witnessed, splits = self.ending, self.forecasts, self.model.splits
+        left = learning_left(len(splits)) if witnessed and splits is not None else 1.0
+        return recalibrate(self.recipe, baseline, witnessed, own, left)
 
-    def scores(self, heard: Hearing) -> Scores:
-        """Log densities of unseen rows by the run that was `heard`."""
+    def scores(self, found: Recalibration) -> Scores:
+        """Log densities of unseen rows by the run, with the recalibration that was `found`."""
         unseen = self.unseen
-        return Scores(unseen, heard.log_probs(unseen) if self.is_heard else unseen)
+        return Scores(unseen, found.log_probs(unseen) if self.has_forecasts else unseen)
 
     def rival(self, baseline: Baseline) -> Scores:
-        """The scores of the one expert, which is heard if the run is."""
-        if self.is_heard:
+        """The scores of the one expert, which is recalibrated if the run is."""
+        if self.has_forecasts:
             return scores_alone(self.recipe, baseline)
         return Scores(baseline.log_prob, baseline.log_prob)
 
     @property
-    def is_heard(self) -> bool:
+    def has_forecasts(self) -> bool:
         """Whether there are forecasts of unseen rows: in sample, witnesses only score them."""
         return bool(self.forecasts) or not self.trusted
 
@@ -223,14 +223,14 @@ def _led_stage(led: WitnessedModel, result: EMResult) -> Stage:
     return Stage(led.model, result, np.array(led.fold_log_probs), led.witnesses)
 
 
-def judge(baseline: Baseline, stage: Stage, heard: Hearing, data: Data) -> Verdict:
+def judge(baseline: Baseline, stage: Stage, found: Recalibration, data: Data) -> Verdict:
     """The verdict on a finished run; unknown where nothing was held out."""
     result, by_fold = stage.result, stage.fold_log_probs
     held_out = result.expectation.held_out
     if held_out is None or by_fold is None:  # nobody has led the fit
         is_one = stage.model.splits is not None and len(result.state.members) == 1
         return alone_verdict(stage.recipe, baseline, data) if is_one else UNKNOWN
-    scores, rival = stage.scores(heard), stage.rival(baseline)
+    scores, rival = stage.scores(found), stage.rival(baseline)
     delta = scores.minus(rival, data.sample_weight)
     gain, stderr = mean_and_stderr(delta, data.sample_weight, data.clusters)
     verdict = Verdict(unseen_best(by_fold), gain, stderr, scores.after)

@@ -81,7 +81,7 @@ class WitnessedModel:
         score = float(by_fold.sum())
         is_best = round(score, DIGITS) > self.best_score
         for witness, score_of_others in zip(self.witnesses, by_others(by_fold), strict=True):
-            witness.keep_words_if_best(score_of_others)
+            witness.keep_latest_if_best(score_of_others)
             if is_best:
                 witness.keep_place()
         self.best_score = max(self.best_score, round(score, DIGITS))
@@ -89,17 +89,17 @@ class WitnessedModel:
         return kept, replace(expectation, score=score, held_out=held_out)
 
 
-class Words(NamedTuple):
-    """What a witness says of its fold: log densities (m,) and, if it is asked for, a forecast."""
+class HeldOut(NamedTuple):
+    """Log densities (m,) of a fold by its witness and, if it is asked for, a forecast."""
 
     log_prob: Array | float = np.nan
     forecast: Forecast | None = None
 
 
 class Witness:
-    """EM on all folds but one, and what it says of that one; an heir goes on from its `best`.
+    """EM on all folds but one, and its scores of that one; an heir goes on from its `best`.
 
-    Its `words` are those of the iteration that the other folds score highest.
+    Its `held_out` scores are those of the iteration that the other folds score highest.
     """
 
     def __init__(self, recipe: Recipe, data: Data, splits: Splits, fold: int) -> None:
@@ -121,7 +121,7 @@ class Witness:
         is_asked = recipe.needs_forecasts and self.splits is not None
         self.question = Question(data, self.test) if is_asked else None
         self.expectation = self.best = NOWHERE
-        self.words = self.latest_words = Words()
+        self.held_out = self.latest = HeldOut()
         self.score_of_others = -np.inf
 
     @property
@@ -147,9 +147,9 @@ class Witness:
         self.expectation = runs[by_bound(runs)[0]].last
 
     def going_on(self) -> Witness:
-        """A copy that goes on from where it is, and has said nothing yet."""
+        """A copy that goes on from where it is, and has scored nothing yet."""
         other = copy(self)
-        other.words, other.score_of_others = Words(), -np.inf
+        other.held_out, other.score_of_others = HeldOut(), -np.inf
         return other
 
     def begin_from(self, resp: Array) -> None:
@@ -162,19 +162,19 @@ class Witness:
         state, self.expectation = self.model.conclude(state)
         if self.model.wanders:  # as what is kept of the fit will be
             state, _ = self.model.settled(state)
-        said = yield from self.model.predict_new(state, self.X)
-        forecast = None if self.question is None else self.question.answer(*said)
-        _, log_prob = self._normalized(*said, self.target)
-        self.latest_words = Words(log_prob, forecast)
+        parts = yield from self.model.predict_new(state, self.X)
+        forecast = None if self.question is None else self.question.answer(*parts)
+        _, log_prob = self._normalized(*parts, self.target)
+        self.latest = HeldOut(log_prob, forecast)
         return log_prob
 
-    def keep_words_if_best(self, score_of_others: float) -> None:
-        """Keep what was said last if the other folds score no iteration before as high.
+    def keep_latest_if_best(self, score_of_others: float) -> None:
+        """Keep the latest scores if the other folds score no iteration before as high.
 
         A forecast has to be innocent of its rows, so others choose its iteration.
         """
         if score_of_others > self.score_of_others:
-            self.score_of_others, self.words = score_of_others, self.latest_words
+            self.score_of_others, self.held_out = score_of_others, self.latest
 
     def keep_place(self) -> None:
         """Keep where EM has come to as the best place so far."""
@@ -183,8 +183,8 @@ class Witness:
     def responsibilities(self, data: Data) -> Plan[Array]:
         """Responsibilities (n, K) of all rows of `data` under the best mixture of the witness."""
         state = yield from self.model.m_step(self.best)
-        said = yield from self.model.predict_new(state, data.X)
-        return self._normalized(*said, data.target)[0]
+        parts = yield from self.model.predict_new(state, data.X)
+        return self._normalized(*parts, data.target)[0]
 
     def _normalized(
         self, log_gate: Array, mean: Array, law: Array, target: NDArray

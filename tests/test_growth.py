@@ -22,11 +22,11 @@ from sklearn_moe._baseline import Baseline
 from sklearn_moe._em import EMResult, EMRule, run_em
 from sklearn_moe._expectation import MixtureExpectation
 from sklearn_moe._expert_errors import ExpertError
-from sklearn_moe._growth import MOST_EXPERTS, Walk, merge
+from sklearn_moe._growth import MOST_EXPERTS, GrowthPath, merge
 from sklearn_moe._guided import _lags, by_itself, caught_up
-from sklearn_moe._hearing import Scores
 from sklearn_moe._plans import follow_here
 from sklearn_moe._progress import Reporter
+from sklearn_moe._recalibration import Scores
 from sklearn_moe._verdict import Stage, run_witnessed
 from sklearn_moe.gates import GaussianGate, HierarchicalGate
 
@@ -110,7 +110,7 @@ def test_one_expert_is_a_legal_answer():
 
 
 def test_weights_are_repeats():
-    """The walk takes the same steps; folds of a repeated table hold the same rows."""
+    """The path takes the same steps; folds of a repeated table hold the same rows."""
     weight = np.random.default_rng(0).integers(0, 3, size=len(X3))
     weighted = auto(cv=3).fit(X3, Y3, sample_weight=weight)
     repeated = auto(cv=3).fit(np.repeat(X3, weight, axis=0), np.repeat(Y3, weight))
@@ -180,7 +180,7 @@ def test_features_go_with_it(params):
     is_shared = moe.shrinkage_ is not None
     assert 3 <= moe.n_experts_ - is_shared <= 4
     assert moe.n_experts_ in moe.n_experts_path_
-    assert (2 in moe.n_experts_path_) != is_shared  # the walk begins with two to choose from
+    assert (2 in moe.n_experts_path_) != is_shared  # the path begins with two to choose from
     assert moe.score(X3, Y3) > 0.8
     np.testing.assert_allclose(moe.gate_proba(X3).sum(axis=1), 1.0, rtol=1e-9)
 
@@ -446,6 +446,6 @@ def test_the_better_of_two_stages_of_a_number_is_kept():
         stage.model.recipe = SimpleNamespace(shared=False)
     values = {None: np.zeros(4), worse: np.ones(4), better: np.array([1.1, 1.0, 1.1, 1.0])}
     said = {stage: Scores(each, each) for stage, each in values.items()}
-    walk = Walk(Baseline("", np.zeros(4), np.zeros(4)), data, [worse, better], said)
-    assert walk.chosen() is better
-    assert walk.path() == pytest.approx({1: 0.0, 2: 1.05})
+    path = GrowthPath(Baseline("", np.zeros(4), np.zeros(4)), data, [worse, better], said)
+    assert path.chosen() is better
+    assert path.scores_by_number() == pytest.approx({1: 0.0, 2: 1.05})

@@ -54,12 +54,12 @@ def test_a_run_that_went_astray_goes_on_where_a_witness_has_come(astray, capsys)
     moe = build(verbose=1).fit(X, Y)
     assert moe.score(X, Y) > 0.85
     assert "what a witness has found: bound" in capsys.readouterr().out
-    n_heard = len(moe.heldout_log_probs_)
-    assert n_heard < moe.n_iter_ == len(moe.lower_bounds_)
+    n_witnessed = len(moe.heldout_log_probs_)
+    assert n_witnessed < moe.n_iter_ == len(moe.lower_bounds_)
     assert moe.gain_ > 2 * moe.gain_stderr_
     kept = ConvergenceDisplay.from_estimator(moe).best_iter
-    assert kept > n_heard
-    assert moe.lower_bounds_[kept - 1] == max(moe.lower_bounds_[n_heard:])
+    assert kept > n_witnessed
+    assert moe.lower_bounds_[kept - 1] == max(moe.lower_bounds_[n_witnessed:])
 
 
 def test_weights_are_repeats_along_the_way(astray):

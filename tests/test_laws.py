@@ -208,7 +208,7 @@ def test_gate_takes_whole_steps_once_a_start_is_chosen(monkeypatch):
     X, y = table("ridge")
     params = {"cv": None, "init": "random", "tol": 1e-6, "max_iter": 300}
     bold = build(Ridge(1e-8), **params).fit(X, y)
-    monkeypatch.setattr(SoftmaxBank, "bold", lambda bank: bank)
+    monkeypatch.setattr(SoftmaxBank, "with_whole_steps", lambda bank: bank)
     cautious = build(Ridge(1e-8), **params).fit(X, y)
     assert bold.start_bounds_ == cautious.start_bounds_
     assert bold.n_iter_ < 0.7 * cautious.n_iter_

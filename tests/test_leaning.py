@@ -13,7 +13,7 @@ from sklearn.ensemble import HistGradientBoostingRegressor
 from sklearn.linear_model import Ridge
 from sklearn.tree import DecisionTreeRegressor
 
-from sklearn_moe import MixtureOfExpertsRegressor, _hearing
+from sklearn_moe import MixtureOfExpertsRegressor, _recalibration
 from sklearn_moe._calibrated_noise import calibrated
 from sklearn_moe._ensembles import EnsembleRegressor
 from sklearn_moe._forecasts import Forecast
@@ -194,10 +194,10 @@ def test_predictions_are_those_of_experts_moved_toward_the_baseline(mixture):
 def test_forecasts_lean_before_noise_is_calibrated(monkeypatch):
     asked, found = [], []
     monkeypatch.setattr(
-        _hearing, "calibrated", lambda *given: asked.append(given) or calibrated(*given)
+        _recalibration, "calibrated", lambda *given: asked.append(given) or calibrated(*given)
     )
     monkeypatch.setattr(
-        _hearing, "find_leaning", lambda *given: found.append(given) or find_leaning(*given)
+        _recalibration, "find_leaning", lambda *given: found.append(given) or find_leaning(*given)
     )
     moe = MixtureOfExpertsRegressor(TREE, calibrate="conformal", **QUICK).fit(X, Y)
     # The one expert is calibrated as well, as the mixture's rival.

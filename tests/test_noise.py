@@ -10,13 +10,13 @@ import pytest
 from sklearn.linear_model import PoissonRegressor, Ridge
 from sklearn.tree import DecisionTreeRegressor
 
-from sklearn_moe import MixtureOfExpertsRegressor, _hearing
+from sklearn_moe import MixtureOfExpertsRegressor, _recalibration
 from sklearn_moe._calibrated_noise import _most_likely, calibrated, learning_left
 from sklearn_moe._conformal import Calibration
 from sklearn_moe._expectation import MixtureExpectation
 from sklearn_moe._forecasts import Forecast
 from sklearn_moe._noise import Change, Noise
-from sklearn_moe._witnesses import Witness, WitnessedModel, WitnessError, Words
+from sklearn_moe._witnesses import HeldOut, Witness, WitnessedModel, WitnessError
 from sklearn_moe.families import Contaminated, Gaussian, Laplace, Poisson, StudentT
 from sklearn_moe.predictive import MixtureDistribution
 
@@ -340,7 +340,7 @@ def test_one_expert_in_place_of_the_mixture_is_calibrated_too():
 def test_conformal_levels_are_of_the_noise_that_witnesses_have(monkeypatch):
     told = []
     monkeypatch.setattr(
-        _hearing, "calibrated", lambda *parts: told.append(parts) or calibrated(*parts)
+        _recalibration, "calibrated", lambda *parts: told.append(parts) or calibrated(*parts)
     )
     tree = DecisionTreeRegressor(max_depth=5)
     moe = MixtureOfExpertsRegressor(tree, calibrate="conformal", **QUICK).fit(X, HEAVY)
@@ -399,11 +399,11 @@ def test_a_forecast_is_of_the_iteration_that_is_best_for_the_other_folds():
     led = WitnessedModel(model, folds)
     for iteration, said in enumerate([(-1.0, -1.0), (5.0, -2.0), (-3.0, -3.0)]):
         for fold in folds:
-            fold.latest_words, fold.expectation = Words(said, iteration), iteration
+            fold.latest, fold.expectation = HeldOut(said, iteration), iteration
         led.held_out = np.array(said)
         led.conclude(None)
     assert [fold.best for fold in folds] == [1, 1]
-    assert [fold.words.forecast for fold in folds] == [
+    assert [fold.held_out.forecast for fold in folds] == [
         0,
         1,
     ]  # the luck of the first fold is its own

@@ -15,9 +15,9 @@ from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
 from sklearn_moe import MixtureOfExpertsClassifier, MixtureOfExpertsRegressor, _fitting
 from sklearn_moe._first_starts import Start
-from sklearn_moe._hearing import Scores
 from sklearn_moe._numeric import mean_and_stderr
 from sklearn_moe._plans import follow_here
+from sklearn_moe._recalibration import Scores
 from sklearn_moe._verdict import PATIENCE, judge, unseen_best
 from sklearn_moe._witnesses import Witness
 

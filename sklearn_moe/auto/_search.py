@@ -31,7 +31,7 @@ from ._width import width_of_pool
 TIMES = 3
 # Rows that all who answer together have been asked about; and those by which fits to all rows are
 # weighed anew.
-LEAST_HEARD, ENOUGH_HEARD = 50, 500
+LEAST_COMMON, ENOUGH_COMMON = 50, 500
 # Distinct rows for each expert, if experts are doubled.
 ROWS_PER_EXPERT = 10
 
@@ -135,8 +135,8 @@ class Judge:
         name, begun = candidate.name, perf_counter()
         if name not in self.judged:
             self.judged[name] = judged = self._judged(candidate)
-            told = f"failed, {judged.error}" if judged.error else f"{judged.score:.4f} nats"
-            self.tell(f"{name}: {told}, {perf_counter() - begun:.1f} s")
+            outcome = f"failed, {judged.error}" if judged.error else f"{judged.score:.4f} nats"
+            self.tell(f"{name}: {outcome}, {perf_counter() - begun:.1f} s")
         return round(self.judged[name].score, DIGITS)
 
     def _judged(self, candidate: Candidate) -> Judged:
@@ -153,39 +153,41 @@ class Judge:
     def weights(self, best: Candidate) -> dict[str, float]:
         """Weights, by name, of those that answer together."""
         names = [judged.candidate.name for judged in self._able(self.judged[best.name])]
-        log_probs, heard = self._said(names)
-        if len(heard) < min(LEAST_HEARD, len(log_probs)):
+        log_probs, common = self._log_probs(names)
+        if len(common) < min(LEAST_COMMON, len(log_probs)):
             return {best.name: 1.0}
-        found = stacking_weights(log_probs[heard], self.sample.weight[heard])
+        found = stacking_weights(log_probs[common], self.sample.weight[common])
         return {name: weight for name, weight in zip(names, found.tolist(), strict=True) if weight}
 
     def _able(self, best: Judged) -> list[Judged]:
-        """The best one and those that can answer with it: heard, under its law, and not the same.
+        """The best one and those that can answer with it: scored, under its law, and not the same.
 
-        Votes are not what witnesses have said, and nothing answers with them.
+        Votes are not what witnesses have scored, and nothing answers with them.
         """
         able = [best]
         for judged in self.judged.values():
-            said = judged.log_probs
-            is_heard = judged.pools_with == best.pools_with != "hard" and not np.isnan(said).all()
-            if is_heard and not any(_are_the_same(said, other.log_probs) for other in able):
+            log_probs = judged.log_probs
+            answers = (
+                judged.pools_with == best.pools_with != "hard" and not np.isnan(log_probs).all()
+            )
+            if answers and not any(_are_the_same(log_probs, other.log_probs) for other in able):
                 able.append(judged)
         return able
 
-    def _said(self, names: Iterable[str]) -> tuple[Array, NDArray[np.intp]]:
-        """Log densities (n, M) of unseen rows by some, and the rows of which all were heard."""
+    def _log_probs(self, names: Iterable[str]) -> tuple[Array, NDArray[np.intp]]:
+        """Log densities (n, M) of unseen rows by some, and the rows that all have scored."""
         log_probs = np.column_stack([self.judged[name].log_probs for name in names])
         return log_probs, np.flatnonzero(~np.isnan(log_probs).any(axis=1))
 
-    def n_heard(self, names: Iterable[str]) -> int:
-        """Number of rows of which all of some were heard."""
-        return len(self._said(names)[1])
+    def n_common(self, names: Iterable[str]) -> int:
+        """Number of rows that all of some have scored."""
+        return len(self._log_probs(names)[1])
 
     def together(self, weights: dict[str, float]) -> float:
-        """Mean log density of unseen rows by all that answer; NaN where nobody was heard."""
-        log_probs, _ = self._said(weights)
-        said = logsumexp(log_probs, axis=1, b=list(weights.values()))
-        return mean_of_known(said, self.sample.weight)
+        """Mean log density of unseen rows by all that answer; NaN where nobody has scored any."""
+        log_probs, _ = self._log_probs(weights)
+        pooled = logsumexp(log_probs, axis=1, b=list(weights.values()))
+        return mean_of_known(pooled, self.sample.weight)
 
     def width(self, weights: dict[str, float]) -> tuple[Array, float]:
         """Factors (q,) of the dispersions of all that answer, and what the score gains by them."""
@@ -224,8 +226,8 @@ class Judge:
         return judged
 
 
-def _are_the_same(said: Array, other: Array) -> bool:
-    return np.allclose(said, other, rtol=0, atol=10.0**-DIGITS, equal_nan=True)
+def _are_the_same(log_probs: Array, other: Array) -> bool:
+    return np.allclose(log_probs, other, rtol=0, atol=10.0**-DIGITS, equal_nan=True)
 
 
 def _fitted(sample: Sample, candidate: Candidate) -> Judged:
@@ -257,12 +259,13 @@ def search(
     """The best candidate, with as many experts as help, and those that answer with it.
 
     The `sample` is of all rows; scores are of those that were judged last. Fits to all rows may
-    deserve other weights than those to fewer, so they are heard once more, if enough rows can tell.
+    deserve other weights than those to fewer, so they are judged once more, if enough rows can
+    tell.
     """
     judge, best = _best(candidates, sample, max_rows, stacking, tell)
     fits, weights = _answering(judge, judge.fitted(best, sample), sample, stacking)
     scores, last = judge.scores, Judge(sample, tell, fits)
-    if last.n_heard(fits) >= min(ENOUGH_HEARD, judge.n_heard(fits)):
+    if last.n_common(fits) >= min(ENOUGH_COMMON, judge.n_common(fits)):
         judge, best = last, max((fit.candidate for fit in fits.values()), key=last.score)
         weights = judge.weights(best) if stacking else weights
     else:

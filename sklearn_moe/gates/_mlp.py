@@ -136,10 +136,10 @@ class MLPGate(SearchingGate):
 
     def log_proba_encoded(self, Z: Any) -> Array:
         hidden, scores = self._layers()
-        said = np.empty((len(scores), Z.shape[0]))
+        logits = np.empty((len(scores), Z.shape[0]))
         for rows in blocks_of(Z, len(hidden)):
-            said[:, rows] = scores_of(np.tanh(scores_of(Z[rows], hidden)).T, scores)
-        return log_normalize(said.T)[0]
+            logits[:, rows] = scores_of(np.tanh(scores_of(Z[rows], hidden)).T, scores)
+        return log_normalize(logits.T)[0]
 
     def penalty(self) -> float:
         squares = (self.hidden_coef_**2).sum() + (self.coef_**2).sum()

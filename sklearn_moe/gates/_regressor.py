@@ -98,14 +98,14 @@ class RegressorGate(Gate):
 
     def predict_log_proba(self, X: Any) -> Array:
         check_is_fitted(self, "regressor_")
-        said = np.asarray(self.regressor_.predict(X), dtype=np.float64)
-        n_outputs = said.shape[1] if said.ndim == 2 else 1
+        predicted = np.asarray(self.regressor_.predict(X), dtype=np.float64)
+        n_outputs = predicted.shape[1] if predicted.ndim == 2 else 1
         if n_outputs != self.n_experts_:
             raise TypeError(
                 f"gate={self.regressor!r} has {n_outputs} outputs; there are {self.n_experts_} "
                 "experts. A regressor that was fitted before must have one output for each expert."
             )
-        share = np.clip(said.reshape(-1, self.n_experts_), 0.0, 1.0)
+        share = np.clip(predicted.reshape(-1, self.n_experts_), 0.0, 1.0)
         share += self.floor_ / self.n_experts_
         return safe_log(share / share.sum(axis=1, keepdims=True))
 

@@ -21,9 +21,9 @@ class ConvergenceDisplay(Display):
     ----------
     bounds : ndarray of shape (n_iter,)
         Bound after each iteration.
-    heldout : ndarray of shape (n_heard,)
-        Mean log density of unseen rows after each iteration with witnesses, the first `n_heard`;
-        empty where there were none.
+    heldout : ndarray of shape (n_witnessed,)
+        Mean log density of unseen rows after each iteration with witnesses, the first
+        `n_witnessed`; empty where there were none.
     gain : float, default=nan
         What the mixture gains over one expert, in nats.
     gain_stderr : float, default=nan
@@ -64,10 +64,10 @@ class ConvergenceDisplay(Display):
     @property
     def best_iter(self) -> int:
         """The iteration that was kept, counted from 1."""
-        n_heard = len(self.heldout)
-        if 0 < n_heard < len(self.bounds):  # the fit has followed a witness
-            return n_heard + int(np.argmax(self.bounds[n_heard:])) + 1
-        return int(np.argmax(self.heldout if n_heard else self.bounds)) + 1
+        n_witnessed = len(self.heldout)
+        if 0 < n_witnessed < len(self.bounds):  # the fit has followed a witness
+            return n_witnessed + int(np.argmax(self.bounds[n_witnessed:])) + 1
+        return int(np.argmax(self.heldout if n_witnessed else self.bounds)) + 1
 
     @classmethod
     def from_estimator(cls, estimator: Any, *, ax: Any = None) -> ConvergenceDisplay:

@@ -42,19 +42,19 @@ class Rules:
     def draw(self, axes: Any, colors: Array) -> None:
         """Lines along numbers, dots for categories."""
         column, share = self.column, self.mass / self.mass.sum(axis=1, keepdims=True)
-        said, widths = np.where(share < LEAST, np.nan, self.means), THIN + (WIDE - THIN) * share
-        for means, width, color in zip(said.T, widths.T, colors, strict=True):
+        means, widths = np.where(share < LEAST, np.nan, self.means), THIN + (WIDE - THIN) * share
+        for values, width, color in zip(means.T, widths.T, colors, strict=True):
             if column.labels is None:
-                line_of_widths(axes, column.places, means, width, color)
+                line_of_widths(axes, column.places, values, width, color)
             else:
-                axes.scatter(column.places, means, s=8 * width**2, color=color, zorder=3)
+                axes.scatter(column.places, values, s=8 * width**2, color=color, zorder=3)
         if self.seen is not None:
             axes.plot(column.places, self.seen, "k.", zorder=4)
         column.name_axis(axes.xaxis)
 
     @property
     def spread(self) -> float:
-        """How far what is said moves along the column, on the scale of a variance."""
+        """How far predictions move along the column, on the scale of a variance."""
         means, mass = np.nan_to_num(self.means), self.mass
         center = (mass * means).sum(axis=0) / np.maximum(mass.sum(axis=0), np.finfo(float).tiny)
         return float((mass * (means - center) ** 2).sum())
@@ -191,14 +191,14 @@ class ExpertsDisplay(Display):
         rows = np.flatnonzero(weight)
         X, y, weight = take_rows(X, rows), take_rows(y, rows), weight[rows]
         (mixture, Z), table = mixture_within(estimator, X), Table(X, weight)
-        said, place, says = _said(mixture, Z, target)
+        predicted, place, says = _predicted(mixture, Z, target)
         acting = weight[:, None] * mixture.gate_proba(Z)
         is_class = is_classifier(mixture)
         seen = np.ravel(y) == place if is_class and y is not None else None
         shown = list(table.values)
         if columns is not None:
             shown = [table.chosen(name) for name in table.wanted(columns)]
-        panels = [_rules(table.column(name), said, acting, seen, weight) for name in shown]
+        panels = [_rules(table.column(name), predicted, acting, seen, weight) for name in shown]
         if columns is None:
             panels = sorted(panels, key=lambda rules: -rules.spread)[:N_COLUMNS]
         targets = None if is_class or y is None else _targets(mixture, Z, y, place)
@@ -219,9 +219,9 @@ class ExpertsDisplay(Display):
         name_experts(self.axes_[0], self.expert_names, colors)
 
 
-def _said(mixture: Any, Z: Any, target: Any) -> tuple[Array, Any, str]:
+def _predicted(mixture: Any, Z: Any, target: Any) -> tuple[Array, Any, str]:
     """What each expert says of each row (n, K), which class or output that is, and its name."""
-    said = mixture.predict_experts(Z)
+    predicted = mixture.predict_experts(Z)
     if is_classifier(mixture):
         classes = list(mixture.classes_)
         label = classes[-1] if target is None else target
@@ -229,20 +229,20 @@ def _said(mixture: Any, Z: Any, target: Any) -> tuple[Array, Any, str]:
             known = mixture.classes_.tolist()
             raise ValueError(f"target={target!r} is no class; those of the mixture are {known}.")
         place = classes.index(label)
-        return said[:, :, place], label, f"probability of {classes[place]}"
-    place, n_outputs = 0 if target is None else target, np.size(said[0, 0])
+        return predicted[:, :, place], label, f"probability of {classes[place]}"
+    place, n_outputs = 0 if target is None else target, np.size(predicted[0, 0])
     is_position = isinstance(place, Integral) and not isinstance(place, bool)
     if not is_position or place not in range(n_outputs):
         raise ValueError(f"target={target!r} is no position among {n_outputs} outputs.")
-    if said.ndim == 2:
-        return said, None, "prediction"
-    return said[:, :, place], place, f"prediction of output {place}"
+    if predicted.ndim == 2:
+        return predicted, None, "prediction"
+    return predicted[:, :, place], place, f"prediction of output {place}"
 
 
 def _rules(
-    column: Column, said: Array, acting: Array, seen: NDArray | None, weight: Array
+    column: Column, predicted: Array, acting: Array, seen: NDArray | None, weight: Array
 ) -> Rules:
-    means, mass = column.means(said, acting)
+    means, mass = column.means(predicted, acting)
     shares = None if seen is None else column.means(seen[:, None].astype(float), weight)[0][:, 0]
     return Rules(column, means, mass, shares)
 

@@ -65,15 +65,16 @@ def find_powers(
     """
     family = noise.before
     way = LeaningLabels(None, family, UPRIGHT, _smoothing(family, forecasts, baseline))
-    logs = [way.logs(told.mean, told.law, baseline[told.rows]) for told in forecasts]
+    logs = [way.logs(f.mean, f.law, baseline[f.rows]) for f in forecasts]
     weight, n_independent = weights_of(forecasts), len(np.unique(clusters_of(forecasts)))
 
     @cache
     def height(place: Place) -> float:
         if min(place) < 0 or max(place) > LAST:
             return -np.inf
-        powers, said = _powers(place), zip(forecasts, logs, strict=True)
-        log_density = np.concatenate([_log_density(told, powers, *own) for told, own in said])
+        pairs = zip(forecasts, logs, strict=True)
+        powers = _powers(place)
+        log_density = np.concatenate([_log_density(f, powers, *own) for f, own in pairs])
         return float(weighted_mean(log_density, weight)) - _oddity(powers) / n_independent
 
     powers = _powers(climb(height, EQUAL))
@@ -87,9 +88,9 @@ def _plain(family: Categorical) -> Categorical:
 
 def _smoothing(family: Categorical, forecasts: Sequence[Forecast], baseline: Array) -> float:
     """The share of its probability that the one of all rows owes to the class rates."""
-    target = np.concatenate([told.target for told in forecasts])
+    target = np.concatenate([forecast.target for forecast in forecasts])
     weight = weights_of(forecasts)
-    proba = np.concatenate([baseline[told.rows] for told in forecasts])
+    proba = np.concatenate([baseline[forecast.rows] for forecast in forecasts])
     return float(_plain(family).fit_dispersion(target, proba[:, None], weight[:, None])[0])
 
 
@@ -114,8 +115,10 @@ def _pooled(powers: tuple[float, float], own: Array, other: Array) -> Array:
     return product
 
 
-def _log_density(told: Forecast, powers: tuple[float, float], own: Array, other: Array) -> Array:
+def _log_density(
+    forecast: Forecast, powers: tuple[float, float], own: Array, other: Array
+) -> Array:
     """Log probabilities (m,) of the labels under the gate's weights."""
-    proba, labels = _pooled(powers, own, other), told.target.astype(np.intp)
+    proba, labels = _pooled(powers, own, other), forecast.target.astype(np.intp)
     log_prob = safe_log(own_class(labels, proba))
-    return log_normalize(log_prob + told.log_gate, overwrite=True)[1]
+    return log_normalize(log_prob + forecast.log_gate, overwrite=True)[1]

@@ -74,7 +74,7 @@ def find_variance(
         rivals = np.tile(variance, (len(VARIANCES) + 1, 1))
         rivals[1:, output] = unit * VARIANCES
         ways = [LeaningMeans(None, rival) for rival in rivals]
-        moved = [[way.forecast(told, baseline) for told in forecasts] for way in ways]
+        moved = [[way.forecast(forecast, baseline) for forecast in forecasts] for way in ways]
         records = [_record(noise, leant, output) for leant in moved]
         variance = rivals[_best(records, forecasts)]
     return None if np.isinf(variance).all() else LeaningMeans(None, variance)
@@ -82,7 +82,7 @@ def find_variance(
 
 def _record(noise: Noise, forecasts: Sequence[Forecast], output: int) -> tuple[Array, float]:
     """Log densities (m,) of forecasts, and their weighted squared error for one output."""
-    log_density = np.concatenate([told.log_density(noise) for told in forecasts])
+    log_density = np.concatenate([forecast.log_density(noise) for forecast in forecasts])
     return log_density, sum(float(t.squared_error(output) @ t.weight) for t in forecasts)
 
 

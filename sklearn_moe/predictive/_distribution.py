@@ -300,8 +300,9 @@ class MixtureDistribution:
             for rows in row_blocks(len(self), n_samples * (last + 1)):
                 chosen = np.minimum((chance[rows] > limits[rows, None]).sum(axis=2), last)
                 at = np.arange(len(self))[rows, None], chosen
-                said = self.family.draw(generator, part.live_means[at], *(law[at] for law in laws))
-                drawn[rows] = np.where(part.points[at], 0.0, said)
+                law_at = (law[at] for law in laws)
+                values = self.family.draw(generator, part.live_means[at], *law_at)
+                drawn[rows] = np.where(part.points[at], 0.0, values)
             return drawn
 
         return self._each(draw)

@@ -1,6 +1,6 @@
-"""What becomes of a mixture once unseen rows have been heard: its noise, and how far experts lean.
+"""Mixtures recalibrated by forecasts of unseen rows: their noise, and how far experts lean.
 
-The one expert that it has to beat is heard in the same way.
+So is the one expert that a mixture has to beat.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from .leaning import Leaning, find_leaning
 
 
 @dataclass(frozen=True, eq=False)
-class Hearing:
+class Recalibration:
     """The `noise` and the `leaning` that forecasts ask for; its expert is fitted later."""
 
     forecasts: Sequence[Forecast]
@@ -39,59 +39,59 @@ class Hearing:
 
 @dataclass(frozen=True, eq=False)
 class Scores:
-    """Log densities (n,) of unseen rows, `before` and `after` they were heard; NaN for other rows.
+    """Log densities (n,) of unseen rows, `before` and `after` recalibration; NaN for others.
 
-    In a large table some rows are not heard, and have the first only.
+    In a large table there is no forecast of some rows, which have the first only.
     """
 
     before: Array
     after: Array
 
     def minus(self, other: Scores, weight: Array) -> Array:
-        """Differences (n,) after rows were heard, expected ones for rows that were not.
+        """Differences (n,) after recalibration, expected ones for rows without a forecast.
 
         Those are regressed on the differences before. The mean over all rows is then the regression
         estimator of survey sampling (Cochran, Sampling Techniques, 1977).
         """
         before, after = self.before - other.before, self.after - other.after
-        known, heard = ~np.isnan(before), ~np.isnan(after)
-        if (known == heard).all():
+        known, forecast = ~np.isnan(before), ~np.isnan(after)
+        if (known == forecast).all():
             return after
-        x, y, w = before[heard], after[heard], weight[heard]
+        x, y, w = before[forecast], after[forecast], weight[forecast]
         x_mean, y_mean = weighted_mean(x, w), weighted_mean(y, w)
         variance = (w * (x - x_mean) ** 2).sum()
         slope = (w * (x - x_mean) * y).sum() / variance if variance > 0 else 0.0
         expected = y_mean + slope * (before - x_mean)
-        expected[heard] += (y - expected[heard]) * (weight[known].sum() / w.sum())
+        expected[forecast] += (y - expected[forecast]) * (weight[known].sum() / w.sum())
         return expected
 
 
-def hear(
+def recalibrate(
     recipe: Recipe,
     baseline: Baseline,
-    told: Sequence[Forecast],
+    witnessed: Sequence[Forecast],
     own: Forecast | None,
     left: float = 1.0,
-) -> Hearing:
+) -> Recalibration:
     """What forecasts of unseen rows ask for.
 
-    They are what witnesses have `told` or, without any, the `own` forecast of the fit out of fold.
+    They are those of witnesses or, without any, the fit's `own` out of fold.
     Of what witnesses learn from one more fold, the fit has the part `left` still to learn.
     """
-    forecasts = told or ([] if own is None else [own])
+    forecasts = list(witnessed) or ([] if own is None else [own])
     noise, leaning = calibrated(recipe.family, forecasts, own, left), None
-    if told and baseline.mean is not None:
+    if witnessed and baseline.mean is not None:
         # Under the noise that suits them, so that experts lean the same whether it is kept or not.
-        leaning = find_leaning(noise.of_forecasts(), told, baseline.mean)
+        leaning = find_leaning(noise.of_forecasts(), witnessed, baseline.mean)
         if leaning is not None:
-            forecasts = [leaning.forecast(unseen, baseline.mean) for unseen in told]
+            forecasts = [leaning.forecast(unseen, baseline.mean) for unseen in witnessed]
             noise = calibrated(recipe.family, forecasts, own, left)
     if not recipe.calibrates:
         noise = Noise(recipe.family)
-    return Hearing(forecasts, noise, leaning and leaning.under(noise))
+    return Recalibration(forecasts, noise, leaning and leaning.under(noise))
 
 
 def scores_alone(recipe: Recipe, baseline: Baseline) -> Scores:
-    """What the one expert says of each row, heard in the same way."""
-    heard = hear(recipe, baseline, [], baseline.told)
-    return Scores(baseline.log_prob, heard.log_probs(baseline.log_prob))
+    """The scores of the one expert, recalibrated in the same way."""
+    found = recalibrate(recipe, baseline, [], baseline.forecast)
+    return Scores(baseline.log_prob, found.log_probs(baseline.log_prob))

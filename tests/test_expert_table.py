@@ -1,4 +1,4 @@
-"""Trees are shown the table in single precision, made and checked once."""
+"""Trees are given the table in single precision, made and checked once."""
 
 from contextlib import contextmanager
 
@@ -16,7 +16,7 @@ from sklearn.tree import (
 
 from sklearn_moe import MixtureOfExpertsClassifier, MixtureOfExpertsRegressor, _predictions
 from sklearn_moe._ensembles import EnsembleRegressor
-from sklearn_moe._predictions import Shown, predict_bank
+from sklearn_moe._predictions import ExpertTable, predict_bank
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(300, 4))
@@ -50,19 +50,19 @@ def monitored(tree):
 @pytest.mark.parametrize("dtype", [np.float64, np.float32, np.int64])
 def test_regressors_say_the_same(tree, dtype):
     fitted, new = tree(random_state=0).fit(X, Y), (10 * NEW).astype(dtype)
-    shown = Shown(new)
-    assert shown.single is not None
-    np.testing.assert_array_equal(shown.predict(fitted, None)[:, 0], fitted.predict(new))
+    table = ExpertTable(new)
+    assert table.single is not None
+    np.testing.assert_array_equal(table.predict(fitted, None)[:, 0], fitted.predict(new))
     rows = np.array([5, 3, 190])
     np.testing.assert_array_equal(
-        shown.predict(fitted, None, rows)[:, 0], fitted.predict(new[rows])
+        table.predict(fitted, None, rows)[:, 0], fitted.predict(new[rows])
     )
 
 
 @pytest.mark.parametrize("tree", [DecisionTreeClassifier, ExtraTreeClassifier])
 def test_classifiers_say_the_same(tree):
     fitted = tree(max_depth=3, random_state=0).fit(X[LABELS > 0], LABELS[LABELS > 0])
-    found = Shown(NEW).predict(fitted, np.arange(3))
+    found = ExpertTable(NEW).predict(fitted, np.arange(3))
     np.testing.assert_array_equal(found[:, 1:], fitted.predict_proba(NEW))
     assert not found[:, 0].any()
 
@@ -78,9 +78,9 @@ def test_classifiers_say_the_same(tree):
 )
 def test_other_tables_go_to_trees_as_they_are(table):
     fitted = DecisionTreeRegressor().fit(X, Y)
-    shown = Shown(table)
-    assert shown.single is None
-    np.testing.assert_array_equal(shown.predict(fitted, None)[:, 0], fitted.predict(table))
+    seen = ExpertTable(table)
+    assert seen.single is None
+    np.testing.assert_array_equal(seen.predict(fitted, None)[:, 0], fitted.predict(table))
 
 
 def test_frames_of_numbers_are_taken_where_their_columns_are_those_of_the_fit():
@@ -88,12 +88,12 @@ def test_frames_of_numbers_are_taken_where_their_columns_are_those_of_the_fit():
     fitted = DecisionTreeRegressor().fit(pd.DataFrame(X, columns=names), Y)
     with monitored(fitted) as options:
         np.testing.assert_array_equal(
-            Shown(frame).predict(fitted, None)[:, 0], fitted.predict(frame)
+            ExpertTable(frame).predict(fitted, None)[:, 0], fitted.predict(frame)
         )
     assert options == [{"check_input": False}, {}]
     with pytest.raises(ValueError, match="feature names"):
-        Shown(frame[["b", "a", "c", "d"]]).predict(fitted, None)
-    X_fit, options = Shown(frame).for_fit(DecisionTreeRegressor(), None)
+        ExpertTable(frame[["b", "a", "c", "d"]]).predict(fitted, None)
+    X_fit, options = ExpertTable(frame).for_fit(DecisionTreeRegressor(), None)
     assert X_fit is frame  # a tree that is kept has to know the names
     assert not options
 
@@ -107,10 +107,10 @@ def test_numbers_too_large_for_single_precision_are_refused_as_by_the_tree():
 def test_only_trees_are_given_it():
     ridge, tree, other = Ridge().fit(X, Y), DecisionTreeRegressor().fit(X, Y), Watched().fit(X, Y)
     for expert in (ridge, other):
-        shown = Shown(NEW).for_fit(expert, None)[0]
-        assert np.shares_memory(shown, NEW)
-        assert shown.dtype == NEW.dtype
-        assert not shown.flags.writeable
+        table = ExpertTable(NEW).for_fit(expert, None)[0]
+        assert np.shares_memory(table, NEW)
+        assert table.dtype == NEW.dtype
+        assert not table.flags.writeable
     found = predict_bank([ridge, tree, other], NEW, None)[..., 0]
     np.testing.assert_array_equal(found[:, 0], ridge.predict(NEW))
     np.testing.assert_array_equal(found[:, 1], tree.predict(NEW))
