@@ -26,10 +26,10 @@ from ._routing import Routing
 from ._rows import n_rows, read_only, take_params, take_rows
 from ._templates import Template
 from .linear import (
+    LeftOut,
     Solution,
     finite_numbers,
     solve_all_rows,
-    solve_left_out,
     solve_one_out,
 )
 from .weighting import fit_weighted
@@ -179,10 +179,10 @@ def solve_plain(
     A solution that need not be `exact` may go on from the `previous` one.
     """
     columns = plain_among(data, templates) if splits is None or splits.leave_out else []
-    if not columns:
+    table = data.linear_table if columns else None
+    if table is None:
         return [], None
-    problems, table = [templates[k].problem for k in columns], data.linear_table
-    weights = expert_weights
+    problems, weights = [templates[k].problem for k in columns], expert_weights
     if len(columns) < len(templates):
         weights = weights[:, columns]
     if previous is not None and not exact:
@@ -191,7 +191,7 @@ def solve_plain(
         return columns, (yield from do(solve_one_out, problems, table, weights, data.rank))
     folds = None if splits is None else splits.tests
     start = None if previous is None else previous.start
-    return columns, (yield from do(solve_left_out, problems, table, weights, folds, start))
+    return columns, (yield from do(LeftOut(problems, table, weights, folds, start)))
 
 
 def plain_among(data: Data, templates: Sequence[Template]) -> list[int]:

@@ -6,8 +6,9 @@ steps are cautious: a gate that is sure of its regions early keeps experts from 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from copy import copy
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -54,7 +55,7 @@ class SoftmaxBank:
         members: tuple[int, ...] | None = None,
     ) -> Plan[tuple[Array, Array]]:
         """State after a step from `previous`, and log gate probabilities (n, K) out of fold."""
-        return do(step, self, expert_weights, previous)
+        return do(GateStep(self, expert_weights, previous))
 
     def takes_whole_steps(self, previous: Array | None) -> bool:
         """Whether steps from a state are whole ones, which are damped for all or for none."""
@@ -129,9 +130,32 @@ class SoftmaxBank:
         return 0.5 * self.template.alpha * float((theta[0, :, :-1] ** 2).sum())
 
 
-def step(bank: SoftmaxBank, expert_weights: Array, previous: Array | None) -> tuple[Array, Array]:
-    """One job: the gates of a bank, one step further."""
-    return bank.steps([expert_weights], None if previous is None else [previous])[0]
+@dataclass(frozen=True, eq=False)
+class GateStep:
+    """A job: the gates of a bank, one step further.
+
+    Those of runs of as many experts are one, if their steps are damped.
+    """
+
+    bank: SoftmaxBank
+    expert_weights: Array
+    previous: Array | None
+
+    def __call__(self) -> tuple[Array, Array]:
+        return self.beside([])[0]
+
+    @property
+    def kind(self) -> Hashable:
+        """What jobs have in common that can be done at once, None if they cannot."""
+        if self.bank.takes_whole_steps(self.previous):
+            return None
+        return GateStep, id(self.bank), self.expert_weights.shape, self.previous is None
+
+    def beside(self, others: Sequence[GateStep]) -> Sequence[Any]:
+        """States and log gate probabilities of the job and of others of its kind."""
+        jobs = [self, *others]
+        previous = [job.previous for job in jobs if job.previous is not None]
+        return self.bank.steps([job.expert_weights for job in jobs], previous or None)
 
 
 def targets_of(expert_weights: Sequence[Array]) -> Targets:

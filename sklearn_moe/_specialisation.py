@@ -7,8 +7,10 @@ An expert whose fit remembers rows however little they weigh loses those of smal
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ._numeric import WEIGHT_GRID, Array, row_blocks
 
@@ -35,19 +37,24 @@ class Specialisation:
         """The same with one more expert, who sees all rows whoever is responsible for them."""
         return Specialisation(np.append(self.thresholds, 0.0), np.append(self.pooling, 1.0))
 
+    @cached_property
+    def remembers(self) -> NDArray[np.bool_]:
+        """Whether each expert (K,) remembers rows however little they weigh, and so loses some."""
+        return self.thresholds >= ON_GRID
+
     @property
     def loses_rows(self) -> bool:
         """Whether experts specialise by losing rows."""
-        return bool((self.thresholds >= ON_GRID).any())
+        return bool(self.remembers.any())
 
     @property
     def all_lose_rows(self) -> bool:
         """Whether every expert does."""
-        return bool((self.thresholds >= ON_GRID).all())
+        return bool(self.remembers.all())
 
     def without_negligible(self, resp: Array) -> Array:
         """Responsibilities (n, K) without those that no expert needs to know, in their memory."""
-        negligible = np.where(self.thresholds >= ON_GRID, 0.0, self.thresholds)
+        negligible = np.where(self.remembers, 0.0, self.thresholds)
         if negligible.any():
             for rows in row_blocks(*resp.shape):
                 resp[rows] *= resp[rows] >= negligible
@@ -63,22 +70,21 @@ class Specialisation:
             return resp
         rounded = _rounded(resp)
         rounded[rounded < self.thresholds] = 0.0
-        coarse = self.thresholds >= ON_GRID
-        return rounded if coarse.all() else np.where(coarse, rounded, resp)
+        return rounded if self.all_lose_rows else np.where(self.remembers, rounded, resp)
 
     def pooled(self, kept: Array) -> Array:
         """The same after every row has given its part to experts that pool; on the grid too."""
         if not self.pooling.any():
             return kept
         pooled = (1.0 - self.pooling) * kept + self.pooling
-        return np.where(self.thresholds >= ON_GRID, _rounded(pooled), pooled)
+        return np.where(self.remembers, _rounded(pooled), pooled)
 
     def with_latent(self, kept: Array, latent: Array | None) -> Array:
         """The same times the weights (n, K) that the noise law gives to rows, if it does."""
         if latent is None:
             return kept
         weights = kept * latent
-        return np.where(self.thresholds >= ON_GRID, _rounded(weights), weights)
+        return np.where(self.remembers, _rounded(weights), weights)
 
 
 def _rounded(values: Array) -> Array:

@@ -5,11 +5,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from sklearn_moe import _plans
 from sklearn_moe._em import EMRule, run_em
-from sklearn_moe._plans import follow_here
+from sklearn_moe._plans import follow, follow_here, run_merged, together
 from sklearn_moe._training import make_training
-from sklearn_moe.linear import solve_left_out
-from sklearn_moe.starts import StartContext, _side_by_side
+from sklearn_moe.linear import _bank
+from sklearn_moe.starts import StartContext
 from sklearn_moe.starts import _ladder as ladder
 
 RULE = EMRule(max_iter=8, tol=1e-3)
@@ -29,13 +30,15 @@ def runs_of(model, begun):
     return [run_em(model, model.begin(resp), RULE) for resp in begun]
 
 
+def side_by_side(runs):
+    return follow(together(*runs), run_merged)
+
+
 @pytest.fixture
 def sizes(monkeypatch):
     """How many jobs have been done at once, each time."""
-    found, merged = [], _side_by_side.merged
-    monkeypatch.setattr(
-        _side_by_side, "merged", lambda jobs: found.append(len(jobs)) or merged(jobs)
-    )
+    found, at_once = [], _plans._at_once
+    monkeypatch.setattr(_plans, "_at_once", lambda jobs: found.append(len(jobs)) or at_once(jobs))
     return found
 
 
@@ -52,7 +55,7 @@ def assert_the_same(found, expected):
 def test_runs_end_where_they_would_alone(shape, n_experts, sizes):
     model, begun = model_of(*shape, n_experts=n_experts)
     expected = [follow_here(run) for run in runs_of(model, begun)]
-    assert_the_same(_side_by_side.side_by_side(*runs_of(model, begun)), expected)
+    assert_the_same(side_by_side(runs_of(model, begun)), expected)
     assert max(sizes) == 3
 
 
@@ -64,7 +67,7 @@ def test_runs_that_lose_experts_go_on_with_those_of_their_number(sizes):
     poor = replace(poor, last=replace(poor.last, reseeded=frozenset({0})))  # it had a second chance
     expected = [follow_here(run_em(model, at, RULE)) for at in (whole, poor)]
     assert [len(run.expectation.members) for run in expected] == [3, 2]
-    found = _side_by_side.side_by_side(*(run_em(model, at, RULE) for at in (whole, poor)))
+    found = side_by_side([run_em(model, at, RULE) for at in (whole, poor)])
     assert_the_same(found, expected)
     assert {1, 2} <= set(sizes)
 
@@ -73,13 +76,11 @@ def test_where_nothing_is_solved_together_each_goes_its_way(monkeypatch):
     model, begun = model_of(40)
     expected = [follow_here(run) for run in runs_of(model, begun)]
     asked = []
-    monkeypatch.setattr(_side_by_side, "solve_left_out", lambda *parts: asked.append(parts))
-    monkeypatch.setattr("sklearn_moe._experts.solve_left_out", _side_by_side.solve_left_out)
-    assert_the_same(_side_by_side.side_by_side(*runs_of(model, begun)), expected)
+    monkeypatch.setattr(_bank, "solve_left_out", lambda *parts: asked.append(parts))
+    assert_the_same(side_by_side(runs_of(model, begun)), expected)
     assert len(asked[0][0]) == 9
 
 
 def test_other_jobs_are_done_one_by_one():
     jobs = [(divmod, (7, 2)), (pow, (2, 3)), (divmod, (7, 2))]
-    assert _side_by_side.run_merged(jobs) == [(3, 1), 8, (3, 1)]
-    assert solve_left_out is _side_by_side.solve_left_out
+    assert run_merged(jobs) == [(3, 1), 8, (3, 1)]

@@ -5,6 +5,7 @@ solution; both kinds look the same from outside.
 """
 
 from ._bank import (
+    LeftOut,
     Problem,
     Solution,
     Table,
@@ -25,6 +26,7 @@ __all__ = [
     "USUAL",
     "CrossValidatedLogistic",
     "EvidenceRidge",
+    "LeftOut",
     "Problem",
     "Solution",
     "Table",

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from .._numeric import Array, Rows
@@ -47,6 +50,39 @@ def make_table(X: Any, target: NDArray, n_classes: int | None, n_distinct: int) 
     if n_classes is None:
         return make_output_table(X, target)
     return make_labelled_table(X, target, n_classes, n_distinct)
+
+
+@dataclass(frozen=True, eq=False)
+class LeftOut:
+    """A job: to solve each problem left out of each fold, see `solve_left_out`.
+
+    Those of one table and the same folds, whosever they are, are one.
+    """
+
+    problems: Sequence[Any]
+    table: Table
+    weights: Array
+    folds: Sequence[Rows] | None
+    start: Array | None
+
+    def __call__(self) -> Solution | None:
+        return solve_left_out(self.problems, self.table, self.weights, self.folds, self.start)
+
+    @property
+    def kind(self) -> Hashable:
+        """What jobs have in common that can be done at once."""
+        return LeftOut, id(self.table), id(self.folds)
+
+    def beside(self, others: Sequence[LeftOut]) -> Sequence[Any]:
+        """Solutions of the job and of others of its kind."""
+        jobs = [self, *others]
+        problems = [problem for job in jobs for problem in job.problems]
+        weights = np.hstack([job.weights for job in jobs])
+        whole: Any = replace(self, problems=problems, weights=weights)()
+        if whole is None:
+            return [None] * len(jobs)
+        ends = np.cumsum([len(job.problems) for job in jobs]).tolist()
+        return [whole.of(slice(*ends)) for ends in pairwise([0, *ends])]
 
 
 def solve_left_out(

@@ -15,7 +15,7 @@ from .._em import EMResult, EMRule, run_em
 from .._folds import Splits, content_folds
 from .._mixture import MixtureModel, build_model
 from .._numeric import Array, normalize
-from .._plans import follow_here
+from .._plans import follow, follow_here, run_merged, together
 from .._recipe import Recipe
 from .._specialisation import Specialisation
 from .._templates import make_templates
@@ -23,7 +23,6 @@ from ..families import Gaussian
 from ..gates import SoftmaxGate
 from ._base import StartContext
 from ._local import local_coefficients
-from ._side_by_side import side_by_side
 from ._simple import kmeans_xy, random_labels
 
 RUNGS = (random_labels, kmeans_xy, local_coefficients)
@@ -41,7 +40,8 @@ def ladder(context: StartContext) -> Array:
     part = context if rows is None else context.take(rows)
     model = _linear_model(part)
     # To the end: after a few iterations the rung that will win is often not yet ahead.
-    runs = side_by_side(*(run_em(model, model.begin(rung(part)), RULE) for rung in RUNGS))
+    rungs = [run_em(model, model.begin(rung(part)), RULE) for rung in RUNGS]
+    runs = follow(together(*rungs), run_merged)
     best = max(runs, key=lambda run: run.lower_bound)
     found = best.expectation.resp if rows is None else _assigned(model, best, context)
     resp = np.full((context.data.n_samples, context.n_experts), 1e-3)
