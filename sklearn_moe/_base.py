@@ -132,12 +132,12 @@ class BaseMixtureOfExperts(Queries, CallbackSupportMixin, MetaEstimatorMixin, Ba
         warn_of_shares(training.data.sample_weight)
         tasks = Tasks(self, X, y, sample_weight)
         with open_workers(self.n_jobs) as workers, quiet_out_of_bag(self.cv):
-            recipes = self._recipes(training)
+            unfinished = partial(self._unfinished, shape, training, workers)
+            reporter = Reporter(type(self).__name__, self.verbose, tasks, unfinished)
+            recipes = self._recipes(training, reporter)
             recipe, trials = recipes(self._first_number())
             starts = starts_of(self, X, y, training, recipe)
             rule = EMRule(self.max_iter, self.tol, monotone=training.splits is None)
-            unfinished = partial(self._unfinished, shape, training, workers)
-            reporter = Reporter(type(self).__name__, self.verbose, tasks, unfinished)
             growth = Growth(recipes, most_experts(self)) if self._grows else None
             spares = spare_starts(self, starts, recipe)
             options = Options(rule, reporter, self.verdict, spares, trials, growth)
@@ -195,9 +195,9 @@ class BaseMixtureOfExperts(Queries, CallbackSupportMixin, MetaEstimatorMixin, Ba
         begins_at_two = isinstance(self.init, str) or callable(self.init)
         return 2 if begins_at_two else np.shape(self.init)[1]
 
-    def _recipes(self, training: Training) -> Recipes:
+    def _recipes(self, training: Training, reporter: Reporter) -> Recipes:
         """Recipes by number of clones; those of one fit have the same seeds."""
-        penalties = Penalties(training.data)
+        penalties = Penalties(training.data, reporter)
         if not self._grows:
             return partial(self._make_recipe, training, penalties, None)
         check_growth(self, training.splits is not None)

@@ -12,6 +12,7 @@ from dataclasses import replace
 
 from ._data import Data
 from ._experts import fit_expert
+from ._progress import Reporter
 from ._templates import Template
 from ._validation import last_step
 from .linear import USUAL, CrossValidatedLogistic
@@ -20,8 +21,8 @@ from .linear import USUAL, CrossValidatedLogistic
 class Penalties:
     """Those that the templates of a fit to `data` ask for; copies of one estimator ask once."""
 
-    def __init__(self, data: Data) -> None:
-        self.data = data
+    def __init__(self, data: Data, reporter: Reporter) -> None:
+        self.data, self.reporter = data, reporter
         self.found: dict[str | int, float] = {}
 
     def settle(self, template: Template) -> Template:
@@ -32,6 +33,7 @@ class Penalties:
             expert = fit_expert(self.data, self._grouped(template), self.data.sample_weight, None)
             # Rows of a single class have made it a constant.
             self.found[template.kind] = getattr(last_step(expert), "C_", USUAL)
+            self.reporter.penalty(template.name, self.found[template.kind])
         C = self.found[template.kind]
         single = template.under_penalty(C)
         return single if C >= USUAL else replace(template.under_penalty(USUAL), single=single)

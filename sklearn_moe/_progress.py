@@ -8,7 +8,7 @@ from time import perf_counter
 from typing import Any, Protocol
 
 from ._callbacks import Tasks
-from ._em import EMResult
+from ._em import EMResult, Expectation
 
 
 class HasResult(Protocol):
@@ -43,6 +43,10 @@ class Reporter:
         if self.verbose >= level:
             print(f"[{self.owner}] {text}", flush=True)
 
+    def penalty(self, name: str, C: float) -> None:
+        """Report the penalty that an expert of all rows has found for those like it."""
+        self._say(f"penalty of {name}: C={C:.3g}, found by one expert of all rows")
+
     @contextmanager
     def race(self, starts: Sequence[str]) -> Iterator[None]:
         """Report a race of starts, which tells of itself only when all have run."""
@@ -58,10 +62,14 @@ class Reporter:
         """Report a start or a trial under which an expert could not be fitted."""
         self._say(f"{name}: failed, {error}")
 
-    def trial(self, name: str, result: EMResult, wins: bool) -> None:
+    def trial(self, name: str, result: EMResult | Expectation, wins: bool) -> None:
         """Report the bound that something else has brought, and whether it is kept."""
         outcome = "kept" if wins else "not kept"
         self._say(f"{name}: bound {result.lower_bound:.5f}, {outcome}")
+
+    def missed(self, folds: Sequence[int]) -> None:
+        """Report that the witnesses of some folds begin again."""
+        self._say(f"witnesses of folds {list(folds)} have missed what the fit has found: they race")
 
     @contextmanager
     def run(self, max_iter: int) -> Iterator[None]:

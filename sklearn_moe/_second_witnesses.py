@@ -35,6 +35,7 @@ def seconded(stage: Stage, rule: EMRule, reporter: Reporter) -> Plan[Stage]:
     # Of a run that was cut short it is not known whether witnesses are only later.
     if left <= 0 or was_ended or stage.trouble or not (missed := _missed(stage)):
         return stage
+    reporter.missed([witness.fold for witness in missed])
     seconds = yield from together(*(_second(w, stage, rule, reporter) for w in missed))
     if set(seconds) - set(missed):
         # Copies: the stage stays as it is, should it be the better one.
@@ -71,10 +72,13 @@ def _lead(stage: Stage, witness: Witness) -> tuple[float, float]:
 def _second(witness: Witness, stage: Stage, rule: EMRule, reporter: Reporter) -> Plan[Witness]:
     """Another witness of the same fold, from the best of all kinds of starts; itself if none is."""
     made = yield from attempt(_raced(witness, stage, rule), ValueError)
+    name = f"second witness of fold {witness.fold}"
     if isinstance(made, ValueError):
-        reporter.failure(f"second witness of fold {witness.fold}", made)
+        reporter.failure(name, made)
         return witness
-    return max(witness, made, key=lambda each: each.expectation.lower_bound)
+    wins = made.expectation.lower_bound > witness.expectation.lower_bound
+    reporter.trial(name, made.expectation, wins)
+    return made if wins else witness
 
 
 def _raced(witness: Witness, stage: Stage, rule: EMRule) -> Plan[Witness]:

@@ -207,10 +207,11 @@ def switching(n_samples=300):
 
 
 @pytest.mark.parametrize("options", [{}, {"n_experts": "auto"}, {"cv": None, "verdict": False}])
-def test_a_mixture_searches_once(searches, options):
+def test_a_mixture_searches_once(searches, options, capsys):
     X, y = switching()
-    MixtureOfExpertsClassifier(**QUICK | options).fit(X, y)
+    MixtureOfExpertsClassifier(**QUICK | options, verbose=1).fit(X, y)
     assert searches == [300]
+    assert capsys.readouterr().out.count("] penalty of expert0: C=") == 1
 
 
 def test_regions_are_not_shrunk_as_far_as_one_expert_that_learns_nothing():

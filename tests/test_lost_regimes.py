@@ -1,5 +1,7 @@
 """Regimes that some starts find and others miss: what is found is neither lost nor denied."""
 
+import re
+
 import numpy as np
 import pytest
 from sklearn.exceptions import ConvergenceWarning
@@ -41,10 +43,13 @@ def seconds(monkeypatch):
     return folds
 
 
-def test_witnesses_that_miss_what_the_fit_has_found_begin_again(seconds):
+def test_witnesses_that_miss_what_the_fit_has_found_begin_again(seconds, capsys):
     X, y = switching(9000, 104)
-    mixture = MixtureOfExpertsClassifier(random_state=0).fit(X, y)
+    mixture = MixtureOfExpertsClassifier(random_state=0, verbose=1).fit(X, y)
     assert seconds == [0, 1]
+    printed = capsys.readouterr().out
+    assert "witnesses of folds [0, 1] have missed what the fit has found" in printed
+    assert re.search(r"second witness of fold 1: bound -0\.\d+, kept", printed)
     assert mixture.gain_ > 0.5
     assert loss(mixture) < 0.2
     assert mixture.n_iter_ == len(mixture.lower_bounds_)
