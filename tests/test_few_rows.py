@@ -15,7 +15,7 @@ from sklearn_moe.logit import (
     _curvature,
     _few_rows,
     _folds,
-    _problem,
+    _hessians,
     folded_logits,
 )
 from sklearn_moe.logit._few_rows import FewRows
@@ -92,15 +92,15 @@ def test_what_is_made_of_the_table_is_not_sent_to_workers():
 def test_hessians_of_many_classes_are_put_together_otherwise(n_classes, monkeypatch):
     factors = np.random.default_rng(0).normal(size=(3, 2, n_classes * (n_classes - 1) // 2, 4, 9))
     grams, ridge = factors @ np.swapaxes(factors, -1, -2), np.full((3, 2, 4), 0.5)
-    expected = _problem.assemble_hessians(grams, n_classes, ridge)
-    monkeypatch.setattr(_problem, "MANY", 2)
-    monkeypatch.delattr(_problem, "shares_of_pairs")
-    found = _problem.assemble_hessians(grams, n_classes, ridge)
+    expected = _hessians.assemble_hessians(grams, n_classes, ridge)
+    monkeypatch.setattr(_hessians, "MANY", 2)
+    monkeypatch.delattr(_hessians, "shares_of_pairs")
+    found = _hessians.assemble_hessians(grams, n_classes, ridge)
     np.testing.assert_allclose(found, expected, atol=1e-10)
 
 
 def test_tables_that_all_share_are_not_written_to():
-    tables = [*_problem.expert_pairs(3), _problem.shares_of_pairs(3), _problem.sum_zero_basis(3)]
+    tables = [*_hessians.expert_pairs(3), _hessians.shares_of_pairs(3), _hessians.sum_zero_basis(3)]
     assert not any(table.flags.writeable for table in tables)
 
 

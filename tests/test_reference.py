@@ -50,7 +50,7 @@ from sklearn_moe import (
     MixtureOfExpertsRegressor,
     SoftmaxGate,
 )
-from sklearn_moe.logit import SoftLogit, _problem, sum_zero_basis
+from sklearn_moe.logit import SoftLogit, _hessians, _problem, sum_zero_basis
 
 # flexmix: in-sample EM of linear experts.
 
@@ -328,7 +328,7 @@ def central_differences(function, theta, step=1e-5):
 
 
 @pytest.mark.parametrize("sparse", [False, True])
-@pytest.mark.parametrize("n_experts", [2, 3, 5, _problem.MANY])
+@pytest.mark.parametrize("n_experts", [2, 3, 5, _hessians.MANY])
 def test_gate_derivatives_are_those_of_its_objective(n_experts, sparse):
     problem = soft_problem(n_experts, sparse)
     theta = np.random.default_rng(0).standard_normal(problem.shape)

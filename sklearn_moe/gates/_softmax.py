@@ -14,8 +14,8 @@ from .._numeric import Array, log_normalize, row_blocks
 from .._validation import Interval
 from ..logit import (
     SoftLogit,
-    StandardisedRows,
     blocks_of,
+    is_at_hand,
     numbers_of,
     proba_columns,
     row_scores,
@@ -211,7 +211,7 @@ class SoftmaxGate(SearchingGate):
 
     def _scores(self, Z: Any) -> Array:
         weights = np.column_stack([self.coef_, self.intercept_])
-        if isinstance(Z, StandardisedRows) and Z.is_ready:
+        if is_at_hand(Z):
             return scores_of(Z, weights).T
         scores = np.empty((len(weights), Z.shape[0]))
         for rows in blocks_of(Z, len(weights)):

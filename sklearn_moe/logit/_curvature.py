@@ -14,19 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .._numeric import Array, sums_of_others
-from ._problem import (
-    EXACT_LIMIT,
-    NEWTON_LIMIT,
-    assemble_hessians,
-    design_sums,
-    newton_step,
-    numbers_of,
-    pair_grams,
-    scores_of,
-    sum_zero_basis,
-    sums_of_rows,
-    weights_of_numbers,
-)
+from ._hessians import assemble_hessians, pair_grams, sum_zero_basis
+from ._problem import EXACT_LIMIT, NEWTON_LIMIT, newton_step
+from ._products import design_sums, numbers_of, scores_of, sums_of_rows, weights_of_numbers
 
 Shape = tuple[int, int, int, int]
 

@@ -19,16 +19,9 @@ from .._grams import products_of_pairs, symmetric
 from .._numeric import Array
 from ._curvature import GramCurvature
 from ._folds import FoldedLogits, Targets
-from ._problem import (
-    Absent,
-    class_changes,
-    class_weights,
-    expert_pairs,
-    proba_columns,
-    softmax_columns,
-    sum_zero_basis,
-)
-from ._standardised import StandardisedRows
+from ._hessians import expert_pairs, sum_zero_basis
+from ._products import whole
+from ._scores import Absent, class_changes, class_weights, proba_columns, softmax_columns
 
 # Elements of what a step holds at once, about: 4 MB.
 MOST_ELEMENTS = 2**19
@@ -60,9 +53,7 @@ class FewRows(FoldedLogits):
     @cached_property
     def table(self) -> Array:
         """The rows (n, d + 1), each with a one."""
-        whole = self.design[:]
-        whole = whole.made() if isinstance(whole, StandardisedRows) else whole
-        return np.column_stack([whole, np.ones(len(whole))])
+        return np.column_stack([whole(self.design[:]), np.ones(self.design.shape[0])])
 
     @cached_property
     def products(self) -> Array:

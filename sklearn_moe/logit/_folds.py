@@ -17,19 +17,16 @@ import numpy as np
 
 from .._numeric import Array, rows_of
 from ._curvature import Shape, is_sharp, learners_of, make_curvature
-from ._problem import (
-    Absent,
+from ._hessians import sum_zero_basis
+from ._products import (
     blocks_of,
-    class_changes,
-    class_weights,
     design_sums,
     numbers_of,
     scores_of,
-    softmax_columns,
-    sum_zero_basis,
     sums_of_rows,
     weights_of_numbers,
 )
+from ._scores import Absent, class_changes, class_weights, softmax_columns
 
 # A step from nothing that changes no score by more than this is the last.
 SETTLED = 1e-2

@@ -1,0 +1,74 @@
+"""Scores of classes, and the probabilities that they come to."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .._numeric import Array
+from ._hessians import sum_zero_basis
+
+# Scores up to this have exponentials whose sums are finite.
+SAFE = 300.0
+# Below all scores by so much, an exponential is zero.
+FAR_BELOW = 1e4
+
+# Which classes (..., C) have no part in a logit, if there are any.
+Absent = NDArray[np.bool_] | None
+
+
+def class_weights(theta: Array, absent: Absent = None) -> Array:
+    """Weights (..., C, d + 1) of the score of each class under coefficients (..., C - 1, d + 1).
+
+    Classes that are `absent` (..., C) score so little that their probability is zero.
+    """
+    weights: Array = sum_zero_basis(theta.shape[-2] + 1) @ theta
+    if absent is not None:
+        weights[..., -1] -= FAR_BELOW * absent
+    return weights
+
+
+def class_changes(direction: Array, absent: Absent = None) -> Array:
+    """Weights (..., C, d + 1) of what changes in the score of each class along a direction.
+
+    That of a class that is `absent` is of no account, and put at that of one that is not.
+    """
+    weights = class_weights(direction)
+    if absent is None:
+        return weights
+    other = np.argmin(absent, axis=-1)[..., None, None]
+    return np.where(absent[..., None], np.take_along_axis(weights, other, axis=-2), weights)
+
+
+def softmax_columns(scores: Array) -> tuple[Array, Array, Array]:
+    """Softmax over the experts of `scores` (..., K, B), which are overwritten.
+
+    Returns the scores, less that of the first expert or, where they are large, of the best; the
+    probabilities; and the log of the normaliser.
+    """
+    proba = np.empty_like(scores)
+    normaliser = _share_out(scores, proba)
+    return scores, proba, np.log(normaliser[..., 0, :])
+
+
+def proba_columns(scores: Array) -> Array:
+    """The same without logarithms: the probabilities, in the memory of the scores."""
+    _share_out(scores, scores)
+    return scores
+
+
+def _share_out(scores: Array, proba: Array) -> Array:
+    """Write the probabilities, and return what their exponentials summed to.
+
+    Exponentials take most of the time. Beyond the score of the first expert, its own is one.
+    """
+    scores -= scores[..., :1, :].copy()
+    if scores.max(initial=0.0) <= SAFE:
+        np.exp(scores[..., 1:, :], out=proba[..., 1:, :])
+        proba[..., 0, :] = 1.0
+    else:
+        scores -= scores.max(axis=-2, keepdims=True)
+        np.exp(scores, out=proba)
+    total = proba.sum(axis=-2, keepdims=True)
+    proba *= 1.0 / total
+    return total
