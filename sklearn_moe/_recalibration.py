@@ -78,7 +78,7 @@ def recalibrate(
     They are those of witnesses or, without any, the fit's `own` out of fold.
     Of what witnesses learn from one more fold, the fit has the part `left` still to learn.
     """
-    forecasts = list(witnessed) or ([] if own is None else [own])
+    forecasts = witnessed or ([] if own is None else [own])
     noise, leaning = calibrated(recipe.family, forecasts, own, left), None
     if witnessed and baseline.mean is not None:
         # Under the noise that suits them, so that experts lean the same whether it is kept or not.
