@@ -192,7 +192,7 @@ class AutoMixtureClassifier(ClassifierMixin, BaseAutoMixture):
     def predict_proba(self, X: Any) -> Array:
         """Mean of the experts' class probabilities, weighted by gate and mixture.
 
-        Consistent with `log_prob`, but candidates with ``n_experts=1`` are heard unsmoothed.
+        Consistent with `log_prob`, but those of ``n_experts=1`` answer unsmoothed.
 
         Parameters
         ----------
