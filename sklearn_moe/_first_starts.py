@@ -98,7 +98,7 @@ def starts_of(mixture: Any, X: Any, y: Any, training: Training, recipe: Recipe) 
         suits = np.shape(mixture.init) in ((), (training.n_given, n_routed))
         usual = [Start(kinds_of(mixture, recipe)[0])]
         anew = new_starts(mixture, X, y, training, recipe) if suits else usual
-        if (warm := warm_start(mixture, data, anew)) is not None:
+        if (warm := warm_start(mixture, data, anew, recipe)) is not None:
             return [warm]
     return new_starts(mixture, X, y, training, recipe)
 
@@ -175,7 +175,7 @@ def spare_starts(mixture: Any, starts: list[Start], recipe: Recipe) -> list[Star
     return [start for start in others if mixture.verdict or not start.needs_surprise]
 
 
-def warm_start(mixture: Any, data: Data, anew: list[Start]) -> Start | None:
+def warm_start(mixture: Any, data: Data, anew: list[Start], recipe: Recipe) -> Start | None:
     """The start from what the fitted `mixture` says of the rows, if it can say it.
 
     It may have learnt from these very rows, so that witnesses begin `anew`.
@@ -185,7 +185,8 @@ def warm_start(mixture: Any, data: Data, anew: list[Start]) -> Start | None:
         with warnings.catch_warnings():
             # Names that are other ones now are no mistake of the user's.
             warnings.filterwarnings("ignore", r"X (has|does not have valid) feature names")
-            return Start(WARM, given=mixture.responsibilities(data.X, data.y), anew=begin)
+            resp = mixture.responsibilities(data.X, data.y)[:, recipe.places_in(mixture)]
+            return Start(WARM, given=resp, anew=begin)
     # Experts and gates are anyone's code, and each says in its own way (IndexError, KeyError, ...)
     # that it was not made for these rows. Nothing is lost: the fit begins as it would have.
     except Exception as error:

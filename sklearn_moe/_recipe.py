@@ -60,6 +60,15 @@ class Recipe:
         before = len(mixture.experts_), mixture.shrinkage_ is not None
         return before == (len(self.templates), self.shared)
 
+    def places_in(self, mixture: Any) -> list[int]:
+        """The expert of a fitted `mixture` of as many from which each of its own is to go on.
+
+        It is the one of its name, wherever that is; those of new names take what is left, in order.
+        """
+        before, names = list(mixture.expert_names_), [t.name for t in self.templates]
+        left = iter([place for place, name in enumerate(before) if name not in names])
+        return [before.index(name) if name in before else next(left) for name in names]
+
     @property
     def tree_of_clones(self) -> HierarchicalGate | None:
         """The gate over routed experts, if it parts groups of them and they are all of a kind."""

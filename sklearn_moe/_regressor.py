@@ -147,7 +147,7 @@ class MixtureOfExpertsRegressor(RegressorMixin, RealTargets):
     random_state : int, RandomState instance or None, default=None
         Seeds the starts, and the random states that experts and gate leave unset.
     verbose : int, default=0
-        1 reports the starts and the end of EM, 2 every iteration.
+        1 reports starts, trials, what is found, and the end of EM, 2 every iteration.
 
     Attributes
     ----------

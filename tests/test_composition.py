@@ -326,6 +326,16 @@ def test_a_warm_start_may_have_other_names():
     assert list(moe.fit(X, Y).start_bounds_) == ["warm"]
 
 
+def test_a_warm_start_follows_the_names_of_experts():
+    lines = [(name, Ridge(alpha)) for name, alpha in zip("abc", (0.1, 1.0, 10.0), strict=True)]
+    same, other = (regressor(lines, warm_start=True).fit(X, Y) for _ in range(2))
+    expected = same.fit(X, Y).responsibilities(X, Y)
+    assert np.abs(expected[:, 0] - expected[:, 2]).mean() > 0.1
+    other.set_params(experts=[lines[2], ("d", lines[1][1]), lines[0]]).fit(X, Y)
+    assert list(other.start_bounds_) == ["warm"]
+    np.testing.assert_allclose(other.responsibilities(X, Y), expected[:, [2, 1, 0]], rtol=1e-6)
+
+
 def test_a_warm_start_that_does_not_suit_begins_anew():
     moe = regressor(warm_start=True).fit(X, Y)
     wider = np.column_stack([X, X[:, 0]])

@@ -126,6 +126,17 @@ def test_rows_of_a_group_do_not_judge_each_other():
         alone.fit(X, y, groups=np.full(len(y), np.nan))
 
 
+def test_a_constant_column_under_weights_is_no_trouble():
+    X, y = table(300, 2)
+    wider = np.column_stack([X, np.full(len(X), 0.1)])  # whose variance is rounded below zero
+    weight = np.random.default_rng(0).random(len(y))
+    expert = CrossValidatedLogistic(1.0).fit(wider, y, sample_weight=weight)
+    assert np.abs(expert.coef_[:, 2]).max() < 1e-12
+    without = CrossValidatedLogistic(1.0).fit(X, y, sample_weight=weight)
+    np.testing.assert_allclose(expert.predict_proba(wider), without.predict_proba(X), atol=1e-6)
+    MixtureOfExpertsClassifier(verdict=False, **QUICK).fit(wider, y, sample_weight=weight)
+
+
 def test_sparse_is_dense():
     X, y = table(n_features=6)
     X = np.where(np.abs(X - 50.0) < 3.0, 0.0, X)

@@ -141,7 +141,10 @@ class CrossValidatedLogistic(ClassifierMixin, BaseEstimator):
                 f"y holds one class ({classes.tolist()}) in rows of positive weight, and should "
                 "hold two at least."
             )
-        scaler = StandardScaler(with_mean=not sp.issparse(X)).fit(X, sample_weight=weight)
+        with np.errstate(invalid="ignore"):
+            # Under weights, rounding makes the variance of a constant column less than zero; in
+            # place of its root the scaler puts a one.
+            scaler = StandardScaler(with_mean=not sp.issparse(X)).fit(X, sample_weight=weight)
         rows = Labelled(scaler.transform(X), codes, weight)
         group = None if groups is None else numbered(groups)
         self.C_ = self.C or 1.0 / find_penalty(rows, group)
