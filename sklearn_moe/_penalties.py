@@ -8,7 +8,10 @@ try the latter once their start is found.
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import replace
+
+from sklearn import config_context
 
 from ._data import Data
 from ._experts import fit_expert
@@ -16,6 +19,7 @@ from ._progress import Reporter
 from ._templates import Template
 from ._validation import last_step
 from .linear import USUAL, CrossValidatedLogistic
+from .weighting import plan_weights
 
 
 class Penalties:
@@ -30,16 +34,32 @@ class Penalties:
         if not template.seeks_penalty:
             return template
         if template.kind not in self.found:
-            expert = fit_expert(self.data, self._grouped(template), self.data.sample_weight, None)
-            # Rows of a single class have made it a constant.
-            self.found[template.kind] = getattr(last_step(expert), "C_", USUAL)
+            self.found[template.kind] = self._find(template)
             self.reporter.penalty(template.name, self.found[template.kind])
         C = self.found[template.kind]
         single = template.under_penalty(C)
         return single if C >= USUAL else replace(template.under_penalty(USUAL), single=single)
 
+    def _find(self, template: Template) -> float:
+        """The inverse penalty that one expert of all rows finds."""
+        grouped = self._grouped(template) if self.data.has_groups else template
+        with nullcontext() if grouped is template else grouped.plan.in_force():
+            expert = fit_expert(self.data, grouped, self.data.sample_weight, None)
+        # Rows of a single class have made it a constant.
+        return getattr(last_step(expert), "C_", USUAL)
+
     def _grouped(self, template: Template) -> Template:
-        """The template that is told of groups, if there are any, and no other step is before it."""
-        if not isinstance(template.estimator, CrossValidatedLogistic) or not self.data.has_groups:
+        """The template that is told of groups, also behind other steps, if these can be routed.
+
+        Where the user has asked for metadata, groups go where he has asked for them.
+        """
+        groups = {"groups": self.data.clusters}
+        if isinstance(template.estimator, CrossValidatedLogistic):
+            return replace(template, params=template.params | groups)
+        expert = template.fresh()
+        with config_context(enable_metadata_routing=True):
+            last_step(expert).set_fit_request(groups=True)
+        plan = plan_weights(expert)
+        if template.params or not plan.is_routed:
             return template
-        return replace(template, params=template.params | {"groups": self.data.clusters})
+        return replace(template, estimator=expert, plan=plan, params=groups)

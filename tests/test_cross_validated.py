@@ -11,10 +11,11 @@ from sklearn.compose import make_column_transformer
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import log_loss
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import OneHotEncoder, StandardScaler
+from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from sklearn_moe import CrossValidatedLogistic, MixtureOfExpertsClassifier
+from sklearn_moe._validation import last_step
 from sklearn_moe._verdict import OneIsBetter
 from sklearn_moe.linear import _cross_validated, _penalty, recognise
 
@@ -122,6 +123,13 @@ def test_rows_of_a_group_do_not_judge_each_other():
         kept = MixtureOfExpertsClassifier(n_experts=1).fit(X, y, groups=groups)
     assert kept.experts_[0].C == alone.C_
     assert CrossValidatedLogistic().fit(X, y, groups=np.zeros(len(y))).C_ > 0  # nobody can judge
+    weight = np.random.default_rng(0).integers(1, 3, len(y))
+    behind = make_pipeline(StandardScaler(with_mean=False), CrossValidatedLogistic())
+    for expert in (behind, make_pipeline(FunctionTransformer(), behind)):
+        kept = MixtureOfExpertsClassifier(expert, n_experts=1).fit(X, y, groups=groups)
+        assert pytest.approx(alone.C_, rel=1e-6) == last_step(kept.experts_[0]).C
+        one = MixtureOfExpertsClassifier(expert, n_experts=1)
+        assert last_step(one.fit(X, y, weight, groups=groups).experts_[0]).C < 0.02
     with pytest.raises(ValueError, match="without a label"):
         alone.fit(X, y, groups=np.full(len(y), np.nan))
 

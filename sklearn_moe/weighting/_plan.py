@@ -39,6 +39,11 @@ class WeightPlan:
     names: tuple[str, ...] | None = None
     scales: bool = False
 
+    @property
+    def is_routed(self) -> bool:
+        """Whether scikit-learn hands weights on, and other metadata that are asked for."""
+        return self.mode == WEIGHTED and self.names is None
+
     @contextmanager
     def in_force(self) -> Iterator[None]:
         """The settings of scikit-learn and numpy under which weights are handed on."""
