@@ -46,9 +46,10 @@ from benchmarks.options import command, positive
 from benchmarks.records import append_row, commit, machine_facts, write_facts
 from benchmarks.rivals import conditional_mixture, in_r, plain_em
 from benchmarks.speed_figure import draw
-from sklearn_moe import EvidenceRidge, MixtureOfExpertsRegressor, _experts
+from sklearn_moe import EvidenceRidge, MixtureOfExpertsRegressor
 from sklearn_moe._softmax_bank import SoftmaxBank
 from sklearn_moe.families import FAMILIES
+from sklearn_moe.linear import LeftOut
 from sklearn_moe.predictive import MixtureDistribution
 
 Row = dict[str, Any]
@@ -129,7 +130,7 @@ def shares_of(name: str, fit: Callable) -> dict[str, float]:
     """Seconds of one of sixteen iterations that go to the gate's step and to the experts."""
     with (
         seconds_in(SoftmaxBank, "steps") as gate,
-        seconds_in(_experts, "solve_left_out") as experts,
+        seconds_in(LeftOut, "__call__") as experts,
     ):
         fit()
     # The first step of the gate is from nothing; the first solution is that of one expert alone.
