@@ -18,6 +18,7 @@ from sklearn_moe import CrossValidatedLogistic, MixtureOfExpertsClassifier
 from sklearn_moe._validation import last_step
 from sklearn_moe._verdict import OneIsBetter
 from sklearn_moe.linear import _cross_validated, _penalty, recognise
+from sklearn_moe.linear._indicators import half_differences
 
 pytestmark = pytest.mark.filterwarnings("ignore:EM did not settle")
 
@@ -76,6 +77,42 @@ def test_under_a_given_penalty_it_is_scikit_learns_behind_a_scaler(n_classes, we
     assert model.coef_.shape == theirs.coef_.shape
     scores = model.decision_function(X)
     np.testing.assert_allclose(scores, theirs.decision_function(scaler.transform(X)), atol=1e-6)
+
+
+def with_indicators(n_samples=240):
+    """Numbers, and columns of two values, frequent and rare, one of which tells something."""
+    X, y = table(n_samples, 2)
+    rng = np.random.default_rng(2)
+    columns = [rng.random(n_samples) < share for share in (0.5, 0.1)]
+    rare = np.isin(np.arange(n_samples), [3, 90, 200])
+    return np.column_stack([X, *columns, np.where(rare, 7.0, 4.0)]), np.where(rare, 0, y)
+
+
+@pytest.mark.parametrize("make", [np.asarray, sp.csr_array, sp.csc_matrix])
+def test_indicators_are_columns_of_two_values(make):
+    columns = {
+        (0.0, 3.0, 0.0): 1.5,
+        (-2.0, 3.0, 3.0): 2.5,
+        (-2.0, 3.0, 0.0): 0.0,
+        (5.0, 5.0, 5.0): 0.0,
+        (0.0, 0.0, 0.0): 0.0,
+        (0.0, 0.0, -4.0): 2.0,
+        (1.0, 2.0, 3.0): 0.0,
+    }
+    found = half_differences(make(np.array(list(columns)).T))
+    np.testing.assert_array_equal(found, list(columns.values()))
+
+
+def test_their_unit_is_half_their_difference():
+    X, y = with_indicators()
+    model = CrossValidatedLogistic(C=0.3, tol=1e-12).fit(X, y)
+    units = np.array([*X[:, :2].std(axis=0), 0.5, 0.5, 1.5])
+    Z = (X - X.mean(axis=0)) / units
+    theirs = LogisticRegression(C=0.3, tol=1e-12, solver="newton-cholesky").fit(Z, y)
+    np.testing.assert_allclose(model.predict_proba(X), theirs.predict_proba(Z), rtol=1e-7)
+    model = CrossValidatedLogistic().fit(X, y)
+    again = CrossValidatedLogistic().fit(X * [1, 1, 100, 7, 0.01] + 3.0, y)
+    assert pytest.approx(model.C_, rel=1e-9) == again.C_
 
 
 def test_neither_units_nor_the_order_of_rows_matter():
@@ -151,6 +188,7 @@ def test_sparse_is_dense():
     dense = CrossValidatedLogistic().fit(X, y)
     sparse = CrossValidatedLogistic().fit(sp.csr_array(X), y)
     assert pytest.approx(dense.C_, rel=0.3) == sparse.C_  # folds go by content, which has a form
+    X[:, 5] = X[:, 5] > 50.0
     given = [CrossValidatedLogistic(C=1.0).fit(form(X), y) for form in (np.array, sp.csr_array)]
     expected = given[0].predict_proba(X)
     np.testing.assert_allclose(given[1].predict_proba(sp.csr_array(X)), expected, rtol=1e-5)
@@ -296,9 +334,10 @@ def test_one_expert_is_the_estimator():
     np.testing.assert_array_equal(mixture.predict_proba(X), alone.predict_proba(X))
 
 
+@pytest.mark.parametrize("make", [switching, with_indicators])
 @pytest.mark.parametrize("scaled", [False, True])
-def test_all_at_once_is_one_by_one(scaled):
-    X, y = switching()
+def test_all_at_once_is_one_by_one(scaled, make):
+    X, y = make()
     params = QUICK | {"cv": None, "verdict": False, "init": "kmeans_x"}
     makers = [CrossValidatedLogistic(tol=1e-12), OneByOne(tol=1e-12)]
     if scaled:

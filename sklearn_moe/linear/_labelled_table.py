@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from sklearn.linear_model import LogisticRegression
 from .._numeric import Array, Rows, exact_means, rows_of
 from ..logit import EXACT_LIMIT, NEWTON_LIMIT, StandardisedRows
 from ._cross_validated import CrossValidatedLogistic
+from ._indicators import half_differences
 from ._plain import finite_numbers, without_scaler
 
 # Multiplications for the Hessians of a step, of which a few are needed, where conjugate gradients
@@ -27,13 +29,15 @@ MOST_COEFFICIENTS = 2500
 class Logistic:
     """The problem that a plain logistic regression solves: its inverse penalty `C`.
 
-    If `scaled`, the features are first standardised under the same weights. `tol` is that of the
+    If `scaled`, the features are first standardised under the same weights, but for indicators if
+    it `halves` those: their unit is half the difference of their values. `tol` is that of the
     estimator's own solver.
     """
 
     C: float
     scaled: bool
     tol: float
+    halves: bool = False
     is_loose = True
     is_light = False
 
@@ -42,8 +46,9 @@ def recognise(estimator: Any) -> Logistic | None:
     """The problem that `estimator` solves, or None if it does anything else."""
     estimator, scaled = without_scaler(estimator)
     if type(estimator) is CrossValidatedLogistic:
-        # One that is to find its penalty itself is asked each time.
-        return None if estimator.C is None else Logistic(float(estimator.C), True, estimator.tol)
+        if estimator.C is None:  # one that is to find its penalty itself is asked each time
+            return None
+        return Logistic(float(estimator.C), scaled=True, tol=estimator.tol, halves=True)
     if type(estimator) is not LogisticRegression:
         return None
     usual = {
@@ -77,6 +82,11 @@ class LabelledTable(StandardisedRows):
     def __getitem__(self, rows: Any) -> Array:
         # Several problems use each block: it is worth making.
         return self.standardised(rows_of(self.X, rows))
+
+    @cached_property
+    def half_differences(self) -> Array:
+        """Half the difference (p,) of the two values of indicators, in units of the table."""
+        return half_differences(self.X) / self.scale
 
     @property
     def has_hessians(self) -> bool:

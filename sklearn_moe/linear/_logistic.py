@@ -263,8 +263,10 @@ def _ridge(
     scaled = [k for k, problem in enumerate(problems) if problem.scaled]
     if scaled:
         variance = _variances(table, weights[:, scaled], folds)
+        halves = np.array([[problems[k].halves] for k in scaled]) & (table.half_differences > 0)
+        squares = np.where(halves, table.half_differences**2, variance)
         # What is constant in a region gets no coefficient under any penalty.
-        units = np.where(variance > SMALLEST_VARIANCE, variance, 1.0)
+        units = np.where(variance > SMALLEST_VARIANCE, squares, 1.0)
         ridge[:, scaled, :-1] *= units * table.scale**2
     return ridge
 
