@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from sklearn.linear_model import LogisticRegression
 
-from .._numeric import Array, Rows, exact_means, rows_of
+from .._numeric import Array, Rows, exact_means
 from ..logit import EXACT_LIMIT, NEWTON_LIMIT, StandardisedRows
 from ._cross_validated import CrossValidatedLogistic
 from ._indicators import half_differences
@@ -77,11 +77,6 @@ class LabelledTable(StandardisedRows):
     n_distinct: int | None = None
 
     suits = Logistic
-    hands_out_numbers = False
-
-    def __getitem__(self, rows: Any) -> Array:
-        # Several problems use each block: it is worth making.
-        return self.standardised(rows_of(self.X, rows))
 
     @cached_property
     def half_differences(self) -> Array:

@@ -286,7 +286,7 @@ def _moments(table: LabelledTable, weights: Array, rows: Rows | None) -> Array:
     sums = np.zeros((3, weights.shape[1], table.shape[1]))
     for place in row_blocks(table.shape[0] if rows is None else len(rows), table.shape[1]):
         piece = place if rows is None else rows[place]
-        Z, weight = table[piece], rows_of(weights, piece).T
+        Z, weight = table.standardised(rows_of(table.X, piece)), rows_of(weights, piece).T
         sums[0] += weight.sum(axis=1)[:, None]
         sums[1] += weight @ Z
         sums[2] += weight @ Z**2

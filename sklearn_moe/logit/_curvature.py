@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from .._numeric import Array, sums_of_others
 from ._hessians import assemble_hessians, pair_grams, sum_zero_basis
 from ._problem import EXACT_LIMIT, NEWTON_LIMIT, newton_step
-from ._products import design_sums, numbers_of, scores_of, sums_of_rows, weights_of_numbers
+from ._products import design_sums, numbers_of, scores_of, sums_of_rows, weights_of_numbers, whole
 
 Shape = tuple[int, int, int, int]
 
@@ -76,6 +76,7 @@ class GramCurvature:
 
     def add(self, fold: int, rows: Any, Z: Any, proba: Array, total: Array) -> None:
         """Rows of a fold with their probabilities (M, C, B) and weights (M, B)."""
+        Z = whole(Z)  # once for all problems
         for gram, share, weight in zip(self.grams[fold], proba, total, strict=True):
             gram += pair_grams(Z, share, weight)
 
