@@ -11,10 +11,10 @@ from typing import Any
 
 import numpy as np
 from sklearn import get_config
-from sklearn.base import is_classifier, is_regressor
 from sklearn.metrics._scorer import _BaseScorer as BaseScorer
 from sklearn.pipeline import Pipeline
 from sklearn.utils import _safe_indexing as safe_indexing
+from sklearn.utils import get_tags
 from sklearn.utils._param_validation import (
     HasMethods,
     Interval,
@@ -118,7 +118,13 @@ def check_estimators(transformer: Any) -> None:
     transformer._validate_names([name for name, _ in estimators])
     for _, estimator in estimators:
         _check_predicts("estimators", estimator)
-    if len({is_classifier(estimator) for _, estimator in estimators}) > 1:
+    kinds = {_kind_of(estimator) for _, estimator in estimators}
+    if others := kinds - {"classifier", "regressor", None}:
+        raise TypeError(
+            f"estimators={estimators!r} holds one of kind {others.pop()!r}. Use regressors, or "
+            "classifiers."
+        )
+    if len({kind == "classifier" for kind in kinds}) > 1:
         raise TypeError(
             f"estimators={estimators!r} holds classifiers and others. Use one transformer for each "
             "kind."
@@ -162,14 +168,18 @@ def _check_predicts(param: str, expert: Any) -> None:
 
 
 def _check_kind(mixture: Any, param: str, expert: Any) -> None:
-    needed, refused = ("classifiers", is_regressor)
-    if is_regressor(mixture):
-        needed, refused = ("regressors", is_classifier)
-    if hasattr(expert, "__sklearn_tags__") and refused(expert):
+    needed, kind = _kind_of(mixture), _kind_of(expert)
+    if kind not in (None, needed):
         raise TypeError(
-            f"{param}={expert!r} is of the wrong kind: {type(mixture).__name__} is made of "
-            f"{needed}. Use another expert, or the mixture for this kind."
+            f"{param}={expert!r} is of the wrong kind, {kind!r}: {type(mixture).__name__} is made "
+            f"of {needed}s. Use another expert, or the mixture for this kind."
         )
+
+
+def _kind_of(estimator: Any) -> str | None:
+    """What an estimator is (a regressor, a classifier, a clusterer, ...), if it says so."""
+    has_tags = hasattr(estimator, "__sklearn_tags__")
+    return get_tags(estimator).estimator_type if has_tags else None
 
 
 def _check_named(estimator: Any, experts: list) -> None:

@@ -4,6 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 import scipy.sparse as sp
+from sklearn.cluster import KMeans
+from sklearn.ensemble import IsolationForest
 from sklearn.exceptions import NotFittedError
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.model_selection import GroupKFold, KFold
@@ -221,13 +223,18 @@ def test_queries_before_fit():
 @pytest.mark.parametrize(
     ("moe", "message"),
     [
-        (classifier(Ridge()), r"experts=Ridge\(\) is of the wrong kind: .* of classifiers"),
+        (classifier(Ridge()), r"experts=Ridge\(\) is of the wrong kind, .* of classifiers"),
         (regressor(LogisticRegression()), "experts=LogisticRegression.* of regressors"),
         (classifier(shared_expert=Ridge()), r"shared_expert=Ridge\(\) is of the wrong kind"),
         (regressor(shared_expert=Ridge), "shared_expert=.*Pass an instance"),
         (regressor(gate=SoftmaxGate), r"is a class. Pass an instance: SoftmaxGate\(\)"),
         (regressor([("a", regressor(LogisticRegression())), ("b", Ridge())]), "wrong kind"),
         (regressor([("a", classifier()), ("b", Ridge())]), "wrong kind"),
+        (regressor(KMeans(2)), "experts=KMeans.* wrong kind, 'clusterer': .* of regressors"),
+        (
+            regressor(make_pipeline(StandardScaler(), IsolationForest())),
+            "wrong kind, 'outlier_detector'",
+        ),
     ],
 )
 def test_wrong_kind_is_told(moe, message):

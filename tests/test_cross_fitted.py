@@ -9,6 +9,7 @@ import pytest
 import scipy.sparse as sp
 from sklearn import config_context
 from sklearn.base import clone
+from sklearn.cluster import KMeans
 from sklearn.ensemble import ExtraTreesRegressor, HistGradientBoostingRegressor
 from sklearn.linear_model import LinearRegression, LogisticRegression, Ridge
 from sklearn.model_selection import GroupKFold, KFold, LeaveOneOut, cross_val_predict
@@ -276,6 +277,7 @@ def test_a_mixture_can_be_one_of_them():
         ([("a", Ridge()), ("a", TREE)], ValueError, "Names provided are not unique"),
         ([("a", Ridge)], TypeError, "not an estimator with fit and predict"),
         ([("a", Ridge()), ("b", LOGISTIC)], TypeError, "holds classifiers and others"),
+        ([("a", Ridge()), ("b", KMeans(2))], TypeError, "holds one of kind 'clusterer'"),
     ],
 )
 def test_estimators_that_will_not_do(estimators, error, message):
