@@ -8,18 +8,19 @@ try the latter once their start is found.
 
 from __future__ import annotations
 
-from contextlib import nullcontext
 from dataclasses import replace
 
 from sklearn import config_context
+from sklearn.pipeline import Pipeline
+from sklearn.utils.validation import has_fit_parameter
 
 from ._data import Data
 from ._experts import fit_expert
 from ._progress import Reporter
 from ._templates import Template
 from ._validation import last_step
-from .linear import USUAL, CrossValidatedLogistic
-from .weighting import plan_weights
+from .linear import USUAL
+from .weighting import request_groups, way_to_last
 
 
 class Penalties:
@@ -35,31 +36,35 @@ class Penalties:
             return template
         if template.kind not in self.found:
             self.found[template.kind] = self._find(template)
-            self.reporter.penalty(template.name, self.found[template.kind])
         C = self.found[template.kind]
         single = template.under_penalty(C)
         return single if C >= USUAL else replace(template.under_penalty(USUAL), single=single)
 
     def _find(self, template: Template) -> float:
-        """The inverse penalty that one expert of all rows finds."""
+        """The inverse penalty that one expert of all rows finds, which is reported."""
         grouped = self._grouped(template) if self.data.has_groups else template
-        with nullcontext() if grouped is template else grouped.plan.in_force():
+        routes = None if grouped is template else grouped.plan.is_routed  # None: as the user has it
+        with config_context(enable_metadata_routing=routes):
             expert = fit_expert(self.data, grouped, self.data.sample_weight, None)
-        # Rows of a single class have made it a constant.
-        return getattr(last_step(expert), "C_", USUAL)
+        found = getattr(last_step(expert), "C_", None)
+        if found is None:  # rows of a single class have made it a constant
+            return USUAL
+        self.reporter.penalty(template.name, found)
+        return float(found)
 
     def _grouped(self, template: Template) -> Template:
-        """The template that is told of groups, also behind other steps, if these can be routed.
+        """The template whose last step is told of groups, if it takes them.
 
-        Where the user has asked for metadata, groups go where he has asked for them.
+        Where the user has asked for metadata, they go where he has asked for them.
         """
-        groups = {"groups": self.data.clusters}
-        if isinstance(template.estimator, CrossValidatedLogistic):
-            return replace(template, params=template.params | groups)
+        estimator = template.estimator
+        has_asked = bool(template.params) and isinstance(estimator, Pipeline)
+        if has_asked or not has_fit_parameter(last_step(estimator), "groups"):
+            return template
+        if not template.plan.is_routed:
+            groups = {f"{way_to_last(estimator)}groups": self.data.clusters}
+            return replace(template, params=groups | template.params)
         expert = template.fresh()
         with config_context(enable_metadata_routing=True):
-            last_step(expert).set_fit_request(groups=True)
-        plan = plan_weights(expert)
-        if template.params or not plan.is_routed:
-            return template
-        return replace(template, estimator=expert, plan=plan, params=groups)
+            request_groups(expert)
+        return replace(template, estimator=expert, params={"groups": self.data.clusters})

@@ -7,11 +7,12 @@ import pandas as pd
 import pytest
 import scipy.sparse as sp
 import sklearn
+from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.compose import make_column_transformer
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import log_loss
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardScaler
+from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardScaler, TargetEncoder
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from sklearn_moe import CrossValidatedLogistic, MixtureOfExpertsClassifier
@@ -19,6 +20,8 @@ from sklearn_moe._validation import last_step
 from sklearn_moe._verdict import OneIsBetter
 from sklearn_moe.linear import _cross_validated, _penalty, recognise
 from sklearn_moe.linear._indicators import half_differences
+from sklearn_moe.linear._labelled_table import make_labelled_table
+from sklearn_moe.linear._logistic import Effort, solve_exactly, solve_left_out
 
 pytestmark = pytest.mark.filterwarnings("ignore:EM did not settle")
 
@@ -27,6 +30,24 @@ QUICK = {"n_init": 1, "max_iter": 5, "random_state": 0}
 
 class OneByOne(CrossValidatedLogistic):
     """The same, which is not recognised."""
+
+
+class Grouped(TransformerMixin, BaseEstimator):
+    """A step that could be given groups, for which nobody has asked."""
+
+    def fit(self, X, y=None, groups=None):
+        assert groups is None
+        return self
+
+    def transform(self, X):
+        return X
+
+
+class Other(CrossValidatedLogistic):
+    """One that takes no groups."""
+
+    def fit(self, X, y, sample_weight=None):
+        return super().fit(X, y, sample_weight)
 
 
 @parametrize_with_checks([CrossValidatedLogistic()])
@@ -99,8 +120,11 @@ def test_indicators_are_columns_of_two_values(make):
         (0.0, 0.0, -4.0): 2.0,
         (1.0, 2.0, 3.0): 0.0,
     }
-    found = half_differences(make(np.array(list(columns)).T))
-    np.testing.assert_array_equal(found, list(columns.values()))
+    X = np.array(list(columns)).T
+    weight = np.array([2.0, 1.0, 0.5])
+    center = np.average(X, axis=0, weights=weight)
+    found = half_differences(make(X), center, np.full(7, 10.0), weight)
+    np.testing.assert_allclose(10 * found, list(columns.values()), atol=1e-9)
 
 
 def test_their_unit_is_half_their_difference():
@@ -162,11 +186,22 @@ def test_rows_of_a_group_do_not_judge_each_other():
     assert CrossValidatedLogistic().fit(X, y, groups=np.zeros(len(y))).C_ > 0  # nobody can judge
     weight = np.random.default_rng(0).integers(1, 3, len(y))
     behind = make_pipeline(StandardScaler(with_mean=False), CrossValidatedLogistic())
-    for expert in (behind, make_pipeline(FunctionTransformer(), behind)):
+    for expert in (
+        behind,
+        make_pipeline(FunctionTransformer(), behind),
+        make_pipeline(Grouped(), CrossValidatedLogistic()),
+        make_pipeline(
+            make_column_transformer((Grouped(), [0, 1]), remainder="passthrough"), behind
+        ),
+        make_pipeline(TargetEncoder(), CrossValidatedLogistic()),
+    ):
         kept = MixtureOfExpertsClassifier(expert, n_experts=1).fit(X, y, groups=groups)
         assert pytest.approx(alone.C_, rel=1e-6) == last_step(kept.experts_[0]).C
         one = MixtureOfExpertsClassifier(expert, n_experts=1)
         assert last_step(one.fit(X, y, weight, groups=groups).experts_[0]).C < 0.02
+    for other in (Other(), make_pipeline(StandardScaler(), Other())):  # it cannot be told
+        kept = MixtureOfExpertsClassifier(other, n_experts=1).fit(X, y, groups=groups)
+        assert pytest.approx(fooled.C_, rel=1e-6) == last_step(kept.experts_[0]).C
     with pytest.raises(ValueError, match="without a label"):
         alone.fit(X, y, groups=np.full(len(y), np.nan))
 
@@ -347,6 +382,24 @@ def test_all_at_once_is_one_by_one(scaled, make):
     last = fits[0].experts_[0][-1] if scaled else fits[0].experts_[0]
     assert last.tol == 1e-12
     assert last.n_iter_[0] > 0
+
+
+def test_what_is_an_indicator_is_for_the_rows_of_a_fit_to_say():
+    """A third value without weight in a region, or in the fold left out, does not count."""
+    X, y = with_indicators()
+    rows, others = np.arange(240), np.arange(240) % 3 == 0
+    X[:, 2] = np.where(others, 2.0, X[:, 2])
+    problem = recognise(CrossValidatedLogistic(0.3))
+    table, weights = make_labelled_table(X, y, 3), np.ones((240, 2))
+    weights[others, 1] = 0.0
+    found = solve_exactly([problem, problem], table, weights)
+    for k, weight in enumerate(weights.T):
+        model = CrossValidatedLogistic(0.3, tol=1e-12).fit(X, y, weight)
+        np.testing.assert_allclose(found.mean[:, k], model.predict_proba(X), rtol=1e-8)
+    folds, effort = [rows[others], rows[~others]], Effort(300, 1e-9)
+    found = solve_left_out([problem], table, np.ones((240, 1)), folds, None, effort)
+    model = CrossValidatedLogistic(0.3, tol=1e-12).fit(X[~others], y[~others])
+    np.testing.assert_allclose(found.mean[others, 0], model.predict_proba(X[others]), rtol=1e-8)
 
 
 def test_only_what_is_given_its_penalty_is_a_plain_problem():

@@ -56,7 +56,8 @@ def make_table(X: Any, target: NDArray, n_classes: int | None, n_distinct: int) 
 class LeftOut:
     """A job: to solve each problem left out of each fold, see `solve_left_out`.
 
-    Those of one table and the same folds, whosever they are, are one.
+    Those of squares, of one table and the same folds, whosever they are, are one. How those of
+    labels are solved depends on how many they are, and on where they begin.
     """
 
     problems: Sequence[Any]
@@ -70,7 +71,9 @@ class LeftOut:
 
     @property
     def kind(self) -> Hashable:
-        """What jobs have in common that can be done at once."""
+        """What jobs have in common that can be done at once, None if they cannot."""
+        if isinstance(self.table, LabelledTable):
+            return None
         return LeftOut, id(self.table), id(self.folds)
 
     def beside(self, others: Sequence[LeftOut]) -> Sequence[Any]:

@@ -134,6 +134,9 @@ class CrossValidatedLogistic(ClassifierMixin, BaseEstimator):
             all rows of positive weight are of one class, or a row has no group.
         """
         X, y = validate_data(self, X, y, accept_sparse="csr", dtype=np.float64)
+        if sp.issparse(X) and not X.has_canonical_format:
+            X = X.copy()
+            X.sum_duplicates()
         check_classification_targets(y)
         weight = check_weight(sample_weight, X)
         kept = None if weight.all() else np.flatnonzero(weight)
@@ -239,6 +242,6 @@ def _scaler_of(X: Any, weight: Array) -> StandardScaler:
         # of its root the scaler puts a one.
         scaler = StandardScaler(with_mean=not sp.issparse(X)).fit(X, sample_weight=weight)
         varies = scaler.scale_ == np.sqrt(scaler.var_)
-    half = half_differences(X)
-    scaler.scale_ = np.where(varies & (half > 0), half, scaler.scale_)
+    half = half_differences(X, scaler.mean_, scaler.scale_, weight)
+    scaler.scale_ = np.where(varies & (half > 0), half, 1.0) * scaler.scale_
     return scaler

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -11,8 +10,8 @@ from sklearn.linear_model import LogisticRegression
 
 from .._numeric import Array, Rows, exact_means
 from ..logit import EXACT_LIMIT, NEWTON_LIMIT, StandardisedRows
+from ..logit._standardised import FAR
 from ._cross_validated import CrossValidatedLogistic
-from ._indicators import half_differences
 from ._plain import finite_numbers, without_scaler
 
 # Multiplications for the Hessians of a step, of which a few are needed, where conjugate gradients
@@ -78,11 +77,6 @@ class LabelledTable(StandardisedRows):
 
     suits = Logistic
 
-    @cached_property
-    def half_differences(self) -> Array:
-        """Half the difference (p,) of the two values of indicators, in units of the table."""
-        return half_differences(self.X) / self.scale
-
     @property
     def has_hessians(self) -> bool:
         """Whether coefficients are so few that they can be solved for exactly."""
@@ -125,5 +119,7 @@ def make_labelled_table(
     if _n_coefficients(numbers.shape, n_classes) > most:
         return None
     (center, constant), spread = exact_means(numbers), numbers.std(axis=0, dtype=np.float64)
-    spread = np.where(constant | (spread == 0), 1.0, spread)
+    # As `StandardScaler` has it: what differs by rounding alone is constant.
+    constant |= spread <= len(numbers) * np.finfo(np.float64).eps * np.abs(center)
+    spread = np.where(constant, np.maximum(1.0, np.abs(center) / FAR), spread)
     return LabelledTable(numbers, center, spread, codes, n_classes, n_distinct)

@@ -24,6 +24,7 @@ from ..logit import (
     proba_columns,
     scores_of,
 )
+from ._indicators import FOURTH, squared_half_differences, sums_of_powers
 from ._labelled_table import LabelledTable, Logistic
 from ._plain import NOTHING, without_scaler
 
@@ -43,6 +44,8 @@ ONE_STEP, SETTLE = Effort(1, SETTLED), Effort(30, SETTLED)
 # For those who judge, a few steps are near enough: where classes can be told apart, scores grow for
 # ever. Those that are kept end where no score changes by more.
 NEARLY, EXACTLY, LAST_CHANGE = Effort(20, 1e-5), Effort(60, 1e-9), 1e-7
+# The highest power of columns that variances need.
+SECOND = 2
 # Of the variance of a column in the whole table; less is rounding.
 SMALLEST_VARIANCE = 1e-10
 
@@ -262,32 +265,39 @@ def _ridge(
         ridge[:, k, :-1] = 1.0 / problem.C / table.scale**2
     scaled = [k for k, problem in enumerate(problems) if problem.scaled]
     if scaled:
-        variance = _variances(table, weights[:, scaled], folds)
-        halves = np.array([[problems[k].halves] for k in scaled]) & (table.half_differences > 0)
-        squares = np.where(halves, table.half_differences**2, variance)
-        # What is constant in a region gets no coefficient under any penalty.
-        units = np.where(variance > SMALLEST_VARIANCE, squares, 1.0)
+        halves = np.array([[problems[k].halves] for k in scaled])
+        units = _squared_units(table, weights[:, scaled], folds, halves)
         ridge[:, scaled, :-1] *= units * table.scale**2
     return ridge
 
 
-def _variances(table: LabelledTable, weights: Array, folds: Sequence[Rows] | None) -> Array:
-    """Weighted variances (F, K, p) of the columns outside each fold, in the units of the table."""
+def _squared_units(
+    table: LabelledTable, weights: Array, folds: Sequence[Rows] | None, halves: NDArray[np.bool_]
+) -> Array:
+    """Squares (F, K, p) of the units of columns outside each fold, in those of the table.
+
+    They are variances or, of indicators and problems (K, 1) that `halves` them, half differences.
+    """
     parts: Sequence[Rows | None] = [None] if folds is None else folds
-    inside = np.array([_moments(table, weights, rows) for rows in parts])
-    moments = inside if folds is None else sums_of_others(inside)
+    highest = FOURTH if halves.any() else SECOND
+    inside = np.array([_sums_of_powers(table, weights, rows, highest) for rows in parts])
+    sums = np.moveaxis(inside if folds is None else sums_of_others(inside), 1, 0)
     with np.errstate(divide="ignore", invalid="ignore"):
-        total, first, second = np.moveaxis(moments, 1, 0)
-        return np.nan_to_num(second / total - (first / total) ** 2)
+        total, first, second = sums[:3]
+        variance = np.nan_to_num(second / total - (first / total) ** 2)
+    units = variance
+    if halves.any():
+        squares = squared_half_differences(sums)
+        units = np.where(halves & (squares > 0), squares, variance)
+    # What is constant in a region gets no coefficient under any penalty.
+    return np.where(variance > SMALLEST_VARIANCE, units, 1.0)
 
 
-def _moments(table: LabelledTable, weights: Array, rows: Rows | None) -> Array:
-    """Weighted sums of ones, values and squares (3, K, p) of some rows (all, if None)."""
-    sums = np.zeros((3, weights.shape[1], table.shape[1]))
+def _sums_of_powers(table: LabelledTable, weights: Array, rows: Rows | None, highest: int) -> Array:
+    """Weighted sums (highest + 1, K, p) of powers of columns over some rows (all, if None)."""
+    sums = np.zeros((highest + 1, weights.shape[1], table.shape[1]))
     for place in row_blocks(table.shape[0] if rows is None else len(rows), table.shape[1]):
         piece = place if rows is None else rows[place]
         Z, weight = table.standardised(rows_of(table.X, piece)), rows_of(weights, piece).T
-        sums[0] += weight.sum(axis=1)[:, None]
-        sums[1] += weight @ Z
-        sums[2] += weight @ Z**2
+        sums += sums_of_powers(Z, weight, highest)
     return sums

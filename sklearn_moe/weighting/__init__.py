@@ -10,7 +10,8 @@ three is the same as three rows.
 
 from ._fit import fit_weighted
 from ._learners import is_mixture
-from ._plan import WEIGHTED, WeightPlan, plan_steps, plan_weights
+from ._plan import WEIGHTED, WeightPlan, plan_steps, plan_weights, way_to_last
+from ._requests import request_groups
 from ._steps import gate_with_weighted_steps, transform_weighted
 
 __all__ = [
@@ -21,5 +22,7 @@ __all__ = [
     "is_mixture",
     "plan_steps",
     "plan_weights",
+    "request_groups",
     "transform_weighted",
+    "way_to_last",
 ]

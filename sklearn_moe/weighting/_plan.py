@@ -96,7 +96,7 @@ def _way_of_weights(estimator: Any, encodes_targets: bool) -> WeightPlan:
             if consumes_weights(last_step(estimator)):
                 return WeightPlan(WEIGHTED)
     # Not routable (AdaBoost, RANSAC without an estimator): the weights go to the last step alone.
-    return WeightPlan(WEIGHTED, (f"{_way_to_last(estimator)}sample_weight",))
+    return WeightPlan(WEIGHTED, (f"{way_to_last(estimator)}sample_weight",))
 
 
 def _draws_rows(estimator: Any) -> bool:
@@ -119,7 +119,7 @@ def _way_by_drawing(bagging: Any) -> WeightPlan:
     if not DRAWS_BY_WEIGHT:
         return WeightPlan(RESAMPLED)
     is_flat = isinstance(bagging, Pipeline) and not isinstance(bagging.steps[-1][1], Pipeline)
-    last = f"{_way_to_last(bagging)}sample_weight"
+    last = f"{way_to_last(bagging)}sample_weight"
     return WeightPlan(WEIGHTED, _takers(bagging) if is_flat else (last,))
 
 
@@ -144,9 +144,9 @@ def _takers(pipeline: Pipeline) -> tuple[str, ...]:
     return tuple(f"{name}__sample_weight" for name in takers)
 
 
-def _way_to_last(estimator: Any) -> str:
+def way_to_last(estimator: Any) -> str:
     """What the names of a pipeline's parameters begin with if they are those of its last step."""
     if not isinstance(estimator, Pipeline):
         return ""
     name, last = estimator.steps[-1]
-    return f"{name}__{_way_to_last(last)}"
+    return f"{name}__{way_to_last(last)}"

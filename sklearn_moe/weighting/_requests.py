@@ -1,4 +1,4 @@
-"""Requests for weights, set where the user has left the question open."""
+"""Requests for weights and groups, set where the user has left the question open."""
 
 from __future__ import annotations
 
@@ -7,26 +7,41 @@ from inspect import signature
 from typing import Any
 
 from sklearn.metrics import get_scorer
+from sklearn.pipeline import Pipeline
 
+from .._validation import last_step
 from ._learners import routes
 
 
 def request_weights(estimator: Any) -> None:
     """Ask for sample weights wherever the user has left the question open."""
-    nested = estimator.get_params(deep=True).values()
-    for part in [estimator, *(v for v in nested if hasattr(v, "fit") and not isinstance(v, type))]:
+    for part in _parts(estimator):
         for method in ("fit", "score"):
-            _request(part, method)
+            _request(part, method, "sample_weight", True)
         _weigh_scores(part)
 
 
-def _request(part: Any, method: str) -> None:
-    """Make `part` request sample weights in `method`, if it has one that is unset."""
+def request_groups(pipeline: Pipeline) -> None:
+    """Ask for groups at the last step, and at no other that the user has left the question open."""
+    for part in _parts(pipeline):
+        for method in ("fit", "transform"):
+            _request(part, method, "groups", False)
+    last_step(pipeline).set_fit_request(groups=True)
+
+
+def _parts(estimator: Any) -> list[Any]:
+    """The estimator and those within it, at any depth."""
+    nested = estimator.get_params(deep=True).values()
+    return [estimator, *(v for v in nested if hasattr(v, "fit") and not isinstance(v, type))]
+
+
+def _request(part: Any, method: str, name: str, wanted: bool) -> None:
+    """Make `part` request metadata in `method`, or not, if it has a request that is unset."""
     setter = getattr(part, f"set_{method}_request", None)
     if setter is not None:
         request = getattr(part._get_metadata_request(), method).requests
-        if request.get("sample_weight", False) is None:
-            setter(sample_weight=True)
+        if request.get(name, False) is None:
+            setter(**{name: wanted})
 
 
 def _weigh_scores(part: Any) -> None:
