@@ -61,16 +61,16 @@ def compare(name: str, expert: str, split: int, options: argparse.Namespace) -> 
     train, test = Case("", name, split).parts(options.max_train, options.data)
     base = EXPERTS[expert]("regression", split)
     base[-1].set_params(verdict=options.verdict, gate=GATES[options.gate])
-    walk = clone(base).set_params(**{PARAMETER: "auto"})
+    auto = clone(base).set_params(**{PARAMETER: "auto"})
     search = GridSearchCV(base, {PARAMETER: NUMBERS}, scoring=log_score, cv=3)
-    walk_seconds, search_seconds = timed(walk, train), timed(search, train)
-    mine, theirs = log_probs(walk, test), log_probs(search.best_estimator_, test)
+    auto_seconds, search_seconds = timed(auto, train), timed(search, train)
+    mine, theirs = log_probs(auto, test), log_probs(search.best_estimator_, test)
     delta = mine - theirs
     return {
         **{"n_train": len(train.y), "auto": mine.mean(), "grid": theirs.mean()},
         **{"delta": delta.mean(), "stderr": delta.std(ddof=1) / np.sqrt(len(delta))},
-        **{"auto_number": walk[-1].n_experts_, "grid_number": search.best_params_[PARAMETER]},
-        **{"auto_seconds": walk_seconds, "grid_seconds": search_seconds},
+        **{"auto_number": auto[-1].n_experts_, "grid_number": search.best_params_[PARAMETER]},
+        **{"auto_seconds": auto_seconds, "grid_seconds": search_seconds},
     }
 
 

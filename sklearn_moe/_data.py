@@ -56,7 +56,7 @@ class Data:
             return self.target.shape[1]
         return len(self.classes) if self.all_classes else 1
 
-    def kept_of(self, predicted: Array, rows: Any) -> Array:
+    def reduced(self, predicted: Array, rows: Any) -> Array:
         """What is kept of predictions for some rows."""
         if self.classes is None:
             return clipped(predicted, self.limits)

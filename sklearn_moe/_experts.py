@@ -65,14 +65,14 @@ def fit_predict(
     if solution is not None:
         solved[:, columns] = solution.solved
     if solution is not None and solved.all() and routing.index is None:
-        return BankFit(data.kept_of(solution.mean, slice(None)), None, solution.without_predictions)
+        return BankFit(data.reduced(solution.mean, slice(None)), None, solution.without_predictions)
     places, jobs = _unsolved(data, templates, expert_weights, splits, solved, routing)
     done = yield jobs
     mean = experts_first(data.n_samples, routing.n_slots(len(templates)), data.n_values)
     if solution is not None:
         for i, k in enumerate(columns):
             rows, slots = routing.acting(k)
-            mean[rows, slots] = data.kept_of(solution.mean[rows, i], rows)
+            mean[rows, slots] = data.reduced(solution.mean[rows, i], rows)
     for place, (_, predicted) in zip(places, done, strict=True):
         mean[place] = predicted
     whole = splits is None and not solved.any()
@@ -213,7 +213,7 @@ def fit_one(data: Data, template: Template, weight: Array, train: Any, test: Any
         return kept, np.empty((0, data.n_values))
     with _blaming(data, template, "was fitted, but failed to predict"):
         predicted = data.expert_table.predict(expert, data.classes, _row_numbers(test))
-    return kept, data.kept_of(predicted, test)
+    return kept, data.reduced(predicted, test)
 
 
 def fit_new(data: Data, template: Template, weight: Array, X: Any) -> Array:
@@ -233,14 +233,14 @@ def fit_bagged(data: Data, template: Template, weight: Array, splits: Splits, wa
     expert = fit_expert(data, keeper, weight, None)
     if type(expert) is not type(keeper.estimator):  # a constant, for rows of one class
         constant = predict_expert(expert, data.X, data.classes)[wanted]
-        return None, data.kept_of(constant, wanted)
+        return None, data.reduced(constant, wanted)
     with _blaming(data, template, "was fitted, but failed to predict"):
         predicted, unanswered = _predict_bagged(data, expert, weight)
     for train, test in splits:
         left = np.intersect1d(unanswered, test)
         if left.size:
             predicted[left] = fit_one(whole, template, weight, train, left)[1]
-    return None, data.kept_of(predicted[wanted], wanted)
+    return None, data.reduced(predicted[wanted], wanted)
 
 
 def _predict_bagged(data: Data, expert: Any, weight: Array) -> tuple[Array, NDArray[np.intp]]:

@@ -185,7 +185,9 @@ def warm_start(mixture: Any, data: Data, anew: list[Start], recipe: Recipe) -> S
         with warnings.catch_warnings():
             # Names that are other ones now are no mistake of the user's.
             warnings.filterwarnings("ignore", r"X (has|does not have valid) feature names")
-            resp = mixture.responsibilities(data.X, data.y)[:, recipe.places_in(mixture)]
+            resp = mixture.responsibilities(data.X, data.y)
+            if isinstance(mixture.experts, list):
+                resp = resp[:, recipe.places_in(mixture)]
             return Start(WARM, given=resp, anew=begin)
     # Experts and gates are anyone's code, and each says in its own way (IndexError, KeyError, ...)
     # that it was not made for these rows. Nothing is lost: the fit begins as it would have.

@@ -4,9 +4,9 @@ Witnesses run EM by themselves, and may find an optimum that the fit has missed.
 ended, EM goes on from the responsibilities that the best of them gives all rows. This costs a run
 without witnesses. What comes of it is kept if it explains the rows, out of fold, surely better.
 
-What the witnesses have said of unseen rows stands, for they have said it of their own mixtures.
-Only where numbers of experts are compared, and a fit lags behind its witnesses all the same, does
-its own word count.
+The scores of unseen rows by witnesses stand, for they are those of their own mixtures. Only where
+numbers of experts are compared, and a fit lags behind its witnesses all the same, do its own scores
+count.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def guided(stage: Stage, rule: EMRule, reporter: Reporter) -> Plan[Stage]:
 def caught_up(stage: Stage, rule: EMRule, reporter: Reporter) -> Plan[Stage]:
     """The stage, gone on from a witness if unseen rows say that the fit lags behind.
 
-    If it still does, its own word counts in place of the witnesses': numbers of experts are to be
+    If it still does, its own scores count in place of the witnesses': numbers of experts are to be
     compared by what is true of the fits.
     """
     if _lags(stage):
@@ -152,7 +152,7 @@ def _lags(stage: Stage, least: float = 0.0) -> bool:
 
 
 def _instead(stage: Stage, run: EMResult) -> Stage:
-    """The stage gone on with another run, and what its own witnesses have said."""
+    """The stage gone on with another run, and the scores of its own witnesses."""
     before = stage.result
     unseen = {"held_out": before.expectation.held_out, "score": before.expectation.score}
     result = replace(
@@ -167,7 +167,7 @@ def _instead(stage: Stage, run: EMResult) -> Stage:
 
 
 def by_itself(stage: Stage) -> Stage:
-    """The stage with what the fit says out of fold in place of what its witnesses have said."""
+    """The stage with the scores of the fit out of fold in place of those of its witnesses."""
     data, expectation = stage.model.data, stage.result.expectation
     own = np.where(np.isnan(expectation.held_out), np.nan, expectation.log_evidence)
     weights = [data.sample_weight[w.test] for w in stage.witnesses]

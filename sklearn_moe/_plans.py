@@ -24,7 +24,9 @@ class Mergeable(Protocol):
     def __call__(self) -> Any: ...
     @property
     def kind(self) -> Hashable: ...  # None: not with any other
-    def beside(self, others: Sequence[Any]) -> Sequence[Any]: ...  # all results, its own first
+    def results_with(
+        self, others: Sequence[Any]
+    ) -> Sequence[Any]: ...  # all results, its own first
 
 
 def do(function: Callable[..., T], *arguments: Any) -> Plan[T]:
@@ -101,7 +103,7 @@ def follow_here(plan: Plan[T]) -> T:
 
 
 def run_merged(jobs: list[Job]) -> list[Any]:
-    """Results of the jobs, done here; those of one `kind` are done at once, `beside` one another.
+    """Results of the jobs, done here; those of one `kind` are done at once.
 
     On few rows numpy's calls cost more than its numbers, and on many one pass serves all jobs.
     """
@@ -121,7 +123,7 @@ def _at_once(jobs: list[Job]) -> Sequence[Any]:
     if len(jobs) == 1:
         return run_here(jobs)
     first, *others = (function for function, _ in jobs)
-    return cast(Mergeable, first).beside(others)
+    return cast(Mergeable, first).results_with(others)
 
 
 def run_here(jobs: list[Job]) -> list[Any]:

@@ -84,7 +84,7 @@ def recalibrate(
         # Under the noise that suits them, so that experts lean the same whether it is kept or not.
         leaning = find_leaning(noise.of_forecasts(), witnessed, baseline.mean)
         if leaning is not None:
-            forecasts = [leaning.forecast(unseen, baseline.mean) for unseen in witnessed]
+            forecasts = [leaning.leaned_forecast(unseen, baseline.mean) for unseen in witnessed]
             noise = calibrated(recipe.family, forecasts, own, left)
     if not recipe.calibrates:
         noise = Noise(recipe.family)

@@ -33,10 +33,10 @@ class SoftmaxBank:
     """All gates of a fit whose gate is a `SoftmaxGate`, over folds that leave their rows out.
 
     A state (F, K - 1, d + 1) holds the coefficients of each fold's gate; without folds there is
-    one, which sees all rows. If `is_settling`, that one takes whole steps: the start is chosen.
+    one, which sees all rows. If `takes_whole`, that one takes whole steps: the start is chosen.
     """
 
-    is_settling = False
+    takes_whole = False
 
     def __init__(self, gate: SoftmaxGate, data: Data, splits: Splits | None) -> None:
         self.template, self.data = gate, data
@@ -59,7 +59,7 @@ class SoftmaxBank:
 
     def takes_whole_steps(self, previous: Array | None) -> bool:
         """Whether steps from a state are whole ones, which are damped for all or for none."""
-        return not self.left_out and (self.is_settling or previous is None)
+        return not self.left_out and (self.takes_whole or previous is None)
 
     def steps(
         self, expert_weights: Sequence[Array], previous: Sequence[Array] | None
@@ -86,7 +86,7 @@ class SoftmaxBank:
     def with_whole_steps(self) -> SoftmaxBank:
         """The same, for a run whose start is chosen."""
         other = copy(self)
-        other.is_settling = True
+        other.takes_whole = True
         return other
 
     def _damped_steps(self, theta: Array, targets: Targets, n_steps: int) -> tuple[Array, Array]:
@@ -142,7 +142,7 @@ class GateStep:
     previous: Array | None
 
     def __call__(self) -> tuple[Array, Array]:
-        return self.beside([])[0]
+        return self.results_with([])[0]
 
     @property
     def kind(self) -> Hashable:
@@ -151,7 +151,7 @@ class GateStep:
             return None
         return GateStep, id(self.bank), self.expert_weights.shape, self.previous is None
 
-    def beside(self, others: Sequence[GateStep]) -> Sequence[Any]:
+    def results_with(self, others: Sequence[GateStep]) -> Sequence[Any]:
         """States and log gate probabilities of the job and of others of its kind."""
         jobs = [self, *others]
         previous = [job.previous for job in jobs if job.previous is not None]

@@ -24,7 +24,7 @@ callback = pytest.importorskip("sklearn.callback", reason="scikit-learn 1.9 has 
 class Recorder:
     """Writes down the tasks that begin and end, and stops what it is told to.
 
-    That is runs at their iteration `last`, and the walk after `n_runs` of them.
+    That is runs at their iteration `last`, and the path after `n_runs` of them.
     """
 
     def __init__(self, last: int | None = None, n_runs: int | None = None) -> None:
@@ -159,7 +159,7 @@ def test_a_callback_ends_the_run():
 
 
 @pytest.mark.parametrize("n_runs", [1, 2])
-def test_a_callback_ends_the_walk(n_runs):
+def test_a_callback_ends_the_path(n_runs):
     recorder = Recorder(last=2, n_runs=n_runs)
     mixture = regressor(n_experts="auto", verdict=False).set_callbacks(recorder)
     mixture.fit(*two_regimes())

@@ -336,6 +336,13 @@ def test_a_warm_start_follows_the_names_of_experts():
     np.testing.assert_allclose(other.responsibilities(X, Y), expected[:, [2, 1, 0]], rtol=1e-6)
 
 
+def test_clones_go_on_from_their_places():
+    moe, again = (regressor(n_experts=3, warm_start=True).fit(X, Y) for _ in range(2))
+    again.expert_names_ = ["expert0", "expert2", "expert3"]  # as if one of four had been lost
+    expected = moe.fit(X, Y).responsibilities(X, Y)
+    np.testing.assert_allclose(again.fit(X, Y).responsibilities(X, Y), expected)
+
+
 def test_a_warm_start_that_does_not_suit_begins_anew():
     moe = regressor(warm_start=True).fit(X, Y)
     wider = np.column_stack([X, X[:, 0]])

@@ -229,6 +229,29 @@ def test_sparse_is_dense():
     np.testing.assert_allclose(given[1].predict_proba(sp.csr_array(X)), expected, rtol=1e-5)
 
 
+def test_entries_of_sparse_tables_may_be_in_parts():
+    X, y = with_indicators()
+    whole = sp.csr_matrix(X)
+    halves = sp.hstack([whole / 2, whole / 2]).tocsr()
+    halves = sp.csr_matrix((halves.data, halves.indices % X.shape[1], halves.indptr), X.shape)
+    assert halves.nnz == 2 * whole.nnz
+    found = CrossValidatedLogistic(C=1.0).fit(halves, y)
+    expected = CrossValidatedLogistic(C=1.0).fit(whole, y).predict_proba(whole)
+    np.testing.assert_allclose(found.predict_proba(whole), expected, rtol=1e-6)
+    assert halves.nnz == 2 * whole.nnz  # what was given is left as it is
+
+
+def test_what_differs_by_rounding_is_constant():
+    X, y = with_indicators()
+    X = np.column_stack([X, np.where(X[:, 2] > 0, 0.3, 0.1 + 0.2), np.full(len(X), 5000.0)])
+    table = make_labelled_table(X, y, 3)
+    assert table.hands_out_numbers
+    problem = recognise(CrossValidatedLogistic(C=1.0))
+    found = solve_exactly([problem], table, np.ones((len(X), 1))).mean[:, 0]
+    expected = CrossValidatedLogistic(C=1.0, tol=1e-12).fit(X[:, :-2], y).predict_proba(X[:, :-2])
+    np.testing.assert_allclose(found, expected, rtol=1e-6)
+
+
 def test_classes_of_few_rows_are_no_obstacle():
     X, y = table()
     y = np.where(np.arange(len(y)) == 7, 3, y)

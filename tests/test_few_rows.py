@@ -17,6 +17,7 @@ from sklearn_moe.logit import (
     _folds,
     _hessians,
     folded_logits,
+    sum_zero_basis,
 )
 from sklearn_moe.logit._few_rows import FewRows
 
@@ -100,7 +101,7 @@ def test_hessians_of_many_classes_are_put_together_otherwise(n_classes, monkeypa
 
 
 def test_tables_that_all_share_are_not_written_to():
-    tables = [*_hessians.expert_pairs(3), _hessians.shares_of_pairs(3), _hessians.sum_zero_basis(3)]
+    tables = [*_hessians.expert_pairs(3), _hessians.shares_of_pairs(3), sum_zero_basis(3)]
     assert not any(table.flags.writeable for table in tables)
 
 

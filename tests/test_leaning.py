@@ -66,7 +66,7 @@ def test_experts_that_err_lean_on_one_that_does_not():
     part = told.law[:, 0, 0] / (told.law[:, 0, 0] + variance)
     assert part[1] > 0.9
     assert part[0] < part[1]
-    leant = LeaningMeans(None, np.array([variance])).forecast(told, truth)
+    leant = LeaningMeans(None, np.array([variance])).leaned_forecast(told, truth)
     assert leant.squared_error(0).mean() < 0.8
 
 

@@ -83,7 +83,7 @@ def test_powers_are_the_most_likely_ones():
     found = find_leaning(Noise(Categorical(PRIOR)), [told], one)
 
     def height(own, other):
-        leant = replace(found, powers=(own, other)).forecast(told, one)
+        leant = replace(found, powers=(own, other)).leaned_forecast(told, one)
         return leant.log_density(Noise(found.family)).mean()
 
     own, other = found.powers
@@ -108,7 +108,7 @@ def test_the_one_of_all_rows_is_smoothed_as_its_record_asks_for():
     found = find_leaning(Noise(Categorical(PRIOR)), [told], sure)
     expected = Categorical(PRIOR).fit_dispersion(told.target, sure[:, None], np.ones((3000, 1)))
     assert found.smoothing == pytest.approx(expected[0])
-    assert np.isfinite(found.forecast(told, sure).log_density(Noise(found.family))).all()
+    assert np.isfinite(found.leaned_forecast(told, sure).log_density(Noise(found.family))).all()
 
 
 @pytest.fixture(scope="module")

@@ -19,22 +19,22 @@ def stacking_weights(log_probs: Array, sample_weight: Array) -> Array:
 
     `log_probs` (n, M) are log densities. The least weight is left out until none is too small.
     """
-    said = np.maximum(log_probs, LEAST_LOG_PROB)
-    members, weights = np.arange(said.shape[1]), _settled(said, sample_weight)
+    clipped = np.maximum(log_probs, LEAST_LOG_PROB)
+    members, weights = np.arange(clipped.shape[1]), _settled(clipped, sample_weight)
     while len(members) > 1 and weights.min() < LEAST_WEIGHT:
         members = np.delete(members, weights.argmin())
-        weights = _settled(said[:, members], sample_weight)
-    found = np.zeros(said.shape[1])
+        weights = _settled(clipped[:, members], sample_weight)
+    found = np.zeros(clipped.shape[1])
     found[members] = weights / weights.sum()
     return found
 
 
-def _settled(said: Array, sample_weight: Array) -> Array:
+def _settled(clipped: Array, sample_weight: Array) -> Array:
     """The weights by EM, whose bound has one maximum."""
-    weights = np.full(said.shape[1], 1 / said.shape[1])
+    weights = np.full(clipped.shape[1], 1 / clipped.shape[1])
     for _ in range(MOST_STEPS):
         before = weights
-        weights = sample_weight @ normalize(said + safe_log(weights))[0] / sample_weight.sum()
+        weights = sample_weight @ normalize(clipped + safe_log(weights))[0] / sample_weight.sum()
         # The density is concave in the weights, so that this bounds what is left to gain.
         if (weights <= before * (1 + SETTLED)).all():
             break

@@ -169,8 +169,8 @@ class SoftNetwork:
             total = target.sum(axis=0)
             units = scores_of(Z, hidden)
             np.tanh(units, out=units)
-            said, error, log_sum = softmax_columns(scores_of(units.T, scores))
-            loss += float(total @ log_sum) - float(np.vdot(target, said))
+            logits, error, log_sum = softmax_columns(scores_of(units.T, scores))
+            loss += float(total @ log_sum) - float(np.vdot(target, logits))
             error *= total
             error -= target
             slopes[1] += design_sums(units.T, error)

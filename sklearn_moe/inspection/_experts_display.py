@@ -162,7 +162,7 @@ class ExpertsDisplay(Display):
         y : array-like of shape (n_samples,) or (n_samples, n_outputs), default=None
             Their targets, to be shown as well.
         columns : str, int or list, default=None
-            Names or positions of columns; by default the two along which the experts' words move
+            Names or positions of columns; by default the two along which predictions move
             most.
         target : label or int, default=None
             Class whose probability is shown, by default the last one; of several outputs the

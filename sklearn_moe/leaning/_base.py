@@ -28,7 +28,7 @@ class Leaning(ABC):
         """The same, where dispersions are those of calibrated noise."""
         return self
 
-    def forecast(self, forecast: Forecast, baseline: Array) -> Forecast:
+    def leaned_forecast(self, forecast: Forecast, baseline: Array) -> Forecast:
         """A forecast of experts that lean; `baseline` is of all rows of the table."""
         mean, law = self.leaned(forecast.mean, forecast.law, baseline[forecast.rows])
         return replace(forecast, mean=mean, law=law)

@@ -74,7 +74,9 @@ def find_variance(
         rivals = np.tile(variance, (len(VARIANCES) + 1, 1))
         rivals[1:, output] = unit * VARIANCES
         ways = [LeaningMeans(None, rival) for rival in rivals]
-        moved = [[way.forecast(forecast, baseline) for forecast in forecasts] for way in ways]
+        moved = [
+            [way.leaned_forecast(forecast, baseline) for forecast in forecasts] for way in ways
+        ]
         records = [_record(noise, leant, output) for leant in moved]
         variance = rivals[_best(records, forecasts)]
     return None if np.isinf(variance).all() else LeaningMeans(None, variance)

@@ -76,7 +76,7 @@ class LeftOut:
             return None
         return LeftOut, id(self.table), id(self.folds)
 
-    def beside(self, others: Sequence[LeftOut]) -> Sequence[Any]:
+    def results_with(self, others: Sequence[LeftOut]) -> Sequence[Any]:
         """Solutions of the job and of others of its kind."""
         jobs = [self, *others]
         problems = [problem for job in jobs for problem in job.problems]

@@ -37,7 +37,7 @@ TOLERANCE, MOST_STEPS = 1e-3, 200
 
 
 class Labelled(NamedTuple):
-    """Standardised columns (n, d), class codes (n,) and positive weights (n,) of some rows."""
+    """Columns (n, d) in their units, class codes (n,) and positive weights (n,) of some rows."""
 
     Z: Any
     codes: Rows

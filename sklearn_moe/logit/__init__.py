@@ -1,8 +1,8 @@
 """Multinomial logits on soft targets: one alone, or many over the same rows and folds."""
 
+from ._basis import sum_zero_basis
 from ._few_rows import folded_logits
 from ._folds import SETTLED, FoldedLogits, Targets
-from ._hessians import sum_zero_basis
 from ._problem import EXACT_LIMIT, NEWTON_LIMIT, SoftLogit, solve
 from ._products import (
     blocks_of,

@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .._numeric import Array, sums_of_others
-from ._hessians import assemble_hessians, pair_grams, sum_zero_basis
+from ._basis import sum_zero_basis
+from ._hessians import assemble_hessians, pair_grams
 from ._problem import EXACT_LIMIT, NEWTON_LIMIT, newton_step
 from ._products import design_sums, numbers_of, scores_of, sums_of_rows, weights_of_numbers, whole
 

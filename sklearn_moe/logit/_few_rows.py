@@ -17,9 +17,10 @@ import scipy.sparse as sp
 
 from .._grams import products_of_pairs, symmetric
 from .._numeric import Array
+from ._basis import sum_zero_basis
 from ._curvature import GramCurvature
 from ._folds import FoldedLogits, Targets
-from ._hessians import expert_pairs, sum_zero_basis
+from ._hessians import expert_pairs
 from ._products import whole
 from ._scores import Absent, class_changes, class_weights, proba_columns, softmax_columns
 

@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 
 from .._numeric import Array, rows_of
+from ._basis import sum_zero_basis
 from ._curvature import Shape, is_sharp, learners_of, make_curvature
-from ._hessians import sum_zero_basis
 from ._products import (
     blocks_of,
     design_sums,

@@ -6,10 +6,10 @@ from functools import lru_cache
 from typing import Any
 
 import numpy as np
-import scipy.linalg
 from numpy.typing import NDArray
 
 from .._numeric import Array
+from ._basis import kept, sum_zero_basis
 from ._products import weighted_design_grams
 
 # Experts from which Hessians are put together by way of blocks for all of them: the table that does
@@ -60,7 +60,7 @@ def _blocks_of_many(grams: Array, n_experts: int) -> Array:
 def expert_pairs(n_experts: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     """First and second of each pair of experts."""
     first, second = np.triu_indices(n_experts, 1)
-    return _kept(first), _kept(second)
+    return kept(first), kept(second)
 
 
 @lru_cache
@@ -71,16 +71,4 @@ def shares_of_pairs(n_experts: int) -> Array:
     """
     first, second = expert_pairs(n_experts)
     difference = sum_zero_basis(n_experts)[first] - sum_zero_basis(n_experts)[second]
-    return _kept(difference[:, :, None] * difference[:, None, :])
-
-
-@lru_cache
-def sum_zero_basis(n_experts: int) -> Array:
-    """Orthonormal columns (K, K - 1) that span the vectors of sum zero."""
-    return _kept(scipy.linalg.helmert(n_experts).T)
-
-
-def _kept(table: NDArray) -> NDArray:
-    """An array that is the same for all who ask for it, and not to be written to."""
-    table.flags.writeable = False
-    return table
+    return kept(difference[:, :, None] * difference[:, None, :])

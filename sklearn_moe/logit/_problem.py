@@ -17,7 +17,8 @@ import scipy.linalg
 import scipy.optimize
 
 from .._numeric import Array, row_sum
-from ._hessians import assemble_hessians, pair_grams, sum_zero_basis
+from ._basis import sum_zero_basis
+from ._hessians import assemble_hessians, pair_grams
 from ._products import blocks_of, design_sums, scores_of
 from ._scores import softmax_columns
 

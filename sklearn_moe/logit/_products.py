@@ -1,6 +1,6 @@
 """Products with a design: an array, a sparse matrix, or rows standardised as they are read.
 
-Which of them it is makes a difference here and nowhere else.
+Which of them it is makes a difference to products here and nowhere else.
 """
 
 from __future__ import annotations

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .._numeric import Array
-from ._hessians import sum_zero_basis
+from ._basis import sum_zero_basis
 
 # Scores up to this have exponentials whose sums are finite.
 SAFE = 300.0

@@ -1,0 +1,22 @@
+"""The basis of coefficients: scores of classes matter but for a constant."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import scipy.linalg
+from numpy.typing import NDArray
+
+from .._numeric import Array
+
+
+@lru_cache
+def sum_zero_basis(n_experts: int) -> Array:
+    """Orthonormal columns (K, K - 1) that span the vectors of sum zero."""
+    return kept(scipy.linalg.helmert(n_experts).T)
+
+
+def kept(table: NDArray) -> NDArray:
+    """An array that is the same for all who ask for it, and not to be written to."""
+    table.flags.writeable = False
+    return table
