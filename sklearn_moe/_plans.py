@@ -19,14 +19,15 @@ Plan = Generator[list[Job], list[Any], T]
 
 
 class Mergeable(Protocol):
-    """What a job does that can be done at once with others, whose `kind` is the same."""
+    """A job that can be done at once with others whose `kind` is the same; None is no kind.
+
+    `results_with` others are those of all, its own first.
+    """
 
     def __call__(self) -> Any: ...
     @property
-    def kind(self) -> Hashable: ...  # None: not with any other
-    def results_with(
-        self, others: Sequence[Any]
-    ) -> Sequence[Any]: ...  # all results, its own first
+    def kind(self) -> Hashable: ...
+    def results_with(self, others: Sequence[Any]) -> Sequence[Any]: ...
 
 
 def do(function: Callable[..., T], *arguments: Any) -> Plan[T]:

@@ -33,10 +33,10 @@ class SoftmaxBank:
     """All gates of a fit whose gate is a `SoftmaxGate`, over folds that leave their rows out.
 
     A state (F, K - 1, d + 1) holds the coefficients of each fold's gate; without folds there is
-    one, which sees all rows. If `takes_whole`, that one takes whole steps: the start is chosen.
+    one, which sees all rows. If it `is_whole`, that one takes whole steps.
     """
 
-    takes_whole = False
+    is_whole = False
 
     def __init__(self, gate: SoftmaxGate, data: Data, splits: Splits | None) -> None:
         self.template, self.data = gate, data
@@ -59,7 +59,7 @@ class SoftmaxBank:
 
     def takes_whole_steps(self, previous: Array | None) -> bool:
         """Whether steps from a state are whole ones, which are damped for all or for none."""
-        return not self.left_out and (self.takes_whole or previous is None)
+        return not self.left_out and (self.is_whole or previous is None)
 
     def steps(
         self, expert_weights: Sequence[Array], previous: Sequence[Array] | None
@@ -86,7 +86,7 @@ class SoftmaxBank:
     def with_whole_steps(self) -> SoftmaxBank:
         """The same, for a run whose start is chosen."""
         other = copy(self)
-        other.takes_whole = True
+        other.is_whole = True
         return other
 
     def _damped_steps(self, theta: Array, targets: Targets, n_steps: int) -> tuple[Array, Array]:
