@@ -456,6 +456,27 @@ def test_frames_workers_and_pickles():
     np.testing.assert_array_equal(stored.predict_proba(frame), expected)
 
 
+@pytest.mark.parametrize("options", [{"cv": 3}, {"cv": None, "verdict": False}, {"top_k": 1}])
+def test_indicators_go_with_weights_folds_units_and_workers(options):
+    X, y = with_indicators(300)
+    times = np.random.default_rng(0).integers(1, 4, 300)
+    units, shift = [1.0, 3.0, 50.0, 0.01, 2.0], [0.0, 1.0, 5.0, 0.0, -3.0]
+
+    def proba(X, y, weight, new=None, **more):
+        mixture = MixtureOfExpertsClassifier(n_experts=3, **QUICK | options | more)
+        return mixture.fit(X, y, weight).predict_proba(X if new is None else new)
+
+    expected = proba(X, y, times)
+    others = {
+        "repeats": proba(np.repeat(X, times, axis=0), np.repeat(y, times), None, X),
+        "workers": proba(X, y, times, n_jobs=2),
+        "units": proba(X * units + shift, y, times),
+        "frame": proba(pd.DataFrame(X, columns=list("abcde")), y, times),
+    }
+    for name, found in others.items():
+        np.testing.assert_allclose(found, expected, atol=1e-8, err_msg=name)
+
+
 def test_parameters_are_counted():
     X, y = table()
     params = QUICK | {"verdict": False, "gate": None}

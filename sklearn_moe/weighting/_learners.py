@@ -20,6 +20,7 @@ def is_mixture(estimator: Any) -> bool:
 
 
 def takes_weights(estimator: Any) -> bool:
+    """Whether its `fit`, or that of all final predictors that it forwards to, takes weights."""
     if is_mixture(estimator):
         return True
     if isinstance(estimator, Pipeline):
@@ -61,10 +62,12 @@ def routes(estimator: Any) -> bool:
         with config_context(enable_metadata_routing=True):
             routing = get_routing_for_object(estimator)
     except (NotImplementedError, ValueError):
-        # ValueError: MultiTaskLasso and MultiTaskElasticNet cannot answer in scikit-learn 1.9.
+        # AdaBoost says by the first that it hands nothing on. By the second MultiTaskLasso, which
+        # holds nobody to hand it on to, fails to answer in scikit-learn 1.9.
         return False
     return hasattr(routing, "route_params")
 
 
 def consumes_weights(estimator: Any) -> bool:
+    """Whether weights that are routed reach it, or a part of it; asked where routing is on."""
     return bool(get_routing_for_object(estimator).consumes("fit", ["sample_weight"]))
