@@ -124,9 +124,7 @@ def fit_predict_new(
     places = [routing.acting(k) for k in range(len(templates))]
     predicted: dict[int, Array] = {}
     if numbers is not None:
-        columns, solution = yield from solve_plain(
-            data, templates, expert_weights, splits=None, previous=previous, exact=False
-        )
+        columns, solution = yield from solve_new(data, templates, expert_weights, previous)
         if solution is not None:
             plain, solved = solution.predict_new(numbers), solution.solved[0]
             predicted = {k: plain[places[k][0], i] for i, k in enumerate(columns) if solved[i]}
@@ -172,26 +170,50 @@ def solve_plain(
     expert_weights: Array,
     splits: Splits | None,
     previous: Solution | None,
-    exact: bool = True,
 ) -> Plan[tuple[list[int], Solution | None]]:
     """Positions of the plain linear experts that suit the table, and their solution.
 
-    A solution that need not be `exact` may go on from the `previous` one.
+    It may go on from the `previous` one.
     """
     columns = plain_among(data, templates) if splits is None or splits.leave_out else []
     table = data.linear_table if columns else None
     if table is None:
         return [], None
-    problems, weights = [templates[k].problem for k in columns], expert_weights
-    if len(columns) < len(templates):
-        weights = weights[:, columns]
-    if previous is not None and not exact:
-        return columns, (yield from do(solve_all_rows, problems, table, weights, previous))
+    problems, weights = _posed(templates, expert_weights, columns)
     if splits is not None and all(templates[k].one_out for k in columns):
         return columns, (yield from do(solve_one_out, problems, table, weights, data.rank))
     folds = None if splits is None else splits.tests
     start = None if previous is None else previous.start
     return columns, (yield from do(LeftOut(problems, table, weights, folds, start)))
+
+
+def solve_new(
+    data: Data,
+    templates: Sequence[Template],
+    expert_weights: Array,
+    left_out: Solution | None,
+    before: Solution | None = None,
+) -> Plan[tuple[list[int], Solution | None]]:
+    """Positions of the plain linear experts, and nearly their solution on all rows.
+
+    It is found from their solution on all folds but one each and, if there is one, from that of the
+    iteration `before`.
+    """
+    if left_out is None:
+        return (yield from solve_plain(data, templates, expert_weights, None, None))
+    columns = plain_among(data, templates)
+    problems, weights = _posed(templates, expert_weights, columns)
+    task = problems, data.linear_table, weights, left_out, before
+    return columns, (yield from do(solve_all_rows, *task))
+
+
+def _posed(
+    templates: Sequence[Template], expert_weights: Array, columns: list[int]
+) -> tuple[list[Any], Array]:
+    """The problems of some templates, and their weights."""
+    whole = len(columns) == len(templates)
+    weights = expert_weights if whole else expert_weights[:, columns]
+    return [templates[k].problem for k in columns], weights
 
 
 def plain_among(data: Data, templates: Sequence[Template]) -> list[int]:

@@ -13,7 +13,7 @@ from ._data import Data
 from ._dispersion import fit_dispersion
 from ._em import EMResult
 from ._expectation import MixtureExpectation
-from ._experts import DENSE, BankFit, fit_predict, fit_predict_new
+from ._experts import DENSE, BankFit, fit_predict, fit_predict_new, solve_new
 from ._folds import Splits
 from ._forecasts import Forecast, Question
 from ._gate_bank import GateBank, SoftmaxBank, make_gate_bank
@@ -323,6 +323,19 @@ class MixtureModel:
                 ensemble=self.recipe.ensemble,
             )
         )
+
+    def ready_for_new(self, state: MixtureState) -> Plan[MixtureState]:
+        """The state, which will be asked about new rows in each iteration.
+
+        The solution for all rows is near that of the iteration before, of which it would not know.
+        """
+        left_out: Any = state.bank.solution
+        if left_out is None or left_out.of_all_rows() is not None:
+            return state
+        fit_weights, templates = self._weights(state.basis)[1], self._templates(state.members)
+        task = self.data, templates, fit_weights, left_out, state.basis.solution
+        _, whole = yield from solve_new(*task)
+        return replace(state, bank=replace(state.bank, solution=replace(left_out, whole=whole)))
 
     def predict_new(self, state: MixtureState, X: Any) -> Plan[tuple[Array, Array, Array]]:
         """Log gate probabilities (m, S), predictions and law at `X` of parts fitted to all rows."""

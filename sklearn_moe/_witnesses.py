@@ -159,6 +159,7 @@ class Witness:
     def advance(self) -> Plan[Array]:
         """Log density of the fold's rows after one more iteration."""
         state = yield from self.model.m_step(self.expectation)
+        state = yield from self.model.ready_for_new(state)
         state, self.expectation = self.model.conclude(state)
         if self.model.wanders:  # as what is kept of the fit will be
             state, _ = self.model.settled(state)

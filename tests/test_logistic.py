@@ -1,6 +1,7 @@
 """Logits for all experts and folds at once: the solutions of one fit for each."""
 
 import functools
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -94,6 +95,33 @@ def test_the_solution_of_all_rows_is_found_from_those_of_the_folds(n_classes):
     assert whole.without_predictions.of_all_rows().theta is whole.theta
     found = solve_all_rows(problems, table, weights, folded)
     np.testing.assert_allclose(found.predict_new(X), whole.mean, atol=1e-4)
+
+
+@pytest.mark.parametrize("n_classes", [2, 4])
+def test_the_solution_of_all_rows_goes_on_from_that_of_the_iteration_before(n_classes):
+    X, codes, weights = labelled(n_classes)
+    problems, folds = [recognise(ESTIMATORS["scaled"])] * 2, random_folds(len(X), 3)
+    table = make_labelled_table(X, codes, n_classes)
+    whole = exactly(problems, table, weights)
+    behind = solve_left_out(problems, table, weights, folds, None, ONE_STEP)
+    found = solve_all_rows(problems, table, weights, behind, replace(behind, whole=whole))
+    np.testing.assert_allclose(found.theta, whole.theta, atol=1e-6)
+    by_folds = solve_all_rows(problems, table, weights, behind)
+    assert np.abs(by_folds.theta - whole.theta).max() > np.abs(found.theta - whole.theta).max()
+    ready = replace(behind, whole=found).without_predictions
+    assert ready.of_all_rows() is found
+    assert solve_all_rows(problems, table, weights, ready) is found
+
+
+def test_a_problem_rests_when_it_has_settled():
+    """Whatever is solved beside it, it comes to the same."""
+    X, codes, weights = labelled(3)
+    table, folds = make_labelled_table(X, codes, 3), random_folds(len(X), 3)
+    problems = [recognise(LogisticRegression(C=C)) for C in (1e-4, 1e4)]
+    both = solve_left_out(problems, table, weights, folds, None, SETTLE)
+    for k, problem in enumerate(problems):
+        alone = solve_left_out([problem], table, weights[:, [k]], folds, None, SETTLE)
+        np.testing.assert_allclose(both.theta[:, [k]], alone.theta, rtol=1e-12, atol=1e-14)
 
 
 def test_witnesses_score_logistic_experts_that_have_seen_all_of_their_rows():

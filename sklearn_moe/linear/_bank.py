@@ -22,6 +22,8 @@ from ._least_squares import recognise as recognise_least_squares
 from ._least_squares import solve_left_out as solve_least_squares
 from ._least_squares import solve_one_out as solve_least_squares_one_out
 from ._logistic import (
+    NEARER,
+    NEARLY,
     ONE_STEP,
     SETTLE,
     LogisticSolution,
@@ -116,15 +118,22 @@ def solve_left_out(
 
 
 def solve_all_rows(
-    problems: Sequence[Any], table: Table, weights: Array, previous: Solution
+    problems: Sequence[Any],
+    table: Table,
+    weights: Array,
+    left_out: Solution,
+    before: Solution | None = None,
 ) -> Solution | None:
-    """Each problem solved on all rows, after the `previous` solution on all folds but one each.
+    """Each problem solved on all rows, after its solution on all folds but one each.
 
-    The steps of logistic problems begin at the mean of the previous coefficients over the folds.
+    The steps of logistic problems begin where those of the iteration `before` have come, or at the
+    mean of the coefficients over the folds.
     """
-    solution = previous.of_all_rows()
+    solution = left_out.of_all_rows()
     if solution is None and isinstance(table, LabelledTable):
-        return solve_nearly(problems, table, weights, previous.start)
+        near = before and before.of_all_rows()
+        start, effort = (near.start, NEARER) if near else (left_out.start, NEARLY)
+        return solve_nearly(problems, table, weights, start, effort, predicts=False)
     return solution
 
 

@@ -42,8 +42,10 @@ class Effort(NamedTuple):
 # An iteration of EM goes a step further; from nothing, steps are to settle.
 ONE_STEP, SETTLE = Effort(1, SETTLED), Effort(30, SETTLED)
 # For those who judge, a few steps are near enough: where classes can be told apart, scores grow for
-# ever. Those that are kept end where no score changes by more.
-NEARLY, EXACTLY, LAST_CHANGE = Effort(20, 1e-5), Effort(60, 1e-9), 1e-7
+# ever. Those that go on from iteration to iteration need fewer.
+NEARLY, NEARER = Effort(20, 1e-5), Effort(20, 1e-4)
+# Those that are kept end where no score changes by more.
+EXACTLY, LAST_CHANGE = Effort(60, 1e-9), 1e-7
 # The highest power of columns that variances need.
 SECOND = 2
 # Of the variance of a column in the whole table; less is rounding.
@@ -55,7 +57,7 @@ class LogisticSolution:
     """Coefficients (F, K, C - 1, p + 1), out-of-fold probabilities (n, K, C), what holds (F, K).
 
     Classes that are `absent` (F, K, C) have no weight in a problem. An exact solution took `n_iter`
-    steps.
+    steps. If new rows are to be predicted, `whole` is nearly the solution for all rows.
     """
 
     problems: Sequence[Logistic]
@@ -65,6 +67,7 @@ class LogisticSolution:
     solved: NDArray[np.bool_]
     absent: NDArray[np.bool_]
     n_iter: int = 0
+    whole: LogisticSolution | None = None
 
     @property
     def without_predictions(self) -> LogisticSolution:
@@ -78,7 +81,7 @@ class LogisticSolution:
 
     def of_all_rows(self) -> LogisticSolution | None:
         """One that leaves no row out; None if it has to be searched for."""
-        return self if len(self.theta) == 1 else None
+        return self if len(self.theta) == 1 else self.whole
 
     def predict_new(self, X: NDArray) -> Array:
         """Class probabilities (m, K, C) of new rows under the coefficients of the first fold."""
@@ -141,11 +144,32 @@ class Weighted:
             n_steps += 1
         return theta, n_steps
 
-    def solution(self, theta: Array, solved: NDArray[np.bool_]) -> LogisticSolution:
+    def damped_steps(self, previous: Array | None, effort: Effort) -> Array:
+        """Coefficients of logits left out of folds, each of which rests when it has settled."""
+        theta, moving, task = self.begin(previous).copy(), np.arange(len(self.problems)), self
+        for _ in range(effort.n_steps):
+            theta[:, moving], moved = task.logits.step(theta[:, moving], task.targets)
+            goes_on = np.any((moved >= effort.last) & task.solvable, axis=0)
+            if not goes_on.any():
+                break
+            if not goes_on.all():
+                moving, task = moving[goes_on], task.of(goes_on)
+        return theta
+
+    def of(self, some: NDArray[np.bool_]) -> Weighted:
+        """The same for some of the problems."""
+        problems = [problem for problem, is_one in zip(self.problems, some, strict=True) if is_one]
+        logits, columns = self.logits.of(some), self.columns[some]
+        return Weighted(problems, self.table, logits, columns, self.absent[:, some])
+
+    def solution(
+        self, theta: Array, solved: NDArray[np.bool_], predicts: bool = True
+    ) -> LogisticSolution:
         """What the coefficients come to, for problems that are `solved` (F, K)."""
-        theta = np.where(solved[..., None, None], theta, 0.0)
-        log_proba = self.logits.log_proba(theta)
-        proba = np.exp(log_proba, out=log_proba).transpose(2, 0, 1)
+        theta, proba = np.where(solved[..., None, None], theta, 0.0), NOTHING
+        if predicts:
+            log_proba = self.logits.log_proba(theta)
+            proba = np.exp(log_proba, out=log_proba).transpose(2, 0, 1)
         return LogisticSolution(self.problems, self.table, theta, proba, solved, self.absent)
 
 
@@ -189,24 +213,24 @@ def solve_left_out(
     task = _weighted(problems, table, weights, folds)
     if task is None:
         return None
-    theta, solvable = task.begin(previous), task.solvable
-    for _ in range(effort.n_steps):
-        theta, moved = task.logits.step(theta, task.targets)
-        if moved[solvable].max(initial=0.0) < effort.last:
-            break
-    return task.solution(theta, solvable)
+    return task.solution(task.damped_steps(previous, effort), task.solvable)
 
 
 def solve_nearly(
-    problems: Sequence[Logistic], table: LabelledTable, weights: Array, previous: Array | None
+    problems: Sequence[Logistic],
+    table: LabelledTable,
+    weights: Array,
+    previous: Array | None,
+    effort: Effort = NEARLY,
+    predicts: bool = True,
 ) -> LogisticSolution | None:
     """Each problem on all rows, as far as some whole steps lead."""
     exact = table.affords_hessians(len(problems))
     task = _weighted(problems, table, weights, None, exact)
     if task is None:
         return None
-    theta, _ = task.whole_steps(previous, NEARLY)
-    return task.solution(theta, task.solvable)
+    theta, _ = task.whole_steps(previous, effort)
+    return task.solution(theta, task.solvable, predicts)
 
 
 def solve_one(

@@ -10,10 +10,11 @@ is known as soon as its probabilities are.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, Self
 
 import numpy as np
+from numpy.typing import NDArray
 
 from .._numeric import Array, rows_of
 from ._basis import sum_zero_basis
@@ -56,6 +57,11 @@ class FoldedLogits:
     exact: bool = False
     n_distinct: int | None = None
     absent: Absent = None
+
+    def of(self, some: NDArray[np.bool_]) -> Self:
+        """The same for some of the M logits, whose penalties differ."""
+        absent = None if self.absent is None else self.absent[:, some]
+        return replace(self, ridge=self.ridge[:, some], absent=absent)
 
     def step(self, theta: Array, targets: Targets) -> tuple[Array, Array]:
         """One damped Newton step from `theta`: coefficients, and how far (F, M) any score moves."""
