@@ -42,14 +42,29 @@ def calibrated(
     """
     if not (forecasts and isinstance(family, RealFamily) and family.is_location_scale):
         return Noise(family)
-    noise = Noise(family, (Change(),) * forecasts[0].mean.shape[-1])
-    for output in range(len(noise.changes)):
-        noise = _calibrate(noise, output, forecasts, left)
+    noise = Noise(family, _changes(family, forecasts, left))
     if own is None:
         return noise
     factors = _forecast_factors(forecasts, own, left)
     changes = zip(noise.changes, factors, strict=True)
     return replace(noise, changes=tuple(replace(c, forecast_factor=f) for c, f in changes))
+
+
+def _changes(family: RealFamily, forecasts: Sequence[Forecast], left: float) -> tuple[Change, ...]:
+    """What forecasts ask for in each output, given the others: those before it as they are changed.
+
+    The others say the same of experts whatever the noise of this one is, so they are asked once.
+    """
+    changes: list[Change] = []
+    joint = [forecast.log_joint(Noise(family)) for forecast in forecasts]
+    for output in range(forecasts[0].mean.shape[-1]):
+        noise = Noise(family.of_outputs([output]), (Change(),))
+        pairs = zip(forecasts, joint, strict=True)
+        given = [forecast.beside_others(output, noise, total) for forecast, total in pairs]
+        noise = _calibrate(noise, given, left)
+        joint = [forecast.log_joint(noise) for forecast in given]
+        changes += noise.changes
+    return tuple(changes)
 
 
 def with_factors(family: RealFamily, forecast: Forecast) -> Noise:
@@ -61,23 +76,23 @@ def with_factors(family: RealFamily, forecast: Forecast) -> Noise:
     for output in range(forecast.mean.shape[-1]):
         asked = [forecast.about(output)]
         noise = Noise(family.of_outputs([output]), (Change(),))
-        changes += _if_ahead(_most_likely(noise, 0, Change(), asked), noise, asked).changes
+        changes += _if_ahead(_most_likely(noise, Change(), asked), noise, asked).changes
     return Noise(family, tuple(changes))
 
 
-def _calibrate(noise: Noise, output: int, forecasts: Sequence[Forecast], left: float) -> Noise:
-    """The noise with the change that forecasts ask for in one output."""
-    learnt = _most_likely(noise, output, Change(), forecasts)
+def _calibrate(noise: Noise, forecasts: Sequence[Forecast], left: float) -> Noise:
+    """The noise of one output with the change that forecasts of it ask for."""
+    learnt = _most_likely(noise, Change(), forecasts)
     found = _if_ahead(learnt, noise, forecasts)
     if type(noise.before) is Gaussian:  # a subclass has formulas of its own
-        tails = replace(found.changes[output], df=FIRST_DF)
-        found = _if_ahead(_most_likely(found, output, tails, forecasts), found, forecasts)
+        tails = replace(found.changes[0], df=FIRST_DF)
+        found = _if_ahead(_most_likely(found, tails, forecasts), found, forecasts)
     if found is noise:
         return noise
     # The factor that holds learning alone is to have the power `left`, and has that of one already.
-    change = found.changes[output]
-    factor = change.factor * learnt.changes[output].factor ** (left - 1)
-    return found.with_change(output, replace(change, factor=factor))
+    change = found.changes[0]
+    factor = change.factor * learnt.changes[0].factor ** (left - 1)
+    return found.with_change(replace(change, factor=factor))
 
 
 def _forecast_factors(forecasts: Sequence[Forecast], own: Forecast, left: float) -> list[float]:
@@ -120,28 +135,23 @@ def learning_left(n_folds: int) -> float:
     return 1 - 2 / max(n_folds, 3)
 
 
-def _most_likely(noise: Noise, output: int, begin: Change, forecasts: Sequence[Forecast]) -> Noise:
-    """The noise at the best factor of an output and, if it begins with any, degrees of freedom."""
+def _most_likely(noise: Noise, begin: Change, forecasts: Sequence[Forecast]) -> Noise:
+    """The noise of one output at its best factor and, if it begins with any, degrees of freedom."""
     ends = np.log([(1 / MOST_FACTOR, MOST_FACTOR), (LEAST_DF, MOST_DF)])
     first = np.log([begin.factor] if begin.df is None else [begin.factor, begin.df])
     low, high = np.rint((ends[: len(first)].T - first) / STEP)
     weight = weights_of(forecasts)
 
     def at(place: Place) -> Noise:
-        values = np.exp(first + STEP * np.array(place)).tolist()
-        return noise.with_change(output, Change(*values))
-
-    # The others say the same whatever this output's noise is: they are asked once.
-    start = (0,) * len(first)
-    given = [forecast.beside_others(output, at(start)) for forecast in forecasts]
+        return noise.with_change(Change(*np.exp(first + STEP * np.array(place)).tolist()))
 
     @cache
     def height(place: Place) -> float:
         if (np.less(place, low) | np.greater(place, high)).any():
             return -np.inf
-        return float(weighted_mean(_log_density(at(place).of_output(output), given), weight))
+        return float(weighted_mean(_log_density(at(place), forecasts), weight))
 
-    return at(climb(height, start))
+    return at(climb(height, (0,) * len(first)))
 
 
 def _if_ahead(rival: Noise, noise: Noise, forecasts: Sequence[Forecast]) -> Noise:

@@ -88,26 +88,32 @@ class Forecast:
         target, mean = self.target[:, [output]], self.mean[..., [output]]
         return replace(self, target=target, mean=mean, law=self.law[..., [output], :])
 
-    def beside_others(self, output: int, noise: Noise) -> Forecast:
-        """The part about one output, given the others.
+    def beside_others(self, output: int, noise: Noise, log_joint: Array) -> Forecast:
+        """The part about one output, which has a `noise` of its own, given the others.
 
-        What the others say of the experts is added to what the gate says.
+        What the others say of the experts, by the joint log density (m, S) of all, is added to what
+        the gate says.
         """
-        others = [other for other in range(self.mean.shape[-1]) if other != output]
-        if not others:
-            return self
-        family, law = noise.family.of_outputs(others), noise.law_of(self.law)[..., others, :]
-        log_prob = family.log_prob(self.target[:, others], self.mean[..., others], law)
-        return replace(self.about(output), log_gate=self.log_gate + log_prob)
+        about = self.about(output)
+        if self.mean.shape[-1] == 1:
+            return about
+        own = noise.family.log_prob(about.target, about.mean, noise.law_of(about.law))
+        # What is impossible by this output stays so: what others say of it cannot be told.
+        return replace(about, log_gate=log_joint - np.where(np.isfinite(own), own, 0.0))
 
     def under(self, noise: Noise) -> Forecast:
         """The same with the parameters that the noise makes of its law."""
         return replace(self, law=noise.law_of(self.law))
 
+    def log_joint(self, noise: Noise) -> Array:
+        """Log density (m, S) of the targets and the expert under calibrated noise."""
+        law = noise.law_of(self.law)
+        joint: Array = noise.family.log_prob(self.target, self.mean, law) + self.log_gate
+        return joint
+
     def log_density(self, noise: Noise) -> Array:
         """Log density (m,) of the targets under calibrated noise."""
-        log_prob = noise.family.log_prob(self.target, self.mean, noise.law_of(self.law))
-        return log_normalize(log_prob + self.log_gate, overwrite=True)[1]
+        return log_normalize(self.log_joint(noise), overwrite=True)[1]
 
 
 def joined(forecasts: Sequence[Forecast]) -> Forecast:

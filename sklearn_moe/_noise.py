@@ -60,14 +60,6 @@ class Noise:
         df = [change.df or StudentT.largest_df for change in self.changes]
         return np.stack([scaled[..., 0], np.broadcast_to(df, scaled.shape[:-1])], axis=-1)
 
-    def of_output(self, output: int) -> Noise:
-        """The noise of one output alone, of the family that it has among the others."""
-        change, before = self.changes[output], self.before.of_outputs([output])
-        if self.family is not self.before and change.df is None:
-            change = replace(change, df=StudentT.largest_df)
-        return Noise(before, (change,))
-
-    def with_change(self, output: int, change: Change) -> Noise:
-        """The noise with another change of one output."""
-        earlier, later = self.changes[:output], self.changes[output + 1 :]
-        return replace(self, changes=(*earlier, change, *later))
+    def with_change(self, change: Change) -> Noise:
+        """The noise of one output with another change."""
+        return replace(self, changes=(change,))

@@ -106,7 +106,7 @@ def test_what_is_learnt_late_is_less():
     told = [forecast(heavy, 4.0)]
     whole = change_of(noise_for(Gaussian(), told))
     assert whole.forecast_factor == 1.0
-    learnt = change_of(_most_likely(Noise(Gaussian(), (Change(),)), 0, Change(), told)).factor
+    learnt = change_of(_most_likely(Noise(Gaussian(), (Change(),)), Change(), told)).factor
     assert learnt == pytest.approx(0.5, rel=0.1)  # twice the variance of the noise was claimed
     late = noise_for(Gaussian(), told, left=learning_left(5))
     part = (1 / 4 - 1 / 5) / (1 / 3 - 1 / 4)  # of what is learnt between the parts of the rows
@@ -179,10 +179,42 @@ def test_outputs_are_calibrated_each_by_itself():
 def test_an_output_given_the_others_is_as_likely_as_all(own, other):
     told = forecast(normal, 1.0, n_rows=50)
     both = side_by_side(told, replace(forecast(heavy, 2.0, n_rows=50), mean=told.mean / 4))
-    noise = Noise(Gaussian(), (other, own))
-    alone = both.beside_others(1, noise).log_density(noise.of_output(1))
-    np.testing.assert_allclose(alone, both.log_density(noise), rtol=1e-12)
-    assert told.beside_others(0, Noise(Gaussian(), (own,))) is told
+    noise, alone = Noise(Gaussian(), (other, own)), Noise(Gaussian(), (own,))
+    given = both.beside_others(1, alone, both.log_joint(noise))
+    # Tails that are none, beside others that are heavy, differ from Gaussian ones by little.
+    np.testing.assert_allclose(given.log_density(alone), both.log_density(noise), rtol=2e-5)
+    one = told.beside_others(0, alone, told.log_joint(alone))
+    np.testing.assert_array_equal(one.log_density(alone), told.log_density(alone))
+
+
+def test_what_is_impossible_by_an_output_does_not_spoil_the_others():
+    both = side_by_side(forecast(normal, 1.0, n_rows=50), forecast(normal, 1.0, n_rows=50))
+    joint = both.log_joint(Noise(Gaussian()))
+    both.target[0, 1], joint[0] = 1e200, -np.inf
+    with np.errstate(over="ignore"):
+        given = both.beside_others(1, Noise(Gaussian(), (Change(),)), joint)
+    assert (given.log_gate[0] == -np.inf).all()
+    assert np.isfinite(given.log_gate[1:]).all()
+
+
+def test_the_work_grows_with_the_number_of_outputs_and_not_with_its_square(monkeypatch):
+    calls = []
+
+    def counted(*parts):
+        calls.append(parts)
+        return density(*parts)
+
+    density = Gaussian.log_density
+    monkeypatch.setattr(Gaussian, "log_density", counted)
+    n_calls = []
+    for n_outputs in (3, 6):
+        told = forecast(normal, 1.0, n_rows=50)
+        for _ in range(n_outputs - 1):
+            told = side_by_side(told, forecast(normal, 1.0, n_rows=50))
+        calls.clear()
+        noise_for(Gaussian(), [told])
+        n_calls.append(len(calls))
+    assert n_calls[1] == pytest.approx(2 * n_calls[0], rel=0.2)
 
 
 def test_a_law_of_the_users_own_stays_what_it_is():
