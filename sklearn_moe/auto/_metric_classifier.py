@@ -53,16 +53,20 @@ class MetricKernelClassifier(ClassifierMixin, BaseEstimator):
         sizes = self.n_landmarks, self.n_rounds
         self.coordinates_, few = learnt_coordinates(X, indicators, weight, *sizes)
         few |= ~np.isin(codes, codes[few])  # all rows of classes that would be unknown
-        self.model_, Z = None, self._columns(X)
+        self.model_ = None
         if len(self.classes_) > 1:
-            self.model_ = _most_probable(Z[few], codes[few], weight[few])
+            self.model_ = _most_probable(self._columns(X[few]), codes[few], weight[few])
         if self.model_ is not None and not few.all():
-            self.model_.fit(Z, codes, weight)
+            self.model_.fit(self._columns(X), codes, weight)
         return self
 
     def _columns(self, X: Array) -> Array:
+        """The columns (n, c) of rows, made block by block: they are far more than those of `X`."""
         at: Coordinates = self.coordinates_
-        return at(X @ at.root) - at.middle
+        columns = np.empty((len(X), len(at.middle)))
+        for rows in row_blocks(*columns.shape, FEWEST_ROWS):
+            np.subtract(at(X[rows] @ at.root), at.middle, out=columns[rows])
+        return columns
 
     def predict_proba(self, X: Array) -> Array:
         """Probabilities (n, C) of the classes."""
