@@ -1,7 +1,8 @@
 """What is written is true: examples run, links lead somewhere, docstrings say what numpydoc asks.
 
 In the pages, a fenced `python` block with `>>>` is a doctest, and all such blocks of a page share
-one namespace; other `python` blocks must parse.
+one namespace; other `python` blocks must parse, and leave the names alone that later doctests
+read.
 """
 
 import ast
@@ -52,15 +53,25 @@ def python_blocks(page):
         yield text[: match.start(1)].count("\n"), match.group(1)
 
 
+def names_in(block, context):
+    """The names that a block binds (`ast.Store`) or reads (`ast.Load`)."""
+    nodes = (node for node in ast.walk(ast.parse(block)) if isinstance(node, ast.Name))
+    return {node.id for node in nodes if isinstance(node.ctx, context)}
+
+
 @pytest.mark.parametrize("page", PAGES, ids=relative)
 def test_examples_of_pages_do_what_they_say(page):
     parser, runner, names = doctest.DocTestParser(), doctest.DocTestRunner(optionflags=FLAGS), {}
-    said = []
+    said, rebound = [], set()
     for line, block in python_blocks(page):
         if ">>>" not in block:
-            ast.parse(block)
+            rebound |= names_in(block, ast.Store)
             continue
         example = parser.get_doctest(block, names, relative(page), str(page), line)
+        code = "".join(each.source for each in example.examples)
+        bound = names_in(code, ast.Store)
+        assert not rebound & names_in(code, ast.Load) - bound, f"line {line} fails if all are run"
+        rebound -= bound
         runner.run(example, out=said.append, clear_globs=False)
         names.update(example.globs)
     assert not runner.failures, "".join(said)

@@ -5,10 +5,10 @@ import pytest
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
+from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
 from sklearn_moe import MixtureOfExpertsClassifier, MixtureOfExpertsRegressor
-from sklearn_moe.gates import ClassifierGate, RegressorGate
+from sklearn_moe.gates import ClassifierGate, GaussianGate, MLPGate, RegressorGate, SoftmaxGate
 from sklearn_moe.gates._resolve import keeping
 
 RNG = np.random.default_rng(1)
@@ -52,6 +52,18 @@ def test_those_that_are_left_keep_their_proportions():
         there = known[:, 0] > 0.2  # elsewhere the least that each of two experts gets shows
         assert there.sum() > 50
         np.testing.assert_allclose(some[there], (whole / known)[there], atol=0.01)
+
+
+@pytest.mark.parametrize("gate", [SoftmaxGate(), MLPGate(4), GaussianGate(), CLASSIFIER])
+@pytest.mark.parametrize("in_pipeline", [False, True])
+def test_the_gate_of_another_mixture_may_be_kept(gate, in_pipeline):
+    params = {"n_init": 1, "max_iter": 4, "tol": 1.0, "verdict": False, "random_state": 0}
+    first = MixtureOfExpertsRegressor(gate=gate, **params).fit(X, Y)
+    known = FrozenEstimator(first.gate_)
+    if in_pipeline:
+        known = make_pipeline(FunctionTransformer(), known)
+    second = MixtureOfExpertsRegressor(gate=known, init=first.gate_proba(X), **params).fit(X, Y)
+    np.testing.assert_allclose(second.gate_proba(X), first.gate_proba(X), atol=0.01)
 
 
 class OwnGate(ClassifierGate):

@@ -330,9 +330,10 @@ def test_a_frozen_classifier_is_the_gate_of_a_whole_fit():
     [
         (LogisticRegression().fit(X, np.arange(240) % 2 + 1), r"2 classes apart, \[1, 2\].* 3 exp"),
         (LogisticRegression().fit(X, np.arange(240) % 4), "4 classes apart.* 3 experts"),
-        (Softmax().fit(X, np.eye(3)[np.arange(240) % 3]), "no classes"),
+        (Softmax().fit(X, np.eye(2)[np.arange(240) % 2]), r"2 classes apart, \[0, 1\].* 3 exp"),
+        (Ridge().fit(X, np.arange(240)), "no predict_proba, or no classes"),
     ],
-    ids=["fewer", "more", "a gate"],
+    ids=["fewer", "more", "a gate of fewer", "a regressor"],
 )
 def test_a_classifier_that_knows_other_experts_is_refused(frozen, message):
     with pytest.raises(TypeError, match=rf"(?s)gate=FrozenEstimator.*{message}"):

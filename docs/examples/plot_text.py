@@ -14,6 +14,7 @@ Run `python docs/examples/plot_text.py PICTURE.png` to see it on a part of the t
 """
 
 import sys
+import textwrap
 import warnings
 from dataclasses import dataclass
 from time import perf_counter
@@ -243,7 +244,7 @@ def print_writers(tokenizer: BytePairs, tokens: Tokens, gate: Floats) -> None:
 # -----------
 # Left, texts coloured by the expert that leads at each token. Right, how often each expert acts,
 # and what it is for: tokens it is given and tokens it writes, far oftener than the text has them.
-COLUMNS, LINES = 62, 17
+COLUMNS, LINES, ROOM = 62, 17, 34
 
 
 def speciality(weights: Floats, tokens: Tokens, n_tokens: int, count: int = 5) -> list[Tokens]:
@@ -262,6 +263,11 @@ def visible(text: str) -> str:
     shown = text.replace("\n", "↵").replace(" ", "·")
     shown = "".join(c if c.isprintable() and c != "\ufffd" else "?" for c in shown)
     return shown if len(shown) <= 8 else f"{shown[:7]}…"
+
+
+def fitting(words: list[str]) -> str:
+    """As many of the words as a column beside the bars has room for."""
+    return textwrap.wrap("  ".join(words), ROOM)[0]
 
 
 def place(texts: list[str]) -> list[tuple[int, int, str]]:
@@ -313,7 +319,7 @@ def draw(
     gate, n_tokens = acting(reader, train), len(reader.vectors)
     spell = [visible(tokenizer.decode([token])) for token in range(n_tokens)]
     labels = [
-        ["  ".join(spell[token] for token in found) for found in speciality(*rows, n_tokens)]
+        [fitting([spell[token] for token in found]) for found in speciality(*rows, n_tokens)]
         for rows in ((gate[1:], train[:-1]), (gate, train))
     ]
     colors = plt.colormaps["tab20"](np.arange(gate.shape[1]) % 20)
