@@ -14,7 +14,7 @@ from ._nameless import bare_numbers
 from ._numeric import Array
 from ._predictions import ExpertTable, clipped
 from ._rows import read_only, take_rows
-from .linear import Table, make_table
+from .linear import LinearBank, make_bank
 
 
 @dataclass(frozen=True)
@@ -90,10 +90,10 @@ class Data:
         return ExpertTable(self.X)
 
     @cached_property
-    def linear_table(self) -> Table | None:
-        """The table as plain linear experts see it, or None if that is not all there is to it."""
+    def linear_bank(self) -> LinearBank | None:
+        """Plain linear experts over the table, or None if they are not to be solved for there."""
         n_classes = None if self.classes is None else len(self.classes)
-        return make_table(self.X, self.target, n_classes, len(self.distinct))
+        return make_bank(self.X, self.target, n_classes, len(self.distinct))
 
     @cached_property
     def bare(self) -> Data | None:

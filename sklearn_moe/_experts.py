@@ -29,8 +29,6 @@ from .linear import (
     LeftOut,
     Solution,
     finite_numbers,
-    solve_all_rows,
-    solve_one_out,
 )
 from .weighting import fit_weighted
 
@@ -176,15 +174,14 @@ def solve_plain(
     It may go on from the `previous` one.
     """
     columns = plain_among(data, templates) if splits is None or splits.leave_out else []
-    table = data.linear_table if columns else None
-    if table is None:
+    bank = data.linear_bank if columns else None
+    if bank is None:
         return [], None
     problems, weights = _posed(templates, expert_weights, columns)
     if splits is not None and all(templates[k].one_out for k in columns):
-        return columns, (yield from do(solve_one_out, problems, table, weights, data.rank))
+        return columns, (yield from do(bank.solve_one_out, problems, weights, data.rank))
     folds = None if splits is None else splits.tests
-    start = None if previous is None else previous.start
-    return columns, (yield from do(LeftOut(problems, table, weights, folds, start)))
+    return columns, (yield from do(LeftOut(problems, bank, weights, folds, previous)))
 
 
 def solve_new(
@@ -199,12 +196,12 @@ def solve_new(
     It is found from their solution on all folds but one each and, if there is one, from that of the
     iteration `before`.
     """
-    if left_out is None:
+    bank = data.linear_bank
+    if left_out is None or bank is None:
         return (yield from solve_plain(data, templates, expert_weights, None, None))
     columns = plain_among(data, templates)
     problems, weights = _posed(templates, expert_weights, columns)
-    task = problems, data.linear_table, weights, left_out, before
-    return columns, (yield from do(solve_all_rows, *task))
+    return columns, (yield from do(bank.solve_all_rows, problems, weights, left_out, before))
 
 
 def _posed(
@@ -218,9 +215,9 @@ def _posed(
 
 def plain_among(data: Data, templates: Sequence[Template]) -> list[int]:
     """The templates that are plain linear experts and suit the table."""
-    if all(template.problem is None for template in templates) or data.linear_table is None:
+    if all(template.problem is None for template in templates) or data.linear_bank is None:
         return []
-    kind = data.linear_table.suits
+    kind = data.linear_bank.suits
     return [k for k, template in enumerate(templates) if isinstance(template.problem, kind)]
 
 

@@ -20,7 +20,7 @@ from ._nameless import is_nameless
 from ._out_of_bag import offers_out_of_bag
 from ._rows import take_params
 from ._validation import last_step
-from .linear import CrossValidatedLogistic, Problem, leaves_one_out, recognise
+from .linear import CrossValidatedLogistic, Problem, recognise
 from .weighting import WEIGHTED, WeightPlan, plan_weights
 
 # How estimators are cloned that do not say otherwise, and values that a clone may share.
@@ -111,7 +111,7 @@ class Template:
         if not isinstance(cv, str):
             return self
         bagged = self.plan.mode == WEIGHTED and offers_out_of_bag(self.estimator)
-        one_out = leaves_one_out(self.problem)
+        one_out = self.problem is not None and self.problem.leaves_one_out
         return replace(self, bagged=cv == "oob" and bagged, one_out=cv == "loo" and one_out)
 
     def again(self, name: str, seed: int) -> Template:

@@ -12,9 +12,10 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from sklearn_moe import EvidenceRidge, MixtureOfExpertsRegressor
-from sklearn_moe.linear import leaves_one_out, predict_plain, solve_left_out
+from sklearn_moe.linear import predict_plain
 from sklearn_moe.linear._evidence import LOWEST
 from sklearn_moe.linear._least_squares import recognise
+from sklearn_moe.linear._least_squares_bank import LeastSquaresBank
 from sklearn_moe.linear._output_table import make_output_table
 
 ESTIMATORS = {
@@ -157,7 +158,7 @@ def test_all_at_once_equals_one_by_one(name, shape, n_outputs, n_folds):
     folds = [np.arange(len(X))[fold::n_folds] for fold in range(n_folds)]
     problems = [recognise(ESTIMATORS[name])] * weights.shape[1]
     left_out = folds if n_folds > 1 else None
-    solution = solve_left_out(problems, make_output_table(X, y), weights, left_out, None)
+    solution = LeastSquaresBank(make_output_table(X, y)).solve_left_out(problems, weights, left_out)
     # With more columns than rows a small penalty leaves too few digits, and the estimator is asked.
     assert solution.solved.all() or shape[1] > shape[0]
     expected = by_estimator(ESTIMATORS[name], X, y, weights, folds)
@@ -171,7 +172,7 @@ def test_penalties_of_several_kinds_go_side_by_side():
     kinds = [Ridge(2.0), EvidenceRidge(), LinearRegression()]
     folds = [np.arange(len(X))[fold::4] for fold in range(4)]
     table, problems = make_output_table(X, y), [recognise(kind) for kind in kinds]
-    solution = solve_left_out(problems, table, weights, folds, None)
+    solution = LeastSquaresBank(table).solve_left_out(problems, weights, folds)
     for k, kind in enumerate(kinds):
         expected = by_estimator(kind, X, y, weights[:, k : k + 1], folds)
         np.testing.assert_allclose(solution.mean[:, k : k + 1], expected, rtol=1e-8)
@@ -179,8 +180,8 @@ def test_penalties_of_several_kinds_go_side_by_side():
 
 def test_no_closed_form_without_one_row():
     assert recognise(OneByOne()) is None
-    assert leaves_one_out(recognise(Ridge()))
-    assert not leaves_one_out(recognise(EvidenceRidge()))
+    assert recognise(Ridge()).leaves_one_out
+    assert not recognise(EvidenceRidge()).leaves_one_out
 
 
 def two_lines(n_samples=300):

@@ -19,9 +19,9 @@ from sklearn.preprocessing import MinMaxScaler, StandardScaler
 from sklearn_moe import MixtureOfExpertsRegressor, _templates
 from sklearn_moe._grams import weighted_grams
 from sklearn_moe._predictions import predict_bank
-from sklearn_moe.linear import _bank as bank
 from sklearn_moe.linear import _least_squares, _output_table, predict_plain
 from sklearn_moe.linear._least_squares import recognise, solve_left_out
+from sklearn_moe.linear._least_squares_bank import LeastSquaresBank
 from sklearn_moe.linear._output_table import make_output_table
 
 ESTIMATORS = {
@@ -397,7 +397,7 @@ def test_tables_of_many_more_columns_than_rows_are_left_to_the_estimators(n_colu
     rng = np.random.default_rng(0)
     table = make_output_table(rng.normal(size=(40, n_columns)), rng.normal(size=(40, 1)))
     folds = [np.arange(20), np.arange(20, 40)]
-    found = bank.solve_left_out([recognise(Ridge())], table, np.ones((40, 1)), folds, None)
+    found = LeastSquaresBank(table).solve_left_out([recognise(Ridge())], np.ones((40, 1)), folds)
     assert (found is not None) == is_solved
 
 

@@ -14,7 +14,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import MinMaxScaler, StandardScaler
 
 from sklearn_moe import MixtureOfExpertsClassifier, _templates
-from sklearn_moe.linear import _bank, _labelled_table, solve_all_rows
+from sklearn_moe.linear import _labelled_table, _logistic_bank
 from sklearn_moe.linear._labelled_table import make_labelled_table, recognise
 from sklearn_moe.linear._logistic import (
     ONE_STEP,
@@ -25,6 +25,7 @@ from sklearn_moe.linear._logistic import (
     solve_nearly,
     solve_one,
 )
+from sklearn_moe.linear._logistic_bank import LogisticBank
 from sklearn_moe.logit import (
     FoldedLogits,
     SoftLogit,
@@ -93,7 +94,7 @@ def test_the_solution_of_all_rows_is_found_from_those_of_the_folds(n_classes):
     folded = exactly(problems, table, weights, random_folds(len(X), 3)).without_predictions
     assert folded.of_all_rows() is None
     assert whole.without_predictions.of_all_rows().theta is whole.theta
-    found = solve_all_rows(problems, table, weights, folded)
+    found = LogisticBank(table).solve_all_rows(problems, weights, folded)
     np.testing.assert_allclose(found.predict_new(X), whole.mean, atol=1e-4)
 
 
@@ -104,13 +105,15 @@ def test_the_solution_of_all_rows_goes_on_from_that_of_the_iteration_before(n_cl
     table = make_labelled_table(X, codes, n_classes)
     whole = exactly(problems, table, weights)
     behind = solve_left_out(problems, table, weights, folds, None, ONE_STEP)
-    found = solve_all_rows(problems, table, weights, behind, replace(behind, whole=whole))
+    found = LogisticBank(table).solve_all_rows(
+        problems, weights, behind, replace(behind, whole=whole)
+    )
     np.testing.assert_allclose(found.theta, whole.theta, atol=1e-6)
-    by_folds = solve_all_rows(problems, table, weights, behind)
+    by_folds = LogisticBank(table).solve_all_rows(problems, weights, behind)
     assert np.abs(by_folds.theta - whole.theta).max() > np.abs(found.theta - whole.theta).max()
     ready = replace(behind, whole=found).without_predictions
     assert ready.of_all_rows() is found
-    assert solve_all_rows(problems, table, weights, ready) is found
+    assert LogisticBank(table).solve_all_rows(problems, weights, ready) is found
 
 
 def test_a_problem_rests_when_it_has_settled():
@@ -161,10 +164,10 @@ def test_goes_on_from_an_earlier_solution():
     table, folds = make_labelled_table(X, codes, 3), random_folds(len(X), 3)
     problems = [recognise(LogisticRegression())] * 2
     exact = exactly(problems, table, weights, folds)
-    near = solve_left_out(problems, table, weights, folds, exact.start + 1e-4, ONE_STEP)
+    near = solve_left_out(problems, table, weights, folds, exact.theta + 1e-4, ONE_STEP)
     np.testing.assert_allclose(near.mean, exact.mean, atol=1e-4)
     for _ in range(6):
-        near = solve_left_out(problems, table, weights, folds, near.start, ONE_STEP)
+        near = solve_left_out(problems, table, weights, folds, near.theta, ONE_STEP)
     np.testing.assert_allclose(near.mean, exact.mean, atol=1e-6)
 
 
@@ -214,7 +217,7 @@ def test_one_expert_says_out_of_fold_what_it_will_say_of_new_rows(affordable, mo
     estimator, folds = ESTIMATORS["weak"], random_folds(len(X), 5)
     weight = weights[:, :1] + 0.1
     table, problem = make_labelled_table(X, codes, 4), recognise(estimator)
-    solution = _bank.solve_left_out([problem], table, weight, folds, None)
+    solution = LogisticBank(table).solve_left_out([problem], weight, folds)
     early = solve_left_out([problem], table, weight, folds, None, SETTLE)
     assert solution.solved.shape == (5, 1)
     said = np.empty(len(X))
@@ -226,7 +229,11 @@ def test_one_expert_says_out_of_fold_what_it_will_say_of_new_rows(affordable, mo
     assert abs(nearly.mean() - said.mean()) < 0.05 * abs(said.mean())
     assert stopped.mean() > said.mean() + 0.2 * abs(said.mean())
     np.testing.assert_allclose(
-        solve_all_rows([problem], table, weight, solution).predict_new(X[:9]).sum(axis=2), 1.0
+        LogisticBank(table)
+        .solve_all_rows([problem], weight, solution)
+        .predict_new(X[:9])
+        .sum(axis=2),
+        1.0,
     )
 
 
@@ -254,7 +261,7 @@ def test_a_class_may_lose_its_weight_and_gain_it_back():
     for weights in (with_it, without_it, with_it):
         exact = exactly(problems, table, weights, folds)
         near = solve_left_out(problems, table, weights, folds, start, Effort(100, 1e-8))
-        start = near.start
+        start = near.theta
         np.testing.assert_allclose(near.mean, exact.mean, atol=1e-6)
 
 
@@ -521,7 +528,7 @@ def test_estimators_that_are_kept_take_no_steps_of_their_own(name, monkeypatch):
     moe = MixtureOfExpertsClassifier(ESTIMATORS[name], 2, **params)
     probas, n_steps = [], []
     for solve_last in (solve_exactly, lambda *args: None):
-        monkeypatch.setattr(_bank, "solve_exactly", solve_last)
+        monkeypatch.setattr(_logistic_bank, "solve_exactly", solve_last)
         probas.append(moe.fit(X, codes).predict_proba(X))
         lasts = [expert[-1] if name == "scaled" else expert for expert in moe.experts_]
         assert {last.tol for last in lasts} == {TIGHT["tol"]}

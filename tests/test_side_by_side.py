@@ -10,7 +10,8 @@ from sklearn_moe import _plans
 from sklearn_moe._em import EMRule, run_em
 from sklearn_moe._plans import follow, follow_here, run_merged, together
 from sklearn_moe._training import make_training
-from sklearn_moe.linear import LeftOut, _bank, make_table, recognise
+from sklearn_moe.linear import LeftOut, make_bank, recognise
+from sklearn_moe.linear._least_squares_bank import LeastSquaresBank
 from sklearn_moe.starts import StartContext
 from sklearn_moe.starts import _ladder as ladder
 
@@ -77,15 +78,15 @@ def test_where_nothing_is_solved_together_each_goes_its_way(monkeypatch):
     model, begun = model_of(40)
     expected = [follow_here(run) for run in runs_of(model, begun)]
     asked = []
-    monkeypatch.setattr(_bank, "solve_left_out", lambda *parts: asked.append(parts))
+    monkeypatch.setattr(LeastSquaresBank, "solve_left_out", lambda *parts: asked.append(parts))
     assert_the_same(side_by_side(runs_of(model, begun)), expected)
-    assert len(asked[0][0]) == 9
+    assert len(asked[0][1]) == 9
 
 
 def test_jobs_of_labels_are_done_one_by_one():
     X, y = np.random.default_rng(0).normal(size=(40, 2)), np.arange(40) % 2
-    problem, table = recognise(LogisticRegression()), make_table(X, y, 2, 40)
-    jobs = [LeftOut([problem] * 2, table, np.ones((40, 2)), None, None) for _ in range(2)]
+    problem, bank = recognise(LogisticRegression()), make_bank(X, y, 2, 40)
+    jobs = [LeftOut([problem] * 2, bank, np.ones((40, 2)), None, None) for _ in range(2)]
     assert jobs[0].kind is None
     for found in run_merged([(job, ()) for job in jobs]):
         np.testing.assert_array_equal(found.mean, jobs[0]().mean)

@@ -1,20 +1,16 @@
 """Plain linear experts, solved for in all weightings and folds at once.
 
-`LeastSquares` and `Logistic` are what such experts solve. Each has a table that suits it and a
-solution; both kinds look the same from outside.
+`LeastSquares` and `Logistic` are what such experts solve. Each has a bank, a table that
+suits it, and a solution; both kinds look the same from outside.
 """
 
 from ._bank import (
     LeftOut,
+    LinearBank,
     Problem,
     Solution,
-    Table,
-    leaves_one_out,
-    make_table,
+    make_bank,
     recognise,
-    solve_all_rows,
-    solve_left_out,
-    solve_one_out,
 )
 from ._cross_validated import CrossValidatedLogistic
 from ._evidence_ridge import EvidenceRidge
@@ -27,16 +23,12 @@ __all__ = [
     "CrossValidatedLogistic",
     "EvidenceRidge",
     "LeftOut",
+    "LinearBank",
     "Problem",
     "Solution",
-    "Table",
     "finite_numbers",
-    "leaves_one_out",
-    "make_table",
+    "make_bank",
     "predict_plain",
     "recognise",
-    "solve_all_rows",
-    "solve_left_out",
-    "solve_one_out",
     "without_steps",
 ]

@@ -5,39 +5,61 @@ from __future__ import annotations
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
-from typing import Any
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .._numeric import Array, Rows
-from ._labelled_table import LabelledTable, Logistic, make_labelled_table
+from ._labelled_table import Logistic, make_labelled_table
 from ._labelled_table import recognise as recognise_logistic
-from ._least_squares import (
-    LeastSquaresSolution,
-    fits_memory,
-    is_wide,
-)
+from ._least_squares import LeastSquaresSolution
 from ._least_squares import recognise as recognise_least_squares
-from ._least_squares import solve_left_out as solve_least_squares
-from ._least_squares import solve_one_out as solve_least_squares_one_out
-from ._logistic import (
-    NEARER,
-    NEARLY,
-    ONE_STEP,
-    SETTLE,
-    LogisticSolution,
-    solve_exactly,
-    solve_nearly,
-    solve_one,
-)
-from ._logistic import solve_left_out as solve_logistic
-from ._output_table import LeastSquares, OutputTable, make_output_table
+from ._least_squares_bank import LeastSquaresBank
+from ._logistic import LogisticSolution
+from ._logistic_bank import LogisticBank
+from ._output_table import LeastSquares, make_output_table
 from ._plain import has_valid_params
 
 Problem = LeastSquares | Logistic
-Table = OutputTable | LabelledTable
 Solution = LeastSquaresSolution | LogisticSolution
+
+
+class LinearBank(Protocol):
+    """Plain linear experts over one table, whose problems are of the kind that it `suits`.
+
+    If it `merges`, solutions asked for one by one are those asked for at once. What cannot be
+    solved here, None, is left to the estimators.
+    """
+
+    suits: ClassVar[type]
+    merges: ClassVar[bool]
+
+    def solve_left_out(
+        self,
+        problems: Sequence[Any],
+        weights: Array,
+        folds: Sequence[Rows] | None,
+        previous: Any = None,
+    ) -> Solution | None:
+        """Each problem under its column of `weights` (n, K), left out of each fold, if there are.
+
+        The `previous` solution is where the search may begin.
+        """
+
+    def solve_all_rows(
+        self, problems: Sequence[Any], weights: Array, left_out: Any, before: Any = None
+    ) -> Solution | None:
+        """Each problem on all rows, at least nearly, after its solution on all folds but one.
+
+        If rows are asked about in each iteration, there is the solution of the one `before`.
+        """
+
+    def solve_one_out(self, problems: Sequence[Any], weights: Array, rank: Rows) -> Solution | None:
+        """Each problem under its column of `weights` (n, K), each row predicted from all others.
+
+        Rows of equal `rank` are copies, and left out together.
+        """
 
 
 def recognise(estimator: Any) -> Problem | None:
@@ -47,36 +69,35 @@ def recognise(estimator: Any) -> Problem | None:
     return recognise_least_squares(estimator) or recognise_logistic(estimator)
 
 
-def make_table(X: Any, target: NDArray, n_classes: int | None, n_distinct: int) -> Table | None:
-    """The table for outputs (n, q), or class codes (n,), or None if it does not suit."""
+def make_bank(X: Any, target: NDArray, n_classes: int | None, n_distinct: int) -> LinearBank | None:
+    """The bank for outputs (n, q), or class codes (n,), or None if it does not suit the table."""
     if n_classes is None:
-        return make_output_table(X, target)
-    return make_labelled_table(X, target, n_classes, n_distinct)
+        outputs = make_output_table(X, target)
+        return None if outputs is None else LeastSquaresBank(outputs)
+    labels = make_labelled_table(X, target, n_classes, n_distinct)
+    return None if labels is None else LogisticBank(labels)
 
 
 @dataclass(frozen=True, eq=False)
 class LeftOut:
-    """A job: to solve each problem left out of each fold, see `solve_left_out`.
+    """A job: to solve each problem left out of each fold.
 
-    Those of squares, of one table and the same folds, whosever they are, are one. How those of
-    labels are solved depends on how many they are, and on where they begin.
+    Those of a bank that merges, and of the same folds, whosever they are, are one.
     """
 
     problems: Sequence[Any]
-    table: Table
+    bank: LinearBank
     weights: Array
     folds: Sequence[Rows] | None
-    start: Array | None
+    previous: Solution | None
 
     def __call__(self) -> Solution | None:
-        return solve_left_out(self.problems, self.table, self.weights, self.folds, self.start)
+        return self.bank.solve_left_out(self.problems, self.weights, self.folds, self.previous)
 
     @property
     def kind(self) -> Hashable:
         """What jobs have in common that can be done at once, None if they cannot."""
-        if isinstance(self.table, LabelledTable):
-            return None
-        return LeftOut, id(self.table), id(self.folds)
+        return (LeftOut, id(self.bank), id(self.folds)) if self.bank.merges else None
 
     def results_with(self, others: Sequence[LeftOut]) -> Sequence[Any]:
         """Solutions of the job and of others of its kind."""
@@ -88,73 +109,3 @@ class LeftOut:
             return [None] * len(jobs)
         ends = np.cumsum([len(job.problems) for job in jobs]).tolist()
         return [whole.of(slice(*ends)) for ends in pairwise([0, *ends])]
-
-
-def solve_left_out(
-    problems: Sequence[Any],
-    table: Table,
-    weights: Array,
-    folds: Sequence[Rows] | None,
-    start: Array | None,
-) -> Solution | None:
-    """Each problem under its column of `weights` (n, K), left out of each fold if there are folds.
-
-    `start` is where an earlier solution has come to. None if there are too many columns for the
-    rows, folds for the memory, or coefficients for an exact solution.
-    """
-    if isinstance(table, LabelledTable):
-        if folds is None:
-            is_last = start is not None and len(start) > 1  # after folds, it is asked for once
-            exact = table.has_hessians if is_last else table.solves_often(len(problems))
-            return solve_exactly(problems, table, weights, start) if exact else None
-        if start is None and len(problems) == 1:
-            return solve_one(problems[0], table, weights, folds)
-        effort = SETTLE if start is None else ONE_STEP
-        return solve_logistic(problems, table, weights, folds, start, effort)
-    n_folds = 1 if folds is None else len(folds)
-    if is_wide(table) or not fits_memory(n_folds, table):
-        return None
-    return solve_least_squares(problems, table, weights, folds)
-
-
-def solve_all_rows(
-    problems: Sequence[Any],
-    table: Table,
-    weights: Array,
-    left_out: Solution,
-    before: Solution | None = None,
-) -> Solution | None:
-    """Each problem solved on all rows, after its solution on all folds but one each.
-
-    The steps of logistic problems begin where those of the iteration `before` have come, or at the
-    mean of the coefficients over the folds.
-    """
-    solution = left_out.of_all_rows()
-    if solution is None and isinstance(table, LabelledTable):
-        near = before and before.of_all_rows()
-        start, effort = (near.start, NEARER) if near else (left_out.start, NEARLY)
-        return solve_nearly(problems, table, weights, start, effort, predicts=False)
-    return solution
-
-
-def leaves_one_out(problem: Problem | None) -> bool:
-    """Whether a problem's predictions without one row at a time have a closed form.
-
-    A standardised one's have not: the scale that the penalty refers to changes with each row. Nor
-    have those of a penalty that is found: it changes too.
-    """
-    if not isinstance(problem, LeastSquares):
-        return False
-    return not (problem.is_sought or problem.scaled)
-
-
-def solve_one_out(
-    problems: Sequence[Any], table: Table, weights: Array, rank: Rows
-) -> Solution | None:
-    """Each problem under its column of `weights` (n, K), each row predicted from all others.
-
-    Rows of equal `rank` are copies, and left out together.
-    """
-    if not isinstance(table, OutputTable) or not fits_memory(len(problems), table):
-        return None
-    return solve_least_squares_one_out(problems, table, weights, rank)

@@ -39,6 +39,7 @@ class Logistic:
     halves: bool = False
     is_loose = True
     is_light = False
+    leaves_one_out = False
 
 
 def recognise(estimator: Any) -> Logistic | None:
@@ -74,8 +75,6 @@ class LabelledTable(StandardisedRows):
     codes: Rows
     n_classes: int
     n_distinct: int | None = None
-
-    suits = Logistic
 
     @property
     def has_hessians(self) -> bool:

@@ -92,11 +92,6 @@ class LeastSquaresSolution:
         mean = self.mean[:, problems] if self.mean.ndim > 1 else self.mean
         return LeastSquaresSolution(self.table, coef, mean, solved, whole)
 
-    @property
-    def start(self) -> None:
-        """Nothing: the next solution begins from scratch."""
-        return None
-
     def of_all_rows(self) -> LeastSquaresSolution:
         """The solution that leaves no row out."""
         return self.whole or self

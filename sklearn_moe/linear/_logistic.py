@@ -74,11 +74,6 @@ class LogisticSolution:
         """What is kept of it while EM goes on."""
         return replace(self, mean=NOTHING)
 
-    @property
-    def start(self) -> Array:
-        """What the next solution may begin from."""
-        return self.theta
-
     def of_all_rows(self) -> LogisticSolution | None:
         """One that leaves no row out; None if it has to be searched for."""
         return self if len(self.theta) == 1 else self.whole

@@ -37,6 +37,15 @@ class LeastSquares:
         """Whether the penalty is yet to be found."""
         return bool(np.isnan(self.alpha))
 
+    @property
+    def leaves_one_out(self) -> bool:
+        """Whether predictions without one row at a time have a closed form.
+
+        A standardised problem's have not: the scale that the penalty refers to changes with each
+        row. Nor have those of a penalty that is found: it changes too.
+        """
+        return not (self.is_sought or self.scaled)
+
 
 @dataclass(frozen=True)
 class OutputTable:
@@ -46,8 +55,6 @@ class OutputTable:
     y: Array
     x_center: Array
     y_center: Array
-
-    suits = LeastSquares
 
     def __getstate__(self) -> dict[str, Any]:
         """What it was made of: the rest is made faster than sent to a worker."""

@@ -1,0 +1,80 @@
+"""Plain logistic regressions over one table, for the fits of EM."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+from .._numeric import Array, Rows
+from ._labelled_table import LabelledTable, Logistic
+from ._logistic import (
+    NEARER,
+    NEARLY,
+    ONE_STEP,
+    SETTLE,
+    LogisticSolution,
+    solve_exactly,
+    solve_left_out,
+    solve_nearly,
+    solve_one,
+)
+
+
+@dataclass(frozen=True, eq=False)
+class LogisticBank:
+    """They are searched for, from where EM has been before."""
+
+    table: LabelledTable
+
+    suits: ClassVar[type] = Logistic
+    merges: ClassVar[bool] = (
+        False  # how they are solved depends on how many they are, and on where they begin
+    )
+
+    def solve_left_out(
+        self,
+        problems: Sequence[Logistic],
+        weights: Array,
+        folds: Sequence[Rows] | None,
+        previous: LogisticSolution | None = None,
+    ) -> LogisticSolution | None:
+        """The solution, unless there are too many coefficients for an exact one, without folds."""
+        if folds is None:
+            return self._solve_exactly(problems, weights, previous)
+        if previous is None and len(problems) == 1:
+            return solve_one(problems[0], self.table, weights, folds)
+        start, effort = (None, SETTLE) if previous is None else (previous.theta, ONE_STEP)
+        return solve_left_out(problems, self.table, weights, folds, start, effort)
+
+    def _solve_exactly(
+        self, problems: Sequence[Logistic], weights: Array, previous: LogisticSolution | None
+    ) -> LogisticSolution | None:
+        is_last = previous is not None and len(previous.theta) > 1  # after folds, once
+        few = self.table.has_hessians if is_last else self.table.solves_often(len(problems))
+        start = None if previous is None else previous.theta
+        return solve_exactly(problems, self.table, weights, start) if few else None
+
+    def solve_all_rows(
+        self,
+        problems: Sequence[Logistic],
+        weights: Array,
+        left_out: LogisticSolution,
+        before: LogisticSolution | None = None,
+    ) -> LogisticSolution | None:
+        """Nearly the solution.
+
+        Steps begin where those of the iteration `before` have come, or at the mean of the
+        coefficients over the folds.
+        """
+        if (solution := left_out.of_all_rows()) is not None:
+            return solution
+        near = before and before.of_all_rows()
+        start, effort = (near.theta, NEARER) if near else (left_out.theta, NEARLY)
+        return solve_nearly(problems, self.table, weights, start, effort, predicts=False)
+
+    def solve_one_out(
+        self, problems: Sequence[Logistic], weights: Array, rank: Rows
+    ) -> LogisticSolution | None:
+        """None: there is no closed form."""
+        return None
