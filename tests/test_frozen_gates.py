@@ -64,6 +64,26 @@ def test_the_gate_of_another_mixture_may_be_kept(gate, in_pipeline):
         known = make_pipeline(FunctionTransformer(), known)
     second = MixtureOfExpertsRegressor(gate=known, init=first.gate_proba(X), **params).fit(X, Y)
     np.testing.assert_allclose(second.gate_proba(X), first.gate_proba(X), atol=0.01)
+    assert counted(second.gate_) == counted(first.gate_)
+
+
+def counted(gate):
+    """The number of parameters, None if they cannot be counted."""
+    try:
+        return gate.count_parameters()
+    except ValueError:
+        return None
+
+
+def test_a_gate_of_the_users_own_may_be_kept():
+    class Own(SoftmaxGate):
+        def fit(self, X, expert_weights):
+            self.classes_ = ["left", "right"]
+            return super().fit(X, expert_weights)
+
+    own = Own().fit(X, np.eye(2)[np.arange(len(X)) % 2])
+    gate = ClassifierGate(FrozenEstimator(own)).fit(X, np.full((len(X), 2), 0.5))
+    np.testing.assert_allclose(gate.predict_proba(X), own.predict_proba(X), atol=0.01)
 
 
 class OwnGate(ClassifierGate):

@@ -267,7 +267,7 @@ def visible(text: str) -> str:
 
 def fitting(words: list[str]) -> str:
     """As many of the words as a column beside the bars has room for."""
-    return textwrap.wrap("  ".join(words), ROOM)[0]
+    return textwrap.wrap("  ".join(words), ROOM, break_on_hyphens=False)[0]
 
 
 def place(texts: list[str]) -> list[tuple[int, int, str]]:

@@ -8,7 +8,6 @@ from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
 from sklearn.utils import get_tags
 from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping
@@ -26,12 +25,6 @@ class Gate(BaseEstimator):
     """
 
     _parameter_constraints: dict = {}
-    n_experts_: int
-
-    @property
-    def classes_(self) -> NDArray[np.intp]:
-        """Positions (K,) of the experts: a fitted gate that is frozen is taken as a classifier."""
-        return np.arange(self.n_experts_)
 
     @abstractmethod
     def fit(self, X: Any, expert_weights: Array) -> Gate:

@@ -17,6 +17,7 @@ from .._validation import HasMethods, fit_context
 from ..weighting import fit_weighted
 from ._base import Gate, beside_weights, naming, routing_of_fit, with_inputs_of
 from ._encoded import check_expert_weights, rows_of_weight
+from ._frozen import frozen_gate
 
 NEGLIGIBLE = 1e-4
 
@@ -100,7 +101,8 @@ class ClassifierGate(Gate):
             fitted = fit_weighted(
                 clone(self.classifier), expanded, labels, weight, rank, params, labelled=True
             )
-        self._expert_of_class = self._experts_of(fitted, labels, expert_weights.shape[1])
+        classes = self._classes_of(fitted, take_rows(X, slice(1)))
+        self._expert_of_class = self._experts_of(classes, labels, expert_weights.shape[1])
         self.classifier_, self.n_experts_ = fitted, expert_weights.shape[1]
         self.floor_ = 1.0 / (1.0 + weight.sum())
         return self
@@ -125,20 +127,27 @@ class ClassifierGate(Gate):
         ValueError
             If the classifier is neither.
         """
+        if (gate := frozen_gate(self.classifier_)) is not None:
+            return gate.count_parameters()
         return count_estimator(self.classifier_, "gate")
 
-    def _experts_of(self, fitted: Any, labels: NDArray, n_experts: int) -> NDArray[np.intp]:
-        """The expert of each class.
+    def _classes_of(self, fitted: Any, X: Any) -> list[Any]:
+        """The classes of the fitted classifier; of a frozen gate they are positions of experts.
 
         What is missing is seen only now: some that delegate (StackingClassifier) have it late.
         """
+        if frozen_gate(fitted) is not None:
+            return list(range(fitted.predict_proba(X).shape[1]))
         if not (hasattr(fitted, "predict_proba") and hasattr(fitted, "classes_")):
             raise TypeError(
                 f"gate={self.classifier!r} cannot give probabilities of the experts: it has no "
                 "predict_proba, or no classes. Pass a classifier that has them, or a regressor to "
                 "RegressorGate."
             )
-        classes = fitted.classes_.tolist()
+        return list(fitted.classes_.tolist())
+
+    def _experts_of(self, classes: list[Any], labels: NDArray, n_experts: int) -> NDArray[np.intp]:
+        """The expert of each class."""
         if set(labels.tolist()) <= set(classes) <= set(range(n_experts)):
             return np.array(classes, dtype=np.intp)
         if len(classes) != n_experts:

@@ -12,6 +12,7 @@ from sklearn.pipeline import Pipeline
 
 from .._numeric import Array
 from .._validation import last_step
+from ._base import Gate
 
 
 class OfSome(BaseEstimator):
@@ -40,6 +41,13 @@ class OfSome(BaseEstimator):
 
     def __sklearn_is_fitted__(self) -> bool:
         return True
+
+
+def frozen_gate(classifier: Any) -> Gate | None:
+    """The gate that a classifier, or the end of a pipeline, is but for being frozen."""
+    last = last_step(classifier)
+    inner = last_step(last.estimator) if isinstance(last, FrozenEstimator) else None
+    return inner if isinstance(inner, Gate) else None
 
 
 def is_frozen(gate: Any) -> bool:
