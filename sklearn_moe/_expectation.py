@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from ._numeric import Array
+from ._numeric import Array, Rows
 from .linear import Solution
 
 
@@ -39,3 +39,14 @@ class MixtureExpectation:
     held_out: Array | None = None
     latent: Array | None = None
     is_fixed: bool = False
+
+
+class Dealt(NamedTuple):
+    """First responsibilities (n, K), after an expectation of another number of experts.
+
+    `origins` (K,) are the positions of the experts there that these go on from; None if they begin
+    from nothing.
+    """
+
+    resp: Array
+    origins: Rows | None = None

@@ -250,7 +250,7 @@ def _first_run(model: MixtureModel, raced: Raced, options: Options) -> Plan[Stag
     model = replace(model, gate_bank=model.gate_bank.with_whole_steps())
     witnesses = call_witnesses(model.recipe, model.data, splits, raced.start)
     return run_witnessed(
-        model, raced.resp, witnesses, options.rule, options.reporter, ahead=raced.run
+        model, model.begin(raced.resp), witnesses, options.rule, options.reporter, ahead=raced.run
     )
 
 

@@ -20,8 +20,8 @@ import numpy as np
 
 from ._baseline import Baseline
 from ._data import Data
-from ._em import DIGITS, EMRule
-from ._expectation import MixtureExpectation
+from ._em import DIGITS, EMResult, EMRule
+from ._expectation import Dealt, MixtureExpectation
 from ._expert_errors import ExpertError
 from ._first_starts import Start
 from ._guided import caught_up
@@ -58,8 +58,8 @@ class SplitExpert:
     kind: str
     largest: bool
 
-    def __call__(self, recipe: Recipe, data: Data, at: MixtureExpectation) -> Array:
-        """First responsibilities (n, K + 1) after `at`, an expectation of K experts."""
+    def __call__(self, recipe: Recipe, data: Data, at: MixtureExpectation) -> Dealt:
+        """What K + 1 experts begin with after `at`, an expectation of K."""
         resp = at.resp
         n_routed = resp.shape[1] - recipe.shared
         leads = resp[:, :n_routed].argmax(axis=1)
@@ -73,7 +73,9 @@ class SplitExpert:
             context = StartContext.of(data.take(rows), lambda: own, n_experts=2, seed=seed)
             halves[rows] = STARTS[self.kind](context)
         parts = resp[:, [position]] * halves
-        return np.insert(_with(resp, position, parts[:, 0]), n_routed, parts[:, 1], axis=1)
+        whole = _with(resp, position, parts[:, 0])
+        origins = np.insert(np.arange(resp.shape[1]), n_routed, position)
+        return Dealt(np.insert(whole, n_routed, parts[:, 1], axis=1), origins)
 
 
 @dataclass(frozen=True)
@@ -82,14 +84,14 @@ class Restart:
 
     kind: str
 
-    def __call__(self, recipe: Recipe, data: Data, at: MixtureExpectation) -> Array:
-        """First responsibilities (n, K + 1), whatever `at` is."""
+    def __call__(self, recipe: Recipe, data: Data, at: MixtureExpectation) -> Dealt:
+        """What K + 1 experts begin with, whatever `at` is."""
         surprise = _surprise(recipe, data, at)
-        return Start(self.kind).responsibilities(recipe, data, lambda: surprise)
+        return Dealt(Start(self.kind).responsibilities(recipe, data, lambda: surprise))
 
 
-def merge(recipe: Recipe, data: Data, at: MixtureExpectation) -> Array:
-    """First responsibilities (n, K - 1): the two experts that share most of their rows are one."""
+def merge(recipe: Recipe, data: Data, at: MixtureExpectation) -> Dealt:
+    """What K - 1 experts begin with: the two of K that share most of their rows are one."""
     resp = at.resp
     routed = resp[:, : resp.shape[1] - recipe.shared]
     gram = routed.T @ (data.sample_weight[:, None] * routed)
@@ -98,7 +100,7 @@ def merge(recipe: Recipe, data: Data, at: MixtureExpectation) -> Array:
     alike[np.tril_indices(len(alike))] = -1.0
     first, second = np.unravel_index(alike.argmax(), alike.shape)
     both = _with(resp, int(first), resp[:, first] + resp[:, second])
-    return np.delete(both, second, axis=1)
+    return Dealt(np.delete(both, second, axis=1), np.delete(np.arange(len(gram)), second))
 
 
 def _with(resp: Array, position: int, column: Array) -> Array:
@@ -314,7 +316,8 @@ def _best_way(stage: Stage, recipe: Recipe, rule: EMRule) -> Plan[Move]:
     ways.append(Restart("ladder"))
     at = stage.result.expectation
     made = yield [(way, (recipe, model.data, at)) for way in ways]
-    runs = {way: model.begin(resp) for way, resp in zip(ways, made, strict=True)}
+    pairs = zip(ways, made, strict=True)
+    runs = {way: EMResult(model.expect_after(at, dealt)) for way, dealt in pairs}
     return by_bound(sound_of((yield from run_heats(model, runs, rule))))[0]
 
 
@@ -323,7 +326,9 @@ def _move(
 ) -> Plan[Stage]:
     """EM with another number of experts, from where `stage` and each of its witnesses has come."""
     model = build_model(recipe, stage.model.data, stage.model.splits)
-    resp = yield from do(move, recipe, model.data, stage.result.expectation)
+    at = stage.result.expectation
+    dealt = yield from do(move, recipe, model.data, at)
+    begun = EMResult(model.expect_after(at, dealt))
     heirs = call_heirs(stage.witnesses, recipe, stage.model.data, move)
-    moved = yield from run_witnessed(model, resp, heirs, rule, reporter)
+    moved = yield from run_witnessed(model, begun, heirs, rule, reporter)
     return (yield from caught_up(moved, rule, reporter))

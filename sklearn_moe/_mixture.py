@@ -12,7 +12,7 @@ from ._balance import balanced
 from ._data import Data
 from ._dispersion import fit_dispersion
 from ._em import EMResult
-from ._expectation import MixtureExpectation
+from ._expectation import Dealt, MixtureExpectation
 from ._experts import DENSE, BankFit, fit_predict, fit_predict_new, solve_new
 from ._folds import Splits
 from ._forecasts import Forecast, Question
@@ -126,6 +126,15 @@ class MixtureModel:
     def begin(self, resp: Array) -> EMResult:
         """A run of EM that is to begin from responsibilities (n, K)."""
         return EMResult(self.expect(resp))
+
+    def expect_after(self, at: MixtureExpectation, dealt: Dealt) -> MixtureExpectation:
+        """What is dealt after an expectation, with the solution of the experts that go on."""
+        expectation, solution = self.expect(dealt.resp), at.solution
+        if dealt.origins is None or solution is None:
+            return expectation
+        if solution.solved.shape[1] < len(at.members):  # some are not linear
+            return expectation
+        return replace(expectation, solution=solution.handed_on(dealt.origins))
 
     def m_step(self, expectation: MixtureExpectation) -> Plan[MixtureState]:
         """Fit experts, dispersions and gate to the responsibilities."""

@@ -154,13 +154,13 @@ class Stage:
 
 def run_witnessed(
     model: MixtureModel,
-    resp: Array,
+    begun: EMResult,
     witnesses: Plan[list[Witness]],
     rule: EMRule,
     reporter: Reporter,
     ahead: EMResult | None = None,
 ) -> Plan[Stage]:
-    """Run EM from first responsibilities, led by the witnesses that are called, if any come.
+    """Run EM from where it has `begun`, led by the witnesses that are called, if any come.
 
     Without witnesses it may go on from a run that is already `ahead`.
     """
@@ -169,13 +169,13 @@ def run_witnessed(
         called = yield from witnesses
         if called:
             ahead = None  # its arrays are as large as the table
-            return (yield from run_led(model, model.begin(resp), called, rule, reporter))
+            return (yield from run_led(model, begun, called, rule, reporter))
     except WitnessError as error:
         # The fit itself is sound; only a witness, who works on fewer rows, has failed.
         trouble = f"No verdict: {error}"
     stage_of = partial(Stage, model, trouble=trouble)
-    run = _run(model, ahead or model.begin(resp), rule, stage_of, reporter)
-    del resp, ahead  # as large as the table
+    run = _run(model, ahead or begun, rule, stage_of, reporter)
+    del begun, ahead  # as large as the table
     return (yield from run)
 
 

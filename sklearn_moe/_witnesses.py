@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from ._content import uniform_by_content
 from ._data import Data
 from ._em import DIGITS, EMRule
-from ._expectation import MixtureExpectation
+from ._expectation import Dealt, MixtureExpectation
 from ._first_starts import Start, surprise_of
 from ._folds import Splits, keep_rows
 from ._forecasts import Forecast, Question
@@ -38,8 +38,8 @@ from ._recipe import Recipe
 from ._rows import read_only, take_rows
 
 T = TypeVar("T")
-# From an expectation to first responsibilities for a recipe with another number of experts.
-Move = Callable[[Recipe, Data, MixtureExpectation], Array]
+# From an expectation to one for a recipe with another number of experts.
+Move = Callable[[Recipe, Data, MixtureExpectation], Dealt]
 
 # Where EM is before it has begun.
 NOWHERE = MixtureExpectation(resp=np.empty((0, 0)), members=())
@@ -216,19 +216,22 @@ def call_heirs(
     pairs = list(zip(heirs, witnesses, strict=True))
     moves = (do(move, heir.recipe, heir.model.data, old.best) for heir, old in pairs)
     made = yield from together(*map(_blamed_on_witness, moves))
-    for heir, resp in zip(heirs, made, strict=True):
-        heir.begin_from(_of_width(resp, heir.recipe, heir.model.data))
+    for (heir, old), dealt in zip(pairs, made, strict=True):
+        dealt = _of_width(dealt, heir.recipe, heir.model.data)
+        heir.expectation = heir.model.expect_after(old.best, dealt)
     return heirs
 
 
-def _of_width(resp: Array, recipe: Recipe, data: Data) -> Array:
-    """Responsibilities (n, K) for the recipe, from those of a witness that had lost experts.
+def _of_width(dealt: Dealt, recipe: Recipe, data: Data) -> Dealt:
+    """What is dealt to as many experts as the recipe has, after a witness that had lost some.
 
     An expert that is missing gets half of the rows of the largest, drawn at random; of experts that
     are too many, the two smallest become one.
     """
     n_routed = recipe.n_routed
-    routed, shared = np.split(resp, [resp.shape[1] - recipe.shared], axis=1)
+    routed, shared = np.split(dealt.resp, [dealt.resp.shape[1] - recipe.shared], axis=1)
+    if routed.shape[1] == n_routed:
+        return dealt
     while routed.shape[1] != n_routed:
         order = np.argsort(data.sample_weight @ routed, kind="stable")
         if routed.shape[1] < n_routed:
@@ -239,7 +242,7 @@ def _of_width(resp: Array, recipe: Recipe, data: Data) -> Array:
         else:
             routed[:, order[1]] += routed[:, order[0]]
             routed = np.delete(routed, order[0], axis=1)
-    return np.hstack([routed, shared])
+    return Dealt(np.hstack([routed, shared]))
 
 
 def n_witnesses(data: Data, splits: Splits) -> int:

@@ -29,6 +29,7 @@ from sklearn_moe._progress import Reporter
 from sklearn_moe._recalibration import Scores
 from sklearn_moe._verdict import Stage, run_witnessed
 from sklearn_moe.gates import GaussianGate, HierarchicalGate
+from sklearn_moe.linear._logistic_bank import LogisticBank
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore:EM did not settle:sklearn.exceptions.ConvergenceWarning"  # few iterations will do
@@ -271,9 +272,35 @@ def test_experts_that_share_their_rows_are_merged():
     at = MixtureExpectation(resp=shared, members=(0, 1, 2))
     recipe = type("Recipe", (), {"shared": False})
     data = type("Data", (), {"sample_weight": np.ones(3)})
-    np.testing.assert_allclose(
-        merge(recipe, data, at), [[1.0, 0.0], [0.9, 0.1], [0.0, 1.0]], atol=1e-9
+    dealt = merge(recipe, data, at)
+    np.testing.assert_allclose(dealt.resp, [[1.0, 0.0], [0.9, 0.1], [0.0, 1.0]], atol=1e-9)
+    np.testing.assert_array_equal(dealt.origins, [0, 1])
+
+
+def test_logistic_experts_go_on_from_those_whose_rows_they_get(monkeypatch):
+    """They come to what they would have come to from nothing."""
+    began, solve = [], LogisticBank.solve_left_out
+
+    def spied(bank, problems, weights, folds, previous=None):
+        found = solve(bank, problems, weights, folds, previous)
+        if previous is not None and previous.is_far:
+            from_nothing = solve(bank, problems, weights, folds, None)
+            began.append((previous.theta, found, from_nothing))
+        return found
+
+    monkeypatch.setattr(LogisticBank, "solve_left_out", spied)
+    rng = np.random.default_rng(0)
+    labels = rng.random(300) < 1 / (1 + np.exp(-3 * Y3))
+    params = {"cv": 3, "n_init": 1, "max_iter": 3, "tol": 1.0, "min_responsibility": 0.2}
+    MixtureOfExpertsClassifier(LogisticRegression(), "auto", random_state=0, **params).fit(
+        X3, labels
     )
+    n_alike = set()
+    for theta, found, from_nothing in began:
+        gaps = np.abs(theta[:, :-1] - theta[:, -1:]).max(axis=(0, 2, 3))
+        n_alike.add(np.count_nonzero(gaps == 0))
+        np.testing.assert_allclose(found.mean, from_nothing.mean, atol=0.01)
+    assert n_alike >= {1}  # after a split two have begun alike
 
 
 @pytest.mark.parametrize(

@@ -92,6 +92,9 @@ class LeastSquaresSolution:
         mean = self.mean[:, problems] if self.mean.ndim > 1 else self.mean
         return LeastSquaresSolution(self.table, coef, mean, solved, whole)
 
+    def handed_on(self, experts: Rows) -> None:
+        """Nothing: the next solution begins from scratch."""
+
     def of_all_rows(self) -> LeastSquaresSolution:
         """The solution that leaves no row out."""
         return self.whole or self

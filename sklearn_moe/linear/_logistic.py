@@ -57,7 +57,8 @@ class LogisticSolution:
     """Coefficients (F, K, C - 1, p + 1), out-of-fold probabilities (n, K, C), what holds (F, K).
 
     Classes that are `absent` (F, K, C) have no weight in a problem. An exact solution took `n_iter`
-    steps. If new rows are to be predicted, `whole` is nearly the solution for all rows.
+    steps. If new rows are to be predicted, `whole` is nearly the solution for all rows. It `is_far`
+    if the experts have been given other rows since.
     """
 
     problems: Sequence[Logistic]
@@ -68,6 +69,20 @@ class LogisticSolution:
     absent: NDArray[np.bool_]
     n_iter: int = 0
     whole: LogisticSolution | None = None
+    is_far: bool = False
+
+    def handed_on(self, experts: Rows) -> LogisticSolution:
+        """Where others begin, who go on from the `experts` at some positions with other rows."""
+        return replace(
+            self,
+            problems=[self.problems[k] for k in experts],
+            theta=self.theta[:, experts],
+            mean=NOTHING,
+            solved=self.solved[:, experts],
+            absent=self.absent[:, experts],
+            whole=self.whole and self.whole.handed_on(experts),
+            is_far=True,
+        )
 
     @property
     def without_predictions(self) -> LogisticSolution:

@@ -44,7 +44,8 @@ class LogisticBank:
             return self._solve_exactly(problems, weights, previous)
         if previous is None and len(problems) == 1:
             return solve_one(problems[0], self.table, weights, folds)
-        start, effort = (None, SETTLE) if previous is None else (previous.theta, ONE_STEP)
+        start = None if previous is None else previous.theta
+        effort = SETTLE if previous is None or previous.is_far else ONE_STEP
         return solve_left_out(problems, self.table, weights, folds, start, effort)
 
     def _solve_exactly(
