@@ -56,15 +56,21 @@ def _changes(family: RealFamily, forecasts: Sequence[Forecast], left: float) -> 
     The others say the same of experts whatever the noise of this one is, so they are asked once.
     """
     changes: list[Change] = []
-    joint = [forecast.log_joint(Noise(family)) for forecast in forecasts]
+    before = [forecast.log_gate for forecast in forecasts]
+    later = [forecast.log_later(family) for forecast in forecasts]
     for output in range(forecasts[0].mean.shape[-1]):
+        others = [said + rest.pop(0) for said, rest in zip(before, later, strict=True)]
         noise = Noise(family.of_outputs([output]), (Change(),))
-        pairs = zip(forecasts, joint, strict=True)
-        given = [forecast.beside_others(output, noise, total) for forecast, total in pairs]
-        noise = _calibrate(noise, given, left)
-        joint = [forecast.log_joint(noise) for forecast in given]
+        noise = _calibrate(noise, _about(forecasts, output, others), left)
+        before = [forecast.log_joint(noise) for forecast in _about(forecasts, output, before)]
         changes += noise.changes
     return tuple(changes)
+
+
+def _about(forecasts: Sequence[Forecast], output: int, others: Sequence[Array]) -> list[Forecast]:
+    """The parts about one output; what `others` and the gate say (m, S) stands for the gate."""
+    pairs = zip(forecasts, others, strict=True)
+    return [replace(forecast.about(output), log_gate=said) for forecast, said in pairs]
 
 
 def with_factors(family: RealFamily, forecast: Forecast) -> Noise:

@@ -88,18 +88,18 @@ class Forecast:
         target, mean = self.target[:, [output]], self.mean[..., [output]]
         return replace(self, target=target, mean=mean, law=self.law[..., [output], :])
 
-    def beside_others(self, output: int, noise: Noise, log_joint: Array) -> Forecast:
-        """The part about one output, which has a `noise` of its own, given the others.
+    def log_later(self, family: Any) -> list[Array]:
+        """For each output the log density (m, S) of those after it, zero after the last.
 
-        What the others say of the experts, by the joint log density (m, S) of all, is added to what
-        the gate says.
+        They are summed up, and not taken from a whole: an expert that one output rules out may be
+        likely by the others.
         """
-        about = self.about(output)
-        if self.mean.shape[-1] == 1:
-            return about
-        own = noise.family.log_prob(about.target, about.mean, noise.law_of(about.law))
-        # What is impossible by this output stays so: what others say of it cannot be told.
-        return replace(about, log_gate=log_joint - np.where(np.isfinite(own), own, 0.0))
+        sums = [np.zeros_like(self.log_gate)]
+        for output in reversed(range(1, self.mean.shape[-1])):
+            about = self.about(output)
+            law = family.of_outputs([output])
+            sums.append(sums[-1] + law.log_prob(about.target, about.mean, about.law))
+        return sums[::-1]
 
     def under(self, noise: Noise) -> Forecast:
         """The same with the parameters that the noise makes of its law."""

@@ -1,12 +1,13 @@
 """Noise calibrated by rows that nobody has fitted: a factor for dispersions, and tails."""
 
 import pickle
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
 import pytest
+import scipy.stats
 from sklearn.linear_model import PoissonRegressor, Ridge
 from sklearn.tree import DecisionTreeRegressor
 
@@ -17,7 +18,7 @@ from sklearn_moe._expectation import MixtureExpectation
 from sklearn_moe._forecasts import Forecast
 from sklearn_moe._noise import Change, Noise
 from sklearn_moe._witnesses import HeldOut, Witness, WitnessedModel, WitnessError
-from sklearn_moe.families import Contaminated, Gaussian, Laplace, Poisson, StudentT
+from sklearn_moe.families import Contaminated, Gaussian, Laplace, Poisson, RealFamily, StudentT
 from sklearn_moe.predictive import MixtureDistribution
 
 RNG = np.random.default_rng(0)
@@ -174,27 +175,44 @@ def test_outputs_are_calibrated_each_by_itself():
     np.testing.assert_array_equal(law[:, 1], [[1.0, 1e6]] * 2)
 
 
-@pytest.mark.parametrize("own", [Change(1.3), Change(0.7, 3.0)])
-@pytest.mark.parametrize("other", [Change(0.9), Change(1.1, 5.0)])
-def test_an_output_given_the_others_is_as_likely_as_all(own, other):
+@pytest.mark.parametrize("n_outputs", [1, 2, 4])
+def test_what_is_said_later_is_all_but_the_first_output(n_outputs):
     told = forecast(normal, 1.0, n_rows=50)
-    both = side_by_side(told, replace(forecast(heavy, 2.0, n_rows=50), mean=told.mean / 4))
-    noise, alone = Noise(Gaussian(), (other, own)), Noise(Gaussian(), (own,))
-    given = both.beside_others(1, alone, both.log_joint(noise))
-    # Tails that are none, beside others that are heavy, differ from Gaussian ones by little.
-    np.testing.assert_allclose(given.log_density(alone), both.log_density(noise), rtol=2e-5)
-    one = told.beside_others(0, alone, told.log_joint(alone))
-    np.testing.assert_array_equal(one.log_density(alone), told.log_density(alone))
+    for _ in range(n_outputs - 1):
+        told = side_by_side(told, forecast(heavy, 2.0, n_rows=50))
+    later = told.log_later(Gaussian())
+    assert len(later) == n_outputs
+    first = told.about(0).log_joint(Noise(Gaussian()))
+    np.testing.assert_allclose(first + later[0], told.log_joint(Noise(Gaussian())), rtol=1e-12)
+    assert not later[-1].any()
 
 
-def test_what_is_impossible_by_an_output_does_not_spoil_the_others():
-    both = side_by_side(forecast(normal, 1.0, n_rows=50), forecast(normal, 1.0, n_rows=50))
-    joint = both.log_joint(Noise(Gaussian()))
-    both.target[0, 1], joint[0] = 1e200, -np.inf
-    with np.errstate(over="ignore"):
-        given = both.beside_others(1, Noise(Gaussian(), (Change(),)), joint)
-    assert (given.log_gate[0] == -np.inf).all()
-    assert np.isfinite(given.log_gate[1:]).all()
+@dataclass(frozen=True, kw_only=True)
+class Semicircle(RealFamily):
+    """A law that rules values out."""
+
+    is_location_scale = True
+
+    def frozen(self, mean, *law):
+        return scipy.stats.semicircular(mean, 2 * np.sqrt(law[0]))
+
+    def fit_output(self, y, mean, weights):
+        return (np.ones(weights.shape[1]),)
+
+
+@pytest.mark.parametrize("n_outputs", [1, 3])
+@pytest.mark.filterwarnings("ignore:divide by zero")
+def test_an_expert_that_is_ruled_out_is_brought_back(n_outputs):
+    """The likelier expert is too narrow for many rows, of which other outputs say nothing."""
+    n_rows, noise = 600, np.zeros((600, n_outputs))
+    noise[:, 0] = 2.8 * (2 * np.random.default_rng(1).beta(1.5, 1.5, size=n_rows) - 1)
+    told = Forecast(
+        *(np.arange(n_rows), noise, np.ones(n_rows), np.arange(n_rows)),
+        log_gate=np.log(np.tile([0.05, 0.95], (n_rows, 1))),
+        mean=np.zeros((n_rows, 2, n_outputs)),
+        law=np.array([[[16.0]] + [[1.0]] * (n_outputs - 1), [[1.0]] * n_outputs]),
+    )
+    assert noise_for(Semicircle(), [told]).changes[0].factor == pytest.approx(1.974, abs=0.001)
 
 
 def test_the_work_grows_with_the_number_of_outputs_and_not_with_its_square(monkeypatch):
