@@ -193,13 +193,15 @@ def solve_new(
 ) -> Plan[tuple[list[int], Solution | None]]:
     """Positions of the plain linear experts, and nearly their solution on all rows.
 
-    It is found from their solution on all folds but one each and, if there is one, from that of the
-    iteration `before`.
+    Unless it is known, the search begins at that of the iteration `before` or, without one, at the
+    solution on all folds but one each.
     """
     bank = data.linear_bank
     if left_out is None or bank is None:
         return (yield from solve_plain(data, templates, expert_weights, None, None))
     columns = plain_among(data, templates)
+    if (known := left_out.for_new_rows()) is not None:
+        return columns, known
     problems, weights = _posed(templates, expert_weights, columns)
     return columns, (yield from do(bank.solve_all_rows, problems, weights, left_out, before))
 

@@ -334,12 +334,13 @@ class MixtureModel:
         )
 
     def ready_for_new(self, state: MixtureState) -> Plan[MixtureState]:
-        """The state, which will be asked about new rows in each iteration.
+        """The state with the solution of linear experts on all rows, before it is concluded.
 
-        The solution for all rows is near that of the iteration before, of which it would not know.
+        For one that will be asked about new rows in each iteration: the next begins its own search
+        for that solution there.
         """
         left_out: Any = state.bank.solution
-        if left_out is None or left_out.of_all_rows() is not None:
+        if left_out is None or left_out.for_new_rows() is not None:
             return state
         fit_weights, templates = self._weights(state.basis)[1], self._templates(state.members)
         task = self.data, templates, fit_weights, left_out, state.basis.solution

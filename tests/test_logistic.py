@@ -1,6 +1,7 @@
 """Logits for all experts and folds at once: the solutions of one fit for each."""
 
 import functools
+import pickle
 from dataclasses import replace
 
 import numpy as np
@@ -9,14 +10,17 @@ import pytest
 import scipy.special
 from scipy.sparse import csr_array
 from sklearn.base import clone
-from sklearn.linear_model import LogisticRegression, LogisticRegressionCV
+from sklearn.linear_model import LogisticRegression, LogisticRegressionCV, Ridge
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import MinMaxScaler, StandardScaler
 
 from sklearn_moe import MixtureOfExpertsClassifier, _templates
-from sklearn_moe.linear import _labelled_table, _logistic_bank
+from sklearn_moe.linear import _labelled_table, _logistic_bank, make_bank
+from sklearn_moe.linear import recognise as recognise_any
 from sklearn_moe.linear._labelled_table import make_labelled_table, recognise
 from sklearn_moe.linear._logistic import (
+    GOING_ON,
+    NEARLY,
     ONE_STEP,
     SETTLE,
     Effort,
@@ -112,12 +116,47 @@ def test_the_solution_of_all_rows_goes_on_from_that_of_the_iteration_before(n_cl
     by_folds = LogisticBank(table).solve_all_rows(problems, weights, behind)
     assert np.abs(by_folds.theta - whole.theta).max() > np.abs(found.theta - whole.theta).max()
     ready = replace(behind, whole=found).without_predictions
-    assert ready.of_all_rows() is found
-    assert LogisticBank(table).solve_all_rows(problems, weights, ready) is found
+    assert ready.for_new_rows() is found
+    assert ready.of_all_rows() is None  # nearly is not exactly
+
+
+def test_solutions_do_not_carry_the_rows_to_and_from_workers():
+    X, codes, weights = labelled(3, n_samples=9000)
+    folds = random_folds(len(X), 3)
+    for target, n_classes, estimator in (
+        (codes, 3, LogisticRegression()),
+        (X[:, :1], None, Ridge()),
+    ):
+        problems, bank = [recognise_any(estimator)] * 2, make_bank(X, target, n_classes, len(X))
+        solution = bank.solve_left_out(problems, weights, folds).without_predictions
+        assert len(pickle.dumps(solution)) < 10_000 < X.nbytes
+        whole = pickle.loads(pickle.dumps(bank.solve_all_rows(problems, weights, solution)))
+        assert np.isfinite(whole.predict_new(X)).all()
+
+
+@pytest.mark.filterwarnings("ignore:EM did not settle:sklearn.exceptions.ConvergenceWarning")
+def test_witnesses_go_on_from_where_they_were_on_all_rows(monkeypatch):
+    began, solve = [], _logistic_bank.solve_nearly
+
+    def spied(problems, table, weights, start, effort, predicts):
+        found = solve(problems, table, weights, start, effort, predicts)
+        began.append((start, effort, found))
+        return found
+
+    monkeypatch.setattr(_logistic_bank, "solve_nearly", spied)
+    X, codes, _ = labelled(3)
+    params = {"n_init": 1, "cv": 3, "max_iter": 3, "tol": 0.0, "random_state": 0}
+    MixtureOfExpertsClassifier(LogisticRegression(), 2, init="kmeans_x", **params).fit(X, codes)
+    assert [effort for _, effort, _ in began] == 3 * [NEARLY] + 6 * [GOING_ON]
+    for earlier, later in zip(began, began[3:], strict=False):
+        assert later[0] is earlier[2].theta
+    for start, _, found in began[:3]:
+        assert len(start) == 2  # of the folds
+        assert found.mean.size == 0
 
 
 def test_a_problem_rests_when_it_has_settled():
-    """Whatever is solved beside it, it comes to the same."""
+    """On a small table it comes to the same whatever is solved beside it."""
     X, codes, weights = labelled(3)
     table, folds = make_labelled_table(X, codes, 3), random_folds(len(X), 3)
     problems = [recognise(LogisticRegression(C=C)) for C in (1e-4, 1e4)]

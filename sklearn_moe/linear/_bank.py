@@ -42,9 +42,9 @@ class LinearBank(Protocol):
         folds: Sequence[Rows] | None,
         previous: Any = None,
     ) -> Solution | None:
-        """Each problem under its column of `weights` (n, K), left out of each fold, if there are.
+        """Each problem under its column of `weights` (n, K), on the rows outside each fold.
 
-        The `previous` solution is where the search may begin.
+        Without folds on all rows. The `previous` solution is where the search may begin.
         """
 
     def solve_all_rows(
@@ -52,7 +52,7 @@ class LinearBank(Protocol):
     ) -> Solution | None:
         """Each problem on all rows, at least nearly, after its solution on all folds but one.
 
-        If rows are asked about in each iteration, there is the solution of the one `before`.
+        If new rows are asked about in each iteration, there is the solution of the one `before`.
         """
 
     def solve_one_out(self, problems: Sequence[Any], weights: Array, rank: Rows) -> Solution | None:

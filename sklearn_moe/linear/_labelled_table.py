@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -75,6 +75,11 @@ class LabelledTable(StandardisedRows):
     codes: Rows
     n_classes: int
     n_distinct: int | None = None
+
+    @property
+    def without_rows(self) -> LabelledTable:
+        """What is kept with a solution: the units of the columns."""
+        return replace(self, X=self.X[:0], codes=self.codes[:0])
 
     @property
     def has_hessians(self) -> bool:

@@ -71,10 +71,11 @@ def is_wide(table: OutputTable) -> bool:
 class LeastSquaresSolution:
     """Coefficients (F, K, 1 + p, q), predictions (n, K, q) out of fold, what holds (F, K).
 
-    If there were folds, `whole` is the solution for all rows, which makes no predictions.
+    If there were folds, `whole` is the solution for all rows, which makes no predictions. The
+    `centers` are those of the table, without its rows.
     """
 
-    table: OutputTable
+    centers: OutputTable
     coef: Array
     mean: Array
     solved: NDArray[np.bool_]
@@ -90,7 +91,7 @@ class LeastSquaresSolution:
         coef, solved = self.coef[:, problems], self.solved[:, problems]
         whole = self.whole and self.whole.of(problems)
         mean = self.mean[:, problems] if self.mean.ndim > 1 else self.mean
-        return LeastSquaresSolution(self.table, coef, mean, solved, whole)
+        return LeastSquaresSolution(self.centers, coef, mean, solved, whole)
 
     def handed_on(self, experts: Rows) -> None:
         """Nothing: the next solution begins from scratch."""
@@ -99,18 +100,22 @@ class LeastSquaresSolution:
         """The solution that leaves no row out."""
         return self.whole or self
 
+    def for_new_rows(self) -> LeastSquaresSolution:
+        """The solution that has seen all rows."""
+        return self.of_all_rows()
+
     def polish(self, estimator: Any, problem: int) -> None:
         """Give the light `estimator`, fitted to other rows, the solution without folds."""
         coef, shape = self.coef[0, problem], np.shape(estimator.coef_)
-        level = coef[0] + self.table.y_center - self.table.x_center @ coef[1:]
+        level = coef[0] + self.centers.y_center - self.centers.x_center @ coef[1:]
         dtype = estimator.coef_.dtype
         estimator.coef_ = np.ascontiguousarray(coef[1:].T, dtype=dtype).reshape(shape)
         estimator.intercept_ = level.astype(dtype).reshape(np.shape(estimator.intercept_))[()]
 
     def predict_new(self, X: NDArray) -> Array:
         """Predictions (m, K, q) of new rows under the coefficients of the first fold."""
-        design = np.column_stack([np.ones(len(X)), X - self.table.x_center])
-        return _predict(design, self.coef[0]) + self.table.y_center
+        design = np.column_stack([np.ones(len(X)), X - self.centers.x_center])
+        return _predict(design, self.coef[0]) + self.centers.y_center
 
 
 def solve_left_out(
@@ -129,11 +134,12 @@ def solve_left_out(
     groups = [slice(first, first + size) for first in range(0, len(problems), size)]
     found = [_coefficients(problems[g], table, weights[:, g], folds) for g in groups]
     coef, solved = (np.concatenate(pieces, axis=1) for pieces in zip(*found, strict=True))
+    centers = table.without_rows
     if folds is None:
-        return LeastSquaresSolution(table, coef, _predict_parts(table, coef, parts), solved)
-    whole = LeastSquaresSolution(table, coef[-1:], NOTHING, solved[-1:])
+        return LeastSquaresSolution(centers, coef, _predict_parts(table, coef, parts), solved)
+    whole = LeastSquaresSolution(centers, coef[-1:], NOTHING, solved[-1:])
     mean = _predict_parts(table, coef[:-1], parts)
-    return LeastSquaresSolution(table, coef[:-1], mean, solved[:-1], whole)
+    return LeastSquaresSolution(centers, coef[:-1], mean, solved[:-1], whole)
 
 
 def _coefficients(
@@ -165,7 +171,7 @@ def solve_one_out(
     enough = (left >= SMALLEST_PIVOT).all(axis=0)
     residual = table.y[:, None] - _predict_parts(table, coef, [None])
     mean = table.y[:, None] - residual / np.where(enough, left, 1.0)[..., None]
-    return LeastSquaresSolution(table, coef, mean, systems.solvable & enough)
+    return LeastSquaresSolution(table.without_rows, coef, mean, systems.solvable & enough)
 
 
 def _predict_parts(table: OutputTable, coef: Array, parts: Sequence[Rows | None]) -> Array:

@@ -42,8 +42,8 @@ class Effort(NamedTuple):
 # An iteration of EM goes a step further; from nothing, steps are to settle.
 ONE_STEP, SETTLE = Effort(1, SETTLED), Effort(30, SETTLED)
 # For those who judge, a few steps are near enough: where classes can be told apart, scores grow for
-# ever. Those that go on from iteration to iteration need fewer.
-NEARLY, NEARER = Effort(20, 1e-5), Effort(20, 1e-4)
+# ever. Those that go on from where the iteration before has ended may end at a larger gain.
+NEARLY, GOING_ON = Effort(20, 1e-5), Effort(20, 1e-4)
 # Those that are kept end where no score changes by more.
 EXACTLY, LAST_CHANGE = Effort(60, 1e-9), 1e-7
 # The highest power of columns that variances need.
@@ -56,13 +56,14 @@ SMALLEST_VARIANCE = 1e-10
 class LogisticSolution:
     """Coefficients (F, K, C - 1, p + 1), out-of-fold probabilities (n, K, C), what holds (F, K).
 
-    Classes that are `absent` (F, K, C) have no weight in a problem. An exact solution took `n_iter`
-    steps. If new rows are to be predicted, `whole` is nearly the solution for all rows. It `is_far`
-    if the experts have been given other rows since.
+    The `units` are those of the table, without its rows. Classes that are `absent` (F, K, C) have
+    no weight in a problem. An exact solution took `n_iter` steps. If new rows are to be predicted,
+    `whole` is nearly the solution for all rows. It `is_far` if the experts have been given other
+    rows since.
     """
 
     problems: Sequence[Logistic]
-    table: LabelledTable
+    units: LabelledTable
     theta: Array
     mean: Array
     solved: NDArray[np.bool_]
@@ -91,12 +92,16 @@ class LogisticSolution:
 
     def of_all_rows(self) -> LogisticSolution | None:
         """One that leaves no row out; None if it has to be searched for."""
-        return self if len(self.theta) == 1 else self.whole
+        return self if len(self.theta) == 1 else None
+
+    def for_new_rows(self) -> LogisticSolution | None:
+        """One that has seen all rows, at least nearly; None if it has to be searched for."""
+        return self.whole or self.of_all_rows()
 
     def predict_new(self, X: NDArray) -> Array:
         """Class probabilities (m, K, C) of new rows under the coefficients of the first fold."""
         weights = class_weights(self.theta[0], self.absent[0])
-        proba = proba_columns(scores_of(self.table.standardised(X), weights))
+        proba = proba_columns(scores_of(self.units.standardised(X), weights))
         return proba.transpose(2, 0, 1)
 
     def polish(self, estimator: Any, problem: int) -> None:
@@ -114,8 +119,8 @@ class LogisticSolution:
         weights = class_weights(self.theta[0, problem])[~self.absent[0, problem]]
         if len(weights) == 2:
             weights = weights[1:] - weights[:1]
-        coef = weights[:, :-1] / self.table.scale
-        return coef, weights[:, -1] - coef @ self.table.center
+        coef = weights[:, :-1] / self.units.scale
+        return coef, weights[:, -1] - coef @ self.units.center
 
 
 @dataclass(frozen=True)
@@ -180,7 +185,8 @@ class Weighted:
         if predicts:
             log_proba = self.logits.log_proba(theta)
             proba = np.exp(log_proba, out=log_proba).transpose(2, 0, 1)
-        return LogisticSolution(self.problems, self.table, theta, proba, solved, self.absent)
+        units = self.table.without_rows
+        return LogisticSolution(self.problems, units, theta, proba, solved, self.absent)
 
 
 def _weighted(
@@ -261,7 +267,7 @@ def solve_one(
         mean[rows, 0] = by_fold.mean[rows, fold]
     theta, solved = by_fold.theta.swapaxes(0, 1), by_fold.solved.T
     absent = by_fold.absent.swapaxes(0, 1)
-    return LogisticSolution([problem], table, theta, mean, solved, absent)
+    return LogisticSolution([problem], by_fold.units, theta, mean, solved, absent)
 
 
 def solve_exactly(

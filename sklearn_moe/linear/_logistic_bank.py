@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 from .._numeric import Array, Rows
 from ._labelled_table import LabelledTable, Logistic
 from ._logistic import (
-    NEARER,
+    GOING_ON,
     NEARLY,
     ONE_STEP,
     SETTLE,
@@ -68,11 +68,9 @@ class LogisticBank:
         Steps begin where those of the iteration `before` have come, or at the mean of the
         coefficients over the folds.
         """
-        if (solution := left_out.of_all_rows()) is not None:
-            return solution
-        near = before and before.of_all_rows()
-        start, effort = (near.theta, NEARER) if near else (left_out.theta, NEARLY)
-        return solve_nearly(problems, self.table, weights, start, effort, predicts=False)
+        start = (before and before.for_new_rows()) or replace(left_out, is_far=True)
+        effort = NEARLY if start.is_far else GOING_ON
+        return solve_nearly(problems, self.table, weights, start.theta, effort, predicts=False)
 
     def solve_one_out(
         self, problems: Sequence[Logistic], weights: Array, rank: Rows

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from typing import Any
 
@@ -59,6 +59,11 @@ class OutputTable:
     def __getstate__(self) -> dict[str, Any]:
         """What it was made of: the rest is made faster than sent to a worker."""
         return {field.name: getattr(self, field.name) for field in fields(self)}
+
+    @property
+    def without_rows(self) -> OutputTable:
+        """What is kept with a solution: the centers of the columns."""
+        return replace(self, X=self.X[:0], y=self.y[:0])
 
     @property
     def n_features(self) -> int:
