@@ -53,10 +53,17 @@ def python_blocks(page):
         yield text[: match.start(1)].count("\n"), match.group(1)
 
 
-def names_in(block, context):
-    """The names that a block binds (`ast.Store`) or reads (`ast.Load`)."""
-    nodes = (node for node in ast.walk(ast.parse(block)) if isinstance(node, ast.Name))
-    return {node.id for node in nodes if isinstance(node.ctx, context)}
+def names_of(code):
+    """The names that code binds, and those that it only reads."""
+    bound, read = set(), set()
+    for node in ast.walk(ast.parse(code)):
+        if isinstance(node, ast.Name):
+            (read if isinstance(node.ctx, ast.Load) else bound).add(node.id)
+        elif isinstance(node, ast.alias):
+            bound.add(node.asname or node.name)
+        elif isinstance(node, ast.FunctionDef | ast.ClassDef):
+            bound.add(node.name)
+    return bound, read - bound
 
 
 @pytest.mark.parametrize("page", PAGES, ids=relative)
@@ -65,13 +72,12 @@ def test_examples_of_pages_do_what_they_say(page):
     said, rebound = [], set()
     for line, block in python_blocks(page):
         if ">>>" not in block:
-            rebound |= names_in(block, ast.Store)
+            rebound |= names_of(block)[0]
             continue
         example = parser.get_doctest(block, names, relative(page), str(page), line)
-        code = "".join(each.source for each in example.examples)
-        bound = names_in(code, ast.Store)
-        assert not rebound & names_in(code, ast.Load) - bound, f"line {line} fails if all are run"
-        rebound -= bound
+        for bound, read in (names_of(each.source) for each in example.examples):
+            assert not rebound & read, f"of the block at line {line}, if all blocks are run"
+            rebound -= bound
         runner.run(example, out=said.append, clear_globs=False)
         names.update(example.globs)
     assert not runner.failures, "".join(said)
