@@ -100,7 +100,8 @@ def merge(recipe: Recipe, data: Data, at: MixtureExpectation) -> Dealt:
     alike[np.tril_indices(len(alike))] = -1.0
     first, second = np.unravel_index(alike.argmax(), alike.shape)
     both = _with(resp, int(first), resp[:, first] + resp[:, second])
-    return Dealt(np.delete(both, second, axis=1), np.delete(np.arange(len(gram)), second))
+    origins = np.delete(np.arange(resp.shape[1]), second)
+    return Dealt(np.delete(both, second, axis=1), origins)
 
 
 def _with(resp: Array, position: int, column: Array) -> Array:

@@ -275,6 +275,8 @@ def test_experts_that_share_their_rows_are_merged():
     dealt = merge(recipe, data, at)
     np.testing.assert_allclose(dealt.resp, [[1.0, 0.0], [0.9, 0.1], [0.0, 1.0]], atol=1e-9)
     np.testing.assert_array_equal(dealt.origins, [0, 1])
+    recipe.shared = True  # the last is not one of those that may be merged
+    np.testing.assert_array_equal(merge(recipe, data, at).origins, [0, 2])
 
 
 def test_logistic_experts_go_on_from_those_whose_rows_they_get(monkeypatch):
