@@ -12,7 +12,7 @@ from ._em import DIGITS
 from ._experts import BankFit, fit_predict
 from ._folds import Splits
 from ._forecasts import Forecast
-from ._numeric import Array, weighted_mean
+from ._numeric import Array, normalize, weighted_mean
 from ._plans import Plan, together
 from ._recipe import Recipe
 from ._spread import fit_spread
@@ -74,7 +74,7 @@ def _single(
     # Witnesses, with whom it is compared, have seen as much as a fold leaves.
     bank = yield from fit_predict(data, [template.in_folds()], weight, splits)
     law = yield from _law(recipe, data, bank.mean, weight, splits)
-    log_prob = recipe.family.log_prob(data.target, bank.mean, law)[:, 0]
+    log_prob = normalize(recipe.family.log_prob(data.target, bank.mean, law))[1]
     surprise = recipe.family.surprise(data.target, log_prob)
     mean = bank.mean[:, 0] if recipe.leans else None
     question = recipe.question(data, splits)

@@ -16,6 +16,8 @@ BLOCK_ELEMENTS = 2**15
 MANY_COLUMNS = 10
 # Decimals, in units of standard deviations of columns, beyond which there is nothing but rounding.
 DECIMALS = 9
+# The log of what is taken for a probability of zero where there has to be one.
+IMPOSSIBLE = float(np.log(np.finfo(np.float64).tiny))
 # Entries up to which a sparse table is cheaper as a dense one.
 SMALL = 2**17
 
@@ -70,9 +72,14 @@ def row_sum(values: Array) -> Array:
 def log_normalize(log_joint: Array, overwrite: bool = False) -> tuple[Array, Array]:
     """Normalise each row of `log_joint` (n, K) in log space; in its own memory if allowed.
 
+    A row that is impossible in all columns is very unlikely in each.
+
     Returns the normalised rows (n, K) and the log of what they summed to (n,).
     """
     highest = row_max(log_joint)
+    if (lost := np.isneginf(highest)).any():
+        log_joint = log_joint if overwrite else log_joint.copy()
+        log_joint[lost] = highest[lost] = IMPOSSIBLE
     shifted = np.subtract(log_joint, highest[:, None], out=log_joint if overwrite else None)
     log_total = np.empty(len(highest))
     for rows in row_blocks(*log_joint.shape):
@@ -85,9 +92,12 @@ def log_normalize(log_joint: Array, overwrite: bool = False) -> tuple[Array, Arr
 def normalize(log_joint: Array) -> tuple[Array, Array]:
     """Normalise the exponential of each row of `log_joint` (n, K), in its own memory.
 
-    Returns the probabilities (n, K) and the log of what the rows summed to (n,).
+    Returns the probabilities (n, K) and the log of what the rows summed to (n,). A row that is
+    impossible in all columns is very unlikely in each.
     """
     log_total = row_max(log_joint)
+    if (lost := np.isneginf(log_total)).any():
+        log_joint[lost] = log_total[lost] = IMPOSSIBLE
     log_joint -= log_total[:, None]
     proba = np.exp(log_joint, out=log_joint)
     total = row_sum(proba)

@@ -134,7 +134,7 @@ class Witness:
         seen = self.model.data
         surprise = partial(surprise_of, self.recipe, seen, self.splits)
         resp = yield from do(start.responsibilities, self.recipe, seen, surprise, self.train)
-        self.begin_from(resp)
+        self.expectation = self.model.expect(resp)
 
     def race(self, starts: Sequence[Start], rule: EMRule) -> Plan[None]:
         """Begin where the best of several starts has come to in a race."""
@@ -151,10 +151,6 @@ class Witness:
         other = copy(self)
         other.held_out, other.score_of_others = HeldOut(), -np.inf
         return other
-
-    def begin_from(self, resp: Array) -> None:
-        """Begin from responsibilities (n, K) of the rows that the witness may see."""
-        self.expectation = self.model.expect(resp)
 
     def advance(self) -> Plan[Array]:
         """Log density of the fold's rows after one more iteration."""

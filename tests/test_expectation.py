@@ -13,7 +13,7 @@ from sklearn_moe import MixtureOfExpertsRegressor
 from sklearn_moe._expectation import MixtureExpectation
 from sklearn_moe._lost_experts import without
 from sklearn_moe._mixture import MixtureModel
-from sklearn_moe._numeric import normalize
+from sklearn_moe._numeric import IMPOSSIBLE, log_normalize, normalize
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore:EM did not settle:sklearn.exceptions.ConvergenceWarning"  # few iterations will do
@@ -58,3 +58,18 @@ def test_written_over_the_gate_or_not(expert, top_k, monkeypatch):
     params = {"top_k": top_k, "n_init": 1, "init": "kmeans_x", "verdict": False}
     MixtureOfExpertsRegressor(expert, 3, max_iter=3, tol=0.0, random_state=0, **params).fit(X, y)
     assert n_written.count(True) == (3 if isinstance(expert, Ridge) else 0)
+
+
+@pytest.mark.parametrize("in_place", [True, False])
+def test_what_is_impossible_everywhere_is_very_unlikely_everywhere(in_place):
+    log_joint = np.log(np.array([[0.1, 0.3], [1.0, 1.0], [0.2, 0.2]]))
+    log_joint[1] = -np.inf
+    kept = log_joint.copy()
+    log_proba, log_total = log_normalize(log_joint, overwrite=in_place)
+    np.testing.assert_allclose(np.exp(log_proba), [[0.25, 0.75], [0.5, 0.5], [0.5, 0.5]])
+    np.testing.assert_allclose(log_total, [np.log(0.4), IMPOSSIBLE + np.log(2), np.log(0.4)])
+    if not in_place:
+        np.testing.assert_array_equal(log_joint, kept)
+    proba, total = normalize(kept.copy())
+    np.testing.assert_allclose(proba, np.exp(log_proba))
+    np.testing.assert_allclose(total, log_total)

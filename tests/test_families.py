@@ -1,6 +1,6 @@
 """Noise laws: densities, dispersions, draws, and the targets that they refuse."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
@@ -24,6 +24,7 @@ from sklearn_moe.families import (
     NegativeBinomial,
     Poisson,
     PositiveFamily,
+    RealFamily,
     StudentT,
     Tweedie,
     _series,
@@ -439,3 +440,27 @@ def test_an_expert_of_zeros_alone_takes_the_dispersion_of_all_by_weights():
     np.testing.assert_allclose(law.fit_dispersion(y, mean, weights), repeated, rtol=1e-9)
     weights[:, 1] = 0.0  # nobody acts on a row that tells
     assert np.isfinite(law.fit_dispersion(y, mean, weights)).all()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Uniform(RealFamily):
+    """A law that rules out what lies beyond its ends."""
+
+    is_location_scale = True
+
+    def frozen(self, mean, *law):
+        half = np.sqrt(3 * law[0])
+        return stats.uniform(mean - half, 2 * half)
+
+    def fit_output(self, y, mean, weights):
+        return ((weights * (y - mean) ** 2).sum(axis=0) / weights.sum(axis=0),)
+
+
+def test_rows_that_every_expert_rules_out_do_not_end_the_fit():
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(300, 2))
+    y = np.where(X[:, 0] > 0, 2.0, -2.0) * X[:, 1] + rng.uniform(-1, 1, size=300)
+    moe = MixtureOfExpertsRegressor(family=Uniform(), n_init=1, cv=3, random_state=0).fit(X, y)
+    assert moe.n_experts_ == 2
+    assert np.isfinite([moe.lower_bound_, moe.gain_, moe.gain_stderr_]).all()
+    np.testing.assert_allclose(moe.responsibilities(X, y).sum(axis=1), 1.0)

@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from .._numeric import Array
+from .._numeric import IMPOSSIBLE, Array
 from ._base import Family
 from ._target import Target
 
@@ -26,7 +26,6 @@ LEAST_MEAN = 1e-3
 NO_MEAN = 1e-12
 # The part of an expert's weight on other rows below which it is an expert for zeros.
 NEGLIGIBLE = 1e-3
-IMPOSSIBLE = float(np.log(np.finfo(np.float64).tiny))
 
 
 @dataclass(frozen=True, kw_only=True)

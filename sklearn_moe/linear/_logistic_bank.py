@@ -28,9 +28,8 @@ class LogisticBank:
     table: LabelledTable
 
     suits: ClassVar[type] = Logistic
-    merges: ClassVar[bool] = (
-        False  # how they are solved depends on how many they are, and on where they begin
-    )
+    # How they are solved depends on how many they are, and on where they begin.
+    merges: ClassVar[bool] = False
 
     def solve_left_out(
         self,
