@@ -42,10 +42,9 @@ class MixtureExpectation:
 
 
 class Dealt(NamedTuple):
-    """First responsibilities (n, K), after an expectation of another number of experts.
+    """First responsibilities (n, K) of a new number of experts, and whom each of these continues.
 
-    `origins` (K,) are the positions of the experts there that these go on from; None if they begin
-    from nothing.
+    `origins` (K,) are positions among the experts of before; None if all begin from nothing.
     """
 
     resp: Array

@@ -128,7 +128,7 @@ class MixtureModel:
         return EMResult(self.expect(resp))
 
     def expect_after(self, at: MixtureExpectation, dealt: Dealt) -> MixtureExpectation:
-        """What is dealt after an expectation, with the solution of the experts that go on."""
+        """The expectation of another number of experts, who go on from those they continue."""
         expectation, solution = self.expect(dealt.resp), at.solution
         if dealt.origins is None or solution is None:
             return expectation

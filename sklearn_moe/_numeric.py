@@ -72,14 +72,14 @@ def row_sum(values: Array) -> Array:
 def log_normalize(log_joint: Array, overwrite: bool = False) -> tuple[Array, Array]:
     """Normalise each row of `log_joint` (n, K) in log space; in its own memory if allowed.
 
-    A row that is impossible in all columns is very unlikely in each.
+    A row that is impossible in all columns is as good as that, and alike in each.
 
     Returns the normalised rows (n, K) and the log of what they summed to (n,).
     """
     highest = row_max(log_joint)
     if (lost := np.isneginf(highest)).any():
         log_joint = log_joint if overwrite else log_joint.copy()
-        log_joint[lost] = highest[lost] = IMPOSSIBLE
+        log_joint[lost] = highest[lost] = IMPOSSIBLE - np.log(log_joint.shape[1])
     shifted = np.subtract(log_joint, highest[:, None], out=log_joint if overwrite else None)
     log_total = np.empty(len(highest))
     for rows in row_blocks(*log_joint.shape):
@@ -93,11 +93,11 @@ def normalize(log_joint: Array) -> tuple[Array, Array]:
     """Normalise the exponential of each row of `log_joint` (n, K), in its own memory.
 
     Returns the probabilities (n, K) and the log of what the rows summed to (n,). A row that is
-    impossible in all columns is very unlikely in each.
+    impossible in all columns is as good as that, and alike in each.
     """
     log_total = row_max(log_joint)
     if (lost := np.isneginf(log_total)).any():
-        log_joint[lost] = log_total[lost] = IMPOSSIBLE
+        log_joint[lost] = log_total[lost] = IMPOSSIBLE - np.log(log_joint.shape[1])
     log_joint -= log_total[:, None]
     proba = np.exp(log_joint, out=log_joint)
     total = row_sum(proba)

@@ -38,7 +38,7 @@ from ._recipe import Recipe
 from ._rows import read_only, take_rows
 
 T = TypeVar("T")
-# From an expectation to one for a recipe with another number of experts.
+# From an expectation to what a recipe with another number of experts begins with.
 Move = Callable[[Recipe, Data, MixtureExpectation], Dealt]
 
 # Where EM is before it has begun.

@@ -82,8 +82,10 @@ def test_a_gate_of_the_users_own_may_be_kept():
             return super().fit(X, expert_weights)
 
     own = Own().fit(X, np.eye(2)[np.arange(len(X)) % 2])
-    gate = ClassifierGate(FrozenEstimator(own)).fit(X, np.full((len(X), 2), 0.5))
-    np.testing.assert_allclose(gate.predict_proba(X), own.predict_proba(X), atol=0.01)
+    known = FrozenEstimator(own)
+    for frozen in (known, FrozenEstimator(make_pipeline(FunctionTransformer(), known))):
+        gate = ClassifierGate(frozen).fit(X, np.full((len(X), 2), 0.5))
+        np.testing.assert_allclose(gate.predict_proba(X), own.predict_proba(X), atol=0.01)
 
 
 class OwnGate(ClassifierGate):

@@ -29,7 +29,8 @@ from sklearn_moe._progress import Reporter
 from sklearn_moe._recalibration import Scores
 from sklearn_moe._verdict import Stage, run_witnessed
 from sklearn_moe.gates import GaussianGate, HierarchicalGate
-from sklearn_moe.linear._logistic_bank import LogisticBank
+from sklearn_moe.linear import _logistic_bank
+from sklearn_moe.linear._logistic import SETTLE
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore:EM did not settle:sklearn.exceptions.ConvergenceWarning"  # few iterations will do
@@ -280,17 +281,17 @@ def test_experts_that_share_their_rows_are_merged():
 
 
 def test_logistic_experts_go_on_from_those_whose_rows_they_get(monkeypatch):
-    """They come to what they would have come to from nothing."""
-    began, solve = [], LogisticBank.solve_left_out
+    """Where they settle, they come to what they would have come to from nothing."""
+    began, solve = [], _logistic_bank.solve_left_out
 
-    def spied(bank, problems, weights, folds, previous=None):
-        found = solve(bank, problems, weights, folds, previous)
-        if previous is not None and previous.is_far:
-            from_nothing = solve(bank, problems, weights, folds, None)
-            began.append((previous.theta, found, from_nothing))
+    def spied(problems, table, weights, folds, start, effort):
+        found = solve(problems, table, weights, folds, start, effort)
+        if start is not None and effort == SETTLE:
+            from_nothing = solve(problems, table, weights, folds, None, effort)
+            began.append((start, found, from_nothing))
         return found
 
-    monkeypatch.setattr(LogisticBank, "solve_left_out", spied)
+    monkeypatch.setattr(_logistic_bank, "solve_left_out", spied)
     rng = np.random.default_rng(0)
     labels = rng.random(300) < 1 / (1 + np.exp(-3 * Y3))
     params = {"cv": 3, "n_init": 1, "max_iter": 3, "tol": 1.0, "min_responsibility": 0.2}

@@ -45,9 +45,10 @@ class OfSome(BaseEstimator):
 
 def frozen_gate(classifier: Any) -> Gate | None:
     """The gate that a classifier, or the end of a pipeline, is but for being frozen."""
-    last = last_step(classifier)
-    inner = last_step(last.estimator) if isinstance(last, FrozenEstimator) else None
-    return inner if isinstance(inner, Gate) else None
+    last, frozen = last_step(classifier), False
+    while isinstance(last, FrozenEstimator):
+        last, frozen = last_step(last.estimator), True
+    return last if frozen and isinstance(last, Gate) else None
 
 
 def is_frozen(gate: Any) -> bool:

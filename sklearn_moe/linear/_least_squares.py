@@ -94,7 +94,7 @@ class LeastSquaresSolution:
         return LeastSquaresSolution(self.centers, coef, mean, solved, whole)
 
     def handed_on(self, experts: Rows) -> None:
-        """Nothing: the next solution begins from scratch."""
+        """None: the next solution begins from nothing."""
 
     def of_all_rows(self) -> LeastSquaresSolution:
         """The solution that leaves no row out."""

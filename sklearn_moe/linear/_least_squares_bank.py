@@ -46,7 +46,7 @@ class LeastSquaresBank:
         left_out: LeastSquaresSolution,
         before: LeastSquaresSolution | None = None,
     ) -> LeastSquaresSolution | None:
-        """The solution, which has come with that of the folds, if it was one."""
+        """The solution for all rows, which has come with that of the folds."""
         return left_out.of_all_rows()
 
     def solve_one_out(
