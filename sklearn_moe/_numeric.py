@@ -72,9 +72,8 @@ def row_sum(values: Array) -> Array:
 def log_normalize(log_joint: Array, overwrite: bool = False) -> tuple[Array, Array]:
     """Normalise each row of `log_joint` (n, K) in log space; in its own memory if allowed.
 
-    A row that is impossible in all columns is as good as that, and alike in each.
-
-    Returns the normalised rows (n, K) and the log of what they summed to (n,).
+    Returns the normalised rows (n, K) and the log of what they summed to (n,). A row of nothing but
+    -inf is shared equally, and sums to the smallest number.
     """
     highest = row_max(log_joint)
     if (lost := np.isneginf(highest)).any():
@@ -92,8 +91,8 @@ def log_normalize(log_joint: Array, overwrite: bool = False) -> tuple[Array, Arr
 def normalize(log_joint: Array) -> tuple[Array, Array]:
     """Normalise the exponential of each row of `log_joint` (n, K), in its own memory.
 
-    Returns the probabilities (n, K) and the log of what the rows summed to (n,). A row that is
-    impossible in all columns is as good as that, and alike in each.
+    Returns the probabilities (n, K) and the log of what the rows summed to (n,). A row of
+    nothing but -inf is shared equally, and sums to the smallest number.
     """
     log_total = row_max(log_joint)
     if (lost := np.isneginf(log_total)).any():

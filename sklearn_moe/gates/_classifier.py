@@ -33,7 +33,8 @@ class ClassifierGate(Gate):
     Parameters
     ----------
     classifier : classifier or Pipeline
-        Any scikit-learn classifier with `predict_proba`, or a pipeline that ends in one.
+        Any scikit-learn classifier with `predict_proba`, or a pipeline that ends in one. One that
+        was fitted before, in a `FrozenEstimator`, may be the fitted gate of another mixture.
 
     Attributes
     ----------
