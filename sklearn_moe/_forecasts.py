@@ -83,6 +83,17 @@ class Forecast:
         place = self.places(rows)
         return replace(self, **{f.name: getattr(self, f.name)[place] for f in fields(self)})
 
+    def among_given(self, kept: NDArray[np.intp] | None) -> Forecast:
+        """With places among the rows that were given, of which the table has `kept` some or all.
+
+        Of a row that is there in parts, what was said of the first of them stands for all.
+        """
+        if kept is None:
+            return self
+        given, first = np.unique(kept[self.rows], return_index=True)
+        weight = np.bincount(kept[self.rows], self.weight)[given].astype(np.float64, copy=False)
+        return replace(self.of(self.rows[first]), rows=given, weight=weight)
+
     def about(self, output: int) -> Forecast:
         """The part about one output."""
         target, mean = self.target[:, [output]], self.mean[..., [output]]

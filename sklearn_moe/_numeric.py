@@ -129,6 +129,17 @@ def sums_of_others(parts: Array) -> Array:
     return before
 
 
+def next_count(count: Array) -> Array:
+    """One more; where numbers have no digit for one, the next number."""
+    return np.maximum(count + 1.0, np.nextafter(count, np.inf))
+
+
+def effective_rows(weight: Array) -> float:
+    """How many rows of equal weight tell as much as rows of these weights (n,) (Kish, 1965)."""
+    share = weight / weight.max()  # squares of tiny weights, or of huge ones, are no numbers
+    return float(share.sum() ** 2 / (share**2).sum())
+
+
 def safe_log(probability: Array) -> Array:
     """Logarithm with 0 mapped to the log of the smallest positive float, never to -inf."""
     return np.log(np.maximum(probability, np.finfo(np.float64).tiny))

@@ -17,7 +17,7 @@ from sklearn.base import clone, is_classifier
 from sklearn.ensemble import BaggingClassifier, BaggingRegressor
 from sklearn.utils.validation import validate_data
 
-from ._numeric import Array
+from ._numeric import Array, effective_rows
 from ._rows import n_rows
 from ._validation import innermost, last_step
 
@@ -52,15 +52,14 @@ def with_out_of_bag(estimator: Any, weight: Array) -> Any:
     """A clone that keeps its out-of-bag predictions when it is fitted under `weight` (n,).
 
     Heavy rows are drawn first, so samples of n rows would leave few of them out. Unless the user
-    has set the size, a sample is as large as the weights are worth (Kish, 1965).
+    has set the size, a sample is as large as the weights are worth.
     """
     keeper = clone(estimator)
     last = last_step(keeper)
     if not isinstance(last, BAGGING):
         last.set_params(oob_score=True)
     if last.max_samples is None:
-        share = weight / weight.max()  # squares of tiny weights, or of huge ones, are no numbers
-        last.set_params(max_samples=max(1, round(share.sum() ** 2 / (share**2).sum())))
+        last.set_params(max_samples=max(1, round(effective_rows(weight))))
     return keeper
 
 

@@ -77,7 +77,7 @@ def predict_expert(expert: Any, X: Any, classes: NDArray | None, **options: Any)
             raise ValueError(f"it predicted {len(predicted)} values for {n_rows(X)} rows")
         predicted = predicted.reshape(n_rows(X), -1)
     else:
-        predicted = _class_probabilities(expert, X, classes, options)
+        predicted = np.asarray(_class_probabilities(expert, X, classes, options), dtype=np.float64)
     if not np.isfinite(predicted).all():
         raise ValueError(
             f"{type(expert).__name__} predicted NaN or infinity. Scale its inputs or regularise "

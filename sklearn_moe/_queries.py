@@ -372,7 +372,7 @@ class Queries(ABC):
             routing = self._routing_at(X)
             if routing.index is None:
                 return np.zeros(n_rows(X))
-            proba = self.gate_.predict_proba(X)
+            proba = self.gate_.predict_proba(X).copy()  # a gate may keep what it returns
         np.put_along_axis(proba, routing.index, 0.0, axis=1)
         return proba.sum(axis=1)
 

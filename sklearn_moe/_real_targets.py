@@ -211,7 +211,9 @@ class RealTargets(DistributionQueries, BaseMixtureOfExperts):
 
     def _forecast_of(self, fit: Fit) -> Forecast | None:
         forecasts, noise = fit.found.forecasts, fit.found.noise
-        return joined(forecasts).under(noise.of_forecasts()) if forecasts else None
+        if not forecasts:
+            return None
+        return joined(forecasts).under(noise.of_forecasts()).among_given(fit.training.kept)
 
     def _target_attributes(self, fit: Fit) -> dict[str, Any]:
         shape, found = fit.training.data.y.shape[1:], fit.found

@@ -92,7 +92,8 @@ class Routing:
         They are numbered slot by slot: that of row i and slot s is s n + i.
         """
         assert self.index is not None
-        experts = self.index.T.ravel().astype(np.uint16)  # short numbers are sorted by radix
+        # Short numbers are sorted by radix.
+        experts = self.index.T.ravel().astype(np.min_scalar_type(self.index.max(initial=0)))
         first = np.append(0, np.cumsum(np.bincount(experts)))
         return np.argsort(experts, kind="stable"), first
 

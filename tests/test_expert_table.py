@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import scipy.sparse as sp
-from sklearn.linear_model import Ridge
+from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.tree import (
     DecisionTreeClassifier,
     DecisionTreeRegressor,
@@ -14,7 +14,12 @@ from sklearn.tree import (
     ExtraTreeRegressor,
 )
 
-from sklearn_moe import MixtureOfExpertsClassifier, MixtureOfExpertsRegressor, _predictions
+from sklearn_moe import (
+    CrossFittedPredictions,
+    MixtureOfExpertsClassifier,
+    MixtureOfExpertsRegressor,
+    _predictions,
+)
 from sklearn_moe._ensembles import EnsembleRegressor
 from sklearn_moe._predictions import ExpertTable, predict_bank
 
@@ -174,3 +179,14 @@ def test_what_a_tree_refuses_is_refused():
     tree = DecisionTreeRegressor(criterion="poisson")
     with pytest.raises(ValueError, match="negative"):
         MixtureOfExpertsRegressor(tree, 2, n_init=1).fit(X, Y)
+
+
+def test_class_probabilities_are_in_double_precision():
+    single = X.astype(np.float32)
+    moe = MixtureOfExpertsClassifier(n_init=1, cv=3, verdict=False, random_state=0)
+    moe.fit(single, LABELS)
+    assert moe.predict_experts(single).dtype == np.float64
+    np.testing.assert_allclose(moe.predict_proba(single).sum(axis=1), 1.0, atol=1e-14)
+    columns = CrossFittedPredictions([("lines", LogisticRegression())], cv=3)
+    assert columns.fit_transform(single, LABELS).dtype == np.float64
+    assert columns.transform(single).dtype == np.float64

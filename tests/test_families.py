@@ -464,3 +464,40 @@ def test_rows_that_every_expert_rules_out_do_not_end_the_fit():
     assert moe.n_experts_ == 2
     assert np.isfinite([moe.lower_bound_, moe.gain_, moe.gain_stderr_]).all()
     np.testing.assert_allclose(moe.responsibilities(X, y).sum(axis=1), 1.0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReadOnly(Gaussian):
+    """A law that returns what cannot be written to."""
+
+    def log_density(self, y, mean, *law):
+        return np.broadcast_to(super().log_density(y, mean, *law)[None], (1, *mean.shape))[0]
+
+
+def test_laws_may_return_what_cannot_be_written_to():
+    X = np.random.default_rng(0).normal(size=(100, 2))
+    Y = np.column_stack([X[:, 0], np.abs(X[:, 1])])
+    mine, ours = (
+        MixtureOfExpertsRegressor(family=law, n_init=1, cv=3, random_state=0).fit(X, Y)
+        for law in (ReadOnly(), Gaussian())
+    )
+    assert mine.lower_bound_ == ours.lower_bound_
+
+
+def test_counts_that_have_no_neighbours_are_refused():
+    X, y = np.zeros((4, 1)), np.array([1.0, 2.0, 2.0**53, 1e17])
+    moe = MixtureOfExpertsRegressor(family="poisson")
+    with pytest.raises(ValueError, match=r"up to 2\*\*53; y holds 1e\+17.*family='gamma'"):
+        moe.fit(X, y)
+
+
+@pytest.mark.parametrize("dispersion", [0.01, 0.4])
+def test_large_counts_are_as_likely_as_amounts(dispersion):
+    mean, levels = 1e12, np.array([0.01, 0.5, 0.99])
+    amounts = stats.gamma(1 / dispersion, scale=dispersion * mean)
+    y = np.rint(amounts.ppf(levels))
+    law = NegativeBinomial()
+    found = law.log_density(y, np.array(mean), np.array(dispersion))
+    np.testing.assert_allclose(found, amounts.logpdf(y), rtol=1e-9)
+    quantiles = law.ppf(levels, np.full(3, mean), np.full(3, dispersion))
+    np.testing.assert_allclose(quantiles, y, rtol=1e-9)

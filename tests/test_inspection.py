@@ -383,6 +383,11 @@ def test_coverage_of_known_laws():
     part = CalibrationDisplay.from_predictions(y[:2000, 0], norm(np.zeros(2000), 1))
     np.testing.assert_allclose(half.observed, part.observed)
     assert half.n_rows == part.n_rows == 2000
+    for unit in (1e-170, 1e170):  # whose squares are no numbers
+        scaled = CalibrationDisplay.from_predictions(
+            y[:, 0], norm(np.zeros(4000), 1), sample_weight=unit * weight
+        )
+        assert scaled.n_rows == pytest.approx(2000)
 
 
 def test_coverage_of_counts_is_that_of_the_measure(fitted):

@@ -249,3 +249,14 @@ def test_rows_of_a_sparse_table_are_told_apart_whatever_lies_far_out(far, shift)
     stored = sp.csr_matrix(np.where(table == 0, 0.5, table))
     stored.data[stored.data == 0.5] = 0.0
     np.testing.assert_array_equal(feature_hashes(stored), found)
+
+
+def test_forecasts_name_rows_as_they_were_given():
+    """Of a table of counts each unit of weight is an observation, and rows of none are left out."""
+    X, y = np.repeat(np.arange(12.0), 7)[:, None], np.tile(np.arange(7.0), 12)
+    weight = np.random.default_rng(0).integers(0, 6, size=len(y)).astype(float)
+    model = MixtureOfExpertsRegressor(Ridge(), n_experts=2, cv=3, n_init=1, random_state=0)
+    forecast = model._fit_forecasting(X, y, weight, None)
+    assert forecast.rows.tolist() == np.flatnonzero(weight).tolist()
+    assert forecast.target[:, 0].tolist() == y[forecast.rows].tolist()
+    assert forecast.weight.tolist() == weight[forecast.rows].tolist()

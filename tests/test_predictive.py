@@ -602,3 +602,15 @@ def test_crps_of_targets_beyond_all_counts():
     scores = scores.crps([np.inf, -np.inf, np.nan, 1e9])
     np.testing.assert_array_equal(scores[:3], [np.inf, np.inf, np.nan])
     assert scores[3] == pytest.approx(1e9, rel=1e-6)
+
+
+@pytest.mark.parametrize("mean", [1e15, 1e16, 1e18])
+def test_counts_without_neighbours_end_each_search(mean):
+    means = np.array([[[mean]], [[3.0]]])
+    law = np.array([[[0.4]]])
+    found = MixtureDistribution(NegativeBinomial(), np.zeros((2, 1)), means, law)
+    levels = np.array([0.1, 0.9])
+    amounts = stats.gamma(1 / 0.4, scale=0.4 * mean)  # which such counts are as good as
+    np.testing.assert_allclose(found.ppf(levels)[0], amounts.ppf(levels), rtol=1e-6)
+    mode = np.floor((1 / 0.4 - 1) * 0.4 * means[:, 0, 0])
+    np.testing.assert_allclose(found.mode(), mode, rtol=1e-3)

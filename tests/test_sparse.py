@@ -15,7 +15,7 @@ from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 from sklearn_moe import MixtureOfExpertsClassifier, MixtureOfExpertsRegressor, SoftmaxGate
 from sklearn_moe._balance import balanced
 from sklearn_moe._dispersion import fit_dispersion
-from sklearn_moe._routing import route, route_blocks, truncate
+from sklearn_moe._routing import Routing, route, route_blocks, truncate
 from sklearn_moe._shrinkage import fit_shrinkage
 from sklearn_moe.families import Categorical, Gaussian
 from sklearn_moe.gates import Gate
@@ -187,6 +187,39 @@ def test_truncation_moves_no_class_probability_by_more_than_it_cuts_off():
     assert lost.max() > 0.01
     assert (distance <= lost + 1e-12).all()
     assert distance.max() > 0.001
+
+
+class Remembered(Gate):
+    """A gate that keeps what it says."""
+
+    def fit(self, X, proba):
+        self.proba, self.log_proba = proba, np.log(np.maximum(proba, 1e-9))
+        return self
+
+    def predict_log_proba(self, X):
+        return self.log_proba
+
+    def predict_proba(self, X):
+        return self.proba
+
+
+def test_what_a_gate_keeps_is_not_written_to():
+    proba = np.tile([0.5, 0.3, 0.2, 0.0], (N, 1))
+    moe = regressor(max_iter=2).fit(X, Y)
+    moe.gate_ = Remembered().fit(X, proba.copy())
+    log_proba = moe.gate_.log_proba.copy()
+    for _ in range(2):
+        np.testing.assert_allclose(moe.truncated_proba(X), 0.2)
+        moe.predict(X)
+        moe.responsibilities(X, Y)
+    np.testing.assert_array_equal(moe.gate_.proba, proba)
+    np.testing.assert_array_equal(moe.gate_.log_proba, log_proba)
+
+
+def test_experts_beyond_short_numbers_have_their_rows():
+    index = np.array([[70_000, 3], [1, 70_000]])
+    rows, slots = Routing(np.zeros((2, 2)), index).acting(70_000)
+    assert (rows.tolist(), slots.tolist()) == ([0, 1], [0, 1])
 
 
 def test_another_top_k_leaves_the_mixture_as_it_was():

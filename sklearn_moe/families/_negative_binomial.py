@@ -7,13 +7,14 @@ from typing import Any
 
 import numpy as np
 from scipy import stats
-from scipy.special import digamma, gammaln, xlog1py, xlogy
+from scipy.special import betaln, digamma, gammaincinv, log_expit
 
 from .._maximise import top_of
 from .._numeric import Array
 from ._real import CountFamily
 
 LEAST, MOST = 1e-6, 1e3
+LARGE = 1e9
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,11 +34,20 @@ class NegativeBinomial(CountFamily):
         """The law as a frozen distribution of scipy."""
         return stats.nbinom(1.0 / law[0], 1.0 / (1.0 + law[0] * mean))
 
+    def ppf(self, level: Array, mean: Array, *law: Array) -> Array:
+        """Quantile at `level`."""
+        # There scipy counts for seconds, if not for ever, and a gamma law of that variance will do.
+        is_large = mean > LARGE
+        found = super().ppf(level, np.where(is_large, 1.0, mean), *law)
+        share = law[0] + 1.0 / np.where(is_large, mean, 1.0)
+        return np.where(is_large, np.rint(share * mean * gammaincinv(1.0 / share, level)), found)
+
     def log_density(self, y: Array, mean: Array, *law: Array) -> Array:
         """Log probability of `y`."""
-        size = 1.0 / law[0]
-        log_odds = xlogy(y, law[0] * mean) - xlog1py(y + size, law[0] * mean)
-        return gammaln(y + size) - gammaln(size) - gammaln(y + 1) + log_odds
+        size, odds = 1.0 / law[0], law[0] * mean
+        # Logarithms of large counts' factorials, and of the odds, would leave no digits of it.
+        log_ways = -betaln(size, y + 1.0) - np.log(y + size)
+        return log_ways + y * log_expit(np.log(odds)) - size * np.log1p(odds)
 
     def fit_output(self, y: Array, mean: Array, weights: Array) -> tuple[Array, ...]:
         """The most likely dispersion (K,)."""

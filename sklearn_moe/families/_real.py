@@ -26,6 +26,8 @@ LEAST_MEAN = 1e-3
 NO_MEAN = 1e-12
 # The part of an expert's weight on other rows below which it is an expert for zeros.
 NEGLIGIBLE = 1e-3
+# From there on some whole numbers cannot be told from their neighbours.
+LARGEST_COUNT = 2.0**53
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -141,7 +143,8 @@ class RealFamily(Family):
     def log_prob(self, y: Array, mean: Array, dispersion: Array) -> Array:
         """Log density (n, K), summed over outputs."""
         densities = self.outputs(y, mean, self.floored(dispersion))
-        total = self.log_density(*next(densities))
+        # Laws of users may return what cannot be written to.
+        total = np.require(self.log_density(*next(densities)), np.float64, "W")
         for parts in densities:
             total += self.log_density(*parts)
         return total
@@ -345,6 +348,11 @@ class CountFamily(PositiveFamily):
             raise ValueError(
                 f"The {type(self).__name__} law is for counts; y holds {fractions[0]:.6g}. Use "
                 "family='gamma' or 'tweedie' for amounts."
+            )
+        if y.max() > LARGEST_COUNT:
+            raise ValueError(
+                f"The {type(self).__name__} law is for counts of up to 2**53; y holds "
+                f"{y.max():.6g}, where numbers have no digit for one more. Use family='gamma'."
             )
 
     def _log_prob(self, y: Array, mean: Array, dispersion: Array, least: float) -> Array:

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from .._numeric import Array
+from .._numeric import Array, effective_rows
 from .._table_checks import check_weight
 from ..metrics._distributions import observed_coverage
 from ._asked import model_within
@@ -139,8 +139,8 @@ class CalibrationDisplay(Display):
         """
         weight = check_weight(sample_weight, y_true)
         observed = observed_coverage(y_true, dist, LEVELS, weight).reshape(len(LEVELS), -1)
-        n_rows = weight.sum() ** 2 / (weight**2).sum()
-        return cls(nominal=LEVELS, observed=observed, n_rows=float(n_rows)).plot(ax=ax)
+        display = cls(nominal=LEVELS, observed=observed, n_rows=effective_rows(weight))
+        return display.plot(ax=ax)
 
     def _draw(self) -> None:
         (axes,) = self.axes_

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from .._numeric import Array
+from .._numeric import Array, next_count
 from ._marginal import Marginal, by_rows
 
 MAX_STEPS = 200
@@ -106,7 +106,7 @@ def _step(
 def _search_counts(marginal: Marginal, level: Array, low: Array, high: Array) -> Array:
     """The smallest counts (n,) whose probability, with all below, reaches the `level`."""
     low, high = np.maximum(low - 1, -1.0), high.copy()
-    while (wide := np.flatnonzero(np.isfinite(high) & (high > low + 1))).size:
+    while (wide := np.flatnonzero(np.isfinite(high) & (high > next_count(low)))).size:
         middle = np.floor(0.5 * (low[wide] + high[wide]))
         reached = marginal.take(wide).cdf(middle[:, None])[:, 0] >= level[wide] - PRECISION
         high[wide] = np.where(reached, middle, high[wide])

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtr
 
-from .._numeric import Array, safe_log
+from .._numeric import Array, next_count, safe_log
 from ._marginal import Marginal, by_rows, by_size
 
 Places = NDArray[np.intp]
@@ -72,7 +72,7 @@ def _likeliest_between(marginal: Marginal, low: Array, high: Array) -> Array:
     while (high > low).any():
         counts = np.rint(np.linspace(low, high, N_COUNTS, axis=1))
         best = marginal.log_pdf(counts).argmax(axis=1)[:, None]
-        if (high - low < N_COUNTS).all():
+        if (high - low < N_COUNTS * (next_count(high) - high)).all():
             return np.take_along_axis(counts, best, axis=1)[:, 0]
         sides = np.clip([best - 1, best + 1], 0, N_COUNTS - 1)
         low, high = (np.take_along_axis(counts, side, axis=1)[:, 0] for side in sides)
