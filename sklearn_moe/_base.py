@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import warnings
 from abc import abstractmethod
 from functools import partial
@@ -31,7 +30,7 @@ from ._progress import Reporter
 from ._queries import Queries
 from ._recipe import Recipe
 from ._specialisation import Specialisation
-from ._table_checks import check_table, check_weight, features_seen, warn_of_shares
+from ._table_checks import check_training_table, check_weight, store, warn_of_shares
 from ._templates import Template, make_templates
 from ._thresholds import specialisations
 from ._training import Training, make_training
@@ -126,13 +125,13 @@ class BaseMixtureOfExperts(Queries, CallbackSupportMixin, MetaEstimatorMixin, Ba
     # The fit, as a table of contents.
 
     def _fit(self, X: Any, y: Any, sample_weight: Any, fit_params: dict) -> Fit:
-        # Checks that record feature names do so on a copy: a failed fit leaves `self` as it was.
-        shape = copy.copy(self)
-        training = self._validate_training(shape, X, y, sample_weight, fit_params)
+        check_parameters(self)
+        table, features = check_training_table(self, X)
+        training = self._validate_training(table, y, sample_weight, fit_params)
         warn_of_shares(training.data.sample_weight)
         tasks = Tasks(self, X, y, sample_weight)
         with open_workers(self.n_jobs) as workers, quiet_out_of_bag(self.cv):
-            unfinished = partial(self._unfinished, shape, training, workers)
+            unfinished = partial(self._unfinished, features, training, workers)
             reporter = Reporter(type(self).__name__, self.verbose, tasks, unfinished)
             recipes = self._recipes(training, reporter)
             recipe, trials = recipes(self._first_number())
@@ -142,7 +141,7 @@ class BaseMixtureOfExperts(Queries, CallbackSupportMixin, MetaEstimatorMixin, Ba
             spares = spare_starts(self, starts, recipe)
             options = Options(rule, reporter, self.verdict, spares, trials, growth)
             fit = workers.follow(run_fit(training, recipe, starts, options))
-        self._store(shape, fit)
+        store(self, features | self._attributes(fit))
         tasks.end(dict)  # the estimator has its attributes already
         self._warn(fit)
         return fit
@@ -158,12 +157,8 @@ class BaseMixtureOfExperts(Queries, CallbackSupportMixin, MetaEstimatorMixin, Ba
         """What a fit says of unseen rows, so that several mixtures may be calibrated together."""
         return None
 
-    def _validate_training(
-        self, shape: Any, X: Any, y: Any, sample_weight: Any, fit_params: dict
-    ) -> Training:
-        check_parameters(self)
+    def _validate_training(self, X: Any, y: Any, sample_weight: Any, fit_params: dict) -> Training:
         params = routed_params(self, fit_params)
-        X = check_table(shape, X, reset=True)
         weight = check_weight(sample_weight, X)
         y, target, classes = self._check_target(X, y, weight)
         return make_training(
@@ -253,36 +248,32 @@ class BaseMixtureOfExperts(Queries, CallbackSupportMixin, MetaEstimatorMixin, Ba
         gates = unfolded.gates if recipe.n_routed > 1 else []
         return recipe, trials_of(templates, pooled, families[1:], gates[1:])
 
-    def _store(self, shape: Any, fit: Fit) -> None:
-        """Set all fitted attributes together, now that nothing can fail."""
-        self.__dict__.pop("feature_names_in_", None)
-        self.__dict__.update(self._attributes(shape, fit))
-
-    def _attributes(self, shape: Any, fit: Fit) -> dict[str, Any]:
-        return features_seen(shape) | self._target_attributes(fit) | fitted_attributes(fit)
+    def _attributes(self, fit: Fit) -> dict[str, Any]:
+        return self._target_attributes(fit) | fitted_attributes(fit)
 
     def _unfinished(
-        self, shape: Any, training: Training, workers: Workers, stage: Stage
+        self, features: dict[str, Any], training: Training, workers: Workers, stage: Stage
     ) -> dict[str, Any]:
         """The attributes of a fit that has come as far as `stage`."""
-        return self._attributes(shape, workers.follow(as_it_stands(training, stage)))
+        return features | self._attributes(workers.follow(as_it_stands(training, stage)))
 
     def _warn(self, fit: Fit) -> None:
         templates, left = fit.recipe.templates, fit.result.expectation.members
         if fit.trouble:
             warnings.warn(fit.trouble, UserWarning, stacklevel=5)
-        if fit.verdict.is_against and not fit.grew:
+        grew = fit.path is not None
+        if fit.verdict.is_against and not grew:
             warnings.warn(verdict_text(fit.verdict, len(templates)), OneIsBetter, stacklevel=5)
             return
         lost = [template.name for k, template in enumerate(templates) if k not in left]
-        if lost and not fit.grew:
+        if lost and not grew:
             message = (
                 f"Experts {lost} lost their rows twice and were removed: n_experts_={len(left)} of "
                 f"{len(templates)}. Use fewer experts, or another init."
             )
             warnings.warn(message, ConvergenceWarning, stacklevel=5)
         ended = fit.result.reason in ("callback", "error")  # an error was already warned about
-        if not (fit.alone or fit.result.converged or ended):
+        if not (fit.keeps_one or fit.result.converged or ended):
             message = failure_text(fit.result, self.tol)
             warnings.warn(message, ConvergenceWarning, stacklevel=5)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from numbers import Integral
@@ -24,7 +23,7 @@ from ._plans import Plan, together
 from ._prediction_columns import as_columns
 from ._predictions import places_among, predict_bank
 from ._rows import take_rows
-from ._table_checks import check_table, check_weight, features_seen, query_rows
+from ._table_checks import check_training_table, check_weight, query_rows, store
 from ._targets import check_label_target, check_real_target
 from ._templates import Template, make_templates
 from ._training import Training, make_training
@@ -249,22 +248,22 @@ class CrossFittedPredictions(TransformerMixin, MetaEstimatorMixin, BaseCompositi
         return np.array(names, dtype=object)
 
     def _learn(self, X: Any, y: Any, sample_weight: Any, groups: Any) -> Learnt:
-        shape = copy.copy(self)
-        X = check_table(shape, X, reset=True)
+        X, features = check_training_table(self, X)
         check_estimators(self)
         training = self._training(X, y, check_weight(sample_weight, X), groups)
         with blaming_estimators(), open_workers(self.n_jobs) as workers:
             predicted, fitted = workers.follow(_cross_fit(training, self._templates()))
-        return Learnt(X, features_seen(shape), training, predicted, fitted)
+        return Learnt(X, features, training, predicted, fitted)
 
     def _store(self, learnt: Learnt) -> None:
-        """Set all fitted attributes, now that nothing can fail."""
-        self.__dict__.pop("feature_names_in_", None)
-        self.__dict__.update(learnt.features)
         names = [name for name, _ in self.estimators]
-        self.estimators_, self.classes_ = learnt.fitted, learnt.classes
-        self.named_estimators_ = Bunch(**dict(zip(names, learnt.fitted, strict=True)))
-        self._n_values = learnt.predicted.shape[-1]
+        attributes = {
+            "estimators_": learnt.fitted,
+            "named_estimators_": Bunch(**dict(zip(names, learnt.fitted, strict=True))),
+            "classes_": learnt.classes,
+            "_n_values": learnt.predicted.shape[-1],
+        }
+        store(self, learnt.features | attributes)
 
     def _training(self, X: Any, y: Any, weight: Array, groups: Any) -> Training:
         """The rows of some weight, their target and folds."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from sklearn import config_context
@@ -18,7 +18,7 @@ from ._growth import Growth, GrowthPath, grow
 from ._guided import by_itself, guided
 from ._last_fits import fit_last
 from ._mixture import FittedMixture, MixtureModel, build_model
-from ._numeric import Array, mean_of_known
+from ._numeric import Array, Rows, mean_of_known
 from ._plans import Plan, do
 from ._progress import Reporter
 from ._race import Raced, assigned, race
@@ -26,7 +26,7 @@ from ._recalibration import Recalibration, recalibrate
 from ._recipe import Recipe
 from ._second_witnesses import seconded
 from ._training import Training
-from ._trials import Trial, recipe_of_number, try_all, with_parts
+from ._trials import Trial, Winner, recipe_of_number, try_all, with_parts
 from ._verdict import UNKNOWN, Stage, Verdict, alone_verdict, judge, run_witnessed
 from ._witnesses import call_witnesses
 from .leaning import Leaning
@@ -50,7 +50,8 @@ class Fit:
     """All that a fit has come to, before anything is written to the estimator.
 
     `trouble` is what its user should know, if a witness or an expert failed or the run lags behind;
-    `start` is what all of it has come from.
+    `start` is what all of it has come from. There is a `path` if the number of experts was to be
+    found.
     """
 
     training: Training
@@ -59,11 +60,10 @@ class Fit:
     result: EMResult
     found: CalibratedMixture
     verdict: Verdict
-    path: GrowthPath
+    path: GrowthPath | None = None
     trouble: str | None = None
     start: Start = NO_START
-    alone: bool = False
-    grew: bool = False
+    keeps_one: bool = False
 
     @property
     def log_probs(self) -> Array:
@@ -76,7 +76,7 @@ class Fit:
     def pooling(self) -> Array:
         """Parts (K,) of their weight that rows gave to the experts; nothing to one alone."""
         pooling = self.recipe.specialisation.of(self.found.mixture.members).pooling
-        return np.zeros(1) if self.alone else pooling
+        return np.zeros(1) if self.keeps_one else pooling
 
 
 @dataclass(frozen=True)
@@ -95,6 +95,20 @@ class Options:
     growth: Growth | None = None
 
 
+class Entry(NamedTuple):
+    """What enters the race: a table, what is to be fitted to it, and from where."""
+
+    training: Training
+    recipe: Recipe
+    starts: list[Start]
+    baseline: Baseline
+
+    def take(self, rows: Rows) -> Entry:
+        """The race on some rows."""
+        recipe = self.recipe.take(rows, self.training.data.n_samples)
+        return Entry(self.training.take(rows), recipe, self.starts, self.baseline.take(rows))
+
+
 def run_fit(training: Training, recipe: Recipe, starts: list[Start], options: Options) -> Plan[Fit]:
     """Race the starts, finish the best one, judge it if asked; fit what is kept to all rows."""
     data, growth, family = training.data, options.growth, recipe.family
@@ -106,7 +120,8 @@ def run_fit(training: Training, recipe: Recipe, starts: list[Start], options: Op
     # The baseline has shown the experts' parameters to be valid; the next hundred fits trust them.
     with config_context(skip_parameter_validation=is_needed):
         with options.reporter.race([start.label for start in starts]):
-            model, raced, won = yield from _winner(training, recipe, starts, baseline, options)
+            entry = Entry(training, recipe, starts, baseline)
+            model, raced, won = yield from _winner(entry, options)
         recipe = model.recipe
         if is_needed and recipe.family is not family:  # the rival has the law that is kept
             baseline = yield from fit_baseline(recipe, data, training.splits)
@@ -114,12 +129,14 @@ def run_fit(training: Training, recipe: Recipe, starts: list[Start], options: Op
         bounds, start = raced.bounds, raced.start.origin
         del raced  # as large as the table
         first = yield from seconded((yield from run), options.rule, options.reporter)
-        path = GrowthPath(baseline, data, [first])
         kept: Stage | None = first
+        path = None
         if growth is not None:
+            path = GrowthPath(baseline, data, [first])
             recipes = partial(recipe_of_number, growth.recipes, won)
             kept = yield from grow(path, recipes, growth.most, options.rule, options.reporter)
         if kept is None:
+            assert path is not None
             verdict = alone_verdict(recipe, baseline, data) if options.verdict else UNKNOWN
             judged = Judged(path.stages[0], verdict, None)
         else:
@@ -142,8 +159,7 @@ def run_fit(training: Training, recipe: Recipe, starts: list[Start], options: Op
         path=path,
         trouble=judged.stage.trouble or first.trouble,
         start=start,
-        alone=judged.recalibration is None,
-        grew=growth is not None,
+        keeps_one=judged.recalibration is None,
     )
 
 
@@ -160,7 +176,6 @@ def as_it_stands(training: Training, stage: Stage) -> Plan[Fit]:
         result=stage.result,
         found=found,
         verdict=UNKNOWN,
-        path=GrowthPath(baseline, training.data, [stage]),
     )
 
 
@@ -254,41 +269,29 @@ def _first_run(model: MixtureModel, raced: Raced, options: Options) -> Plan[Stag
     )
 
 
-def _winner(
-    training: Training,
-    recipe: Recipe,
-    starts: list[Start],
-    baseline: Baseline,
-    options: Options,
-) -> Plan[tuple[MixtureModel, Raced, frozenset[str]]]:
+def _winner(entry: Entry, options: Options) -> Plan[Winner]:
     """The race of the starts and the trials of its winner, on a sample if the table is large."""
-    data, rows = training.data, training.sample(RACE_ROWS)
+    training, recipe, starts, baseline = entry
+    rows = training.sample(RACE_ROWS)
     if rows is None or (len(starts) == 1 and not options.spares):
-        return (yield from _race_and_try(training, recipe, starts, baseline, options))
-    part, recipe_there = training.take(rows), recipe.take(rows, data.n_samples)
-    there, raced, won = yield from _race_and_try(
-        part, recipe_there, starts, baseline.take(rows), options
-    )
+        return (yield from _race_and_try(entry, options))
+    there, raced, won = yield from _race_and_try(entry.take(rows), options)
+    data = training.data
     model = build_model(with_parts(recipe, options.trials, won), data, training.splits)
     resp = yield from assigned(there, raced.run, data, rows)
     if resp is None:
-        asked = model.recipe, data, baseline.tell_surprise
-        resp = yield from do(raced.start.responsibilities, *asked)
-    return model, replace(raced, run=model.begin(resp), resp=resp), won
+        arguments = model.recipe, data, baseline.tell_surprise
+        resp = yield from do(raced.start.responsibilities, *arguments)
+    return Winner(model, replace(raced, run=model.begin(resp), resp=resp), won)
 
 
-def _race_and_try(
-    training: Training,
-    recipe: Recipe,
-    starts: list[Start],
-    baseline: Baseline,
-    options: Options,
-) -> Plan[tuple[MixtureModel, Raced, frozenset[str]]]:
-    """The model and run that have won, and the names of the trials that have."""
-    rule, reporter = options.rule, options.reporter
+def _race_and_try(entry: Entry, options: Options) -> Plan[Winner]:
+    """The best start, with those of the trials that have won."""
+    training, recipe, starts, baseline = entry
     model = build_model(recipe, training.data, training.splits)
     if len(recipe.templates) == 1:
         model = replace(model, alone=baseline.bank)
+    rule, reporter = options.rule, options.reporter
     raced = yield from race(model, baseline, rule, reporter, starts, options.spares)
     return (yield from try_all(options.trials, model, raced, rule, reporter))
 
@@ -310,7 +313,7 @@ def fitted_attributes(fit: Fit) -> dict[str, Any]:
         "top_k_": fit.recipe.top_k,
         "_start": fit.start,
         "_family": found.noise.family,
-        "n_experts_path_": fit.path.scores_by_number() if fit.grew else None,
+        "n_experts_path_": None if fit.path is None else fit.path.scores_by_number(),
         "n_iter_": result.n_iter,
         "converged_": result.converged,
         "lower_bound_": found.lower_bound,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,9 +22,20 @@ LEAST_COUNT = 0.1
 SUMS_TO_ONE = 1e-12
 
 
-def features_seen(shape: Any) -> dict[str, Any]:
-    """What checks have recorded of the features on `shape`, a copy of the estimator."""
-    return {name: value for name, value in vars(shape).items() if name.endswith("_in_")}
+def check_training_table(estimator: Any, X: Any) -> tuple[Any, dict[str, Any]]:
+    """Check a table to learn from; also the attributes that tell its features.
+
+    They are not set yet: a failed fit leaves the estimator as it was.
+    """
+    recorder = copy.copy(estimator)
+    X = check_table(recorder, X, reset=True)
+    return X, {name: value for name, value in vars(recorder).items() if name.endswith("_in_")}
+
+
+def store(estimator: Any, attributes: dict[str, Any]) -> None:
+    """Set all fitted attributes together, now that nothing can fail."""
+    vars(estimator).pop("feature_names_in_", None)  # the new table may have none
+    vars(estimator).update(attributes)
 
 
 def check_table(estimator: Any, X: Any, *, reset: bool) -> Any:

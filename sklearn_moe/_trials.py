@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 from ._data import Data
 from ._em import DIGITS, EMResult, EMRule, run_em
@@ -61,10 +61,18 @@ def trials_of(
 Recipes = Callable[[int], tuple[Recipe, Sequence[Trial]]]
 
 
+class Winner(NamedTuple):
+    """The model and the run that have won, and the names of the trials that have."""
+
+    model: MixtureModel
+    raced: Raced
+    won: frozenset[str]
+
+
 def try_all(
     trials: Sequence[Trial], model: MixtureModel, raced: Raced, rule: EMRule, reporter: Reporter
-) -> Plan[tuple[MixtureModel, Raced, frozenset[str]]]:
-    """The race's winner with those parts that win, each tried for as long, and their names."""
+) -> Plan[Winner]:
+    """The race's winner with those parts that win, each tried for as long."""
     won = frozenset[str]()
     short = replace(rule, max_iter=raced.run.n_iter)
     for trial in trials:
@@ -77,7 +85,7 @@ def try_all(
         reporter.trial(trial.name, run, wins)
         if wins:
             model, raced, won = rival, replace(raced, run=run), won | {trial.name}
-    return model, raced, won
+    return Winner(model, raced, won)
 
 
 def with_parts(recipe: Recipe, trials: Sequence[Trial], won: frozenset[str]) -> Recipe:

@@ -781,9 +781,7 @@ def test_groups_of_few_rows_are_in_the_search(monkeypatch):
 
 @pytest.mark.parametrize("n_groups", [5, 30])
 def test_few_rows_are_enough_where_all_groups_are_among_them(n_groups):
-    sample = AutoMixtureRegressor()._prepared(
-        AutoMixtureRegressor(), X, Y, None, np.arange(150) % n_groups
-    )[0]
+    sample = AutoMixtureRegressor()._prepared(X, Y, None, np.arange(150) % n_groups)[0]
     assert sample.few(100).n_distinct == 100
 
 
@@ -797,5 +795,5 @@ def test_the_best_is_out_if_it_cannot_be_fitted_as_it_asks():
 def test_rows_of_no_weight_have_no_say_in_columns():
     more, y = np.vstack([X, [[np.nan] * X.shape[1]]]), np.append(Y, 0.0)
     auto = AutoMixtureRegressor()
-    views = auto._prepared(auto, more, y, np.append(np.ones(len(Y)), 0.0), None)[1]
+    views = auto._prepared(more, y, np.append(np.ones(len(Y)), 0.0), None)[1]
     assert views["numbers"].n_outputs_ == X.shape[1]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from abc import abstractmethod
 from collections.abc import Callable
 from dataclasses import replace
@@ -23,7 +22,7 @@ from .._folds import Splits, fold_count, user_splits
 from .._groups import checked_groups
 from .._numeric import Array
 from .._rows import in_blocks, is_pandas
-from .._table_checks import check_table, check_weight, features_seen, query_rows
+from .._table_checks import check_training_table, check_weight, query_rows, store
 from .._validation import HasMethods, Interval, are_named, last_step
 from ..weighting import is_mixture
 from ._candidate import AS_GIVEN, JUDGING_FOLDS, OF_NUMBER, Candidate
@@ -69,9 +68,8 @@ class BaseAutoMixture(MetaEstimatorMixin, BaseEstimator):
     # The fit.
 
     def _fit(self, X: Any, y: Any, sample_weight: Any, groups: Any) -> Any:
-        # A failed fit leaves `self` as it was.
-        shape = copy.copy(self)
-        sample, views, folds_of = self._prepared(shape, X, y, sample_weight, groups)
+        X, features = check_training_table(self, X)
+        sample, views, folds_of = self._prepared(X, y, sample_weight, groups)
         candidates = self._usual(sample, views) if self._are_usual else self._given()
         candidates = [replace(c, splits=folds_of(self._cv_of(c))) for c in candidates]
         if self.candidates is None:
@@ -81,23 +79,26 @@ class BaseAutoMixture(MetaEstimatorMixin, BaseEstimator):
             name: of_table(fit.model, views.get(fit.candidate.view))
             for name, fit in found.fits.items()
         }
-        self.__dict__.pop("feature_names_in_", None)
-        self.__dict__.update(features_seen(shape))
-        self.best_name_, self.best_estimator_ = found.best, models[found.best]
-        self.named_estimators_ = Bunch(**{name: models[name] for name in found.weights})
-        self.weights_, self.log_probs_ = found.weights, found.scores
-        self.pooled_log_prob_ = found.together
-        self._take_width(found.factors)
+        mixture = last_step(models[found.best])
+        attributes = {
+            "best_name_": found.best,
+            "best_estimator_": models[found.best],
+            "named_estimators_": Bunch(**{name: models[name] for name in found.weights}),
+            "weights_": found.weights,
+            "log_probs_": found.scores,
+            "pooled_log_prob_": found.together,
+        }
+        store(self, features | attributes | self._width_attributes(mixture, found.factors))
         return self
 
-    def _take_width(self, factors: Array) -> None:
-        """Keep what the dispersions of those who answer are multiplied by, if they have any."""
+    def _width_attributes(self, mixture: Any, factors: Array) -> dict[str, Any]:
+        """What the dispersions of those who answer are multiplied by, if they have any."""
+        return {}
 
     def _prepared(
-        self, shape: Any, X: Any, y: Any, sample_weight: Any, groups: Any
+        self, X: Any, y: Any, sample_weight: Any, groups: Any
     ) -> tuple[Sample, dict[str, Any], Callable[[Any], Splits | None]]:
         """The checked rows of some weight, what makes their views, and the folds of a `cv`."""
-        X = check_table(shape, X, reset=True)
         y, weight = self._check_target(X, y), check_weight(sample_weight, X)
         groups = checked_groups(groups, X)
         self._check_groups(groups)

@@ -269,10 +269,10 @@ class AutoMixtureRegressor(RegressorMixin, DistributionQueries, BaseAutoMixture)
         distribution, y = self.predict_dist(X), self.mixture_._encode_target(y)
         return distribution.logpdf(y.reshape(len(y), *distribution.target_shape))
 
-    def _take_width(self, factors: Array) -> None:
-        shape = self.mixture_.target_shape_
+    def _width_attributes(self, mixture: Any, factors: Array) -> dict[str, Any]:
+        shape = mixture.target_shape_
         factors = np.broadcast_to(factors, max(shape, (1,))).reshape(shape).copy()
-        self.dispersion_factor_ = factors if shape else float(factors)
+        return {"dispersion_factor_": factors if shape else float(factors)}
 
     def _check_target(self, X: Any, y: Any) -> NDArray:
         y = check_real_target(self, X, y)
