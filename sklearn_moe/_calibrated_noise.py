@@ -14,7 +14,7 @@ from functools import cache
 
 import numpy as np
 
-from ._forecasts import Forecast, is_surely_positive, weights_of
+from ._forecasts import Forecast, is_above_stderr, weights_of
 from ._maximise import Place, climb
 from ._noise import Change, Noise
 from ._numeric import Array, weighted_mean
@@ -70,7 +70,7 @@ def _changes(family: RealFamily, forecasts: Sequence[Forecast], left: float) -> 
 def _about(forecasts: Sequence[Forecast], output: int, others: Sequence[Array]) -> list[Forecast]:
     """The parts about one output; what `others` and the gate say (m, S) stands for the gate."""
     pairs = zip(forecasts, others, strict=True)
-    return [replace(forecast.about(output), log_gate=said) for forecast, said in pairs]
+    return [replace(forecast.output(output), log_gate=said) for forecast, said in pairs]
 
 
 def with_factors(family: RealFamily, forecast: Forecast) -> Noise:
@@ -80,7 +80,7 @@ def with_factors(family: RealFamily, forecast: Forecast) -> Noise:
     """
     changes: list[Change] = []
     for output in range(forecast.mean.shape[-1]):
-        asked = [forecast.about(output)]
+        asked = [forecast.output(output)]
         noise = Noise(family.of_outputs([output]), (Change(),))
         changes += _if_ahead(_most_likely(noise, Change(), asked), noise, asked).changes
     return Noise(family, tuple(changes))
@@ -163,7 +163,7 @@ def _most_likely(noise: Noise, begin: Change, forecasts: Sequence[Forecast]) -> 
 def _if_ahead(rival: Noise, noise: Noise, forecasts: Sequence[Forecast]) -> Noise:
     """The `rival` if it is ahead by more than a standard error, else the `noise`."""
     delta = _log_density(rival, forecasts) - _log_density(noise, forecasts)
-    return rival if is_surely_positive(delta, forecasts) else noise
+    return rival if is_above_stderr(delta, forecasts) else noise
 
 
 def _log_density(noise: Noise, forecasts: Sequence[Forecast]) -> Array:

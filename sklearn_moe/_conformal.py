@@ -5,7 +5,6 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -66,19 +65,3 @@ def _levels_of_rank(
     """The levels of a rank from below and from above; if they cross, the last that do not."""
     n_apart = bisect_left(range(rank + 1), True, key=lambda at: low(at) > 1 - high(at))
     return low(n_apart - 1), 1 - high(n_apart - 1)
-
-
-def check_coverage(coverage: Any) -> float:
-    """A nominal coverage as a float."""
-    if np.ndim(coverage):
-        raise ValueError(f"coverage={coverage!r} must be one number, such as 0.9 for 90%.")
-    return float(check_shares("coverage", coverage)[0])
-
-
-def check_shares(name: str, values: Any) -> Array:
-    """Numbers strictly between 0 and 1 as an array (m,)."""
-    shares = np.atleast_1d(np.asarray(values))
-    is_vector = shares.dtype.kind in "fiu" and shares.ndim == 1 and len(shares) > 0
-    if not (is_vector and ((shares > 0) & (shares < 1)).all()):
-        raise ValueError(f"{name}={values!r} must be strictly between 0 and 1: 0.9 for 90%.")
-    return shares.astype(np.float64)

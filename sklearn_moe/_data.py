@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from ._binning import Binner, make_binner
 from ._nameless import bare_numbers
-from ._numeric import Array
+from ._numeric import Array, mean_and_stderr
 from ._predictions import ExpertTable, clipped
 from ._rows import read_only, take_rows
 from .linear import LinearBank, make_bank
@@ -83,6 +83,10 @@ class Data:
     def weighted(self, resp: Array) -> Array:
         """Responsibilities (n, K) times sample weights; not to be written to."""
         return resp if self.is_even else resp * self.sample_weight[:, None]
+
+    def mean_and_stderr(self, values: Array) -> tuple[float, float]:
+        """Weighted mean of what the rows (n,) have, where known, and its standard error."""
+        return mean_and_stderr(values, self.sample_weight, self.clusters)
 
     @cached_property
     def expert_table(self) -> ExpertTable:

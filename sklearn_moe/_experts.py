@@ -26,6 +26,7 @@ from ._routing import Routing
 from ._rows import n_rows, read_only, take_params, take_rows
 from ._templates import Template
 from .linear import (
+    LeastSquaresBank,
     LeftOut,
     Solution,
     finite_numbers,
@@ -179,6 +180,7 @@ def solve_plain(
         return [], None
     problems, weights = _posed(templates, expert_weights, columns)
     if splits is not None and all(templates[k].one_out for k in columns):
+        assert isinstance(bank, LeastSquaresBank)  # no others have a closed form
         return columns, (yield from do(bank.solve_one_out, problems, weights, data.rank))
     folds = None if splits is None else splits.tests
     return columns, (yield from do(LeftOut(problems, bank, weights, folds, previous)))

@@ -75,7 +75,7 @@ class Fit:
     @property
     def pooling(self) -> Array:
         """Parts (K,) of their weight that rows gave to the experts; nothing to one alone."""
-        pooling = self.recipe.specialisation.of(self.found.mixture.members).pooling
+        pooling = self.recipe.specialisation.take(self.found.mixture.members).pooling
         return np.zeros(1) if self.keeps_one else pooling
 
 

@@ -78,7 +78,7 @@ class Forecast:
         order = np.argsort(self.rows)
         return order[np.searchsorted(self.rows, rows, sorter=order)]
 
-    def of(self, rows: NDArray[np.intp]) -> Forecast:
+    def take(self, rows: NDArray[np.intp]) -> Forecast:
         """The part about some of its rows, with parameters by row."""
         place = self.places(rows)
         return replace(self, **{f.name: getattr(self, f.name)[place] for f in fields(self)})
@@ -92,9 +92,9 @@ class Forecast:
             return self
         given, first = np.unique(kept[self.rows], return_index=True)
         weight = np.bincount(kept[self.rows], self.weight)[given].astype(np.float64, copy=False)
-        return replace(self.of(self.rows[first]), rows=given, weight=weight)
+        return replace(self.take(self.rows[first]), rows=given, weight=weight)
 
-    def about(self, output: int) -> Forecast:
+    def output(self, output: int) -> Forecast:
         """The part about one output."""
         target, mean = self.target[:, [output]], self.mean[..., [output]]
         return replace(self, target=target, mean=mean, law=self.law[..., [output], :])
@@ -107,7 +107,7 @@ class Forecast:
         """
         sums = [np.zeros_like(self.log_gate)]
         for output in reversed(range(1, self.mean.shape[-1])):
-            about = self.about(output)
+            about = self.output(output)
             law = family.of_outputs([output])
             sums.append(sums[-1] + law.log_prob(about.target, about.mean, about.law))
         return sums[::-1]
@@ -160,7 +160,7 @@ def clusters_of(forecasts: Sequence[Forecast]) -> NDArray[np.intp]:
     return np.concatenate([forecast.clusters for forecast in forecasts])
 
 
-def is_surely_positive(values: Array, forecasts: Sequence[Forecast]) -> bool:
-    """Whether the mean of values (m,) for all forecasts is above a standard error."""
+def is_above_stderr(values: Array, forecasts: Sequence[Forecast]) -> bool:
+    """Whether the mean of values (m,) for the rows of all forecasts is above its standard error."""
     mean, stderr = mean_and_stderr(values, weights_of(forecasts), clusters_of(forecasts))
     return mean > stderr

@@ -26,7 +26,7 @@ from ._expert_errors import ExpertError
 from ._first_starts import Start
 from ._guided import caught_up
 from ._mixture import build_model
-from ._numeric import Array, mean_and_stderr, mean_of_known
+from ._numeric import Array, mean_of_known
 from ._plans import Plan, do
 from ._progress import Reporter
 from ._race import by_bound, run_heats, sound_of
@@ -78,16 +78,10 @@ class SplitExpert:
         return Dealt(np.insert(whole, n_routed, parts[:, 1], axis=1), origins)
 
 
-@dataclass(frozen=True)
-class Restart:
-    """All experts begin again, by a start of some kind."""
-
-    kind: str
-
-    def __call__(self, recipe: Recipe, data: Data, at: MixtureExpectation) -> Dealt:
-        """What K + 1 experts begin with, whatever `at` is."""
-        surprise = _surprise(recipe, data, at)
-        return Dealt(Start(self.kind).responsibilities(recipe, data, lambda: surprise))
+def restart(recipe: Recipe, data: Data, at: MixtureExpectation) -> Dealt:
+    """What K + 1 experts begin with, whatever those of `at` have come to: the ladder."""
+    surprise = _surprise(recipe, data, at)
+    return Dealt(Start("ladder").responsibilities(recipe, data, lambda: surprise))
 
 
 def merge(recipe: Recipe, data: Data, at: MixtureExpectation) -> Dealt:
@@ -158,7 +152,7 @@ class GrowthPath:
         Where there is nothing to gain, rounding must not decide.
         """
         delta = self.scores(stage).minus(self.scores(other), self.data.sample_weight)
-        mean, stderr = mean_and_stderr(delta, self.data.sample_weight, self.data.clusters)
+        mean, stderr = self.data.mean_and_stderr(delta)
         return round(mean, DIGITS), stderr
 
     def best(self) -> Stage | None:
@@ -222,7 +216,7 @@ def _n_all(stage: Stage | None) -> int:
 
 @dataclass(frozen=True)
 class Growth:
-    """That the number of experts is to be found: the recipes for each, up to `most`."""
+    """The search for a number of experts: the recipes for each, up to `most`."""
 
     recipes: Recipes
     most: int
@@ -314,7 +308,7 @@ def _best_way(stage: Stage, recipe: Recipe, rule: EMRule) -> Plan[Move]:
     """The way to one expert more that a few iterations of EM bring to the highest bound."""
     model = build_model(recipe, stage.model.data, stage.model.splits)
     ways: list[Move] = [SplitExpert(kind, largest) for largest in (False, True) for kind in KINDS]
-    ways.append(Restart("ladder"))
+    ways.append(restart)
     at = stage.result.expectation
     made = yield [(way, (recipe, model.data, at)) for way in ways]
     pairs = zip(ways, made, strict=True)

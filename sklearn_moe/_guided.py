@@ -16,7 +16,7 @@ from dataclasses import replace
 import numpy as np
 
 from ._em import EMResult, EMRule, run_em
-from ._numeric import Array, mean_and_stderr, weighted_mean
+from ._numeric import Array, weighted_mean
 from ._plans import Plan, attempt
 from ._progress import Reporter
 from ._verdict import Stage
@@ -141,7 +141,7 @@ def _own_log_prob(stage: Stage) -> Array:
 
 def _is_sure(stage: Stage, delta: Array, least: float = 0.0) -> bool:
     """Whether differences (n,) of log densities are surely above zero, and above the `least`."""
-    mean, stderr = mean_and_stderr(delta, stage.model.data.sample_weight, stage.model.data.clusters)
+    mean, stderr = stage.model.data.mean_and_stderr(delta)
     return bool(mean > max(SURE * stderr, least))
 
 

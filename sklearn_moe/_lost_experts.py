@@ -46,7 +46,7 @@ def _lost(
     expectation: MixtureExpectation, data: Data, specialisation: Specialisation, shared: bool
 ) -> Rows:
     """Positions of experts with too little weight, or too few rows, for a fit."""
-    how = specialisation.of(expectation.members)
+    how = specialisation.take(expectation.members)
     specialised = data.weighted(how.kept(expectation.resp))
     n_experts, distinct = specialised.shape[1], data.distinct
     share = specialised.sum(axis=0) / data.sample_weight.sum()

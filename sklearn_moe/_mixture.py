@@ -160,8 +160,8 @@ class MixtureModel:
 
     def _weights(self, basis: MixtureExpectation) -> tuple[Array, Array]:
         """Weights (n, K) for the fit of the gate, and for those of the experts."""
-        how = self.recipe.specialisation.of(basis.members)
-        specialised = how.with_latent(how.pooled(how.kept(basis.resp)), basis.latent)
+        how = self.recipe.specialisation.take(basis.members)
+        specialised = how.fit_weights(basis.resp, basis.latent)
         return self.data.weighted(basis.resp), self.data.weighted(specialised)
 
     def _fit_parts(
@@ -242,7 +242,7 @@ class MixtureModel:
         bound = float(height / weight.sum())
         resp = self._balanced(state.routing.whole(resp, n_experts))
         return MixtureExpectation(
-            resp=self.recipe.specialisation.of(state.members).without_negligible(resp),
+            resp=self.recipe.specialisation.take(state.members).without_negligible(resp),
             members=state.members,
             lower_bound=bound,
             log_evidence=log_evidence,

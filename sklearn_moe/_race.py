@@ -15,7 +15,7 @@ from ._em import DIGITS, EMResult, EMRule, run_em
 from ._expert_errors import ExpertError
 from ._first_starts import Start
 from ._mixture import MixtureModel
-from ._numeric import Array, mean_and_stderr, normalize
+from ._numeric import Array, normalize
 from ._plans import Plan, attempt, together
 from ._progress import Reporter
 
@@ -70,7 +70,7 @@ def _has_found_something(model: MixtureModel, run: EMResult, baseline: Baseline)
     if baseline.is_unknown or model.recipe.specialisation.loses_rows:
         return True
     delta, data = run.expectation.log_evidence - baseline.log_prob, model.data
-    mean, stderr = mean_and_stderr(delta, data.sample_weight, data.clusters)
+    mean, stderr = data.mean_and_stderr(delta)
     return mean > SURE * stderr
 
 

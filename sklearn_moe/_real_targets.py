@@ -14,7 +14,7 @@ from sklearn.base import is_classifier
 from sklearn.utils.validation import check_consistent_length, check_is_fitted
 
 from ._base import BaseMixtureOfExperts
-from ._conformal import Calibration, check_coverage
+from ._conformal import Calibration
 from ._fitting import Fit
 from ._forecasts import Forecast, joined
 from ._information import count_estimator
@@ -29,7 +29,7 @@ from ._spread import relative_dispersion
 from ._targets import real_numbers
 from ._templates import Template, make_template, says_zero
 from ._training import Training
-from ._validation import HasMethods, Interval, StrOptions
+from ._validation import HasMethods, Interval, StrOptions, check_coverage
 from .families import FAMILIES, Contaminated, Family, RealFamily, resolve_family
 from .families._base import law_by_row
 from .leaning import Leaning, LeaningMeans, can_lean

@@ -29,12 +29,12 @@ class Specialisation:
     thresholds: Array
     pooling: Array
 
-    def of(self, members: tuple[int, ...]) -> Specialisation:
-        """That of some of the experts."""
+    def take(self, members: tuple[int, ...]) -> Specialisation:
+        """The specialisation of some experts."""
         return Specialisation(self.thresholds[list(members)], self.pooling[list(members)])
 
     def beside_shared(self) -> Specialisation:
-        """The same with one more expert, who sees all rows whoever is responsible for them."""
+        """With one more expert, who sees all rows whoever is responsible for them."""
         return Specialisation(np.append(self.thresholds, 0.0), np.append(self.pooling, 1.0))
 
     @cached_property
@@ -49,7 +49,7 @@ class Specialisation:
 
     @property
     def all_lose_rows(self) -> bool:
-        """Whether every expert does."""
+        """Whether every expert specialises by losing rows."""
         return bool(self.remembers.all())
 
     def without_negligible(self, resp: Array) -> Array:
@@ -72,18 +72,17 @@ class Specialisation:
         rounded[rounded < self.thresholds] = 0.0
         return rounded if self.all_lose_rows else np.where(self.remembers, rounded, resp)
 
-    def pooled(self, kept: Array) -> Array:
-        """The same after every row has given its part to experts that pool; on the grid too."""
-        if not self.pooling.any():
-            return kept
-        pooled = (1.0 - self.pooling) * kept + self.pooling
-        return np.where(self.remembers, _rounded(pooled), pooled)
+    def fit_weights(self, resp: Array, latent: Array | None) -> Array:
+        """What rows weigh (n, K) in the experts' fits, on the grid if they are `kept` on it.
 
-    def with_latent(self, kept: Array, latent: Array | None) -> Array:
-        """The same times the weights (n, K) that the noise law gives to rows, if it does."""
-        if latent is None:
-            return kept
-        weights = kept * latent
+        Every row gives its part to experts that pool, and noise laws have `latent` weights (n, K).
+        """
+        weights = self.kept(resp)
+        if self.pooling.any():
+            weights = self._on_grid((1.0 - self.pooling) * weights + self.pooling)
+        return weights if latent is None else self._on_grid(weights * latent)
+
+    def _on_grid(self, weights: Array) -> Array:
         return np.where(self.remembers, _rounded(weights), weights)
 
 

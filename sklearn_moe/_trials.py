@@ -10,7 +10,6 @@ from ._data import Data
 from ._em import DIGITS, EMResult, EMRule, run_em
 from ._expert_errors import ExpertError
 from ._mixture import MixtureModel, build_model
-from ._numeric import mean_and_stderr
 from ._plans import Plan, attempt
 from ._progress import Reporter
 from ._race import Raced
@@ -36,7 +35,7 @@ class Trial:
         """Whether the `rival`, a run with these parts, is ahead by enough."""
         ahead = rival.lower_bound - run.lower_bound
         delta = rival.expectation.log_evidence - run.expectation.log_evidence
-        stderr = mean_and_stderr(delta, data.sample_weight, data.clusters)[1]
+        stderr = data.mean_and_stderr(delta)[1]
         return ahead > self.margin * stderr + 10**-DIGITS
 
 

@@ -10,6 +10,7 @@ from numbers import Integral
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from sklearn import get_config
 from sklearn.metrics._scorer import _BaseScorer as BaseScorer
 from sklearn.pipeline import Pipeline
@@ -222,3 +223,19 @@ def check_number(name: str, value: Any, kind: Any, least: int) -> None:
     if isinstance(value, bool) or not isinstance(value, kind) or not value >= least:
         noun = "a whole number" if kind is Integral else "a number"
         raise ValueError(f"{name}={value!r} should be {noun}, at least {least}.")
+
+
+def check_coverage(coverage: Any) -> float:
+    """A nominal coverage as a float."""
+    if np.ndim(coverage):
+        raise ValueError(f"coverage={coverage!r} must be one number, such as 0.9 for 90%.")
+    return float(check_shares("coverage", coverage)[0])
+
+
+def check_shares(name: str, values: Any) -> NDArray[np.float64]:
+    """Numbers strictly between 0 and 1 as an array (m,)."""
+    shares = np.atleast_1d(np.asarray(values))
+    is_vector = shares.dtype.kind in "fiu" and shares.ndim == 1 and len(shares) > 0
+    if not (is_vector and ((shares > 0) & (shares < 1)).all()):
+        raise ValueError(f"{name}={values!r} must be strictly between 0 and 1: 0.9 for 90%.")
+    return shares.astype(np.float64)

@@ -19,7 +19,7 @@ from ._em import EMResult, EMRule, Model, run_em
 from ._expert_errors import ExpertError
 from ._forecasts import Forecast
 from ._mixture import MixtureModel, MixtureState
-from ._numeric import Array, mean_and_stderr, weighted_mean
+from ._numeric import Array, weighted_mean
 from ._plans import Plan
 from ._progress import Reporter
 from ._recalibration import Recalibration, Scores, recalibrate, scores_alone
@@ -232,7 +232,7 @@ def judge(baseline: Baseline, stage: Stage, found: Recalibration, data: Data) ->
         return alone_verdict(stage.recipe, baseline, data) if is_one else UNKNOWN
     scores, rival = stage.scores(found), stage.rival(baseline)
     delta = scores.minus(rival, data.sample_weight)
-    gain, stderr = mean_and_stderr(delta, data.sample_weight, data.clusters)
+    gain, stderr = data.mean_and_stderr(delta)
     verdict = Verdict(unseen_best(by_fold), gain, stderr, scores.after)
     if verdict.is_against:
         return replace(verdict, log_probs=np.where(np.isnan(scores.before), np.nan, rival.after))

@@ -3,6 +3,7 @@
 import pickle
 import warnings
 from dataclasses import replace
+from functools import partial
 from types import SimpleNamespace
 
 import numpy as np
@@ -19,6 +20,7 @@ from sklearn.tree import DecisionTreeRegressor
 
 from sklearn_moe import MixtureOfExpertsClassifier, MixtureOfExpertsRegressor, _growth, _guided
 from sklearn_moe._baseline import Baseline
+from sklearn_moe._data import Data
 from sklearn_moe._em import EMResult, EMRule, run_em
 from sklearn_moe._expectation import MixtureExpectation
 from sklearn_moe._expert_errors import ExpertError
@@ -342,6 +344,13 @@ def test_what_is_said_of_unseen_rows_is_true():
     assert moe.gain_ > 1.0
 
 
+def four_rows():
+    """As much of a table as differences of log densities are judged by."""
+    data = SimpleNamespace(sample_weight=np.ones(4), clusters=np.arange(4))
+    data.mean_and_stderr = partial(Data.mean_and_stderr, data)
+    return data
+
+
 def stage_of(held_out, own, bound=0.0):
     """A stage whose witness, of the first two rows, and whose run say these things."""
     expectation = MixtureExpectation(
@@ -351,7 +360,7 @@ def stage_of(held_out, own, bound=0.0):
         log_evidence=np.array(own),
         held_out=np.array(held_out),
     )
-    data = SimpleNamespace(sample_weight=np.ones(4), clusters=np.arange(4))
+    data = four_rows()
     witness = SimpleNamespace(test=np.array([0, 1]))
     model, result = SimpleNamespace(data=data), EMResult(expectation, expectation=expectation)
     return Stage(model, result, np.array([[9.0]]), [witness])
@@ -470,7 +479,7 @@ def test_a_failed_fit_leaves_the_estimator_as_it_was(three):
 
 
 def test_the_better_of_two_stages_of_a_number_is_kept():
-    data = SimpleNamespace(sample_weight=np.ones(4), clusters=np.arange(4))
+    data = four_rows()
     worse, better = (stage_of([np.nan] * 4, [0.0] * 4) for _ in range(2))
     for stage in (worse, better):
         stage.model.recipe = SimpleNamespace(shared=False)

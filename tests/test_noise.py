@@ -182,7 +182,7 @@ def test_what_is_said_later_is_all_but_the_first_output(n_outputs):
         told = side_by_side(told, forecast(heavy, 2.0, n_rows=50))
     later = told.log_later(Gaussian())
     assert len(later) == n_outputs
-    first = told.about(0).log_joint(Noise(Gaussian()))
+    first = told.output(0).log_joint(Noise(Gaussian()))
     np.testing.assert_allclose(first + later[0], told.log_joint(Noise(Gaussian())), rtol=1e-12)
     assert not later[-1].any()
 

@@ -29,7 +29,7 @@ def width_of_pool(
     Forecasts of unseen rows are under calibrated noise, which is of the family of each.
     """
     rows = reduce(np.intersect1d, [forecast.rows for forecast in forecasts])
-    parts = [forecast.of(rows) for forecast in forecasts]
+    parts = [forecast.take(rows) for forecast in forecasts]
     family, laws = in_common(families, [part.law for part in parts])
     log_gates = [part.log_gate + np.log(w) for part, w in zip(parts, weights, strict=True)]
     pool = replace(

@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import entr
 
-from .._numeric import Array, safe_log
+from .._numeric import Array
 from .._rows import take_rows
 from .._table_checks import check_weight
 from ._asked import mixture_within
@@ -199,13 +200,8 @@ def _along(column: Column, proba: Array, weight: Array) -> Along:
     shares, masses = column.means(proba, weight)
     mass = masses[:, 0]
     parts = mass / max(mass.sum(), np.finfo(float).tiny)  # a column without a value has no bands
-    information = _entropy(parts @ shares) - parts @ _entropy(shares)
+    information = entr(parts @ shares).sum() - parts @ entr(shares).sum(axis=-1)
     return Along(column, shares, mass, max(float(information), 0.0))
-
-
-def _entropy(proba: Array) -> Array:
-    """Entropy (...) of probabilities (..., K) in nats."""
-    return -(proba * safe_log(proba)).sum(axis=-1)
 
 
 def _map(columns: tuple[Column, Column], proba: Array) -> Map:

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from .._forecasts import Forecast, is_surely_positive, weights_of
+from .._forecasts import Forecast, is_above_stderr, weights_of
 from .._noise import Noise
 from .._numeric import Array, weighted_mean
 from ..families import RealFamily
@@ -94,4 +94,4 @@ def _best(records: list[tuple[Array, float]], forecasts: Sequence[Forecast]) -> 
     densities = [float(weighted_mean(log_density, weight)) for log_density, _ in records]
     fit = [place for place, (_, error) in enumerate(records) if error <= records[0][1]]
     best = max(fit, key=densities.__getitem__)
-    return best if is_surely_positive(records[best][0] - records[0][0], forecasts) else 0
+    return best if is_above_stderr(records[best][0] - records[0][0], forecasts) else 0

@@ -15,6 +15,7 @@ from ._bank import (
 from ._cross_validated import CrossValidatedLogistic
 from ._evidence_ridge import EvidenceRidge
 from ._labelled_table import without_steps
+from ._least_squares_bank import LeastSquaresBank
 from ._penalty import USUAL
 from ._plain import finite_numbers, predict_plain
 
@@ -22,6 +23,7 @@ __all__ = [
     "USUAL",
     "CrossValidatedLogistic",
     "EvidenceRidge",
+    "LeastSquaresBank",
     "LeftOut",
     "LinearBank",
     "Problem",

@@ -55,12 +55,6 @@ class LinearBank(Protocol):
         If new rows are asked about in each iteration, there is the solution of the one `before`.
         """
 
-    def solve_one_out(self, problems: Sequence[Any], weights: Array, rank: Rows) -> Solution | None:
-        """Each problem under its column of `weights` (n, K), each row predicted from all others.
-
-        Rows of equal `rank` are copies, and left out together.
-        """
-
 
 def recognise(estimator: Any) -> Problem | None:
     """The problem that `estimator` solves, or None if it does anything else, such as to refuse."""
@@ -108,4 +102,4 @@ class LeftOut:
         if whole is None:
             return [None] * len(jobs)
         ends = np.cumsum([len(job.problems) for job in jobs]).tolist()
-        return [whole.of(slice(*ends)) for ends in pairwise([0, *ends])]
+        return [whole.take(slice(*ends)) for ends in pairwise([0, *ends])]

@@ -86,10 +86,10 @@ class LeastSquaresSolution:
         """What is kept of it while EM goes on."""
         return self.whole or replace(self, mean=NOTHING)
 
-    def of(self, problems: slice) -> LeastSquaresSolution:
+    def take(self, problems: slice) -> LeastSquaresSolution:
         """The solution of some of the problems."""
         coef, solved = self.coef[:, problems], self.solved[:, problems]
-        whole = self.whole and self.whole.of(problems)
+        whole = self.whole and self.whole.take(problems)
         mean = self.mean[:, problems] if self.mean.ndim > 1 else self.mean
         return LeastSquaresSolution(self.centers, coef, mean, solved, whole)
 

@@ -168,13 +168,13 @@ class Weighted:
             if not goes_on.any():
                 break
             if not goes_on.all():
-                moving, task = moving[goes_on], task.of(goes_on)
+                moving, task = moving[goes_on], task.take(goes_on)
         return theta
 
-    def of(self, some: NDArray[np.bool_]) -> Weighted:
+    def take(self, some: NDArray[np.bool_]) -> Weighted:
         """The same for some of the problems."""
         problems = [problem for problem, is_one in zip(self.problems, some, strict=True) if is_one]
-        logits, columns = self.logits.of(some), self.columns[some]
+        logits, columns = self.logits.take(some), self.columns[some]
         return Weighted(problems, self.table, logits, columns, self.absent[:, some])
 
     def solution(

@@ -70,9 +70,3 @@ class LogisticBank:
         start = (before and before.for_new_rows()) or replace(left_out, is_far=True)
         effort = NEARLY if start.is_far else GOING_ON
         return solve_nearly(problems, self.table, weights, start.theta, effort, predicts=False)
-
-    def solve_one_out(
-        self, problems: Sequence[Logistic], weights: Array, rank: Rows
-    ) -> LogisticSolution | None:
-        """None: there is no closed form."""
-        return None

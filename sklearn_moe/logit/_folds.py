@@ -58,7 +58,7 @@ class FoldedLogits:
     n_distinct: int | None = None
     absent: Absent = None
 
-    def of(self, some: NDArray[np.bool_]) -> Self:
+    def take(self, some: NDArray[np.bool_]) -> Self:
         """The same for some of the M logits, whose penalties differ."""
         absent = None if self.absent is None else self.absent[:, some]
         return replace(self, ridge=self.ridge[:, some], absent=absent)

@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.utils import check_random_state
 
-from .._conformal import check_shares
 from .._numeric import Array, weighted_mean
 from .._table_checks import check_weight
+from .._validation import check_shares
 from ._rows import mean_over_rows, of_shape, target_of
 
 DECILES = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 
-from .._conformal import check_coverage
 from .._numeric import Array
+from .._validation import check_coverage
 from ._rows import mean_over_rows, rows_like
 
 

@@ -8,8 +8,7 @@ from typing import Any
 
 from sklearn.base import is_classifier
 
-from .._conformal import check_coverage
-from .._validation import BaseScorer, innermost
+from .._validation import BaseScorer, check_coverage, innermost
 from ._distributions import calibration_error, crps, log_score
 
 

@@ -10,10 +10,9 @@ from typing import Any
 import numpy as np
 from sklearn.utils import check_random_state
 
-from .._conformal import check_coverage
 from .._numeric import Array, log_sum, row_blocks
 from .._targets import real_numbers
-from .._validation import check_number
+from .._validation import check_coverage, check_number
 from ..families import RealFamily
 from ._integrals import crps, entropy
 from ._marginal import Marginal

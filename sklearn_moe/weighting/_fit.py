@@ -46,7 +46,7 @@ def fit_weighted(
     if (weight == 1.0).all():
         return estimator.fit(X, y, **params)
     with plan.in_force():
-        return estimator.fit(X, y, **plan.of(weight), **params)
+        return estimator.fit(X, y, **plan.fit_params(weight), **params)
 
 
 def _rows_seen(plan: WeightPlan, weight: Array, rank: NDArray[np.intp]) -> tuple[Any, Array]:

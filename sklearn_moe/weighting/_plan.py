@@ -51,7 +51,7 @@ class WeightPlan:
         with config_context(enable_metadata_routing=self.names is None), silent:
             yield
 
-    def of(self, weight: Array) -> dict[str, Array]:
+    def fit_params(self, weight: Array) -> dict[str, Array]:
         """The weights as parameters of `fit`."""
         return dict.fromkeys(("sample_weight",) if self.names is None else self.names, weight)
 

@@ -28,7 +28,7 @@ def transform_weighted(
     if not steps.steps:
         return X
     with plan.in_force():
-        return steps.fit_transform(X, y, **plan.of(weight), **(params or {}))
+        return steps.fit_transform(X, y, **plan.fit_params(weight), **(params or {}))
 
 
 def gate_with_weighted_steps(gate: Pipeline, X: Any, expert_weights: Array, params: dict) -> Any:
