@@ -59,7 +59,7 @@ def _changes(family: RealFamily, forecasts: Sequence[Forecast], left: float) -> 
     before = [forecast.log_gate for forecast in forecasts]
     later = [forecast.log_later(family) for forecast in forecasts]
     for output in range(forecasts[0].mean.shape[-1]):
-        others = [said + rest.pop(0) for said, rest in zip(before, later, strict=True)]
+        others = [prior + rest[output] for prior, rest in zip(before, later, strict=True)]
         noise = Noise(family.of_outputs([output]), (Change(),))
         noise = _calibrate(noise, _about(forecasts, output, others), left)
         before = [forecast.log_joint(noise) for forecast in _about(forecasts, output, before)]
@@ -70,7 +70,7 @@ def _changes(family: RealFamily, forecasts: Sequence[Forecast], left: float) -> 
 def _about(forecasts: Sequence[Forecast], output: int, others: Sequence[Array]) -> list[Forecast]:
     """The parts about one output; what `others` and the gate say (m, S) stands for the gate."""
     pairs = zip(forecasts, others, strict=True)
-    return [replace(forecast.output(output), log_gate=said) for forecast, said in pairs]
+    return [replace(forecast.output(output), log_gate=prior) for forecast, prior in pairs]
 
 
 def with_factors(family: RealFamily, forecast: Forecast) -> Noise:
@@ -80,9 +80,9 @@ def with_factors(family: RealFamily, forecast: Forecast) -> Noise:
     """
     changes: list[Change] = []
     for output in range(forecast.mean.shape[-1]):
-        asked = [forecast.output(output)]
+        parts = [forecast.output(output)]
         noise = Noise(family.of_outputs([output]), (Change(),))
-        changes += _if_ahead(_most_likely(noise, Change(), asked), noise, asked).changes
+        changes += _if_ahead(_most_likely(noise, Change(), parts), noise, parts).changes
     return Noise(family, tuple(changes))
 
 

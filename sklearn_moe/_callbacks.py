@@ -36,10 +36,10 @@ class Silence:
         """Part of the task."""
         return self
 
-    def call_on_fit_task_begin(self, **told: Any) -> None:
+    def call_on_fit_task_begin(self, **info: Any) -> None:
         """Tell nobody."""
 
-    def call_on_fit_task_end(self, **told: Any) -> bool:
+    def call_on_fit_task_end(self, **info: Any) -> bool:
         """Nobody wants to stop."""
         return False
 
@@ -49,7 +49,7 @@ class Tasks:
 
     def __init__(self, owner: Any, X: Any, y: Any, sample_weight: Any) -> None:
         metadata = {} if sample_weight is None else {"sample_weight": sample_weight}
-        self._told = {"estimator": owner, "X": X, "y": y, "metadata": metadata}
+        self._info = {"estimator": owner, "X": X, "y": y, "metadata": metadata}
         self._open: list[Any] = []
         # A fit may skip the checks of its experts' parameters; what callbacks fit is not its own.
         skips = get_config()["skip_parameter_validation"]
@@ -66,7 +66,7 @@ class Tasks:
     def _enter(self, context: Any) -> None:
         self._open.append(context)
         with self._as_asked():
-            context.call_on_fit_task_begin(**self._told)
+            context.call_on_fit_task_begin(**self._info)
 
     def end(self, attributes: Callable[[], dict[str, Any]] | None = None) -> bool:
         """End the latest task; whether a callback wants no more like it.
@@ -75,7 +75,7 @@ class Tasks:
         """
         context = self._open.pop()
         with self._as_asked():
-            return context.call_on_fit_task_end(**self._told, reconstruction_attributes=attributes)
+            return context.call_on_fit_task_end(**self._info, reconstruction_attributes=attributes)
 
     @contextmanager
     def task(self, name: str, n_parts: int = 0) -> Iterator[None]:

@@ -357,6 +357,6 @@ class MixtureOfExpertsClassifier(ClassifierMixin, Labels):
         return {
             "classes_": fit.training.data.classes,
             "class_prior_": self._class_prior(fit.training),
-            **leaning_attributes(fit.found.leaning),
+            **leaning_attributes(fit.kept.leaning),
             "_is_expert_alone": len(fit.recipe.templates) == 1,
         }

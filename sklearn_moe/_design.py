@@ -18,7 +18,7 @@ import numpy as np
 import scipy.sparse as sp
 from sklearn.base import BaseEstimator
 
-from ._numeric import SMALL, Array, weighted_moments
+from ._numeric import SMALL_TABLE, Array, weighted_moments
 from ._rows import column_names, has_names, is_frame, is_pandas, n_rows
 from ._table_checks import of_rows
 from ._times import TIMES, holds_times, in_days, no_value, of_times
@@ -130,7 +130,7 @@ class TabularEncoder(BaseEstimator):
         if sp.issparse(X) and self.columns_ is None:
             check_finite(X.data, allow_nan=False)
             scaled = sp.csr_matrix(X, dtype=np.float64) @ sp.diags(1.0 / self.scale_)
-            return scaled.toarray() if np.prod(X.shape) <= SMALL else scaled
+            return scaled.toarray() if np.prod(X.shape) <= SMALL_TABLE else scaled
         X = X.toarray() if sp.issparse(X) else X
         if self.columns_ is None:
             X = np.asarray(X, dtype=np.float64)
@@ -153,7 +153,7 @@ class TabularEncoder(BaseEstimator):
         return encoded
 
     def by_block(self, X: Any, unchecked: bool = False) -> Any:
-        """The same, where possible without a copy: encoded block by block as it is read.
+        """The encoded table, where possible without a copy: block by block, as it is read.
 
         `unchecked`, gaps and infinities may be left in it.
         """

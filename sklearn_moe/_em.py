@@ -91,7 +91,7 @@ def run_em(
     """
     while result.n_iter < rule.max_iter and not result.last.is_fixed:
         state = yield from model.m_step(result.last)
-        result = _judge(_append(result, *model.conclude(state)), rule)
+        result = _settled(_append(result, *model.conclude(state)), rule)
         del state  # what was not kept of it is as large as the table
         if on_iteration(result) and result.reason == "max_iter":
             result = replace(result, reason="callback")
@@ -113,7 +113,7 @@ def _append(result: EMResult, state: Any, expectation: Expectation) -> EMResult:
     return longer
 
 
-def _judge(result: EMResult, rule: EMRule) -> EMResult:
+def _settled(result: EMResult, rule: EMRule) -> EMResult:
     scores = result.scores
     still = all(_is_still(values, rule.tol) for values in (scores, result.lower_bounds))
     if still or result.last.is_fixed:

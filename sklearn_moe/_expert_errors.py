@@ -37,7 +37,7 @@ def blaming(expert: str, what: str, several: bool) -> Iterator[None]:
     except MemoryError:  # it says nothing of the rows, and another start would meet it too
         raise
     except Exception as error:
-        raise ExpertError(f"Expert {expert} {what}: {_told(error, several)}") from error
+        raise ExpertError(f"Expert {expert} {what}: {_explained(error, several)}") from error
 
 
 @contextmanager
@@ -50,9 +50,9 @@ def blaming_estimators() -> Iterator[None]:
         raise ValueError(f"Estimator{text}") from error.__cause__
 
 
-def _told(error: Exception, several: bool) -> str:
+def _explained(error: Exception, several: bool) -> str:
     """What the error says, with a full stop; what can be done, unless that is said already."""
-    said = f"{str(error).rstrip().rstrip('.')}."
+    text = f"{str(error).rstrip().rstrip('.')}."
     if isinstance(error, InvalidParameterError):
-        return said
-    return f"{said} {REMEDY}{SEVERAL if several else ''}"
+        return text
+    return f"{text} {REMEDY}{SEVERAL if several else ''}"

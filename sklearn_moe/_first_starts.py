@@ -163,7 +163,7 @@ def all_kinds(mixture: Any, recipe: Recipe) -> list[str]:
 
 
 def spare_starts(mixture: Any, starts: list[Start], recipe: Recipe) -> list[Start]:
-    """Those of other kinds than the `starts`, if these were left to us.
+    """Starts of other kinds than the `starts`, if these were left to us.
 
     Without a verdict, none that asks for the one expert of all rows, whom the fit has not.
     """

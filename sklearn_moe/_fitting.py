@@ -58,7 +58,7 @@ class Fit:
     recipe: Recipe
     start_bounds: dict[str, float]
     result: EMResult
-    found: CalibratedMixture
+    kept: CalibratedMixture
     verdict: Verdict
     path: GrowthPath | None = None
     trouble: str | None = None
@@ -75,7 +75,7 @@ class Fit:
     @property
     def pooling(self) -> Array:
         """Parts (K,) of their weight that rows gave to the experts; nothing to one alone."""
-        pooling = self.recipe.specialisation.take(self.found.mixture.members).pooling
+        pooling = self.recipe.specialisation.take(self.kept.mixture.members).pooling
         return np.zeros(1) if self.keeps_one else pooling
 
 
@@ -138,7 +138,7 @@ def run_fit(training: Training, recipe: Recipe, starts: list[Start], options: Op
         if kept is None:
             assert path is not None
             verdict = alone_verdict(recipe, baseline, data) if options.verdict else UNKNOWN
-            judged = Judged(path.stages[0], verdict, None)
+            judged = JudgedStage(path.stages[0], verdict, None)
         else:
             may_go_on = not starts[0].is_warm
             judged = yield from _judged(options, baseline, kept, data, may_go_on)
@@ -154,7 +154,7 @@ def run_fit(training: Training, recipe: Recipe, starts: list[Start], options: Op
         recipe=recipe,
         start_bounds=bounds,
         result=judged.stage.result,
-        found=found,
+        kept=found,
         verdict=judged.verdict,
         path=path,
         trouble=judged.stage.trouble or first.trouble,
@@ -174,7 +174,7 @@ def as_it_stands(training: Training, stage: Stage) -> Plan[Fit]:
         recipe=recipe,
         start_bounds={},
         result=stage.result,
-        found=found,
+        kept=found,
         verdict=UNKNOWN,
     )
 
@@ -227,7 +227,7 @@ def _with_expert(
 
 
 @dataclass(frozen=True, eq=False)
-class Judged:
+class JudgedStage:
     """A finished run, the verdict on it, and its recalibration: None if one expert is kept alone.
 
     That one gains nothing over itself.
@@ -240,7 +240,7 @@ class Judged:
 
 def _judged(
     options: Options, baseline: Baseline, stage: Stage, data: Data, may_go_on: bool
-) -> Plan[Judged]:
+) -> Plan[JudgedStage]:
     """The run, continued from a witness if it may and that is better, and judged."""
     judged = _judge(options, baseline, stage, data)
     if may_go_on and not judged.verdict.is_against:
@@ -253,10 +253,10 @@ def _judged(
     return judged
 
 
-def _judge(options: Options, baseline: Baseline, stage: Stage, data: Data) -> Judged:
+def _judge(options: Options, baseline: Baseline, stage: Stage, data: Data) -> JudgedStage:
     found = stage.recalibration(baseline)
     verdict = judge(baseline, stage, found, data) if options.verdict else UNKNOWN
-    return Judged(stage, verdict, None if verdict.is_against else found)
+    return JudgedStage(stage, verdict, None if verdict.is_against else found)
 
 
 def _first_run(model: MixtureModel, raced: Raced, options: Options) -> Plan[Stage]:
@@ -298,7 +298,7 @@ def _race_and_try(entry: Entry, options: Options) -> Plan[Winner]:
 
 def fitted_attributes(fit: Fit) -> dict[str, Any]:
     """Fitted attributes that describe the mixture and how it was found."""
-    found, result = fit.found, fit.result
+    found, result = fit.kept, fit.result
     mixture, log_probs = found.mixture, fit.log_probs
     templates = [fit.recipe.templates[member] for member in mixture.members]
     return {

@@ -16,7 +16,7 @@ from ._numeric import Array, log_normalize, mean_and_stderr, weighted_mean
 
 # Distinct rows that are enough to tell a width and a tail by; of several mixtures that answer
 # together each draws its own, and many are to be drawn by all.
-ENOUGH_ROWS = 30_000
+FORECAST_ROWS = 30_000
 
 
 class Question:
@@ -26,7 +26,7 @@ class Question:
     """
 
     def __init__(self, data: Data, rows: NDArray[np.intp]) -> None:
-        drawn = uniform_by_content(data.hashes[rows], seed=0) * len(data.distinct) < ENOUGH_ROWS
+        drawn = uniform_by_content(data.hashes[rows], seed=0) * len(data.distinct) < FORECAST_ROWS
         self.places = np.flatnonzero(drawn)
         self.rows = rows[self.places]
         self.target, self.weight = data.target[self.rows], data.sample_weight[self.rows]
@@ -113,7 +113,7 @@ class Forecast:
         return sums[::-1]
 
     def under(self, noise: Noise) -> Forecast:
-        """The same with the parameters that the noise makes of its law."""
+        """The forecast with the parameters that the noise makes of its law."""
         return replace(self, law=noise.law_of(self.law))
 
     def log_joint(self, noise: Noise) -> Array:

@@ -99,7 +99,7 @@ class GateBank:
         self.plan = plan_gate(gate)
 
     def with_whole_steps(self) -> GateBank:
-        """The same: what steps these gates take is their own affair."""
+        """The bank itself: what steps these gates take is their own affair."""
         return self
 
     def fit_predict(

@@ -11,7 +11,7 @@ from ._numeric import Array, row_blocks
 
 # Columns of which the products of every two still fit a cache, and rows that make these, or a pass
 # over larger Gram matrices, worth it.
-MOST_FACTORS, FEWEST_ROWS = 64, 512
+MOST_FACTORS, GRAM_ROWS = 64, 512
 
 
 def weighted_grams(Z: Array, weights: Array) -> Array:
@@ -51,7 +51,7 @@ def products_of_pairs(columns: Array) -> Array:
 def _wide_grams(Z: Array, weights: Array) -> Array:
     """`weighted_grams` of many columns: half the work, by symmetry, and fewer large results."""
     grams = np.zeros((len(weights), Z.shape[1], Z.shape[1]))
-    for rows in row_blocks(len(Z), Z.shape[1], FEWEST_ROWS):
+    for rows in row_blocks(len(Z), Z.shape[1], GRAM_ROWS):
         block, roots = Z[rows], np.sqrt(weights[:, rows])
         for gram, root in zip(grams, roots, strict=True):
             scaled = block * root[:, None]
@@ -67,7 +67,7 @@ def _grams_of_products(Z: Array, weights: Array) -> Array:
     width = Z.shape[1]
     n_pairs = width * (width + 1) // 2
     sums = np.zeros((len(weights), n_pairs))
-    for rows in row_blocks(len(Z), n_pairs, FEWEST_ROWS):
+    for rows in row_blocks(len(Z), n_pairs, GRAM_ROWS):
         products = products_of_pairs(np.ascontiguousarray(Z[rows].T))
         sums += weights[:, rows] @ products.T
     return symmetric(sums, width)

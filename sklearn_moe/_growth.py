@@ -45,7 +45,7 @@ from .weighting import is_mixture
 PATIENCE = 2
 MOST_EXPERTS = 16
 # Distinct rows that an expert needs to be split.
-FEWEST_ROWS = 20
+ROWS_TO_SPLIT = 20
 KINDS = ("ladder", "kmeans_xy", "residual")  # for labels, too: several ways are tried
 
 RecipeOfNumber = Callable[[int], Recipe]
@@ -68,7 +68,7 @@ class SplitExpert:
         position = _position(data, leads, n_routed, None if by_mass else surprise)
         rows = np.flatnonzero(leads == position)
         halves = np.full((len(resp), 2), 0.5)
-        if np.count_nonzero(leads[data.distinct] == position) >= FEWEST_ROWS:
+        if np.count_nonzero(leads[data.distinct] == position) >= ROWS_TO_SPLIT:
             own, seed = surprise[rows], recipe.seed + len(recipe.templates)
             context = StartContext.of(data.take(rows), lambda: own, n_experts=2, seed=seed)
             halves[rows] = STARTS[self.kind](context)
@@ -119,7 +119,7 @@ def _position(data: Data, leads: Array, n_routed: int, surprise: Array | None) -
         return int(mass.argmax())
     total = np.bincount(leads, data.sample_weight * surprise, minlength=n_routed)
     mean = np.divide(total, mass, out=np.full(n_routed, -np.inf), where=mass > 0)
-    mean[rows < FEWEST_ROWS] = -np.inf
+    mean[rows < ROWS_TO_SPLIT] = -np.inf
     return int(mean.argmax()) if np.isfinite(mean).any() else int(mass.argmax())
 
 
@@ -266,7 +266,7 @@ def grow(
 ) -> Plan[Stage | None]:
     """Go on from the first stage of the path to at most `most` experts; None to keep one expert."""
     path.stages[0] = yield from caught_up(path.stages[0], rule, reporter)
-    most = min(most, len(path.data.distinct) // FEWEST_ROWS)
+    most = min(most, len(path.data.distinct) // ROWS_TO_SPLIT)
     while not (path.is_over(most) or reporter.was_last_run):
         stage = path.stages[-1]
         larger = yield from _if_feasible(

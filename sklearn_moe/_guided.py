@@ -28,7 +28,7 @@ WITNESS = "what a witness has found"
 # Rows for each coefficient, above which least squares do not follow the rows' own noise.
 ROWS_ENOUGH = 3
 # Nats behind witnesses that a user should know of.
-FAR = 1.0
+WORTH_TELLING = 1.0
 
 
 def guided(stage: Stage, rule: EMRule, reporter: Reporter) -> Plan[Stage]:
@@ -39,7 +39,7 @@ def guided(stage: Stage, rule: EMRule, reporter: Reporter) -> Plan[Stage]:
     """
     if _is_stiff(stage) or _lags(stage):
         stage = yield from _go_on(stage, rule, reporter)
-    if stage.trouble or not _lags(stage, FAR):
+    if stage.trouble or not _lags(stage, WORTH_TELLING):
         return stage
     return replace(stage, trouble=_behind(stage))
 

@@ -67,7 +67,7 @@ class Labels(BaseMixtureOfExperts):
         return self._in_blocks(self._proba_of, X)
 
     def _proba_of(self, X: Any) -> Array:
-        """The same for the checked table."""
+        """Class probabilities (n, C) for a checked table."""
         routing, proba, law = self._laws_of(X)
         if self.voting == "hard":
             proba = np.eye(len(self.classes_))[proba.argmax(axis=2)]

@@ -19,7 +19,7 @@ DECIMALS = 9
 # The log of what is taken for a probability of zero where there has to be one.
 IMPOSSIBLE = float(np.log(np.finfo(np.float64).tiny))
 # Entries up to which a sparse table is cheaper as a dense one.
-SMALL = 2**17
+SMALL_TABLE = 2**17
 
 
 def rows_of(table: NDArray, rows: slice | NDArray[np.intp]) -> NDArray:

@@ -24,19 +24,19 @@ from .weighting import request_groups, way_to_last
 
 
 class Penalties:
-    """Those that the templates of a fit to `data` ask for; copies of one estimator ask once."""
+    """Penalties that the templates of a fit to `data` ask for; copies of one estimator ask once."""
 
     def __init__(self, data: Data, reporter: Reporter) -> None:
         self.data, self.reporter = data, reporter
-        self.found: dict[str | int, float] = {}
+        self.by_kind: dict[str | int, float] = {}
 
     def settle(self, template: Template) -> Template:
         """The template under its penalty, if it is to find one."""
         if not template.seeks_penalty:
             return template
-        if template.kind not in self.found:
-            self.found[template.kind] = self._find(template)
-        C = self.found[template.kind]
+        if template.kind not in self.by_kind:
+            self.by_kind[template.kind] = self._find(template)
+        C = self.by_kind[template.kind]
         single = template.under_penalty(C)
         return single if C >= USUAL else replace(template.under_penalty(USUAL), single=single)
 

@@ -79,7 +79,7 @@ class Queries(ABC):
             return self._laws_of(X)
 
     def _laws_of(self, X: Any) -> tuple[Routing, Array, Array]:
-        """The same at the checked table."""
+        """Who acts on a checked table, what they say, and the parameters of their law."""
         routing, mean = self._parts_at(X)
         return routing, mean, routing.at(self._law)
 

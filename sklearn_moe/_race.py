@@ -91,8 +91,8 @@ def _race(
 
     Those under which an expert cannot be fitted are out of it; if all are, the error is raised.
     """
-    asked = model.recipe, model.data, baseline.tell_surprise
-    made = yield [(start.responsibilities, asked) for start in starts]
+    arguments = model.recipe, model.data, baseline.tell_surprise
+    made = yield [(start.responsibilities, arguments) for start in starts]
     first = dict(zip(starts, made, strict=True))
     begun = {start: model.begin(resp) for start, resp in first.items()}
     runs = yield from run_heats(model, begun, rule)
@@ -150,8 +150,8 @@ def assigned(
     at, recipe = run.expectation, replace(model.recipe, top_k=None)
     if len(at.members) < len(recipe.templates):
         return None
-    asked = replace(model, recipe=recipe).predict_new(run.state, data.X)
-    log_gate, mean, law = yield from asked
+    everyone = replace(model, recipe=recipe)
+    log_gate, mean, law = yield from everyone.predict_new(run.state, data.X)
     resp = normalize(log_gate + recipe.family.log_prob(data.target, mean, law))[0]
     resp[rows] = at.resp  # out of fold, if there are folds
     return resp

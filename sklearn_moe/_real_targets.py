@@ -210,13 +210,13 @@ class RealTargets(DistributionQueries, BaseMixtureOfExperts):
         return super()._leans(how, family) and can_lean(family)
 
     def _forecast_of(self, fit: Fit) -> Forecast | None:
-        forecasts, noise = fit.found.forecasts, fit.found.noise
+        forecasts, noise = fit.kept.forecasts, fit.kept.noise
         if not forecasts:
             return None
         return joined(forecasts).under(noise.of_forecasts()).among_given(fit.training.kept)
 
     def _target_attributes(self, fit: Fit) -> dict[str, Any]:
-        shape, found = fit.training.data.y.shape[1:], fit.found
+        shape, found = fit.training.data.y.shape[1:], fit.kept
         calibration, limits = None, limits_of(fit.training.data.target, self.extrapolation)
         if self.calibrate == "conformal":
             calibration = calibration_of(found.noise.of_forecasts(), found.forecasts, shape)

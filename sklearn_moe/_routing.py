@@ -38,9 +38,9 @@ class Routing:
         return np.exp(self.log_gate)
 
     def at(self, values: Array, by_row: bool = False) -> Array:
-        """What belongs to the experts, (K, ...) or `by_row` (n, K, ...), for slots (n, S, ...).
+        """Pick what belongs to each slot (n, S, ...) from values by expert.
 
-        As it is where all act.
+        These are (K, ...) or `by_row` (n, K, ...), and stay as they are where all act.
         """
         if self.index is None:
             return values
@@ -49,7 +49,7 @@ class Routing:
         return values[np.arange(len(values))[:, None], self.index]
 
     def take(self, rows: slice) -> Routing:
-        """That of some rows."""
+        """The routing of some rows."""
         return Routing(self.log_gate[rows], None if self.index is None else self.index[rows])
 
     def n_slots(self, n_experts: int) -> int:
@@ -165,9 +165,9 @@ def route(log_gate: Array, top_k: int | None, shared: bool) -> Routing:
 
 
 def route_blocks(blocks: Iterable[Array], top_k: int, shared: bool) -> Routing:
-    """The same of the rows of all `blocks` (B, K), of which the table of all is never made.
+    """The routing of the rows of all `blocks` (B, K), which are overwritten.
 
-    The blocks are overwritten.
+    `route` without a table of all scores.
     """
     parts = [_acting(block, top_k, shared) for block in blocks]
     index = [index for index, _ in parts if index is not None]

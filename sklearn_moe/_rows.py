@@ -13,7 +13,7 @@ from ._numeric import rows_of
 from ._validation import safe_indexing
 
 # Numbers that are made of the rows of a block, 32 MB, and its rows at the least.
-MOST_ELEMENTS, FEWEST_ROWS = 2**22, 1000
+MOST_ELEMENTS, ROWS_OF_BLOCK = 2**22, 1000
 
 
 def is_frame(X: Any) -> bool:
@@ -37,7 +37,7 @@ def has_names(X: Any) -> bool:
 
 
 def read_only(X: Any) -> Any:
-    """The same table, not to be written to: many see it, and some work in place (`copy=False`)."""
+    """A table that cannot be written to: many see it, and some work in place (`copy=False`)."""
     if isinstance(X, np.ndarray):
         X = X.view()
         X.flags.writeable = False
@@ -52,7 +52,7 @@ def read_only(X: Any) -> Any:
 
 
 def _read_only_frame(X: Any) -> Any:
-    """The same pandas frame on read-only numbers, if it is one array of floats.
+    """A pandas frame on read-only numbers, if it is one array of floats.
 
     Only such a frame can be written to by those who take it for an array.
     """
@@ -100,7 +100,7 @@ def in_blocks(answer: Callable[..., NDArray], width: int, X: Any, *parts: Any) -
 
     On the way, `width` numbers are made of each row. The answer for one must not hang on others.
     """
-    size, total = max(FEWEST_ROWS, MOST_ELEMENTS // width), n_rows(X)
+    size, total = max(ROWS_OF_BLOCK, MOST_ELEMENTS // width), n_rows(X)
     if total <= size:
         return answer(X, *parts)
     blocks = [slice(first, first + size) for first in range(0, total, size)]

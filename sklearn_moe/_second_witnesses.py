@@ -25,7 +25,7 @@ from .starts import STARTS
 
 # Nats, and standard errors, by which a witness is far behind on so many rows of its fold. It may be
 # so by less, or on fewer, for the lack of rows to learn from.
-FAR, SURE, ENOUGH_ROWS = 0.1, 10.0, 100
+FAR_BEHIND, SURE_OF_IT, FOLD_ROWS = 0.1, 10.0, 100
 
 
 def seconded(stage: Stage, rule: EMRule, reporter: Reporter) -> Plan[Stage]:
@@ -43,7 +43,7 @@ def seconded(stage: Stage, rule: EMRule, reporter: Reporter) -> Plan[Stage]:
         rule = replace(rule, max_iter=left)
         stage = yield from _gone_on(stage, list(of_fold.values()), rule, reporter)
     lead = float(np.mean([_lead(stage, witness)[0] for witness in stage.trusted]))
-    is_well = stage.trouble or lead < FAR or not _missed(stage)
+    is_well = stage.trouble or lead < FAR_BEHIND or not _missed(stage)
     return stage if is_well else replace(stage, trouble=_trouble(lead))
 
 
@@ -55,8 +55,8 @@ def _missed(stage: Stage) -> list[Witness]:
     splits = stage.model.splits
     if stage.recipe.specialisation.loses_rows or splits is None or not splits.dealt:
         return []
-    leads = {w: _lead(stage, w) for w in stage.trusted if len(w.test) >= ENOUGH_ROWS}
-    return [w for w, (mean, stderr) in leads.items() if mean > max(FAR, SURE * stderr)]
+    leads = {w: _lead(stage, w) for w in stage.trusted if len(w.test) >= FOLD_ROWS}
+    return [w for w, (mean, stderr) in leads.items() if mean > max(FAR_BEHIND, SURE_OF_IT * stderr)]
 
 
 def _lead(stage: Stage, witness: Witness) -> tuple[float, float]:

@@ -84,7 +84,7 @@ class SoftmaxBank:
         return [(theta[:, run], log_proba[run].T) for run in range(len(expert_weights))]
 
     def with_whole_steps(self) -> SoftmaxBank:
-        """The same, for a run whose start is chosen."""
+        """A bank that takes whole steps, for a run whose start is chosen."""
         other = copy(self)
         other.is_whole = True
         return other

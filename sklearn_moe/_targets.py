@@ -13,7 +13,7 @@ from sklearn.utils.validation import check_consistent_length, column_or_1d
 from ._numeric import Array
 
 # Those of pandas are derived from the first two.
-DATES = (date, timedelta, np.datetime64, np.timedelta64)
+DATE_TYPES = (date, timedelta, np.datetime64, np.timedelta64)
 # Sums of squares of more overflow, and of less are lost.
 LARGEST, SMALLEST = 1e150, 1e-150
 
@@ -78,7 +78,7 @@ def refuse_dates(name: str, y: Any) -> None:
     """
     values = np.asarray(y)
     kinds = set(map(type, values.ravel())) if values.dtype == object else {values.dtype.type}
-    if any(issubclass(kind, DATES) for kind in kinds):
+    if any(issubclass(kind, DATE_TYPES) for kind in kinds):
         raise ValueError(
             f"{name} holds dates or durations, and should hold real numbers. Choose a unit: (y - "
             "y.min()) / np.timedelta64(1, 'D') for days from the first date, y / "

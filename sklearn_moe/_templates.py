@@ -204,7 +204,7 @@ def one_of_each_kind(templates: Sequence[Template]) -> list[Template]:
 
 
 def _kind(estimator: Any, params: dict) -> str | int:
-    """The same for copies of an estimator, whether or not they are one object.
+    """A key that is equal for copies of an estimator, whether or not they are one object.
 
     What is given metadata of its own, or cannot be told by its content, is of its own kind.
     """
@@ -225,7 +225,7 @@ def seeded_clone(estimator: Any, seed: int) -> Any:
 
 
 def _seeded(estimator: Any, seed: int) -> tuple[Any, list[str]]:
-    """The same, and the names of the states that were not set."""
+    """The clone of `seeded_clone`, and the names of the states that were not set."""
     expert = clone(estimator)
     is_state = re.compile(r"(.*__)?random_state").fullmatch
     params = expert.get_params(deep=True)

@@ -28,7 +28,7 @@ class Usage:
     gate_information: float
 
     def attributes(self) -> dict[str, Any]:
-        """The same as fitted attributes of an estimator."""
+        """Fitted attributes of an estimator."""
         return {f"{name}_": value for name, value in vars(self).items()}
 
 

@@ -28,7 +28,7 @@ from ._witnesses import Witness, WitnessedModel, WitnessError, by_others
 
 # Iterations without a better score. Witnesses are dear, and the more iterations there are to choose
 # from, the more luck is in the best score.
-PATIENCE = 3
+LED_PATIENCE = 3
 # Nats that are no difference.
 ROUNDING = 1e-9
 
@@ -187,7 +187,7 @@ def run_led(
     reporter: Reporter,
 ) -> Plan[Stage]:
     """Run EM in step with witnesses, who lead it."""
-    led, patient = WitnessedModel(model, witnesses), replace(rule, patience=PATIENCE)
+    led, patient = WitnessedModel(model, witnesses), replace(rule, patience=LED_PATIENCE)
     return _run(led, start, patient, partial(_led_stage, led), reporter)
 
 

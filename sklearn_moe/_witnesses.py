@@ -44,7 +44,7 @@ Move = Callable[[Recipe, Data, MixtureExpectation], Dealt]
 # Where EM is before it has begun.
 NOWHERE = MixtureExpectation(resp=np.empty((0, 0)), members=())
 # Distinct rows that are enough to judge by. Other folds of equal standing need no witness then.
-ENOUGH_ROWS = 3000
+WITNESS_ROWS = 3000
 # Distinct rows without which starts cannot tell experts apart.
 LEAST_ROWS = 2
 
@@ -139,8 +139,8 @@ class Witness:
     def race(self, starts: Sequence[Start], rule: EMRule) -> Plan[None]:
         """Begin where the best of several starts has come to in a race."""
         surprise = partial(surprise_of, self.recipe, self.model.data, self.splits)
-        asked = self.recipe, self.model.data, surprise
-        made = yield [(start.responsibilities, asked) for start in starts]
+        arguments = self.recipe, self.model.data, surprise
+        made = yield [(start.responsibilities, arguments) for start in starts]
         pairs = zip(starts, made, strict=True)
         begun = {start: self.model.begin(resp) for start, resp in pairs}
         runs = sound_of((yield from run_heats(self.model, begun, rule)))
@@ -246,7 +246,7 @@ def n_witnesses(data: Data, splits: Splits) -> int:
     if not splits.dealt:
         return len(splits)
     held = np.cumsum([len(np.unique(data.rank[test])) for test in splits.tests])
-    return int(np.clip(np.searchsorted(held, ENOUGH_ROWS) + 1, 2, len(splits)))
+    return int(np.clip(np.searchsorted(held, WITNESS_ROWS) + 1, 2, len(splits)))
 
 
 class WitnessError(ValueError):

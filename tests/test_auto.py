@@ -634,7 +634,7 @@ def test_rows_are_predicted_in_blocks(make, monkeypatch):
     whole, sizes = auto.predict(table), []
     usual = AutoMixtureRegressor._mean_of
     monkeypatch.setattr("sklearn_moe._rows.MOST_ELEMENTS", 1)
-    monkeypatch.setattr("sklearn_moe._rows.FEWEST_ROWS", 40)
+    monkeypatch.setattr("sklearn_moe._rows.ROWS_OF_BLOCK", 40)
     monkeypatch.setattr(
         AutoMixtureRegressor,
         "_mean_of",

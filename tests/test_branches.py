@@ -156,7 +156,7 @@ def test_a_tree_within_that_does_not_fit_its_branch_is_named(within, message):
 
 
 def test_a_large_table_is_ordered_by_a_sample_of_it(monkeypatch):
-    monkeypatch.setattr(branches, "ENOUGH_ROWS", 200)
+    monkeypatch.setattr(branches, "BRANCH_ROWS", 200)
     resp = np.eye(4)[SOIL][:, [0, 2, 1, 3]]
     found = ordered(resp, HierarchicalGate([2, 2]))
     assert set(SOIL[found[:, :2].any(axis=1)]) in ({0, 1}, {2, 3})

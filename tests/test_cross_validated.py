@@ -297,7 +297,7 @@ def test_where_no_row_can_judge_the_usual_penalty_is_kept():
 def test_of_many_rows_some_are_enough(monkeypatch):
     X, y = table(3000)
     whole = CrossValidatedLogistic().fit(X, y).C_
-    monkeypatch.setattr(_penalty, "ENOUGH_ROWS", 500)
+    monkeypatch.setattr(_penalty, "PENALTY_ROWS", 500)
     assert pytest.approx(whole, rel=2.0) == CrossValidatedLogistic().fit(X, y).C_
 
 

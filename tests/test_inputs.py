@@ -184,7 +184,7 @@ def test_witnesses_may_find_a_sparse_table_small_that_the_fit_does_not(monkeypat
     sparse = sp.csr_array(np.where(np.abs(X) > 0.5, X, 0))
     moe = regressor(Ridge(tol=1e-12), verdict=True)
     expected = moe.fit(sparse, Y).log_prob(sparse, Y)
-    monkeypatch.setattr(_plain, "SMALL", X.size - 1)
+    monkeypatch.setattr(_plain, "SMALL_TABLE", X.size - 1)
     np.testing.assert_allclose(moe.fit(sparse, Y).log_prob(sparse, Y), expected, atol=1e-6)
 
 

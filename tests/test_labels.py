@@ -209,7 +209,7 @@ def test_rows_are_asked_about_in_blocks(make, params, monkeypatch):
     with np.errstate(divide="ignore"):
         whole = moe.predict_proba(table), moe.log_prob(table, y)
     monkeypatch.setattr("sklearn_moe._rows.MOST_ELEMENTS", 1)
-    monkeypatch.setattr("sklearn_moe._rows.FEWEST_ROWS", 500)
+    monkeypatch.setattr("sklearn_moe._rows.ROWS_OF_BLOCK", 500)
     seen = []
     usual = MixtureOfExpertsClassifier._laws_of
     monkeypatch.setattr(

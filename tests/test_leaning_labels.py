@@ -276,7 +276,7 @@ def test_all_experts_act_without_top_k():
 @pytest.mark.parametrize("params", [{"top_k": 2, "n_experts": 3}, {"calibrate": "temperature"}])
 def test_of_many_rows_some_are_asked(params, monkeypatch):
     """With `top_k` the law has a row for each row, of which the same are taken."""
-    monkeypatch.setattr(_forecasts, "ENOUGH_ROWS", 60)
+    monkeypatch.setattr(_forecasts, "FORECAST_ROWS", 60)
     moe = MixtureOfExpertsClassifier(TREE, **QUICK | params).fit(X, Y)
     assert moe.baseline_ is not None
     np.testing.assert_allclose(moe.predict_experts(X), by_hand(moe, X), rtol=1e-6)

@@ -358,7 +358,7 @@ def test_one_expert_in_sample_has_seen_all_rows():
 @pytest.mark.parametrize("calibrate", ["noise", "conformal"])
 def test_folds_of_which_no_row_is_asked(calibrate, monkeypatch):
     """Of small folds of a large table chance may draw none."""
-    monkeypatch.setattr("sklearn_moe._forecasts.ENOUGH_ROWS", 60)
+    monkeypatch.setattr("sklearn_moe._forecasts.FORECAST_ROWS", 60)
     tests = [np.arange(100), np.arange(100, 200), *np.arange(200, 206)[:, None]]
     folds = [(np.setdiff1d(np.arange(206), test), test) for test in tests]
     moe = MixtureOfExpertsRegressor(cv=folds, calibrate=calibrate, **QUICK)

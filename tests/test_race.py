@@ -119,7 +119,7 @@ def few_rows(monkeypatch):
         return make(context)
 
     monkeypatch.setattr(ladder, "_linear_model", recorded)
-    monkeypatch.setattr(ladder, "ENOUGH_ROWS", 300)
+    monkeypatch.setattr(ladder, "LADDER_ROWS", 300)
     return sizes
 
 

@@ -18,7 +18,7 @@ from sklearn_moe._first_starts import Start
 from sklearn_moe._numeric import mean_and_stderr
 from sklearn_moe._plans import follow_here
 from sklearn_moe._recalibration import Scores
-from sklearn_moe._verdict import PATIENCE, judge, unseen_best
+from sklearn_moe._verdict import LED_PATIENCE, judge, unseen_best
 from sklearn_moe._witnesses import Witness
 
 RNG = np.random.default_rng(0)
@@ -192,7 +192,7 @@ def test_kept_iteration_is_the_one_that_the_witnesses_praise(expert, monkeypatch
     # The dispersions of experts that wander are settled in the end, which raises the bound.
     settled = moe.lower_bound_ - moe.lower_bounds_[best]
     assert settled == 0 if isinstance(expert, Ridge) else 0 <= settled < 0.05
-    assert moe.n_iter_ <= best + 1 + PATIENCE
+    assert moe.n_iter_ <= best + 1 + LED_PATIENCE
 
 
 def test_no_fold_chooses_its_own_iteration():
@@ -263,7 +263,7 @@ def test_a_large_table_is_judged_by_some_of_its_folds(monkeypatch):
     twice = [np.repeat(part, 2, axis=0) for part in (X, Y)]
     gains, errors = [], []
     for enough in (130, 3000):  # three folds of sixty hold 130 rows, all five hold 300
-        monkeypatch.setattr("sklearn_moe._witnesses.ENOUGH_ROWS", enough)
+        monkeypatch.setattr("sklearn_moe._witnesses.WITNESS_ROWS", enough)
         for table, weight in ((twice, None), ((X, Y), np.full(300, 2.0)), ((X, Y), None)):
             moe = MixtureOfExpertsRegressor(random_state=0).fit(*table, weight)
             gains.append(moe.gain_)
@@ -285,7 +285,7 @@ def record(calls, function):
 def test_folds_of_a_splitter_all_have_a_witness(monkeypatch):
     called = []
     monkeypatch.setattr(Witness, "begin", record(called, Witness.begin))
-    monkeypatch.setattr("sklearn_moe._witnesses.ENOUGH_ROWS", 50)
+    monkeypatch.setattr("sklearn_moe._witnesses.WITNESS_ROWS", 50)
     MixtureOfExpertsRegressor(cv=FOLDS, random_state=0).fit(X, Y)
     assert len(called) == 3
 

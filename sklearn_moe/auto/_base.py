@@ -130,8 +130,8 @@ class BaseAutoMixture(MetaEstimatorMixin, BaseEstimator):
         by_name = not self._are_usual and isinstance(cv, str | None)
         if by_name or isinstance(cv, Integral):
             return None
-        asked = {} if groups is None else {"groups": groups}
-        return user_splits(cv, X, y, is_classifier(self), asked)
+        params = {} if groups is None else {"groups": groups}
+        return user_splits(cv, X, y, is_classifier(self), params)
 
     def _check_groups(self, groups: Any) -> None:
         """Raise if there are fewer groups than folds that they are to be dealt to."""
@@ -239,7 +239,7 @@ class BaseAutoMixture(MetaEstimatorMixin, BaseEstimator):
             return self._asked_of(query, X, **options)
 
     def _asked_of(self, query: str, X: Any, **options: Any) -> list[Any]:
-        """The same for the checked table."""
+        """What each of the mixtures that answer has to say of a checked table."""
         return [
             getattr(model[-1], query)(encoded(model, X), **options)
             for model in self.named_estimators_.values()

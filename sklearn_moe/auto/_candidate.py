@@ -51,7 +51,7 @@ class Candidate:
 
     @property
     def to_judge(self) -> Candidate:
-        """The same in few folds, with witnesses and without ensembles; itself, if that is so."""
+        """The candidate in few folds, with witnesses, without ensembles; itself, if that is so."""
         cv = self.mixture.cv
         is_number = cv is None or isinstance(cv, Integral | str)
         if self.mixture.verdict and (not is_number or cv == JUDGING_FOLDS):
@@ -60,7 +60,7 @@ class Candidate:
         return self._changed(verdict=True, cv=cv, ensemble=False)
 
     def of_number(self, n_experts: int) -> Candidate:
-        """The same with so many experts, and a name that says so."""
+        """The candidate with so many experts, and a name that says so."""
         return replace(
             self._changed(n_experts=n_experts), name=f"{self.name}{OF_NUMBER}{n_experts}"
         )

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, RegressorMixin
 
-from .._grams import FEWEST_ROWS
+from .._grams import GRAM_ROWS
 from .._numeric import DECIMALS, Array, row_blocks, weighted_moments
 from .._table_checks import check_weight
 from ..linear._evidence import Spectrum
@@ -196,7 +196,7 @@ class SmoothFunction:
     def __call__(self, X: Array) -> Array:
         """Its values (n, q) at rows (n, p)."""
         values = np.empty((len(X), len(self.level)))
-        for rows in row_blocks(len(X), len(self.coef), FEWEST_ROWS):
+        for rows in row_blocks(len(X), len(self.coef), GRAM_ROWS):
             columns = self.coordinates(X[rows] @ self.coordinates.root) - self.coordinates.middle
             values[rows] = columns @ self.coef + self.level
         return values
@@ -235,7 +235,7 @@ def _spectrum(coordinates: Coordinates, X: Array, y: Array, w: Array) -> tuple[S
     n_columns = len(coordinates.middle)
     center = np.append(coordinates.middle, weighted_moments(y, w)[0])
     gram, sums = np.zeros((len(center), len(center))), np.zeros(len(center))
-    for rows in row_blocks(len(X), n_columns, FEWEST_ROWS):
+    for rows in row_blocks(len(X), n_columns, GRAM_ROWS):
         columns = np.hstack([coordinates(X[rows] @ coordinates.root), y[rows]]) - center
         sums += w[rows] @ columns
         gram += (columns * w[rows, None]).T @ columns
@@ -250,7 +250,7 @@ def _spectrum(coordinates: Coordinates, X: Array, y: Array, w: Array) -> tuple[S
 def _spectrum_of_few(
     coordinates: Coordinates, X: Array, y: Array, w: Array
 ) -> tuple[Spectrum, Array]:
-    """The same from rows that are fewer than columns."""
+    """Spectrum and center of a table that has fewer rows than columns."""
     columns = np.hstack([coordinates(X @ coordinates.root), y])
     means = weighted_moments(columns, w)[0]
     features, outputs = np.split(columns - means, [len(coordinates.middle)], axis=1)

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.linear_model import LogisticRegression
 
-from .._grams import FEWEST_ROWS
+from .._grams import GRAM_ROWS
 from .._numeric import Array, row_blocks, safe_log, weighted_mean
 from ._metric import Coordinates, learnt_coordinates, rows_that_count
 
@@ -64,7 +64,7 @@ class MetricKernelClassifier(ClassifierMixin, BaseEstimator):
         """The columns (n, c) of rows, made block by block: they are far more than those of `X`."""
         at: Coordinates = self.coordinates_
         columns = np.empty((len(X), len(at.middle)))
-        for rows in row_blocks(*columns.shape, FEWEST_ROWS):
+        for rows in row_blocks(*columns.shape, GRAM_ROWS):
             np.subtract(at(X[rows] @ at.root), at.middle, out=columns[rows])
         return columns
 
@@ -73,7 +73,7 @@ class MetricKernelClassifier(ClassifierMixin, BaseEstimator):
         X = np.asarray(X, dtype=float)
         proba = np.ones((len(X), len(self.classes_)))
         if self.model_ is not None:
-            for rows in row_blocks(len(X), len(self.coordinates_.middle), FEWEST_ROWS):
+            for rows in row_blocks(len(X), len(self.coordinates_.middle), GRAM_ROWS):
                 proba[rows] = self.model_.predict_proba(self._columns(X[rows]))
         return proba
 

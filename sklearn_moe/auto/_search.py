@@ -90,7 +90,7 @@ class Judge:
         return {name: judged.score for name, judged in self.judged.items()}
 
     def ranked(self, candidates: list[Candidate]) -> list[Candidate]:
-        """Those that can be fitted, the best first.
+        """Candidates that can be fitted, the best first.
 
         A bound is no match for what witnesses say, so it counts if there are none for any of them.
 
@@ -335,7 +335,7 @@ def sizes(n_rows: int) -> list[int]:
 
 
 def larger(candidate: Candidate, n_rows: int) -> Iterator[Candidate]:
-    """The same with twice as many experts, and so on, for so many rows."""
+    """The candidate with twice as many experts, and so on, for so many rows."""
     mixture, n_experts = candidate.mixture, candidate.mixture.n_experts
     if not candidate.may_grow or n_experts == "auto" or isinstance(mixture.experts, list):
         return

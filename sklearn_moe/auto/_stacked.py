@@ -72,7 +72,7 @@ class StackedColumns(TransformerMixin, BaseEstimator):
     def fit_transform(
         self, X: Any, y: Any, sample_weight: Array | None = None, groups: Any = None
     ) -> Array:
-        """The same; the columns of these rows, whose predictions are out of fold.
+        """Learn from a table, and return its columns, whose predictions are out of fold.
 
         Learners see rows in an order that follows from what these hold. Trees break ties by it, and
         what few of them say would decide how rows are dealt to the folds of a mixture.
@@ -99,8 +99,8 @@ class StackedColumns(TransformerMixin, BaseEstimator):
         """The folds of the rows in another order."""
         if isinstance(self.cv, Integral):
             return self.cv
-        asked = {} if groups is None else {"groups": groups}
-        splits = user_splits(self.cv, X, y, is_classifier=False, params=asked)
+        params = {} if groups is None else {"groups": groups}
+        splits = user_splits(self.cv, X, y, is_classifier=False, params=params)
         renumbered = keep_rows(splits, order, len(y))
         return [(np.sort(train), np.sort(test)) for train, test in renumbered]
 
@@ -112,7 +112,7 @@ class StackedColumns(TransformerMixin, BaseEstimator):
         return np.hstack([self.encoder_.transform(X), predicted * self.scale_])
 
     def _learners(self, several: bool) -> list[tuple[str, Any]]:
-        """Those who can predict one output, or `several`, from the table as it is."""
+        """Learners that can predict one output, or `several`, from the table as it is."""
         of_numbers = [(n, make_pipeline(clone(self.encoder_), each)) for n, each in self.learners]
         return [
             (name, learner)

@@ -39,7 +39,7 @@ FEW_FOLDS = 3
 # penalty. Above 10,000 rows they would stop early, by rows that are drawn by their order, and fail
 # where a class has a single one. Few rows suit small trees of small leaves.
 MANY_ROWS = 2000
-SMALL = {"max_leaf_nodes": 8, "min_samples_leaf": 5}
+SMALL_TREES = {"max_leaf_nodes": 8, "min_samples_leaf": 5}
 ROUNDS = {"early_stopping": False}
 BINS = 80
 REAL, LABELS = {"max_iter": 300, **ROUNDS}, {"max_iter": 200, "l2_regularization": 5.0, **ROUNDS}
@@ -107,12 +107,12 @@ def _trees(n_rows: int, n_categories: int) -> dict[str, int]:
 
     A column has as many bins as any has categories.
     """
-    size = SMALL if n_rows < MANY_ROWS else {}
+    size = SMALL_TREES if n_rows < MANY_ROWS else {}
     return {"max_bins": max(BINS, n_categories), **size}
 
 
 def _few_folds(mixture: Any) -> Any:
-    """The same in three folds, if it is by a number of folds."""
+    """The mixture in three folds, if it is in a number of folds."""
     if isinstance(mixture.cv, Integral):
         mixture.set_params(cv=min(mixture.cv, FEW_FOLDS))
     return mixture

@@ -54,7 +54,7 @@ class Contaminated(Family):
         return np.logaddexp(*self._parts(self.clean.exact_log_prob, y, mean, dispersion))
 
     def surprise(self, y: Array, log_prob: Array) -> Array:
-        """That of the law."""
+        """How badly (n,) rows are explained, in the units of the law."""
         return self.clean.surprise(y, log_prob)
 
     def _parts(
@@ -116,9 +116,9 @@ class Contaminated(Family):
         return self.clean.floored(dispersion)
 
     def count_parameters(self, dispersion: Array) -> int:
-        """Those of the law: fraction and background are not estimated with it."""
+        """Parameters of the law: fraction and background are not estimated with it."""
         return self.clean.count_parameters(dispersion)
 
     def attributes(self, dispersion: Array) -> dict[str, Any]:
-        """Those of the law."""
+        """Fitted attributes of the law."""
         return self.clean.attributes(dispersion)

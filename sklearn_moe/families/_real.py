@@ -73,7 +73,7 @@ class RealFamily(Family):
         return self.frozen(mean, *law).cdf(y)
 
     def rough_cdf(self, y: Array, mean: Array, *law: Array) -> Array:
-        """The same to 1e-6, which is enough for integrals; a law may have it faster."""
+        """Probability of values up to `y` to 1e-6, enough for integrals; a law may be faster."""
         return self.cdf(y, mean, *law)
 
     def ppf(self, level: Array, mean: Array, *law: Array) -> Array:

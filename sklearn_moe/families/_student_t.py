@@ -112,7 +112,7 @@ class StudentT(RealFamily):
         return stdtr(law[1], (y - mean) / np.sqrt(law[0]))
 
     def rough_cdf(self, y: Array, mean: Array, *law: Array) -> Array:
-        """The same to 1e-6, of many points from a table for each degrees of freedom."""
+        """Probability of values up to `y` to 1e-6, from a table if points are many."""
         scale2, df = law
         ratio, df = (y - mean) / np.sqrt(scale2), df[:1] if (df == df[:1]).all() else df
         found = np.unique(df).tolist()

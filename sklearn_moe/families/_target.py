@@ -39,7 +39,7 @@ class Target:
 
     @property
     def _content(self) -> tuple[tuple[float, ...], ...]:
-        """The same as numbers, for arrays are neither equal nor not."""
+        """What is known as numbers, for arrays are neither equal nor not."""
         return tuple(tuple(part.tolist()) for part in (self.mean, self.variance, self.step))
 
     def take(self, outputs: Any) -> Target:

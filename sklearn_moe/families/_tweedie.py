@@ -85,7 +85,7 @@ class Tweedie(PositiveFamily):
         return self._sum(y, mean, law[0], least=1e-18)
 
     def rough_cdf(self, y: Array, mean: Array, *law: Array) -> Array:
-        """The same to 1e-6."""
+        """Probability of values up to `y`, to 1e-6."""
         return self._sum(y, mean, law[0], least=1e-9)
 
     def _sum(self, y: Array, mean: Array, dispersion: Array, least: float) -> Array:

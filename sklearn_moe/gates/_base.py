@@ -61,7 +61,7 @@ class Gate(BaseEstimator):
         return self._proba(X)
 
     def _proba(self, X: Any) -> Array:
-        """The same; a gate that need not go over logarithms has a way of its own."""
+        """Probabilities (n, K); a gate that need not go over logarithms has a way of its own."""
         return np.exp(self.predict_log_proba(X))
 
     def penalty(self) -> float:

@@ -22,7 +22,7 @@ CONSTANT = 1e-12
 # A standard deviation, in units of that of the whole table, that can only be rounding noise.
 NO_SPREAD = 1e-10
 # A weight that matters only where there is no other.
-NOTHING = 1e-200
+NO_WEIGHT = 1e-200
 # Beyond this many standard deviations all rows are equally far: squares must stay finite.
 FARTHEST = 1e100
 
@@ -142,7 +142,7 @@ class GaussianGate(EncodedGate):
 
         mass = expert_weights.sum(axis=0)
         found = [_moments(Z, column, diagonal, centre) for column in expert_weights.T]
-        prior = max(float(self.pseudo_count), NOTHING)
+        prior = max(float(self.pseudo_count), NO_WEIGHT)
         covariances = np.array(
             [
                 (own * covariance + prior * whole) / (own + prior) + floor
@@ -212,8 +212,8 @@ def _moments(
     Z: Array, weight: Array, diagonal: bool, centre: Array | None = None
 ) -> tuple[Array, Array]:
     """Weighted mean and covariance, or variances; `centre` is the mean where nothing weighs."""
-    total = weight.sum() + NOTHING
-    mean = (weight @ Z + (0.0 if centre is None else NOTHING * centre)) / total
+    total = weight.sum() + NO_WEIGHT
+    mean = (weight @ Z + (0.0 if centre is None else NO_WEIGHT * centre)) / total
     apart = Z - mean
     if diagonal:
         return mean, weight @ np.square(apart, out=apart) / total

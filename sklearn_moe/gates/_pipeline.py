@@ -96,7 +96,7 @@ def _close(before: Array, now: Array, weight: Array) -> bool:
 
 
 def _close_sparse(before: Any, now: Any, weight: Array) -> bool:
-    """The same of sparse columns, whose scatter is that around zero."""
+    """Whether no sparse column moves by more than a part of its scatter around zero."""
     moved = now - before
     far, scatter = (part.multiply(part).T @ weight for part in (moved, now))
     return bool((far <= CLOSE**2 * scatter).all())

@@ -241,7 +241,7 @@ class SoftmaxGate(SearchingGate):
 
 
 def _coefficients(start: Gate | None, problem: SoftLogit) -> Array | None:
-    """Those of a fitted gate, in the basis of the solver, if they are for such a problem."""
+    """Coefficients of a fitted gate in the solver's basis, if they are for such a problem."""
     if not isinstance(start, SoftmaxGate):
         return None
     both = np.column_stack([start.coef_, start.intercept_])

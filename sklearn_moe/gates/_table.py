@@ -43,7 +43,7 @@ class PartOfGateTable(GateTable):
 
     @cached_property
     def encoder(self) -> TabularEncoder:
-        """That of the whole."""
+        """The encoder of the whole table."""
         return self._whole.encoder
 
     @cached_property

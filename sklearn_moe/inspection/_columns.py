@@ -25,7 +25,7 @@ MOST_CATEGORIES, OTHERS = 10, "others"
 # Letters that stand side by side below a panel, and those of one label.
 ROOM, LONGEST = 30, 24
 # How the names of the types of dates and of durations begin, and what is one by itself.
-DATES = ("date", "timestamp", "period"), (date, np.datetime64)
+DATE_TYPES = ("date", "timestamp", "period"), (date, np.datetime64)
 DURATIONS = ("timedelta", "duration"), (timedelta, np.timedelta64)
 
 
@@ -93,7 +93,7 @@ class Table:
         ends = _ends(values[known], self.weight[known], self.n_bands)
         band[known] = np.searchsorted(ends, values[known])
         called = f"{name} (days)" if _is_of(given, *DURATIONS) else str(name)
-        column = Column(called, band, ends, values, is_date=_is_of(given, *DATES))
+        column = Column(called, band, ends, values, is_date=_is_of(given, *DATE_TYPES))
         return replace(column, places=column.means(values[:, None], self.weight)[0][:, 0])
 
     def wanted(self, columns: Any) -> list[Any]:

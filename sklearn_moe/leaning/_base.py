@@ -25,7 +25,7 @@ class Leaning(ABC):
         """
 
     def under(self, noise: Noise) -> Leaning:
-        """The same, where dispersions are those of calibrated noise."""
+        """How far they lean where dispersions are those of calibrated noise."""
         return self
 
     def leaned_forecast(self, forecast: Forecast, baseline: Array) -> Forecast:

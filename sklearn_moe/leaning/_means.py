@@ -40,7 +40,7 @@ class LeaningMeans(Leaning):
         return drawn_toward(mean, law, toward, self.variance), law
 
     def under(self, noise: Noise) -> Leaning:
-        """The same parts under calibrated noise."""
+        """How far they lean under calibrated noise."""
         factors = [change.factor for change in noise.changes]
         return replace(self, variance=self.variance * factors) if factors else self
 

@@ -52,14 +52,14 @@ class Spectrum:
 
     @classmethod
     def of(cls, system: Array, right: Array, squares: Array, total: Array) -> Spectrum:
-        """That of Gram matrices (m, p, p) and products (m, p, q)."""
+        """The spectrum of Gram matrices (m, p, p) and products (m, p, q)."""
         values, vectors = np.linalg.eigh(system)
         along = vectors.swapaxes(-1, -2) @ right
         return cls(np.maximum(values, 0.0), vectors, along, squares, total)
 
     @classmethod
     def of_rows(cls, X: Array, y: Array, weight: Array) -> Spectrum:
-        """That of one problem, of centred rows (n, p) and outputs (n, q), to more digits."""
+        """The spectrum of one problem: centred rows (n, p), outputs (n, q); to more digits."""
         # The triangle has the singular values of the rows, and is small.
         triangle = np.linalg.qr(np.column_stack([X, y]) * np.sqrt(weight)[:, None], mode="r")
         features, outputs = np.split(triangle, [X.shape[1]], axis=1)

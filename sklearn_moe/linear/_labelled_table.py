@@ -10,7 +10,7 @@ from sklearn.linear_model import LogisticRegression
 
 from .._numeric import Array, Rows, exact_means
 from ..logit import EXACT_LIMIT, NEWTON_LIMIT, StandardisedRows
-from ..logit._standardised import FAR
+from ..logit._standardised import FAR_FROM_ZERO
 from ._cross_validated import CrossValidatedLogistic
 from ._plain import finite_numbers, without_scaler
 
@@ -125,5 +125,5 @@ def make_labelled_table(
     (center, constant), spread = exact_means(numbers), numbers.std(axis=0, dtype=np.float64)
     # As `StandardScaler` has it: what differs by rounding alone is constant.
     constant |= spread <= len(numbers) * np.finfo(np.float64).eps * np.abs(center)
-    spread = np.where(constant, np.maximum(1.0, np.abs(center) / FAR), spread)
+    spread = np.where(constant, np.maximum(1.0, np.abs(center) / FAR_FROM_ZERO), spread)
     return LabelledTable(numbers, center, spread, codes, n_classes, n_distinct)

@@ -172,7 +172,7 @@ class Weighted:
         return theta
 
     def take(self, some: NDArray[np.bool_]) -> Weighted:
-        """The same for some of the problems."""
+        """Some of the problems."""
         problems = [problem for problem, is_one in zip(self.problems, some, strict=True) if is_one]
         logits, columns = self.logits.take(some), self.columns[some]
         return Weighted(problems, self.table, logits, columns, self.absent[:, some])

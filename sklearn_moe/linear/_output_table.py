@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .._grams import FEWEST_ROWS, products_of_pairs
+from .._grams import GRAM_ROWS, products_of_pairs
 from .._numeric import Array, Rows, exact_means, row_blocks, rows_of
 from ._plain import finite_numbers
 
@@ -99,7 +99,7 @@ class OutputTable:
             yield piece, rows_of(self.centred, piece)
             return
         n_rows = len(self.y) if rows is None else len(rows)
-        places = list(row_blocks(n_rows, self.width, FEWEST_ROWS))
+        places = list(row_blocks(n_rows, self.width, GRAM_ROWS))
         room = np.ones((max((place.stop - place.start for place in places), default=0), self.width))
         for place in places:
             piece = place if rows is None else rows[place]

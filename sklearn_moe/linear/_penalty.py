@@ -24,7 +24,7 @@ from .._observations import by_content, observations
 from .._rows import take_rows
 
 # Distinct rows that tell as much as all: what penalty suits does not hang on their number.
-ENOUGH_ROWS = 5000
+PENALTY_ROWS = 5000
 # Penalties that are tried, in powers of ten per unit of weight: ever weaker ones, each from where
 # the last has led.
 POWERS = range(1, -8, -1)
@@ -93,7 +93,7 @@ def _dealt(labelled: Labelled, group: Rows | None) -> tuple[Labelled, Splits]:
     seen_as = observations if group is None else by_content
     seen = seen_as(labelled.Z, labelled.codes, labelled.weight)
     labelled = labelled.take(seen.rows)._replace(weight=seen.weight)
-    few = lowest_rows(seen.rank, np.unique(seen.rank, return_index=True)[1], ENOUGH_ROWS)
+    few = lowest_rows(seen.rank, np.unique(seen.rank, return_index=True)[1], PENALTY_ROWS)
     labelled, rank = labelled.take(few), take_rows(seen.rank, few)
     if group is None:
         return labelled, content_folds(USUAL_FOLDS, rank, labelled.codes)

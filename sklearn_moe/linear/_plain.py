@@ -12,7 +12,7 @@ from sklearn.linear_model import LinearRegression, Ridge
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
 
-from .._numeric import SMALL, Array
+from .._numeric import SMALL_TABLE, Array
 from ._evidence_ridge import EvidenceRidge
 
 # Columns of a sparse table beyond which scikit-learn's sparse solvers have less to do.
@@ -46,7 +46,7 @@ def _dense(X: Any) -> NDArray | None:
     """The table as an array, whatever is in it; None if it is sparse, and not small."""
     if not sp.issparse(X):
         return np.asarray(X)
-    is_small = np.prod(X.shape) <= SMALL and X.shape[1] <= MOST_COLUMNS
+    is_small = np.prod(X.shape) <= SMALL_TABLE and X.shape[1] <= MOST_COLUMNS
     return X.toarray() if is_small else None
 
 

@@ -30,7 +30,7 @@ AT_ONCE = 2**19
 # more products.
 PRODUCTS = 10
 # Multiplications of a few milliseconds.
-SMALL = 2e7
+CHEAP_PRODUCTS = 2e7
 # Conjugate gradients stop when this part of the gradient is left, or after so many products; of
 # many classes, which are more for EM to tell apart than for one step, after fewer.
 FORCING = 0.1
@@ -54,7 +54,7 @@ def is_sharp(shape: Shape, n_distinct: int, exact: bool) -> bool:
     grams = n_problems * n_classes * (n_classes - 1) // 2 * width**2
     products = PRODUCTS * n_folds * n_problems * n_classes * width
     n_coefficients = (n_classes - 1) * width
-    cheap = n_coefficients <= NEWTON_LIMIT and n_distinct * grams <= SMALL
+    cheap = n_coefficients <= NEWTON_LIMIT and n_distinct * grams <= CHEAP_PRODUCTS
     sharp = n_coefficients <= EXACT_LIMIT if exact else grams <= products or cheap
     return sharp and n_folds * grams <= LARGEST_GRAMS
 
@@ -95,7 +95,7 @@ class GramCurvature:
 
 
 class ProductCurvature:
-    """The same without a Hessian: products with it, block of rows by block."""
+    """Hessians that are never made: products with them, block of rows by block."""
 
     def __init__(self, shape: Shape, left_out: bool, design: Any) -> None:
         self.shape, self.design = shape, design

@@ -59,7 +59,7 @@ class FoldedLogits:
     absent: Absent = None
 
     def take(self, some: NDArray[np.bool_]) -> Self:
-        """The same for some of the M logits, whose penalties differ."""
+        """Some of the M logits, whose penalties differ."""
         absent = None if self.absent is None else self.absent[:, some]
         return replace(self, ridge=self.ridge[:, some], absent=absent)
 
@@ -145,7 +145,7 @@ class FoldedLogits:
         return is_sharp(shape, self.n_distinct or self.design.shape[0], self.exact)
 
     def _penalty(self, theta: Array) -> Array:
-        """That of each problem (M,), of all folds together."""
+        """Penalty on the coefficients of each problem (M,), of all folds together."""
         return np.asarray(0.5 * (self.ridge[:, :, None, :] * theta**2).sum(axis=(0, 2, 3)))
 
     def _weights(self, theta: Array) -> Array:

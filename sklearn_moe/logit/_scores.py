@@ -52,7 +52,7 @@ def softmax_columns(scores: Array) -> tuple[Array, Array, Array]:
 
 
 def proba_columns(scores: Array) -> Array:
-    """The same without logarithms: the probabilities, in the memory of the scores."""
+    """Softmax over the experts of `scores` (..., K, B): probabilities in the memory of these."""
     _share_out(scores, scores)
     return scores
 

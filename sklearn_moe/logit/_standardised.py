@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from .._numeric import Array, rows_of
 
 # So many scales from zero, a center costs three of sixteen digits where it is subtracted late.
-FAR = 1e3
+FAR_FROM_ZERO = 1e3
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class StandardisedRows:
     @cached_property
     def hands_out_numbers(self) -> bool:
         """Whether some rows are handed out as they are, not made."""
-        return not bool((np.abs(self.center) > FAR * self.scale).any())
+        return not bool((np.abs(self.center) > FAR_FROM_ZERO * self.scale).any())
 
     def made(self) -> Array:
         """The rows, standardised."""

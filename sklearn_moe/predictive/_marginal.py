@@ -87,7 +87,7 @@ class Marginal:
             return log_sum(self.log_components(y) + np.log(self.weights)[..., None])
 
     def log_components(self, y: Array) -> Array:
-        """The same of each component, (n, J, M)."""
+        """Log density, or log probability, of each component, (n, J, M)."""
         with np.errstate(over="ignore"):  # of values beyond all numbers
             log_density = self._at(self.family.log_density, y)
         if self.starts_at_zero:
@@ -107,7 +107,7 @@ class Marginal:
         return self._below(self.family.cdf, y)
 
     def rough_cdf(self, y: Array) -> Array:
-        """The same to 1e-6, faster where there are many points."""
+        """Probability of values up to `y` to 1e-6, faster where there are many points."""
         return self._below(self.family.rough_cdf, y)
 
     def _below(self, cdf: Callable[..., Array], y: Array) -> Array:

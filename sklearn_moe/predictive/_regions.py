@@ -176,7 +176,7 @@ def _last_enough(
 
 
 def _rough_log_level(grid: Array, density: Array, needed: Array) -> Array:
-    """The same by trapezoids, all of each or nothing."""
+    """Log density above which there is as much as `needed`, by whole trapezoids of the grid."""
     left, right = density[:, :-1], density[:, 1:]
     order = np.argsort(-left - right, axis=1)
     mass = 0.5 * np.diff(grid, axis=1) * (left + right)

@@ -57,7 +57,7 @@ class StartContext:
         return lowest_rows(self.salted(salt=2), self.data.distinct, n_rows)
 
     def take(self, rows: NDArray[np.intp]) -> StartContext:
-        """The same of some rows."""
+        """What is to be seen of some rows."""
         return replace(
             self,
             Z=self.Z[rows],

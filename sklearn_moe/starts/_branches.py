@@ -20,7 +20,7 @@ from ..gates._hierarchical import branches_of
 from ._base import StartContext
 
 # Distinct rows that are enough to see what lies apart.
-ENOUGH_ROWS = 5_000
+BRANCH_ROWS = 5_000
 # A part of the variance of a standardised feature: some may be sums of others.
 RIDGE = 1e-6
 # Rounding errors, which the order of the rows changes, do not decide: shares are told apart to so
@@ -32,7 +32,7 @@ Columns = NDArray[np.intp]
 
 def branches_apart(resp: Array, context: StartContext, gate: HierarchicalGate) -> Array:
     """Responsibilities (n, K) whose columns are in an order that suits the `gate`."""
-    rows = context.sample(ENOUGH_ROWS)
+    rows = context.sample(BRANCH_ROWS)
     seen = context if rows is None else context.take(rows)
     weights = (resp if rows is None else resp[rows]) * seen.weight[:, None]
     return resp[:, _leaves(gate, seen.Z, weights, np.arange(resp.shape[1]))]

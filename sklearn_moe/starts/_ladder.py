@@ -28,7 +28,7 @@ from ._simple import kmeans_xy, random_labels
 RUNGS = (random_labels, kmeans_xy, local_coefficients)
 RULE = EMRule(max_iter=20, tol=1e-3)
 # Rows for each coefficient that cannot be learnt by heart; and rows that are enough to begin with.
-ROWS_OF_COEFFICIENT, ENOUGH_ROWS = 10, 10_000
+ROWS_OF_COEFFICIENT, LADDER_ROWS = 10, 10_000
 
 
 def ladder(context: StartContext) -> Array:
@@ -36,7 +36,7 @@ def ladder(context: StartContext) -> Array:
 
     Of a large table a sample is enough to find the regimes, to which the other rows are assigned.
     """
-    rows = context.sample(max(ENOUGH_ROWS, ROWS_OF_COEFFICIENT * _n_coefficients(context)))
+    rows = context.sample(max(LADDER_ROWS, ROWS_OF_COEFFICIENT * _n_coefficients(context)))
     part = context if rows is None else context.take(rows)
     model = _linear_model(part)
     # To the end: after a few iterations the rung that will win is often not yet ahead.
