@@ -34,7 +34,7 @@ from benchmarks.records import append_row, commit, machine_facts, write_facts
 from sklearn_moe import MixtureOfExpertsClassifier, MixtureOfExpertsRegressor
 from sklearn_moe._mixture import MixtureModel
 from sklearn_moe._numeric import log_normalize
-from sklearn_moe._routing import Routing, route
+from sklearn_moe._routing import Routing, Slots, route
 
 TABLES = [
     "concrete", "bike_sharing", "kin8nm", "cpu_act", "wine_white", "kings_county", "phoneme",
@@ -69,7 +69,7 @@ class Biased(MixtureModel):
     def _route(self, log_gate: np.ndarray) -> Routing:
         bias = np.array([self.bias.get(k, 0.0) for k in range(log_gate.shape[1])])
         routing = chosen_by(log_gate, log_gate + bias)
-        load = np.bincount(routing.index.ravel(), minlength=log_gate.shape[1])
+        load = np.bincount(routing.slots.index.ravel(), minlength=log_gate.shape[1])
         bias -= self.strength * np.log(np.maximum(load / load.mean(), 1e-3))
         self.bias.update(enumerate(bias))
         return routing
@@ -95,7 +95,7 @@ class Capacity(MixtureModel):
 def chosen_by(log_gate: np.ndarray, scores: np.ndarray) -> Routing:
     """The routing to the experts of highest `scores`, weighted by the gate."""
     index = route(scores, TOP_K, shared=False).index
-    return Routing(log_normalize(np.take_along_axis(log_gate, index, axis=1))[0], index)
+    return Routing(log_normalize(np.take_along_axis(log_gate, index, axis=1))[0], Slots(index))
 
 
 WAYS = {"auxiliary": Auxiliary, "bias": Biased, "capacity": Capacity}

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ._numeric import Array
-from ._routing import Routing
+from ._routing import Slots
 from .families import Family
 
 
@@ -18,7 +18,7 @@ def fit_dispersion(
     mean: Array,
     weights: Array,
     relative: Array | None,
-    routing: Routing,
+    slots: Slots,
 ) -> Array:
     """Dispersions of all experts from predictions (n, S, ...) under `weights` (n, K).
 
@@ -26,30 +26,31 @@ def fit_dispersion(
     rows it is responsible for takes the dispersion of all slots but those of an expert for zeros,
     which is a point mass even where all others have one dispersion.
     """
-    if routing.index is None:
+    if slots.index is None:
         return family.fit_dispersion(target, mean, weights, relative)
     n_experts = weights.shape[1]
-    slot_weights = routing.at(weights, by_row=True)
-    slot_relative = None if relative is None else routing.at(relative, by_row=True)
+    slot_weights = slots.gather(weights, by_row=True)
+    slot_relative = None if relative is None else slots.gather(relative, by_row=True)
 
-    def law_of(rows: Any, slots: Any) -> Array:
-        near = None if slot_relative is None else slot_relative[rows, slots][:, None]
-        predicted, weight = mean[rows, slots][:, None], slot_weights[rows, slots][:, None]
-        return family.fit_dispersion(target[rows], predicted, weight, near)
+    def law_of(place: tuple[Any, Any]) -> Array:
+        near = None if slot_relative is None else slot_relative[place][:, None]
+        predicted, weight = mean[place][:, None], slot_weights[place][:, None]
+        return family.fit_dispersion(target[place[0]], predicted, weight, near)
 
     laws: dict[int, Array] = {}
     telling = family.telling_weights(target, slot_weights)
     for k in range(n_experts):
-        place = routing.acting(k)
+        place = slots.of_expert(k)
         is_for_zeros = family.has_point_mass and family.says_zero(mean[place]).all()
         if is_for_zeros and slot_weights[place].any():
-            laws[k] = law_of(*place)
+            laws[k] = law_of(place)
             slot_weights[place] = 0.0  # a point mass has no dispersion to share
         elif telling[place].any() and not family.pools_dispersion:
-            laws[k] = law_of(*place)
+            laws[k] = law_of(place)
     if len(laws) == n_experts:
         return np.concatenate([laws[k] for k in range(n_experts)])
     if not slot_weights.any():
         slot_weights = np.repeat(weights.sum(axis=1, keepdims=True), slot_weights.shape[1], axis=1)
-    typical = law_of(*np.indices(slot_weights.shape).reshape(2, -1))
+    rows, experts = np.indices(slot_weights.shape).reshape(2, -1)
+    typical = law_of((rows, experts))
     return np.concatenate([laws.get(k, typical) for k in range(n_experts)])

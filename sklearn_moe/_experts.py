@@ -22,7 +22,7 @@ from ._numeric import Array, experts_first
 from ._out_of_bag import out_of_bag, with_out_of_bag
 from ._plans import Job, Plan, do
 from ._predictions import align_classes, clipped, predict_expert
-from ._routing import Routing
+from ._routing import ALL_ACT, Slots
 from ._rows import n_rows, read_only, take_params, take_rows
 from ._templates import Template
 from .linear import (
@@ -32,8 +32,6 @@ from .linear import (
     finite_numbers,
 )
 from .weighting import fit_weighted
-
-DENSE = Routing(np.empty((0, 0)))
 
 
 @dataclass(frozen=True)
@@ -56,22 +54,22 @@ def fit_predict(
     expert_weights: Array,
     splits: Splits | None,
     previous: Solution | None = None,
-    routing: Routing = DENSE,
+    slots: Slots = ALL_ACT,
 ) -> Plan[BankFit]:
     """Fit each template under its column of `expert_weights`; predict the rows that it acts on."""
     columns, solution = yield from solve_plain(data, templates, expert_weights, splits, previous)
     solved = np.zeros((1 if splits is None else len(splits), len(templates)), dtype=bool)
     if solution is not None:
         solved[:, columns] = solution.solved
-    if solution is not None and solved.all() and routing.index is None:
+    if solution is not None and solved.all() and slots.index is None:
         return BankFit(data.reduced(solution.mean, slice(None)), None, solution.without_predictions)
-    places, jobs = _unsolved(data, templates, expert_weights, splits, solved, routing)
+    places, jobs = _unsolved(data, templates, expert_weights, splits, solved, slots)
     done = yield jobs
-    mean = experts_first(data.n_samples, routing.n_slots(len(templates)), data.n_values)
+    mean = experts_first(data.n_samples, slots.n_slots(len(templates)), data.n_values)
     if solution is not None:
         for i, k in enumerate(columns):
-            rows, slots = routing.acting(k)
-            mean[rows, slots] = data.reduced(solution.mean[rows, i], rows)
+            place = slots.of_expert(k)
+            mean[place] = data.reduced(solution.mean[place[0], i], place[0])
     for place, (_, predicted) in zip(places, done, strict=True):
         mean[place] = predicted
     whole = splits is None and not solved.any()
@@ -85,7 +83,7 @@ def _unsolved(
     expert_weights: Array,
     splits: Splits | None,
     solved: NDArray[np.bool_],
-    routing: Routing,
+    slots: Slots,
 ) -> tuple[list[tuple[Any, Any]], list[Job]]:
     """Where predictions of what is not `solved` (F, K) belong, and the jobs that make them."""
     places: list[tuple[Any, Any]] = []
@@ -96,11 +94,11 @@ def _unsolved(
         table, expert = (data, template) if in_sample else while_running(data, template)[:2]
         task = (table, expert, expert_weights[:, k])
         if template.bagged and not in_sample:
-            places.append(routing.acting(k))
+            places.append(slots.of_expert(k))
             jobs.append((fit_bagged, (*task, splits, places[-1][0])))
             continue
         for (train, test), done in zip(pairs, solved[:, k], strict=True):
-            place = routing.acting(k, test)
+            place = slots.of_expert(k, test)
             if not done and (in_sample or len(place[0])):
                 places.append(place)
                 jobs.append((fit_one, (*task, train, place[0])))
@@ -113,14 +111,14 @@ def fit_predict_new(
     expert_weights: Array,
     X: Any,
     previous: Solution | None = None,
-    routing: Routing = DENSE,
+    slots: Slots = ALL_ACT,
 ) -> Plan[Array]:
     """Predictions (m, S, q) for new rows `X` of experts fitted to all rows under `expert_weights`.
 
     Those of experts that act on none of them are not made.
     """
     numbers = finite_numbers(X) if plain_among(data, templates) else None
-    places = [routing.acting(k) for k in range(len(templates))]
+    places = [slots.of_expert(k) for k in range(len(templates))]
     predicted: dict[int, Array] = {}
     if numbers is not None:
         columns, solution = yield from solve_new(data, templates, expert_weights, previous)
@@ -136,7 +134,7 @@ def fit_predict_new(
     done = yield jobs
     predicted |= dict(zip(left, done, strict=True))
     n_values = next(iter(predicted.values())).shape[1]
-    mean = experts_first(n_rows(X), routing.n_slots(len(templates)), n_values)
+    mean = experts_first(n_rows(X), slots.n_slots(len(templates)), n_values)
     for k, values in predicted.items():
         mean[places[k]] = values
     return clipped(mean, data.limits)

@@ -46,5 +46,5 @@ class RowsToDivide:
     def _evidence(self, log_gate: Array) -> float:
         """Mean log density of the mixture in which only some experts act."""
         routing = route(log_gate, self.top_k, self.shared)
-        acting = routing.log_gate + routing.at(self.log_prob, by_row=True)
+        acting = routing.log_gate + routing.slots.gather(self.log_prob, by_row=True)
         return float(weighted_mean(normalize(acting)[1], self.weight))

@@ -13,7 +13,7 @@ from ._data import Data
 from ._dispersion import fit_dispersion
 from ._em import EMResult
 from ._expectation import Dealt, MixtureExpectation
-from ._experts import DENSE, BankFit, fit_predict, fit_predict_new, solve_new
+from ._experts import BankFit, fit_predict, fit_predict_new, solve_new
 from ._folds import Splits
 from ._forecasts import Forecast, Question
 from ._gate_bank import GateBank, SoftmaxBank, make_gate_bank
@@ -22,7 +22,7 @@ from ._lost_experts import keep_alive
 from ._numeric import Array, normalize, row_blocks
 from ._plans import Plan, together
 from ._recipe import Recipe
-from ._routing import Routing, log_gate_of, route, truncate
+from ._routing import ALL_ACT, Routing, Slots, log_gate_of, route, truncate
 from ._shrinkage import fit_shrinkage, shrunk
 from ._spread import Spread, finish_spread, fit_spread, new_spread
 from ._templates import Template
@@ -67,10 +67,10 @@ class MixtureState:
 
     def law(self, rows: slice = slice(None)) -> Array:
         """Parameters of the law of the experts that act on `rows`, by row if these differ."""
-        routing = self.routing.take(rows)
+        slots = self.routing.slots.take(rows)
         if self.spread is None:
-            return routing.at(self.dispersion)
-        return routing.at(law_by_row(self.dispersion, self.spread.relative[rows]), by_row=True)
+            return slots.gather(self.dispersion)
+        return slots.gather(law_by_row(self.dispersion, self.spread.relative[rows]), by_row=True)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -142,12 +142,12 @@ class MixtureModel:
         basis = keep_alive(expectation, data, recipe.specialisation, recipe.family, recipe.shared)
         weights, fit_weights = self._weights(basis)
         gates, routing, bank = yield from self._fit_parts(basis, weights, fit_weights)
-        shrinkage = None
+        slots, shrinkage = routing.slots, None
         if recipe.shared:
-            shrinkage = fit_shrinkage(data.target, bank.mean, weights, routing, recipe.family)
-            bank = replace(bank, mean=shrunk(bank.mean, shrinkage, routing))
-        spread = yield from self._fit_spread(bank.mean, fit_weights, routing)
-        dispersion = self._fit_dispersion(bank.mean, weights, routing, spread)
+            shrinkage = fit_shrinkage(data.target, bank.mean, weights, slots, recipe.family)
+            bank = replace(bank, mean=shrunk(bank.mean, shrinkage, slots))
+        spread = yield from self._fit_spread(bank.mean, fit_weights, slots)
+        dispersion = self._fit_dispersion(bank.mean, weights, slots, spread)
         return MixtureState(
             basis=basis,
             bank=bank,
@@ -179,27 +179,27 @@ class MixtureModel:
             return gates, Routing(log_gate), fitted
         gates, log_gate = yield from gate
         routing = self._route(log_gate)
-        return gates, routing, (yield from bank(routing))
+        return gates, routing, (yield from bank(routing.slots))
 
     def _fit_experts(
-        self, expectation: MixtureExpectation, fit_weights: Array, routing: Routing = DENSE
+        self, expectation: MixtureExpectation, fit_weights: Array, slots: Slots = ALL_ACT
     ) -> Plan[BankFit]:
         """The experts, unless they are the one that is fitted already."""
         if self.alone is not None and np.array_equal(fit_weights[:, 0], self.data.sample_weight):
             return self.alone
         templates, before = self._templates(expectation.members), expectation.solution
-        plan = fit_predict(self.data, templates, fit_weights, self.splits, before, routing)
+        plan = fit_predict(self.data, templates, fit_weights, self.splits, before, slots)
         return (yield from plan)
 
     def _route(self, log_gate: Array) -> Routing:
         return route(log_gate, self.recipe.top_k, self.recipe.shared)
 
-    def _fit_spread(self, mean: Array, fit_weights: Array, routing: Routing) -> Plan[Spread | None]:
+    def _fit_spread(self, mean: Array, fit_weights: Array, slots: Slots) -> Plan[Spread | None]:
         if self.recipe.spread_template is None:
             return None
         n_experts, target = fit_weights.shape[1], self.data.target[:, None]
-        acts = routing.whole(np.ones(mean.shape[:2]), n_experts)
-        predicted = routing.whole(mean, n_experts, fill=target)
+        acts = slots.scatter(np.ones(mean.shape[:2]), n_experts)
+        predicted = slots.scatter(mean, n_experts, fill=target)
         weights = fit_weights * acts
         return (
             yield from fit_spread(
@@ -208,12 +208,10 @@ class MixtureModel:
         )
 
     def _fit_dispersion(
-        self, mean: Array, weights: Array, routing: Routing, spread: Spread | None
+        self, mean: Array, weights: Array, slots: Slots, spread: Spread | None
     ) -> Array:
         relative = None if spread is None else spread.relative
-        return fit_dispersion(
-            self.recipe.family, self.data.target, mean, weights, relative, routing
-        )
+        return fit_dispersion(self.recipe.family, self.data.target, mean, weights, relative, slots)
 
     def conclude(self, state: MixtureState) -> tuple[MixtureState, MixtureExpectation]:
         """What is kept of a state, enough to finish it, and its expectation."""
@@ -233,14 +231,14 @@ class MixtureModel:
 
         To `overwrite` is to put the responsibilities in the place of the gate probabilities.
         """
-        latent, n_experts = self._latent(state), len(state.members)
+        latent, n_experts, slots = self._latent(state), len(state.members), state.routing.slots
         resp, log_evidence = self._posterior(state, overwrite)
         weight = self.data.sample_weight
         height = float(weight @ log_evidence)
         if self.splits is None:
             height -= self.gate_bank.penalty(state.gates)
         bound = float(height / weight.sum())
-        resp = self._balanced(state.routing.whole(resp, n_experts))
+        resp = self._balanced(slots.scatter(resp, n_experts))
         return MixtureExpectation(
             resp=self.recipe.specialisation.take(state.members).without_negligible(resp),
             members=state.members,
@@ -250,7 +248,7 @@ class MixtureModel:
             solution=state.bank.solution,
             reseeded=state.basis.reseeded,
             score=bound,
-            latent=None if latent is None else state.routing.whole(latent, n_experts, fill=1.0),
+            latent=None if latent is None else slots.scatter(latent, n_experts, fill=1.0),
             is_fixed=n_experts == 1 and latent is None,
         )
 
@@ -288,9 +286,10 @@ class MixtureModel:
         state must have its outputs.
         """
         bounds = [-np.inf, (expectation := self.e_step(state)).lower_bound]
+        slots = state.routing.slots
         while bounds[-1] - bounds[-2] > SETTLED and len(bounds) < MOST_ROUNDS:
             weights = self.data.weighted(expectation.resp)
-            dispersion = self._fit_dispersion(state.bank.mean, weights, state.routing, state.spread)
+            dispersion = self._fit_dispersion(state.bank.mean, weights, slots, state.spread)
             after = replace(state, dispersion=dispersion)
             expectation = self.e_step(after)
             if expectation.lower_bound > bounds[-1]:
@@ -353,15 +352,15 @@ class MixtureModel:
         gate = self._finish_gate(state, weights, brief=True)
         routing, templates = self._route(log_gate_of(gate, X)), self._templates(state.members)
         mean = yield from fit_predict_new(
-            self.data, templates, fit_weights, X, state.bank.solution, routing
+            self.data, templates, fit_weights, X, state.bank.solution, routing.slots
         )
         if state.shrinkage is not None:
-            mean = shrunk(mean, state.shrinkage, routing)
+            mean = shrunk(mean, state.shrinkage, routing.slots)
         if state.spread is None:
-            return routing.log_gate, mean, routing.at(state.dispersion)
+            return routing.log_gate, mean, routing.slots.gather(state.dispersion)
         relative = yield from new_spread(self.data, state.spread, X)
         law = law_by_row(state.dispersion, relative)
-        return routing.log_gate, mean, routing.at(law, by_row=True)
+        return routing.log_gate, mean, routing.slots.gather(law, by_row=True)
 
     def _finish_gate(self, state: MixtureState, weights: Array, brief: bool = False) -> Any:
         return self.gate_bank.finish(state.gates, weights, state.members, brief)

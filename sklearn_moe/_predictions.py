@@ -18,7 +18,7 @@ from sklearn.tree import (
 
 from ._nameless import bare_numbers
 from ._numeric import Array
-from ._routing import Routing
+from ._routing import Slots
 from ._rows import column_names, is_frame, n_rows, take_rows
 from .linear import predict_plain
 
@@ -155,15 +155,13 @@ def predict_bank(experts: Sequence[Any], X: Any, classes: NDArray | None) -> Arr
     return np.stack([table.predict(expert, classes) for expert in experts]).transpose(1, 0, 2)
 
 
-def predict_acting(
-    experts: Sequence[Any], X: Any, classes: NDArray | None, routing: Routing
-) -> Array:
+def predict_acting(experts: Sequence[Any], X: Any, classes: NDArray | None, slots: Slots) -> Array:
     """Predictions (n, S, q) or (n, S, C) of the experts that act: each sees its own rows only."""
-    if routing.index is None:
+    if slots.index is None:
         return predict_bank(experts, X, classes)
     table, predicted = ExpertTable(X), []
     for k, expert in enumerate(experts):
-        rows, _ = routing.acting(k)
+        rows, _ = slots.of_expert(k)
         if len(rows):
             predicted.append(table.predict(expert, classes, rows))
-    return routing.to_slots(np.concatenate(predicted))
+    return slots.from_experts(np.concatenate(predicted))

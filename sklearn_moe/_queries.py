@@ -65,9 +65,11 @@ class Queries(ABC):
     def _parts_at(self, X: Any) -> tuple[Routing, Array]:
         """Who acts on the checked table, and what those who do say, (n, S, q) or (n, S, C)."""
         routing = self._routing_at(X)
-        mean = predict_acting(self.experts_, X, getattr(self, "classes_", None), routing)
+        mean = predict_acting(self.experts_, X, getattr(self, "classes_", None), routing.slots)
         mean = self._clipped(mean)
-        return routing, mean if self.shrinkage_ is None else shrunk(mean, self.shrinkage_, routing)
+        if self.shrinkage_ is not None:
+            mean = shrunk(mean, self.shrinkage_, routing.slots)
+        return routing, mean
 
     def _experts_at(self, X: Any) -> Array:
         """What all experts say, (n, K, q) or (n, K, C)."""
@@ -81,7 +83,7 @@ class Queries(ABC):
     def _laws_of(self, X: Any) -> tuple[Routing, Array, Array]:
         """Who acts on a checked table, what they say, and the parameters of their law."""
         routing, mean = self._parts_at(X)
-        return routing, mean, routing.at(self._law)
+        return routing, mean, routing.slots.gather(self._law)
 
     def _log_joint(self, X: Any, y: Any) -> tuple[Routing, Array]:
         """Who acts, and the log of their gate probability times the density of the target."""
@@ -124,7 +126,7 @@ class Queries(ABC):
         """
         with query_rows(self, X) as X:
             routing = self._routing_at(X)
-            return routing.whole(routing.proba, len(self.experts_))
+            return routing.slots.scatter(routing.proba, len(self.experts_))
 
     def apply(self, X: Any) -> NDArray[np.intp]:
         """Index of the leading expert of each row.
@@ -158,7 +160,7 @@ class Queries(ABC):
             probabilities where every expert's density underflows.
         """
         routing, log_joint = self._log_joint(X, y)
-        return routing.whole(shares_of(routing, log_joint), len(self.experts_))
+        return routing.slots.scatter(shares_of(routing, log_joint), len(self.experts_))
 
     def log_prob(self, X: Any, y: Any) -> Array:
         """Log density (log probability, for labels) of each target under the mixture.
@@ -370,10 +372,10 @@ class Queries(ABC):
         """
         with query_rows(self, X) as X:
             routing = self._routing_at(X)
-            if routing.index is None:
+            if routing.slots.index is None:
                 return np.zeros(n_rows(X))
             proba = self.gate_.predict_proba(X).copy()  # a gate may keep what it returns
-        np.put_along_axis(proba, routing.index, 0.0, axis=1)
+        np.put_along_axis(proba, routing.slots.index, 0.0, axis=1)
         return proba.sum(axis=1)
 
 

@@ -280,10 +280,10 @@ class RealTargets(DistributionQueries, BaseMixtureOfExperts):
         """Who acts, what they say before they lean, and the parameters of their law."""
         routing, mean = self._parts_at(X)
         if self.dispersion_experts_ is None:
-            return routing, mean, routing.at(self._law)
-        predicted = predict_acting(self.dispersion_experts_, X, None, routing)
+            return routing, mean, routing.slots.gather(self._law)
+        predicted = predict_acting(self.dispersion_experts_, X, None, routing.slots)
         relative = relative_dispersion(predicted)
-        return routing, mean, law_by_row(routing.at(self._law), relative)
+        return routing, mean, law_by_row(routing.slots.gather(self._law), relative)
 
 
 def distribution_of(

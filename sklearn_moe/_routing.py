@@ -22,22 +22,16 @@ ABSENT = -800.0
 
 
 @dataclass(frozen=True)
-class Routing:
-    """The experts that act on each row, and their log gate probabilities (n, S), renormalised.
+class Slots:
+    """Which experts act on each row.
 
-    `index` (n, S) are the experts of the slots, the likeliest first and a shared one last; None if
-    all act, each in its own slot.
+    `index` (n, S) are the experts of a row's slots, the likeliest first and a shared one last; None
+    if all act, each in its own slot.
     """
 
-    log_gate: Array
     index: NDArray[np.intp] | None = None
 
-    @cached_property
-    def proba(self) -> Array:
-        """Gate probabilities (n, S) of the experts that act."""
-        return np.exp(self.log_gate)
-
-    def at(self, values: Array, by_row: bool = False) -> Array:
+    def gather(self, values: Array, by_row: bool = False) -> Array:
         """Pick what belongs to each slot (n, S, ...) from values by expert.
 
         These are (K, ...) or `by_row` (n, K, ...), and stay as they are where all act.
@@ -48,24 +42,24 @@ class Routing:
             return values[self.index]
         return values[np.arange(len(values))[:, None], self.index]
 
-    def take(self, rows: slice) -> Routing:
-        """The routing of some rows."""
-        return Routing(self.log_gate[rows], None if self.index is None else self.index[rows])
+    def scatter(self, values: Array, n_experts: int, fill: Any = 0.0) -> Array:
+        """Put what belongs to slots (n, S, ...) to their experts (n, K, ...); `fill` the others."""
+        if self.index is None:
+            return values
+        shape = (len(values), n_experts, *values.shape[2:])
+        scattered = np.array(np.broadcast_to(fill, shape), dtype=values.dtype)
+        scattered[np.arange(len(values))[:, None], self.index] = values
+        return scattered
+
+    def take(self, rows: slice) -> Slots:
+        """The slots of some rows."""
+        return self if self.index is None else Slots(self.index[rows])
 
     def n_slots(self, n_experts: int) -> int:
         """How many slots a row has, of `n_experts` experts."""
         return n_experts if self.index is None else self.index.shape[1]
 
-    def whole(self, slots: Array, n_experts: int, fill: Any = 0.0) -> Array:
-        """What belongs to slots (n, S, ...), for all experts (n, K, ...); `fill` for the others."""
-        if self.index is None:
-            return slots
-        shape = (len(slots), n_experts, *slots.shape[2:])
-        whole = np.array(np.broadcast_to(fill, shape), dtype=slots.dtype)
-        whole[np.arange(len(slots))[:, None], self.index] = slots
-        return whole
-
-    def acting(self, expert: int, among: NDArray[np.intp] | None = None) -> tuple[Any, Any]:
+    def of_expert(self, expert: int, among: NDArray[np.intp] | None = None) -> tuple[Any, Any]:
         """The rows that an expert acts on (`among` some, or all), and its slots there."""
         if self.index is None:
             return slice(None) if among is None else among, expert
@@ -77,7 +71,7 @@ class Routing:
         slots = mine // len(self.index)
         return mine - slots * len(self.index), slots
 
-    def to_slots(self, values: Array) -> Array:
+    def from_experts(self, values: Array) -> Array:
         """Values (n S, q) of one acting expert's rows after another's, by their slots (n, S, q)."""
         assert self.index is not None
         by_slot = np.empty((values.shape[1], self.index.size))
@@ -98,21 +92,36 @@ class Routing:
         return np.argsort(experts, kind="stable"), first
 
 
+ALL_ACT = Slots()
+
+
+class Routing:
+    """The log gate probabilities (n, S) of the experts that act, renormalised, and their slots."""
+
+    def __init__(self, log_gate: Array, slots: Slots = ALL_ACT) -> None:
+        self.log_gate, self.slots = log_gate, slots
+
+    @cached_property
+    def proba(self) -> Array:
+        """Gate probabilities (n, S) of the experts that act."""
+        return np.exp(self.log_gate)
+
+    def take(self, rows: slice) -> Routing:
+        """The routing of some rows."""
+        return Routing(self.log_gate[rows], self.slots.take(rows))
+
+
 class WholeGate(Routing):
     """All experts act; log-probabilities, which cost more, are computed only if asked for.
 
     The gate is asked in a context that `asking` makes.
     """
 
-    gate: Any
-    X: Any
-    asking: Callable[[], AbstractContextManager]
-
     def __init__(self, gate: Any, X: Any, asking: Callable[[], AbstractContextManager]) -> None:
-        vars(self).update(gate=gate, X=X, asking=asking, index=None)
+        self.gate, self.X, self.asking, self.slots = gate, X, asking, ALL_ACT
 
     @cached_property
-    def log_gate(self) -> Array:
+    def log_gate(self) -> Array:  # type: ignore[override]
         """Log gate probabilities (n, K)."""
         with self.asking():
             return log_gate_of(self.gate, self.X)
@@ -161,7 +170,7 @@ def route(log_gate: Array, top_k: int | None, shared: bool) -> Routing:
     index, found = _largest(log_gate[:, :n_routed], top_k)
     if shared:
         index, found = _beside_last(index, found, log_gate)
-    return Routing(log_normalize(found, overwrite=True)[0], index)
+    return Routing(log_normalize(found, overwrite=True)[0], Slots(index))
 
 
 def route_blocks(blocks: Iterable[Array], top_k: int, shared: bool) -> Routing:
@@ -172,7 +181,7 @@ def route_blocks(blocks: Iterable[Array], top_k: int, shared: bool) -> Routing:
     parts = [_acting(block, top_k, shared) for block in blocks]
     index = [index for index, _ in parts if index is not None]
     log_gate = log_normalize(np.concatenate([found for _, found in parts]), overwrite=True)[0]
-    return Routing(log_gate, np.concatenate(index) if index else None)
+    return Routing(log_gate, Slots(np.concatenate(index)) if index else ALL_ACT)
 
 
 def _acting(block: Array, top_k: int, shared: bool) -> tuple[NDArray[np.intp] | None, Array]:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from ._maximise import top_of
 from ._numeric import Array, weighted_moments
-from ._routing import Routing
+from ._routing import Slots
 from .families import Categorical, Family
 from .families._categorical import own_class
 
@@ -43,7 +43,7 @@ class Pairs:
 
 
 def fit_shrinkage(
-    target: NDArray, mean: Array, weights: Array, routing: Routing, family: Family
+    target: NDArray, mean: Array, weights: Array, slots: Slots, family: Family
 ) -> Array:
     """The part (K,) of the shared expert in what each expert says; zero for the shared one.
 
@@ -52,9 +52,9 @@ def fit_shrinkage(
     for zeros, where the `family` knows one, stays what it is.
     """
     n_experts = weights.shape[1]
-    own = np.arange(n_experts) if routing.index is None else routing.index
+    own = np.arange(n_experts) if slots.index is None else slots.index
     experts = np.broadcast_to(own, mean.shape[:2])
-    pairs = Pairs(experts, routing.at(weights, by_row=True), n_experts)
+    pairs = Pairs(experts, slots.gather(weights, by_row=True), n_experts)
     fit = _most_likely if isinstance(family, Categorical) else _least_squares
     shrinkage = fit(target, mean, pairs)
     if family.has_point_mass:
@@ -64,9 +64,9 @@ def fit_shrinkage(
     return shrinkage
 
 
-def shrunk(mean: Array, shrinkage: Array, routing: Routing) -> Array:
+def shrunk(mean: Array, shrinkage: Array, slots: Slots) -> Array:
     """Predictions (n, S, ...) after each expert has leant on the shared one, in its part."""
-    part = routing.at(shrinkage)[..., None]
+    part = slots.gather(shrinkage)[..., None]
     return (1.0 - part) * mean + part * mean[:, -1:]
 
 

@@ -39,11 +39,11 @@ def usage_of(routing: Routing, n_experts: int, sample_weight: Array, top_k: int 
         part, weight = routing.take(rows), sample_weight[rows]
         proba = np.exp(part.log_gate)
         entropy -= float(weight @ row_sum(proba * part.log_gate))
-        importance += weight @ part.whole(proba, n_experts)
+        importance += weight @ part.slots.scatter(proba, n_experts)
         if top_k is None:
             load += np.bincount(proba.argmax(axis=1), weight, minlength=n_experts)
         else:
-            load += weight @ part.whole(np.ones_like(proba), n_experts)
+            load += weight @ part.slots.scatter(np.ones_like(proba), n_experts)
     total = float(sample_weight.sum())
     load, importance, entropy = load / total, importance / total, entropy / total
     whole = float(entr(importance).sum())

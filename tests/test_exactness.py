@@ -109,7 +109,7 @@ def test_experts_that_differ_by_rounding_have_no_part_in_each_other(family):
     target, shared = RNG.gamma(2, size=(50, 1)), RNG.gamma(2, size=(50, 1, 1))
     mean = np.concatenate([shared * (1 + 1e-15 * RNG.normal(size=shared.shape)), shared], axis=1)
     routing = route(np.log(np.full((50, 2), 0.5)), None, shared=True)
-    assert (fit_shrinkage(target, mean, np.full((50, 2), 0.5), routing, family) == 0).all()
+    assert (fit_shrinkage(target, mean, np.full((50, 2), 0.5), routing.slots, family) == 0).all()
 
 
 @pytest.mark.parametrize("seed", [3, 6, 9, 12])

@@ -15,7 +15,7 @@ from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 from sklearn_moe import MixtureOfExpertsClassifier, MixtureOfExpertsRegressor, SoftmaxGate
 from sklearn_moe._balance import balanced
 from sklearn_moe._dispersion import fit_dispersion
-from sklearn_moe._routing import Routing, route, route_blocks, truncate
+from sklearn_moe._routing import Slots, route, route_blocks, truncate
 from sklearn_moe._shrinkage import fit_shrinkage
 from sklearn_moe.families import Categorical, Gaussian
 from sklearn_moe.gates import Gate
@@ -50,33 +50,34 @@ def test_route_keeps_the_largest_and_renormalises():
     proba = RNG.dirichlet(np.ones(6), size=50)
     routing = route(np.log(proba), 2, shared=False)
     order = np.argsort(-proba, axis=1)[:, :2]
-    np.testing.assert_array_equal(routing.index, order)
+    np.testing.assert_array_equal(routing.slots.index, order)
     kept = np.take_along_axis(proba, order, axis=1)
     np.testing.assert_allclose(np.exp(routing.log_gate), kept / kept.sum(axis=1, keepdims=True))
-    whole = routing.whole(np.exp(routing.log_gate), 6)
+    whole = routing.slots.scatter(np.exp(routing.log_gate), 6)
     np.testing.assert_allclose(whole.sum(axis=1), 1.0)
     assert (np.count_nonzero(whole, axis=1) == 2).all()
 
 
 def test_route_knows_the_rows_of_each_expert():
     routing = route(RNG.normal(size=(60, 5)), 2, shared=True)
-    assert routing.index.shape == (60, 3)
-    assert (routing.index[:, 2] == 4).all()
+    assert routing.slots.index.shape == (60, 3)
+    assert (routing.slots.index[:, 2] == 4).all()
     fold = np.arange(0, 60, 3)
     for expert in range(5):
-        rows, slots = routing.acting(expert)
-        mine = np.flatnonzero((routing.index == expert).any(axis=1))
+        rows, slots = routing.slots.of_expert(expert)
+        mine = np.flatnonzero((routing.slots.index == expert).any(axis=1))
         np.testing.assert_array_equal(np.sort(rows), mine)
-        assert (routing.index[rows, slots] == expert).all()
-        np.testing.assert_array_equal(routing.acting(expert, fold)[0], np.intersect1d(rows, fold))
+        assert (routing.slots.index[rows, slots] == expert).all()
+        in_fold, _ = routing.slots.of_expert(expert, fold)
+        np.testing.assert_array_equal(in_fold, np.intersect1d(rows, fold))
 
 
 def test_what_experts_say_one_by_one_is_spread_over_their_slots():
     routing = route(RNG.normal(size=(60, 7)), 3, shared=False)
     said = RNG.normal(size=(60, 7, 2))
-    one_by_one = [said[routing.acting(expert)[0], expert] for expert in range(7)]
-    by_slot = routing.to_slots(np.concatenate(one_by_one))
-    np.testing.assert_array_equal(by_slot, routing.at(said, by_row=True))
+    one_by_one = [said[routing.slots.of_expert(expert)[0], expert] for expert in range(7)]
+    by_slot = routing.slots.from_experts(np.concatenate(one_by_one))
+    np.testing.assert_array_equal(by_slot, routing.slots.gather(said, by_row=True))
 
 
 def test_dispersions_of_experts_that_act_where_they_are_not_responsible_know_what_rows_weigh():
@@ -84,7 +85,7 @@ def test_dispersions_of_experts_that_act_where_they_are_not_responsible_know_wha
     target, mean = RNG.normal(size=(40, 1)), np.zeros((40, 1, 1))
     weight = RNG.integers(1, 4, size=40).astype(float)
     elsewhere = weight[:, None] * [0.0, 0.5, 0.5]  # the one that acts has none
-    law = fit_dispersion(Gaussian(), target, mean, elsewhere, None, routing)
+    law = fit_dispersion(Gaussian(), target, mean, elsewhere, None, routing.slots)
     np.testing.assert_allclose(law.ravel(), np.average(target[:, 0] ** 2, weights=weight))
 
 
@@ -218,7 +219,7 @@ def test_what_a_gate_keeps_is_not_written_to():
 
 def test_experts_beyond_short_numbers_have_their_rows():
     index = np.array([[70_000, 3], [1, 70_000]])
-    rows, slots = Routing(np.zeros((2, 2)), index).acting(70_000)
+    rows, slots = Slots(index).of_expert(70_000)
     assert (rows.tolist(), slots.tolist()) == ([0, 1], [0, 1])
 
 
@@ -424,10 +425,10 @@ def test_the_part_is_the_best_one(labelled):
     else:
         target, mean = rng.normal(size=(90, 2)), rng.normal(size=(90, 3, 2))
     family = Categorical(np.ones(3) / 3) if labelled else Gaussian()
-    found = fit_shrinkage(target, mean, weights, routing, family)
+    found = fit_shrinkage(target, mean, weights, routing.slots, family)
     grid = np.linspace(0, 1, 2001)
     for expert in range(3):
-        rows, slots = routing.acting(expert)
+        rows, slots = routing.slots.of_expert(expert)
         own, shared, weight = mean[rows, slots], mean[rows, -1], weights[rows, expert]
         said = (1 - grid[:, None, None]) * own + grid[:, None, None] * shared
         if labelled:
@@ -445,7 +446,7 @@ def test_the_part_is_the_best_one(labelled):
 
 def _slots(weights, routing):
     """Weight of each row over the experts that act on it."""
-    return np.take_along_axis(weights, routing.index, axis=1).sum(axis=1)
+    return np.take_along_axis(weights, routing.slots.index, axis=1).sum(axis=1)
 
 
 def test_given_responsibilities_are_those_of_the_routed_experts():
@@ -481,7 +482,7 @@ def test_routing_block_by_block_is_that_of_the_whole_table(top_k, shared):
     whole = route(scores, top_k, shared)
     pieces = route_blocks(np.split(scores.copy(), [7, 30]), top_k, shared)
     np.testing.assert_array_equal(pieces.log_gate, whole.log_gate)
-    np.testing.assert_array_equal(pieces.index, whole.index)
+    np.testing.assert_array_equal(pieces.slots.index, whole.slots.index)
 
 
 def test_experts_act_on_the_rows_of_their_slots():
@@ -489,10 +490,10 @@ def test_experts_act_on_the_rows_of_their_slots():
         np.random.default_rng(0).normal(size=(40, 6)) - 9.0 * np.eye(6)[4], 2, shared=False
     )
     for expert in range(7):  # the last two of whom nobody has heard
-        rows, slots = routing.acting(expert)
-        found, places = np.nonzero(routing.index == expert)
+        rows, slots = routing.slots.of_expert(expert)
+        found, places = np.nonzero(routing.slots.index == expert)
         np.testing.assert_array_equal(np.sort(rows), found)
-        np.testing.assert_array_equal(routing.index[rows, slots], expert)
+        np.testing.assert_array_equal(routing.slots.index[rows, slots], expert)
         assert len(slots) == len(places)
 
 
