@@ -2,7 +2,8 @@
 
 Needs Python 3.11 or later and nothing else. The environment is made in the folder that the
 variable SKLEARN_MOE_VENV names, else in `.venv-demo` or `.venv-tests` of the checkout, where a
-second run finds it again. The exit code is that of the job.
+second run finds it again. The job runs in the checkout, and so do relative paths in its options.
+The exit code is that of the job.
 """
 
 from __future__ import annotations
@@ -31,9 +32,13 @@ SETTINGS = {
 
 
 def environment(folder: Path) -> Path:
-    """The Python of the virtual environment in `folder`, which is made if it is not there."""
+    """The Python of the virtual environment in `folder`, which is made if it is not there, whole.
+
+    Pip is what comes last: where it is missing, an earlier run was interrupted.
+    """
     python = folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
-    if not python.exists():
+    pip = [python, "-m", "pip", "--version"]
+    if not python.exists() or subprocess.run(pip, capture_output=True, check=False).returncode:
         venv.create(folder, with_pip=True, symlinks=os.name != "nt")
     return python
 

@@ -28,7 +28,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.tree import DecisionTreeClassifier
 
-from benchmarks.options import command, positive
+from benchmarks.options import command, picture, positive
 from sklearn_moe import MixtureOfExpertsClassifier, MixtureOfExpertsRegressor
 
 N_EXPERTS = 2
@@ -238,7 +238,7 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     """The options."""
     parser = command("demo", __doc__)
     parser.add_argument("--splits", type=positive, default=5, help="random splits for the scores")
-    parser.add_argument("--output", type=Path, default=Path("results/demo.png"))
+    parser.add_argument("--output", type=picture, default=Path("results/demo.png"))
     return parser.parse_args(argv)
 
 
@@ -252,5 +252,5 @@ def main(argv: Sequence[str]) -> int:
         pairs.append((case, compare(case, options.splits)))
         print(report(*pairs[-1]), flush=True)
     draw(pairs, options.output)
-    print(f"Picture: {options.output}")
+    print(f"Picture: {options.output.resolve()}")
     return 0

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from argparse import ArgumentParser, ArgumentTypeError, RawDescriptionHelpFormatter
+from pathlib import Path
+
+PICTURES = (".png", ".svg", ".pdf")
 
 
 class NoTable(ValueError):
@@ -23,3 +26,10 @@ def positive(text: str) -> int:
     if not text.isdecimal() or not int(text):
         raise ArgumentTypeError(f"{text!r} is no whole number above zero")
     return int(text)
+
+
+def picture(text: str) -> Path:
+    """Where a picture is to be drawn."""
+    if (path := Path(text)).suffix not in PICTURES:
+        raise ArgumentTypeError(f"{text!r} does not end in one of {', '.join(PICTURES)}")
+    return path

@@ -208,18 +208,18 @@ class BaseMixtureOfExperts(Queries, CallbackSupportMixin, MetaEstimatorMixin, Ba
     ) -> tuple[Recipe, list[Trial]]:
         unfolded = unfold(self, training.params, n_experts)
         named, params = unfolded.leaves, unfolded.params
+        shared = self.shared_expert is not None
         n_rows = len(training.data.distinct)
         if len(named) > n_rows:
             raise ValueError(
                 f"n_samples={n_rows} (distinct, of positive weight) should be >= n_experts="
-                f"{len(named)}. Use fewer experts."
+                f"{len(named) - shared}{', and one for shared_expert' * shared}. Use fewer experts."
             )
         seeds = self._seeds(len(named)) if seeds is None else seeds[: len(named) + 1]
         templates = make_templates(named, list(seeds[1:]), params, self.cv)
         templates = [penalties.settle(template) for template in templates]
         if len(templates) == 1:
             templates = [templates[0].alone]
-        shared = self.shared_expert is not None
         families = self._fit_families(training)
         routed = templates[: len(templates) - shared]
         how, pooled = specialisations(

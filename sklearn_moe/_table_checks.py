@@ -111,6 +111,8 @@ def query_rows(estimator: Any, X: Any) -> Iterator[Any]:
 def check_weight(sample_weight: Any, X: Any) -> Array:
     """Sample weights as float64 (n,): ones if None, never negative, never all zero."""
     rows = np.empty((n_rows(X), 1))
+    if not len(rows):
+        raise ValueError("Found array with 0 sample(s) while a minimum of 1 is required.")
     weight = check_sample_weight(sample_weight, rows, dtype=np.float64, ensure_non_negative=True)
     if not weight.any():
         raise ValueError(

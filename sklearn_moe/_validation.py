@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from sklearn import get_config
+from sklearn.frozen import FrozenEstimator
 from sklearn.metrics._scorer import _BaseScorer as BaseScorer
 from sklearn.pipeline import Pipeline
 from sklearn.utils import _safe_indexing as safe_indexing
@@ -60,14 +61,16 @@ def last_step(estimator: Any) -> Any:
 
 
 def innermost(estimator: Any, X: Any, answers: Callable[[Any], bool]) -> tuple[Any, Any]:
-    """The first that `answers` of a pipeline's end or a search's best, and rows as that takes them.
+    """The first that `answers` of a pipeline's end or a search's best, and rows as it takes them.
 
-    Else what they all end in. Rows may be None.
+    Or of what is frozen. Else what they all end in. Rows may be None.
     """
     while not answers(estimator):
         if isinstance(estimator, Pipeline):
             has_more = X is not None and len(estimator.steps) > 1
             X, estimator = estimator[:-1].transform(X) if has_more else X, estimator[-1]
+        elif isinstance(estimator, FrozenEstimator):
+            estimator = estimator.estimator
         elif hasattr(estimator, "best_estimator_"):
             estimator = estimator.best_estimator_
         else:

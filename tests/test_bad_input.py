@@ -7,8 +7,9 @@ import scipy.sparse as sp
 from sklearn.cluster import KMeans
 from sklearn.ensemble import IsolationForest
 from sklearn.exceptions import NotFittedError
-from sklearn.linear_model import LogisticRegression, Ridge
+from sklearn.linear_model import LinearRegression, LogisticRegression, Ridge
 from sklearn.model_selection import GroupKFold, KFold
+from sklearn.neighbors import KNeighborsClassifier, KNeighborsRegressor
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import LinearSVC
@@ -21,6 +22,7 @@ from sklearn_moe import (
 )
 from sklearn_moe.families import Binomial
 from sklearn_moe.gates import HierarchicalGate
+from sklearn_moe.inspection import ExpertsDisplay, GateDisplay
 from sklearn_moe.metrics import crps
 
 pytestmark = pytest.mark.filterwarnings(
@@ -389,3 +391,23 @@ def test_an_init_that_takes_other_arguments_is_told_what_it_is_given():
         regressor(init=lambda X, y: np.ones((len(X), 2))).fit(X, Y)
     with pytest.raises(TypeError, match="unsupported operand"):  # an error of its own
         regressor(init=lambda X, y, n_experts, seed: X + None).fit(X, Y)
+
+
+@pytest.mark.parametrize("neighbours", [KNeighborsRegressor, KNeighborsClassifier])
+def test_gates_that_cannot_predict_are_named(neighbours):
+    moe = MixtureOfExpertsRegressor(gate=neighbours(33), n_init=1, random_state=0)
+    with pytest.raises(ValueError, match=r"gate=KNeigh.*33\) failed to (predict|fit)"):
+        moe.fit(X[:40], Y[:40])
+
+
+def test_a_shared_expert_is_not_counted_among_those_asked_for():
+    moe = MixtureOfExpertsRegressor(n_experts=5, shared_expert=LinearRegression())
+    with pytest.raises(ValueError, match="n_experts=5, and one for shared_expert"):
+        moe.fit(X[:4], Y[:4])
+
+
+def test_no_rows_are_not_taken_for_no_weights():
+    moe = MixtureOfExpertsRegressor(n_init=1, cv=3, verdict=False, random_state=0).fit(X, Y)
+    for display in (GateDisplay, ExpertsDisplay):
+        with pytest.raises(ValueError, match="0 sample"):
+            display.from_estimator(moe, X[:0])

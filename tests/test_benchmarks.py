@@ -3,6 +3,8 @@
 import json
 import subprocess
 import sys
+from argparse import ArgumentTypeError
+from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -212,3 +214,28 @@ def test_rows_are_added_behind_what_is_whole(left, tmp_path):
     append_row(path, {"a": 5, "b": 6})
     kept = ["1,2"] if "1,2" in left else []
     assert path.read_text().splitlines() == ["a,b", *kept, "5,6"]
+
+
+def test_pictures_are_asked_for_in_a_format_that_there_is():
+    from benchmarks.options import picture
+
+    assert picture("a/b.svg") == Path("a/b.svg")
+    for text in ("a.xyz", "folder"):
+        with pytest.raises(ArgumentTypeError, match="does not end in one of"):
+            picture(text)
+
+
+@pytest.mark.parametrize("has_pip", [True, False])
+def test_an_environment_that_was_left_half_made_is_finished(has_pip, tmp_path, monkeypatch):
+    spec = spec_from_file_location("setup_job", Path(__file__).parents[1] / ".ci" / "setup.py")
+    job = module_from_spec(spec)
+    spec.loader.exec_module(job)
+    python = tmp_path / "bin" / "python"
+    python.parent.mkdir()
+    python.symlink_to(sys.executable)
+    made = []
+    monkeypatch.setattr(job.venv, "create", lambda folder, **options: made.append(folder))
+    answer = SimpleNamespace(returncode=int(not has_pip))
+    monkeypatch.setattr(job.subprocess, "run", lambda *args, **options: answer)
+    job.environment(tmp_path)
+    assert made == [] if has_pip else [tmp_path]

@@ -484,3 +484,12 @@ def test_parameters_are_counted():
     experts = make_pipeline(StandardScaler(), LogisticRegression())
     theirs = MixtureOfExpertsClassifier(experts, **params).fit(X, y).information_criteria(X, y)
     assert found.n_parameters == theirs.n_parameters
+
+
+def test_rounding_of_constant_columns_has_no_root():
+    for seed in range(60):
+        rng = np.random.default_rng(seed)
+        Z = np.full((200, 1), rng.normal())
+        center = np.average(Z, axis=0, weights=rng.uniform(size=200))
+        found = half_differences(Z, center, np.ones(1), rng.uniform(size=200))
+        assert found == pytest.approx(0.0, abs=1e-6)

@@ -9,6 +9,7 @@ from scipy import stats
 from scipy.integrate import trapezoid
 from sklearn.base import BaseEstimator, RegressorMixin, clone
 from sklearn.dummy import DummyClassifier, DummyRegressor
+from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LinearRegression
 from sklearn.model_selection import GridSearchCV, cross_val_score, cross_validate
 from sklearn.pipeline import Pipeline, make_pipeline
@@ -371,6 +372,7 @@ def test_pipelines_and_searches_are_seen_through():
         make_pipeline(StandardScaler(), scaled),
         make_pipeline(StandardScaler(), inner),
         GridSearchCV(scaled, {"normalregressor__spread": [0.5]}, scoring=log_score_scorer),
+        FrozenEstimator(clone(scaled).fit(X, TARGET)),
     ):
         fitted = clone(estimator).fit(X, TARGET)
         assert log_score_scorer(fitted, X, TARGET) == pytest.approx(expected, rel=1e-12)

@@ -15,9 +15,9 @@ from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 from sklearn_moe import MixtureOfExpertsClassifier, MixtureOfExpertsRegressor, SoftmaxGate
 from sklearn_moe._balance import balanced
 from sklearn_moe._dispersion import fit_dispersion
-from sklearn_moe._routing import Slots, route, route_blocks, truncate
+from sklearn_moe._routing import ALL_ACT, Slots, route, route_blocks, truncate
 from sklearn_moe._shrinkage import fit_shrinkage
-from sklearn_moe.families import Categorical, Gaussian
+from sklearn_moe.families import Categorical, Gaussian, Laplace, StudentT
 from sklearn_moe.gates import Gate
 
 pytestmark = pytest.mark.filterwarnings(
@@ -87,6 +87,14 @@ def test_dispersions_of_experts_that_act_where_they_are_not_responsible_know_wha
     elsewhere = weight[:, None] * [0.0, 0.5, 0.5]  # the one that acts has none
     law = fit_dispersion(Gaussian(), target, mean, elsewhere, None, routing.slots)
     np.testing.assert_allclose(law.ravel(), np.average(target[:, 0] ** 2, weights=weight))
+
+
+def test_an_expert_without_weight_has_the_dispersion_of_all():
+    target, mean = RNG.normal(size=(40, 1)), np.zeros((40, 2, 1))
+    weights = np.column_stack([RNG.uniform(size=40), np.zeros(40)])
+    for family in (Gaussian(), StudentT(), Laplace()):
+        law = fit_dispersion(family, target, mean, weights, None, ALL_ACT)
+        assert (law[0] == law[1]).all()
 
 
 def test_truncated_starts_keep_the_leaders():

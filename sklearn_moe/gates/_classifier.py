@@ -111,7 +111,8 @@ class ClassifierGate(Gate):
     def predict_log_proba(self, X: Any) -> Array:
         check_is_fitted(self, "classifier_")
         proba = np.zeros((n_rows(X), self.n_experts_))
-        proba[:, self._expert_of_class] = self.classifier_.predict_proba(X)
+        with naming(self.classifier, f"predict {n_rows(X)} rows"):
+            proba[:, self._expert_of_class] = self.classifier_.predict_proba(X)
         proba = (1.0 - self.floor_) * proba + self.floor_ / self.n_experts_
         return safe_log(proba / proba.sum(axis=1, keepdims=True))
 

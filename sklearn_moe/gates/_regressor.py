@@ -98,7 +98,8 @@ class RegressorGate(Gate):
 
     def predict_log_proba(self, X: Any) -> Array:
         check_is_fitted(self, "regressor_")
-        predicted = np.asarray(self.regressor_.predict(X), dtype=np.float64)
+        with naming(self.regressor, f"predict {n_rows(X)} rows"):
+            predicted = np.asarray(self.regressor_.predict(X), dtype=np.float64)
         n_outputs = predicted.shape[1] if predicted.ndim == 2 else 1
         if n_outputs != self.n_experts_:
             raise TypeError(

@@ -53,7 +53,8 @@ def squared_half_differences(sums: Array) -> Array:
         skewed = third - 3 * first * second + 2 * first**3
         tailed = fourth - 4 * first * third + 6 * first**2 * second - 3 * first**4
         beyond = tailed * variance - skewed**2 - variance**3
-        has_two = (variance > 0) & (beyond <= ROUNDING * tailed * variance)
+        # Of constant columns rounding leaves something, also below zero.
+        has_two = (variance > 0) & (tailed > 0) & (beyond <= ROUNDING * tailed * variance)
         return np.where(has_two, 0.25 * (tailed / variance + 3 * variance), 0.0)
 
 
