@@ -25,7 +25,7 @@ from .starts import STARTS
 
 # Nats, and standard errors, by which a witness is far behind on so many rows of its fold. It may be
 # so by less, or on fewer, for the lack of rows to learn from.
-FAR_BEHIND, SURE_OF_IT, FOLD_ROWS = 0.1, 10.0, 100
+FAR_BEHIND, SURE_OF_IT, FOLD_ROWS = 0.1, 10.0, 40
 
 
 def seconded(stage: Stage, rule: EMRule, reporter: Reporter) -> Plan[Stage]:

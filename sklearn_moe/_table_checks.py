@@ -9,17 +9,22 @@ from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
+import scipy.sparse as sp
 from sklearn.utils import check_array, get_tags
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from ._numeric import Array
-from ._rows import has_names, is_frame, n_rows, read_only
+from ._rows import column_names, has_names, is_frame, n_rows, read_only
 from ._validation import check_sample_weight
 
 # Where no row weighs as much as this one, weights are no counts.
 LEAST_COUNT = 0.1
 # What rounding may leave of a sum that is to be one.
 SUMS_TO_ONE = 1e-12
+# Millions of squares of less can be summed.
+LARGEST = 1e150
+# What finds the ends of a range, gaps aside.
+ENDS = (np.fmin.reduce, np.fmax.reduce)
 
 
 def check_training_table(estimator: Any, X: Any) -> tuple[Any, dict[str, Any]]:
@@ -29,7 +34,24 @@ def check_training_table(estimator: Any, X: Any) -> tuple[Any, dict[str, Any]]:
     """
     recorder = copy.copy(estimator)
     X = check_table(recorder, X, reset=True)
+    _refuse_huge(X)
     return X, {name: value for name, value in vars(recorder).items() if name.endswith("_in_")}
+
+
+def _refuse_huge(X: Any) -> None:
+    """Raise if X holds finite numbers so large that sums of their squares overflow."""
+    columns = (
+        [X[name] for name in column_names(X)] if is_frame(X) else [X.data if sp.issparse(X) else X]
+    )
+    arrays = [np.asarray(c) for c in columns if getattr(c.dtype, "kind", "f") == "f"]
+    floats = [values for values in arrays if values.dtype.kind == "f" and values.size]
+    ends = [abs(float(end(values, axis=None))) for values in floats for end in ENDS]
+    largest = max((end for end in ends if np.isfinite(end)), default=0.0)
+    if largest > LARGEST:
+        raise ValueError(
+            f"X holds {largest:.3g}, and sums of such squares overflow. Pass its column in another "
+            "unit."
+        )
 
 
 def store(estimator: Any, attributes: dict[str, Any]) -> None:

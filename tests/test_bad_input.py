@@ -16,6 +16,7 @@ from sklearn.svm import LinearSVC
 from sklearn.tree import DecisionTreeRegressor
 
 from sklearn_moe import (
+    AutoMixtureRegressor,
     MixtureOfExpertsClassifier,
     MixtureOfExpertsRegressor,
     SoftmaxGate,
@@ -411,3 +412,13 @@ def test_no_rows_are_not_taken_for_no_weights():
     for display in (GateDisplay, ExpertsDisplay):
         with pytest.raises(ValueError, match="0 sample"):
             display.from_estimator(moe, X[:0])
+
+
+@pytest.mark.parametrize("make", [np.asarray, sp.csr_array, pd.DataFrame])
+def test_numbers_whose_squares_overflow_are_refused(make):
+    far = X.copy()
+    far[3, 1] = -1e200
+    automatic = [] if make is sp.csr_array else [AutoMixtureRegressor()]
+    for mixture in (MixtureOfExpertsRegressor(), *automatic):
+        with pytest.raises(ValueError, match=r"X holds 1e\+200.*in another unit"):
+            mixture.fit(make(far), Y)

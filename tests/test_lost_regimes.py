@@ -58,6 +58,15 @@ def test_witnesses_that_miss_what_the_fit_has_found_begin_again(seconds, capsys)
     assert found > -0.2
 
 
+def test_of_few_rows_they_begin_again_as_well(seconds):
+    rng = np.random.default_rng(11)
+    X = rng.uniform(-1, 1, size=(400, 3))
+    odds = np.where(X[:, 0] > 0, 6, -6) * X[:, 1] + rng.logistic(size=400)
+    mixture = MixtureOfExpertsClassifier(random_state=0).fit(X, odds > 0)
+    assert len(seconds) == 1
+    assert mixture.gain_ > 0.3  # new rows gain 0.40
+
+
 def test_a_user_is_told_if_they_miss_it_once_more(monkeypatch):
     X, y = switching(9000, 104)
 
