@@ -614,3 +614,15 @@ def test_counts_without_neighbours_end_each_search(mean):
     np.testing.assert_allclose(found.ppf(levels)[0], amounts.ppf(levels), rtol=1e-6)
     mode = np.floor((1 / 0.4 - 1) * 0.4 * means[:, 0, 0])
     np.testing.assert_allclose(found.mode(), mode, rtol=1e-3)
+
+
+@pytest.mark.parametrize("dispersion", [1.0, 10.0, 30.0, 190.0])
+def test_entropy_of_densities_beyond_all_numbers(dispersion):
+    shape = 1 / dispersion
+    law = np.full((1, 1, 1), dispersion)
+    found = MixtureDistribution(Gamma(), np.zeros((1, 1)), np.full((1, 1, 1), 2.0), law).entropy()
+    exact = stats.gamma(shape, scale=2.0 / shape).entropy()
+    if dispersion <= 30:
+        assert found[0] == pytest.approx(exact, rel=1e-6)
+    else:  # quantiles are zero
+        assert exact < found[0] < -100

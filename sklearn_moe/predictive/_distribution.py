@@ -333,7 +333,8 @@ class MixtureDistribution:
     def entropy(self) -> Array:
         """Entropies in nats, of target shape: differential, or of probabilities for counts.
 
-        By quadrature between quantiles.
+        By quadrature between quantiles: too high for gamma laws of dispersions above 30, the lowest
+        quantiles of which no number can hold.
         """
         return self._each(entropy)
 

@@ -19,6 +19,7 @@ LEVELS = np.concatenate([LEVELS, 1 - LEVELS[2::-1]])
 CRPS_NODES, ENTROPY_NODES = 4, 10
 # Counts are summed in steps of this many; where they may be large, so many are.
 COUNTS = 64
+SINGLY = np.ones(1)
 
 
 def crps(marginal: Marginal, y: Array) -> Array:
@@ -100,17 +101,22 @@ def _entropy(marginal: Marginal) -> Array:
     if marginal.family.is_discrete:
         points, lengths = _nodes(marginal, ENTROPY_NODES, least=COUNTS - 0.5)
         first = _surprises(marginal, np.arange(COUNTS, dtype=float)[None]).sum(axis=1)
-        return (_surprises(marginal, np.rint(points)) * lengths).sum(axis=1) + first
+        return _surprises(marginal, np.rint(points), lengths).sum(axis=1) + first
     points, lengths = _nodes(marginal, ENTROPY_NODES, by_ratio=marginal.starts_at_zero)
-    total, at_zero = (_surprises(marginal, points) * lengths).sum(axis=1), marginal.at_zero()
+    total, at_zero = _surprises(marginal, points, lengths).sum(axis=1), marginal.at_zero()
     return total - at_zero * np.log(np.where(at_zero > 0, at_zero, 1.0))
 
 
-def _surprises(marginal: Marginal, points: Array) -> Array:
-    """Density times its negative logarithm (n, M) at points (n or 1, M)."""
+def _surprises(marginal: Marginal, points: Array, lengths: Array = SINGLY) -> Array:
+    """Negative log density (n, M) at points (n or 1, M), times the probability of their lengths.
+
+    Where densities overflow, the probabilities do not.
+    """
     log_pdf = marginal.log_pdf(points)
+    with np.errstate(divide="ignore"):  # of no length
+        mass = np.exp(log_pdf + np.log(lengths))
     # Where the density is zero its logarithm does not count; nor do the two ends of the line.
-    return -np.exp(log_pdf) * np.where(np.isfinite(log_pdf), log_pdf, 0.0)
+    return -mass * np.where(np.isfinite(log_pdf), log_pdf, 0.0)
 
 
 def _nodes(
