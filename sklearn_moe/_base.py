@@ -26,7 +26,7 @@ from ._numeric import Array
 from ._out_of_bag import quiet_out_of_bag
 from ._parallel import Workers, open_workers
 from ._penalties import Penalties
-from ._progress import Reporter
+from ._progress import Reporter, Session
 from ._queries import Queries
 from ._recipe import Recipe
 from ._specialisation import Specialisation
@@ -139,7 +139,7 @@ class BaseMixtureOfExperts(Queries, CallbackSupportMixin, MetaEstimatorMixin, Ba
             rule = EMRule(self.max_iter, self.tol, monotone=training.splits is None)
             growth = Growth(recipes, most_experts(self)) if self._grows else None
             spares = spare_starts(self, starts, recipe)
-            options = Options(rule, reporter, self.verdict, spares, trials, growth)
+            options = Options(Session(rule, reporter), self.verdict, spares, trials, growth)
             fit = workers.follow(run_fit(training, recipe, starts, options))
         store(self, features | self._attributes(fit))
         tasks.end(dict)  # the estimator has its attributes already

@@ -12,7 +12,7 @@ from sklearn import config_context
 
 from ._baseline import Baseline, fit_baseline, unknown_baseline
 from ._data import Data
-from ._em import EMResult, EMRule
+from ._em import EMResult
 from ._first_starts import Start
 from ._growth import Growth, GrowthPath, grow
 from ._guided import by_itself, guided
@@ -20,7 +20,7 @@ from ._last_fits import fit_last
 from ._mixture import FittedMixture, MixtureModel, build_model
 from ._numeric import Array, Rows, mean_of_known
 from ._plans import Plan, do
-from ._progress import Reporter
+from ._progress import Session
 from ._race import Raced, assigned, race
 from ._recalibration import Recalibration, recalibrate
 from ._recipe import Recipe
@@ -81,14 +81,13 @@ class Fit:
 
 @dataclass(frozen=True)
 class Options:
-    """What the user wants of a fit: when EM stops, whether it is judged, who hears of it.
+    """What the user wants of a fit: how its runs go, and whether it is judged.
 
     `spares` are starts for when all others fail. `trials` are what the winner of the race tries,
     one after the other. There is a `growth` if the number of experts is to be found.
     """
 
-    rule: EMRule
-    reporter: Reporter
+    session: Session
     verdict: bool
     spares: Sequence[Start] = ()
     trials: Sequence[Trial] = ()
@@ -111,30 +110,26 @@ class Entry(NamedTuple):
 
 def run_fit(training: Training, recipe: Recipe, starts: list[Start], options: Options) -> Plan[Fit]:
     """Race the starts, finish the best one, judge it if asked; fit what is kept to all rows."""
-    data, growth, family = training.data, options.growth, recipe.family
+    data, family = training.data, recipe.family
     baseline = unknown_baseline(data)
-    is_needed = options.verdict or growth is not None
+    is_needed = options.verdict or options.growth is not None
     is_needed |= any(start.needs_surprise for start in starts)
     if is_needed:
         baseline = yield from fit_baseline(recipe, data, training.splits)
     # The baseline has shown the experts' parameters to be valid; the next hundred fits trust them.
     with config_context(skip_parameter_validation=is_needed):
-        with options.reporter.race([start.label for start in starts]):
+        with options.session.reporter.race([start.label for start in starts]):
             entry = Entry(training, recipe, starts, baseline)
             model, raced, won = yield from _winner(entry, options)
+            del entry  # its baseline may not be the last
         recipe = model.recipe
         if is_needed and recipe.family is not family:  # the rival has the law that is kept
             baseline = yield from fit_baseline(recipe, data, training.splits)
         run = _first_run(model, raced, options)
         bounds, start = raced.bounds, raced.start.origin
         del raced  # as large as the table
-        first = yield from seconded((yield from run), options.rule, options.reporter)
-        kept: Stage | None = first
-        path = None
-        if growth is not None:
-            path = GrowthPath(baseline, data, [first])
-            recipes = partial(recipe_of_number, growth.recipes, won)
-            kept = yield from grow(path, recipes, growth.most, options.rule, options.reporter)
+        first = yield from seconded((yield from run), options.session)
+        path, kept = yield from _grown(first, baseline, won, options)
         if kept is None:
             assert path is not None
             verdict = alone_verdict(recipe, baseline, data) if options.verdict else UNKNOWN
@@ -147,8 +142,8 @@ def run_fit(training: Training, recipe: Recipe, starts: list[Start], options: Op
         else:
             recipe = judged.stage.recipe
             found = yield from _all_experts(judged.stage, judged.recalibration, training, baseline)
-    options.reporter.noise([(change.factor, change.df) for change in found.noise.changes])
-    options.reporter.end(judged.stage.result, len(found.mixture.experts))
+    options.session.reporter.noise([(change.factor, change.df) for change in found.noise.changes])
+    options.session.reporter.end(judged.stage.result, len(found.mixture.experts))
     return Fit(
         training=training,
         recipe=recipe,
@@ -244,7 +239,7 @@ def _judged(
     """The run, continued from a witness if it may and that is better, and judged."""
     judged = _judge(options, baseline, stage, data)
     if may_go_on and not judged.verdict.is_against:
-        on = yield from guided(stage, options.rule, options.reporter)
+        on = yield from guided(stage, options.session)
         if on is not stage:
             stage, judged = on, _judge(options, baseline, on, data)
     if options.verdict and stage.trusted and stage.is_alone:
@@ -265,8 +260,20 @@ def _first_run(model: MixtureModel, raced: Raced, options: Options) -> Plan[Stag
     model = replace(model, gate_bank=model.gate_bank.with_whole_steps())
     witnesses = call_witnesses(model.recipe, model.data, splits, raced.start)
     return run_witnessed(
-        model, model.begin(raced.resp), witnesses, options.rule, options.reporter, ahead=raced.run
+        model, model.begin(raced.resp), witnesses, options.session, ahead=raced.run
     )
+
+
+def _grown(
+    first: Stage, baseline: Baseline, won: frozenset[str], options: Options
+) -> Plan[tuple[GrowthPath | None, Stage | None]]:
+    """The path to a number of experts, if that is to be found, and its end: None for one expert."""
+    growth = options.growth
+    if growth is None:
+        return None, first
+    path = GrowthPath(baseline, first.model.data, [first])
+    recipes = partial(recipe_of_number, growth.recipes, won)
+    return path, (yield from grow(path, recipes, growth.most, options.session))
 
 
 def _winner(entry: Entry, options: Options) -> Plan[Winner]:
@@ -291,9 +298,8 @@ def _race_and_try(entry: Entry, options: Options) -> Plan[Winner]:
     model = build_model(recipe, training.data, training.splits)
     if len(recipe.templates) == 1:
         model = replace(model, alone=baseline.bank)
-    rule, reporter = options.rule, options.reporter
-    raced = yield from race(model, baseline, rule, reporter, starts, options.spares)
-    return (yield from try_all(options.trials, model, raced, rule, reporter))
+    raced = yield from race(model, baseline, options.session, starts, options.spares)
+    return (yield from try_all(options.trials, model, raced, options.session))
 
 
 def fitted_attributes(fit: Fit) -> dict[str, Any]:

@@ -28,7 +28,7 @@ from ._guided import caught_up
 from ._mixture import build_model
 from ._numeric import Array, mean_of_known
 from ._plans import Plan, do
-from ._progress import Reporter
+from ._progress import Session
 from ._race import by_bound, run_heats, sound_of
 from ._recalibration import Scores
 from ._recipe import Recipe
@@ -262,16 +262,15 @@ def check_growth(mixture: Any, holds_out: bool) -> None:
 
 
 def grow(
-    path: GrowthPath, recipes: RecipeOfNumber, most: int, rule: EMRule, reporter: Reporter
+    path: GrowthPath, recipes: RecipeOfNumber, most: int, session: Session
 ) -> Plan[Stage | None]:
     """Go on from the first stage of the path to at most `most` experts; None to keep one expert."""
-    path.stages[0] = yield from caught_up(path.stages[0], rule, reporter)
+    path.stages[0] = yield from caught_up(path.stages[0], session)
+    reporter = session.reporter
     most = min(most, len(path.data.distinct) // ROWS_TO_SPLIT)
     while not (path.is_over(most) or reporter.was_last_run):
         stage = path.stages[-1]
-        larger = yield from _if_feasible(
-            _larger(stage, recipes(stage.n_experts + 1), rule, reporter)
-        )
+        larger = yield from _if_feasible(_larger(stage, recipes(stage.n_experts + 1), session))
         if larger is None or larger.trouble or larger.n_experts <= stage.n_experts:
             break
         path.stages.append(larger)
@@ -281,7 +280,7 @@ def grow(
         if reporter.was_last_run:
             break
         recipe = recipes(kept.n_experts - 1)
-        smaller = yield from _if_feasible(_move(kept, recipe, merge, rule, reporter))
+        smaller = yield from _if_feasible(_move(kept, recipe, merge, session))
         if smaller is None or smaller.trouble:
             break
         path.stages.append(smaller)
@@ -298,10 +297,10 @@ def _if_feasible(plan: Plan[Stage]) -> Plan[Stage | None]:
         return None
 
 
-def _larger(stage: Stage, recipe: Recipe, rule: EMRule, reporter: Reporter) -> Plan[Stage]:
+def _larger(stage: Stage, recipe: Recipe, session: Session) -> Plan[Stage]:
     """The stage of one expert more."""
-    move = yield from _best_way(stage, recipe, rule)
-    return (yield from _move(stage, recipe, move, rule, reporter))
+    move = yield from _best_way(stage, recipe, session.rule)
+    return (yield from _move(stage, recipe, move, session))
 
 
 def _best_way(stage: Stage, recipe: Recipe, rule: EMRule) -> Plan[Move]:
@@ -316,14 +315,12 @@ def _best_way(stage: Stage, recipe: Recipe, rule: EMRule) -> Plan[Move]:
     return by_bound(sound_of((yield from run_heats(model, runs, rule))))[0]
 
 
-def _move(
-    stage: Stage, recipe: Recipe, move: Move, rule: EMRule, reporter: Reporter
-) -> Plan[Stage]:
+def _move(stage: Stage, recipe: Recipe, move: Move, session: Session) -> Plan[Stage]:
     """EM with another number of experts, from where `stage` and each of its witnesses has come."""
     model = build_model(recipe, stage.model.data, stage.model.splits)
     at = stage.result.expectation
     dealt = yield from do(move, recipe, model.data, at)
     begun = EMResult(model.expect_after(at, dealt))
     heirs = call_heirs(stage.witnesses, recipe, stage.model.data, move)
-    moved = yield from run_witnessed(model, begun, heirs, rule, reporter)
-    return (yield from caught_up(moved, rule, reporter))
+    moved = yield from run_witnessed(model, begun, heirs, session)
+    return (yield from caught_up(moved, session))

@@ -18,7 +18,7 @@ import numpy as np
 from ._em import EMResult, EMRule, run_em
 from ._numeric import Array, weighted_mean
 from ._plans import Plan, attempt
-from ._progress import Reporter
+from ._progress import Session
 from ._verdict import Stage
 from ._witnesses import Witness
 
@@ -31,27 +31,27 @@ ROWS_ENOUGH = 3
 WORTH_TELLING = 1.0
 
 
-def guided(stage: Stage, rule: EMRule, reporter: Reporter) -> Plan[Stage]:
+def guided(stage: Stage, session: Session) -> Plan[Stage]:
     """The stage, gone on from where the best of its witnesses has come, if there is one.
 
     Only stiff experts do so freely, others where unseen rows say that they lag: their bound is too
     optimistic to choose by, for it rises where experts have seen the rows they are asked about.
     """
     if _is_stiff(stage) or _lags(stage):
-        stage = yield from _go_on(stage, rule, reporter)
+        stage = yield from _go_on(stage, session)
     if stage.trouble or not _lags(stage, WORTH_TELLING):
         return stage
     return replace(stage, trouble=_behind(stage))
 
 
-def caught_up(stage: Stage, rule: EMRule, reporter: Reporter) -> Plan[Stage]:
+def caught_up(stage: Stage, session: Session) -> Plan[Stage]:
     """The stage, gone on from a witness if unseen rows say that the fit lags behind.
 
     If it still does, its own scores count in place of the witnesses': numbers of experts are to be
     compared by what is true of the fits.
     """
     if _lags(stage):
-        stage = yield from _go_on(stage, rule, reporter)
+        stage = yield from _go_on(stage, session)
     return by_itself(stage) if _lags(stage) else stage
 
 
@@ -81,28 +81,23 @@ def _is_stiff(stage: Stage) -> bool:
     return ROWS_ENOUGH * n_coefficients <= len(data.distinct)
 
 
-def _go_on(stage: Stage, rule: EMRule, reporter: Reporter) -> Plan[Stage]:
+def _go_on(stage: Stage, session: Session) -> Plan[Stage]:
     """The stage with the better run of the two."""
-    rule = replace(rule, max_iter=min(stage.result.n_iter, rule.max_iter - stage.result.n_iter))
-    guide = _guide(stage)
-    if guide is not None and rule.max_iter > 0 and not _was_ended(stage, reporter):
-        run = yield from attempt(_run_from(stage, guide, rule), ValueError)
+    result, guide = stage.result, _guide(stage)
+    session = session.within(min(result.n_iter, session.left_after(result)))
+    if guide is not None and session.rule.max_iter > 0 and not session.was_ended(result):
+        run = yield from attempt(_run_from(stage, guide, session.rule), ValueError)
         if isinstance(run, EMResult):
-            stage = _better(stage, run, rule, reporter)
+            stage = _better(stage, run, session)
         elif run is not None:
-            reporter.failure(WITNESS, run)
+            session.reporter.failure(WITNESS, run)
     return stage
 
 
-def _was_ended(stage: Stage, reporter: Reporter) -> bool:
-    """Whether a callback wants no more."""
-    return reporter.was_last_run or stage.result.reason == "callback"
-
-
-def _better(stage: Stage, run: EMResult, rule: EMRule, reporter: Reporter) -> Stage:
+def _better(stage: Stage, run: EMResult, session: Session) -> Stage:
     """The stage, gone on with another run if that is surely better."""
     delta = run.expectation.log_evidence - _own_log_prob(stage)
-    wins = _is_sure(stage, delta, rule.tol)
+    wins, reporter = _is_sure(stage, delta, session.rule.tol), session.reporter
     reporter.trial(WITNESS, run, wins)
     if wins:
         stage = _instead(stage, run)

@@ -4,11 +4,32 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from time import perf_counter
 from typing import Any, Protocol
 
 from ._callbacks import Tasks
-from ._em import EMResult, Expectation
+from ._em import EMResult, EMRule, Expectation
+
+
+@dataclass(frozen=True)
+class Session:
+    """How the runs of a fit go: when EM stops, and who hears of it."""
+
+    rule: EMRule
+    reporter: Reporter
+
+    def was_ended(self, result: EMResult) -> bool:
+        """Whether a callback has ended a run, or wants no other."""
+        return self.reporter.was_last_run or result.reason == "callback"
+
+    def left_after(self, result: EMResult) -> int:
+        """How many iterations a run has left."""
+        return self.rule.max_iter - result.n_iter
+
+    def within(self, max_iter: int) -> Session:
+        """The session with fewer iterations."""
+        return replace(self, rule=replace(self.rule, max_iter=max_iter))
 
 
 class HasResult(Protocol):

@@ -17,7 +17,7 @@ from ._first_starts import Start
 from ._mixture import MixtureModel
 from ._numeric import Array, normalize
 from ._plans import Plan, attempt, together
-from ._progress import Reporter
+from ._progress import Session
 
 RACE_LENGTH = 3
 # Standard errors by which a start is surely ahead of one expert.
@@ -42,8 +42,7 @@ class Raced:
 def race(
     model: MixtureModel,
     baseline: Baseline,
-    rule: EMRule,
-    reporter: Reporter,
+    session: Session,
     starts: Sequence[Start],
     spares: Sequence[Start],
 ) -> Plan[Raced]:
@@ -52,15 +51,15 @@ def race(
     Spare ones are raced, too, if linear experts have found nothing that one does not know.
     """
     spares = list(spares)
-    raced = yield from attempt(_race(model, baseline, rule, reporter, starts), ExpertError)
+    raced = yield from attempt(_race(model, baseline, session, starts), ExpertError)
     while isinstance(raced, ExpertError):
         if not spares:
             raise raced
-        reporter.failure(starts[-1].label, raced)
+        session.reporter.failure(starts[-1].label, raced)
         starts = [spares.pop(0)]
-        raced = yield from attempt(_race(model, baseline, rule, reporter, starts), ExpertError)
+        raced = yield from attempt(_race(model, baseline, session, starts), ExpertError)
     if spares and not _has_found_something(model, raced.run, baseline):
-        more = yield from attempt(_race(model, baseline, rule, reporter, spares), ExpertError)
+        more = yield from attempt(_race(model, baseline, session, spares), ExpertError)
         return raced if isinstance(more, ExpertError) else _better(raced, more)
     return raced
 
@@ -83,8 +82,7 @@ def _better(one: Raced, other: Raced) -> Raced:
 def _race(
     model: MixtureModel,
     baseline: Baseline,
-    rule: EMRule,
-    reporter: Reporter,
+    session: Session,
     starts: Sequence[Start],
 ) -> Plan[Raced]:
     """Run all starts for one iteration, the better half for a few more; the best of them wins.
@@ -95,12 +93,12 @@ def _race(
     made = yield [(start.responsibilities, arguments) for start in starts]
     first = dict(zip(starts, made, strict=True))
     begun = {start: model.begin(resp) for start, resp in first.items()}
-    runs = yield from run_heats(model, begun, rule)
+    runs = yield from run_heats(model, begun, session.rule)
     for start in starts:
         if isinstance(run := runs[start], ExpertError):
-            reporter.failure(start.label, run)
+            session.reporter.failure(start.label, run)
         else:
-            reporter.start(start.label, run)
+            session.reporter.start(start.label, run)
     sound = sound_of({start: runs[start] for start in starts})
     winner = by_bound(sound)[0]
     bounds = {start.label: run.lower_bound for start, run in sound.items()}

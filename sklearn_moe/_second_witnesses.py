@@ -18,7 +18,7 @@ from ._expert_errors import ExpertError
 from ._first_starts import Start
 from ._numeric import mean_and_stderr
 from ._plans import Plan, attempt, together
-from ._progress import Reporter
+from ._progress import Session
 from ._verdict import Stage, run_led
 from ._witnesses import Witness
 from .starts import STARTS
@@ -28,20 +28,19 @@ from .starts import STARTS
 FAR_BEHIND, SURE_OF_IT, FOLD_ROWS = 0.1, 10.0, 40
 
 
-def seconded(stage: Stage, rule: EMRule, reporter: Reporter) -> Plan[Stage]:
+def seconded(stage: Stage, session: Session) -> Plan[Stage]:
     """The stage, gone on with second witnesses in place of those that have missed something."""
-    left = rule.max_iter - stage.result.n_iter
-    was_ended = reporter.was_last_run or stage.result.reason == "callback"
+    left = session.left_after(stage.result)
     # Of a run that was cut short it is not known whether witnesses are only later.
-    if left <= 0 or was_ended or stage.trouble or not (missed := _missed(stage)):
+    was_cut = left <= 0 or session.was_ended(stage.result) or stage.trouble
+    if was_cut or not (missed := _missed(stage)):
         return stage
-    reporter.missed([witness.fold for witness in missed])
-    seconds = yield from together(*(_second(w, stage, rule, reporter) for w in missed))
+    session.reporter.missed([witness.fold for witness in missed])
+    seconds = yield from together(*(_second(w, stage, session) for w in missed))
     if set(seconds) - set(missed):
         # Copies: the stage stays as it is, should it be the better one.
         of_fold = {w.fold: w.going_on() for w in (*stage.witnesses, *seconds)}
-        rule = replace(rule, max_iter=left)
-        stage = yield from _gone_on(stage, list(of_fold.values()), rule, reporter)
+        stage = yield from _gone_on(stage, list(of_fold.values()), session.within(left))
     lead = float(np.mean([_lead(stage, witness)[0] for witness in stage.trusted]))
     is_well = stage.trouble or lead < FAR_BEHIND or not _missed(stage)
     return stage if is_well else replace(stage, trouble=_trouble(lead))
@@ -69,15 +68,15 @@ def _lead(stage: Stage, witness: Witness) -> tuple[float, float]:
     return mean_and_stderr(delta, data.sample_weight[rows], data.clusters[rows])
 
 
-def _second(witness: Witness, stage: Stage, rule: EMRule, reporter: Reporter) -> Plan[Witness]:
+def _second(witness: Witness, stage: Stage, session: Session) -> Plan[Witness]:
     """Another witness of the same fold, from the best of all kinds of starts; itself if none is."""
-    made = yield from attempt(_raced(witness, stage, rule), ValueError)
+    made = yield from attempt(_raced(witness, stage, session.rule), ValueError)
     name = f"second witness of fold {witness.fold}"
     if isinstance(made, ValueError):
-        reporter.failure(name, made)
+        session.reporter.failure(name, made)
         return witness
     wins = made.expectation.lower_bound > witness.expectation.lower_bound
-    reporter.trial(name, made.expectation, wins)
+    session.reporter.trial(name, made.expectation, wins)
     return made if wins else witness
 
 
@@ -88,12 +87,10 @@ def _raced(witness: Witness, stage: Stage, rule: EMRule) -> Plan[Witness]:
     return second
 
 
-def _gone_on(
-    stage: Stage, witnesses: Sequence[Witness], rule: EMRule, reporter: Reporter
-) -> Plan[Stage]:
+def _gone_on(stage: Stage, witnesses: Sequence[Witness], session: Session) -> Plan[Stage]:
     """The stage with what it comes to when these witnesses lead it, if that scores higher."""
     before = stage.result
-    led = run_led(stage.model, EMResult(before.last), witnesses, rule, reporter)
+    led = run_led(stage.model, EMResult(before.last), witnesses, session)
     after = yield from attempt(led, ExpertError)
     if isinstance(after, ExpertError):
         return stage

@@ -7,11 +7,11 @@ from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 from ._data import Data
-from ._em import DIGITS, EMResult, EMRule, run_em
+from ._em import DIGITS, EMResult, run_em
 from ._expert_errors import ExpertError
 from ._mixture import MixtureModel, build_model
 from ._plans import Plan, attempt
-from ._progress import Reporter
+from ._progress import Session
 from ._race import Raced
 from ._recipe import Recipe
 from ._specialisation import Specialisation
@@ -69,11 +69,11 @@ class Winner(NamedTuple):
 
 
 def try_all(
-    trials: Sequence[Trial], model: MixtureModel, raced: Raced, rule: EMRule, reporter: Reporter
+    trials: Sequence[Trial], model: MixtureModel, raced: Raced, session: Session
 ) -> Plan[Winner]:
     """The race's winner with those parts that win, each tried for as long."""
-    won = frozenset[str]()
-    short = replace(rule, max_iter=raced.run.n_iter)
+    won, reporter = frozenset[str](), session.reporter
+    short = replace(session.rule, max_iter=raced.run.n_iter)
     for trial in trials:
         rival = build_model(replace(model.recipe, **trial.parts), model.data, model.splits)
         run = yield from attempt(run_em(rival, rival.begin(raced.resp), short), ExpertError)

@@ -15,13 +15,13 @@ import numpy as np
 from ._baseline import Baseline
 from ._calibrated_noise import learning_left
 from ._data import Data
-from ._em import EMResult, EMRule, Model, run_em
+from ._em import EMResult, Model, run_em
 from ._expert_errors import ExpertError
 from ._forecasts import Forecast
 from ._mixture import MixtureModel, MixtureState
 from ._numeric import Array, weighted_mean
 from ._plans import Plan
-from ._progress import Reporter
+from ._progress import Session
 from ._recalibration import Recalibration, Scores, recalibrate, scores_alone
 from ._recipe import Recipe
 from ._witnesses import Witness, WitnessedModel, WitnessError, by_others
@@ -156,8 +156,7 @@ def run_witnessed(
     model: MixtureModel,
     begun: EMResult,
     witnesses: Plan[list[Witness]],
-    rule: EMRule,
-    reporter: Reporter,
+    session: Session,
     ahead: EMResult | None = None,
 ) -> Plan[Stage]:
     """Run EM from where it has `begun`, led by the witnesses that are called, if any come.
@@ -169,12 +168,12 @@ def run_witnessed(
         called = yield from witnesses
         if called:
             ahead = None  # its arrays are as large as the table
-            return (yield from run_led(model, begun, called, rule, reporter))
+            return (yield from run_led(model, begun, called, session))
     except WitnessError as error:
         # The fit itself is sound; only a witness, who works on fewer rows, has failed.
         trouble = f"No verdict: {error}"
     stage_of = partial(Stage, model, trouble=trouble)
-    run = _run(model, ahead or begun, rule, stage_of, reporter)
+    run = _run(model, ahead or begun, stage_of, session)
     del begun, ahead  # as large as the table
     return (yield from run)
 
@@ -183,23 +182,22 @@ def run_led(
     model: MixtureModel,
     start: EMResult,
     witnesses: Sequence[Witness],
-    rule: EMRule,
-    reporter: Reporter,
+    session: Session,
 ) -> Plan[Stage]:
     """Run EM in step with witnesses, who lead it."""
-    led, patient = WitnessedModel(model, witnesses), replace(rule, patience=LED_PATIENCE)
-    return _run(led, start, patient, partial(_led_stage, led), reporter)
+    led = WitnessedModel(model, witnesses)
+    patient = replace(session, rule=replace(session.rule, patience=LED_PATIENCE))
+    return _run(led, start, partial(_led_stage, led), patient)
 
 
 def _run(
     model: Model,
     start: EMResult,
-    rule: EMRule,
     stage_of: Callable[[EMResult], Stage],
-    reporter: Reporter,
+    session: Session,
 ) -> Plan[Stage]:
     """The stage of a run of EM, which is reported, and which ends where an expert fails."""
-    latest = start if start.n_iter else None
+    latest, rule, reporter = start if start.n_iter else None, session.rule, session.reporter
 
     def report(result: EMResult) -> bool:
         nonlocal latest

@@ -27,7 +27,7 @@ from sklearn_moe._expert_errors import ExpertError
 from sklearn_moe._growth import MOST_EXPERTS, GrowthPath, merge
 from sklearn_moe._guided import _lags, by_itself, caught_up
 from sklearn_moe._plans import follow_here
-from sklearn_moe._progress import Reporter
+from sklearn_moe._progress import Reporter, Session
 from sklearn_moe._recalibration import Scores
 from sklearn_moe._verdict import Stage, run_witnessed
 from sklearn_moe.gates import GaussianGate, HierarchicalGate
@@ -427,7 +427,7 @@ def test_a_run_that_cannot_follow_is_known_by_its_own_word(fails, monkeypatch):
     behind.model.begin = lambda resp: resp
     monkeypatch.setattr(_guided, "run_em", failing)
     behind.model.recipe = SimpleNamespace(templates=(None, None), top_k=None)
-    plan = caught_up(behind, EMRule(50, 0.0), Reporter("", 0, None, None))
+    plan = caught_up(behind, Session(EMRule(50, 0.0), Reporter("", 0, None, None)))
     found = follow_here(plan)
     np.testing.assert_array_equal(found.unseen, [0.0, 0.2, np.nan, np.nan])
 

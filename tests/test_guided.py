@@ -18,7 +18,7 @@ from sklearn_moe import (
 )
 from sklearn_moe._em import EMRule, run_em
 from sklearn_moe._plans import follow_here
-from sklearn_moe._progress import Reporter
+from sklearn_moe._progress import Reporter, Session
 from sklearn_moe._verdict import run_witnessed
 from sklearn_moe.inspection import ConvergenceDisplay
 
@@ -131,9 +131,9 @@ def test_nothing_is_followed_once_a_callback_has_had_enough(monkeypatch):
     level = SimpleNamespace(held_out=None)
     ended = SimpleNamespace(result=SimpleNamespace(n_iter=3, reason="callback", expectation=level))
     monkeypatch.setattr(_guided, "_guide", lambda stage: object())
-    assert follow_here(_guided._go_on(ended, EMRule(10, 0.0), reporter)) is ended
+    assert follow_here(_guided._go_on(ended, Session(EMRule(10, 0.0), reporter))) is ended
     ended.result.reason, reporter.was_last_run = "tol", True
-    assert follow_here(_guided._go_on(ended, EMRule(10, 0.0), reporter)) is ended
+    assert follow_here(_guided._go_on(ended, Session(EMRule(10, 0.0), reporter))) is ended
 
 
 def test_a_guide_that_fails_costs_the_second_run_alone(astray, monkeypatch, capsys):
