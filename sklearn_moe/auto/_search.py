@@ -100,22 +100,43 @@ class Judge:
             If none can be fitted.
         """
         self.tell(f"by {self.sample.n_distinct} distinct rows")
+        for candidate in candidates:
+            self.fit_once(candidate)
         if not any(self.score(candidate) > -np.inf for candidate in candidates):
-            for name, judged in self.judged.items():
-                known = judged.bound if np.isnan(judged.score) else judged.score
-                self.judged[name] = replace(judged, score=known)
+            self._take_bounds_for_scores()
         fitted = [candidate for candidate in candidates if self.score(candidate) > -np.inf]
         if not fitted:
             self._refuse(candidates)
+        self._warn_of_those_out(candidates)
+        return sorted(fitted, key=self.score, reverse=True)
+
+    def fit_once(self, candidate: Candidate) -> None:
+        """Fit a candidate, unless that has been done."""
+        name, begun = candidate.name, perf_counter()
+        if name not in self.judged:
+            self.judged[name] = judged = self._judged(candidate)
+            outcome = f"failed, {judged.error}" if judged.error else f"{judged.score:.4f} nats"
+            self.tell(f"{name}: {outcome}, {perf_counter() - begun:.1f} s")
+
+    def score(self, candidate: Candidate) -> float:
+        """Mean log density of unseen rows; rounded, for equals are to be level."""
+        return round(self.judged[candidate.name].score, DIGITS)
+
+    def _take_bounds_for_scores(self) -> None:
+        for name, judged in self.judged.items():
+            known = judged.bound if np.isnan(judged.score) else judged.score
+            self.judged[name] = replace(judged, score=known)
+
+    def _warn_of_those_out(self, candidates: list[Candidate]) -> None:
         for candidate in candidates:
             judged = self.judged[candidate.name]
-            reason = f"cannot be fitted, and is out: {judged.error}"
-            if not judged.error and np.isnan(judged.score):
-                reason = "has no witnesses, which others have, and is out."
-            if judged.error or np.isnan(judged.score):
-                text = f"Candidate {candidate.name!r} {reason}"
-                warnings.warn(text, UserWarning, stacklevel=7)
-        return sorted(fitted, key=self.score, reverse=True)
+            if not judged.error and not np.isnan(judged.score):
+                continue
+            reason = "has no witnesses, which others have, and is out."
+            if judged.error:
+                reason = f"cannot be fitted, and is out: {judged.error}"
+            text = f"Candidate {candidate.name!r} {reason}"
+            warnings.warn(text, UserWarning, stacklevel=8)
 
     def going_on(self, ranked: list[Candidate], stacking: bool) -> list[Candidate]:
         """The better half of those that were judged, and those of the others that would answer."""
@@ -129,15 +150,6 @@ class Judge:
         raise ValueError(
             f"None of the candidates {names} will do. Of the first: {reason}"
         ) from error
-
-    def score(self, candidate: Candidate) -> float:
-        """Mean log density of unseen rows; rounded, for equals are to be level."""
-        name, begun = candidate.name, perf_counter()
-        if name not in self.judged:
-            self.judged[name] = judged = self._judged(candidate)
-            outcome = f"failed, {judged.error}" if judged.error else f"{judged.score:.4f} nats"
-            self.tell(f"{name}: {outcome}, {perf_counter() - begun:.1f} s")
-        return round(self.judged[name].score, DIGITS)
 
     def _judged(self, candidate: Candidate) -> Judged:
         short = candidate.to_judge
@@ -294,6 +306,7 @@ def _best(
         ranked = judge.ranked(before.going_on(ranked, stacking))
     judge, best = judges[-1], ranked[0]
     for more in larger(best, judge.sample.n_distinct):
+        judge.fit_once(more)
         if not judge.score(more) > judge.score(best):
             break
         best = more
