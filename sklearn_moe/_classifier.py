@@ -12,8 +12,7 @@ from ._base import BaseMixtureOfExperts
 from ._fitting import Fit
 from ._labels import Labels, leaning_attributes
 from ._numeric import Array
-from ._predictions import places_among
-from ._targets import check_label_target
+from ._targets import check_label_target, classes_of
 from ._training import Training
 from ._validation import StrOptions, fit_context
 from .families import Categorical, Family
@@ -333,9 +332,7 @@ class MixtureOfExpertsClassifier(ClassifierMixin, Labels):
 
     def _check_target(self, X: Any, y: Any, weight: Array) -> tuple[NDArray, NDArray, Any]:
         y = check_label_target(self, X, y)
-        # A class whose rows all weigh nothing is no class, as if its rows were not there.
-        classes = np.unique(y[weight > 0])
-        return y, places_among(y, classes)[0], classes
+        return y, *classes_of(y, weight)
 
     def _fit_families(self, training: Training) -> list[Family]:
         in_sample, tempered = training.splits is None, self.calibrate is not None

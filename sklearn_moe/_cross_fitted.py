@@ -21,10 +21,10 @@ from ._numeric import Array
 from ._parallel import open_workers
 from ._plans import Plan, together
 from ._prediction_columns import as_columns
-from ._predictions import places_among, predict_bank
+from ._predictions import predict_bank
 from ._rows import take_rows
 from ._table_checks import check_training_table, check_weight, query_rows, store
-from ._targets import check_label_target, check_real_target
+from ._targets import check_label_target, check_real_target, classes_of, outputs_of
 from ._templates import Template, make_templates
 from ._training import Training, make_training
 from ._validation import (
@@ -34,6 +34,7 @@ from ._validation import (
     StrOptions,
     check_estimators,
     fit_context,
+    with_inputs_of,
 )
 
 # Rows for each fold. What is said of rows left out by twos and threes gives their targets away: it
@@ -293,11 +294,10 @@ class CrossFittedPredictions(TransformerMixin, MetaEstimatorMixin, BaseCompositi
         """The target as estimators are given it, as formulas use it, and the classes of labels."""
         if is_classifier(self.estimators[0][1]):
             y = check_label_target(self, X, y)
-            classes = np.unique(y[weight > 0])
-            return y, places_among(y, classes)[0], classes
+            return y, *classes_of(y, weight)
         y = check_real_target(self, X, y)
         y = y.ravel() if y.shape[1:] == (1,) else y
-        return y, y.reshape(len(y), -1), None
+        return y, outputs_of(y), None
 
     def _templates(self) -> list[Template]:
         """The estimators, seeded, and fitted as they are: EM is content with nearly a solution."""
@@ -343,9 +343,7 @@ class CrossFittedPredictions(TransformerMixin, MetaEstimatorMixin, BaseCompositi
             parts = [get_tags(each) for each in kinds]
         except (TypeError, ValueError, AttributeError):
             return tags  # a part is not an estimator; fit says so
-        for kind in ("sparse", "allow_nan", "categorical", "string"):
-            all_do = all(getattr(part.input_tags, kind) for part in parts)
-            setattr(tags.input_tags, kind, all_do)
+        tags = with_inputs_of(tags, *kinds)
         tags.input_tags.positive_only = any(part.input_tags.positive_only for part in parts)
         outputs = [part.target_tags.multi_output for part in parts]
         tags.target_tags.multi_output = all(outputs) and not any(map(is_classifier, kinds))

@@ -10,8 +10,8 @@ from sklearn.utils.validation import check_is_fitted, column_or_1d
 
 from ._base import BaseMixtureOfExperts
 from ._information import count_estimator
-from ._numeric import Array
-from ._predictions import places_among, predict_expert
+from ._numeric import Array, positions_among
+from ._predictions import predict_expert
 from ._routing import Routing
 from .families import Categorical
 from .leaning import UPRIGHT, Leaning, LeaningLabels
@@ -113,7 +113,7 @@ class Labels(BaseMixtureOfExperts):
     def _encode_target(self, y: Any) -> NDArray:
         y = column_or_1d(y)
         try:
-            codes, known = places_among(y, self.classes_)
+            codes, known = positions_among(y, self.classes_)
         except TypeError as error:  # of objects that have no order, such as text and None
             raise ValueError(
                 f"y holds other things than the labels seen in fit, {self.classes_[:5].tolist()}: "

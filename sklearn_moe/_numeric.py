@@ -140,6 +140,14 @@ def effective_rows(weight: Array) -> float:
     return float(share.sum() ** 2 / (share**2).sum())
 
 
+def positions_among(
+    labels: NDArray, classes: NDArray
+) -> tuple[NDArray[np.intp], NDArray[np.bool_]]:
+    """Where among the `classes` each label is, and whether it is there."""
+    place = np.minimum(np.searchsorted(classes, labels), len(classes) - 1)
+    return place, classes[place] == labels
+
+
 def safe_log(probability: Array) -> Array:
     """Logarithm with 0 mapped to the log of the smallest positive float, never to -inf."""
     return np.log(np.maximum(probability, np.finfo(np.float64).tiny))

@@ -17,7 +17,7 @@ from sklearn.tree import (
 )
 
 from ._nameless import bare_numbers
-from ._numeric import Array
+from ._numeric import Array, positions_among
 from ._routing import Slots
 from ._rows import column_names, is_frame, n_rows, take_rows
 from .linear import predict_plain
@@ -110,7 +110,7 @@ def _class_probabilities(expert: Any, X: Any, classes: NDArray, options: dict) -
     if hasattr(expert, "predict_proba"):
         return align_classes(expert.predict_proba(X, **options), expert.classes_, classes)
     labels, seen = np.asarray(expert.predict(X)), np.sort(getattr(expert, "classes_", classes))
-    place, known = places_among(labels, seen)
+    place, known = positions_among(labels, seen)
     if not known.all():
         raise ValueError(
             f"{type(expert).__name__} predicted {labels[~known][:1].tolist()}, no class."
@@ -125,7 +125,7 @@ def align_classes(proba: Array, seen: NDArray, classes: NDArray) -> Array:
     """
     if np.array_equal(seen, classes):
         return proba
-    place, known = places_among(seen, classes)
+    place, known = positions_among(seen, classes)
     if not known.any():
         raise ValueError(
             f"an expert knows the classes {seen.tolist()}, and none of those of y, which are "
@@ -137,12 +137,6 @@ def align_classes(proba: Array, seen: NDArray, classes: NDArray) -> Array:
         return aligned
     total = aligned.sum(axis=1, keepdims=True)
     return np.divide(aligned, total, out=np.full_like(aligned, 1 / len(classes)), where=total > 0)
-
-
-def places_among(labels: NDArray, classes: NDArray) -> tuple[NDArray[np.intp], NDArray[np.bool_]]:
-    """Where among the `classes` each label is, and whether it is there."""
-    place = np.minimum(np.searchsorted(classes, labels), len(classes) - 1)
-    return place, classes[place] == labels
 
 
 def predict_bank(experts: Sequence[Any], X: Any, classes: NDArray | None) -> Array:

@@ -11,7 +11,7 @@ from sklearn.linear_model import Ridge
 
 from ._numeric import Array, safe_log
 from ._real_targets import RealTargets, distribution_of
-from ._targets import check_real_target
+from ._targets import check_real_target, outputs_of
 from ._validation import fit_context
 
 
@@ -388,4 +388,4 @@ class MixtureOfExpertsRegressor(RegressorMixin, RealTargets):
 
     def _check_target(self, X: Any, y: Any, weight: Array) -> tuple[NDArray, NDArray, Any]:
         y = check_real_target(self, X, y)
-        return y, y.reshape(len(y), -1).astype(np.float64, copy=False), None
+        return y, outputs_of(y), None

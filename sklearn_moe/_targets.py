@@ -6,11 +6,12 @@ from datetime import date, timedelta
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from sklearn.utils import assert_all_finite, check_array, get_tags
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_consistent_length, column_or_1d
 
-from ._numeric import Array
+from ._numeric import Array, positions_among
 
 # Those of pandas are derived from the first two.
 DATE_TYPES = (date, timedelta, np.datetime64, np.timedelta64)
@@ -44,6 +45,20 @@ def check_label_target(estimator: Any, X: Any, y: Any) -> np.ndarray:
     check_classification_targets(y)
     check_consistent_length(X, y)
     return y
+
+
+def classes_of(y: NDArray, weight: Array) -> tuple[NDArray[np.intp], NDArray]:
+    """Positions (n,) of labels `y` among the classes, and these.
+
+    A class whose rows all weigh nothing is no class, as if its rows were not there.
+    """
+    classes = np.unique(y[weight > 0])
+    return positions_among(y, classes)[0], classes
+
+
+def outputs_of(y: NDArray) -> Array:
+    """Real targets as outputs (n, q)."""
+    return y.reshape(len(y), -1).astype(np.float64, copy=False)
 
 
 def real_numbers(y: Any) -> Array:

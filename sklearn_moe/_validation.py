@@ -242,3 +242,11 @@ def check_shares(name: str, values: Any) -> NDArray[np.float64]:
     if not (is_vector and ((shares > 0) & (shares < 1)).all()):
         raise ValueError(f"{name}={values!r} must be strictly between 0 and 1: 0.9 for 90%.")
     return shares.astype(np.float64)
+
+
+def with_inputs_of(tags: Any, *parts: Any) -> Any:
+    """The tags of one that takes the tables that its `parts` all take: any, if it has none."""
+    inputs = [get_tags(part).input_tags for part in parts]
+    for name in ("sparse", "allow_nan", "categorical", "string"):
+        setattr(tags.input_tags, name, all(getattr(taken, name) for taken in inputs))
+    return tags

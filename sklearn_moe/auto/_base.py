@@ -23,7 +23,7 @@ from .._groups import checked_groups
 from .._numeric import Array
 from .._rows import in_blocks, is_pandas
 from .._table_checks import check_training_table, check_weight, query_rows, store
-from .._validation import HasMethods, Interval, are_named, last_step
+from .._validation import HasMethods, Interval, are_named, last_step, with_inputs_of
 from ..weighting import is_mixture
 from ._candidate import AS_GIVEN, JUDGING_FOLDS, OF_NUMBER, Candidate
 from ._columns import CategoryColumns, indicators_each, most_categories, warn_of_rare
@@ -257,14 +257,12 @@ class BaseAutoMixture(MetaEstimatorMixin, BaseEstimator):
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         try:
-            given = [] if self._are_usual else [get_tags(model) for _, model in self.candidates]
+            given = [] if self._are_usual else [model for _, model in self.candidates]
+            outputs = [get_tags(model).target_tags.multi_output for model in given]
         except (TypeError, ValueError, AttributeError):
             return tags  # a candidate is no estimator; fit says so
-        inputs = [part.input_tags for part in given]
-        tags.input_tags.sparse = bool(given) and all(part.sparse for part in inputs)
-        for kind in ("allow_nan", "categorical", "string"):
-            setattr(tags.input_tags, kind, all(getattr(part, kind) for part in inputs))
-        outputs = [part.target_tags.multi_output for part in given]
+        tags = with_inputs_of(tags, *given)
+        tags.input_tags.sparse &= bool(given)
         tags.target_tags.multi_output = self._several_outputs and all(outputs)
         return tags
 

@@ -21,8 +21,7 @@ from .._design import (
     table_columns,
     time_columns,
 )
-from .._numeric import DECIMALS, Array
-from .._predictions import places_among
+from .._numeric import DECIMALS, Array, positions_among
 from .._rows import column_names
 
 # Categories of a column that boosting can tell apart, and of all columns that become indicators.
@@ -174,5 +173,5 @@ def _read(name: Any, known: NDArray | None, values: NDArray, was_time: bool, is_
     if not known.size:
         return np.full(len(values), np.nan)
     text = as_text(values.astype(object))
-    place, is_known = places_among(text, known)
+    place, is_known = positions_among(text, known)
     return np.where(is_known, place, -1), known

@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 from sklearn.base import BaseEstimator
-from sklearn.utils import get_tags
 from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping
 
 from .._information import uncountable
@@ -152,14 +151,6 @@ class Gate(BaseEstimator):
         tags = super().__sklearn_tags__()
         tags.target_tags.required = True
         return tags
-
-
-def with_inputs_of(tags: Any, *parts: Any) -> Any:
-    """The tags of a gate that takes the tables that its `parts` all take: any, if it has none."""
-    inputs = [get_tags(part).input_tags for part in parts]
-    for name in ("sparse", "allow_nan", "categorical", "string"):
-        setattr(tags.input_tags, name, all(getattr(taken, name) for taken in inputs))
-    return tags
 
 
 @contextmanager

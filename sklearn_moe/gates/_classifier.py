@@ -13,9 +13,9 @@ from .._content import content_ids, row_hashes
 from .._information import count_estimator
 from .._numeric import Array, safe_log
 from .._rows import n_rows, take_params, take_rows
-from .._validation import HasMethods, fit_context
+from .._validation import HasMethods, fit_context, with_inputs_of
 from ..weighting import fit_weighted
-from ._base import Gate, beside_weights, naming, routing_of_fit, with_inputs_of
+from ._base import Gate, beside_weights, naming, routing_of_fit
 from ._encoded import check_expert_weights, rows_of_weight
 from ._frozen import frozen_gate
 

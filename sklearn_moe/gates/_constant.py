@@ -9,7 +9,8 @@ from sklearn.utils.validation import check_is_fitted
 
 from .._numeric import Array, safe_log
 from .._rows import n_rows
-from ._base import Gate, with_inputs_of
+from .._validation import with_inputs_of
+from ._base import Gate
 from ._encoded import check_expert_weights
 
 DIGITS = 12

@@ -11,8 +11,8 @@ from sklearn.utils.validation import check_is_fitted
 
 from .._numeric import Array
 from .._rows import n_rows, take_params, take_rows
-from .._validation import fit_context
-from ._base import Gate, with_inputs_of
+from .._validation import fit_context, with_inputs_of
+from ._base import Gate
 from ._table import GateTable
 
 

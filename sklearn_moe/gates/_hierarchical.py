@@ -14,8 +14,8 @@ from sklearn.utils.validation import check_is_fitted
 from .._design import TabularEncoder
 from .._numeric import Array
 from .._rows import n_rows
-from .._validation import check_number, fit_context, last_step
-from ._base import Gate, with_inputs_of
+from .._validation import check_number, fit_context, last_step, with_inputs_of
+from ._base import Gate
 from ._constant import ConstantGate
 from ._encoded import SearchingGate, check_expert_weights
 from ._pipeline import check_gate

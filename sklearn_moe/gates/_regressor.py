@@ -14,9 +14,9 @@ from sklearn.utils.validation import check_is_fitted
 from .._content import content_ids, row_hashes
 from .._numeric import Array, safe_log
 from .._rows import n_rows
-from .._validation import HasMethods, fit_context, last_step
+from .._validation import HasMethods, fit_context, last_step, with_inputs_of
 from ..weighting import fit_weighted
-from ._base import Gate, beside_weights, naming, routing_of_fit, with_inputs_of
+from ._base import Gate, beside_weights, naming, routing_of_fit
 from ._encoded import check_expert_weights, rows_of_weight
 
 
