@@ -219,7 +219,7 @@ class BaseMixtureOfExperts(Queries, CallbackSupportMixin, MetaEstimatorMixin, Ba
         templates = make_templates(named, list(seeds[1:]), params, self.cv)
         templates = [penalties.settle(template) for template in templates]
         if len(templates) == 1:
-            templates = [templates[0].alone]
+            templates = [templates[0].as_only_expert]
         families = self._fit_families(training)
         routed = templates[: len(templates) - shared]
         how, pooled = specialisations(

@@ -59,7 +59,7 @@ def unknown_baseline(data: Data) -> Baseline:
 
 def fit_baseline(recipe: Recipe, data: Data, splits: Splits | None) -> Plan[Baseline]:
     """The best single expert among those of the recipe."""
-    kinds = [template.alone for template in one_of_each_kind(recipe.templates)]
+    kinds = [template.as_only_expert for template in one_of_each_kind(recipe.templates)]
     singles = (_single(recipe, template, data, splits) for template in kinds)
     candidates = yield from together(*singles)
     weight = data.sample_weight

@@ -188,8 +188,8 @@ def _all_experts(
 def _one_expert(recipe: Recipe, training: Training, baseline: Baseline) -> Plan[CalibratedMixture]:
     """The best expert alone, recalibrated by rows out of fold."""
     (member,) = [k for k, t in enumerate(recipe.templates) if t.name == baseline.name]
-    model = build_model(recipe.alone(member), training.data, training.splits)
-    model = replace(model, alone=baseline.bank)
+    model = build_model(recipe.of_one_expert(member), training.data, training.splits)
+    model = replace(model, baseline_fit=baseline.bank)
     state = yield from model.m_step(model.expect(np.ones((training.data.n_samples, 1))))
     mixture = replace((yield from model.finish(state)), members=(member,))
     found = recalibrate(recipe, baseline, [], model.forecast_of(state))
@@ -212,7 +212,7 @@ def _with_expert(
     """The recalibration, with the expert that others lean on fitted to all rows."""
     (expert,) = yield from fit_last(
         data=training.data,
-        templates=[t.alone for t in recipe.templates if t.name == baseline.name],
+        templates=[t.as_only_expert for t in recipe.templates if t.name == baseline.name],
         expert_weights=training.data.sample_weight[:, None],
         previous=None,
         splits=training.splits,
@@ -242,7 +242,7 @@ def _judged(
         on = yield from guided(stage, options.session)
         if on is not stage:
             stage, judged = on, _judge(options, baseline, on, data)
-    if options.verdict and stage.trusted and stage.is_alone:
+    if options.verdict and stage.trusted and stage.has_one_expert:
         # What witnesses say of several experts does not hold for the one that is left.
         judged = _judge(options, baseline, by_itself(stage), data)
     return judged
@@ -297,7 +297,7 @@ def _race_and_try(entry: Entry, options: Options) -> Plan[Winner]:
     training, recipe, starts, baseline = entry
     model = build_model(recipe, training.data, training.splits)
     if len(recipe.templates) == 1:
-        model = replace(model, alone=baseline.bank)
+        model = replace(model, baseline_fit=baseline.bank)
     raced = yield from race(model, baseline, options.session, starts, options.spares)
     return (yield from try_all(options.trials, model, raced, options.session))
 

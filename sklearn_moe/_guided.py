@@ -63,7 +63,7 @@ def _behind(stage: Stage) -> str:
         weighted_mean(log_prob[known], data.sample_weight[known])
         for log_prob in (_own_log_prob(stage), held_out)
     )
-    whose = "" if stage.is_alone else ", and gain_ is theirs"
+    whose = "" if stage.has_one_expert else ", and gain_ is theirs"
     return (
         f"The fit is behind its witnesses: out of fold it explains rows with a mean log density of "
         f"{own:.3g}, they with {theirs:.3g}{whose}. Another init or family may find what they have "

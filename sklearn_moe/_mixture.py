@@ -101,8 +101,8 @@ class FittedMixture:
 class MixtureModel:
     """The statistical model of one fit, as the engine sees it: a recipe for a table.
 
-    The `question` is what a finished run is to tell of its rows, out of fold. `alone` is the fit of
-    its only expert by the weights of the rows, if that has been made.
+    The `question` is what a finished run is to tell of its rows, out of fold. `baseline_fit` is the
+    fit of its only expert by the weights of the rows, if that has been made.
     """
 
     recipe: Recipe
@@ -110,7 +110,7 @@ class MixtureModel:
     splits: Splits | None
     gate_bank: GateBank | SoftmaxBank
     question: Question | None
-    alone: BankFit | None = None
+    baseline_fit: BankFit | None = None
 
     @property
     def wanders(self) -> bool:
@@ -185,8 +185,9 @@ class MixtureModel:
         self, expectation: MixtureExpectation, fit_weights: Array, slots: Slots = ALL_ACT
     ) -> Plan[BankFit]:
         """The experts, unless they are the one that is fitted already."""
-        if self.alone is not None and np.array_equal(fit_weights[:, 0], self.data.sample_weight):
-            return self.alone
+        known = self.baseline_fit
+        if known is not None and np.array_equal(fit_weights[:, 0], self.data.sample_weight):
+            return known
         templates, before = self._templates(expectation.members), expectation.solution
         plan = fit_predict(self.data, templates, fit_weights, self.splits, before, slots)
         return (yield from plan)

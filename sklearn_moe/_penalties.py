@@ -37,8 +37,10 @@ class Penalties:
         if template.kind not in self.by_kind:
             self.by_kind[template.kind] = self._find(template)
         C = self.by_kind[template.kind]
-        single = template.under_penalty(C)
-        return single if C >= USUAL else replace(template.under_penalty(USUAL), single=single)
+        only_expert = template.under_penalty(C)
+        if C >= USUAL:
+            return only_expert
+        return replace(template.under_penalty(USUAL), only_expert=only_expert)
 
     def _find(self, template: Template) -> float:
         """The inverse penalty that one expert of all rows finds, which is reported."""

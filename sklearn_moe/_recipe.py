@@ -89,11 +89,11 @@ class Recipe:
         gate_params = take_params(self.gate_params, n_samples, rows)
         return replace(self, templates=templates, gate_params=gate_params)
 
-    def alone(self, member: int) -> Recipe:
+    def of_one_expert(self, member: int) -> Recipe:
         """The recipe of one expert alone."""
         return replace(
             self,
-            templates=[self.templates[member].alone],
+            templates=[self.templates[member].as_only_expert],
             specialisation=Specialisation(np.zeros(1), np.zeros(1)),
             gate=ConstantGate(),
             gate_params={},

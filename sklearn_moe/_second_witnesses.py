@@ -82,7 +82,7 @@ def _second(witness: Witness, stage: Stage, session: Session) -> Plan[Witness]:
 
 def _raced(witness: Witness, stage: Stage, rule: EMRule) -> Plan[Witness]:
     """A witness of the same fold that has come as far as a race leads."""
-    second = Witness(stage.recipe, stage.model.data, witness.whole, witness.fold)
+    second = Witness(stage.recipe, stage.model.data, witness.fit_splits, witness.fold)
     yield from second.race([Start(kind) for kind in STARTS], rule)
     return second
 

@@ -47,7 +47,7 @@ class Template:
     - `unset`: names of the random states that had no value before they were seeded.
     - `bagged`: whether out-of-bag predictions stand in for those of folds.
     - `one_out`: whether its problem is solved without one row at a time, in place of folds.
-    - `single`: what it is where it acts on all rows by itself, None if that is the same.
+    - `only_expert`: what it is where it acts on all rows by itself, None if that is the same.
     """
 
     name: str
@@ -61,12 +61,12 @@ class Template:
     unset: list[str]
     bagged: bool = False
     one_out: bool = False
-    single: Template | None = None
+    only_expert: Template | None = None
 
     @property
-    def alone(self) -> Template:
+    def as_only_expert(self) -> Template:
         """What it is where it acts on all rows by itself."""
-        return self.single or self
+        return self.only_expert or self
 
     def fresh(self, **others: Any) -> Any:
         """The estimator unfitted, as `clone` would give it, but for `others` of its parameters.
@@ -139,8 +139,8 @@ class Template:
 
     def take(self, rows: NDArray[np.intp], n_samples: int) -> Template:
         """The template for some rows of a table of `n_samples`: its metadata cut to them."""
-        single = None if self.single is None else self.single.take(rows, n_samples)
-        return replace(self, params=take_params(self.params, n_samples, rows), single=single)
+        only = None if self.only_expert is None else self.only_expert.take(rows, n_samples)
+        return replace(self, params=take_params(self.params, n_samples, rows), only_expert=only)
 
 
 def make_templates(

@@ -46,9 +46,9 @@ def trials_of(
     gates: Sequence[Any],
 ) -> list[Trial]:
     """Penalties and pooling, which cost no parameters, then what has to be ahead more surely."""
-    trials, singles = [], [template.alone for template in templates]
+    trials, singles = [], [template.as_only_expert for template in templates]
     # Metadata would have to be cut where rows are.
-    if any(t.single for t in templates) and not any(t.params for t in templates):
+    if any(t.only_expert for t in templates) and not any(t.params for t in templates):
         trials.append(Trial("penalty", {"templates": singles}, margin=-1.0))
     if pooled is not None:
         trials.append(Trial("pooling", {"specialisation": pooled}))

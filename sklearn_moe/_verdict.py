@@ -142,7 +142,7 @@ class Stage:
         return bool(self.forecasts) or not self.trusted
 
     @property
-    def is_alone(self) -> bool:
+    def has_one_expert(self) -> bool:
         """Whether all experts but one have lost their rows."""
         return len(self.result.expectation.members) == 1
 

@@ -103,7 +103,7 @@ class Witness:
     """
 
     def __init__(self, recipe: Recipe, data: Data, splits: Splits, fold: int) -> None:
-        self.whole, self.fold = splits, fold
+        self.fit_splits, self.fold = splits, fold
         self.train, self.test = splits[fold]
         taken = recipe.take(self.train, data.n_samples)
         taken = replace(taken, calibrates=False, leans=False)
@@ -208,7 +208,7 @@ def call_heirs(
 ) -> Plan[list[Witness]]:
     """Witnesses of the same folds for another recipe, who `move` on from where these have come."""
     with _as_witness_error():
-        heirs = [Witness(recipe, data, old.whole, old.fold) for old in witnesses]
+        heirs = [Witness(recipe, data, old.fit_splits, old.fold) for old in witnesses]
     pairs = list(zip(heirs, witnesses, strict=True))
     moves = (do(move, heir.recipe, heir.model.data, old.best) for heir, old in pairs)
     made = yield from together(*map(_blamed_on_witness, moves))

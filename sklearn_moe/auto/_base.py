@@ -212,7 +212,7 @@ class BaseAutoMixture(MetaEstimatorMixin, BaseEstimator):
         return self.best_estimator_[-1]
 
     @property
-    def _is_alone(self) -> bool:
+    def _answers_alone(self) -> bool:
         """Whether one mixture answers alone."""
         check_is_fitted(self)
         return len(self.named_estimators_) == 1

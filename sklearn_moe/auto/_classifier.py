@@ -185,7 +185,7 @@ class AutoMixtureClassifier(ClassifierMixin, BaseAutoMixture):
         labels : ndarray of shape (n_samples,)
             Predicted classes.
         """
-        if self._is_alone:
+        if self._answers_alone:
             return self._asked("predict", X)[0]
         return self.classes_[self.predict_proba(X).argmax(axis=1)]
 

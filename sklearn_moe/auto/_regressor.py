@@ -242,7 +242,7 @@ class AutoMixtureRegressor(RegressorMixin, DistributionQueries, BaseAutoMixture)
         interval : ndarray of shape (n_samples, 2) or (n_samples, n_outputs, 2)
             Lower and upper ends.
         """
-        if self._is_alone:
+        if self._answers_alone:
             return self._asked("predict_interval", X, coverage=coverage)[0]
         return self.predict_dist(X).interval(coverage)
 
