@@ -41,10 +41,6 @@ class Baseline:
         """Whether it is a placeholder."""
         return not self.name
 
-    def tell_surprise(self) -> Array:
-        """The surprise. Starts ask for it when they need it, maybe in a worker."""
-        return self.surprise
-
     def take(self, rows: NDArray[np.intp]) -> Baseline:
         """What it says of some rows."""
         mean = None if self.mean is None else self.mean[rows]

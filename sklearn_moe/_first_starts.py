@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from inspect import signature
 from itertools import chain, count, islice
@@ -12,11 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ._baseline import fit_baseline
 from ._data import Data
-from ._folds import Splits
 from ._numeric import Array
-from ._plans import follow_here
 from ._recipe import Recipe
 from ._rows import take_rows
 from ._table_checks import check_responsibilities
@@ -73,10 +69,13 @@ class Start:
         self,
         recipe: Recipe,
         data: Data,
-        surprise: Callable[[], Array],
+        surprise: Array | None,
         rows: NDArray[np.intp] | None = None,
     ) -> Array:
-        """First responsibilities (n, K) for `data`, which holds the `rows` of the fit's table."""
+        """First responsibilities (n, K) for `data`, which holds the `rows` of the fit's table.
+
+        A start that `needs_surprise` is told how badly (n,) one expert explains each row.
+        """
         if rows is not None and self.anew is not None:
             return self.anew.responsibilities(recipe, data, surprise, rows)
         if self.given is not None:
@@ -209,11 +208,6 @@ def begun_by(mixture: Any, anew: list[Start]) -> Start:
     before, init = getattr(mixture, "_start", anew[0]), mixture.init
     is_allowed = isinstance(init, str) and init in ("auto", before.name) and before.name in STARTS
     return before if is_allowed else anew[0]
-
-
-def surprise_of(recipe: Recipe, data: Data, splits: Splits | None) -> Array:
-    """How badly (n,) one expert explains each row of `data`."""
-    return follow_here(fit_baseline(recipe, data, splits)).surprise
 
 
 def _check_takes_four(init: Any) -> None:

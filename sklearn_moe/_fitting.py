@@ -287,7 +287,7 @@ def _winner(entry: Entry, options: Options) -> Plan[Winner]:
     model = build_model(with_parts(recipe, options.trials, won), data, training.splits)
     resp = yield from assigned(there, raced.run, data, rows)
     if resp is None:
-        arguments = model.recipe, data, baseline.tell_surprise
+        arguments = model.recipe, data, baseline.surprise
         resp = yield from do(raced.start.responsibilities, *arguments)
     return Winner(model, replace(raced, run=model.begin(resp), resp=resp), won)
 

@@ -70,7 +70,7 @@ class SplitExpert:
         halves = np.full((len(resp), 2), 0.5)
         if np.count_nonzero(leads[data.distinct] == position) >= ROWS_TO_SPLIT:
             own, seed = surprise[rows], recipe.seed + len(recipe.templates)
-            context = StartContext.of(data.take(rows), lambda: own, n_experts=2, seed=seed)
+            context = StartContext.of(data.take(rows), own, n_experts=2, seed=seed)
             halves[rows] = STARTS[self.kind](context)
         parts = resp[:, [position]] * halves
         whole = _with(resp, position, parts[:, 0])
@@ -81,7 +81,7 @@ class SplitExpert:
 def restart(recipe: Recipe, data: Data, at: MixtureExpectation) -> Dealt:
     """What K + 1 experts begin with, whatever those of `at` have come to: the ladder."""
     surprise = _surprise(recipe, data, at)
-    return Dealt(Start("ladder").responsibilities(recipe, data, lambda: surprise))
+    return Dealt(Start("ladder").responsibilities(recipe, data, surprise))
 
 
 def merge(recipe: Recipe, data: Data, at: MixtureExpectation) -> Dealt:

@@ -89,7 +89,7 @@ def _race(
 
     Those under which an expert cannot be fitted are out of it; if all are, the error is raised.
     """
-    arguments = model.recipe, model.data, baseline.tell_surprise
+    arguments = model.recipe, model.data, baseline.surprise
     made = yield [(start.responsibilities, arguments) for start in starts]
     first = dict(zip(starts, made, strict=True))
     begun = {start: model.begin(resp) for start, resp in first.items()}

@@ -17,17 +17,17 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from copy import copy
 from dataclasses import replace
-from functools import partial
 from typing import NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ._baseline import fit_baseline
 from ._content import uniform_by_content
 from ._data import Data
 from ._em import DIGITS, EMRule
 from ._expectation import Dealt, MixtureExpectation
-from ._first_starts import Start, surprise_of
+from ._first_starts import Start
 from ._folds import Splits, keep_rows
 from ._forecasts import Forecast, Question
 from ._mixture import MixtureModel, MixtureState, build_model
@@ -131,20 +131,26 @@ class Witness:
 
     def begin(self, start: Start) -> Plan[None]:
         """Make the start anew from the rows that the witness may see."""
-        seen = self.model.data
-        surprise = partial(surprise_of, self.recipe, seen, self.splits)
-        resp = yield from do(start.responsibilities, self.recipe, seen, surprise, self.train)
+        surprise = yield from self._surprise([start.origin])
+        arguments = self.recipe, self.model.data, surprise, self.train
+        resp = yield from do(start.responsibilities, *arguments)
         self.expectation = self.model.expect(resp)
 
     def race(self, starts: Sequence[Start], rule: EMRule) -> Plan[None]:
         """Begin where the best of several starts has come to in a race."""
-        surprise = partial(surprise_of, self.recipe, self.model.data, self.splits)
+        surprise = yield from self._surprise(starts)
         arguments = self.recipe, self.model.data, surprise
         made = yield [(start.responsibilities, arguments) for start in starts]
         pairs = zip(starts, made, strict=True)
         begun = {start: self.model.begin(resp) for start, resp in pairs}
         runs = sound_of((yield from run_heats(self.model, begun, rule)))
         self.expectation = runs[by_bound(runs)[0]].last
+
+    def _surprise(self, starts: Sequence[Start]) -> Plan[Array | None]:
+        """How badly (n,) one expert explains the rows that the witness may see, if need be."""
+        if not any(start.needs_surprise for start in starts):
+            return None
+        return (yield from fit_baseline(self.recipe, self.model.data, self.splits)).surprise
 
     def going_on(self) -> Witness:
         """A copy that goes on from where it is, and has scored nothing yet."""

@@ -30,7 +30,7 @@ Y = (PLACES * SLOPES[SOIL]).sum(axis=1) + RNG.normal(0, 0.3, size=900)
 def context(X, weight=None):
     weight = np.ones(len(X)) if weight is None else weight
     data = make_training(X, X[:, 0], X[:, :1], weight, None, None, {}, None, False).data
-    return StartContext(X, X[:, :1], data, lambda: X[:, 0], 4, seed=0)
+    return StartContext(X, X[:, :1], data, X[:, 0], 4, seed=0)
 
 
 def ordered(resp, gate, X=PLACES, weight=None):

@@ -125,7 +125,7 @@ def few_rows(monkeypatch):
 
 def test_ladder_assigns_the_rows_that_it_has_not_seen(few_rows):
     X, y, regime = regimes_of_many_rows()
-    context = StartContext(X, y[:, None] / y.std(), training_data(X, y), lambda: y, 2, seed=0)
+    context = StartContext(X, y[:, None] / y.std(), training_data(X, y), y, 2, seed=0)
     resp = ladder.ladder(context)
     assert few_rows == [300]
     agree = (resp.argmax(axis=1) == regime).mean()
@@ -146,7 +146,7 @@ def test_ladder_on_a_sample_sees_weights_as_repeats(few_rows):
 def test_local_start_takes_the_same_of_equals_on_any_number_of_threads():
     X = RNG.integers(0, 3, size=(1500, 4)).astype(float)
     y = X[:, 0] * X[:, 1] + 0.1 * RNG.normal(size=1500)
-    context = StartContext(X, y[:, None], training_data(X, y), lambda: y, 2, seed=0)
+    context = StartContext(X, y[:, None], training_data(X, y), y, 2, seed=0)
     found = []
     for n_threads in (1, 4):
         with threadpool_limits(n_threads):
@@ -211,7 +211,7 @@ def test_rows_of_next_to_no_weight_are_clustered_too():
 
 def test_local_start_finds_the_same_neighbours_in_pieces(monkeypatch):
     X, y, _ = regimes_of_many_rows()
-    context = StartContext(X, y[:, None], training_data(X, y), lambda: y, 2, seed=0)
+    context = StartContext(X, y[:, None], training_data(X, y), y, 2, seed=0)
     whole = local_coefficients(context)
     monkeypatch.setattr(local, "LARGEST", 10_000)
     np.testing.assert_array_equal(local_coefficients(context), whole)

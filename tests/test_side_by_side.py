@@ -24,7 +24,7 @@ def model_of(n_samples, n_features=3, n_experts=3):
     X = rng.normal(size=(n_samples, n_features))
     y = np.where(X[:, 0] > 0, 3, -3) * X[:, 1] + 0.3 * rng.normal(size=n_samples)
     data = make_training(X, y, y[:, None], np.ones(n_samples), None, None, {}, None, False).data
-    context = StartContext(X, y[:, None] / y.std(), data, lambda: y, n_experts, seed=0)
+    context = StartContext(X, y[:, None] / y.std(), data, y, n_experts, seed=0)
     return ladder._linear_model(context), [rung(context) for rung in ladder.RUNGS]
 
 

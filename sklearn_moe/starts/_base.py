@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -24,20 +23,18 @@ CONFIDENCE = 0.9
 class StartContext:
     """The table as numbers: standardised features `Z` (n, d), standardised targets `T` (n, q).
 
-    `surprise()` (n,) is how badly the one-expert model explains each row out of fold.
+    `surprise` (n,) is how badly one expert explains each row out of fold, if it was asked.
     """
 
     Z: Array
     T: Array
     data: Data
-    surprise: Callable[[], Array]
+    surprise: Array | None
     n_experts: int
     seed: int
 
     @classmethod
-    def of(
-        cls, data: Data, surprise: Callable[[], Array], n_experts: int, seed: int
-    ) -> StartContext:
+    def of(cls, data: Data, surprise: Array | None, n_experts: int, seed: int) -> StartContext:
         """What is to be seen of the rows of `data`."""
         return cls(numeric_features(data), numeric_target(data), data, surprise, n_experts, seed)
 
@@ -63,7 +60,7 @@ class StartContext:
             Z=self.Z[rows],
             T=self.T[rows],
             data=self.data.take(rows),
-            surprise=lambda: self.surprise()[rows],
+            surprise=None if self.surprise is None else self.surprise[rows],
         )
 
 

@@ -78,5 +78,6 @@ def tree_leaves(context: StartContext) -> Array:
 
 def residual(context: StartContext) -> Array:
     """Quantiles of how badly one expert alone explains each row out of fold."""
-    labels = quantile_groups(context.surprise(), context.weight, context.n_experts)
+    assert context.surprise is not None
+    labels = quantile_groups(context.surprise, context.weight, context.n_experts)
     return soften(labels, context.n_experts)
