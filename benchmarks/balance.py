@@ -94,7 +94,7 @@ class Capacity(MixtureModel):
 
 def chosen_by(log_gate: np.ndarray, scores: np.ndarray) -> Routing:
     """The routing to the experts of highest `scores`, weighted by the gate."""
-    index = route(scores, TOP_K, shared=False).index
+    index = route(scores, TOP_K, shared=False).slots.index
     return Routing(log_normalize(np.take_along_axis(log_gate, index, axis=1))[0], Slots(index))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from argparse import ArgumentParser, ArgumentTypeError, RawDescriptionHelpFormatter
 from pathlib import Path
 
-PICTURES = (".png", ".svg", ".pdf")
+PICTURES = (".png", ".svg", ".pdf", ".jpg", ".jpeg")
 
 
 class NoTable(ValueError):
@@ -30,6 +30,6 @@ def positive(text: str) -> int:
 
 def picture(text: str) -> Path:
     """Where a picture is to be drawn."""
-    if (path := Path(text)).suffix not in PICTURES:
+    if (path := Path(text)).suffix.lower() not in PICTURES:
         raise ArgumentTypeError(f"{text!r} does not end in one of {', '.join(PICTURES)}")
     return path

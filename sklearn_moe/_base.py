@@ -30,7 +30,7 @@ from ._progress import Reporter, Session
 from ._queries import Queries
 from ._recipe import Recipe
 from ._specialisation import Specialisation
-from ._table_checks import check_training_table, check_weight, store, warn_of_shares
+from ._table_checks import check_range, check_training_table, check_weight, store, warn_of_shares
 from ._templates import Template, make_templates
 from ._thresholds import specialisations
 from ._training import Training, make_training
@@ -161,7 +161,7 @@ class BaseMixtureOfExperts(Queries, CallbackSupportMixin, MetaEstimatorMixin, Ba
         params = routed_params(self, fit_params)
         weight = check_weight(sample_weight, X)
         y, target, classes = self._check_target(X, y, weight)
-        return make_training(
+        training = make_training(
             X=X,
             y=y,
             target=target,
@@ -172,6 +172,8 @@ class BaseMixtureOfExperts(Queries, CallbackSupportMixin, MetaEstimatorMixin, Ba
             groups=fit_params.get("groups"),
             all_classes=self._wants_all_classes(),
         )
+        check_range(training.data.X)
+        return training
 
     @property
     def _grows(self) -> bool:

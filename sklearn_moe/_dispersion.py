@@ -23,13 +23,13 @@ def fit_dispersion(
     """Dispersions of all experts from predictions (n, S, ...) under `weights` (n, K).
 
     `relative` (n, K, q) says how they differ by row, if they do. An expert without any weight has
-    the weights of all. One that acts on none of the rows it is responsible for takes the dispersion
-    of all slots but those of an expert for zeros, which is a point mass even where all others have
-    one dispersion.
+    the weights of all, unless all have one dispersion. One that acts on none of the rows it is
+    responsible for takes the dispersion of all slots but those of an expert for zeros, which is a
+    point mass even where all others have one dispersion.
     """
     if slots.index is None:
         has_none = weights.sum(axis=0) == 0
-        if has_none.any():
+        if has_none.any() and not family.pools_dispersion:
             weights = np.where(has_none, weights.sum(axis=1, keepdims=True), weights)
         return family.fit_dispersion(target, mean, weights, relative)
     n_experts = weights.shape[1]

@@ -20,6 +20,8 @@ DECIMALS = 9
 IMPOSSIBLE = float(np.log(np.finfo(np.float64).tiny))
 # Entries up to which a sparse table is cheaper as a dense one.
 SMALL_TABLE = 2**17
+# Millions of squares of less can be summed.
+LARGEST = 1e150
 
 
 def rows_of(table: NDArray, rows: slice | NDArray[np.intp]) -> NDArray:

@@ -13,7 +13,7 @@ import scipy.sparse as sp
 from sklearn.utils import check_array, get_tags
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from ._numeric import Array
+from ._numeric import LARGEST, Array
 from ._rows import column_names, has_names, is_frame, n_rows, read_only
 from ._validation import check_sample_weight
 
@@ -21,8 +21,6 @@ from ._validation import check_sample_weight
 LEAST_COUNT = 0.1
 # What rounding may leave of a sum that is to be one.
 SUMS_TO_ONE = 1e-12
-# Millions of squares of less can be summed.
-LARGEST = 1e150
 # What finds the ends of a range, gaps aside.
 ENDS = (np.fmin.reduce, np.fmax.reduce)
 
@@ -34,24 +32,27 @@ def check_training_table(estimator: Any, X: Any) -> tuple[Any, dict[str, Any]]:
     """
     recorder = copy.copy(estimator)
     X = check_table(recorder, X, reset=True)
-    _refuse_huge(X)
     return X, {name: value for name, value in vars(recorder).items() if name.endswith("_in_")}
 
 
-def _refuse_huge(X: Any) -> None:
-    """Raise if X holds finite numbers so large that sums of their squares overflow."""
-    columns = (
-        [X[name] for name in column_names(X)] if is_frame(X) else [X.data if sp.issparse(X) else X]
-    )
-    arrays = [np.asarray(c) for c in columns if getattr(c.dtype, "kind", "f") == "f"]
-    floats = [values for values in arrays if values.dtype.kind == "f" and values.size]
-    ends = [abs(float(end(values, axis=None))) for values in floats for end in ENDS]
+def check_range(X: Any) -> None:
+    """Raise if a table holds finite numbers so large that sums of their squares overflow."""
+    array = X.data if sp.issparse(X) else X
+    columns = [X[name] for name in column_names(X)] if is_frame(X) else [array]
+    floats = [np.asarray(column) for column in columns if _is_float(column.dtype)]
+    known = [values for values in floats if values.dtype.kind == "f" and values.size]
+    ends = [abs(float(end(values, axis=None))) for values in known for end in ENDS]
     largest = max((end for end in ends if np.isfinite(end)), default=0.0)
     if largest > LARGEST:
         raise ValueError(
             f"X holds {largest:.3g}, and sums of such squares overflow. Pass its column in another "
             "unit."
         )
+
+
+def _is_float(dtype: Any) -> bool:
+    """Whether a column of this type, that of an array or of any frame, holds real numbers."""
+    return dtype.is_float() if hasattr(dtype, "is_float") else dtype.kind == "f"
 
 
 def store(estimator: Any, attributes: dict[str, Any]) -> None:

@@ -11,12 +11,12 @@ from sklearn.utils import assert_all_finite, check_array, get_tags
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_consistent_length, column_or_1d
 
-from ._numeric import Array, positions_among
+from ._numeric import LARGEST, Array, positions_among
 
 # Those of pandas are derived from the first two.
 DATE_TYPES = (date, timedelta, np.datetime64, np.timedelta64)
-# Sums of squares of more overflow, and of less are lost.
-LARGEST, SMALLEST = 1e150, 1e-150
+# Sums of squares of less are lost.
+SMALLEST = 1e-150
 
 
 def check_real_target(estimator: Any, X: Any, y: Any) -> np.ndarray:

@@ -422,3 +422,7 @@ def test_numbers_whose_squares_overflow_are_refused(make):
     for mixture in (MixtureOfExpertsRegressor(), *automatic):
         with pytest.raises(ValueError, match=r"X holds 1e\+200.*in another unit"):
             mixture.fit(make(far), Y)
+    weight = np.ones(len(Y))
+    weight[3] = 0.0  # a row that nobody sees
+    moe = MixtureOfExpertsRegressor(n_init=1, cv=3, verdict=False, random_state=0)
+    assert moe.fit(make(far), Y, sample_weight=weight).n_experts_ == 2

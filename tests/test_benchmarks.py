@@ -1,6 +1,7 @@
 """The benchmark commands still run: a tiny `first_look` on synthetic tables, and more."""
 
 import json
+import os
 import subprocess
 import sys
 from argparse import ArgumentTypeError
@@ -216,10 +217,21 @@ def test_rows_are_added_behind_what_is_whole(left, tmp_path):
     assert path.read_text().splitlines() == ["a,b", *kept, "5,6"]
 
 
+def test_experts_chosen_by_other_scores_are_weighed_by_the_gate():
+    from benchmarks.balance import TOP_K, chosen_by
+
+    log_gate, scores = np.random.default_rng(0).normal(size=(2, 20, 5))
+    routing = chosen_by(log_gate, scores)
+    largest = np.argsort(-scores, axis=1)[:, :TOP_K]
+    np.testing.assert_array_equal(routing.slots.index, largest)
+    kept = np.exp(np.take_along_axis(log_gate, largest, axis=1))
+    np.testing.assert_allclose(routing.proba, kept / kept.sum(axis=1, keepdims=True))
+
+
 def test_pictures_are_asked_for_in_a_format_that_there_is():
     from benchmarks.options import picture
 
-    assert picture("a/b.svg") == Path("a/b.svg")
+    assert picture("a/b.SVG") == Path("a/b.SVG")
     for text in ("a.xyz", "folder"):
         with pytest.raises(ArgumentTypeError, match="does not end in one of"):
             picture(text)
@@ -230,9 +242,9 @@ def test_an_environment_that_was_left_half_made_is_finished(has_pip, tmp_path, m
     spec = spec_from_file_location("setup_job", Path(__file__).parents[1] / ".ci" / "setup.py")
     job = module_from_spec(spec)
     spec.loader.exec_module(job)
-    python = tmp_path / "bin" / "python"
+    python = tmp_path / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
     python.parent.mkdir()
-    python.symlink_to(sys.executable)
+    python.touch()
     made = []
     monkeypatch.setattr(job.venv, "create", lambda folder, **options: made.append(folder))
     answer = SimpleNamespace(returncode=int(not has_pip))

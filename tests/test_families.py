@@ -501,3 +501,21 @@ def test_large_counts_are_as_likely_as_amounts(dispersion):
     np.testing.assert_allclose(found, amounts.logpdf(y), rtol=1e-9)
     quantiles = law.ppf(levels, np.full(3, mean), np.full(3, dispersion))
     np.testing.assert_allclose(quantiles, y, rtol=1e-9)
+
+
+@pytest.mark.parametrize("mean", [1e5, 2e6, 1e10, 1e15])
+def test_large_counts_of_poisson_are_nearly_normal(mean):
+    y = np.rint(mean + np.sqrt(mean) * np.array([-3.0, 0.0, 2.0]))
+    score = (y - mean) / np.sqrt(mean)
+    # The first terms of Edgeworth's series, and half of the second.
+    skewed = (score**3 - 3 * score) / 6 / np.sqrt(mean)
+    expected = stats.norm.logpdf(score) - 0.5 * np.log(mean) + skewed
+    found = Poisson().log_density(y, np.array(mean), np.ones(1))
+    np.testing.assert_allclose(found, expected, atol=20 / mean)
+    assert Poisson().log_density(np.array([0.0, 1e7]), np.array(0.5), np.ones(1))[0] == -0.5
+
+
+def test_quantiles_far_in_the_tail_of_large_counts_take_no_time():
+    found = NegativeBinomial().ppf(np.array([1 - 1e-12]), np.array([9e8]), np.array([900.0]))
+    amounts = stats.gamma(1 / 900.0, scale=900.0 * 9e8)
+    assert found[0] == pytest.approx(amounts.ppf(1 - 1e-12), rel=1e-6)

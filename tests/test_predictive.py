@@ -614,6 +614,19 @@ def test_counts_without_neighbours_end_each_search(mean):
     np.testing.assert_allclose(found.ppf(levels)[0], amounts.ppf(levels), rtol=1e-6)
     mode = np.floor((1 / 0.4 - 1) * 0.4 * means[:, 0, 0])
     np.testing.assert_allclose(found.mode(), mode, rtol=1e-3)
+    pair = MixtureDistribution(
+        NegativeBinomial(), np.log([[0.5, 0.5]]), np.array([[[mean], [3 * mean]]]), law[[0, 0]]
+    )
+    for level, quantile in zip([0.1, 0.9], pair.ppf([0.1, 0.9])[0], strict=True):
+        assert pair.cdf([quantile])[0] == pytest.approx(level, rel=1e-6)
+
+
+def test_zero_is_certain_where_the_mean_is_zero():
+    zero = MixtureDistribution(
+        NegativeBinomial(), np.zeros((1, 1)), np.zeros((1, 1, 1)), np.full((1, 1, 1), 0.4)
+    )
+    assert zero.logpdf([0]) == 0.0
+    assert zero.crps([0]) == 0.0
 
 
 @pytest.mark.parametrize("dispersion", [1.0, 10.0, 30.0, 190.0])

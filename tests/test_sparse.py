@@ -92,9 +92,13 @@ def test_dispersions_of_experts_that_act_where_they_are_not_responsible_know_wha
 def test_an_expert_without_weight_has_the_dispersion_of_all():
     target, mean = RNG.normal(size=(40, 1)), np.zeros((40, 2, 1))
     weights = np.column_stack([RNG.uniform(size=40), np.zeros(40)])
-    for family in (Gaussian(), StudentT(), Laplace()):
-        law = fit_dispersion(family, target, mean, weights, None, ALL_ACT)
+    for family in (Gaussian, StudentT, Laplace):
+        law = fit_dispersion(family(), target, mean, weights, None, ALL_ACT)
         assert (law[0] == law[1]).all()
+        far = mean + np.array([[0.0], [100.0]])  # of no weight in what all share
+        both = fit_dispersion(family(shared=True), target, far, weights, None, ALL_ACT)
+        one = fit_dispersion(family(), target, mean[:, :1], weights[:, :1], None, ALL_ACT)
+        np.testing.assert_allclose(both, np.repeat(one, 2, axis=0), rtol=1e-6)
 
 
 def test_truncated_starts_keep_the_leaders():

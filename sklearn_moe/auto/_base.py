@@ -22,7 +22,7 @@ from .._folds import Splits, fold_count, user_splits
 from .._groups import checked_groups
 from .._numeric import Array
 from .._rows import in_blocks, is_pandas
-from .._table_checks import check_training_table, check_weight, query_rows, store
+from .._table_checks import check_range, check_training_table, check_weight, query_rows, store
 from .._validation import HasMethods, Interval, are_named, last_step, with_inputs_of
 from ..weighting import is_mixture
 from ._candidate import AS_GIVEN, JUDGING_FOLDS, OF_NUMBER, Candidate
@@ -108,6 +108,7 @@ class BaseAutoMixture(MetaEstimatorMixin, BaseEstimator):
         if not weight.all():  # rows of no weight have no say in what columns are, either
             sample = sample.take(np.flatnonzero(weight))
         X = sample.views[AS_GIVEN]
+        check_range(X)
         rank = content_ids(row_hashes(X, sample.y))
         rank = within_classes(rank, sample.y) if is_classifier(self) else rank
         sample = replace(sample, rank=rank)

@@ -54,7 +54,7 @@ class Contaminated(Family):
         return np.logaddexp(*self._parts(self.clean.exact_log_prob, y, mean, dispersion))
 
     def surprise(self, y: Array, log_prob: Array) -> Array:
-        """How badly (n,) rows are explained, in the units of the law."""
+        """How badly (n,) rows are explained, as the law says it."""
         return self.clean.surprise(y, log_prob)
 
     def _parts(

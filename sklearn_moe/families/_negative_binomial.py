@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 from scipy import stats
-from scipy.special import betaln, digamma, gammaincinv, log_expit
+from scipy.special import betaln, digamma, gammaincinv, gammaln, log_expit, xlog1py, xlogy
 
 from .._maximise import top_of
 from .._numeric import Array
-from ._real import CountFamily
+from ._real import LARGE_COUNT, CountFamily
 
 LEAST, MOST = 1e-6, 1e3
 LARGE = 1e9
@@ -36,18 +36,26 @@ class NegativeBinomial(CountFamily):
 
     def ppf(self, level: Array, mean: Array, *law: Array) -> Array:
         """Quantile at `level`."""
-        # There scipy counts for seconds, if not for ever, and a gamma law of that variance will do.
-        is_large = mean > LARGE
-        found = super().ppf(level, np.where(is_large, 1.0, mean), *law)
-        share = law[0] + 1.0 / np.where(is_large, mean, 1.0)
-        return np.where(is_large, np.rint(share * mean * gammaincinv(1.0 / share, level)), found)
+        # Of large ones scipy counts for seconds, if not for ever, and gamma laws will do.
+        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):  # of a mean of zero
+            share = law[0] + 1.0 / mean
+            amount = share * mean * gammaincinv(1.0 / share, level)
+        is_large = (mean > LARGE) | (amount > LARGE)
+        found = super().ppf(np.where(is_large, 0.5, level), np.where(is_large, 1.0, mean), *law)
+        return np.where(is_large, np.rint(amount), found)
 
     def log_density(self, y: Array, mean: Array, *law: Array) -> Array:
         """Log probability of `y`."""
         size, odds = 1.0 / law[0], law[0] * mean
-        # Logarithms of large counts' factorials, and of the odds, would leave no digits of it.
-        log_ways = -betaln(size, y + 1.0) - np.log(y + size)
-        return log_ways + y * log_expit(np.log(odds)) - size * np.log1p(odds)
+        log_odds = xlogy(y, odds) - xlog1py(y + size, odds)
+        found = gammaln(y + size) - gammaln(size) - gammaln(y + 1.0) + log_odds
+        is_large = y > LARGE_COUNT
+        if not is_large.any():
+            return found
+        # Logarithms of factorials, and of odds, leave few digits of it, or none.
+        with np.errstate(divide="ignore", invalid="ignore"):  # of zeros beside large counts
+            log_odds = y * log_expit(np.log(odds)) - size * np.log1p(odds)
+        return np.where(is_large, log_odds - betaln(size, y + 1.0) - np.log(y + size), found)
 
     def fit_output(self, y: Array, mean: Array, weights: Array) -> tuple[Array, ...]:
         """The most likely dispersion (K,)."""

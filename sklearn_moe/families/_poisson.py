@@ -10,7 +10,7 @@ from scipy import stats
 from scipy.special import gammaincc, gammaln, ndtri, xlogy
 
 from .._numeric import Array
-from ._real import UndispersedFamily
+from ._real import LARGE_COUNT, UndispersedFamily
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,7 +23,17 @@ class Poisson(UndispersedFamily):
 
     def log_density(self, y: Array, mean: Array, *law: Array) -> Array:
         """Log probability of `y`."""
-        return xlogy(y, mean) - mean - gammaln(y + 1)
+        found = xlogy(y, mean) - mean - gammaln(y + 1)
+        is_large = y > LARGE_COUNT
+        if not is_large.any():
+            return found
+        # By Stirling's series; what is left is a small difference (Loader, 2000).
+        count = np.maximum(y, 1.0)
+        change = (mean - count) / count
+        near = np.log1p(np.maximum(change, -0.5))
+        log_ratio = np.where(np.abs(change) < 0.5, near, np.log(mean) - np.log(count))
+        series = 0.5 * np.log(2 * np.pi * count) + 1.0 / (12.0 * count)
+        return np.where(is_large, count * (log_ratio - change) - series, found)
 
     def cdf(self, y: Array, mean: Array, *law: Array) -> Array:
         """Probability of values up to `y`."""

@@ -28,6 +28,8 @@ NO_MEAN = 1e-12
 NEGLIGIBLE = 1e-3
 # From there on some whole numbers cannot be told from their neighbours.
 LARGEST_COUNT = 2.0**53
+# From there on formulas by logarithms of factorials leave too few digits.
+LARGE_COUNT = 1e6
 
 
 @dataclass(frozen=True, kw_only=True)
