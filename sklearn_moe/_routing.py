@@ -99,7 +99,12 @@ class Routing:
     """The log gate probabilities (n, S) of the experts that act, renormalised, and their slots."""
 
     def __init__(self, log_gate: Array, slots: Slots = ALL_ACT) -> None:
-        self.log_gate, self.slots = log_gate, slots
+        self._log_gate, self.slots = log_gate, slots
+
+    @property
+    def log_gate(self) -> Array:
+        """Log gate probabilities (n, S) of the experts that act."""
+        return self._log_gate
 
     @cached_property
     def proba(self) -> Array:
@@ -121,7 +126,7 @@ class WholeGate(Routing):
         self.gate, self.X, self.asking, self.slots = gate, X, asking, ALL_ACT
 
     @cached_property
-    def log_gate(self) -> Array:  # type: ignore[override]
+    def log_gate(self) -> Array:
         """Log gate probabilities (n, K)."""
         with self.asking():
             return log_gate_of(self.gate, self.X)
