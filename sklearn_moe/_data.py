@@ -14,7 +14,7 @@ from ._nameless import bare_numbers
 from ._numeric import Array, mean_and_stderr
 from ._predictions import ExpertTable, clipped
 from ._rows import read_only, take_rows
-from .linear import LinearBank, make_bank
+from .linear import LinearBank, Problem, make_bank
 
 
 @dataclass(frozen=True)
@@ -94,10 +94,16 @@ class Data:
         return ExpertTable(self.X)
 
     @cached_property
-    def linear_bank(self) -> LinearBank | None:
-        """Plain linear experts over the table, or None if they are not to be solved for there."""
-        n_classes = None if self.classes is None else len(self.classes)
-        return make_bank(self.X, self.target, n_classes, len(self.distinct))
+    def _linear_banks(self) -> dict[type, LinearBank | None]:
+        return {}
+
+    def linear_bank(self, kind: type[Problem]) -> LinearBank | None:
+        """Plain linear experts of a kind over the table, or None if they do not suit it."""
+        known = self._linear_banks
+        if kind not in known:
+            n_classes = None if self.classes is None else len(self.classes)
+            known[kind] = make_bank(kind, self.X, self.target, n_classes, len(self.distinct))
+        return known[kind]
 
     @cached_property
     def bare(self) -> Data | None:

@@ -28,6 +28,7 @@ from ._templates import Template
 from .linear import (
     LeastSquaresBank,
     LeftOut,
+    LinearBank,
     Solution,
     finite_numbers,
 )
@@ -117,7 +118,7 @@ def fit_predict_new(
 
     Those of experts that act on none of them are not made.
     """
-    numbers = finite_numbers(X) if plain_among(data, templates) else None
+    numbers = finite_numbers(X) if plain_among(data, templates)[0] else None
     places = [slots.of_expert(k) for k in range(len(templates))]
     predicted: dict[int, Array] = {}
     if numbers is not None:
@@ -172,9 +173,8 @@ def solve_plain(
 
     It may go on from the `previous` one.
     """
-    columns = plain_among(data, templates) if splits is None or splits.leave_out else []
-    bank = data.linear_bank if columns else None
-    if bank is None:
+    columns, bank = plain_among(data, templates)
+    if bank is None or not (splits is None or splits.leave_out):
         return [], None
     problems, weights = _posed(templates, expert_weights, columns)
     if splits is not None and all(templates[k].one_out for k in columns):
@@ -196,10 +196,9 @@ def solve_new(
     Unless it is known, the search begins at that of the iteration `before` or, without one, at the
     solution on all folds but one each.
     """
-    bank = data.linear_bank
+    columns, bank = plain_among(data, templates)
     if left_out is None or bank is None:
         return (yield from solve_plain(data, templates, expert_weights, None, None))
-    columns = plain_among(data, templates)
     if (known := left_out.for_new_rows()) is not None:
         return columns, known
     problems, weights = _posed(templates, expert_weights, columns)
@@ -215,12 +214,16 @@ def _posed(
     return [templates[k].problem for k in columns], weights
 
 
-def plain_among(data: Data, templates: Sequence[Template]) -> list[int]:
-    """The templates that are plain linear experts and suit the table."""
-    if all(template.problem is None for template in templates) or data.linear_bank is None:
-        return []
-    kind = data.linear_bank.suits
-    return [k for k, template in enumerate(templates) if isinstance(template.problem, kind)]
+def plain_among(data: Data, templates: Sequence[Template]) -> tuple[list[int], LinearBank | None]:
+    """The templates that are plain linear experts of one kind, the first, and their bank.
+
+    None, if they do not suit the table.
+    """
+    first = next((t.problem for t in templates if t.problem is not None), None)
+    bank = None if first is None else data.linear_bank(type(first))
+    if bank is None:
+        return [], None
+    return [k for k, t in enumerate(templates) if isinstance(t.problem, bank.suits)], bank
 
 
 def fit_one(data: Data, template: Template, weight: Array, train: Any, test: Any) -> tuple:

@@ -95,7 +95,7 @@ def _last_solution(
     # One expert alone is the estimator itself, to the last digit.
     if len(templates) == 1 or not wanted:
         return {}
-    columns, solution = plain_among(data, templates), previous and previous.of_all_rows()
+    (columns, _), solution = plain_among(data, templates), previous and previous.of_all_rows()
     if solution is None:
         columns, solution = yield from solve_plain(data, templates, expert_weights, None, previous)
     if solution is None:

@@ -21,7 +21,8 @@ from sklearn_moe._verdict import OneIsBetter
 from sklearn_moe.linear import _cross_validated, _penalty, recognise
 from sklearn_moe.linear._indicators import half_differences
 from sklearn_moe.linear._labelled_table import make_labelled_table
-from sklearn_moe.linear._logistic import Effort, solve_exactly, solve_left_out
+from sklearn_moe.linear._logistic import solve_exactly, solve_left_out
+from sklearn_moe.linear._search import Effort
 
 pytestmark = pytest.mark.filterwarnings("ignore:EM did not settle")
 

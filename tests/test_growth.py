@@ -32,7 +32,7 @@ from sklearn_moe._recalibration import Scores
 from sklearn_moe._verdict import Stage, run_witnessed
 from sklearn_moe.gates import GaussianGate, HierarchicalGate
 from sklearn_moe.linear import _logistic_bank
-from sklearn_moe.linear._logistic import SETTLE
+from sklearn_moe.linear._search import SETTLE
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore:EM did not settle:sklearn.exceptions.ConvergenceWarning"  # few iterations will do

@@ -10,7 +10,12 @@ import pytest
 import scipy.special
 from scipy.sparse import csr_array
 from sklearn.base import clone
-from sklearn.linear_model import LogisticRegression, LogisticRegressionCV, Ridge
+from sklearn.linear_model import (
+    GammaRegressor,
+    LogisticRegression,
+    LogisticRegressionCV,
+    Ridge,
+)
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import MinMaxScaler, StandardScaler
 
@@ -21,15 +26,13 @@ from sklearn_moe.linear._labelled_table import make_labelled_table, recognise
 from sklearn_moe.linear._logistic import (
     GOING_ON,
     NEARLY,
-    ONE_STEP,
-    SETTLE,
-    Effort,
     solve_exactly,
     solve_left_out,
     solve_nearly,
     solve_one,
 )
 from sklearn_moe.linear._logistic_bank import LogisticBank
+from sklearn_moe.linear._search import ONE_STEP, SETTLE, Effort
 from sklearn_moe.logit import (
     FoldedLogits,
     SoftLogit,
@@ -126,8 +129,12 @@ def test_solutions_do_not_carry_the_rows_to_and_from_workers():
     for target, n_classes, estimator in (
         (codes, 3, LogisticRegression()),
         (X[:, :1], None, Ridge()),
+        (np.exp(X[:, :1]), None, GammaRegressor()),
     ):
-        problems, bank = [recognise_any(estimator)] * 2, make_bank(X, target, n_classes, len(X))
+        problems, bank = (
+            [recognise_any(estimator)] * 2,
+            make_bank(type(recognise_any(estimator)), X, target, n_classes, len(X)),
+        )
         solution = bank.solve_left_out(problems, weights, folds).without_predictions
         assert len(pickle.dumps(solution)) < 10_000 < X.nbytes
         whole = pickle.loads(pickle.dumps(bank.solve_all_rows(problems, weights, solution)))

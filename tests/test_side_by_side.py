@@ -85,7 +85,8 @@ def test_where_nothing_is_solved_together_each_goes_its_way(monkeypatch):
 
 def test_jobs_of_labels_are_done_one_by_one():
     X, y = np.random.default_rng(0).normal(size=(40, 2)), np.arange(40) % 2
-    problem, bank = recognise(LogisticRegression()), make_bank(X, y, 2, 40)
+    problem = recognise(LogisticRegression())
+    bank = make_bank(type(problem), X, y, 2, 40)
     jobs = [LeftOut([problem] * 2, bank, np.ones((40, 2)), None, None) for _ in range(2)]
     assert jobs[0].kind is None
     for found in run_merged([(job, ()) for job in jobs]):

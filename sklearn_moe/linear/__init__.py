@@ -1,7 +1,7 @@
 """Plain linear experts, solved for in all weightings and folds at once.
 
-`LeastSquares` and `Logistic` are what such experts solve. Each has a bank, a table that
-suits it, and a solution; both kinds look the same from outside.
+`LeastSquares`, `LogLinear` and `Logistic` are what such experts solve. Each has a bank, a table
+that suits it, and a solution; all kinds look the same from outside.
 """
 
 from ._bank import (
@@ -14,10 +14,9 @@ from ._bank import (
 )
 from ._cross_validated import CrossValidatedLogistic
 from ._evidence_ridge import EvidenceRidge
-from ._labelled_table import without_steps
 from ._least_squares_bank import LeastSquaresBank
 from ._penalty import USUAL
-from ._plain import finite_numbers, predict_plain
+from ._plain import finite_numbers, predict_plain, without_steps
 
 __all__ = [
     "USUAL",

@@ -1,4 +1,4 @@
-"""One face for both kinds of linear experts."""
+"""One face for all kinds of linear experts."""
 
 from __future__ import annotations
 
@@ -16,13 +16,17 @@ from ._labelled_table import recognise as recognise_logistic
 from ._least_squares import LeastSquaresSolution
 from ._least_squares import recognise as recognise_least_squares
 from ._least_squares_bank import LeastSquaresBank
+from ._log_linear import LogLinearSolution
+from ._log_linear_bank import LogLinearBank
 from ._logistic import LogisticSolution
 from ._logistic_bank import LogisticBank
 from ._output_table import LeastSquares, make_output_table
 from ._plain import has_valid_params
+from ._positive_table import LogLinear, make_positive_table
+from ._positive_table import recognise as recognise_log_linear
 
-Problem = LeastSquares | Logistic
-Solution = LeastSquaresSolution | LogisticSolution
+Problem = LeastSquares | LogLinear | Logistic
+Solution = LeastSquaresSolution | LogLinearSolution | LogisticSolution
 
 
 class LinearBank(Protocol):
@@ -60,16 +64,27 @@ def recognise(estimator: Any) -> Problem | None:
     """The problem that `estimator` solves, or None if it does anything else, such as to refuse."""
     if not has_valid_params(estimator):
         return None
-    return recognise_least_squares(estimator) or recognise_logistic(estimator)
+    for kind in (recognise_least_squares, recognise_log_linear, recognise_logistic):
+        if (problem := kind(estimator)) is not None:
+            return problem
+    return None
 
 
-def make_bank(X: Any, target: NDArray, n_classes: int | None, n_distinct: int) -> LinearBank | None:
-    """The bank for outputs (n, q), or class codes (n,), or None if it does not suit the table."""
-    if n_classes is None:
-        outputs = make_output_table(X, target)
-        return None if outputs is None else LeastSquaresBank(outputs)
-    labels = make_labelled_table(X, target, n_classes, n_distinct)
-    return None if labels is None else LogisticBank(labels)
+def make_bank(
+    kind: type[Problem], X: Any, target: NDArray, n_classes: int | None, n_distinct: int
+) -> LinearBank | None:
+    """The bank for problems of a `kind`, or None if they do not suit the table.
+
+    Targets are outputs (n, q), or class codes (n,).
+    """
+    if n_classes is not None:
+        labels = make_labelled_table(X, target, n_classes, n_distinct) if kind is Logistic else None
+        return None if labels is None else LogisticBank(labels)
+    if kind is LogLinear:
+        amounts = make_positive_table(X, target)
+        return None if amounts is None else LogLinearBank(amounts)
+    outputs = make_output_table(X, target) if kind is LeastSquares else None
+    return None if outputs is None else LeastSquaresBank(outputs)
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,17 +8,14 @@ from typing import Any
 import numpy as np
 from sklearn.linear_model import LogisticRegression
 
-from .._numeric import Array, Rows, exact_means
+from .._numeric import Array, Rows
 from ..logit import EXACT_LIMIT, NEWTON_LIMIT, StandardisedRows
-from ..logit._standardised import FAR_FROM_ZERO
 from ._cross_validated import CrossValidatedLogistic
-from ._plain import finite_numbers, without_scaler
+from ._plain import column_units, finite_numbers, without_scaler
 
 # Multiplications for the Hessians of a step, of which a few are needed, where conjugate gradients
 # take many steps: a tenth of a second.
 AFFORDABLE = 2e8
-# Of an estimator's solver: any gradient is below it, in single precision as well.
-ANY_TOLERANCE = 1e30
 # So many coefficients of an expert move in steps for all folds at once, if there are more rows than
 # columns; for more, and for exact solutions beyond Hessians, the estimator is asked.
 MOST_COEFFICIENTS = 2500
@@ -106,12 +103,6 @@ def _n_coefficients(shape: tuple[int, ...], n_classes: int) -> int:
     return (n_classes - 1) * (shape[1] + 1)
 
 
-def without_steps(estimator: Any) -> Any:
-    """A recognised estimator whose fit is over at once, before its solution is polished into it."""
-    without_scaler(estimator)[0].set_params(tol=ANY_TOLERANCE)
-    return estimator
-
-
 def make_labelled_table(
     X: Any, codes: Rows, n_classes: int, n_distinct: int | None = None
 ) -> LabelledTable | None:
@@ -122,8 +113,4 @@ def make_labelled_table(
     most = MOST_COEFFICIENTS if numbers.shape[0] > numbers.shape[1] else NEWTON_LIMIT
     if _n_coefficients(numbers.shape, n_classes) > most:
         return None
-    (center, constant), spread = exact_means(numbers), numbers.std(axis=0, dtype=np.float64)
-    # As `StandardScaler` has it: what differs by rounding alone is constant.
-    constant |= spread <= len(numbers) * np.finfo(np.float64).eps * np.abs(center)
-    spread = np.where(constant, np.maximum(1.0, np.abs(center) / FAR_FROM_ZERO), spread)
-    return LabelledTable(numbers, center, spread, codes, n_classes, n_distinct)
+    return LabelledTable(numbers, *column_units(numbers), codes, n_classes, n_distinct)

@@ -11,14 +11,13 @@ from ._labelled_table import LabelledTable, Logistic
 from ._logistic import (
     GOING_ON,
     NEARLY,
-    ONE_STEP,
-    SETTLE,
     LogisticSolution,
     solve_exactly,
     solve_left_out,
     solve_nearly,
     solve_one,
 )
+from ._search import ONE_STEP, SETTLE
 
 
 @dataclass(frozen=True, eq=False)

@@ -12,13 +12,16 @@ from sklearn.linear_model import LinearRegression, Ridge
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
 
-from .._numeric import SMALL_TABLE, Array
+from .._numeric import SMALL_TABLE, Array, exact_means
+from ..logit import FAR_FROM_ZERO
 from ._evidence_ridge import EvidenceRidge
 
 # Columns of a sparse table beyond which scikit-learn's sparse solvers have less to do.
 MOST_COLUMNS = 200
 # Regressors that are predicted by one product for all of them.
 PLAIN = (Ridge, LinearRegression, EvidenceRidge)
+# Of an estimator's solver: any gradient is below it, in single precision as well.
+ANY_TOLERANCE = 1e30
 # The predictions of a solution that is kept without them.
 NOTHING = np.empty((0, 0, 0))
 
@@ -30,6 +33,20 @@ def without_scaler(estimator: Any) -> tuple[Any, bool]:
         if type(scaler) is StandardScaler and scaler.with_mean and scaler.with_std:
             return last, True
     return estimator, False
+
+
+def without_steps(estimator: Any) -> Any:
+    """A recognised estimator whose fit is over at once, before its solution is polished into it."""
+    without_scaler(estimator)[0].set_params(tol=ANY_TOLERANCE)
+    return estimator
+
+
+def column_units(numbers: NDArray) -> tuple[Array, Array]:
+    """Means (p,) and standard deviations (p,) of columns; of constant ones a safe unit."""
+    (center, constant), spread = exact_means(numbers), numbers.std(axis=0, dtype=np.float64)
+    # As `StandardScaler` has it: what differs by rounding alone is constant.
+    constant |= spread <= len(numbers) * np.finfo(np.float64).eps * np.abs(center)
+    return center, np.where(constant, np.maximum(1.0, np.abs(center) / FAR_FROM_ZERO), spread)
 
 
 def finite_numbers(X: Any) -> NDArray | None:

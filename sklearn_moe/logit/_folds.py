@@ -16,12 +16,12 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from .._numeric import Array, rows_of
+from .._numeric import Array
 from ._basis import sum_zero_basis
 from ._curvature import Shape, is_sharp, learners_of, make_curvature
 from ._products import (
-    blocks_of,
     design_sums,
+    fold_blocks,
     numbers_of,
     scores_of,
     sums_of_rows,
@@ -67,7 +67,7 @@ class FoldedLogits:
         """One damped Newton step from `theta`: coefficients, and how far (F, M) any score moves."""
         direction, _ = self._direction(theta, targets)
         largest = self._largest_change(direction)
-        return theta + _damped_size(largest)[..., None, None] * direction, largest
+        return theta + damped_size(largest)[..., None, None] * direction, largest
 
     def whole_step(self, theta: Array, targets: Targets) -> tuple[Array, Array, float]:
         """One Newton step of logits that see all rows, shorter where a whole one is no descent.
@@ -89,7 +89,7 @@ class FoldedLogits:
                 return moved, log_proba, float(gain.max(initial=0.0))
             del log_proba  # as large as the targets
             if not least.any():
-                least = _damped_size(self._largest_change(direction)[0])
+                least = damped_size(self._largest_change(direction)[0])
             size = np.where(worse, np.maximum(size / SHORTER, least), size)
 
     def log_proba(self, theta: Array) -> Array:
@@ -105,12 +105,7 @@ class FoldedLogits:
 
     def _blocks(self, n_columns: int) -> Iterator[tuple[int, Any, Any]]:
         """Fold, rows and design of blocks that stay in a core's cache, each of one fold."""
-        plain = isinstance(self.design, np.ndarray)
-        for fold, own in enumerate(self.folds or [None]):
-            n_rows = self.design.shape[0] if own is None else len(own)
-            for place in blocks_of(self.design, n_columns, n_rows):
-                rows = place if own is None else own[place]
-                yield fold, rows, rows_of(self.design, rows) if plain else self.design[rows]
+        return fold_blocks(self.design, self.folds, n_columns)
 
     def _direction(self, theta: Array, targets: Targets) -> tuple[Array, Array]:
         """Newton directions (F, M, C - 1, d + 1) of all logits.
@@ -164,6 +159,6 @@ class FoldedLogits:
         return largest
 
 
-def _damped_size(largest: Array) -> Array:
+def damped_size(largest: Array) -> Array:
     """What part of each direction (F, M) is surely a descent if it changes no score by more."""
     return np.where(largest > 0, np.log1p(largest) / np.maximum(largest, 1e-300), 1.0)

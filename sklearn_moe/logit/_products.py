@@ -5,14 +5,14 @@ Which of them it is makes a difference to products here and nowhere else.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
 
 from .._grams import weighted_grams
-from .._numeric import Array, row_blocks
+from .._numeric import Array, row_blocks, rows_of
 from ._standardised import StandardisedRows
 
 
@@ -27,6 +27,18 @@ def blocks_of(
     if sp.issparse(Z):
         return iter([slice(0, n_rows)])
     return row_blocks(n_rows, max(Z.shape[1], n_columns), fewest)
+
+
+def fold_blocks(
+    design: Any, folds: Sequence[Any] | None, n_columns: int
+) -> Iterator[tuple[int, Any, Any]]:
+    """Fold, rows and design of blocks that stay in a core's cache, each of one fold (all rows)."""
+    plain = isinstance(design, np.ndarray)
+    for fold, own in enumerate(folds or [None]):
+        n_rows = design.shape[0] if own is None else len(own)
+        for place in blocks_of(design, n_columns, n_rows):
+            rows = place if own is None else own[place]
+            yield fold, rows, rows_of(design, rows) if plain else design[rows]
 
 
 def whole(Z: Any) -> Any:

@@ -1,0 +1,56 @@
+"""Plain log-linear regressions over one table, for the fits of EM."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+from .._numeric import Array, Rows
+from ._log_linear import LogLinearSolution, solve_exactly, solve_left_out, solve_nearly
+from ._positive_table import LogLinear, PositiveTable
+from ._search import ONE_STEP, SETTLE, Effort
+
+# For those who judge.
+NEARLY = Effort(20, 1e-3)
+
+
+@dataclass(frozen=True, eq=False)
+class LogLinearBank:
+    """They are searched for, from where EM has been before."""
+
+    table: PositiveTable
+
+    suits: ClassVar[type] = LogLinear
+    # How they are solved depends on where they begin.
+    merges: ClassVar[bool] = False
+
+    def solve_left_out(
+        self,
+        problems: Sequence[LogLinear],
+        weights: Array,
+        folds: Sequence[Rows] | None,
+        previous: LogLinearSolution | None = None,
+    ) -> LogLinearSolution:
+        """The solution, an exact one without folds; one alone will not be gone on with."""
+        if folds is None:
+            return solve_exactly(problems, self.table, weights, previous)
+        effort = ONE_STEP
+        if previous is None or previous.is_far:
+            effort = NEARLY if len(problems) == 1 else SETTLE
+        return solve_left_out(problems, self.table, weights, folds, previous, effort)
+
+    def solve_all_rows(
+        self,
+        problems: Sequence[LogLinear],
+        weights: Array,
+        left_out: LogLinearSolution,
+        before: LogLinearSolution | None = None,
+    ) -> LogLinearSolution:
+        """Nearly the solution.
+
+        Steps begin where those of the iteration `before` have come, or at the mean of the
+        coefficients over the folds.
+        """
+        start = (before and before.for_new_rows()) or left_out
+        return solve_nearly(problems, self.table, weights, start, NEARLY)
