@@ -9,6 +9,7 @@ Each part prints medians of repeated runs, made in turn in one process, and thei
   expert, and what share of the time is spent inside the experts;
 - `defaults`: whole default fits of linear experts as n grows, race and witnesses included, beside
   one boosting;
+- `counts`: whole default fits of Poisson experts, solved at once and fitted one by one;
 - `jobs`: whole default fits on one worker and on several;
 - `predict`: prediction against the sum of the experts' own;
 - `laws`: three quantiles, the CRPS and regions of highest density, of mixtures of eight components
@@ -34,7 +35,7 @@ from joblib import parallel_config
 from sklearn.base import clone
 from sklearn.ensemble import HistGradientBoostingRegressor
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.linear_model import Ridge
+from sklearn.linear_model import PoissonRegressor, Ridge
 from sklearn.mixture import GaussianMixture
 from sklearn.neural_network import MLPRegressor
 from sklearn.pipeline import make_pipeline
@@ -67,6 +68,9 @@ LAWS = {
     "gaussian": (2.0,), "student_t": (2.0, 4.0), "gamma": (0.3,), "poisson": (1.0,),
     "negative_binomial": (0.3,),
 }  # fmt: skip
+PARTS = (
+    "iterations", "peers", "fits", "defaults", "counts", "jobs", "predict", "laws", "memory",
+)  # fmt: skip
 # Experts that hold the interpreter's lock.
 NETWORK = MLPRegressor(hidden_layer_sizes=(20,), max_iter=30, random_state=0)
 WAITING = {"network": NETWORK, "splines": make_pipeline(SplineTransformer(), Ridge())}
@@ -249,6 +253,25 @@ def defaults(repeats: int, sizes: list[int]) -> Iterator[Row]:
             yield row("defaults", "ridge", (n, 10, 4), what, found, unit)
 
 
+class OneByOne(PoissonRegressor):
+    """A Poisson regression that is not taken for one, and so fitted expert by expert."""
+
+
+def counts(repeats: int, sizes: list[int]) -> Iterator[Row]:
+    """Whole default fits of two Poisson experts, in fits of one."""
+    for n in sizes:
+        X, y, _ = simulate(n, 10, 2)
+        counted = np.random.default_rng(0).poisson(np.exp(0.5 * y))
+        runs = {
+            "PoissonRegressor": lambda: PoissonRegressor().fit(X, counted),  # noqa: B023
+            "at once": fitter(X, counted, PoissonRegressor(), 2, family="poisson"),
+            "one by one": fitter(X, counted, OneByOne(), 2, family="poisson"),
+        }
+        seconds = median_seconds(runs, repeats if n < 10**5 else 1)
+        for what, found in seconds.items():
+            yield row("counts", "poisson", (n, 10, 2), what, found, seconds["PoissonRegressor"])
+
+
 def jobs(repeats: int, n: int) -> Iterator[Row]:
     """Whole default fits on one worker and on several; threads or processes as the fit chooses."""
     X, y, _ = simulate(n, 10, 4)
@@ -328,13 +351,13 @@ def row(
 def parts(options: argparse.Namespace) -> Iterator[Row]:
     """The rows of all parts asked for."""
     small = [shape for shape in SHAPES if shape[0] <= options.max_rows]
+    sizes = [n for n in (1_000, 10_000, 100_000) if n <= options.max_rows]
     available: dict[str, Callable[[], Iterator[Row]]] = {
         "iterations": lambda: iterations(options.repeats, small),
         "peers": lambda: peers(options.repeats),
         "fits": lambda: fits(options.repeats, min(20_000, options.max_rows), [2, 4, 8, 16, 32]),
-        "defaults": lambda: defaults(
-            options.repeats, [n for n in (1_000, 10_000, 100_000) if n <= options.max_rows]
-        ),
+        "defaults": lambda: defaults(options.repeats, sizes),
+        "counts": lambda: counts(options.repeats, sizes),
         "jobs": lambda: jobs(options.repeats, min(10_000, options.max_rows)),
         "predict": lambda: predict(options.repeats, min(100_000, options.max_rows)),
         "laws": lambda: laws(options.repeats, min(100_000, options.max_rows), 8),
@@ -347,8 +370,7 @@ def parts(options: argparse.Namespace) -> Iterator[Row]:
 def main(argv: list[str] | None = None) -> None:
     """Run the parts, print and keep each row."""
     parser = command("speed", __doc__)
-    names = ["iterations", "peers", "fits", "defaults", "jobs", "predict", "laws", "memory"]
-    parser.add_argument("--parts", nargs="+", choices=names, help="default: all")
+    parser.add_argument("--parts", nargs="+", choices=PARTS, help="default: all")
     parser.add_argument(
         "--max-rows",
         type=positive,

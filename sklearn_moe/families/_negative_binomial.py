@@ -59,11 +59,24 @@ class NegativeBinomial(CountFamily):
 
     def fit_output(self, y: Array, mean: Array, weights: Array) -> tuple[Array, ...]:
         """The most likely dispersion (K,)."""
+        counts, mass = _mass_of_counts(y, weights)
 
         def slope(log_dispersion: Array) -> Array:
             size = np.exp(-log_dispersion)
-            rise = digamma(size) - digamma(y + size) + np.log1p(mean / size)
-            return (weights * (rise + (y - mean) / (mean + size))).sum(axis=0)
+            rise = np.log1p(mean / size) + (y - mean) / (mean + size)
+            rest = mass * (digamma(size) - digamma(counts + size))
+            return (weights * rise).sum(axis=0) + rest.sum(axis=0)
 
         ends = np.log(np.outer([LEAST, MOST], np.ones(weights.shape[1])))
         return (np.exp(top_of(slope, *ends)),)
+
+
+def _mass_of_counts(y: Array, weights: Array) -> tuple[Array, Array]:
+    """The counts (U, 1) among targets (n, 1), or (n, K), and their total `weights` (U, K).
+
+    There are few, of which special functions are asked.
+    """
+    counts, place = np.unique(y, return_inverse=True)
+    place = np.broadcast_to(place.reshape(y.shape), weights.shape)
+    masses = [np.bincount(*own, len(counts)) for own in zip(place.T, weights.T, strict=True)]
+    return counts[:, None], np.column_stack(masses)
