@@ -25,7 +25,7 @@ from ._witnesses import Witness
 # Standard errors that are no luck.
 SURE = 2.0
 WITNESS = "what a witness has found"
-# Rows for each coefficient, above which least squares do not follow the rows' own noise.
+# Rows for each coefficient, above which linear regressors do not follow the rows' own noise.
 ROWS_ENOUGH = 3
 # Nats behind witnesses that a user should know of.
 WORTH_TELLING = 1.0
@@ -72,7 +72,7 @@ def _behind(stage: Stage) -> str:
 
 
 def _is_stiff(stage: Stage) -> bool:
-    """Whether experts are least squares of few coefficients for the rows that there are."""
+    """Whether experts are plain linear regressors of few coefficients for the rows there are."""
     recipe, data = stage.recipe, stage.model.data
     plain = all(template.problem is not None for template in recipe.templates)
     if data.classes is not None or not plain or recipe.specialisation.loses_rows:
