@@ -89,7 +89,9 @@ def test_problems_of_several_powers_are_solved_side_by_side():
 @pytest.mark.parametrize("n_folds", [None, 3])
 def test_every_step_is_a_descent(name, n_folds):
     X, y, weights = target_for(name)
-    X[0], weights[0] = [30.0, -40.0, 5.0], 1.0  # whose score would be far off after a whole step
+    # Rows that a whole step would overshoot, if it were not damped.
+    X[:2] = [[30.0, -40.0, 5.0], [-30.0, 0.0, 5.0]]
+    y[:2], weights[:2] = [100 * y.max(), 1e-3], 1.0
     problem, table = recognise(ESTIMATORS[name]), make_positive_table(X, y[:, None])
     folds = None if n_folds is None else random_folds(len(X), n_folds)
     task = _weighted([problem] * 2, table, weights, folds)
@@ -131,6 +133,9 @@ def test_goes_on_from_an_earlier_solution():
     np.testing.assert_array_equal(others.theta, settled.theta[:, ::-1])
     moved = bank.solve_left_out(problems, weights[:, ::-1], folds, others)
     np.testing.assert_allclose(moved.mean[:, ::-1], settled.mean, rtol=1e-6)
+    far = bank.solve_left_out(problems, weights, folds, others)  # they settle, wherever they begin
+    assert far.n_iter > 1
+    np.testing.assert_allclose(far.mean, settled.mean, rtol=1e-2)
 
 
 def test_the_solution_of_all_rows_is_found_from_those_of_the_folds():
@@ -190,12 +195,28 @@ def test_polished_estimator_has_the_solution(name):
 
 def test_numbers_of_any_size_are_no_trouble():
     X, y, weights = target_for("poisson")
-    weights[:5] = [0.0, 1.0]
-    X[:5] *= 1e6
-    solution = solved([recognise(PoissonRegressor())] * 2, X, y, weights, random_folds(200, 4))
-    assert np.isfinite(solution.mean).all()
-    rows = np.vstack([X[5:], X[:5]])
-    assert np.isfinite(solution.predict_new(rows)).all()
+    weights[:2] = [0.0, 1.0]
+    X[0] *= 1e6
+    X[1] = -X[0]
+    for folds in (None, random_folds(200, 4)):
+        solution = solved([recognise(PoissonRegressor())] * 2, X, y, weights, folds)
+        assert np.isfinite(solution.mean).all()
+        assert np.isfinite(solution.predict_new(X)).all()
+        assert solution.predict_new(X[:2])[:, 0].max() > 1e100
+
+
+def test_rows_without_weight_do_not_shorten_steps():
+    X, y, weights = target_for("poisson")
+    weights[0] = [0.0, 1.0]
+    far = np.vstack([1e4 * X[:1], X[1:]])
+    moves = []
+    for rows in (X, far):
+        table = make_positive_table(rows, y[:, None])
+        task = _weighted([recognise(PoissonRegressor())] * 2, table, weights, None)
+        moves.append(task.step(task.begin(None))[1][0])
+    (own, other), (same, shorter) = moves
+    np.testing.assert_allclose(same, own, rtol=1e-6)
+    assert abs(shorter - other) > 1e-3
 
 
 @pytest.mark.parametrize(

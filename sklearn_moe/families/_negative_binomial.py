@@ -72,11 +72,10 @@ class NegativeBinomial(CountFamily):
 
 
 def _mass_of_counts(y: Array, weights: Array) -> tuple[Array, Array]:
-    """The counts (U, 1) among targets (n, 1), or (n, K), and their total `weights` (U, K).
+    """The counts (U, 1) among targets (n, 1), and their total `weights` (U, K).
 
     There are few, of which special functions are asked.
     """
     counts, place = np.unique(y, return_inverse=True)
-    place = np.broadcast_to(place.reshape(y.shape), weights.shape)
-    masses = [np.bincount(*own, len(counts)) for own in zip(place.T, weights.T, strict=True)]
+    masses = [np.bincount(place.ravel(), weight, len(counts)) for weight in weights.T]
     return counts[:, None], np.column_stack(masses)
