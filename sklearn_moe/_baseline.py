@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from ._data import Data
 from ._em import DIGITS
-from ._experts import BankFit, fit_predict
+from ._experts import BankFit, WeightedExperts, fit_predict
 from ._folds import Splits
 from ._forecasts import Forecast
 from ._numeric import Array, normalize, weighted_mean
@@ -68,7 +68,7 @@ def _single(
     weight, n_values = data.sample_weight[:, None], data.n_values
     data = replace(data, all_classes=True) if recipe.leans else data
     # Witnesses, with whom it is compared, have seen as much as a fold leaves.
-    bank = yield from fit_predict(data, [template.in_folds()], weight, splits)
+    bank = yield from fit_predict(WeightedExperts(data, [template.in_folds()], weight), splits)
     law = yield from _law(recipe, data, bank.mean, weight, splits)
     log_prob = normalize(recipe.family.log_prob(data.target, bank.mean, law))[1]
     surprise = recipe.family.surprise(data.target, log_prob)

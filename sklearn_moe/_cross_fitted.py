@@ -14,7 +14,7 @@ from sklearn.utils import Bunch, check_random_state, get_tags
 from sklearn.utils.validation import check_is_fitted
 
 from ._expert_errors import blaming_estimators
-from ._experts import fit_predict
+from ._experts import WeightedExperts, fit_predict
 from ._folds import USUAL_FOLDS
 from ._last_fits import fit_all_rows
 from ._numeric import Array
@@ -385,8 +385,6 @@ def _cross_fit(training: Training, templates: Sequence[Template]) -> Plan[tuple[
     """What the templates say out of fold, and fits of them to all rows."""
     data = training.data
     weights = np.repeat(data.sample_weight[:, None], len(templates), axis=1)
-    bank, fitted = yield from together(
-        fit_predict(data, templates, weights, training.splits),
-        fit_all_rows(data, templates, weights),
-    )
+    experts = WeightedExperts(data, templates, weights)
+    bank, fitted = yield from together(fit_predict(experts, training.splits), fit_all_rows(experts))
     return bank.mean, fitted

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -49,51 +50,88 @@ class BankFit:
     solution: Solution | None
 
 
+@dataclass(frozen=True)
+class WeightedExperts:
+    """Experts to be fitted to a table, each under its column of `weights` (n, K)."""
+
+    data: Data
+    templates: Sequence[Template]
+    weights: Array
+
+    @cached_property
+    def linear_bank(self) -> LinearBank | None:
+        """The bank of the plain linear experts of one kind, the first, if they suit the table."""
+        first = next((t.problem for t in self.templates if t.problem is not None), None)
+        return None if first is None else self.data.linear_bank(type(first))
+
+    @cached_property
+    def solvable(self) -> list[int]:
+        """Positions of the experts of that bank."""
+        bank = self.linear_bank
+        if bank is None:
+            return []
+        return [k for k, t in enumerate(self.templates) if isinstance(t.problem, bank.suits)]
+
+    @property
+    def posed(self) -> tuple[list[Any], Array]:
+        """The problems of these, and their weights."""
+        columns = self.solvable
+        whole = len(columns) == len(self.templates)
+        weights = self.weights if whole else self.weights[:, columns]
+        return [self.templates[k].problem for k in columns], weights
+
+    def running(self, k: int) -> tuple[Data, Template, Callable[[Any], Any]]:
+        """Table and template in their fastest form while EM runs, and what brings rows into it."""
+        data, template = self.data, self.templates[k]
+        if template.max_bins is not None and (found := data.binned(template.max_bins)) is not None:
+            binner, table = found
+            return table, template.for_bins(binner.categorical), binner.transform
+        template = template.in_bins
+        if template.nameless and data.bare is not None:
+            dtype = data.bare.X.dtype
+            return data.bare, template, lambda X: read_only(X.to_numpy(dtype=dtype))
+        return data, template, lambda X: X
+
+
 def fit_predict(
-    data: Data,
-    templates: Sequence[Template],
-    expert_weights: Array,
+    experts: WeightedExperts,
     splits: Splits | None,
     previous: Solution | None = None,
     slots: Slots = ALL_ACT,
 ) -> Plan[BankFit]:
-    """Fit each template under its column of `expert_weights`; predict the rows that it acts on."""
-    columns, solution = yield from solve_plain(data, templates, expert_weights, splits, previous)
-    solved = np.zeros((1 if splits is None else len(splits), len(templates)), dtype=bool)
+    """Fit each expert, and predict the rows that it acts on."""
+    data, n_experts = experts.data, len(experts.templates)
+    solution = yield from solve_plain(experts, splits, previous)
+    solved = np.zeros((1 if splits is None else len(splits), n_experts), dtype=bool)
     if solution is not None:
-        solved[:, columns] = solution.solved
+        solved[:, experts.solvable] = solution.solved
     if solution is not None and solved.all() and slots.index is None:
         return BankFit(data.reduced(solution.mean, slice(None)), None, solution.without_predictions)
-    places, jobs = _unsolved(data, templates, expert_weights, splits, solved, slots)
+    places, jobs = _unsolved(experts, splits, solved, slots)
     done = yield jobs
-    mean = experts_first(data.n_samples, slots.n_slots(len(templates)), data.n_values)
+    mean = experts_first(data.n_samples, slots.n_slots(n_experts), data.n_values)
     if solution is not None:
-        for i, k in enumerate(columns):
+        for i, k in enumerate(experts.solvable):
             place = slots.of_expert(k)
             mean[place] = data.reduced(solution.mean[place[0], i], place[0])
     for place, (_, predicted) in zip(places, done, strict=True):
         mean[place] = predicted
     whole = splits is None and not solved.any()
-    experts = [expert for expert, _ in done] if whole else None
-    return BankFit(mean, experts, None if solution is None else solution.without_predictions)
+    kept = [expert for expert, _ in done] if whole else None
+    return BankFit(mean, kept, None if solution is None else solution.without_predictions)
 
 
 def _unsolved(
-    data: Data,
-    templates: Sequence[Template],
-    expert_weights: Array,
-    splits: Splits | None,
-    solved: NDArray[np.bool_],
-    slots: Slots,
+    experts: WeightedExperts, splits: Splits | None, solved: NDArray[np.bool_], slots: Slots
 ) -> tuple[list[tuple[Any, Any]], list[Job]]:
     """Where predictions of what is not `solved` (F, K) belong, and the jobs that make them."""
     places: list[tuple[Any, Any]] = []
     jobs: list[Job] = []
     in_sample = splits is None
     pairs: list[Any] = [(None, None)] if splits is None else list(splits)
-    for k, template in enumerate(templates):
-        table, expert = (data, template) if in_sample else while_running(data, template)[:2]
-        task = (table, expert, expert_weights[:, k])
+    for k, template in enumerate(experts.templates):
+        table, expert = (experts.data, template) if in_sample else experts.running(k)[:2]
+        task = (table, expert, experts.weights[:, k])
         if template.bagged and not in_sample:
             places.append(slots.of_expert(k))
             jobs.append((fit_bagged, (*task, splits, places[-1][0])))
@@ -107,38 +145,35 @@ def _unsolved(
 
 
 def fit_predict_new(
-    data: Data,
-    templates: Sequence[Template],
-    expert_weights: Array,
-    X: Any,
-    previous: Solution | None = None,
-    slots: Slots = ALL_ACT,
+    experts: WeightedExperts, X: Any, previous: Solution | None = None, slots: Slots = ALL_ACT
 ) -> Plan[Array]:
-    """Predictions (m, S, q) for new rows `X` of experts fitted to all rows under `expert_weights`.
+    """Predictions (m, S, q) for new rows `X` of experts fitted to all rows.
 
     Those of experts that act on none of them are not made.
     """
-    numbers = finite_numbers(X) if plain_among(data, templates)[0] else None
-    places = [slots.of_expert(k) for k in range(len(templates))]
+    numbers = finite_numbers(X) if experts.solvable else None
+    n_experts = len(experts.templates)
+    places = [slots.of_expert(k) for k in range(n_experts)]
     predicted: dict[int, Array] = {}
     if numbers is not None:
-        columns, solution = yield from solve_new(data, templates, expert_weights, previous)
+        solution = yield from solve_new(experts, previous)
         if solution is not None:
-            plain, solved = solution.predict_new(numbers), solution.solved[0]
-            predicted = {k: plain[places[k][0], i] for i, k in enumerate(columns) if solved[i]}
-    left = [k for k in range(len(templates)) if k not in predicted and _holds_rows(places[k][0])]
+            plain, numbered = solution.predict_new(numbers), enumerate(experts.solvable)
+            solved = solution.solved[0]
+            predicted = {k: plain[places[k][0], i] for i, k in numbered if solved[i]}
+    left = [k for k in range(n_experts) if k not in predicted and _holds_rows(places[k][0])]
     jobs: list[Job] = []
     for k in left:
-        table, expert, transform = while_running(data, templates[k])
+        table, expert, transform = experts.running(k)
         new = transform(take_rows(X, _row_numbers(places[k][0])))
-        jobs.append((fit_new, (table, expert, expert_weights[:, k], new)))
+        jobs.append((fit_new, (table, expert, experts.weights[:, k], new)))
     done = yield jobs
     predicted |= dict(zip(left, done, strict=True))
     n_values = next(iter(predicted.values())).shape[1]
-    mean = experts_first(n_rows(X), slots.n_slots(len(templates)), n_values)
+    mean = experts_first(n_rows(X), slots.n_slots(n_experts), n_values)
     for k, values in predicted.items():
         mean[places[k]] = values
-    return clipped(mean, data.limits)
+    return clipped(mean, experts.data.limits)
 
 
 def _row_numbers(rows: Any) -> Any:
@@ -150,80 +185,38 @@ def _holds_rows(rows: Any) -> bool:
     return isinstance(rows, slice) or len(rows) > 0
 
 
-def while_running(data: Data, template: Template) -> tuple[Data, Template, Callable[[Any], Any]]:
-    """Table and template in their fastest form while EM runs, and what brings rows into it."""
-    if template.max_bins is not None and (found := data.binned(template.max_bins)) is not None:
-        binner, table = found
-        return table, template.for_bins(binner.categorical), binner.transform
-    template = template.in_bins
-    if template.nameless and data.bare is not None:
-        dtype = data.bare.X.dtype
-        return data.bare, template, lambda X: read_only(X.to_numpy(dtype=dtype))
-    return data, template, lambda X: X
-
-
 def solve_plain(
-    data: Data,
-    templates: Sequence[Template],
-    expert_weights: Array,
-    splits: Splits | None,
-    previous: Solution | None,
-) -> Plan[tuple[list[int], Solution | None]]:
-    """Positions of the plain linear experts that suit the table, and their solution.
+    experts: WeightedExperts, splits: Splits | None, previous: Solution | None
+) -> Plan[Solution | None]:
+    """The solution of the plain linear experts that suit the table.
 
     It may go on from the `previous` one.
     """
-    columns, bank = plain_among(data, templates)
+    bank = experts.linear_bank
     if bank is None or not (splits is None or splits.leave_out):
-        return [], None
-    problems, weights = _posed(templates, expert_weights, columns)
-    if splits is not None and all(templates[k].one_out for k in columns):
+        return None
+    problems, weights = experts.posed
+    if splits is not None and all(experts.templates[k].one_out for k in experts.solvable):
         assert isinstance(bank, LeastSquaresBank)  # no others have a closed form
-        return columns, (yield from do(bank.solve_one_out, problems, weights, data.rank))
+        return (yield from do(bank.solve_one_out, problems, weights, experts.data.rank))
     folds = None if splits is None else splits.tests
-    return columns, (yield from do(LeftOut(problems, bank, weights, folds, previous)))
+    return (yield from do(LeftOut(problems, bank, weights, folds, previous)))
 
 
 def solve_new(
-    data: Data,
-    templates: Sequence[Template],
-    expert_weights: Array,
-    left_out: Solution | None,
-    before: Solution | None = None,
-) -> Plan[tuple[list[int], Solution | None]]:
-    """Positions of the plain linear experts, and nearly their solution on all rows.
+    experts: WeightedExperts, left_out: Solution | None, before: Solution | None = None
+) -> Plan[Solution | None]:
+    """Nearly the solution of the plain linear experts on all rows.
 
     Unless it is known, the search begins at that of the iteration `before` or, without one, at the
     solution on all folds but one each.
     """
-    columns, bank = plain_among(data, templates)
+    bank = experts.linear_bank
     if left_out is None or bank is None:
-        return (yield from solve_plain(data, templates, expert_weights, None, None))
+        return (yield from solve_plain(experts, None, None))
     if (known := left_out.for_new_rows()) is not None:
-        return columns, known
-    problems, weights = _posed(templates, expert_weights, columns)
-    return columns, (yield from do(bank.solve_all_rows, problems, weights, left_out, before))
-
-
-def _posed(
-    templates: Sequence[Template], expert_weights: Array, columns: list[int]
-) -> tuple[list[Any], Array]:
-    """The problems of some templates, and their weights."""
-    whole = len(columns) == len(templates)
-    weights = expert_weights if whole else expert_weights[:, columns]
-    return [templates[k].problem for k in columns], weights
-
-
-def plain_among(data: Data, templates: Sequence[Template]) -> tuple[list[int], LinearBank | None]:
-    """The templates that are plain linear experts of one kind, the first, and their bank.
-
-    None, if they do not suit the table.
-    """
-    first = next((t.problem for t in templates if t.problem is not None), None)
-    bank = None if first is None else data.linear_bank(type(first))
-    if bank is None:
-        return [], None
-    return [k for k, t in enumerate(templates) if isinstance(t.problem, bank.suits)], bank
+        return known
+    return (yield from do(bank.solve_all_rows, *experts.posed, left_out, before))
 
 
 def fit_one(data: Data, template: Template, weight: Array, train: Any, test: Any) -> tuple:

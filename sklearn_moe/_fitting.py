@@ -13,6 +13,7 @@ from sklearn import config_context
 from ._baseline import Baseline, fit_baseline, unknown_baseline
 from ._data import Data
 from ._em import EMResult
+from ._experts import WeightedExperts
 from ._first_starts import Start
 from ._growth import Growth, GrowthPath, grow
 from ._guided import by_itself, guided
@@ -210,14 +211,10 @@ def _with_expert(
     found: Recalibration, leaning: Leaning, recipe: Recipe, training: Training, baseline: Baseline
 ) -> Plan[Recalibration]:
     """The recalibration, with the expert that others lean on fitted to all rows."""
-    (expert,) = yield from fit_last(
-        data=training.data,
-        templates=[t.as_only_expert for t in recipe.templates if t.name == baseline.name],
-        expert_weights=training.data.sample_weight[:, None],
-        previous=None,
-        splits=training.splits,
-        ensemble=recipe.ensemble,
-    )
+    data = training.data
+    alone = [t.as_only_expert for t in recipe.templates if t.name == baseline.name]
+    experts = WeightedExperts(data, alone, data.sample_weight[:, None])
+    (expert,) = yield from fit_last(experts, None, training.splits, recipe.ensemble)
     return replace(found, leaning=replace(leaning, expert=expert))
 
 

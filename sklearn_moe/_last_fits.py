@@ -10,11 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from ._data import Data
 from ._ensembles import EnsembleClassifier, EnsembleRegressor
-from ._experts import fit_expert, plain_among, solve_plain
+from ._experts import WeightedExperts, fit_expert, solve_plain
 from ._folds import Splits
-from ._numeric import Array
 from ._plans import Job, Plan, together
 from ._templates import Template
 from .linear import Solution, without_steps
@@ -25,31 +23,22 @@ LEAST_PART = 0.5
 
 
 def fit_last(
-    data: Data,
-    templates: Sequence[Template],
-    expert_weights: Array,
-    previous: Solution | None,
-    splits: Splits | None,
-    ensemble: bool,
+    experts: WeightedExperts, previous: Solution | None, splits: Splits | None, ensemble: bool
 ) -> Plan[list[Any]]:
-    """The experts that are kept, under the columns of `expert_weights` (n, K)."""
+    """The experts that are kept."""
     if ensemble and splits is not None:
-        return (yield from fit_ensembles(data, templates, expert_weights, previous, splits))
-    return (yield from fit_all_rows(data, templates, expert_weights, previous))
+        return (yield from fit_ensembles(experts, previous, splits))
+    return (yield from fit_all_rows(experts, previous))
 
 
-def fit_all_rows(
-    data: Data,
-    templates: Sequence[Template],
-    expert_weights: Array,
-    previous: Solution | None = None,
-) -> Plan[list[Any]]:
-    """Experts fitted to all rows under the columns of `expert_weights`.
+def fit_all_rows(experts: WeightedExperts, previous: Solution | None = None) -> Plan[list[Any]]:
+    """Experts fitted to all rows.
 
     Coefficients of plain linear experts are set from their solution. Where an estimator owes the
     table nothing else, one of its kind is fitted to a single row and the others are made like it.
     """
-    solved = yield from _last_solution(data, templates, expert_weights, previous)
+    data, templates, weights = experts.data, experts.templates, experts.weights
+    solved = yield from _last_solution(experts, previous)
     first = _first_light(templates, solved)
     jobs: dict[int, Job] = {}
     for k, template in enumerate(templates):
@@ -58,17 +47,17 @@ def fit_all_rows(
                 jobs[k] = fit_expert, (data, template, data.sample_weight, np.zeros(1, int))
         elif k in solved:
             idle = replace(template, estimator=without_steps(template.fresh()))
-            jobs[k] = fit_expert, (data, idle, expert_weights[:, k], None)
+            jobs[k] = fit_expert, (data, idle, weights[:, k], None)
         else:
-            jobs[k] = fit_expert, (data, template, expert_weights[:, k], None)
+            jobs[k] = fit_expert, (data, template, weights[:, k], None)
     fitted = dict(zip(jobs, (yield list(jobs.values())), strict=True))
-    experts = [
+    kept = [
         fitted[k] if k in fitted else _alike(fitted[first[k]], template)
         for k, template in enumerate(templates)
     ]
     for k, set_coefficients in solved.items():
-        set_coefficients(experts[k])
-    return experts
+        set_coefficients(kept[k])
+    return kept
 
 
 def _first_light(templates: Sequence[Template], solved: dict[int, Any]) -> dict[int, int]:
@@ -87,55 +76,51 @@ def _alike(fitted: Any, template: Template) -> Any:
 
 
 def _last_solution(
-    data: Data, templates: Sequence[Template], expert_weights: Array, previous: Solution | None
+    experts: WeightedExperts, previous: Solution | None
 ) -> Plan[dict[int, Callable[[Any], None]]]:
     """What sets the coefficients of each expert whose solution is known."""
-    problems = {k: t.problem for k, t in enumerate(templates) if t.problem is not None}
+    problems = {k: t.problem for k, t in enumerate(experts.templates) if t.problem is not None}
     wanted = {k for k, problem in problems.items() if problem.is_loose or problem.is_light}
     # One expert alone is the estimator itself, to the last digit.
-    if len(templates) == 1 or not wanted:
+    if len(experts.templates) == 1 or not wanted:
         return {}
-    (columns, _), solution = plain_among(data, templates), previous and previous.of_all_rows()
+    solution = previous and previous.of_all_rows()
     if solution is None:
-        columns, solution = yield from solve_plain(data, templates, expert_weights, None, previous)
+        solution = yield from solve_plain(experts, None, previous)
     if solution is None:
         return {}
-    places = {k: i for i, k in enumerate(columns) if k in wanted and solution.solved[0, i]}
+    solved, numbered = solution.solved[0], enumerate(experts.solvable)
+    places = {k: i for i, k in numbered if k in wanted and solved[i]}
     return {k: partial(solution.polish, problem=i) for k, i in places.items()}
 
 
 def fit_ensembles(
-    data: Data,
-    templates: Sequence[Template],
-    expert_weights: Array,
-    previous: Solution | None,
-    splits: Splits,
+    experts: WeightedExperts, previous: Solution | None, splits: Splits
 ) -> Plan[list[Any]]:
     """Each expert fitted to all rows, in an ensemble with its fits without one fold each."""
     whole, left_out = yield from together(
-        fit_all_rows(data, templates, expert_weights, previous),
-        _fit_left_out(data, templates, expert_weights, splits),
+        fit_all_rows(experts, previous), _fit_left_out(experts, splits)
     )
     pairs = [(one, others or [one]) for one, others in zip(whole, left_out, strict=True)]
+    data = experts.data
     if data.classes is not None:
         return [EnsembleClassifier(*pair, data.classes) for pair in pairs]
     return [EnsembleRegressor(*pair, np.shape(data.y)[1:]) for pair in pairs]
 
 
-def _fit_left_out(
-    data: Data, templates: Sequence[Template], expert_weights: Array, splits: Splits
-) -> Plan[list[list[Any]]]:
+def _fit_left_out(experts: WeightedExperts, splits: Splits) -> Plan[list[list[Any]]]:
     """The fits of each template without one fold each.
 
     One that would lose most of its expert's region with the fold is not made.
     """
-    trains, masses = [train for train, _ in splits], expert_weights.sum(axis=0)
+    templates, weights = experts.templates, experts.weights
+    trains, masses = [train for train, _ in splits], weights.sum(axis=0)
     least = LEAST_PART * (1 - 1 / len(splits)) * masses
-    kept = [np.flatnonzero(expert_weights[train].sum(axis=0) >= least) for train in trains]
+    kept = [np.flatnonzero(weights[train].sum(axis=0) >= least) for train in trains]
     jobs: dict[tuple[int, int], Job] = {
-        (k, fold): (fit_expert, (data, templates[k], expert_weights[:, k], trains[fold]))
-        for fold, experts in enumerate(kept)
-        for k in experts.tolist()
+        (k, fold): (fit_expert, (experts.data, templates[k], weights[:, k], trains[fold]))
+        for fold, ks in enumerate(kept)
+        for k in ks.tolist()
     }
     fitted = dict(zip(jobs, (yield list(jobs.values())), strict=True))
     return [[fit for (k, _), fit in fitted.items() if k == own] for own in range(len(templates))]

@@ -13,7 +13,7 @@ from ._data import Data
 from ._dispersion import fit_dispersion
 from ._em import EMResult
 from ._expectation import Dealt, MixtureExpectation
-from ._experts import BankFit, fit_predict, fit_predict_new, solve_new
+from ._experts import BankFit, WeightedExperts, fit_predict, fit_predict_new, solve_new
 from ._folds import Splits
 from ._forecasts import Forecast, Question
 from ._gate_bank import GateBank, SoftmaxBank, make_gate_bank
@@ -25,7 +25,6 @@ from ._recipe import Recipe
 from ._routing import ALL_ACT, Routing, Slots, log_gate_of, route, truncate
 from ._shrinkage import fit_shrinkage, shrunk
 from ._spread import Spread, finish_spread, fit_spread, new_spread
-from ._templates import Template
 from ._usage import Usage, usage_of
 from .families._base import law_by_row
 
@@ -188,9 +187,8 @@ class MixtureModel:
         known = self.baseline_fit
         if known is not None and np.array_equal(fit_weights[:, 0], self.data.sample_weight):
             return known
-        templates, before = self._templates(expectation.members), expectation.solution
-        plan = fit_predict(self.data, templates, fit_weights, self.splits, before, slots)
-        return (yield from plan)
+        experts = self._experts(expectation.members, fit_weights)
+        return (yield from fit_predict(experts, self.splits, expectation.solution, slots))
 
     def _route(self, log_gate: Array) -> Routing:
         return route(log_gate, self.recipe.top_k, self.recipe.shared)
@@ -324,9 +322,7 @@ class MixtureModel:
             return state.bank.experts
         return (
             yield from fit_last(
-                data=self.data,
-                templates=self._templates(state.members),
-                expert_weights=self._weights(state.basis)[1],
+                experts=self._experts(state.members, self._weights(state.basis)[1]),
                 previous=state.bank.solution,
                 splits=self.splits,
                 ensemble=self.recipe.ensemble,
@@ -342,19 +338,17 @@ class MixtureModel:
         left_out: Any = state.bank.solution
         if left_out is None or left_out.for_new_rows() is not None:
             return state
-        fit_weights, templates = self._weights(state.basis)[1], self._templates(state.members)
-        task = self.data, templates, fit_weights, left_out, state.basis.solution
-        _, whole = yield from solve_new(*task)
+        experts = self._experts(state.members, self._weights(state.basis)[1])
+        whole = yield from solve_new(experts, left_out, state.basis.solution)
         return replace(state, bank=replace(state.bank, solution=replace(left_out, whole=whole)))
 
     def predict_new(self, state: MixtureState, X: Any) -> Plan[tuple[Array, Array, Array]]:
         """Log gate probabilities (m, S), predictions and law at `X` of parts fitted to all rows."""
         weights, fit_weights = self._weights(state.basis)
         gate = self._finish_gate(state, weights, brief=True)
-        routing, templates = self._route(log_gate_of(gate, X)), self._templates(state.members)
-        mean = yield from fit_predict_new(
-            self.data, templates, fit_weights, X, state.bank.solution, routing.slots
-        )
+        routing = self._route(log_gate_of(gate, X))
+        experts = self._experts(state.members, fit_weights)
+        mean = yield from fit_predict_new(experts, X, state.bank.solution, routing.slots)
         if state.shrinkage is not None:
             mean = shrunk(mean, state.shrinkage, routing.slots)
         if state.spread is None:
@@ -366,8 +360,9 @@ class MixtureModel:
     def _finish_gate(self, state: MixtureState, weights: Array, brief: bool = False) -> Any:
         return self.gate_bank.finish(state.gates, weights, state.members, brief)
 
-    def _templates(self, members: tuple[int, ...]) -> list[Template]:
-        return [self.recipe.templates[member] for member in members]
+    def _experts(self, members: tuple[int, ...], fit_weights: Array) -> WeightedExperts:
+        templates = [self.recipe.templates[member] for member in members]
+        return WeightedExperts(self.data, templates, fit_weights)
 
 
 def build_model(recipe: Recipe, data: Data, splits: Splits | None) -> MixtureModel:

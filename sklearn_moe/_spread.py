@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from ._data import Data
-from ._experts import fit_predict, fit_predict_new
+from ._experts import WeightedExperts, fit_predict, fit_predict_new
 from ._folds import Splits
 from ._last_fits import fit_all_rows
 from ._numeric import Array
@@ -59,29 +59,23 @@ def fit_spread(
     typical /= expert_weights.sum(axis=0)[:, None]
     squared /= np.maximum(typical, np.finfo(np.float64).tiny)
     log_squared = np.log(np.maximum(squared, SMALLEST_SQUARE))
-    problems = _problems(data, template, log_squared, expert_weights)
-    banks = yield from together(
-        *(fit_predict(table, templates, weight, splits) for table, templates, weight in problems)
-    )
+    each_alone = _each_alone(data, template, log_squared, expert_weights)
+    banks = yield from together(*(fit_predict(each, splits) for each in each_alone))
     predicted = np.concatenate([bank.mean for bank in banks], axis=1)
     return Spread(template, relative_dispersion(predicted), log_squared, expert_weights)
 
 
 def finish_spread(data: Data, spread: Spread) -> Plan[list[Any]]:
     """The estimators of log squared residuals, fitted to all rows."""
-    problems = _problems(data, spread.template, spread.log_squared, spread.weights)
-    fitted = yield from together(
-        *(fit_all_rows(table, templates, weight) for table, templates, weight in problems)
-    )
+    each_alone = _each_alone(data, spread.template, spread.log_squared, spread.weights)
+    fitted = yield from together(*(fit_all_rows(each) for each in each_alone))
     return [expert for (expert,) in fitted]
 
 
 def new_spread(data: Data, spread: Spread, X: Any) -> Plan[Array]:
     """Relative dispersions (m, K, q) of new rows."""
-    problems = _problems(data, spread.template, spread.log_squared, spread.weights)
-    predicted = yield from together(
-        *(fit_predict_new(table, templates, weight, X) for table, templates, weight in problems)
-    )
+    each_alone = _each_alone(data, spread.template, spread.log_squared, spread.weights)
+    predicted = yield from together(*(fit_predict_new(each, X) for each in each_alone))
     return relative_dispersion(np.concatenate(predicted, axis=1))
 
 
@@ -91,11 +85,12 @@ def relative_dispersion(predicted: Array) -> Array:
     return np.exp(np.clip(predicted, -limit, limit))
 
 
-def _problems(
+def _each_alone(
     data: Data, template: Template, log_squared: Array, weights: Array
-) -> Iterator[tuple[Data, list[Template], Array]]:
-    """For each expert the table with its log squared residuals for the target, and its weights."""
+) -> Iterator[WeightedExperts]:
+    """For each expert the template, its log squared residuals for the target, under its weights."""
     table = replace(data, limits=None)  # logarithms have limits of their own
     for column, weight in zip(np.moveaxis(log_squared, 1, 0), weights.T, strict=True):
         y, target = column.reshape(data.y.shape), np.ascontiguousarray(column)
-        yield replace(table, y=y, target=target), [template], weight[:, None]
+        own = replace(table, y=y, target=target)
+        yield WeightedExperts(own, [template], weight[:, None])

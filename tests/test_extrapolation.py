@@ -13,10 +13,10 @@ from sklearn.model_selection import KFold
 from sklearn.pipeline import make_pipeline
 
 from sklearn_moe import MixtureOfExpertsRegressor
-from sklearn_moe._experts import fit_predict_new
+from sklearn_moe._experts import WeightedExperts, fit_predict_new
 from sklearn_moe._plans import follow_here
 from sklearn_moe._predictions import clipped, limits_of
-from sklearn_moe._spread import _problems
+from sklearn_moe._spread import _each_alone
 from sklearn_moe._templates import make_template
 from sklearn_moe._training import make_training
 
@@ -132,8 +132,8 @@ def test_a_part_of_a_table_has_the_limits_of_the_whole():
     limited = replace(data, limits=limits_of(data.target, 0.5))
     np.testing.assert_allclose(limited.limits[:, 0], reach(0.5))
     np.testing.assert_array_equal(limited.take(np.arange(9)).limits, limited.limits)
-    problems = list(_problems(limited, None, np.zeros((240, 2, 1)), np.ones((240, 2))))
-    assert [table.limits for table, _, _ in problems] == [None, None]
+    alone = _each_alone(limited, None, np.zeros((240, 2, 1)), np.ones((240, 2)))
+    assert [each.data.limits for each in alone] == [None, None]
 
 
 def test_the_verdict_holds_all_to_the_same():
@@ -172,9 +172,9 @@ def test_what_witnesses_hear_is_held(expert):
     """They ask experts, fitted to all of their rows, about those of the fold left out."""
     data = make_training(X, Y, Y[:, None], np.ones(240), None, 3, {}, None, False).data
     templates, weights = [make_template("expert", expert, 0, {})], np.ones((240, 1))
-    free = follow_here(fit_predict_new(data, templates, weights, FAR))
+    free = follow_here(fit_predict_new(WeightedExperts(data, templates, weights), FAR))
     limited = replace(data, limits=limits_of(data.target, 0.5))
-    told = follow_here(fit_predict_new(limited, templates, weights, FAR))
+    told = follow_here(fit_predict_new(WeightedExperts(limited, templates, weights), FAR))
     np.testing.assert_allclose(told[..., 0], np.clip(free[..., 0], *reach(0.5)))
     assert np.abs(free).max() > 10 * np.abs(told).max()
 

@@ -186,7 +186,8 @@ def test_held_out_rows_are_numbers_that_nobody_writes_to():
     frame = pd.DataFrame(RNG.normal(size=(60, 2)), columns=["a", "b"])
     data = make_training(frame, Y[:60], Y[:60, None], np.ones(60), None, 3, {}, None, False).data
     template = replace(make_template("it", Ridge(), 0, {}), nameless=True)
-    held_out = _experts.while_running(data, template)[2](frame)
+    experts = _experts.WeightedExperts(data, [template], np.ones((60, 1)))
+    held_out = experts.running(0)[2](frame)
     np.testing.assert_array_equal(held_out, frame)
     assert not held_out.flags.writeable
 

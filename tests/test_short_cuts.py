@@ -20,7 +20,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.tree import DecisionTreeClassifier
 
 from sklearn_moe import MixtureOfExpertsClassifier, MixtureOfExpertsRegressor
-from sklearn_moe._experts import fit_predict
+from sklearn_moe._experts import WeightedExperts, fit_predict
 from sklearn_moe._out_of_bag import with_out_of_bag
 from sklearn_moe._plans import follow_here
 from sklearn_moe._templates import make_templates
@@ -43,7 +43,7 @@ def predicted(expert, cv, X=X, y=Y, weights=WEIGHTS, classes=None):
     parts = X, y, target, np.ones(len(y)), classes, cv, {}
     training = make_training(*parts, groups=None, all_classes=True)
     templates = make_templates([("a", expert), ("b", expert)], [0, 0], {}, cv)
-    plan = fit_predict(training.data, templates, weights, training.splits)
+    plan = fit_predict(WeightedExperts(training.data, templates, weights), training.splits)
     return follow_here(plan).mean
 
 
