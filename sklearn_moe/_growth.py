@@ -29,7 +29,7 @@ from ._mixture import build_model
 from ._numeric import Array, mean_of_known
 from ._plans import Plan, do
 from ._progress import Session
-from ._race import by_bound, run_heats, sound_of
+from ._race import run_heats, winner_of
 from ._recalibration import Scores
 from ._recipe import Recipe
 from ._trials import Recipes
@@ -312,7 +312,7 @@ def _best_way(stage: Stage, recipe: Recipe, rule: EMRule) -> Plan[Move]:
     made = yield [(way, (recipe, model.data, at)) for way in ways]
     pairs = zip(ways, made, strict=True)
     runs = {way: EMResult(model.expect_after(at, dealt)) for way, dealt in pairs}
-    return by_bound(sound_of((yield from run_heats(model, runs, rule))))[0]
+    return winner_of((yield from run_heats(model, runs, rule)))[0]
 
 
 def _move(stage: Stage, recipe: Recipe, move: Move, session: Session) -> Plan[Stage]:

@@ -25,7 +25,6 @@ SURE = 2.0
 
 T = TypeVar("T")
 # Runs of EM by what they have begun from; those that have failed are the errors that ended them.
-Sound = dict[T, EMResult]
 Runs = dict[T, EMResult | ExpertError]
 
 
@@ -55,7 +54,6 @@ def race(
     while isinstance(raced, ExpertError):
         if not spares:
             raise raced
-        session.reporter.failure(starts[-1].label, raced)
         starts = [spares.pop(0)]
         raced = yield from attempt(_race(model, baseline, session, starts), ExpertError)
     if spares and not _has_found_something(model, raced.run, baseline):
@@ -89,32 +87,40 @@ def _race(
 
     Those under which an expert cannot be fitted are out of it; if all are, the error is raised.
     """
-    arguments = model.recipe, model.data, baseline.surprise
-    made = yield [(start.responsibilities, arguments) for start in starts]
-    first = dict(zip(starts, made, strict=True))
-    begun = {start: model.begin(resp) for start, resp in first.items()}
-    runs = yield from run_heats(model, begun, session.rule)
-    for start in starts:
-        if isinstance(run := runs[start], ExpertError):
+    first, runs = yield from run_starts(model, starts, baseline.surprise, session.rule)
+    for start, run in runs.items():
+        if isinstance(run, ExpertError):
             session.reporter.failure(start.label, run)
         else:
             session.reporter.start(start.label, run)
-    sound = sound_of({start: runs[start] for start in starts})
-    winner = by_bound(sound)[0]
-    bounds = {start.label: run.lower_bound for start, run in sound.items()}
-    return Raced(sound[winner], winner, first[winner], bounds)
+    winner, run = winner_of(runs)
+    bounds = {start.label: each.lower_bound for start, each in _sound(runs).items()}
+    return Raced(run, winner, first[winner], bounds)
 
 
-def run_heats(model: MixtureModel, begun: Sound[T], rule: EMRule) -> Plan[Runs[T]]:
+def run_starts(
+    model: MixtureModel, starts: Sequence[Start], surprise: Array | None, rule: EMRule
+) -> Plan[tuple[dict[Start, Array], Runs[Start]]]:
+    """First responsibilities of each start, and its run in the race."""
+    arguments = model.recipe, model.data, surprise
+    made = yield [(start.responsibilities, arguments) for start in starts]
+    first = dict(zip(starts, made, strict=True))
+    begun = {start: model.begin(resp) for start, resp in first.items()}
+    return first, (yield from run_heats(model, begun, rule))
+
+
+def run_heats(model: MixtureModel, begun: dict[T, EMResult], rule: EMRule) -> Plan[Runs[T]]:
     """EM for one iteration from what each has begun with, for a few more from the better half."""
+    keys = list(begun)
     runs = yield from run_all(model, begun, replace(rule, max_iter=1))
-    leaders = by_bound(sound_of(runs))[: (len(runs) + 1) // 2]
-    ahead = sound_of({start: runs.pop(start) for start in leaders})
+    leaders = by_bound(_sound(runs))[: (len(runs) + 1) // 2]
+    ahead = _sound({key: runs.pop(key) for key in leaders})
     short = replace(rule, max_iter=min(RACE_LENGTH, rule.max_iter))
-    return runs | (yield from run_all(model, ahead, short))
+    runs |= yield from run_all(model, ahead, short)
+    return {key: runs[key] for key in keys}
 
 
-def run_all(model: MixtureModel, begun: Sound[T], rule: EMRule) -> Plan[Runs[T]]:
+def run_all(model: MixtureModel, begun: dict[T, EMResult], rule: EMRule) -> Plan[Runs[T]]:
     """EM from what each has begun with, all in step.
 
     `begun` is emptied: what each has begun with is as large as the table.
@@ -125,17 +131,23 @@ def run_all(model: MixtureModel, begun: Sound[T], rule: EMRule) -> Plan[Runs[T]]
     return dict(zip(starts, (yield from together(*runs)), strict=True))
 
 
-def by_bound(runs: Sound[T]) -> list[T]:
+def by_bound(runs: dict[T, EMResult]) -> list[T]:
     """The keys by bound, the highest first; level ones, but for rounding, stay in order."""
     return sorted(runs, key=lambda each: -round(float(runs[each].lower_bound), DIGITS))
 
 
-def sound_of(runs: Runs[T]) -> Sound[T]:
-    """The runs that have not failed; an error if all have."""
-    sound = {start: run for start, run in runs.items() if isinstance(run, EMResult)}
+def winner_of(runs: Runs[T]) -> tuple[T, EMResult]:
+    """The run of the highest bound, and whose it is; an error if all have failed."""
+    sound = _sound(runs)
     if not sound:
         raise next(run for run in runs.values() if isinstance(run, ExpertError))
-    return sound
+    best = by_bound(sound)[0]
+    return best, sound[best]
+
+
+def _sound(runs: Runs[T]) -> dict[T, EMResult]:
+    """The runs that have not failed."""
+    return {key: run for key, run in runs.items() if isinstance(run, EMResult)}
 
 
 def assigned(

@@ -33,7 +33,7 @@ from ._forecasts import Forecast, Question
 from ._mixture import MixtureModel, MixtureState, build_model
 from ._numeric import Array, normalize
 from ._plans import Plan, attempt, do, together
-from ._race import by_bound, run_heats, sound_of
+from ._race import run_starts, winner_of
 from ._recipe import Recipe
 from ._rows import read_only, take_rows
 
@@ -139,12 +139,8 @@ class Witness:
     def race(self, starts: Sequence[Start], rule: EMRule) -> Plan[None]:
         """Begin where the best of several starts has come to in a race."""
         surprise = yield from self._surprise(starts)
-        arguments = self.recipe, self.model.data, surprise
-        made = yield [(start.responsibilities, arguments) for start in starts]
-        pairs = zip(starts, made, strict=True)
-        begun = {start: self.model.begin(resp) for start, resp in pairs}
-        runs = sound_of((yield from run_heats(self.model, begun, rule)))
-        self.expectation = runs[by_bound(runs)[0]].last
+        _, runs = yield from run_starts(self.model, starts, surprise, rule)
+        self.expectation = winner_of(runs)[1].last
 
     def _surprise(self, starts: Sequence[Start]) -> Plan[Array | None]:
         """How badly (n,) one expert explains the rows that the witness may see, if need be."""

@@ -159,6 +159,8 @@ def test_start_that_gives_an_expert_too_few_rows_is_out_of_the_race(capsys):
         assert "residual: failed" not in said
     with pytest.raises(ValueError, match=r"n_neighbors = 70.*fewer experts"):
         moe.set_params(experts__n_neighbors=70).fit(X, y)
+    said = capsys.readouterr().out  # of each start in its own name
+    assert [said.count(f"{kind}: failed") for kind in ("ladder", "residual", "tree")] == [1, 1, 1]
 
 
 @pytest.mark.parametrize("verdict", [True, False])
