@@ -1,7 +1,9 @@
 # Fit flexmix to table.csv (target first) from the responsibilities in resp.csv, both in the folder
-# that the first argument names; print seconds and log-likelihood.
+# that the first argument names, under the law of the second (gaussian); print seconds and
+# log-likelihood.
 suppressMessages(library(flexmix))
-folder <- commandArgs(trailingOnly = TRUE)[1]
+arguments <- c(commandArgs(trailingOnly = TRUE), "gaussian")
+folder <- arguments[1]
 table <- read.csv(file.path(folder, "table.csv"), header = FALSE)
 resp <- as.matrix(read.csv(file.path(folder, "resp.csv"), header = FALSE))
 names(table) <- c("y", paste0("x", seq_len(ncol(table) - 1)))
@@ -9,7 +11,7 @@ covariates <- paste(names(table)[-1], collapse = " + ")
 begun <- proc.time()["elapsed"]
 fit <- flexmix(
   as.formula(paste("y ~", covariates)),
-  data = table, k = ncol(resp), cluster = unname(resp), model = FLXMRglm(),
+  data = table, k = ncol(resp), cluster = unname(resp), model = FLXMRglm(family = arguments[2]),
   concomitant = FLXPmultinom(as.formula(paste("~", covariates))),
   control = list(iter.max = 200, tolerance = 1e-6, minprior = 0)
 )

@@ -29,13 +29,15 @@ def plain_em(X: np.ndarray, y: np.ndarray, resp: np.ndarray) -> float:
     return total
 
 
-def in_r(package: str, X: np.ndarray, y: np.ndarray, resp: np.ndarray) -> Outcome | None:
-    """The fit of an R package, by the script of its name."""
+def in_r(
+    package: str, X: np.ndarray, y: np.ndarray, resp: np.ndarray, *options: str
+) -> Outcome | None:
+    """The fit of an R package, by the script of its name, which may take `options`."""
     script = Path(__file__).with_name(f"{package}.R")
     with tempfile.TemporaryDirectory() as folder:
         np.savetxt(f"{folder}/table.csv", np.column_stack([y, X]), delimiter=",")
         np.savetxt(f"{folder}/resp.csv", resp, delimiter=",")
-        command = ["Rscript", str(script), folder]
+        command = ["Rscript", str(script), folder, *options]
         try:
             done = subprocess.run(command, capture_output=True, text=True, check=True)
         except (OSError, subprocess.CalledProcessError) as error:

@@ -28,7 +28,7 @@ from sklearn.tree import DecisionTreeRegressor
 
 from benchmarks.options import command, positive
 from benchmarks.records import append_row, commit, machine_facts, write_facts
-from benchmarks.speed import median_seconds
+from benchmarks.timing import median_seconds
 from sklearn_moe import MixtureOfExpertsRegressor
 
 EXPERTS = {

@@ -9,7 +9,7 @@ Each part prints medians of repeated runs, made in turn in one process, and thei
   expert, and what share of the time is spent inside the experts;
 - `defaults`: whole default fits of linear experts as n grows, race and witnesses included, beside
   one boosting;
-- `counts`: whole default fits of Poisson experts, solved at once and fitted one by one;
+- `counts`: fits of Poisson experts, solved at once, fitted one by one, and by a rival;
 - `jobs`: whole default fits on one worker and on several;
 - `predict`: prediction against the sum of the experts' own;
 - `laws`: three quantiles, the CRPS and regions of highest density, of mixtures of eight components
@@ -35,7 +35,7 @@ from joblib import parallel_config
 from sklearn.base import clone
 from sklearn.ensemble import HistGradientBoostingRegressor
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.linear_model import PoissonRegressor, Ridge
+from sklearn.linear_model import Ridge
 from sklearn.mixture import GaussianMixture
 from sklearn.neural_network import MLPRegressor
 from sklearn.pipeline import make_pipeline
@@ -43,17 +43,18 @@ from sklearn.preprocessing import SplineTransformer
 from sklearn.tree import DecisionTreeRegressor
 
 from benchmarks import floor
+from benchmarks.counts import counts
 from benchmarks.options import command, positive
-from benchmarks.records import append_row, commit, machine_facts, write_facts
+from benchmarks.records import append_row, machine_facts, write_facts
 from benchmarks.rivals import conditional_mixture, in_r, plain_em
 from benchmarks.speed_figure import draw
-from sklearn_moe import EvidenceRidge, MixtureOfExpertsRegressor
+from benchmarks.timing import Row, fitter, median_seconds, row, simulate
+from sklearn_moe import EvidenceRidge
 from sklearn_moe._softmax_bank import SoftmaxBank
 from sklearn_moe.families import FAMILIES
 from sklearn_moe.linear import LeftOut
 from sklearn_moe.predictive import MixtureDistribution
 
-Row = dict[str, Any]
 # Each of n, p and K varied from (100,000, 10, 4), and shapes where the gate is all that counts.
 SHAPES = [
     (1_000, 10, 4), (10_000, 10, 4), (100_000, 10, 4), (1_000_000, 10, 4),
@@ -74,37 +75,6 @@ PARTS = (
 # Experts that hold the interpreter's lock.
 NETWORK = MLPRegressor(hidden_layer_sizes=(20,), max_iter=30, random_state=0)
 WAITING = {"network": NETWORK, "splines": make_pipeline(SplineTransformer(), Ridge())}
-
-
-def simulate(n: int, p: int, n_experts: int, seed: int = 0) -> tuple[np.ndarray, ...]:
-    """Linear experts under overlapping softmax regions; features, target, blurred memberships."""
-    rng = np.random.default_rng(seed)
-    X = rng.standard_normal((n, p))
-    gate = 2.0 * rng.standard_normal((n_experts, p)) / np.sqrt(p)
-    coef = rng.standard_normal((n_experts, p + 1))
-    expert = (X @ gate.T + rng.gumbel(size=(n, n_experts))).argmax(axis=1)
-    noise = rng.uniform(0.1, 0.5, n_experts)[expert] * rng.standard_normal(n)
-    y = (floor.with_intercept(X) * coef[expert]).sum(axis=1) + noise
-    resp = np.full((n, n_experts), 0.3 / n_experts)
-    resp[np.arange(n), expert] += 0.7
-    return X, y, resp
-
-
-def median_seconds(functions: dict[str, Callable[[], Any]], repeats: int) -> dict[str, float]:
-    """Median seconds of each function, all of them called in turn `repeats` times."""
-    times: dict[str, list[float]] = {name: [] for name in functions}
-    for _ in range(repeats):
-        for name, function in functions.items():
-            begun = perf_counter()
-            function()
-            times[name].append(perf_counter() - begun)
-    return {name: float(np.median(found)) for name, found in times.items()}
-
-
-def fitter(X: np.ndarray, y: np.ndarray, expert: Any, n_experts: int, **params: Any) -> Callable:
-    """A fit of a mixture, to be called."""
-    params = {"random_state": 0, **params}
-    return lambda: MixtureOfExpertsRegressor(clone(expert), n_experts, **params).fit(X, y)
 
 
 # Parts: each yields rows of figures.
@@ -253,25 +223,6 @@ def defaults(repeats: int, sizes: list[int]) -> Iterator[Row]:
             yield row("defaults", "ridge", (n, 10, 4), what, found, unit)
 
 
-class OneByOne(PoissonRegressor):
-    """A Poisson regression that is not taken for one, and so fitted expert by expert."""
-
-
-def counts(repeats: int, sizes: list[int]) -> Iterator[Row]:
-    """Whole default fits of two Poisson experts, in fits of one."""
-    for n in sizes:
-        X, y, _ = simulate(n, 10, 2)
-        counted = np.random.default_rng(0).poisson(np.exp(0.5 * y))
-        runs = {
-            "PoissonRegressor": lambda: PoissonRegressor().fit(X, counted),  # noqa: B023
-            "at once": fitter(X, counted, PoissonRegressor(), 2, family="poisson"),
-            "one by one": fitter(X, counted, OneByOne(), 2, family="poisson"),
-        }
-        seconds = median_seconds(runs, repeats if n < 10**5 else 1)
-        for what, found in seconds.items():
-            yield row("counts", "poisson", (n, 10, 2), what, found, seconds["PoissonRegressor"])
-
-
 def jobs(repeats: int, n: int) -> Iterator[Row]:
     """Whole default fits on one worker and on several; threads or processes as the fit chooses."""
     X, y, _ = simulate(n, 10, 4)
@@ -334,18 +285,6 @@ def memory(shape: tuple[int, int, int]) -> Iterator[Row]:
         tracemalloc.stop()
         note = f"{mixture.n_iter_} iterations, peak beyond X {peak / X.nbytes:.2f} sizes of X"
         yield row("memory", "ridge", shape, label, seconds, seconds, note)
-
-
-def row(
-    part: str, expert: str, shape: tuple, what: str, seconds: float, unit: float, note: str = ""
-) -> Row:
-    """One figure; `ratio` is in units of the part's yardstick."""
-    n, p, n_experts = shape
-    return {
-        "commit": commit(), "part": part, "expert": expert, "n": n, "p": p, "K": n_experts,
-        "what": what, "ms": round(1e3 * seconds, 3),
-        "ratio": round(seconds / unit, 3), "note": note,
-    }  # fmt: skip
 
 
 def parts(options: argparse.Namespace) -> Iterator[Row]:

@@ -152,7 +152,7 @@ def test_floor_rises_to_where_the_package_ends(monkeypatch):
     from sklearn.linear_model import Ridge
 
     from benchmarks.rivals import plain_em
-    from benchmarks.speed import simulate
+    from benchmarks.timing import simulate
     from sklearn_moe import MixtureOfExpertsRegressor, SoftmaxGate
 
     X, y, resp = simulate(2000, 3, 3)
