@@ -42,7 +42,7 @@ from ._search import Effort, SearchedSolution, damped_steps
 # Scores beyond which means are held, and have no digits in common with any other.
 FARTHEST = 300.0
 # Those that are kept end where no score changes by more.
-EXACTLY = Effort(60, 1e-7)
+EXACTLY = Effort(60, 3e-5)
 
 
 @dataclass(frozen=True, kw_only=True)
