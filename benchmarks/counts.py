@@ -22,7 +22,7 @@ def counts(repeats: int, sizes: list[int]) -> Iterator[Row]:
     """Fits of two Poisson experts, default ones and from given responsibilities in sample."""
     for n in sizes:
         X, y, resp = simulate(n, 10, 2)
-        counted = np.random.default_rng(0).poisson(np.exp(0.5 * y))
+        counted = np.random.default_rng(0).poisson(np.exp(0.2 * y))
         repeats = repeats if n < 10**5 else 1
         yield from default_fits(repeats, X, counted)
         yield from in_sample(repeats, X, counted, resp)
