@@ -9,7 +9,7 @@ import sys
 from collections.abc import Sequence
 from importlib import import_module
 
-from benchmarks.options import NoTable
+from benchmarks.options import BadOutput, NoTable
 
 COMMANDS = {
     "balance": "what it costs to keep all of many experts in use, in several ways",
@@ -43,7 +43,7 @@ def main(argv: Sequence[str]) -> int:
         return 0 if argv and argv[0] in ("-h", "--help") else 2
     try:
         return import_module(f"benchmarks.{argv[0]}").main(argv[1:]) or 0
-    except NoTable as error:
+    except (NoTable, BadOutput) as error:
         print(f"python -m benchmarks {argv[0]}: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:

@@ -19,17 +19,16 @@ from __future__ import annotations
 import argparse
 import warnings
 from collections.abc import Iterator
-from pathlib import Path
 from time import perf_counter
 from typing import Any
 from unittest import mock
 
 import numpy as np
 
-import sklearn_moe._recipe as recipe
-from benchmarks.data import load
+import sklearn_moe._mixture as mixture
+from benchmarks.data import check_tables, load
 from benchmarks.models import dense_encoder
-from benchmarks.options import command, positive
+from benchmarks.options import add_output, add_tables, command, positive
 from benchmarks.records import append_row, commit, machine_facts, write_facts
 from sklearn_moe import MixtureOfExpertsClassifier, MixtureOfExpertsRegressor
 from sklearn_moe._mixture import MixtureModel
@@ -112,7 +111,7 @@ def fit(task: str, way: str, strength: float, X: Any, y: Any, seed: int) -> tupl
         return moe.fit(X, y), None
     state = {"strength": strength, "bias": {}, "rounds": []}
     model = type(way, (WAYS[way],), {k: v for k, v in state.items() if hasattr(WAYS[way], k)})
-    with mock.patch.object(recipe, "MixtureModel", model):
+    with mock.patch.object(mixture, "MixtureModel", model):
         return moe.fit(X, y), model
 
 
@@ -174,13 +173,13 @@ def main(argv: list[str] | None = None) -> None:
     """Compare, print and keep."""
     parser = command("balance", __doc__)
     add = parser.add_argument
-    add("--data", help="folder of the tables")
-    add("--tables", nargs="+", default=TABLES, metavar="NAME")
+    add_tables(parser, TABLES)
     add("--ways", nargs="+", default=list(STRENGTHS), choices=list(STRENGTHS))
     add("--max-rows", type=positive, default=3000, help="rows drawn from a larger table")
     add("--seeds", type=positive, default=1, help="number of splits")
-    add("--output", type=Path, default=Path("results/balance.csv"), help="CSV to add rows to")
+    add_output(parser, "balance")
     options = parser.parse_args(argv)
+    check_tables(options.tables, options.data)
     options.output.parent.mkdir(parents=True, exist_ok=True)
     warnings.simplefilter("ignore")
     write_facts(options.output, machine_facts(vars(options)))

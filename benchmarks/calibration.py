@@ -30,8 +30,8 @@ import numpy as np
 from sklearn.model_selection import KFold
 
 from benchmarks import calibration_report as report
-from benchmarks.data import Table, load
-from benchmarks.first_look import one_line
+from benchmarks.data import Table, check_tables, load
+from benchmarks.first_look import one_line, one_text
 from benchmarks.forecasters import (
     LEVELS,
     MIXTURES,
@@ -42,7 +42,7 @@ from benchmarks.forecasters import (
     available,
 )
 from benchmarks.models import EXPERTS
-from benchmarks.options import command, positive
+from benchmarks.options import add_output, add_tables, command, natural, positive
 from benchmarks.records import Progress, append_row, commit, keys_in, machine_facts, write_facts
 
 # Twenty of 500 rows or more whose target is continuous: no value is that of over 5 % of the rows,
@@ -147,7 +147,7 @@ def run_cell(cell: Cell, data: str | None) -> list[dict[str, Any]]:
         try:
             found = measure(cell, train, test)
         except Exception as error:
-            found = {cell.model: {"error": f"{type(error).__name__}: {error}"}}
+            found = {cell.model: {"error": one_text(error)}}
     row["warnings"] = "; ".join(sorted({one_line(entry) for entry in caught}))
     return [row | {"model": name} | values for name, values in found.items()]
 
@@ -202,17 +202,25 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     """Options of the command."""
     parser = command("calibration", __doc__)
     add = parser.add_argument
-    add("--data", help="folder of the tables")
-    add("--tables", nargs="+", default=TABLES, metavar="NAME")
+    add_tables(parser, TABLES)
     add("--models", nargs="+", default=list(MODELS), choices=list(MODELS), metavar="NAME")
     add("--experts", nargs="+", default=list(EXPERTS), choices=list(EXPERTS))
     add("--n-experts", type=positive, help="K; 3 by default, 2 for boosting")
     add("--max-rows", type=positive, default=1500, help="training rows, of those that there are")
     add("--max-test-rows", type=positive, default=5000, help="test rows, of those that there are")
-    add("--seeds", type=int, nargs="+", default=[0], help="quarters to hold out; 0 1 2 3 are all")
-    add("--output", type=Path, default=Path("results/calibration.csv"), help="CSV to add rows to")
+    add(
+        "--seeds",
+        type=natural,
+        nargs="+",
+        default=[0],
+        help="quarters to hold out; 0 1 2 3 are all",
+    )
+    add_output(parser, "calibration")
     add("--report", type=Path, metavar="FILE", help="only report on the rows of this CSV file")
-    return parser.parse_args(argv)
+    options = parser.parse_args(argv)
+    if options.report is None:
+        check_tables(options.tables, options.data, "regression")
+    return options
 
 
 def main(argv: Sequence[str]) -> int:

@@ -8,6 +8,7 @@ else `shared/data` beside the checkout. Without any, tables that have a known Op
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -75,9 +76,7 @@ def load(name: str, folder: str | Path | None = None) -> Table:
     root = data_folder(folder)
     if root is not None:
         return _read(name, root)
-    if name not in OPENML_IDS:
-        raise NoTable(f"{name!r} has no known OpenML id: pass --data or set {VARIABLE}.")
-    task, data_id = OPENML_IDS[name]
+    task, data_id = _openml_id(name)
     bunch = fetch_openml(data_id=data_id, as_frame=True)
     target = bunch.target if task == "regression" else bunch.target.astype(str)
     return _table(name, task, bunch.data, target)
@@ -93,14 +92,40 @@ def data_folder(folder: str | Path | None = None) -> Path | None:
     return BESIDE if BESIDE.is_dir() else None
 
 
-def _read(name: str, root: Path) -> Table:
+def check_tables(
+    names: Iterable[str], folder: str | Path | None = None, task: str | None = None
+) -> None:
+    """Raise if one of the tables `names` is not to be had, or poses another task than `task`."""
+    root = data_folder(folder)
+    for name in names:
+        posed = _openml_id(name)[0] if root is None else _task(name, root)
+        if task not in (None, posed):
+            raise NoTable(f"{name!r} is a table for {posed}, and only those for {task} will do.")
+
+
+def _openml_id(name: str) -> tuple[str, int]:
+    if name not in OPENML_IDS:
+        raise NoTable(f"{name!r} has no known OpenML id: pass --data or set {VARIABLE}.")
+    return OPENML_IDS[name]
+
+
+def _path(name: str, task: str, root: Path) -> Path:
+    return root / task / f"{name}.csv.gz"
+
+
+def _task(name: str, root: Path) -> str:
     for task in TASKS:
-        path = root / task / f"{name}.csv.gz"
-        if path.exists():
-            frame = pd.read_csv(path)
-            return _table(name, task, frame.drop(columns="target"), frame["target"])
+        if _path(name, task, root).exists():
+            return task
     known = sorted(path.name[:-7] for task in TASKS for path in (root / task).glob("*.csv.gz"))
-    raise NoTable(f"No table {name!r} in the data folder, which holds {', '.join(known)}.")
+    held = f"which holds {', '.join(known) or 'none'}"
+    raise NoTable(f"No table {name!r} in the data folder, {held}.")
+
+
+def _read(name: str, root: Path) -> Table:
+    task = _task(name, root)
+    frame = pd.read_csv(_path(name, task, root))
+    return _table(name, task, frame.drop(columns="target"), frame["target"])
 
 
 def _table(name: str, task: str, X: pd.DataFrame, y: pd.Series) -> Table:

@@ -21,7 +21,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import product
-from pathlib import Path
 from time import perf_counter
 from typing import Any
 
@@ -32,9 +31,9 @@ from scipy.optimize import minimize_scalar
 from sklearn.model_selection import KFold, StratifiedKFold, cross_val_predict
 
 from benchmarks import report
-from benchmarks.data import Table, load
+from benchmarks.data import Table, check_tables, load
 from benchmarks.models import EXPERTS, N_EXPERTS, Average, mixture, seeded
-from benchmarks.options import NoTable, command, positive
+from benchmarks.options import add_output, add_tables, command, positive
 from benchmarks.records import Progress, append_row, commit, keys_in, machine_facts, write_facts
 
 TABLES = [
@@ -216,10 +215,8 @@ def run_cell(cell: Cell, code: str) -> dict[str, Any]:
         warnings.simplefilter("always")
         try:
             row |= compare(cell)
-        except NoTable:
-            raise
         except Exception as error:
-            row["error"] = f"{type(error).__name__}: {error}"
+            row["error"] = one_text(error)
     row["warnings"] = "; ".join(sorted({one_line(entry) for entry in caught}))
     return row
 
@@ -227,6 +224,11 @@ def run_cell(cell: Cell, code: str) -> dict[str, Any]:
 def one_line(entry: warnings.WarningMessage) -> str:
     """Kind and beginning of a warning."""
     return f"{entry.category.__name__}: {' '.join(str(entry.message).split())[:80]}"
+
+
+def one_text(error: BaseException) -> str:
+    """An error in one line."""
+    return " ".join(f"{type(error).__name__}: {error}".split())[:300]
 
 
 def describe(row: dict[str, Any]) -> str:
@@ -276,16 +278,17 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     """Options of the command."""
     parser = command("first_look", __doc__)
     add = parser.add_argument
-    add("--data", help="folder of the tables")
-    add("--tables", nargs="+", default=TABLES, metavar="NAME")
+    add_tables(parser, TABLES)
     add("--experts", nargs="+", default=list(EXPERTS), choices=list(EXPERTS))
     add("--seeds", type=positive, default=2, help="number of splits")
     add("--max-rows", type=positive, default=4000, help="rows drawn from a larger table")
     add("--n-experts", type=positive, help="K; 4 by default, 2 for boosting")
     add("--max-iter", type=positive, default=100, help="EM iterations of the mixture, at most")
     add("--jobs", type=positive, default=1, help="cells at a time")
-    add("--output", type=Path, default=Path("results/first_look.csv"), help="CSV to add rows to")
-    return parser.parse_args(argv)
+    add_output(parser, "first_look")
+    options = parser.parse_args(argv)
+    check_tables(options.tables, options.data)
+    return options
 
 
 def main(argv: Sequence[str]) -> int:

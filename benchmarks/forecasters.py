@@ -13,13 +13,13 @@ from importlib.util import find_spec
 from typing import Any, Protocol
 
 import numpy as np
-from scipy.stats import norm
 from sklearn.ensemble import HistGradientBoostingRegressor
 from sklearn.impute import SimpleImputer
 from sklearn.model_selection import KFold, cross_val_predict, train_test_split
 from sklearn.pipeline import Pipeline, make_pipeline
 
 from benchmarks.data import Table
+from benchmarks.laws import GaussianLaw
 from benchmarks.models import EXPERTS, MAX_BINS, mixture, seeded, tree
 
 COVERAGES = (0.5, 0.8, 0.9, 0.95)
@@ -85,14 +85,8 @@ def from_quantiles(quantiles: Quantiles, **more: np.ndarray) -> Forecast:
 
 def gaussian(mean: np.ndarray, scale: np.ndarray | float, y: np.ndarray) -> Forecast:
     """The forecast of Gaussian noise around `mean` (n,)."""
-    law = norm(mean, scale)
-    z = (y - mean) / scale
-    crps = scale * (z * (2 * norm.cdf(z) - 1) + 2 * norm.pdf(z) - 1 / np.sqrt(np.pi))
-    return from_quantiles(
-        lambda levels: np.column_stack([law.ppf(level) for level in levels]),
-        log_density=law.logpdf(y),
-        crps=crps,
-    )
+    law = GaussianLaw(mean, scale)
+    return from_quantiles(law.ppf, log_density=law.logpdf(y), crps=law.crps(y))
 
 
 def numbers() -> Pipeline:
@@ -208,11 +202,12 @@ class NGBoost:
     def __init__(self, setting: Setting) -> None:
         from ngboost import NGBRegressor
 
-        self.columns = numbers()
+        self.columns, self.seed = numbers(), setting.seed
         self.model = NGBRegressor(verbose=False, random_state=setting.seed)
 
     def fit(self, train: Table) -> NGBoost:
         """Fit the boosting to the columns as numbers."""
+        np.random.seed(self.seed)  # its trees have no seed before 0.6
         self.model.fit(self.columns.fit_transform(train.X), train.y.to_numpy())
         return self
 
@@ -228,8 +223,9 @@ class StoppedNGBoost(NGBoost):
     def fit(self, train: Table) -> StoppedNGBoost:
         """Fit until the likelihood of the rows kept aside has not risen for 50 rounds."""
         X, y = self.columns.fit_transform(train.X), train.y.to_numpy()
-        X, X_kept, y, y_kept = train_test_split(X, y, test_size=0.1, random_state=0)
+        X, X_kept, y, y_kept = train_test_split(X, y, test_size=0.1, random_state=self.seed)
         self.model.set_params(n_estimators=2000, early_stopping_rounds=50)
+        np.random.seed(self.seed)
         with redirect_stdout(None):  # it says that it was given rows to stop by
             self.model.fit(X, y, X_val=X_kept, Y_val=y_kept)
         self.n_rounds = self.model.best_val_loss_itr + 1  # it keeps the fifty that were too many

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import warnings
-from pathlib import Path
 from time import process_time
 from typing import Any
 
@@ -21,9 +20,9 @@ from sklearn.neighbors import KNeighborsRegressor
 from sklearn.neural_network import MLPClassifier
 from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
-from benchmarks.data import load
+from benchmarks.data import check_tables, load
 from benchmarks.models import dense_encoder
-from benchmarks.options import command, positive
+from benchmarks.options import add_output, add_tables, command, positive
 from benchmarks.records import append_row, commit, machine_facts, write_facts
 from sklearn_moe import MixtureOfExpertsRegressor, SoftmaxGate
 from sklearn_moe.gates import GaussianGate, HierarchicalGate, MLPGate
@@ -88,12 +87,12 @@ def main(argv: list[str] | None = None) -> None:
     """Compare, print and keep."""
     parser = command("gates", __doc__)
     add = parser.add_argument
-    add("--data", help="folder of the tables")
-    add("--tables", nargs="+", default=TABLES, metavar="NAME")
+    add_tables(parser, TABLES)
     add("--gates", nargs="+", default=list(GATES), choices=list(GATES))
     add("--max-rows", type=positive, default=4000, help="rows drawn from a larger table")
-    add("--output", type=Path, default=Path("results/gates.csv"), help="CSV to add rows to")
+    add_output(parser, "gates")
     options = parser.parse_args(argv)
+    check_tables(set(options.tables) - {"circle"}, options.data, "regression")
     options.output.parent.mkdir(parents=True, exist_ok=True)
     warnings.simplefilter("ignore")
     write_facts(options.output, machine_facts(vars(options)))

@@ -11,16 +11,15 @@ from __future__ import annotations
 import argparse
 import warnings
 from collections.abc import Iterator
-from pathlib import Path
 from time import perf_counter
 from typing import Any
 
 import numpy as np
 from sklearn.linear_model import Ridge
 
-from benchmarks.data import load
+from benchmarks.data import check_tables, load
 from benchmarks.models import dense_encoder
-from benchmarks.options import command, positive
+from benchmarks.options import add_output, add_tables, command, positive
 from benchmarks.records import append_row, commit, machine_facts, write_facts
 from sklearn_moe import MixtureOfExpertsRegressor
 from sklearn_moe.gates import HierarchicalGate
@@ -98,12 +97,12 @@ def main(argv: list[str] | None = None) -> None:
     """Compare, print and keep."""
     parser = command("hierarchy", __doc__)
     add = parser.add_argument
-    add("--data", help="folder of the tables")
-    add("--tables", nargs="+", default=TABLES, metavar="NAME")
+    add_tables(parser, TABLES)
     add("--max-rows", type=positive, default=3000, help="rows drawn from a larger table")
     add("--seeds", type=positive, default=4, help="number of splits")
-    add("--output", type=Path, default=Path("results/hierarchy.csv"), help="CSV to add rows to")
+    add_output(parser, "hierarchy")
     options = parser.parse_args(argv)
+    check_tables(options.tables, options.data, "regression")
     options.output.parent.mkdir(parents=True, exist_ok=True)
     warnings.simplefilter("ignore")
     write_facts(options.output, machine_facts(vars(options)))

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from time import perf_counter
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from scipy.stats import norm
@@ -18,19 +18,6 @@ from sklearn.base import BaseEstimator, clone
 from sklearn.model_selection import KFold, cross_val_predict
 
 N_FOLDS = 5
-
-
-class Law(Protocol):
-    """The predictive law of n rows."""
-
-    def logpdf(self, y: np.ndarray) -> np.ndarray:
-        """Log densities (n,) of targets (n,)."""
-
-    def ppf(self, q: Sequence[float]) -> np.ndarray:
-        """Quantiles (n, m) at m levels."""
-
-    def crps(self, y: np.ndarray) -> np.ndarray:
-        """Continuous ranked probability scores (n,) of targets (n,)."""
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import suppress
 from multiprocessing import get_all_start_methods, get_context
 from multiprocessing.connection import Connection
+from threading import Lock
 from typing import Any, TypeVar
 
 Item = TypeVar("Item")
@@ -52,16 +53,21 @@ class Limited:
         self.function, self.seconds = function, seconds
         self.context = _context(function.__module__)
         self.running: set[Any] = set()
+        self.lock, self.is_stopped = Lock(), False
 
     def __call__(self, item: Any) -> Any:
         """The answer for `item`."""
         here, there = self.context.Pipe(duplex=False)
         arguments = (there, self.function, item)
         process = self.context.Process(target=_answer, args=arguments, daemon=True)
-        process.start()
-        self.running.add(process)
+        process.start()  # which may wait for the server
+        with self.lock:
+            self.running.add(process)
+            is_late = self.is_stopped
         there.close()
         try:
+            if is_late:
+                raise Crashed("all was stopped before it began")
             if not here.poll(self.seconds):
                 raise OutOfTime(f"not done within {self.seconds:g} s")
             return here.recv()
@@ -69,14 +75,17 @@ class Limited:
             process.join()
             raise Crashed(f"the process ended with code {process.exitcode}") from None
         finally:
-            self.running.discard(process)
+            with self.lock:
+                self.running.discard(process)
             _end(process)
             process.join()
 
     def stop(self) -> None:
         """End all that is running."""
-        for process in list(self.running):
-            _end(process)
+        with self.lock:
+            self.is_stopped = True
+            for process in self.running:
+                _end(process)
 
 
 def run_all(

@@ -10,7 +10,6 @@ import argparse
 import warnings
 from collections.abc import Sequence
 from itertools import product
-from pathlib import Path
 from time import perf_counter
 from typing import Any
 
@@ -19,8 +18,8 @@ import pandas as pd
 from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV
 
-from benchmarks.data import Table
-from benchmarks.options import command, positive
+from benchmarks.data import Table, check_tables
+from benchmarks.options import add_output, add_tables, command, natural, positive
 from benchmarks.records import Progress, append_row, commit, machine_facts, write_facts
 from benchmarks.tabular_models import linear_moe, moe
 from benchmarks.tabular_suites import SYNTHETIC, Case
@@ -93,23 +92,24 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     """Options of the command."""
     parser = command("numbers", __doc__)
     add = parser.add_argument
-    add("--data", help="folder of the tables")
-    add("--tables", nargs="+", default=TABLES, metavar="NAME", help=f"also {', '.join(SYNTHETIC)}")
+    add_tables(parser, TABLES, f"also {', '.join(SYNTHETIC)}")
     add("--experts", nargs="+", default=["linear"], choices=list(EXPERTS))
     add("--max-train", type=positive, default=1000, help="training rows")
     add("--splits", type=positive, default=1, help="draws of each table")
-    add("--first-split", type=int, default=0, help="number of the first draw")
+    add("--first-split", type=natural, default=0, help="number of the first draw")
     add("--gate", default="linear", choices=list(GATES), help="gate of both")
     add("--no-verdict", dest="verdict", action="store_false", help="neither has witnesses")
-    add("--output", type=Path, default=Path("results/numbers.csv"), help="CSV to add rows to")
-    return parser.parse_args(argv)
+    add_output(parser, "numbers")
+    options = parser.parse_args(argv)
+    if options.output.exists():
+        parser.error(f"{options.output} exists: choose another --output")
+    check_tables(set(options.tables) - set(SYNTHETIC), options.data, "regression")
+    return options
 
 
 def main(argv: Sequence[str]) -> int:
     """Run all comparisons, write each row as it finishes, report on all rows of the file."""
     options = parse(argv)
-    if options.output.exists():
-        raise FileExistsError(f"{options.output} exists: choose another --output.")
     options.output.parent.mkdir(parents=True, exist_ok=True)
     write_facts(options.output, machine_facts(vars(options)))
     first = options.first_split

@@ -10,6 +10,7 @@ import subprocess
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
+from importlib import import_module
 from importlib.util import find_spec
 from shutil import which
 from typing import Any
@@ -47,6 +48,12 @@ class Model:
     tasks: tuple[str, ...] = BOTH
     package: str = "sklearn"
     max_rows: int | None = None
+
+    def ready(self, task: str, seed: int) -> Any:
+        """The model unfitted, its package imported: that is no part of a fit's seconds."""
+        if not self.package.endswith(" of R"):
+            import_module(self.package)
+        return self.make(task, seed)
 
     def can(self, task: str, n_rows: int) -> bool:
         """Whether it is meant for such a table."""

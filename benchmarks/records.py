@@ -8,20 +8,33 @@ import os
 import platform
 import subprocess
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
-from importlib.metadata import version
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from io import StringIO
 from pathlib import Path
 from time import perf_counter
 from typing import Any
 
 import sklearn_moe
+from benchmarks.options import BadOutput
 
-PACKAGES = ("scikit-learn", "numpy", "scipy", "joblib", "pandas")
+# The rivals' are named if they are installed.
+PACKAGES = (
+    *("scikit-learn", "numpy", "scipy", "joblib", "pandas", "catboost", "cgmm", "cubist", "deskit"),
+    *("deslib", "gmr", "lightgbm", "linear-tree", "mapie", "ngboost", "pytabkit"),
+    *("quantile-forest", "smt", "xgboost-cpu"),
+)
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
 
+@cache
 def commit() -> str:
-    """Commit of the checkout, marked if it has changes; "unknown" outside of one."""
+    """Commit of the checkout when it is first asked for, marked if it has changes.
+
+    "unknown" outside of one.
+    """
     command = ["git", "describe", "--always", "--dirty", "--exclude=*"]
     root = Path(sklearn_moe.__file__).parent
     try:
@@ -35,7 +48,7 @@ def machine_facts(options: Mapping[str, Any]) -> dict[str, Any]:
     """What a reader needs to know to repeat a run."""
     return {
         "commit": commit(),
-        "versions": {"sklearn_moe": sklearn_moe.__version__, **{p: version(p) for p in PACKAGES}},
+        "versions": {"sklearn_moe": sklearn_moe.__version__, **versions()},
         "python": platform.python_version(),
         "system": f"{platform.system()} {platform.machine()}",
         "cores": os.cpu_count(),
@@ -45,11 +58,18 @@ def machine_facts(options: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
+def versions() -> dict[str, str]:
+    """Versions of those packages that are installed."""
+    found = {}
+    for name in PACKAGES:
+        with suppress(PackageNotFoundError):
+            found[name] = version(name)
+    return found
+
+
 def write_facts(output: Path, facts: Mapping[str, Any]) -> None:
     """Add the facts of a run to the JSON file beside `output`."""
     path = output.with_suffix(".json")
-    if path == output:
-        raise ValueError(f"--output {output} is where the facts go. Choose a .csv for the rows.")
     runs = json.loads(path.read_text()) if path.exists() else []
     path.write_text(json.dumps([*runs, facts], indent=2) + "\n")
 
@@ -59,10 +79,12 @@ def append_row(output: Path, row: Mapping[str, Any]) -> None:
 
     What a run has left of a row when it was ended is cut off.
     """
-    is_new = not output.exists() or not _whole_lines(output)
-    if not is_new and header(output) != list(row):
+    lines = _whole_lines(output) if output.exists() else ""
+    is_new = not lines
+    if not is_new and next(csv.reader(StringIO(lines, newline=""))) != list(row):
         raise _of_another_kind(output)
     with output.open("a", newline="") as file:
+        file.truncate(len(lines.encode()))
         writer = csv.DictWriter(file, list(row))
         if is_new:
             writer.writeheader()
@@ -74,30 +96,28 @@ def keys_in(output: Path, names: Sequence[str]) -> set[tuple[str, ...]]:
 
     A row that was being written when a run was ended does not count.
     """
-    if not output.exists() or not _whole_lines(output):
+    if not output.exists() or not (lines := _whole_lines(output)):
         return set()
-    if not set(names) <= set(header(output)):
+    rows = csv.DictReader(StringIO(lines, newline=""))
+    if not set(names) <= set(rows.fieldnames or ()):
         raise _of_another_kind(output)
+    return {tuple(row[name] for name in names) for row in rows}
+
+
+def whole_rows(output: Path) -> StringIO:
+    """The rows of the CSV file `output` that are whole, as a file."""
+    return StringIO(_whole_lines(output), newline="")
+
+
+def _of_another_kind(output: Path) -> BadOutput:
+    return BadOutput(f"{output.name} holds rows of another kind; choose another --output.")
+
+
+def _whole_lines(output: Path) -> str:
+    """The lines of a file, without what stands behind the last that is whole."""
     with output.open(newline="") as file:
-        return {tuple(row[name] for name in names) for row in csv.DictReader(file)}
-
-
-def _of_another_kind(output: Path) -> ValueError:
-    return ValueError(f"{output.name} holds rows of another kind; choose another --output.")
-
-
-def _whole_lines(output: Path) -> bytes:
-    """The lines of a file, which is cut behind the last that is whole."""
-    lines, _, rest = output.read_bytes().rpartition(b"\n")
-    if rest:
-        output.write_bytes(lines + b"\n" if lines else b"")
-    return lines
-
-
-def header(output: Path) -> list[str]:
-    """Column names of the CSV file `output`."""
-    with output.open(newline="") as file:
-        return next(csv.reader(file))
+        lines, end, _ = file.read().rpartition("\n")
+    return lines + end
 
 
 class Progress:

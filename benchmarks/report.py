@@ -1,13 +1,13 @@
 """Report on the rows of `first_look`: where the mixture loses, then all cells, then the summary.
 
-A cell here is a table and an expert: the seeds are averaged.
+A cell here is a table, an expert and the options of its fits: the seeds are averaged.
 """
 
 from __future__ import annotations
 
 import pandas as pd
 
-CELL = ["table", "expert"]
+CELL = ["table", "expert", "n_experts", "max_rows", "max_iter"]
 SLACK = 1.02
 COLUMNS = {
     "single_loss": "one",

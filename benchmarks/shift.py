@@ -19,16 +19,15 @@ from __future__ import annotations
 import argparse
 import warnings
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from time import perf_counter
 from typing import Any
 
 import numpy as np
 from sklearn.base import clone
 
-from benchmarks.data import Table, load
+from benchmarks.data import Table, check_tables, load
 from benchmarks.models import EXPERTS, N_EXPERTS, dense_encoder
-from benchmarks.options import command, positive
+from benchmarks.options import NoTable, add_output, add_tables, command, positive
 from benchmarks.records import append_row, commit, machine_facts, write_facts
 from sklearn_moe import MixtureOfExpertsClassifier, MixtureOfExpertsRegressor
 
@@ -119,6 +118,11 @@ def cells(options: argparse.Namespace) -> Iterator[dict[str, Any]]:
     for name in options.tables:
         table = load(name, options.data)
         table = table.take(range(min(len(table.y), options.max_rows)))
+        if options.window + options.block > len(table.y):
+            raise NoTable(
+                f"{name!r}, of {len(table.y)} rows, holds no --window {options.window} with a "
+                f"--block {options.block} behind it."
+            )
         if not options.clocks:
             X = table.X.drop(columns=CLOCKS.get(name, []))
             table = Table(table.name, table.task, X, table.y)
@@ -144,15 +148,15 @@ def main(argv: list[str] | None = None) -> None:
     """Score, print and keep."""
     parser = command("shift", __doc__)
     add = parser.add_argument
-    add("--data", help="folder of the tables")
-    add("--tables", nargs="+", default=TABLES, metavar="NAME", help="tables in time order")
+    add_tables(parser, TABLES, "tables in time order")
     add("--experts", nargs="+", default=["linear", "tree"], choices=list(EXPERTS))
     add("--window", type=positive, default=3000, help="rows that a refresh sees")
     add("--block", type=positive, default=500, help="rows between refreshes")
     add("--max-rows", type=positive, default=12_000, help="rows of the stream")
     add("--clocks", action="store_true", help="keep columns that only ever grow")
-    add("--output", type=Path, default=Path("results/shift.csv"), help="CSV to add rows to")
+    add_output(parser, "shift")
     options = parser.parse_args(argv)
+    check_tables(options.tables, options.data)
     options.output.parent.mkdir(parents=True, exist_ok=True)
     warnings.simplefilter("ignore")
     write_facts(options.output, machine_facts(vars(options)))

@@ -26,7 +26,7 @@ from sklearn.ensemble import RandomForestRegressor
 from sklearn.neural_network import MLPRegressor
 from sklearn.tree import DecisionTreeRegressor
 
-from benchmarks.options import command, positive
+from benchmarks.options import add_output, command, picture, positive
 from benchmarks.records import append_row, commit, machine_facts, write_facts
 from benchmarks.timing import median_seconds
 from sklearn_moe import MixtureOfExpertsRegressor
@@ -175,8 +175,8 @@ def main(argv: list[str] | None = None) -> None:
     add("--n-experts", nargs="+", type=positive, default=N_EXPERTS, metavar="K")
     add("--rows", type=positive, default=20_000, help="rows of the fits")
     add("--repeats", type=positive, default=3, help="runs, of which the median is shown")
-    add("--output", type=Path, default=Path("results/sparse.csv"), help="CSV to add rows to")
-    add("--figure", type=Path, help="where to draw the curves")
+    add_output(parser, "sparse")
+    add("--figure", type=picture, help="where to draw the curves")
     options = parser.parse_args(argv)
     options.output.parent.mkdir(parents=True, exist_ok=True)
     warnings.simplefilter("ignore")

@@ -26,7 +26,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import wraps
 from os import cpu_count
-from pathlib import Path
 from time import perf_counter
 from typing import Any
 
@@ -44,7 +43,7 @@ from sklearn.tree import DecisionTreeRegressor
 
 from benchmarks import floor
 from benchmarks.counts import counts
-from benchmarks.options import command, positive
+from benchmarks.options import add_output, command, picture, positive
 from benchmarks.records import append_row, machine_facts, write_facts
 from benchmarks.rivals import conditional_mixture, in_r, plain_em
 from benchmarks.speed_figure import draw
@@ -317,8 +316,10 @@ def main(argv: list[str] | None = None) -> None:
         help="largest table; peers have 20,000 rows or less",
     )
     parser.add_argument("--repeats", type=positive, default=3)
-    parser.add_argument("--output", type=Path, default=Path("results/speed.csv"))
-    parser.add_argument("--figure", type=Path, help="picture of all rows in the output, to write")
+    add_output(parser, "speed")
+    parser.add_argument(
+        "--figure", type=picture, help="picture of all rows in the output, to write"
+    )
     options = parser.parse_args(argv)
     warnings.simplefilter("ignore", ConvergenceWarning)
     options.output.parent.mkdir(parents=True, exist_ok=True)

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import itertools
 import warnings
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -22,8 +21,8 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
-from benchmarks.data import load
-from benchmarks.options import command, positive
+from benchmarks.data import check_tables, load
+from benchmarks.options import add_output, add_tables, command, positive
 from benchmarks.records import append_row, commit, keys_in, machine_facts, write_facts
 from sklearn_moe import MixtureOfExpertsClassifier, MixtureOfExpertsRegressor
 from sklearn_moe.starts import STARTS
@@ -104,12 +103,12 @@ def report(results: pd.DataFrame, largest: int = 4) -> None:
 def main(argv: list[str] | None = None) -> int:
     """Run the starts on tables that the output file does not hold; report on all of its rows."""
     parser = command("starts", __doc__)
-    parser.add_argument("--data", help="folder with the tables")
-    parser.add_argument("--tables", nargs="+", default=TABLES)
+    add_tables(parser, TABLES)
     parser.add_argument("--rows", type=positive, default=800, help="rows to train on")
     parser.add_argument("--n-experts", type=positive, default=3)
-    parser.add_argument("--output", type=Path, default=Path("results/starts.csv"))
+    add_output(parser, "starts")
     options = parser.parse_args(argv)
+    check_tables(options.tables, options.data)
     warnings.simplefilter("ignore", ConvergenceWarning)
     options.output.parent.mkdir(parents=True, exist_ok=True)
     write_facts(options.output, machine_facts(vars(options)))
@@ -121,7 +120,3 @@ def main(argv: list[str] | None = None) -> int:
             print(f"{name} done", flush=True)
     report(pd.read_csv(options.output))
     return 0
-
-
-if __name__ == "__main__":
-    raise SystemExit(main())

@@ -17,14 +17,14 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import tabular_report
-from benchmarks.data import data_folder
-from benchmarks.first_look import one_line
+from benchmarks.data import check_tables, data_folder
+from benchmarks.first_look import one_line, one_text
 from benchmarks.limits import run_all
-from benchmarks.options import command, positive
+from benchmarks.options import add_output, command, positive, seconds
 from benchmarks.records import Progress, append_row, commit, keys_in, machine_facts, write_facts
 from benchmarks.tabular_models import MODELS, available
 from benchmarks.tabular_scores import FIGURES, evaluate
-from benchmarks.tabular_suites import QUICK, SUITES, Case, cases
+from benchmarks.tabular_suites import QUICK, SUITES, SYNTHETIC, Case, cases
 
 IDENTITY = ("suite", "table", "split", "max_train", "model")
 COLUMNS = (
@@ -79,7 +79,7 @@ def run_cell(cell: Cell) -> dict[str, Any]:
             train, test = cell.case.parts(cell.max_train, cell.data)
             row |= {"task": train.task, "n_train": len(train.y), "n_test": len(test.y)}
             row["n_features"] = train.X.shape[1]
-            model = MODELS[cell.model].make(train.task, cell.case.split)
+            model = MODELS[cell.model].ready(train.task, cell.case.split)
             row |= evaluate(model, train, test, cell.case.split)
         except Exception as error:  # whatever a rival raises; its row says so, and the rest goes on
             row["error"] = one_text(error)
@@ -90,11 +90,6 @@ def run_cell(cell: Cell) -> dict[str, Any]:
 def blank(cell: Cell) -> dict[str, Any]:
     """A row that says of which cell it is."""
     return dict.fromkeys(COLUMNS, "") | cell.identity | {"commit": cell.commit}
-
-
-def one_text(error: BaseException) -> str:
-    """An error in one line."""
-    return " ".join(f"{type(error).__name__}: {error}".split())[:300]
 
 
 def describe(row: dict[str, Any]) -> str:
@@ -116,7 +111,9 @@ def make_cells(options: argparse.Namespace) -> list[Cell]:
         if can(MODELS[model], case, options)
     ]
     done = done_in(options.output, options.retry)
-    return [cell for cell in cells if cell.key not in done]
+    cells = [cell for cell in cells if cell.key not in done]
+    check_tables(sorted({cell.case.table for cell in cells} - set(SYNTHETIC)), options.data)
+    return cells
 
 
 def tables_of(suite: str, options: argparse.Namespace) -> tuple[str, ...]:
@@ -174,15 +171,15 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     add("--max-train", type=positive, default=1500, help="training rows, but on uci")
     add("--data", help="folder of the tables")
     add("--jobs", type=positive, default=1, help="cells at a time")
-    add("--time-limit", type=float, default=1800.0, help="seconds of a cell, tuning included")
+    add("--time-limit", type=seconds, default=1800.0, help="seconds of a cell, tuning included")
     add("--resume", action="store_true", help="add the cells that --output does not hold yet")
     add("--retry", action="store_true", help="with --resume: what ended in an error as well")
     add("--quick", action="store_true", help="a few small tables and fast models: minutes")
-    add("--output", type=Path, default=Path("results/tabular.csv"), help="CSV to add rows to")
+    add_output(parser, "tabular")
     add("--report", action="store_true", help="run nothing: report on the rows of --output")
     options = parser.parse_args(argv)
-    if "all" in options.suite:
-        options.suite = list(SUITES)
+    options.suite = list(SUITES if "all" in options.suite else dict.fromkeys(options.suite))
+    options.models = options.models and list(dict.fromkeys(options.models))
     if options.output.exists() and not (options.resume or options.report):
         parser.error(f"{options.output} exists: pass --resume to add to it, or another --output")
     unknown = unknown_tables(options)

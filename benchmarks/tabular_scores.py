@@ -27,7 +27,10 @@ def evaluate(model: Any, train: Table, test: Table, seed: int) -> dict[str, Any]
     model.fit(train.X, train.y.to_numpy())
     seconds = getattr(model, "fit_seconds_", perf_counter() - begun)
     score = of_numbers if train.task == "regression" else of_labels
-    return {**score(model, test), "fit_seconds": seconds, **claims(model)}
+    figures = score(model, test)
+    if lacking := [name for name, value in figures.items() if not np.isfinite(value)]:
+        raise ValueError(f"what it predicts has no finite {', '.join(lacking)}")
+    return {**figures, "fit_seconds": seconds, **claims(model)}
 
 
 def of_numbers(model: Any, test: Table) -> dict[str, float]:

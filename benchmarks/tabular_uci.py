@@ -2,10 +2,12 @@
 
 NLL in nats and RMSE, both in the units of the target, as printed (to two decimals) in: Hernandez-
 Lobato and Adams 2015 (PBP); Gal and Ghahramani 2016 (MC dropout); Lakshminarayanan, Pritzel and
-Blundell 2017 (deep ensembles); Duan et al. 2020 (NGBoost); Amini et al. 2020 (deep evidential); and
-Matsubara 2024 (WGBoost), all on the splits that are used here. XGBDistribution is of its own
-documentation, on 10-fold cross-validation; it has no figure for kin8nm. The power plant of WGBoost
-is far below every other table. The published naval RMSE are hidden by their two decimals.
+Blundell 2017 (deep ensembles); Duan et al. 2020 (NGBoost); and Matsubara 2024 (WGBoost), all on the
+splits that are used here. Amini et al. 2020 (deep evidential) have, by the code that they
+published, one random split of their own, the other target of energy and naval, and the lowest value
+that the test part had during training. XGBDistribution is of its own documentation, on 10-fold
+cross-validation; it has no figure for kin8nm. The power plant of WGBoost is far below every other
+table. The published naval RMSE are hidden by their two decimals.
 """
 
 from __future__ import annotations
@@ -36,7 +38,11 @@ PUBLISHED_RMSE: dict[str, tuple[float, ...]] = {
     "deep evidential": (3.06, 5.85, 2.06, 0.09, 0.00, 4.23, 4.64, 0.61, 1.57),
     "WGBoost": (2.78, 4.15, 0.42, 0.15, 0.00, 3.19, 4.09, 0.61, 0.48),
 }
-OURS = {"moe search": "that is searched for", "moe search pool": "of the best of each kind"}
+OURS = {
+    "moe search": "that is searched for",
+    "moe search pool": "of the best of each kind",
+    "moe auto": "that is automatic",
+}
 # The search was tried out on the last two splits of each table.
 N_UNTOUCHED = {"protein": 3}
 AIMS = ("NGBoost", "deep ensembles")

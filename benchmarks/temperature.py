@@ -10,7 +10,6 @@ from __future__ import annotations
 import argparse
 import warnings
 from collections.abc import Iterator
-from pathlib import Path
 from time import perf_counter
 from typing import Any
 
@@ -22,9 +21,9 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.naive_bayes import GaussianNB
 from sklearn.tree import DecisionTreeClassifier
 
-from benchmarks.data import load
+from benchmarks.data import check_tables, load
 from benchmarks.models import dense_encoder, mixture
-from benchmarks.options import command, positive
+from benchmarks.options import add_output, add_tables, command, positive
 from benchmarks.records import append_row, commit, machine_facts, write_facts
 
 TABLES = [
@@ -92,13 +91,13 @@ def main(argv: list[str] | None = None) -> None:
     """Compare, print and keep."""
     parser = command("temperature", __doc__)
     add = parser.add_argument
-    add("--data", help="folder of the tables")
-    add("--tables", nargs="+", default=TABLES, metavar="NAME")
+    add_tables(parser, TABLES)
     add("--experts", nargs="+", default=list(EXPERTS), choices=list(EXPERTS))
     add("--max-rows", type=positive, default=2000, help="rows drawn from a larger table")
     add("--seeds", type=positive, default=1, help="number of splits")
-    add("--output", type=Path, default=Path("results/temperature.csv"), help="CSV to add rows to")
+    add_output(parser, "temperature")
     options = parser.parse_args(argv)
+    check_tables(options.tables, options.data, "classification")
     options.output.parent.mkdir(parents=True, exist_ok=True)
     warnings.simplefilter("ignore", ConvergenceWarning)
     warnings.filterwarnings("ignore", "One expert explains")

@@ -11,7 +11,6 @@ truth.
 
 from __future__ import annotations
 
-import csv
 import warnings
 from collections.abc import Callable
 from typing import Any
@@ -24,7 +23,8 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
-from benchmarks.options import command, positive
+from benchmarks.options import add_output, command, positive
+from benchmarks.records import append_row, commit, machine_facts, write_facts
 from sklearn_moe import MixtureOfExpertsClassifier, MixtureOfExpertsRegressor
 
 N_TEST = 20_000
@@ -119,23 +119,17 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--repeats", type=positive, default=100)
     parser.add_argument("--rows", type=positive, default=500)
     parser.add_argument("--n-experts", type=positive, default=2)
-    parser.add_argument("--output", help="CSV file for the trials")
+    add_output(parser, "verdict")
     parser.add_argument("--jobs", type=positive, default=1, help="tables at a time")
     options = parser.parse_args(arguments)
-    trials = []
+    options.output.parent.mkdir(parents=True, exist_ok=True)
+    write_facts(options.output, machine_facts(vars(options)))
     for case in options.cases:
-        rows = Parallel(n_jobs=options.jobs)(
+        rows = []
+        for row in Parallel(n_jobs=options.jobs, return_as="generator")(
             delayed(trial)(case, options.rows, options.n_experts, seed)
             for seed in range(options.repeats)
-        )
+        ):
+            append_row(options.output, {"commit": commit()} | row)
+            rows.append(row)
         print(summary(rows), flush=True)
-        trials += rows
-    if options.output:
-        with open(options.output, "w", newline="") as file:
-            writer = csv.DictWriter(file, fieldnames=list(trials[0]))
-            writer.writeheader()
-            writer.writerows(trials)
-
-
-if __name__ == "__main__":
-    main()

@@ -26,7 +26,6 @@ import argparse
 import warnings
 from collections.abc import Callable, Sequence
 from itertools import product
-from pathlib import Path
 from time import process_time
 from typing import Any
 
@@ -39,10 +38,10 @@ from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.model_selection import KFold, StratifiedKFold
 from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
-from benchmarks.data import Table, load
+from benchmarks.data import Table, check_tables, load
 from benchmarks.models import dense_encoder
 from benchmarks.models import mixture as plain_mixture
-from benchmarks.options import command, positive
+from benchmarks.options import add_output, add_tables, command, natural, positive
 from benchmarks.records import Progress, append_row, commit, keys_in, machine_facts, write_facts
 from sklearn_moe import SoftmaxGate
 from sklearn_moe.gates import ClassifierGate
@@ -261,13 +260,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run what is missing and report on all rows of the file."""
     parser = command("wide", __doc__)
     add = parser.add_argument
-    add("--data", help="folder of the tables")
-    add("--tables", nargs="+", default=TABLES, metavar="NAME")
+    add_tables(parser, TABLES)
     add("--max-rows", type=positive, default=2000, help="rows drawn from a larger table")
     add("--seeds", type=positive, default=20, help="number of splits")
-    add("--first-seed", type=int, default=100, help="seed of the first split")
-    add("--output", type=Path, default=Path("results/wide.csv"), help="CSV to add rows to")
+    add("--first-seed", type=natural, default=100, help="seed of the first split")
+    add_output(parser, "wide")
     options = parser.parse_args(argv)
+    check_tables(options.tables, options.data)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
         run(options)

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import warnings
 from argparse import ArgumentTypeError
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
@@ -187,12 +188,53 @@ def test_temperature_compares_on_the_same_rows(tmp_path, monkeypatch, capsys):
     assert "clearly, worse" in capsys.readouterr().out
 
 
-def test_rows_do_not_go_where_the_facts_go(tmp_path):
-    from benchmarks.records import write_facts
+def test_rows_do_not_go_where_facts_and_reports_go(tmp_path):
+    from benchmarks.options import rows_file
 
-    with pytest.raises(ValueError, match=r"rows\.json is where the facts go"):
-        write_facts(tmp_path / "rows.json", {})
-    assert not list(tmp_path.iterdir())
+    assert rows_file("a/b.csv") == Path("a/b.csv")
+    (tmp_path / "file").touch()
+    for text in ("rows.json", "rows.md", "rows", tmp_path / "file" / "rows.csv"):
+        with pytest.raises(ArgumentTypeError, match=r"does not end in \.csv|lies below a file"):
+            rows_file(str(text))
+
+
+@pytest.mark.parametrize("text", ["0", "-1", "nan", "inf", "soon"])
+def test_limits_of_time_are_finite(text):
+    from benchmarks.options import seconds
+
+    assert seconds("1.5") == 1.5
+    with pytest.raises(ArgumentTypeError, match="no number of seconds above zero"):
+        seconds(text)
+
+
+def test_tables_are_looked_for_before_anything_runs(tmp_path):
+    from benchmarks.data import check_tables
+    from benchmarks.options import NoTable
+
+    write_tables(tmp_path)
+    check_tables(["toy_regression", "toy_classification"], tmp_path)
+    with pytest.raises(NoTable, match="No table 'toy' in the data folder"):
+        check_tables(["toy_regression", "toy"], tmp_path)
+    with pytest.raises(NoTable, match="'toy_classification' is a table for classification"):
+        check_tables(["toy_classification"], tmp_path, "regression")
+
+
+@pytest.mark.parametrize("way", ["none", "prior", "auxiliary", "bias", "capacity"])
+def test_each_way_to_balance_is_taken(way, monkeypatch):
+    from benchmarks import balance
+
+    monkeypatch.setattr(balance, "N_EXPERTS", 4)
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(160, 2))
+    y = pd.Series(np.where(X[:, 0] > 0, X[:, 1], -X[:, 1]))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        plain, _ = balance.fit("regression", "none", 0.0, X, y, 0)
+        moe, model = balance.fit("regression", way, 2, X, y, 0)
+    assert (model is None) == (way in ("none", "prior"))
+    imbalance, log_prob = balance.judge(moe, model, X, y)
+    assert np.isfinite([imbalance, log_prob]).all()
+    assert (way == "none") == np.array_equal(moe.predict(X), plain.predict(X))
 
 
 def test_auxiliary_loss_takes_from_those_who_have_much():

@@ -228,6 +228,24 @@ def test_figures_of_a_classifier():
     assert figures["accuracy"] == model.score(test.X, test.y)
 
 
+class Blank(DummyRegressor):
+    """A regressor that has learnt nothing to say, if asked for what it has not seen."""
+
+    def predict(self, X):
+        return np.full(len(X), np.nan if len(X) > 20 else 0.0)
+
+
+def test_predictions_that_are_no_numbers_are_an_error():
+    from benchmarks.laws import GaussianLaw
+    from benchmarks.tabular_scores import evaluate
+
+    Blank.law = lambda self, X: GaussianLaw(np.zeros(len(X)), 1.0)
+    train, test = table("regression").split(0)
+    assert len(test.y) > 20
+    with pytest.raises(ValueError, match="no finite loss"):
+        evaluate(Blank(), train, test, 0)
+
+
 def test_published_splits_follow_their_rule(data_folder):
     from benchmarks.tabular_suites import Case, _first_splits
 
@@ -255,7 +273,7 @@ def test_a_sure_difference_is_wider_than_its_corrected_error():
         loss = np.array([1.0, 1.0, 1.0, 1.0]) + noise * np.array([1, -1, 1, -1])
         ours = pd.DataFrame({"split": range(4), "model": "a", "loss": loss - 0.1})
         theirs = pd.DataFrame({"split": range(4), "model": "b", "loss": 1.0})
-        return pd.concat([ours, theirs]).assign(n_test=30, n_train=90)
+        return pd.concat([ours, theirs]).assign(table="mv", n_test=30, n_train=90)
 
     assert significant(rows(0.01), "a", "b") == 1
     assert significant(rows(0.01), "b", "a") == -1
@@ -408,10 +426,70 @@ def test_models_are_compared_on_the_same_splits_of_as_many_rows():
             ("boston", 1, 500, "moe search pool"),
         ],
         columns=["table", "split", "max_train", "model"],
-    ).assign(suite="uci")
+    ).assign(suite="uci", loss=1.0)
     assert common(rows, "moe search", "moe search pool").index.tolist() == [0, 2]
     few = rows.iloc[:4]
     assert set(on_splits_of("moe search", few)["model"]) == {"moe search"}
     assert on_splits_of("moe search pool", few)["model"].tolist() == [
         "moe search", "moe search pool", "forest"
     ]  # fmt: skip
+
+
+def test_the_report_reads_whole_rows_and_takes_equal_digits_for_a_draw(finished, tmp_path):
+    from benchmarks import tabular_report
+    from benchmarks.records import whole_rows
+
+    _, output, _ = finished
+    cut = tmp_path / "cut.csv"
+    cut.write_text(output.read_text() + "c,regimes,linear rule,7,150,tree,regression,150,41,4,0.")
+    rows = pd.read_csv(whole_rows(cut))
+    assert len(rows) == len(pd.read_csv(output))
+    level = rows[rows["model"] == "linear"].assign(model="moe linear", n_experts=2)
+    level["loss"] *= 1 + 1e-9
+    both = tabular_report.rounded(pd.concat([rows[rows["model"] == "linear"], level]))
+    line = tabular_report.compare(both, "moe linear", "linear")
+    assert line["loss better"] == "0 %"
+    assert line["not 1 % worse"] == "100 %"
+    assert line["p"] == "-"
+    np.testing.assert_allclose(both["loss"].iloc[0], rows.loc[both.index[0], "loss"], rtol=1e-5)
+
+
+def test_splits_of_simulated_tables_share_no_rows():
+    from benchmarks.tabular_report import significant
+
+    rng, parts = np.random.default_rng(0), []
+    for name in ("linear rule", "mv"):
+        for model, ahead in (("moe linear", 0.0), ("linear", 0.06)):
+            loss = 1.0 + ahead + rng.normal(scale=0.02, size=5)
+            part = pd.DataFrame({"table": name, "split": range(5), "model": model, "loss": loss})
+            parts.append(part.assign(n_test=3000, n_train=1000))
+    rows = pd.concat(parts)
+    found = [significant(part, "moe linear", "linear") for _, part in rows.groupby("table")]
+    assert found == [1, 0]
+
+
+def test_what_is_stopped_before_it_has_begun_does_not_live_on():
+    from benchmarks.limits import Crashed, Limited
+
+    limited = Limited(_twice, 60.0)
+    limited.stop()
+    with pytest.raises(Crashed, match="stopped before it began"):
+        limited(1)
+    assert not limited.running
+
+
+def test_nothing_is_run_on_a_folder_without_the_tables(tmp_path):
+    (tmp_path / "regression").mkdir()
+    output = tmp_path / "rows.csv"
+    options = ["--suite", "regression", "--models", "linear", "--data", tmp_path]
+    assert "No table 'abalone'" in run(*options, "--output", output, code=2)
+    assert not output.exists()
+
+
+def test_what_is_named_twice_is_run_once(tmp_path):
+    from benchmarks.tabular import make_cells, parse
+
+    output = str(tmp_path / "rows.csv")
+    twice = ["--suite", *["regimes"] * 2, "--models", *["linear"] * 2, "--output", output]
+    options = parse([*twice, "--datasets", "linear rule"])
+    assert len(make_cells(options)) == 1
