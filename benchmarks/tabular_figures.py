@@ -12,6 +12,8 @@ from benchmarks.tabular_models import OURS
 from benchmarks.tabular_scores import COVERAGES
 
 SPLIT = ["suite", "table", "max_train", "split"]
+INCHES_OF_A_NAME = 0.2
+DASHES = ("-", "--", ":", "-.")
 
 
 def draw_all(rows: pd.DataFrame, output: Path) -> None:
@@ -23,9 +25,15 @@ def draw_all(rows: pd.DataFrame, output: Path) -> None:
         return
     for suite, part in rows[rows["error"].isna()].groupby("suite", sort=False):
         for name, draw in (("cost", cost), ("wins", wins), ("calibration", calibration)):
-            figure = Figure(figsize=(7, 5), layout="constrained")
+            figure = Figure(figsize=size(name, part["model"].nunique()), layout="constrained")
             if draw(part, figure.add_subplot()):
                 figure.savefig(output.with_name(f"{output.stem}_{suite}_{name}.png"), dpi=120)
+
+
+def size(name: str, n_models: int) -> tuple[float, float]:
+    """Inches of a picture in which as many models can be told apart."""
+    side = max(5.0, INCHES_OF_A_NAME * n_models)
+    return {"cost": (10.0, 7.0), "wins": (side + 2.5, side + 1.5)}.get(name, (8.0, side))
 
 
 def win_shares(loss: pd.DataFrame) -> pd.DataFrame:
@@ -56,6 +64,9 @@ def relative(rows: pd.DataFrame) -> pd.DataFrame:
 def cost(rows: pd.DataFrame, axes: Any) -> bool:
     """Loss against seconds, one point for each model."""
     points = relative(rows)
+    absent = sorted(set(rows["model"]) - set(points.index))
+    if absent:
+        axes.set_title("Not on these splits: " + ", ".join(absent), fontsize="x-small", wrap=True)
     for name, point in points.iterrows():
         colour = "C3" if name in OURS else "C0"
         axes.plot(point["seconds"], point["ratio"], "o", color=colour)
@@ -82,10 +93,10 @@ def calibration(rows: pd.DataFrame, axes: Any) -> bool:
     found = rows.groupby("model", sort=False)[names].mean().dropna()
     if found.empty:
         return False
-    for name, shares in found.iterrows():
-        width = 2 if name in OURS else 0.8
-        axes.plot(COVERAGES, shares, marker="o", markersize=3, linewidth=width, label=name)
-    axes.plot(COVERAGES, COVERAGES, "k:")
+    for number, (name, shares) in enumerate(found.iterrows()):
+        width, dashes = (2 if name in OURS else 0.8), DASHES[number // 10 % len(DASHES)]
+        axes.plot(COVERAGES, shares, dashes, marker="o", markersize=3, linewidth=width, label=name)
+    axes.plot(COVERAGES, COVERAGES, "k", linewidth=0.5)
     axes.set(xlabel="coverage promised", ylabel="mean share of test rows covered")
-    axes.legend(fontsize="x-small")
+    axes.legend(fontsize="x-small", loc="center left", bbox_to_anchor=(1.0, 0.5))
     return True
