@@ -20,8 +20,11 @@ ALONE = (
 SEVERAL = " For several outputs put one that takes a single one into a MultiOutputRegressor."
 
 
-class ExpertError(ValueError):
-    """An expert could not be fitted to the rows that it was given, or could not predict others."""
+class PartError(ValueError):
+    """An expert, or a gate, could not be fitted to the rows that it was given, or predict others.
+
+    EM ends where that happens, and keeps what it has come to.
+    """
 
 
 @contextmanager
@@ -37,7 +40,7 @@ def blaming(expert: str, what: str, several: bool) -> Iterator[None]:
     except MemoryError:  # it says nothing of the rows, and another start would meet it too
         raise
     except Exception as error:
-        raise ExpertError(f"Expert {expert} {what}: {_explained(error, several)}") from error
+        raise PartError(f"Expert {expert} {what}: {_explained(error, several)}") from error
 
 
 @contextmanager
@@ -45,7 +48,7 @@ def blaming_estimators() -> Iterator[None]:
     """Say of what goes wrong in an expert that it is an estimator's, where there is no mixture."""
     try:
         yield
-    except ExpertError as error:
+    except PartError as error:
         text = str(error).removeprefix("Expert").replace(REMEDY, ALONE)
         raise ValueError(f"Estimator{text}") from error.__cause__
 

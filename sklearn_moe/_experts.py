@@ -33,7 +33,7 @@ from .linear import (
     Solution,
     finite_numbers,
 )
-from .weighting import fit_weighted
+from .weighting import RESAMPLED, fit_weighted
 
 
 @dataclass(frozen=True)
@@ -281,6 +281,9 @@ def fit_expert(data: Data, template: Template, weight: Array, train: Any) -> Any
     if not weight.any():
         # All of the expert's rows lie in the fold left out; a fit to the others stands in for it.
         weight = take_rows(data.sample_weight, rows)
+    if template.plan.mode == RESAMPLED:
+        # Latent weights of a law, which have any size, are no reason to repeat rows.
+        weight = weight * min(1.0, take_rows(data.sample_weight, rows).sum() / weight.sum())
     expert = template.fresh()
     params = take_params(template.params, data.n_samples, rows) | options
     seen = f"{n_rows(X)} rows of total weight {weight.sum():.6g}"

@@ -15,7 +15,7 @@ from ._folds import Splits
 from ._numeric import Array
 from ._plans import Plan
 from ._routing import clamped
-from ._rows import take_params, take_rows
+from ._rows import n_rows, take_params, take_rows
 from ._softmax_bank import SoftmaxBank
 from ._templates import seeded_clone
 from ._validation import last_step
@@ -23,6 +23,9 @@ from .gates import ClassifierGate, RegressorGate, SoftmaxGate
 from .gates._pipeline import check_gate, plan_gate
 from .gates._resolve import fit_gate, keeping, log_proba_of
 from .gates._table import GateTable
+
+# Rows that a gate's answer is checked on, and what sums of probabilities may be off by.
+SOME, NO_ROUNDING = 100, 1e-4
 
 
 def make_gate_bank(
@@ -172,7 +175,27 @@ class GateBank:
         params = take_params(self.params, self.data.n_samples, train)
         weights = take_rows(expert_weights, train)
         gate = self._fit(template, _part(table, train), weights, start, True, params)
-        return gate, clamped(log_proba_of(gate, _part(table, test)), gate)
+        part = _part(table, test)
+        found = log_proba_of(gate, part)
+        _check_answer(found, gate, (n_rows(part.X), expert_weights.shape[1]))
+        return gate, clamped(found, gate)
+
+
+def _check_answer(log_proba: Any, gate: Any, shape: tuple[int, int]) -> None:
+    """Raise if a gate, which may be anyone's, says something else than log probabilities."""
+    if not isinstance(log_proba, np.ndarray) or log_proba.shape != shape:
+        said = f"an array of shape {np.shape(log_proba)}"
+        said = said if isinstance(log_proba, np.ndarray) else f"a {type(log_proba).__name__}"
+        raise TypeError(
+            f"gate={gate!r} should say log probabilities of the experts as an array of shape "
+            f"{shape}; its predict_log_proba returned {said}."
+        )
+    total = np.exp(log_proba[:SOME]).sum(axis=1)
+    if (np.abs(total - 1.0) > NO_ROUNDING).any():
+        raise ValueError(
+            f"gate={gate!r} should say log probabilities whose exponentials sum to one in each "
+            f"row; those of its predict_log_proba sum to {total[np.abs(total - 1.0).argmax()]:.6g}."
+        )
 
 
 def _part(table: GateTable, rows: Any) -> GateTable:

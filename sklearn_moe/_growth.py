@@ -22,7 +22,7 @@ from ._baseline import Baseline
 from ._data import Data
 from ._em import DIGITS, EMResult, EMRule
 from ._expectation import Dealt, MixtureExpectation
-from ._expert_errors import ExpertError
+from ._expert_errors import PartError
 from ._first_starts import Start
 from ._guided import caught_up
 from ._mixture import build_model
@@ -293,7 +293,7 @@ def _if_feasible(plan: Plan[Stage]) -> Plan[Stage | None]:
     """The plan's stage; None if an expert has too few rows to be fitted: fewer of them could be."""
     try:
         return (yield from plan)
-    except ExpertError:
+    except PartError:
         return None
 
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ._validation import check_experts, routed_params
+from .families import FAMILIES
 from .gates import HierarchicalGate
 from .gates._resolve import gates_to_try
 from .weighting import is_mixture
@@ -67,6 +68,11 @@ def unfold(mixture: Any, params: dict[str, dict], n_experts: int | None = None) 
     return Unfolded(leaves, [HierarchicalGate(sizes, gate, within) for gate in gates], known)
 
 
+def _law_of_name(value: Any) -> Any:
+    """The noise law that a parameter names; what names none is itself."""
+    return FAMILIES[value]() if isinstance(value, str) and value in FAMILIES else value
+
+
 def _check_branch(mixture: Any, name: str, branch: Any) -> None:
     """Raise if a branch asks for another model than the whole: it has no fit of its own."""
     branch._validate_params()
@@ -85,7 +91,7 @@ def _check_branch(mixture: Any, name: str, branch: Any) -> None:
     whole, own = mixture.get_params(deep=False), branch.get_params(deep=False)
     for param in (*ONE_FOR_ALL, *OF_THE_WHOLE):
         allowed = (usual.get(param), None if param in OF_THE_WHOLE else whole.get(param))
-        if own.get(param) not in allowed:
+        if _law_of_name(own.get(param)) not in map(_law_of_name, allowed):
             raise ValueError(
                 f"Expert {name!r} is a mixture, which is fitted as one model with the whole, and "
                 f"has {param}={own[param]!r}. Set {param} of the whole mixture only."

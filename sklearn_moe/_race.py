@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from ._baseline import Baseline
 from ._data import Data
 from ._em import DIGITS, EMResult, EMRule, run_em
-from ._expert_errors import ExpertError
+from ._expert_errors import PartError
 from ._first_starts import Start
 from ._mixture import MixtureModel
 from ._numeric import Array, normalize
@@ -25,7 +25,7 @@ SURE = 2.0
 
 T = TypeVar("T")
 # Runs of EM by what they have begun from; those that have failed are the errors that ended them.
-Runs = dict[T, EMResult | ExpertError]
+Runs = dict[T, EMResult | PartError]
 
 
 @dataclass(frozen=True)
@@ -50,15 +50,15 @@ def race(
     Spare ones are raced, too, if linear experts have found nothing that one does not know.
     """
     spares = list(spares)
-    raced = yield from attempt(_race(model, baseline, session, starts), ExpertError)
-    while isinstance(raced, ExpertError):
+    raced = yield from attempt(_race(model, baseline, session, starts), PartError)
+    while isinstance(raced, PartError):
         if not spares:
             raise raced
         starts = [spares.pop(0)]
-        raced = yield from attempt(_race(model, baseline, session, starts), ExpertError)
+        raced = yield from attempt(_race(model, baseline, session, starts), PartError)
     if spares and not _has_found_something(model, raced.run, baseline):
-        more = yield from attempt(_race(model, baseline, session, spares), ExpertError)
-        return raced if isinstance(more, ExpertError) else _better(raced, more)
+        more = yield from attempt(_race(model, baseline, session, spares), PartError)
+        return raced if isinstance(more, PartError) else _better(raced, more)
     return raced
 
 
@@ -89,7 +89,7 @@ def _race(
     """
     first, runs = yield from run_starts(model, starts, baseline.surprise, session.rule)
     for start, run in runs.items():
-        if isinstance(run, ExpertError):
+        if isinstance(run, PartError):
             session.reporter.failure(start.label, run)
         else:
             session.reporter.start(start.label, run)
@@ -126,7 +126,7 @@ def run_all(model: MixtureModel, begun: dict[T, EMResult], rule: EMRule) -> Plan
     `begun` is emptied: what each has begun with is as large as the table.
     """
     starts = list(begun)
-    runs = [attempt(run_em(model, at, rule), ExpertError) for at in begun.values()]
+    runs = [attempt(run_em(model, at, rule), PartError) for at in begun.values()]
     begun.clear()
     return dict(zip(starts, (yield from together(*runs)), strict=True))
 
@@ -140,7 +140,7 @@ def winner_of(runs: Runs[T]) -> tuple[T, EMResult]:
     """The run of the highest bound, and whose it is; an error if all have failed."""
     sound = _sound(runs)
     if not sound:
-        raise next(run for run in runs.values() if isinstance(run, ExpertError))
+        raise next(run for run in runs.values() if isinstance(run, PartError))
     best = by_bound(sound)[0]
     return best, sound[best]
 

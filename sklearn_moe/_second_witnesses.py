@@ -14,7 +14,7 @@ from dataclasses import replace
 import numpy as np
 
 from ._em import EMResult, EMRule
-from ._expert_errors import ExpertError
+from ._expert_errors import PartError
 from ._first_starts import Start
 from ._numeric import mean_and_stderr
 from ._plans import Plan, attempt, together
@@ -91,8 +91,8 @@ def _gone_on(stage: Stage, witnesses: Sequence[Witness], session: Session) -> Pl
     """The stage with what it comes to when these witnesses lead it, if that scores higher."""
     before = stage.result
     led = run_led(stage.model, EMResult(before.last), witnesses, session)
-    after = yield from attempt(led, ExpertError)
-    if isinstance(after, ExpertError):
+    after = yield from attempt(led, PartError)
+    if isinstance(after, PartError):
         return stage
     run = after.result
     if max(run.scores, default=-np.inf) <= max(before.scores):

@@ -22,8 +22,9 @@ from ._plans import Plan, together
 from ._templates import Template
 
 # Squared residuals below this part of an expert's mean count as this large: the logarithm of a
-# residual that is small by chance must not outweigh all others.
-SMALLEST_SQUARE = 1e-4
+# residual that is small by chance must not outweigh all others. Larger ones than the last are of
+# rows that next to no weight of the expert has.
+SMALLEST_SQUARE, LARGEST_SQUARE = 1e-4, 1e12
 # Nor is a dispersion predicted to be this much larger or smaller than the typical one.
 MOST_RELATIVE = 1e4
 
@@ -49,16 +50,19 @@ def fit_spread(
     """Relative dispersions of experts that predict `mean` (n, K, q), out of fold if there are any.
 
     Residuals of each expert are weighted by its column of `expert_weights` (n, K). An expert that
-    has none has the same dispersion everywhere.
+    has none, or is never wrong, has the same dispersion everywhere.
     """
     squared = (mean - data.target[:, None]) ** 2
-    silent = ~expert_weights.any(axis=0)
+    silent = np.asarray(~expert_weights.any(axis=0))
     if silent.any():
-        squared[:, silent], expert_weights = 1.0, np.where(silent, 1.0, expert_weights)
+        expert_weights = np.where(silent, 1.0, expert_weights)
     typical = np.einsum("nk,nkq->kq", expert_weights, squared)
     typical /= expert_weights.sum(axis=0)[:, None]
-    squared /= np.maximum(typical, np.finfo(np.float64).tiny)
-    log_squared = np.log(np.maximum(squared, SMALLEST_SQUARE))
+    level = silent[:, None] | (typical < np.finfo(np.float64).tiny)
+    with np.errstate(over="ignore"):  # of rows that are not the expert's
+        squared /= np.where(level, 1.0, typical)
+    log_squared = np.log(np.clip(squared, SMALLEST_SQUARE, LARGEST_SQUARE))
+    log_squared[:, level] = 0.0
     each_alone = _each_alone(data, template, log_squared, expert_weights)
     banks = yield from together(*(fit_predict(each, splits) for each in each_alone))
     predicted = np.concatenate([bank.mean for bank in banks], axis=1)

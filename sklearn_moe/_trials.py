@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from ._data import Data
 from ._em import DIGITS, EMResult, run_em
-from ._expert_errors import ExpertError
+from ._expert_errors import PartError
 from ._mixture import MixtureModel, build_model
 from ._plans import Plan, attempt
 from ._progress import Session
@@ -76,8 +76,8 @@ def try_all(
     short = replace(session.rule, max_iter=raced.run.n_iter)
     for trial in trials:
         rival = build_model(replace(model.recipe, **trial.parts), model.data, model.splits)
-        run = yield from attempt(run_em(rival, rival.begin(raced.resp), short), ExpertError)
-        if isinstance(run, ExpertError):
+        run = yield from attempt(run_em(rival, rival.begin(raced.resp), short), PartError)
+        if isinstance(run, PartError):
             reporter.failure(trial.name, run)
             continue
         wins = trial.is_won(raced.run, run, model.data)

@@ -16,7 +16,7 @@ from ._baseline import Baseline
 from ._calibrated_noise import learning_left
 from ._data import Data
 from ._em import EMResult, Model, run_em
-from ._expert_errors import ExpertError
+from ._expert_errors import PartError
 from ._forecasts import Forecast
 from ._mixture import MixtureModel, MixtureState
 from ._numeric import Array, weighted_mean
@@ -209,7 +209,7 @@ def _run(
     with reporter.run(rule.max_iter):
         try:
             return stage_of((yield from run))
-        except ExpertError as error:
+        except PartError as error:
             if latest is None:
                 raise
             stage = stage_of(replace(latest, reason="error"))

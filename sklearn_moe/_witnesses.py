@@ -28,7 +28,7 @@ from ._data import Data
 from ._em import DIGITS, EMRule
 from ._expectation import Dealt, MixtureExpectation
 from ._first_starts import Start
-from ._folds import Splits, keep_rows
+from ._folds import Splits, content_folds, keep_rows
 from ._forecasts import Forecast, Question
 from ._mixture import MixtureModel, MixtureState, build_model
 from ._numeric import Array, normalize
@@ -108,10 +108,11 @@ class Witness:
         taken = recipe.take(self.train, data.n_samples)
         taken = replace(taken, calibrates=False, leans=False)
         self.X, self.target = read_only(take_rows(data.X, self.test)), data.target[self.test]
-        self.splits = _inner_splits(splits, fold, data.n_samples)
+        seen = data.take(self.train)
+        self.splits = _inner_splits(splits, fold, data.n_samples) or _two_folds(seen)
         if self.splits is None:
             taken = replace(taken, family=taken.family.in_sample_law())
-        self.model = build_model(taken, data.take(self.train), self.splits)
+        self.model = build_model(taken, seen, self.splits)
         if len(self.model.data.distinct) < LEAST_ROWS:
             raise ValueError(
                 "too few distinct rows are left for witnesses: without its fold, one of them has a "
@@ -276,3 +277,9 @@ def _inner_splits(splits: Splits, fold: int, n_samples: int) -> Splits | None:
     """The other folds, as a split of the fold's training rows; none if only one is left."""
     inner = keep_rows(splits, splits[fold][0], n_samples, without=fold)
     return inner if all(len(train) for train, _ in inner) else None
+
+
+def _two_folds(data: Data) -> Splits | None:
+    """Folds of rows that were one, which dependent rows share; none if all are dependent."""
+    dealt = content_folds(2, data.clusters, None if data.classes is None else data.target)
+    return dealt if len(dealt) > 1 else None

@@ -13,7 +13,7 @@ from sklearn.svm import SVR
 from sklearn.tree import DecisionTreeRegressor
 
 from sklearn_moe import ConstantGate, MixtureOfExpertsRegressor, SoftmaxGate, _experts, _trials
-from sklearn_moe._expert_errors import ExpertError
+from sklearn_moe._expert_errors import PartError
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore:EM did not settle:sklearn.exceptions.ConvergenceWarning"  # few iterations will do
@@ -180,7 +180,7 @@ def test_where_all_starts_fail_others_of_the_portfolio_are_tried(verdict, capsys
 def test_trial_that_fails_is_not_kept(monkeypatch, capsys):
     def fail(model, start, rule):
         yield from ()
-        raise ExpertError("no.")
+        raise PartError("no.")
 
     quick = {"random_state": 0, "max_iter": 3, "verdict": False}
     bare = MixtureOfExpertsRegressor(**quick).fit(X, Y)
@@ -291,3 +291,28 @@ def test_several_outputs_are_spoken_of_where_there_are_some(n_outputs):
 def test_what_is_wrong_with_the_machine_is_not_said_of_a_part(part):
     with pytest.raises(MemoryError, match=r"^no room for an array$"):
         regressor(**part).fit(X, Y)
+
+
+def test_a_gate_that_fails_ends_em():
+    rng = np.random.default_rng(1)
+    X = rng.normal(size=(200, 2))
+    y = np.abs(X[:, 0]) * X[:, 1] + 0.1 * rng.normal(size=200)
+    # The gate of a branch sees ever fewer rows.
+    inner = MixtureOfExpertsRegressor(Ridge(), 2, gate=KNeighborsRegressor(20))
+    parts = {"n_init": 1, "verdict": False, "random_state": 0, "max_iter": 40}
+    moe = MixtureOfExpertsRegressor(inner, 2, **parts)
+    with pytest.warns(UserWarning, match=r"EM ended after iteration \d: gate=KNeighborsRegressor"):
+        moe.fit(X, y)
+    assert np.isfinite(moe.log_prob(X, y)).all()
+
+
+@pytest.mark.parametrize("zeros", [False, True])
+def test_latent_weights_of_any_size_are_no_reason_to_repeat_rows(zeros):
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(200, 2))
+    y = np.where(X[:, 0] > 0, 2, -2) * X[:, 1] + 0.3 * rng.normal(size=200)
+    y = np.where(X[:, 0] > 0, y, 0) if zeros else np.rint(y)
+    parts = {"family": "laplace", "n_init": 1, "verdict": False, "max_iter": 4, "tol": 1.0}
+    moe = MixtureOfExpertsRegressor(KNeighborsRegressor(5), 2, random_state=0, **parts).fit(X, y)
+    assert moe.n_iter_ > 1  # what ends EM early is warned of
+    assert moe.score(X, y) > 0.5

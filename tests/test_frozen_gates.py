@@ -112,3 +112,17 @@ def test_other_numbers_of_experts_are_refused():
     for gate in GATES.values():
         with pytest.raises(ValueError, match="n_experts='auto' is not for gates that were fitted"):
             MixtureOfExpertsClassifier(n_experts="auto", gate=gate).fit(X, Y > 0)
+
+
+def test_a_frozen_gate_is_not_updated():
+    sides = LogisticRegression().fit(X, X[:, 0] > 0)
+    moe = MixtureOfExpertsRegressor(
+        gate=FrozenEstimator(sides),
+        init=sides.predict_proba(X),
+        cv=3,
+        verdict=False,
+        random_state=0,
+    ).fit(X, Y)
+    before = moe.gate_proba(X)
+    moe.update_gate(X[:20], -Y[:20])
+    np.testing.assert_array_equal(moe.gate_proba(X), before)

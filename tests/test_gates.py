@@ -514,3 +514,58 @@ def test_order_of_equal_rows_does_not_matter_to_a_regressor_without_weights():
     ]
     values = np.arange(4.0)[:, None]
     np.testing.assert_allclose(gates[0].predict_proba(values), gates[1].predict_proba(values))
+
+
+def test_an_expert_of_little_weight_may_be_in_no_sample():
+    """Neighbours take no weights: of ten rows of a hundredth each, none is drawn."""
+    table, weights = (
+        np.arange(10.0)[:, None],
+        np.column_stack([np.full(10, 0.99), np.full(10, 0.01)]),
+    )
+    gate = ClassifierGate(KNeighborsClassifier(3)).fit(table, weights)
+    np.testing.assert_allclose(gate.predict_proba(table)[:, 1], gate.floor_ / 2)
+    for seed in range(3):
+        rng = np.random.default_rng(seed)
+        rows = rng.normal(size=(60, 3))
+        y = np.where(rows[:, 0] > 0, rows[:, 1], -rows[:, 2]) + 0.3 * rng.normal(size=60)
+        params = {"cv": 3, "verdict": False, "max_iter": 4, "tol": 1.0, "random_state": 0}
+        moe = MixtureOfExpertsRegressor(Ridge(), 4, gate=KNeighborsClassifier(5), **params)
+        proba = moe.fit(rows, y).gate_proba(rows)
+        np.testing.assert_allclose(proba.sum(axis=1), 1.0)
+
+
+class Unusual(ConstantGate):
+    """A gate that answers in its own way."""
+
+    def __init__(self, answer=None):
+        self.answer = answer
+
+    def predict_log_proba(self, X):
+        return self.answer(super().predict_log_proba(X))
+
+
+@pytest.mark.parametrize(
+    ("answer", "message"),
+    [
+        (lambda log_proba: log_proba + 1, "exponentials sum to one in each row.*sum to 2.718"),
+        (
+            lambda log_proba: log_proba[:, :1],
+            r"shape \(40, 2\).*returned an array of shape \(40, 1\)",
+        ),
+        (lambda log_proba: log_proba.tolist(), "returned a list"),
+    ],
+)
+def test_what_a_gate_says_has_to_be_log_probabilities(answer, message):
+    rng = np.random.default_rng(0)
+    rows, y = rng.normal(size=(80, 2)), rng.normal(size=80)
+    moe = MixtureOfExpertsRegressor(Ridge(), 2, gate=Unusual(answer), cv=2, verdict=False)
+    with pytest.raises((ValueError, TypeError), match=f"gate=Unusual.*{message}"):
+        moe.fit(rows, y)
+
+
+def test_linear_gate_without_penalty_is_silent_on_few_rows():
+    for seed in range(12):
+        rng = np.random.default_rng(seed)
+        rows, resp = rng.normal(size=(12, 3)), rng.dirichlet([0.05, 0.05], size=12)
+        proba = Softmax(alpha=0.0).fit(rows, resp.round(8)).predict_proba(rows)
+        np.testing.assert_allclose(proba.sum(axis=1), 1.0)

@@ -23,7 +23,7 @@ from sklearn_moe._baseline import Baseline
 from sklearn_moe._data import Data
 from sklearn_moe._em import EMResult, EMRule, run_em
 from sklearn_moe._expectation import MixtureExpectation
-from sklearn_moe._expert_errors import ExpertError
+from sklearn_moe._expert_errors import PartError
 from sklearn_moe._growth import MOST_EXPERTS, GrowthPath, merge
 from sklearn_moe._guided import _lags, by_itself, caught_up
 from sklearn_moe._plans import follow_here
@@ -414,7 +414,7 @@ def test_a_run_that_cannot_follow_is_known_by_its_own_word(fails, monkeypatch):
     behind = stage_of([1.0, 1.1, np.nan, np.nan], [0.0, 0.2, 5.0, 5.0])
 
     def failing(*_):
-        raise ExpertError("no rows are left")
+        raise PartError("no rows are left")
         yield
 
     def led(*_):

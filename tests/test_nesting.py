@@ -14,6 +14,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
 from sklearn_moe import ConstantGate, MixtureOfExpertsClassifier, MixtureOfExpertsRegressor
+from sklearn_moe.families import Laplace, StudentT
 from sklearn_moe.gates import HierarchicalGate
 
 pytestmark = pytest.mark.filterwarnings(
@@ -272,3 +273,11 @@ def test_frozen_mixture_is_an_expert_like_any_other(build):
     said = mixture.predict_experts(X)[:, 0]
     expected = old.predict(X) if build is regressor else old.predict_proba(X)
     np.testing.assert_allclose(said, expected, rtol=1e-12)
+
+
+def test_a_law_has_the_same_name_in_the_whole_and_in_a_branch():
+    branch = inner(Ridge(), family=StudentT())
+    moe = regressor(branch, family="student_t").fit(X, Y)
+    assert moe.n_experts_ == 4
+    with pytest.raises(ValueError, match="has family=Laplace"):
+        regressor(inner(Ridge(), family=Laplace()), family="student_t").fit(X, Y)

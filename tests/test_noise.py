@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 import scipy.stats
 from sklearn.linear_model import PoissonRegressor, Ridge
+from sklearn.neighbors import KNeighborsRegressor
 from sklearn.tree import DecisionTreeRegressor
 
 from sklearn_moe import MixtureOfExpertsRegressor, _recalibration
@@ -483,3 +484,19 @@ def test_where_witnesses_fail_the_fit_speaks_for_itself(calibrate, monkeypatch):
 def test_is_reported(capsys):
     MixtureOfExpertsRegressor(verbose=1, **QUICK).fit(X, HEAVY)
     assert "noise: dispersions times 0." in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("expert", [DecisionTreeRegressor(), KNeighborsRegressor(3)], ids=str)
+@pytest.mark.parametrize("family", ["gaussian", "student_t"])
+def test_experts_that_are_never_wrong_have_noise_that_does_not_differ_by_row(expert, family):
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(200, 2))
+    y = np.where(X[:, 0] > 0, 2 * X[:, 1] + 0.3 * rng.normal(size=200), 0.0)
+    parts = {"family": family, "verdict": False, "n_init": 1, "max_iter": 3, "tol": 1.0}
+    for cv in (None, 3):
+        moe = MixtureOfExpertsRegressor(
+            expert, 2, dispersion_estimator=Ridge(), cv=cv, random_state=0, **parts
+        ).fit(X, y)
+        assert np.isfinite(moe.lower_bounds_).all()
+        assert np.isfinite(moe.predict(X, return_std=True)).all()
+        assert np.isfinite(moe.log_prob(X, y)).all()

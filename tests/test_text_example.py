@@ -120,10 +120,26 @@ def test_longer_counts_know_the_training_text_better(example, slice_of_text):
 
 @pytest.mark.parametrize(
     ("top_p", "expected"),
-    [(0.4, [1, 0, 0]), (0.5, [1, 0, 0]), (0.6, [5 / 8, 0, 3 / 8]), (1.0, [0.5, 0.2, 0.3])],
+    [
+        (0.0, [1, 0, 0]),
+        (0.4, [1, 0, 0]),
+        (0.5, [1, 0, 0]),
+        (0.6, [5 / 8, 0, 3 / 8]),
+        (1.0, [0.5, 0.2, 0.3]),
+    ],
 )
 def test_nucleus_is_the_fewest_tokens_that_have_enough(example, top_p, expected):
     np.testing.assert_allclose(example.nucleus(np.array([0.5, 0.2, 0.3]), 1.0, top_p), expected)
+
+
+def test_nucleus_of_shares_that_no_number_has(example):
+    found = example.nucleus(np.array([0.5, 0.3, 0.15, 0.05]), 1.0, 0.8)
+    np.testing.assert_allclose(found, [5 / 8, 3 / 8, 0, 0])
+    np.testing.assert_array_equal(example.nucleus(np.array([0.4, 0.4, 0.2]), 0.0), [1, 0, 0])
+    np.testing.assert_allclose(example.nucleus(np.array([0.5, 0.5, 0.0]), 3.0), [0.5, 0.5, 0])
+    for top_p in (-1, 2, np.nan):
+        with pytest.raises(ValueError, match=r"top_p=.* must be a share"):
+            example.nucleus(np.array([0.5, 0.5]), 1.0, top_p)
 
 
 def test_temperature_sharpens_and_flattens(example):
@@ -131,7 +147,7 @@ def test_temperature_sharpens_and_flattens(example):
     np.testing.assert_allclose(example.nucleus(proba, 0.5), proba**2 / (proba**2).sum())
     np.testing.assert_allclose(example.nucleus(proba, 1e6), 1 / 3, rtol=1e-5)
     np.testing.assert_array_equal(example.nucleus(proba, 0.0), [1, 0, 0])
-    with pytest.raises(ValueError, match="temperature=-1 must not be negative"):
+    with pytest.raises(ValueError, match="temperature=-1 must be a number from zero on"):
         example.nucleus(proba, -1)
 
 

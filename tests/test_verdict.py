@@ -163,17 +163,30 @@ def test_rows_that_were_heard_speak_for_the_others(slope):
     np.testing.assert_array_equal(values, whole)
 
 
-def test_witnesses_of_two_folds_judge_by_what_they_say_in_sample():
-    """They make no forecasts, and those of the fit are too optimistic to judge by."""
+def test_witnesses_of_two_folds_do_not_gain_by_noise():
     gains = []
     for seed in range(4):
         rng = np.random.default_rng(seed)
         table, noise = rng.normal(size=(150, 5)), rng.normal(size=150)
         moe = MixtureOfExpertsRegressor(Ridge(), 3, cv=2, random_state=0).fit(table, noise)
         gains.append(moe.gain_)
-        if moe.n_experts_ > 1:
-            assert moe.calibrated_log_prob_ == pytest.approx(moe.heldout_log_prob_)
     assert max(gains) < 0
+
+
+@pytest.mark.parametrize("groups", [None, np.arange(400) // 4], ids=["rows", "groups"])
+@pytest.mark.parametrize("labels", [False, True])
+def test_witnesses_of_two_folds_have_two_of_their_own(labels, groups):
+    """In sample, trees would be sure of all rows but those that they are asked about."""
+    rng = np.random.default_rng(0)
+    table = rng.normal(size=(400, 3))
+    score = np.where(table[:, 0] > 0, 3, -3) * table[:, 1] + 0.5 * rng.normal(size=400)
+    kind, tree = MixtureOfExpertsRegressor, DecisionTreeRegressor(min_samples_leaf=3)
+    if labels:
+        kind, tree = MixtureOfExpertsClassifier, DecisionTreeClassifier(min_samples_leaf=3)
+    moe = kind(tree, cv=2, random_state=0).fit(table, score > 0 if labels else score, groups=groups)
+    assert moe.n_experts_ == 2
+    assert moe.gain_ > moe.gain_stderr_
+    assert moe.heldout_log_prob_ > (-1.0 if labels else -3.0)
 
 
 @pytest.mark.parametrize("expert", [Ridge(), DecisionTreeRegressor(max_depth=4)], ids=str)

@@ -36,6 +36,8 @@ N_EXPERTS, TOP_K, HIDDEN = 16, 2, 64
 # So many tokens beside the 256 bytes; the width of their vectors; how many of them a model reads.
 N_MERGES, WIDTH, READS = 256, 64, 4
 PART = 0.03
+# What sums of shares leave of nothing.
+ROUNDING = 1e-12
 PROMPT = 'The "with" statement is used to'
 
 
@@ -197,14 +199,17 @@ def nucleus(proba: Floats, temperature: float = 1.0, top_p: float = 1.0) -> Floa
 
     At temperature zero the likeliest token has all.
     """
-    if temperature < 0:
-        raise ValueError(f"temperature={temperature} must not be negative.")
-    heated = np.log(proba) / max(temperature, 1e-12)
-    heated = np.exp(heated - heated.max())
+    if not 0 <= temperature < np.inf:
+        raise ValueError(f"temperature={temperature} must be a number from zero on.")
+    if not 0 <= top_p <= 1:
+        raise ValueError(f"top_p={top_p} must be a share, from zero to one.")
+    order = np.argsort(-proba, kind="stable")
+    if temperature == 0:
+        return (np.arange(len(proba)) == order[0]).astype(float)
+    heated = (proba / proba[order[0]]) ** (1 / temperature)
     heated /= heated.sum()
-    order = np.argsort(-heated, kind="stable")
-    before = np.cumsum(heated[order]) - heated[order]
-    heated[order[1:][before[1:] >= top_p]] = 0.0  # the first is always kept
+    reached = np.cumsum(heated[order])[:-1]
+    heated[order[1:][reached >= top_p - ROUNDING]] = 0.0  # the first is always kept
     return heated / heated.sum()
 
 

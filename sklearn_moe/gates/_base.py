@@ -11,6 +11,7 @@ import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping
 
+from .._expert_errors import PartError
 from .._information import uncountable
 from .._numeric import Array
 from ._table import GateTable
@@ -164,7 +165,7 @@ def naming(gate: Any, task: str) -> Iterator[None]:
     except MemoryError:  # it says nothing of the gate
         raise
     except Exception as error:
-        raise ValueError(f"gate={gate!r} failed to {task}: {error}") from error
+        raise PartError(f"gate={gate!r} failed to {task}: {error}") from error
 
 
 def beside_weights(params: dict[str, Any]) -> dict[str, Any]:

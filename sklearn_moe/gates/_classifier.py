@@ -17,7 +17,7 @@ from .._validation import HasMethods, fit_context, with_inputs_of
 from ..weighting import fit_weighted
 from ._base import Gate, beside_weights, naming, routing_of_fit
 from ._encoded import check_expert_weights, rows_of_weight
-from ._frozen import frozen_gate
+from ._frozen import frozen_gate, is_frozen
 
 NEGLIGIBLE = 1e-4
 
@@ -103,7 +103,7 @@ class ClassifierGate(Gate):
                 clone(self.classifier), expanded, labels, weight, rank, params, labelled=True
             )
         classes = self._classes_of(fitted, take_rows(X, slice(1)))
-        self._expert_of_class = self._experts_of(classes, labels, expert_weights.shape[1])
+        self._expert_of_class = self._experts_of(classes, expert_weights.shape[1])
         self.classifier_, self.n_experts_ = fitted, expert_weights.shape[1]
         self.floor_ = 1.0 / (1.0 + weight.sum())
         return self
@@ -148,9 +148,9 @@ class ClassifierGate(Gate):
             )
         return list(fitted.classes_.tolist())
 
-    def _experts_of(self, classes: list[Any], labels: NDArray, n_experts: int) -> NDArray[np.intp]:
-        """The expert of each class."""
-        if set(labels.tolist()) <= set(classes) <= set(range(n_experts)):
+    def _experts_of(self, classes: list[Any], n_experts: int) -> NDArray[np.intp]:
+        """The expert of each class; one of little weight may be in no sample, and have none."""
+        if not is_frozen(self) and set(classes) <= set(range(n_experts)):
             return np.array(classes, dtype=np.intp)
         if len(classes) != n_experts:
             raise TypeError(

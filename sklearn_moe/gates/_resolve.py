@@ -107,6 +107,8 @@ def log_proba_of(gate: Any, table: GateTable) -> Array:
 
 def next_gate(gate: Any, X: Any, expert_weights: Array) -> Any:
     """A gate for new rows, which goes on from a fitted one if that can; that one stays as it is."""
+    if is_frozen(gate):
+        return gate
     if hasattr(gate, "partial_fit"):
         return copy.deepcopy(gate).partial_fit(X, expert_weights)
     table = GateTable(X, expert_weights.sum(axis=1))

@@ -116,7 +116,8 @@ def _backtrack(
     for halving in range(30):
         size = 0.5**halving
         candidate = theta - size * step
-        evaluated = problem.evaluate(candidate)
+        with np.errstate(over="ignore", invalid="ignore"):  # of steps beyond all numbers
+            evaluated = problem.evaluate(candidate)
         if evaluated[0] <= value - 1e-4 * size * slope + rounding:
             return candidate, evaluated
     return None

@@ -10,11 +10,12 @@ three is the same as three rows.
 
 from ._fit import fit_weighted
 from ._learners import is_mixture
-from ._plan import WEIGHTED, WeightPlan, plan_steps, plan_weights, way_to_last
+from ._plan import RESAMPLED, WEIGHTED, WeightPlan, plan_steps, plan_weights, way_to_last
 from ._requests import request_groups
 from ._steps import gate_with_weighted_steps, transform_weighted
 
 __all__ = [
+    "RESAMPLED",
     "WEIGHTED",
     "WeightPlan",
     "fit_weighted",
