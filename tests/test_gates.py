@@ -561,11 +561,3 @@ def test_what_a_gate_says_has_to_be_log_probabilities(answer, message):
     moe = MixtureOfExpertsRegressor(Ridge(), 2, gate=Unusual(answer), cv=2, verdict=False)
     with pytest.raises((ValueError, TypeError), match=f"gate=Unusual.*{message}"):
         moe.fit(rows, y)
-
-
-def test_linear_gate_without_penalty_is_silent_on_few_rows():
-    for seed in range(12):
-        rng = np.random.default_rng(seed)
-        rows, resp = rng.normal(size=(12, 3)), rng.dirichlet([0.05, 0.05], size=12)
-        proba = Softmax(alpha=0.0).fit(rows, resp.round(8)).predict_proba(rows)
-        np.testing.assert_allclose(proba.sum(axis=1), 1.0)

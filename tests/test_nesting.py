@@ -13,7 +13,12 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
-from sklearn_moe import ConstantGate, MixtureOfExpertsClassifier, MixtureOfExpertsRegressor
+from sklearn_moe import (
+    ConstantGate,
+    MixtureOfExpertsClassifier,
+    MixtureOfExpertsRegressor,
+    SoftmaxGate,
+)
 from sklearn_moe.families import Laplace, StudentT
 from sklearn_moe.gates import HierarchicalGate
 
@@ -281,3 +286,13 @@ def test_a_law_has_the_same_name_in_the_whole_and_in_a_branch():
     assert moe.n_experts_ == 4
     with pytest.raises(ValueError, match="has family=Laplace"):
         regressor(inner(Ridge(), family=Laplace()), family="student_t").fit(X, Y)
+
+
+@pytest.mark.parametrize("seed", [4, 7])
+def test_gates_without_penalty_are_silent_on_few_rows(seed):
+    """Their steps may lead beyond all numbers before they are shortened."""
+    rng, gate = np.random.default_rng(seed), SoftmaxGate(alpha=0.0)
+    rows, y = rng.normal(size=(12, 3)), rng.normal(size=12)
+    moe = regressor(inner(Ridge(), gate=gate), gate=gate, top_k=2, n_init=2)
+    proba = moe.set_params(cv=2, max_iter=100, random_state=seed).fit(rows, y).gate_proba(rows)
+    np.testing.assert_allclose(proba.sum(axis=1), 1.0)
