@@ -23,9 +23,9 @@ def counts(repeats: int, sizes: list[int]) -> Iterator[Row]:
     for n in sizes:
         X, y, resp = simulate(n, 10, 2)
         counted = np.random.default_rng(0).poisson(np.exp(0.2 * y))
-        repeats = repeats if n < 10**5 else 1
-        yield from default_fits(repeats, X, counted)
-        yield from in_sample(repeats, X, counted, resp)
+        times = repeats if n < 10**5 else 1
+        yield from default_fits(times, X, counted)
+        yield from in_sample(times, X, counted, resp)
 
 
 def default_fits(repeats: int, X: np.ndarray, y: np.ndarray) -> Iterator[Row]:

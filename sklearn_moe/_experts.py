@@ -7,6 +7,7 @@ what it needs to be weighted, seeded, aligned to the classes and named in errors
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
@@ -50,7 +51,7 @@ class BankFit:
     solution: Solution | None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class WeightedExperts:
     """Experts to be fitted to a table, each under its column of `weights` (n, K)."""
 
@@ -60,9 +61,16 @@ class WeightedExperts:
 
     @cached_property
     def linear_bank(self) -> LinearBank | None:
-        """The bank of the plain linear experts of one kind, the first, if they suit the table."""
-        first = next((t.problem for t in self.templates if t.problem is not None), None)
-        return None if first is None else self.data.linear_bank(type(first))
+        """The bank of the plain linear experts of one kind, if they suit the table.
+
+        Of that which is left out one by one, if there is one, else of that which is most frequent.
+        """
+        plain = [t for t in self.templates if t.problem is not None]
+        if not plain:
+            return None
+        kinds = [type(t.problem) for t in plain if t.one_out] or [type(t.problem) for t in plain]
+        kind: Any = Counter(kinds).most_common(1)[0][0]
+        return self.data.linear_bank(kind)
 
     @cached_property
     def solvable(self) -> list[int]:
@@ -72,7 +80,6 @@ class WeightedExperts:
             return []
         return [k for k, t in enumerate(self.templates) if isinstance(t.problem, bank.suits)]
 
-    @property
     def posed(self) -> tuple[list[Any], Array]:
         """The problems of these, and their weights."""
         columns = self.solvable
@@ -158,9 +165,10 @@ def fit_predict_new(
     if numbers is not None:
         solution = yield from solve_new(experts, previous)
         if solution is not None:
-            plain, numbered = solution.predict_new(numbers), enumerate(experts.solvable)
-            solved = solution.solved[0]
-            predicted = {k: plain[places[k][0], i] for i, k in numbered if solved[i]}
+            plain, solved = solution.predict_new(numbers), solution.solved[0]
+            predicted = {
+                k: plain[places[k][0], i] for i, k in enumerate(experts.solvable) if solved[i]
+            }
     left = [k for k in range(n_experts) if k not in predicted and _holds_rows(places[k][0])]
     jobs: list[Job] = []
     for k in left:
@@ -195,7 +203,7 @@ def solve_plain(
     bank = experts.linear_bank
     if bank is None or not (splits is None or splits.leave_out):
         return None
-    problems, weights = experts.posed
+    problems, weights = experts.posed()
     if splits is not None and all(experts.templates[k].one_out for k in experts.solvable):
         assert isinstance(bank, LeastSquaresBank)  # no others have a closed form
         return (yield from do(bank.solve_one_out, problems, weights, experts.data.rank))
@@ -216,7 +224,7 @@ def solve_new(
         return (yield from solve_plain(experts, None, None))
     if (known := left_out.for_new_rows()) is not None:
         return known
-    return (yield from do(bank.solve_all_rows, *experts.posed, left_out, before))
+    return (yield from do(bank.solve_all_rows, *experts.posed(), left_out, before))
 
 
 def fit_one(data: Data, template: Template, weight: Array, train: Any, test: Any) -> tuple:

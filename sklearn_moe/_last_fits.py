@@ -89,8 +89,8 @@ def _last_solution(
         solution = yield from solve_plain(experts, None, previous)
     if solution is None:
         return {}
-    solved, numbered = solution.solved[0], enumerate(experts.solvable)
-    places = {k: i for i, k in numbered if k in wanted and solved[i]}
+    solved = solution.solved[0]
+    places = {k: i for i, k in enumerate(experts.solvable) if k in wanted and solved[i]}
     return {k: partial(solution.polish, problem=i) for k, i in places.items()}
 
 

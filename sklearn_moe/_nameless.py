@@ -16,6 +16,8 @@ from sklearn.compose import ColumnTransformer
 from sklearn.frozen import FrozenEstimator
 from sklearn.preprocessing import FunctionTransformer
 
+from ._rows import common_dtype
+
 # Packages whose classes and functions look at a table as an array, but for those below. Numbers,
 # words and the lists that hold parts are of Python itself.
 KNOWN = ("builtins", "numpy", "sklearn")
@@ -54,13 +56,11 @@ def bare_numbers(X: Any) -> NDArray | None:
     Estimators read a frame as an array of the same type. Those that encode column by column would
     see large whole numbers otherwise than in the frame: then there are none.
     """
-    dtypes = list(getattr(X, "dtypes", [])) if hasattr(X, "columns") else []
-    if not dtypes or not all(isinstance(dtype, np.dtype) for dtype in dtypes):
+    dtype = common_dtype(X)
+    if dtype is None:
         return None
-    if not all(dtype.kind in "fiub" for dtype in dtypes):
-        return None
-    numbers = X.to_numpy(dtype=np.result_type(*dtypes)).view()
-    whole = [dtype.kind in "iu" and dtype.itemsize == 8 for dtype in dtypes]
+    numbers = X.to_numpy(dtype=dtype).view()
+    whole = [own.kind in "iu" and own.itemsize == 8 for own in X.dtypes]
     if numbers.dtype.kind == "f" and np.abs(numbers[:, whole]).max(initial=0.0) >= LARGEST_WHOLE:
         return None
     # All fits share them, and some estimators work in place.

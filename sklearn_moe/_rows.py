@@ -107,3 +107,14 @@ def in_blocks(answer: Callable[..., NDArray], width: int, X: Any, *parts: Any) -
     return np.concatenate(
         [answer(*(take_rows(part, rows) for part in (X, *parts))) for rows in blocks]
     )
+
+
+def common_dtype(X: Any) -> np.dtype | None:
+    """What numbers and truth values of a pandas frame are together; None for anything else.
+
+    numpy would take them for objects.
+    """
+    dtypes = list(getattr(X, "dtypes", ())) if hasattr(X, "columns") else []
+    if not dtypes or not all(isinstance(d, np.dtype) and d.kind in "fiub" for d in dtypes):
+        return None
+    return np.result_type(*dtypes)

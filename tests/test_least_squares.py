@@ -19,7 +19,7 @@ from sklearn.preprocessing import MinMaxScaler, StandardScaler
 from sklearn_moe import MixtureOfExpertsRegressor, _templates
 from sklearn_moe._grams import weighted_grams
 from sklearn_moe._predictions import predict_bank
-from sklearn_moe.linear import _least_squares, _output_table, predict_plain
+from sklearn_moe.linear import _least_squares, _output_table, finite_numbers, predict_plain
 from sklearn_moe.linear._least_squares import recognise, solve_left_out
 from sklearn_moe.linear._least_squares_bank import LeastSquaresBank
 from sklearn_moe.linear._output_table import make_output_table
@@ -409,3 +409,12 @@ def test_columns_that_scikit_learn_cuts_off_are_cut_off_while_em_runs():
         scaled = table * [unit, 1.0]
         moe = MixtureOfExpertsRegressor(LinearRegression(), random_state=0).fit(scaled, y)
         assert moe.log_prob(scaled, y).mean() == pytest.approx(moe.calibrated_log_prob_, abs=0.1)
+
+
+def test_truth_values_beside_numbers_are_numbers():
+    """numpy would have a frame of both as objects."""
+    frame = pd.DataFrame({"a": [0.5, 1.5], "b": [True, False], "c": [1, 2]})
+    numbers = finite_numbers(frame)
+    assert numbers.dtype == np.float64
+    np.testing.assert_array_equal(numbers, [[0.5, 1, 1], [1.5, 0, 2]])
+    assert finite_numbers(frame.assign(d=["x", "y"])) is None

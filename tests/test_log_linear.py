@@ -11,14 +11,16 @@ from sklearn.preprocessing import StandardScaler
 
 from sklearn_moe import MixtureOfExpertsRegressor, _templates
 from sklearn_moe.linear import make_bank, recognise
+from sklearn_moe.linear._least_squares_bank import LeastSquaresBank
 from sklearn_moe.linear._log_linear import (
     LogLinearSolution,
     _weighted,
     solve_exactly,
     solve_left_out,
 )
+from sklearn_moe.linear._log_linear_bank import LARGEST_HESSIANS, LogLinearBank
 from sklearn_moe.linear._positive_table import LogLinear, make_positive_table
-from sklearn_moe.linear._search import ONE_STEP, Effort
+from sklearn_moe.linear._search import Effort
 
 TIGHT = {"solver": "newton-cholesky", "tol": 1e-12, "max_iter": 1000}
 ESTIMATORS = {
@@ -193,6 +195,17 @@ def test_polished_estimator_has_the_solution(name):
     assert last.n_iter_ == solution.n_iter > 1
 
 
+def test_folds_beyond_the_memory_are_left_to_the_estimators():
+    X, y, weights = target_for("poisson")
+    bank = make_bank(LogLinear, X, y[:, None], None, len(X))
+    problems = [recognise(PoissonRegressor())] * 2
+    folds = [np.array([row]) for row in range(len(X))]
+    assert bank.solve_left_out(problems, weights, folds[:3]) is not None
+    n_problems = LARGEST_HESSIANS // (len(folds) * (X.shape[1] + 1) ** 2) + 1
+    many = np.ones((len(X), n_problems))
+    assert bank.solve_left_out([problems[0]] * n_problems, many, folds) is None
+
+
 def test_numbers_of_any_size_are_no_trouble():
     X, y, weights = target_for("poisson")
     weights[:2] = [0.0, 1.0]
@@ -265,6 +278,49 @@ def fits_with_and_without(monkeypatch, expert, X, y, fit_params=None, **params):
     return found
 
 
+def amounts_far_out(y):
+    far = np.where(y > 0, y, 0.5).astype(float)
+    far[:3] *= 1e4
+    return far
+
+
+# Fits that a curvature, a penalty or a number too large for the others has led astray.
+STIFF = {
+    "small unit": (lambda X, y: (X * [1, 1e-10, 1], y), PoissonRegressor(), "poisson"),
+    "smallest unit": (lambda X, y: (X * [1, 1, 1e-160], y), PoissonRegressor(), "poisson"),
+    "any penalty": (lambda X, y: (X, y), PoissonRegressor(alpha=1e308), "poisson"),
+    "large counts": (
+        lambda X, y: (X, np.r_[3000, 500, 10000, y[3:]]), PoissonRegressor(alpha=1e-3), "poisson"
+    ),
+    "large amounts": (
+        lambda X, y: (X, amounts_far_out(y)), GammaRegressor(alpha=1e-3), "gamma"
+    ),
+    "some law": (
+        lambda X, y: (X, amounts_far_out(y)), TweedieRegressor(power=1.5, alpha=1e-3), "gamma"
+    ),
+    "unit of the target": (
+        lambda X, y: (X, 1e135 * np.maximum(y, 0.5)), GammaRegressor(alpha=0.1), "gamma"
+    ),
+    "part of it": (
+        lambda X, y: (X, 1e-135 * np.maximum(y, 0.5)), GammaRegressor(alpha=0.1), "gamma"
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")  # of single fits
+@pytest.mark.parametrize("cv", [None, 3])
+@pytest.mark.parametrize("kind", STIFF)
+def test_fits_that_are_hard_to_solve_end_where_single_fits_do(kind, cv, monkeypatch):
+    change, expert, family = STIFF[kind]
+    X, y = change(*switching(150))
+    expert.set_params(max_iter=10_000, tol=1e-8)
+    params = {"family": family, "cv": cv, "max_iter": 40, "tol": 1e-6}
+    fast, slow = fits_with_and_without(monkeypatch, expert, X, y, **params)
+    assert np.isfinite(fast.lower_bounds_).all()
+    np.testing.assert_allclose(fast.lower_bound_, slow.lower_bound_, atol=2e-3)
+
+
 @pytest.mark.parametrize("kind", ["plain", "scaled", "frame", "weights", "in sample"])
 def test_whole_fit_ends_where_single_fits_end(kind, monkeypatch):
     X, y = switching()
@@ -296,13 +352,48 @@ def test_experts_that_are_kept_are_the_estimators_of_their_rows():
         np.testing.assert_allclose(kept.coef_, again.coef_, atol=0.02)
 
 
-def test_experts_of_other_kinds_go_with_them():
+@pytest.fixture
+def solvers(monkeypatch):
+    """Banks that were asked to solve something, in order."""
+    asked = []
+    for bank, name in (
+        (LogLinearBank, "solve_left_out"),
+        (LeastSquaresBank, "solve_left_out"),
+        (LeastSquaresBank, "solve_one_out"),
+    ):
+        solve = getattr(bank, name)
+
+        def counted(self, *args, solve=solve, name=name):
+            asked.append((type(self), name))
+            return solve(self, *args)
+
+        monkeypatch.setattr(bank, name, counted)
+    return asked
+
+
+@pytest.mark.parametrize("line_first", [False, True])
+@pytest.mark.parametrize("n_lines", [1, 3])
+def test_of_several_kinds_the_most_frequent_is_solved_together(n_lines, line_first, solvers):
     X, y = switching()
-    named = [("rate", PoissonRegressor()), ("line", Ridge()), ("other", PoissonRegressor())]
-    moe = MixtureOfExpertsRegressor(named, cv=3, **PARAMS).fit(X, y)
-    kinds = [type(expert) for expert in moe.experts_]
-    assert {PoissonRegressor, Ridge} == set(kinds)
-    assert np.isfinite(moe.log_prob(X, y)).all()
+    lines = [(f"line{k}", Ridge()) for k in range(n_lines)]
+    rates = [("rate", PoissonRegressor()), ("other", PoissonRegressor())]
+    named = lines + rates if line_first else rates + lines
+    parts = PARAMS | {"cv": 3, "max_iter": 3, "tol": 1.0}
+    moe = MixtureOfExpertsRegressor(named, **parts).fit(X, y)
+    usual = LeastSquaresBank if n_lines == 3 else LogLinearBank
+    # Starts and the one expert alone are solved for, too.
+    assert (usual, "solve_left_out") in solvers[-3:]
+    moved = MixtureOfExpertsRegressor(named[::-1], **parts).fit(X, y)
+    assert moe.lower_bound_ == pytest.approx(moved.lower_bound_, abs=0.2)
+
+
+@pytest.mark.parametrize("line_first", [False, True])
+def test_those_that_are_left_out_one_by_one_are_found_in_any_order(line_first, solvers):
+    X, y = switching()
+    named = [("rate", PoissonRegressor()), ("other", PoissonRegressor()), ("line", Ridge())]
+    named = named[::-1] if line_first else named
+    MixtureOfExpertsRegressor(named, cv="loo", **PARAMS | {"max_iter": 3, "tol": 1.0}).fit(X, y)
+    assert (LeastSquaresBank, "solve_one_out") in solvers
 
 
 def test_amounts_beside_zeros():
@@ -349,4 +440,3 @@ def test_solution_has_the_table_left_out():
     solution = solved([recognise(PoissonRegressor())] * 2, X, y, weights)
     assert isinstance(solution, LogLinearSolution)
     assert len(solution.units.X) == len(solution.units.y) == 0
-    assert ONE_STEP.n_steps == 1

@@ -3,9 +3,10 @@
 A mean is the exponential of a score, and the loss is half the deviance of a Tweedie law, of which
 Poisson and gamma are the ends. All experts and folds share each pass over the rows. A step is that
 of Newton, damped as much as makes a descent certain (Sun and Tran-Dinh, 2019): between the ends no
-third derivative of a row's loss is larger than the second. While EM runs across folds, one for each
-iteration is enough: the responsibilities will change. An exact solution is that of scikit-learn's
-own estimator at a tight tolerance; where there is none, the estimator is asked.
+third derivative of a row's loss is larger than the second. Each fold has a Hessian of its own: that
+of another, which a single large output may dominate, would let it rest before it is solved. An
+exact solution is that of scikit-learn's own estimator at a tight tolerance; where there is none,
+the estimator is asked.
 
 T. Sun and Q. Tran-Dinh, "Generalized self-concordant functions: a recipe for Newton-type methods",
 Mathematical Programming 178, 2019.
@@ -39,7 +40,7 @@ from ._positive_table import GAMMA, POISSON, LogLinear, PositiveTable
 from ._ridges import ridges
 from ._search import Effort, SearchedSolution, damped_steps
 
-# Scores beyond which means are held, and have no digits in common with any other.
+# Scores this far from the log mean output say means that have no digits in common with any other.
 FARTHEST = 300.0
 # Those that are kept end where no score changes by more.
 EXACTLY = Effort(60, 3e-5)
@@ -51,7 +52,7 @@ class LogLinearSolution(SearchedSolution):
 
     def predict_new(self, X: NDArray) -> Array:
         """Means (m, K, 1) of new rows under the coefficients of the first fold."""
-        return _means(scores_of(self.units.standardised(X), self.theta[0]))
+        return _means(scores_of(self.units.standardised(X), self.theta[0]), self.units.level)
 
     def coefficients(self, problem: int) -> tuple[Array, Array]:
         """Those of one problem of the first fold, and the intercept, in units of the features."""
@@ -109,25 +110,25 @@ class Weighted:
             yield fold, rows, Z, scores_of(numbers_of(Z), weights[learners[fold]])
 
     def _direction(self, theta: Array) -> Array:
-        """Newton directions (F, K, p + 1), by the largest curvature that a row has in any fold."""
+        """Newton directions (F, K, p + 1)."""
         n_folds, n_problems, width = theta.shape
-        left_out = self.folds is not None
-        learners, powers = learners_of(n_folds, left_out), self._powers
+        learners, powers = learners_of(n_folds, self.folds is not None), self._powers
         gradient = np.zeros_like(theta)
-        grams = np.zeros((n_folds, n_problems, width, width))
+        hessian = np.zeros((n_folds, n_problems, width, width))
         for fold, rows, Z, scores in self._blocks(weights_of_numbers(self.table, theta)):
             weight = columns_of(self.columns, rows)
-            slope, bend = _derivatives(scores, self.table.y[rows], powers)
+            slope, bend = _derivatives(_near(scores, self.table.level), self.table.y[rows], powers)
             slope *= weight
+            bend *= weight
             gradient[learners[fold]] += design_sums(numbers_of(Z), slope)
-            grams[fold] += weighted_design_grams(whole(Z), bend.max(axis=0) * weight)
+            grams = weighted_design_grams(whole(Z), bend.reshape(-1, bend.shape[-1]))
+            hessian[learners[fold]] += grams.reshape(*bend.shape[:2], width, width)
         gradient = sums_of_rows(self.table, gradient) + self.ridge * theta
-        hessians = sums_of_others(grams) if left_out else grams
         diagonal = np.arange(width)
-        hessians[..., diagonal, diagonal] += self.ridge
+        hessian[..., diagonal, diagonal] += self.ridge
         direction = np.zeros_like(theta)
         for cell in zip(*np.nonzero(self.solvable), strict=True):
-            direction[cell] = -newton_step(hessians[cell], gradient[cell])
+            direction[cell] = -_scaled_step(hessian[cell], gradient[cell])
         return direction
 
     def _largest_change(self, direction: Array) -> Array:
@@ -161,6 +162,7 @@ class Weighted:
         self, theta: Array, solved: NDArray[np.bool_], n_iter: int, predicts: bool = True
     ) -> LogLinearSolution:
         """What the coefficients come to, for problems that are `solved` (F, K)."""
+        solved = solved & np.isfinite(theta).all(axis=-1)
         theta = np.where(solved[..., None], theta, 0.0)
         return LogLinearSolution(
             problems=self.problems,
@@ -177,7 +179,7 @@ class Weighted:
         weights = weights_of_numbers(self.table, theta)
         for fold, rows, Z in fold_blocks(self.table, self.folds, len(scores)):
             scores[:, rows] = scores_of(numbers_of(Z), weights[fold])
-        return _means(scores)
+        return _means(scores, self.table.level)
 
 
 def solve_left_out(
@@ -245,18 +247,29 @@ def _masses(table: PositiveTable, weights: Array, folds: Sequence[Rows] | None) 
     """Sums (3, F, K) of weights, outputs, and weights of outputs of zero, outside each fold."""
     parts = [slice(None)] if folds is None else folds
     telling = np.stack([np.ones_like(table.y), table.y, table.y == 0])
-    inside = np.stack([telling[:, rows] @ weights[rows] for rows in parts], axis=1)
-    return inside if folds is None else np.moveaxis(sums_of_others(np.moveaxis(inside, 1, 0)), 0, 1)
+    inside = np.stack([telling[:, rows] @ weights[rows] for rows in parts])
+    return (inside if folds is None else sums_of_others(inside)).transpose(1, 0, 2)
 
 
-def _means(scores: Array) -> Array:
+def _near(scores: Array, level: float) -> Array:
+    """Scores, none of them further from a `level` than numbers reach."""
+    return np.clip(scores, level - FARTHEST, level + FARTHEST)
+
+
+def _means(scores: Array, level: float) -> Array:
     """Means (n, K, 1) of scores (K, n)."""
-    return np.exp(np.clip(scores, -FARTHEST, FARTHEST))[..., None].swapaxes(0, 1)
+    return np.exp(_near(scores, level))[..., None].swapaxes(0, 1)
+
+
+def _scaled_step(hessian: Array, gradient: Array) -> Array:
+    """The step of a system whose columns may be of any size; it is overwritten."""
+    scale = 1.0 / np.sqrt(np.maximum(hessian.diagonal(), np.finfo(np.float64).tiny))
+    hessian *= scale[:, None] * scale
+    return scale * newton_step(hessian, scale * gradient)
 
 
 def _derivatives(scores: Array, y: Array, powers: Array) -> tuple[Array, Array]:
     """First and second of half the deviance by the scores (F, K, B), for `powers` (K, 1)."""
-    scores = np.clip(scores, -FARTHEST, FARTHEST)
     mean = np.exp(scores)
     if (powers == POISSON).all():
         return mean - y, mean

@@ -9,10 +9,13 @@ from typing import ClassVar
 from .._numeric import Array, Rows
 from ._log_linear import LogLinearSolution, solve_exactly, solve_left_out, solve_nearly
 from ._positive_table import LogLinear, PositiveTable
-from ._search import ONE_STEP, SETTLE, Effort
+from ._search import SETTLE, Effort
 
-# For those who judge.
-NEARLY = Effort(20, 1e-3)
+# Elements of the Hessians of all folds and problems: 128 MB.
+LARGEST_HESSIANS = 2**24
+# An iteration of EM goes a step further, and more where that is a long one. Who is asked about new
+# rows, and who is solved once, goes on until steps say little.
+GOING_ON, NEARLY = Effort(10, 0.1), Effort(20, 1e-3)
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,11 +34,16 @@ class LogLinearBank:
         weights: Array,
         folds: Sequence[Rows] | None,
         previous: LogLinearSolution | None = None,
-    ) -> LogLinearSolution:
-        """The solution, an exact one without folds; one alone will not be gone on with."""
+    ) -> LogLinearSolution | None:
+        """The solution, an exact one without folds; one alone will not be gone on with.
+
+        None, if there are too many folds for the memory.
+        """
         if folds is None:
             return solve_exactly(problems, self.table, weights, previous)
-        effort = ONE_STEP
+        if len(folds) * len(problems) * (self.table.shape[1] + 1) ** 2 > LARGEST_HESSIANS:
+            return None
+        effort = GOING_ON
         if previous is None or previous.is_far:
             effort = NEARLY if len(problems) == 1 else SETTLE
         return solve_left_out(problems, self.table, weights, folds, previous, effort)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
 from sklearn.linear_model import GammaRegressor, PoissonRegressor, TweedieRegressor
 
 from .._numeric import Array
@@ -56,9 +57,10 @@ def _power(estimator: Any) -> float | None:
 
 @dataclass(frozen=True)
 class PositiveTable(StandardisedRows):
-    """Standardised features (n, p) and outputs (n,), none below zero."""
+    """Standardised features (n, p) and outputs (n,), none below zero; `level` is their log mean."""
 
     y: Array
+    level: float
 
     @property
     def without_rows(self) -> PositiveTable:
@@ -73,4 +75,6 @@ def make_positive_table(X: Any, y: Array) -> PositiveTable | None:
     numbers = finite_numbers(X)
     if numbers is None or numbers.shape[1] >= NEWTON_LIMIT:
         return None
-    return PositiveTable(numbers, *column_units(numbers), y[:, 0])
+    mean = y.mean()
+    level = float(np.log(mean)) if mean > 0 else 0.0
+    return PositiveTable(numbers, *column_units(numbers), y[:, 0], level)

@@ -14,6 +14,9 @@ from ._indicators import FOURTH, squared_half_differences, sums_of_powers
 
 # The highest power of columns that variances need.
 SECOND = 2
+# A penalty per unit of weight under which a coefficient is zero to eight digits; a larger one would
+# take the others' digits as well.
+LARGEST_RIDGE = 1e8
 # Of the variance of a column in the whole table; less is rounding.
 SMALLEST_VARIANCE = 1e-10
 
@@ -35,19 +38,20 @@ def ridges(
     weights: Array,
     folds: Sequence[Rows] | None,
 ) -> Array:
-    """Penalties (F, K, p + 1) in the units of the table; none for the intercept.
+    """Penalties (F, K, p + 1) in the units of the table, finite ones; none for the intercept.
 
     `costs` (F, K), or (1, K), are what squared coefficients cost in the units of the problems.
     """
     n_folds = len(folds or [None])
     ridge = np.zeros((n_folds, len(problems), table.shape[1] + 1))
-    ridge[..., :-1] = costs[..., None] / table.scale**2
+    with np.errstate(over="ignore", divide="ignore"):  # of columns in units next to nothing
+        ridge[..., :-1] = costs[..., None] / table.scale**2
     scaled = [k for k, problem in enumerate(problems) if problem.scaled]
     if scaled:
         halves = np.array([[problems[k].halves] for k in scaled])
         units = _squared_units(table, weights[:, scaled], folds, halves)
-        ridge[:, scaled, :-1] *= units * table.scale**2
-    return ridge
+        ridge[:, scaled, :-1] = np.broadcast_to(costs, ridge.shape[:2])[:, scaled, None] * units
+    return np.minimum(ridge, LARGEST_RIDGE * weights.sum(axis=0)[:, None])
 
 
 def _squared_units(

@@ -15,9 +15,9 @@ from ._plain import NOTHING, without_scaler
 
 
 class Effort(NamedTuple):
-    """How many steps a solution may take, and what change ends them.
+    """How many steps a solution may take, and what change of a score ends them.
 
-    That of a score where folds are left out, else of the objective, in nats per unit of weight.
+    Of whole steps it is that of the objective, in nats per unit of weight.
     """
 
     n_steps: int
