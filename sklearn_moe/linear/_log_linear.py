@@ -149,9 +149,7 @@ class Weighted:
         """Some of the problems."""
         return replace(
             self,
-            problems=[
-                problem for problem, is_one in zip(self.problems, some, strict=True) if is_one
-            ],
+            problems=[self.problems[k] for k in np.flatnonzero(some)],
             columns=self.columns[some],
             ridge=self.ridge[:, some],
             level=self.level[:, some],
