@@ -181,7 +181,6 @@ def test_em_knows_nothing_of_it(mixture):
         {"lean": False},
         {"verdict": False},
         {"n_experts": 1},
-        {"cv": 2},
         {"experts": None},
         {"experts": [("logistic", LogisticRegression()), ("tree", TREE)]},
     ],

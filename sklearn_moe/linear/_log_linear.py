@@ -149,7 +149,7 @@ class Weighted:
         """Some of the problems."""
         return replace(
             self,
-            problems=[self.problems[k] for k in np.flatnonzero(some)],
+            problems=[self.problems[k] for k in np.flatnonzero(some).tolist()],
             columns=self.columns[some],
             ridge=self.ridge[:, some],
             level=self.level[:, some],
