@@ -121,6 +121,7 @@ def test_what_is_learnt_late_is_less():
 )
 def test_forecasts_are_wider_by_what_they_have_still_to_learn(own, learnt, beyond):
     left = learning_left(5)
+    assert [learning_left(n) for n in (2, 4, 5)] == [0.5, 0.5, pytest.approx(0.6)]
     told = [forecast(normal, v, n) for v, n in PARTS]
     late = forecast(normal, own)
     change = change_of(noise_for(Gaussian(), told, late, left))
