@@ -136,8 +136,8 @@ def learning_left(n_folds: int) -> float:
     """What the last of `n_folds` teaches experts, as a part of what the one before it does.
 
     If their error beyond the noise is inverse to the number of rows, it is 1/(F-2), 1/(F-1) and 1/F
-    as folds are added. (Of two, a witness deals its own to two: experts of a quarter of the rows, of
-    half of them and of all have errors of four, two and one.)
+    as folds are added. (Of two, a witness deals its own to two: experts of a quarter of the rows,
+    of half of them and of all have errors of four, two and one.)
     """
     return 0.5 if n_folds == 2 else 1 - 2 / n_folds
 

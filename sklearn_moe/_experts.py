@@ -181,7 +181,7 @@ def fit_predict_new(
     mean = experts_first(n_rows(X), slots.n_slots(n_experts), n_values)
     for k, values in predicted.items():
         mean[places[k]] = values
-    return clipped(mean, experts.data.limits)
+    return mean if experts.data.classes is not None else clipped(mean, experts.data.limits)
 
 
 def _row_numbers(rows: Any) -> Any:
@@ -238,14 +238,15 @@ def fit_one(data: Data, template: Template, weight: Array, train: Any, test: Any
         return kept, np.empty((0, data.n_values))
     with _blaming(data, template, "was fitted, but failed to predict"):
         predicted = data.expert_table.predict(expert, data.classes, _row_numbers(test))
-    return kept, data.reduced(predicted, test)
+        return kept, data.reduced(predicted, test)
 
 
 def fit_new(data: Data, template: Template, weight: Array, X: Any) -> Array:
     """One job: predictions for new rows `X` of the expert fitted to all rows."""
     expert = fit_expert(data, template, weight, None)
     with _blaming(data, template, "was fitted, but failed to predict new rows"):
-        return predict_expert(expert, X, data.classes)
+        predicted = predict_expert(expert, X, data.classes)
+        return predicted if data.classes is not None else clipped(predicted, data.limits)
 
 
 def fit_bagged(data: Data, template: Template, weight: Array, splits: Splits, wanted: Any) -> tuple:

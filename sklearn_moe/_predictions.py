@@ -70,18 +70,22 @@ class ExpertTable:
 
 
 def predict_expert(expert: Any, X: Any, classes: NDArray | None, **options: Any) -> Array:
-    """What a fitted expert says of each row: outputs (n, q), or class probabilities (n, C)."""
+    """What a fitted expert says of each row: outputs (n, q), or class probabilities (n, C).
+
+    Outputs may be infinite: `clipped` holds them to the limits, or refuses them.
+    """
     if classes is None:
-        predicted = np.asarray(expert.predict(X, **options), dtype=np.float64)
+        with np.errstate(over="ignore"):  # of exponentials
+            predicted = np.asarray(expert.predict(X, **options), dtype=np.float64)
         if len(predicted) != n_rows(X):
             raise ValueError(f"it predicted {len(predicted)} values for {n_rows(X)} rows")
         predicted = predicted.reshape(n_rows(X), -1)
     else:
         predicted = np.asarray(_class_probabilities(expert, X, classes, options), dtype=np.float64)
-    if not np.isfinite(predicted).all():
+    if (np.isnan(predicted) if classes is None else ~np.isfinite(predicted)).any():
         raise ValueError(
-            f"{type(expert).__name__} predicted NaN or infinity. Scale its inputs or regularise "
-            "it, for instance in a pipeline."
+            f"{type(expert).__name__} predicted NaN. Scale its inputs or regularise it, for "
+            "instance in a pipeline."
         )
     return predicted
 
@@ -96,8 +100,21 @@ def limits_of(target: Array, extrapolation: float | None) -> Array | None:
 
 
 def clipped(predicted: Array, limits: Array | None) -> Array:
-    """Outputs (..., q) between `limits` (2, q); themselves if they are, or there are none."""
-    if limits is None or not predicted.size:
+    """Outputs (..., q) between `limits` (2, q); themselves if they are, or there are none.
+
+    Raises
+    ------
+    ValueError
+        If there are none, and an output is infinite.
+    """
+    if not predicted.size:
+        return predicted
+    if limits is None:
+        if not np.isfinite(predicted).all():
+            raise ValueError(
+                "an expert predicted infinity. Scale its inputs or regularise it, for instance in "
+                "a pipeline, or give extrapolation a number."
+            )
         return predicted
     # All inside of the narrowest limits, as they are almost always, is seen without an array.
     if predicted.min() >= limits[0].max() and predicted.max() <= limits[1].min():

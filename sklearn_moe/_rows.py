@@ -118,3 +118,15 @@ def common_dtype(X: Any) -> np.dtype | None:
     if not dtypes or not all(isinstance(d, np.dtype) and d.kind in "fiub" for d in dtypes):
         return None
     return np.result_type(*dtypes)
+
+
+def numbers_of_frame(X: Any) -> NDArray:
+    """The values of a frame as an array; of a pandas one numbers and truth values are numbers.
+
+    numpy would take those of several kinds, and those that may be missing, for objects.
+    """
+    dtype = common_dtype(X)
+    kinds = [getattr(own, "kind", "O") for own in getattr(X, "dtypes", ())]
+    if dtype is not None or not kinds or not set(kinds) <= set("fiub"):
+        return np.asarray(X, dtype=dtype)
+    return X.to_numpy(dtype=np.float64, na_value=np.nan)

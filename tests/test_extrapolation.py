@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 from sklearn.base import clone
 from sklearn.ensemble import RandomForestRegressor
-from sklearn.linear_model import LinearRegression, PoissonRegressor, Ridge
+from sklearn.linear_model import GammaRegressor, LinearRegression, PoissonRegressor, Ridge
 from sklearn.model_selection import KFold
 from sklearn.pipeline import make_pipeline
 
@@ -259,3 +259,16 @@ def test_what_cannot_be_is_refused():
     branch = MixtureOfExpertsRegressor(extrapolation=0.0)
     with pytest.raises(ValueError, match=r"has extrapolation=0\.0"):
         MixtureOfExpertsRegressor([("branch", branch), ("ridge", Ridge())]).fit(X, Y)
+
+
+@pytest.mark.parametrize("expert", [PoissonRegressor(alpha=1e-2), GammaRegressor(alpha=1e-2)])
+def test_what_grows_beyond_numbers_is_held_as_well(expert):
+    y = np.exp(0.8 * np.where(X[:, 0] > 0, 1, -1) * X[:, 1] + 1)
+    far = np.vstack([X[:2], [[0, 1e5, 0], [-1, -1e5, 0]]])
+    moe = MixtureOfExpertsRegressor(expert, cv=3, verdict=False, random_state=0).fit(X, y)
+    predicted = moe.predict_experts(far)
+    assert predicted.max() == moe.prediction_limits_[1]
+    assert np.isfinite(moe.predict(far)).all()
+    moe.set_params(extrapolation=None).fit(X, y)
+    with pytest.raises(ValueError, match=r"an expert predicted infinity.*give extrapolation"):
+        moe.predict(far)

@@ -418,3 +418,6 @@ def test_truth_values_beside_numbers_are_numbers():
     assert numbers.dtype == np.float64
     np.testing.assert_array_equal(numbers, [[0.5, 1, 1], [1.5, 0, 2]])
     assert finite_numbers(frame.assign(d=["x", "y"])) is None
+    nullable = frame.convert_dtypes()
+    np.testing.assert_array_equal(finite_numbers(nullable), numbers)
+    assert finite_numbers(nullable.assign(a=pd.array([pd.NA, 1.5], dtype="Float64"))) is None

@@ -13,7 +13,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
 
 from .._numeric import SMALL_TABLE, Array, exact_means
-from .._rows import common_dtype
+from .._rows import numbers_of_frame
 from ..logit import FAR_FROM_ZERO
 from ._evidence_ridge import EvidenceRidge
 
@@ -63,7 +63,7 @@ def finite_numbers(X: Any) -> NDArray | None:
 def _dense(X: Any) -> NDArray | None:
     """The table as an array, whatever is in it; None if it is sparse, and not small."""
     if not sp.issparse(X):
-        return np.asarray(X, dtype=common_dtype(X))
+        return numbers_of_frame(X) if hasattr(X, "columns") else np.asarray(X)
     is_small = np.prod(X.shape) <= SMALL_TABLE and X.shape[1] <= MOST_COLUMNS
     return X.toarray() if is_small else None
 
