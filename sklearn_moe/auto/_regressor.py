@@ -49,7 +49,7 @@ class AutoMixtureRegressor(RegressorMixin, DistributionQueries, BaseAutoMixture)
         Cross-fitting of the usual candidates that are kept; a number of folds is three at most for
         boosting. Candidates are judged by three folds, or by those given.
     max_rows : int, default=3000
-        Largest number of distinct rows that the search uses. If it uses 2000 or more, candidates
+        Largest number of distinct rows that the search uses, 50 or more. If it uses 2000 or more, candidates
         are first compared on a third of them, and only the better half, and those of the others
         that would answer, on all, and so on.
     n_jobs : int, default=None
