@@ -44,9 +44,9 @@ class AutoMixtureClassifier(ClassifierMixin, BaseAutoMixture):
         Cross-fitting of the usual candidates that are kept; a number of folds is three at most for
         boosting. Candidates are judged by three folds, or by those given.
     max_rows : int, default=3000
-        Largest number of distinct rows that the search uses, 50 or more. If it uses 2000 or more, candidates
-        are first compared on a third of them, and only the better half, and those of the others
-        that would answer, on all, and so on.
+        Largest number of distinct rows that the search uses, 50 or more. If it uses 2000 or more,
+        candidates are first compared on a third of them, and only the better half, and those of the
+        others that would answer, on all, and so on.
     n_jobs : int, default=None
         Number of jobs that fit experts and gates of the usual candidates. None is 1, or what
         ``joblib.parallel_config`` says. The result does not depend on it.
