@@ -80,7 +80,9 @@ class Start:
             return self.anew.responsibilities(recipe, data, surprise, rows)
         if self.given is not None:
             return self.given if rows is None else self.given[rows]
-        context = StartContext.of(data, surprise, recipe.n_routed, recipe.seed + self.round)
+        fraction = recipe.family.outlier_fraction
+        seed = recipe.seed + self.round
+        context = StartContext.of(data, surprise, recipe.n_routed, seed, fraction)
         resp = STARTS[self.name](context)
         if (tree := recipe.tree_of_clones) is not None:
             resp = branches_apart(resp, context, tree)

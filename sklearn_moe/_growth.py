@@ -70,7 +70,8 @@ class SplitExpert:
         halves = np.full((len(resp), 2), 0.5)
         if np.count_nonzero(leads[data.distinct] == position) >= ROWS_TO_SPLIT:
             own, seed = surprise[rows], recipe.seed + len(recipe.templates)
-            context = StartContext.of(data.take(rows), own, n_experts=2, seed=seed)
+            fraction = recipe.family.outlier_fraction
+            context = StartContext.of(data.take(rows), own, 2, seed, fraction)
             halves[rows] = STARTS[self.kind](context)
         parts = resp[:, [position]] * halves
         whole = _with(resp, position, parts[:, 0])

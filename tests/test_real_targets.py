@@ -510,3 +510,18 @@ def test_only_regressors_predict_dispersions(given):
     with pytest.raises(TypeError, match="is not a regressor"):
         moe.fit(X, NOISY)
     assert not hasattr(moe, "experts_")
+
+
+@pytest.mark.parametrize(("n_features", "shift", "seed"), [(2, 50, 3), (3, 50, 0), (3, 200, 1)])
+def test_gross_outliers_do_not_lead_the_starts_astray(n_features, shift, seed):
+    rng = np.random.default_rng(seed)
+    rows = rng.normal(size=(300, n_features))
+    y = np.where(rows[:, 0] > 0, 3, -3) * rows[:, 1] + 0.3 * rng.normal(size=300)
+    y[::20] += shift
+    moe = MixtureOfExpertsRegressor(outlier_fraction=0.05, verdict=False, random_state=0)
+    moe.fit(rows, y)
+    assert moe.dispersions_.max() < 0.2
+    assert moe.outlier_proba(rows, y)[::20].min() > 0.99
+    repeated = np.repeat(np.arange(300), 2)
+    twice = moe.fit(rows, y, sample_weight=np.full(300, 2.0)).dispersions_
+    np.testing.assert_allclose(moe.fit(rows[repeated], y[repeated]).dispersions_, twice, rtol=1e-6)

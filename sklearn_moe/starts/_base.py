@@ -15,6 +15,8 @@ from .._design import TabularEncoder
 from .._numeric import DECIMALS, Array, quantile_groups, weighted_moments
 
 MAX_WIDTH = 50
+# Ranges between quantiles that targets may lie beyond these, where there are outliers.
+ROOM = 0.5
 # Responsibility of the expert that a row is labelled with, beside its share of the rest.
 CONFIDENCE = 0.9
 
@@ -34,9 +36,17 @@ class StartContext:
     seed: int
 
     @classmethod
-    def of(cls, data: Data, surprise: Array | None, n_experts: int, seed: int) -> StartContext:
-        """What is to be seen of the rows of `data`."""
-        return cls(numeric_features(data), numeric_target(data), data, surprise, n_experts, seed)
+    def of(
+        cls,
+        data: Data,
+        surprise: Array | None,
+        n_experts: int,
+        seed: int,
+        outlier_fraction: float = 0.0,
+    ) -> StartContext:
+        """What is to be seen of the rows of `data`, of which a fraction may be outliers."""
+        target = numeric_target(data, outlier_fraction)
+        return cls(numeric_features(data), target, data, surprise, n_experts, seed)
 
     @property
     def weight(self) -> Array:
@@ -74,13 +84,29 @@ def numeric_features(data: Data) -> Array:
     return Z.toarray() if sp.issparse(Z) else Z
 
 
-def numeric_target(data: Data) -> Array:
-    """The standardised target, or standardised class indicators."""
+def numeric_target(data: Data, outlier_fraction: float = 0.0) -> Array:
+    """The standardised target, without what outliers are beyond the others, or indicators."""
     target = data.target
     if data.classes is not None:
         target = np.eye(len(data.classes))[target]
+    elif outlier_fraction:
+        target = _without_tails(target, data.sample_weight, outlier_fraction)
     mean, variance = weighted_moments(target, data.sample_weight)
     return (target - mean) / np.where(variance > 0, np.sqrt(variance), 1.0)
+
+
+def _without_tails(target: Array, weight: Array, fraction: float) -> Array:
+    """Each output (n, q) held between its quantiles at a `fraction` and at one less that."""
+    ends = np.empty((2, target.shape[1]))
+    for output, values in enumerate(target.T):
+        order = np.argsort(values, kind="stable")
+        level = np.cumsum(weight[order]).round(DECIMALS)
+        at = np.searchsorted(
+            level, np.round(level[-1] * np.array([fraction, 1 - fraction]), DECIMALS)
+        )
+        ends[:, output] = values[order][at]
+    room = ROOM * (ends[1] - ends[0])
+    return np.clip(target, ends[0] - room, ends[1] + room)
 
 
 def soften(labels: NDArray[np.intp], n_experts: int) -> Array:
