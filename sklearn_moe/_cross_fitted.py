@@ -21,7 +21,7 @@ from ._numeric import Array
 from ._parallel import open_workers
 from ._plans import Plan, together
 from ._prediction_columns import as_columns
-from ._predictions import clipped, predict_bank
+from ._predictions import held, predict_bank
 from ._rows import take_rows
 from ._table_checks import check_training_table, check_weight, query_rows, store
 from ._targets import check_label_target, check_real_target, classes_of, outputs_of
@@ -223,7 +223,7 @@ class CrossFittedPredictions(TransformerMixin, MetaEstimatorMixin, BaseCompositi
             is infinite.
         """
         with query_rows(self, X) as X:
-            predicted = clipped(predict_bank(self.estimators_, X, self.classes_), None)
+            predicted = held(predict_bank(self.estimators_, X, self.classes_), None)
             return as_columns(predicted, self.classes_)
 
     def get_feature_names_out(self, input_features: Any = None) -> NDArray:

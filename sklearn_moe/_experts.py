@@ -23,7 +23,7 @@ from ._folds import Splits
 from ._numeric import Array, experts_first
 from ._out_of_bag import out_of_bag, with_out_of_bag
 from ._plans import Job, Plan, do
-from ._predictions import align_classes, clipped, predict_expert
+from ._predictions import align_classes, clipped, held, predict_expert
 from ._routing import ALL_ACT, Slots
 from ._rows import n_rows, read_only, take_params, take_rows
 from ._templates import Template
@@ -181,7 +181,7 @@ def fit_predict_new(
     mean = experts_first(n_rows(X), slots.n_slots(n_experts), n_values)
     for k, values in predicted.items():
         mean[places[k]] = values
-    return mean if experts.data.classes is not None else clipped(mean, experts.data.limits)
+    return clipped(mean, experts.data.limits)
 
 
 def _row_numbers(rows: Any) -> Any:
@@ -238,15 +238,14 @@ def fit_one(data: Data, template: Template, weight: Array, train: Any, test: Any
         return kept, np.empty((0, data.n_values))
     with _blaming(data, template, "was fitted, but failed to predict"):
         predicted = data.expert_table.predict(expert, data.classes, _row_numbers(test))
-        return kept, data.reduced(predicted, test)
+        return kept, data.reduced(held(predicted, data.limits), test)
 
 
 def fit_new(data: Data, template: Template, weight: Array, X: Any) -> Array:
     """One job: predictions for new rows `X` of the expert fitted to all rows."""
     expert = fit_expert(data, template, weight, None)
     with _blaming(data, template, "was fitted, but failed to predict new rows"):
-        predicted = predict_expert(expert, X, data.classes)
-        return predicted if data.classes is not None else clipped(predicted, data.limits)
+        return held(predict_expert(expert, X, data.classes), data.limits)
 
 
 def fit_bagged(data: Data, template: Template, weight: Array, splits: Splits, wanted: Any) -> tuple:

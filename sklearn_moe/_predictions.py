@@ -72,7 +72,7 @@ class ExpertTable:
 def predict_expert(expert: Any, X: Any, classes: NDArray | None, **options: Any) -> Array:
     """What a fitted expert says of each row: outputs (n, q), or class probabilities (n, C).
 
-    Outputs may be infinite: `clipped` holds them to the limits, or refuses them.
+    Outputs may be infinite: they are to be `held`.
     """
     if classes is None:
         with np.errstate(over="ignore"):  # of exponentials
@@ -100,26 +100,29 @@ def limits_of(target: Array, extrapolation: float | None) -> Array | None:
 
 
 def clipped(predicted: Array, limits: Array | None) -> Array:
-    """Outputs (..., q) between `limits` (2, q); themselves if they are, or there are none.
+    """Outputs (..., q) between `limits` (2, q); themselves if they are, or there are none."""
+    if limits is None or not predicted.size:
+        return predicted
+    # All inside of the narrowest limits, as they are almost always, is seen without an array.
+    if predicted.min() >= limits[0].max() and predicted.max() <= limits[1].min():
+        return predicted
+    return np.clip(predicted, *limits)
+
+
+def held(predicted: Array, limits: Array | None) -> Array:
+    """Outputs (..., q) of experts between `limits` (2, q), if there are any.
 
     Raises
     ------
     ValueError
         If there are none, and an output is infinite.
     """
-    if not predicted.size:
-        return predicted
-    if limits is None:
-        if not np.isfinite(predicted).all():
-            raise ValueError(
-                "an expert predicted infinity. Scale its inputs or regularise it, for instance in "
-                "a pipeline, or give extrapolation a number."
-            )
-        return predicted
-    # All inside of the narrowest limits, as they are almost always, is seen without an array.
-    if predicted.min() >= limits[0].max() and predicted.max() <= limits[1].min():
-        return predicted
-    return np.clip(predicted, *limits)
+    if limits is None and not np.isfinite(predicted).all():
+        raise ValueError(
+            "an expert predicted infinity. Scale its inputs or regularise it, for instance in a "
+            "pipeline, or give extrapolation a number."
+        )
+    return clipped(predicted, limits)
 
 
 def _class_probabilities(expert: Any, X: Any, classes: NDArray, options: dict) -> Array:

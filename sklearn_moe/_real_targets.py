@@ -21,7 +21,7 @@ from ._information import count_estimator
 from ._nesting import unfold
 from ._noise import Noise
 from ._numeric import Array
-from ._predictions import clipped, limits_of, predict_acting, predict_expert
+from ._predictions import held, limits_of, predict_acting, predict_expert
 from ._queries import shares_of
 from ._routing import Routing
 from ._specialisation import Specialisation
@@ -256,7 +256,7 @@ class RealTargets(DistributionQueries, BaseMixtureOfExperts):
 
     def _clipped(self, predicted: Array) -> Array:
         limits = self.prediction_limits_
-        return clipped(predicted, None if limits is None else limits.reshape(2, -1))
+        return held(predicted, None if limits is None else limits.reshape(2, -1))
 
     def _encode_target(self, y: Any) -> NDArray:
         y = real_numbers(y)
