@@ -378,6 +378,7 @@ class Learnt:
         weightless = np.flatnonzero(np.isnan(given[:, 0]))
         if len(weightless):
             new = predict_bank(self.fitted, take_rows(self.X, weightless), self.classes)
+            new = held(new, None)
             given[weightless] = as_columns(new, self.classes)
         return given
 

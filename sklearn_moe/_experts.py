@@ -261,6 +261,7 @@ def fit_bagged(data: Data, template: Template, weight: Array, splits: Splits, wa
         return None, data.reduced(constant, wanted)
     with _blaming(data, template, "was fitted, but failed to predict"):
         predicted, unanswered = _predict_bagged(data, expert, weight)
+        predicted = held(predicted, data.limits)
     for train, test in splits:
         left = np.intersect1d(unanswered, test)
         if left.size:

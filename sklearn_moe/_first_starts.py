@@ -80,8 +80,7 @@ class Start:
             return self.anew.responsibilities(recipe, data, surprise, rows)
         if self.given is not None:
             return self.given if rows is None else self.given[rows]
-        fraction = recipe.family.outlier_fraction
-        seed = recipe.seed + self.round
+        seed, fraction = recipe.seed + self.round, recipe.outlier_fraction
         context = StartContext.of(data, surprise, recipe.n_routed, seed, fraction)
         resp = STARTS[self.name](context)
         if (tree := recipe.tree_of_clones) is not None:

@@ -11,6 +11,7 @@ from sklearn.base import clone
 
 from ._binning import Binner, bins_of, with_bins
 from ._data import Data
+from ._expert_errors import PartError
 from ._folds import Splits
 from ._numeric import Array
 from ._plans import Plan
@@ -183,16 +184,17 @@ class GateBank:
 
 def _check_answer(log_proba: Any, gate: Any, shape: tuple[int, int]) -> None:
     """Raise if a gate, which may be anyone's, says something else than log probabilities."""
-    if not isinstance(log_proba, np.ndarray) or log_proba.shape != shape:
-        said = f"an array of shape {np.shape(log_proba)}"
-        said = said if isinstance(log_proba, np.ndarray) else f"a {type(log_proba).__name__}"
-        raise TypeError(
-            f"gate={gate!r} should say log probabilities of the experts as an array of shape "
-            f"{shape}; its predict_log_proba returned {said}."
+    is_array = isinstance(log_proba, np.ndarray)
+    if not is_array or log_proba.shape != shape or log_proba.dtype.kind != "f":
+        said = f"a {type(log_proba).__name__}"
+        said = f"one of {log_proba.dtype} and shape {log_proba.shape}" if is_array else said
+        raise PartError(
+            f"gate={gate!r} should say log probabilities of the experts as an array of floats of "
+            f"shape {shape}; its predict_log_proba returned {said}."
         )
     total = np.exp(log_proba[:SOME]).sum(axis=1)
     if (np.abs(total - 1.0) > NO_ROUNDING).any():
-        raise ValueError(
+        raise PartError(
             f"gate={gate!r} should say log probabilities whose exponentials sum to one in each "
             f"row; those of its predict_log_proba sum to {total[np.abs(total - 1.0).argmax()]:.6g}."
         )

@@ -70,7 +70,7 @@ class SplitExpert:
         halves = np.full((len(resp), 2), 0.5)
         if np.count_nonzero(leads[data.distinct] == position) >= ROWS_TO_SPLIT:
             own, seed = surprise[rows], recipe.seed + len(recipe.templates)
-            fraction = recipe.family.outlier_fraction
+            fraction = recipe.outlier_fraction
             context = StartContext.of(data.take(rows), own, 2, seed, fraction)
             halves[rows] = STARTS[self.kind](context)
         parts = resp[:, [position]] * halves

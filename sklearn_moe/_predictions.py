@@ -120,7 +120,7 @@ def held(predicted: Array, limits: Array | None) -> Array:
     if limits is None and not np.isfinite(predicted).all():
         raise ValueError(
             "an expert predicted infinity. Scale its inputs or regularise it, for instance in a "
-            "pipeline, or give extrapolation a number."
+            "pipeline (the extrapolation of a mixture, if it is a number, would hold it)."
         )
     return clipped(predicted, limits)
 

@@ -274,9 +274,14 @@ def _blamed_on_witness(plan: Plan[T]) -> Plan[T]:
 
 
 def _inner_splits(splits: Splits, fold: int, n_samples: int) -> Splits | None:
-    """The other folds, as a split of the fold's training rows; none if only one is left."""
-    inner = keep_rows(splits, splits[fold][0], n_samples, without=fold)
-    return inner if all(len(train) for train, _ in inner) else None
+    """The other folds, as a split of the fold's training rows; none if they are no such split.
+
+    One may be left, and a training side of the user's may hold rows of its own test side.
+    """
+    kept = splits[fold][0]
+    inner = keep_rows(splits, kept, n_samples, without=fold)
+    is_split = inner.n_samples == len(kept) and all(len(train) for train, _ in inner)
+    return inner if is_split else None
 
 
 def _two_folds(data: Data) -> Splits | None:

@@ -270,5 +270,5 @@ def test_what_grows_beyond_numbers_is_held_as_well(expert):
     assert predicted.max() == moe.prediction_limits_[1]
     assert np.isfinite(moe.predict(far)).all()
     moe.set_params(extrapolation=None).fit(X, y)
-    with pytest.raises(ValueError, match=r"an expert predicted infinity.*give extrapolation"):
+    with pytest.raises(ValueError, match=r"an expert predicted infinity.*extrapolation"):
         moe.predict(far)

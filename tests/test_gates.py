@@ -550,9 +550,10 @@ class Unusual(ConstantGate):
         (lambda log_proba: log_proba + 1, "exponentials sum to one in each row.*sum to 2.718"),
         (
             lambda log_proba: log_proba[:, :1],
-            r"shape \(40, 2\).*returned an array of shape \(40, 1\)",
+            r"shape \(40, 2\).*and shape \(40, 1\)",
         ),
         (lambda log_proba: log_proba.tolist(), "returned a list"),
+        (lambda log_proba: log_proba.astype(object), "returned one of object"),
     ],
 )
 def test_what_a_gate_says_has_to_be_log_probabilities(answer, message):

@@ -25,6 +25,7 @@ from sklearn.tree import DecisionTreeRegressor
 
 from sklearn_moe import MixtureOfExpertsRegressor, SoftmaxGate
 from sklearn_moe.families import FAMILIES, LogNormal, StudentT
+from sklearn_moe.starts._base import _without_tails
 
 GOLDEN = Path(__file__).parent / "golden"
 NEWTON = {"solver": "newton-cholesky", "alpha": 0, "tol": 1e-10, "max_iter": 1000}
@@ -525,3 +526,14 @@ def test_gross_outliers_do_not_lead_the_starts_astray(n_features, shift, seed):
     repeated = np.repeat(np.arange(300), 2)
     twice = moe.fit(rows, y, sample_weight=np.full(300, 2.0)).dispersions_
     np.testing.assert_allclose(moe.fit(rows[repeated], y[repeated]).dispersions_, twice, rtol=1e-6)
+
+
+def test_targets_without_tails_know_no_unit_and_keep_what_is_rare():
+    target = np.r_[np.linspace(-1, 1, 98), 50.0, -80.0][:, None]
+    held = _without_tails(target, np.ones(100), 0.05)
+    np.testing.assert_array_equal(held[:98], target[:98])
+    assert np.abs(held).max() < 3
+    for unit in (1e-12, 1e12):
+        np.testing.assert_array_equal(_without_tails(target, np.full(100, unit), 0.05), held)
+    rare = np.r_[np.zeros(97), 1.0, 2.0, 3.0][:, None]
+    np.testing.assert_array_equal(_without_tails(rare, np.ones(100), 0.05), rare)

@@ -13,7 +13,12 @@ from sklearn.model_selection import KFold
 from sklearn.naive_bayes import GaussianNB
 from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
-from sklearn_moe import MixtureOfExpertsClassifier, MixtureOfExpertsRegressor, _fitting
+from sklearn_moe import (
+    MixtureOfExpertsClassifier,
+    MixtureOfExpertsRegressor,
+    _experts,
+    _fitting,
+)
 from sklearn_moe._first_starts import Start
 from sklearn_moe._numeric import mean_and_stderr
 from sklearn_moe._plans import follow_here
@@ -352,3 +357,22 @@ def test_one_expert_that_is_left_is_judged_as_one():
     assert moe.gain_ == pytest.approx(0.0, abs=1e-9)
     assert moe.calibrated_log_prob_ == pytest.approx(one.calibrated_log_prob_)
     np.testing.assert_allclose(moe.predict(X), one.predict(X))
+
+
+def test_folds_that_train_on_rows_that_they_test_leave_no_row_unsaid(monkeypatch):
+    """What no fold of a witness predicts would be whatever memory holds."""
+    number, bounds = np.arange(300), []
+    folds = [(number[100:], number[:150]), (number[:150], number[150:])]
+    empty = _experts.experts_first
+    for value in (0.0, 1e3):
+        with monkeypatch.context() as patch:
+
+            def filled(*shape, value=value):
+                made = empty(*shape)
+                made[:] = value
+                return made
+
+            patch.setattr(_experts, "experts_first", filled)
+            moe = MixtureOfExpertsRegressor(Ridge(), 2, cv=folds, random_state=0)
+            bounds.append(moe.fit(X[:300], Y[:300]).heldout_log_prob_)
+    assert bounds[0] == bounds[1]

@@ -68,11 +68,6 @@ class Family(ABC):
         return None
 
     @property
-    def outlier_fraction(self) -> float:
-        """The part of the rows that may come from no expert."""
-        return 0.0
-
-    @property
     def pools_dispersion(self) -> bool:
         """Whether all experts have the same dispersion."""
         return False

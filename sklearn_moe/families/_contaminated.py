@@ -33,11 +33,6 @@ class Contaminated(Family):
     fraction: float
 
     @property
-    def outlier_fraction(self) -> float:
-        """The part of the rows that may come from the background."""
-        return self.fraction
-
-    @property
     def pools_dispersion(self) -> bool:
         """Whether all experts have the same dispersion."""
         return self.clean.pools_dispersion

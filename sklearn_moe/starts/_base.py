@@ -100,11 +100,11 @@ def _without_tails(target: Array, weight: Array, fraction: float) -> Array:
     ends = np.empty((2, target.shape[1]))
     for output, values in enumerate(target.T):
         order = np.argsort(values, kind="stable")
-        level = np.cumsum(weight[order]).round(DECIMALS)
-        at = np.searchsorted(
-            level, np.round(level[-1] * np.array([fraction, 1 - fraction]), DECIMALS)
-        )
-        ends[:, output] = values[order][at]
+        share = np.cumsum(weight[order])
+        share = (share / share[-1]).round(DECIMALS)
+        ends[:, output] = values[order][np.searchsorted(share, [fraction, 1 - fraction])]
+    # An output that is nearly always the same would be so everywhere.
+    ends[:, ends[0] == ends[1]] = [[-np.inf], [np.inf]]
     room = ROOM * (ends[1] - ends[0])
     return np.clip(target, ends[0] - room, ends[1] + room)
 
