@@ -70,7 +70,7 @@ class MixtureOfExpertsClassifier(ClassifierMixin, Labels):
         up to 2, are those that the labels of rows that the witnesses have not seen make most
         likely, under a normal prior around a half for both, with a standard deviation of about a
         fifth. `"auto"` leans only if all experts lose rows (see `min_responsibility`). It needs
-        witnesses that are out of fold (of two folds with groups, those that hold two).
+        witnesses that are out of fold (of two folds each needs two groups, if there are groups).
     cv : int, splitter, iterable, "oob" or None, default=5
         Cross-fitting. An integer is a number of folds, assigned by the content of rows, whatever
         their order: copies of a row share a fold, unless its features have several labels, and so

@@ -87,8 +87,8 @@ class MixtureOfExpertsRegressor(RegressorMixin, RealTargets):
         the squared error of the means; it is infinite, and nothing is moved, where the log density
         would not rise by more than a standard error. `"auto"` leans only if all experts lose rows
         (see `min_responsibility`). For laws that say `is_location_scale` (Gaussian, Student-t and
-        Laplace), without an `outlier_fraction`, and where witnesses are
-        out of fold (of two folds with groups, those that hold two).
+        Laplace), without an `outlier_fraction`, and where witnesses are out of fold (of two folds
+        each needs two groups, if there are groups).
     extrapolation : float or None, default=0.5
         How far beyond the target an expert may predict, in ranges of the target: predictions are
         clipped to ``y.min() - extrapolation * (y.max() - y.min())`` and as much above ``y.max()``,

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy.sparse import csr_array
+from single_fits import fit_weighted
 from sklearn import config_context
 from sklearn.base import clone
 from sklearn.compose import TransformedTargetRegressor
@@ -39,12 +40,6 @@ def regimes(n_samples=300, n_features=4, n_outputs=1, seed=0):
     X = rng.normal(size=(n_samples, n_features)) * 10.0 ** np.arange(n_features) + 50.0
     y = X @ rng.normal(size=(n_features, n_outputs)) + rng.normal(size=(n_samples, n_outputs))
     return X, y, rng.dirichlet([0.2, 0.2, 0.2], n_samples)
-
-
-def fit_weighted(estimator, X, y, weight):
-    steps = estimator.steps if hasattr(estimator, "steps") else [("", estimator)]
-    names = [f"{name}__sample_weight" if name else "sample_weight" for name, _ in steps]
-    return clone(estimator).fit(X, y, **dict.fromkeys(names, weight))
 
 
 def by_estimator(estimator, X, y, weights, folds):

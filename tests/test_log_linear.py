@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+from single_fits import fit_weighted, random_folds
 from sklearn.base import clone
 from sklearn.dummy import DummyRegressor
 from sklearn.linear_model import GammaRegressor, PoissonRegressor, Ridge, TweedieRegressor
@@ -44,16 +45,6 @@ def amounts(n_samples=200, seed=0):
 def target_for(name):
     X, amount, count, weights = amounts()
     return X, (amount if name == "gamma" else count.astype(float)), weights
-
-
-def fit_weighted(estimator, X, y, weight):
-    steps = estimator.steps if hasattr(estimator, "steps") else [("", estimator)]
-    names = [f"{name}__sample_weight" if name else "sample_weight" for name, _ in steps]
-    return clone(estimator).fit(X, y, **dict.fromkeys(names, weight))
-
-
-def random_folds(n_samples, n_folds):
-    return np.array_split(np.random.default_rng(1).permutation(n_samples), n_folds)
 
 
 def solved(problems, X, y, weights, folds=None):

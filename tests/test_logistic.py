@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 import scipy.special
 from scipy.sparse import csr_array
+from single_fits import fit_weighted, random_folds
 from sklearn.base import clone
 from sklearn.linear_model import (
     GammaRegressor,
@@ -59,20 +60,10 @@ def labelled(n_classes, n_samples=300, n_features=3, seed=0):
     return X, codes, rng.dirichlet([0.4, 0.4], n_samples)
 
 
-def fit_weighted(estimator, X, y, weight):
-    steps = estimator.steps if hasattr(estimator, "steps") else [("", estimator)]
-    names = [f"{name}__sample_weight" if name else "sample_weight" for name, _ in steps]
-    return clone(estimator).fit(X, y, **dict.fromkeys(names, weight))
-
-
 def exactly(problems, table, weights, folds=None):
     if folds is None:
         return solve_exactly(problems, table, weights)
     return solve_left_out(problems, table, weights, folds, None, Effort(300, 1e-9))
-
-
-def random_folds(n_samples, n_folds):
-    return np.array_split(np.random.default_rng(1).permutation(n_samples), n_folds)
 
 
 @pytest.mark.parametrize("n_folds", [None, 2, 5])

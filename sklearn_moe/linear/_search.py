@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple, Protocol, Self
@@ -29,7 +30,7 @@ ONE_STEP, SETTLE = Effort(1, SETTLED), Effort(30, SETTLED)
 
 
 @dataclass(frozen=True, kw_only=True)
-class SearchedSolution:
+class SearchedSolution(ABC):
     """Coefficients `theta` (F, K, ...), predictions `mean` out of fold, what is `solved` (F, K).
 
     The `units` are those of the table, without its rows. An exact solution took `n_iter` steps. If
@@ -81,13 +82,13 @@ class SearchedSolution:
         self.hand_over(last, coef, intercept)
         last.set_params(tol=self.problems[problem].tol)
 
+    @abstractmethod
     def coefficients(self, problem: int) -> tuple[Array, Array]:
         """Those of one problem of the first fold, and intercepts, in units of the features."""
-        raise NotImplementedError
 
+    @abstractmethod
     def hand_over(self, estimator: Any, coef: Array, intercept: Array) -> None:
         """Set them, in the units of the last step of the estimator's pipeline."""
-        raise NotImplementedError
 
 
 class Steps(Protocol):
