@@ -1,9 +1,9 @@
 """What a row holds, as a number: identity and order of rows that do not depend on the table's.
 
 Two rows have the same identity if their entries are the same. Identities follow from each column's
-position between its extremes, so they survive a change of units, of row order, and the repetition
-or deletion of other copies. Folds, random labels and systematic samples are functions of them,
-which is what makes a weight of three the same as three rows.
+position between its extremes, so they survive a change of units, of row order, of a dense table to
+a sparse one, and the repetition or deletion of other copies. Folds, random labels and systematic
+samples are functions of them, which is what makes a weight of three the same as three rows.
 """
 
 from __future__ import annotations
@@ -100,40 +100,45 @@ def _dense_hash(columns: list[np.ndarray]) -> Hash:
 
 
 def _sparse_hash(X: Any) -> Hash:
-    entries = sp.coo_matrix(X)
+    """What the dense table has, from the entries that are not zero and one zero of each column."""
+    (n_rows, n_columns), entries = X.shape, sp.coo_matrix(X)
     check_finite(entries.data, allow_nan=False)
     is_there = entries.data != 0  # a zero is one, stored or not
     row, column, values = (part[is_there] for part in (entries.row, entries.col, entries.data))
-    place = _sparse_places(column, values.astype(np.float64)).astype(np.int64)
-    total = np.zeros(X.shape[0], dtype=np.uint64)
-    np.add.at(total, row, _mix(place.view(np.uint64) + _mix(column.astype(np.uint64))))
+    with_zeros = np.flatnonzero(np.bincount(column, minlength=n_columns) < n_rows)
+    columns = np.concatenate([column, with_zeros])
+    place = _sparse_places(columns, np.append(values, np.zeros(len(with_zeros))), X.shape)
+    hashes = _mix(place.astype(np.int64).view(np.uint64) + _mix(columns.astype(np.uint64)))
+    of_zero = np.zeros(n_columns, dtype=np.uint64)
+    of_zero[with_zeros] = hashes[len(row) :]
+    total = np.full(n_rows, of_zero.sum(dtype=np.uint64))
+    np.add.at(total, row, hashes[: len(row)] - of_zero[column])
     return total
 
 
-def _sparse_places(column: NDArray[np.intp], values: NDArray) -> NDArray:
-    """Where numbers lie between zero and the largest of their column, rounded to a grid.
-
-    As in dense columns they are numbered where most would be one on the grid.
-    """
-    n_columns = 1 + int(column.max(initial=0))
-    largest = np.full(n_columns, np.finfo(float).tiny)
-    np.maximum.at(largest, column, np.abs(values))
-    place = np.rint(values / largest[column] * GRID)
+def _sparse_places(
+    column: NDArray[np.intp], values: NDArray, shape: tuple[int, int]
+) -> NDArray[np.float64]:
+    """`_places` of the values of each column, of which zero is one if the table `shape` has it."""
+    n_rows, n_columns = shape
+    low, high = np.full(n_columns, np.inf), np.full(n_columns, -np.inf)
+    np.minimum.at(low, column, 0.5 * values)
+    np.maximum.at(high, column, 0.5 * values)
+    span = np.where(high > low, high - low, 1.0)
+    place = np.rint((0.5 * values - low[column]) / span[column] * GRID)
     order = np.lexsort((values, column))
-    ordered, home = values[order], column[order][1:]
-    same = np.diff(column[order]) == 0
-    size = np.maximum(abs(ordered[1:]), abs(ordered[:-1]))
-    with np.errstate(over="ignore"):  # an infinite step is one
-        steps = same & (np.diff(ordered) > ROUNDING * size)
-    n_steps = np.bincount(home[same & (np.diff(place[order]) != 0)], minlength=n_columns)
-    collapsed = 2 * n_steps < np.bincount(home[steps], minlength=n_columns)
-    if collapsed.any():
-        number = np.empty(len(values))
-        number[order] = np.concatenate([[0.0], np.cumsum(steps)])
-        # Numbered from one on in each column: zero is what is not there.
-        first = np.full(n_columns, np.inf)
-        np.minimum.at(first, column, number)
-        place = np.where(collapsed[column], 1.0 + number - first[column], place)
+    ordered, home = values[order], column[order]
+    begins = np.r_[True, np.diff(home) != 0]
+    steps = ~begins
+    steps[1:] &= _are_apart(ordered)
+    moves = ~begins & np.r_[False, np.diff(place[order]) != 0]
+    n_moves, n_steps = (np.bincount(home[are], minlength=n_columns) for are in (moves, steps))
+    is_crowded = (2 * n_moves < n_rows - 1) & (2 * n_moves < n_steps)
+    if is_crowded.any():
+        number = np.cumsum(steps)
+        # Numbered from nought in each column.
+        number -= number[begins][np.cumsum(begins) - 1]
+        place[order] = np.where(is_crowded[home], number, place[order])
     return place
 
 
@@ -158,9 +163,14 @@ def _places(values: np.ndarray) -> np.ndarray:
     if 2 * n_steps >= len(values) - 1:
         return place
     distinct = np.unique(values)
-    # Levels that differ by rounding are one.
-    steps = np.diff(distinct) > ROUNDING * np.maximum(abs(distinct[1:]), abs(distinct[:-1]))
+    steps = _are_apart(distinct)
     if 2 * n_steps < steps.sum():
         # Most would be one as well: values far out take all the room between the extremes.
         place = np.concatenate([[0.0], np.cumsum(steps)])[np.searchsorted(distinct, values)]
     return place
+
+
+def _are_apart(ordered: np.ndarray) -> NDArray[np.bool_]:
+    """Whether each value is another than the one before: levels that differ by rounding are one."""
+    with np.errstate(over="ignore"):  # an infinite step is one
+        return np.diff(ordered) > ROUNDING * np.maximum(abs(ordered[1:]), abs(ordered[:-1]))
