@@ -80,8 +80,8 @@ class Start:
             return self.anew.responsibilities(recipe, data, surprise, rows)
         if self.given is not None:
             return self.given if rows is None else self.given[rows]
-        seed, fraction = recipe.seed + self.round, recipe.outlier_fraction
-        context = StartContext.of(data, surprise, recipe.n_routed, seed, fraction)
+        seed, resists = recipe.seed + self.round, recipe.family.resists_outliers
+        context = StartContext.of(data, surprise, recipe.n_routed, seed, resists)
         resp = STARTS[self.name](context)
         if (tree := recipe.tree_of_clones) is not None:
             resp = branches_apart(resp, context, tree)

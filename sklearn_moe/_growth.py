@@ -70,8 +70,8 @@ class SplitExpert:
         halves = np.full((len(resp), 2), 0.5)
         if np.count_nonzero(leads[data.distinct] == position) >= ROWS_TO_SPLIT:
             own, seed = surprise[rows], recipe.seed + len(recipe.templates)
-            fraction = recipe.outlier_fraction
-            context = StartContext.of(data.take(rows), own, 2, seed, fraction)
+            resists = recipe.family.resists_outliers
+            context = StartContext.of(data.take(rows), own, 2, seed, resists)
             halves[rows] = STARTS[self.kind](context)
         parts = resp[:, [position]] * halves
         whole = _with(resp, position, parts[:, 0])

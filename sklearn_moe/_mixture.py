@@ -27,6 +27,7 @@ from ._shrinkage import fit_shrinkage, shrunk
 from ._spread import Spread, finish_spread, fit_spread, new_spread
 from ._usage import Usage, usage_of
 from .families._base import law_by_row
+from .families._fences import weights_within
 
 NOTHING = np.empty((0, 0))
 # The dispersions of a finished run have settled when its bound rises by less, in nats per row.
@@ -120,7 +121,15 @@ class MixtureModel:
         """Starting responsibilities (n, K) as the expectation that EM begins from."""
         acting = truncate(resp, self.recipe.top_k, self.recipe.shared).copy()
         resp = self.recipe.specialisation.without_negligible(acting)
-        return MixtureExpectation(resp=resp, members=tuple(range(len(self.recipe.templates))))
+        members = tuple(range(len(self.recipe.templates)))
+        return MixtureExpectation(resp=resp, members=members, latent=self._first_latent(resp))
+
+    def _first_latent(self, resp: Array) -> Array | None:
+        """Weights (n, K) of rows in the first fits, of which no law has seen a prediction yet."""
+        if not self.recipe.family.resists_outliers:
+            return None
+        weights = weights_within(self.data.target, self.data.sample_weight)
+        return np.broadcast_to(weights[:, None], resp.shape)
 
     def begin(self, resp: Array) -> EMResult:
         """A run of EM that is to begin from responsibilities (n, K)."""

@@ -15,7 +15,7 @@ from ._rows import take_params
 from ._specialisation import Specialisation
 from ._templates import Template
 from ._validation import last_step
-from .families import Contaminated, Family
+from .families import Family
 from .gates import ConstantGate, HierarchicalGate
 
 
@@ -52,11 +52,6 @@ class Recipe:
     def n_routed(self) -> int:
         """Number of experts that the gate chooses from."""
         return len(self.templates) - self.shared
-
-    @property
-    def outlier_fraction(self) -> float:
-        """The part of the rows that may come from no expert."""
-        return self.family.fraction if isinstance(self.family, Contaminated) else 0.0
 
     def is_of(self, mixture: Any) -> bool:
         """Whether a `mixture` was fitted with as many experts, routed ones and a shared one."""

@@ -60,8 +60,8 @@ class MixtureOfExpertsRegressor(RegressorMixin, RealTargets):
         `"laplace"`; for positive targets `"lognormal"`, `"gamma"`, `"inverse_gaussian"`; for
         amounts that may be zero `"tweedie"`; for counts `"poisson"`, `"negative_binomial"`; for
         binary targets `"binomial"`, for successes in n trials ``Binomial(n_trials=n)``; or another
-        instance from ``sklearn_moe.families``. `"auto"` tries `"student_t"` beside `"gaussian"`
-        once the race is run, and keeps it if the bound is higher by a standard error; without
+        instance from ``sklearn_moe.families``. `"auto"` is `"student_t"`, and tries `"gaussian"`
+        once the race is run, which is kept unless its bound is lower by a standard error; without
         cross-fitting it is `"gaussian"`.
     dispersion_estimator : estimator, default=None
         Regressor of the log squared out-of-fold residuals, cloned for each expert: it predicts the

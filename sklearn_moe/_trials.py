@@ -45,14 +45,14 @@ def trials_of(
     families: Sequence[Family],
     gates: Sequence[Any],
 ) -> list[Trial]:
-    """Penalties and pooling, which cost no parameters, then what has to be ahead more surely."""
+    """Penalties, pooling and stiffer laws, which cost no parameters, then richer gates."""
     trials, singles = [], [template.as_only_expert for template in templates]
     # Metadata would have to be cut where rows are.
     if any(t.only_expert for t in templates) and not any(t.params for t in templates):
         trials.append(Trial("penalty", {"templates": singles}, margin=-1.0))
     if pooled is not None:
         trials.append(Trial("pooling", {"specialisation": pooled}))
-    trials += [Trial(type(law).__name__, {"family": law}, margin=1.0) for law in families]
+    trials += [Trial(type(law).__name__, {"family": law}, margin=-1.0) for law in families]
     return trials + [Trial(type(gate).__name__, {"gate": gate}, margin=1.0) for gate in gates]
 
 

@@ -172,4 +172,4 @@ def test_trials_are_reported(capsys):
     moe = MixtureOfExpertsRegressor(DecisionTreeRegressor(max_depth=3), 2, verbose=1, **QUICK)
     moe.set_params(gate="auto", family="auto", init=start("circle")).fit(X, target("circle"))
     lines = [line.split("] ")[1].split(":")[0] for line in capsys.readouterr().out.splitlines()]
-    assert lines[:5] == ["racing starts", "start array", "pooling", "StudentT", "MLPGate"]
+    assert lines[:5] == ["racing starts", "start array", "pooling", "Gaussian", "MLPGate"]

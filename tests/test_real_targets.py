@@ -25,7 +25,7 @@ from sklearn.tree import DecisionTreeRegressor
 
 from sklearn_moe import MixtureOfExpertsRegressor, SoftmaxGate
 from sklearn_moe.families import FAMILIES, LogNormal, StudentT
-from sklearn_moe.starts._base import _without_tails
+from sklearn_moe.families._fences import held_within, weights_within
 
 GOLDEN = Path(__file__).parent / "golden"
 NEWTON = {"solver": "newton-cholesky", "alpha": 0, "tol": 1e-10, "max_iter": 1000}
@@ -528,12 +528,42 @@ def test_gross_outliers_do_not_lead_the_starts_astray(n_features, shift, seed):
     np.testing.assert_allclose(moe.fit(rows[repeated], y[repeated]).dispersions_, twice, rtol=1e-6)
 
 
-def test_targets_without_tails_know_no_unit_and_keep_what_is_rare():
+@pytest.mark.parametrize(
+    "law", [{"family": "student_t"}, {"family": "auto"}, {"outlier_fraction": 0.05}]
+)
+@pytest.mark.parametrize("signs", [1.0, (-1.0, 1.0)])
+def test_laws_that_resist_outliers_are_not_led_astray(law, signs):
+    rng = np.random.default_rng(0)
+    rows = rng.normal(size=(400, 3))
+    rule = np.where(rows[:, 0] > 0, 3 * rows[:, 1] + 2, -3 * rows[:, 2] - 2)
+    y = rule + 0.5 * rng.normal(size=400)
+    y[::10] += 500 * np.resize(signs, 40)  # twice as many as the fraction
+    moe = MixtureOfExpertsRegressor(verdict=False, random_state=0, **law).fit(rows, y)
+    assert np.mean((moe.predict(rows) - rule) ** 2) < 0.8
+    assert moe.family_.resists_outliers
+
+
+def test_fences_know_no_unit_and_keep_what_is_rare():
     target = np.r_[np.linspace(-1, 1, 98), 50.0, -80.0][:, None]
-    held = _without_tails(target, np.ones(100), 0.05)
+    held, weights = held_within(target, np.ones(100)), weights_within(target, np.ones(100))
     np.testing.assert_array_equal(held[:98], target[:98])
     assert np.abs(held).max() < 3
+    np.testing.assert_array_equal(weights[:98], 1.0)
+    # The fences are two from the middle.
+    np.testing.assert_allclose(weights[98:], [(2.05 / 50) ** 2, (2.05 / 80) ** 2], rtol=0.1)
     for unit in (1e-12, 1e12):
-        np.testing.assert_array_equal(_without_tails(target, np.full(100, unit), 0.05), held)
+        np.testing.assert_array_equal(held_within(target, np.full(100, unit)), held)
+        np.testing.assert_allclose(weights_within(unit * target, np.ones(100)), weights)
+    times = np.arange(100) % 3
+    repeated = np.repeat(target, times, axis=0)
+    np.testing.assert_allclose(
+        weights_within(target, times)[times > 0],
+        weights_within(repeated, np.ones(99))[np.cumsum(times)[times > 0] - 1],
+    )
     rare = np.r_[np.zeros(97), 1.0, 2.0, 3.0][:, None]
-    np.testing.assert_array_equal(_without_tails(rare, np.ones(100), 0.05), rare)
+    np.testing.assert_array_equal(held_within(rare, np.ones(100)), rare)
+    np.testing.assert_array_equal(weights_within(rare, np.ones(100)), 1.0)
+    # Of several outputs the one farthest out counts.
+    both = np.hstack([target, target[::-1]])
+    least = np.minimum(weights, weights[::-1])
+    np.testing.assert_array_equal(weights_within(both, np.ones(100)), least)

@@ -68,6 +68,11 @@ class Family(ABC):
         return None
 
     @property
+    def resists_outliers(self) -> bool:
+        """Whether rows far from a prediction lose their weight; starts then hold far targets."""
+        return False
+
+    @property
     def pools_dispersion(self) -> bool:
         """Whether all experts have the same dispersion."""
         return False

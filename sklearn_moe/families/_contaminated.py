@@ -33,6 +33,11 @@ class Contaminated(Family):
     fraction: float
 
     @property
+    def resists_outliers(self) -> bool:
+        """Rows that the background explains lose their weight."""
+        return True
+
+    @property
     def pools_dispersion(self) -> bool:
         """Whether all experts have the same dispersion."""
         return self.clean.pools_dispersion

@@ -66,6 +66,11 @@ class Laplace(RealFamily):
         scale = np.sqrt(law[0])
         return -np.abs(mean - y) / scale - np.log(2 * scale)
 
+    @property
+    def resists_outliers(self) -> bool:
+        """Whether rows far from a prediction lose their weight: if it reweights them."""
+        return self.reweight
+
     def latent_output(self, y: Array, mean: Array, *law: Array) -> Array | None:
         """Scale over absolute residual."""
         if not self.reweight:

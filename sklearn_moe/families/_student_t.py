@@ -130,6 +130,11 @@ class StudentT(RealFamily):
         """Quantile at `level`."""
         return mean + np.sqrt(law[0]) * stats.t.ppf(level, law[1])
 
+    @property
+    def resists_outliers(self) -> bool:
+        """Whether rows far from a prediction lose their weight: if it reweights them."""
+        return self.reweight
+
     def latent_output(self, y: Array, mean: Array, *law: Array) -> Array | None:
         """The expected precision of each row, in units of the dispersion."""
         return _precision((mean - y) ** 2, *law) if self.reweight else None

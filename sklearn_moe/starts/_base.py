@@ -13,10 +13,9 @@ from .._content import lowest_rows, uniform_by_content
 from .._data import Data
 from .._design import TabularEncoder
 from .._numeric import DECIMALS, Array, quantile_groups, weighted_moments
+from ..families._fences import held_within
 
 MAX_WIDTH = 50
-# Ranges between quantiles that targets may lie beyond these, where there are outliers.
-ROOM = 0.5
 # Responsibility of the expert that a row is labelled with, beside its share of the rest.
 CONFIDENCE = 0.9
 
@@ -42,10 +41,10 @@ class StartContext:
         surprise: Array | None,
         n_experts: int,
         seed: int,
-        outlier_fraction: float = 0.0,
+        resists_outliers: bool = False,
     ) -> StartContext:
-        """What is to be seen of the rows of `data`, of which a fraction may be outliers."""
-        target = numeric_target(data, outlier_fraction)
+        """What is to be seen of the rows of `data`, of which some may be outliers."""
+        target = numeric_target(data, resists_outliers)
         return cls(numeric_features(data), target, data, surprise, n_experts, seed)
 
     @property
@@ -84,29 +83,15 @@ def numeric_features(data: Data) -> Array:
     return Z.toarray() if sp.issparse(Z) else Z
 
 
-def numeric_target(data: Data, outlier_fraction: float = 0.0) -> Array:
-    """The standardised target, without what outliers are beyond the others, or indicators."""
+def numeric_target(data: Data, resists_outliers: bool = False) -> Array:
+    """The standardised target, held within fences if it `resists_outliers`, or indicators."""
     target = data.target
     if data.classes is not None:
         target = np.eye(len(data.classes))[target]
-    elif outlier_fraction:
-        target = _without_tails(target, data.sample_weight, outlier_fraction)
+    elif resists_outliers:
+        target = held_within(target, data.sample_weight)
     mean, variance = weighted_moments(target, data.sample_weight)
     return (target - mean) / np.where(variance > 0, np.sqrt(variance), 1.0)
-
-
-def _without_tails(target: Array, weight: Array, fraction: float) -> Array:
-    """Each output (n, q) held between its quantiles at a `fraction` and at one less that."""
-    ends = np.empty((2, target.shape[1]))
-    for output, values in enumerate(target.T):
-        order = np.argsort(values, kind="stable")
-        share = np.cumsum(weight[order])
-        share = (share / share[-1]).round(DECIMALS)
-        ends[:, output] = values[order][np.searchsorted(share, [fraction, 1 - fraction])]
-    # An output that is nearly always the same would be so everywhere.
-    ends[:, ends[0] == ends[1]] = [[-np.inf], [np.inf]]
-    room = ROOM * (ends[1] - ends[0])
-    return np.clip(target, ends[0] - room, ends[1] + room)
 
 
 def soften(labels: NDArray[np.intp], n_experts: int) -> Array:
