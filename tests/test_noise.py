@@ -500,5 +500,6 @@ def test_experts_that_are_never_wrong_have_noise_that_does_not_differ_by_row(exp
         ).fit(X, y)
         assert np.isfinite(moe.lower_bounds_).all()
         mean, std = moe.predict(X, return_std=True)
-        assert np.isfinite(mean).all() and not np.isnan(std).any()  # tails may have no variance
+        assert np.isfinite(mean).all()
+        assert not np.isnan(std).any()  # tails may have no variance
         assert np.isfinite(moe.log_prob(X, y)).all()
