@@ -38,7 +38,7 @@ from .predictive._queries import DistributionQueries
 
 # The laws that `family="auto"` stands for. Starts race under the first, which gross errors do not
 # lead astray; in sample the last is kept, for what is richer always looks better there.
-LAWS_TO_TRY = ("student_t", "gaussian")
+LAWS_TO_TRY = ["student_t", "gaussian"]
 
 
 class RealTargets(DistributionQueries, BaseMixtureOfExperts):
@@ -171,10 +171,9 @@ class RealTargets(DistributionQueries, BaseMixtureOfExperts):
         return replace(training, data=replace(training.data, limits=limits))
 
     def _fit_families(self, training: Training) -> list[Family]:
-        is_open = isinstance(self.family, str) and self.family == "auto"
-        families = LAWS_TO_TRY if is_open else [self.family]
-        if is_open and training.splits is None:
-            families = LAWS_TO_TRY[-1:]
+        families = [self.family]
+        if isinstance(self.family, str) and self.family == "auto":
+            families = LAWS_TO_TRY[-1:] if training.splits is None else LAWS_TO_TRY
         return [self._prepared(training, resolve_family(family)) for family in families]
 
     def _prepared(self, training: Training, family: RealFamily) -> Family:
