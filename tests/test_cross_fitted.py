@@ -10,7 +10,12 @@ import scipy.sparse as sp
 from sklearn import config_context
 from sklearn.base import clone
 from sklearn.cluster import KMeans
-from sklearn.ensemble import ExtraTreesRegressor, HistGradientBoostingRegressor
+from sklearn.ensemble import (
+    ExtraTreesRegressor,
+    HistGradientBoostingRegressor,
+    RandomForestClassifier,
+    RandomForestRegressor,
+)
 from sklearn.linear_model import LinearRegression, LogisticRegression, Ridge
 from sklearn.model_selection import GroupKFold, KFold, LeaveOneOut, cross_val_predict
 from sklearn.naive_bayes import GaussianNB
@@ -18,6 +23,7 @@ from sklearn.neighbors import KNeighborsRegressor
 from sklearn.pipeline import FeatureUnion, make_pipeline
 from sklearn.svm import SVR
 from sklearn.tree import DecisionTreeRegressor
+from sklearn.utils import get_tags
 
 from sklearn_moe import (
     CrossFittedPredictions,
@@ -218,6 +224,18 @@ def test_it_takes_what_its_estimators_take():
     np.testing.assert_allclose(sparse, dense, rtol=1e-6)
 
 
+def test_a_target_of_one_column_is_one_output():
+    columns = CrossFittedPredictions([("forest", RandomForestRegressor(2))], random_state=0)
+    found = columns.fit_transform(X, Y[:, None])  # without the warning of a forest
+    np.testing.assert_array_equal(found, columns.fit_transform(X, Y))
+
+
+def test_several_outputs_are_no_labels():
+    for forest, several in ((RandomForestRegressor(), True), (RandomForestClassifier(), False)):
+        columns = CrossFittedPredictions([("forest", forest)])
+        assert get_tags(columns).target_tags.multi_output is several
+
+
 def test_it_is_cloned_pickled_and_searched():
     columns = clone(two(cv=3)).set_params(line__alpha=5.0)
     assert columns.get_params()["line"].alpha == 5.0
@@ -298,6 +316,11 @@ def test_folds_of_few_rows_give_targets_away(cv):
         two(cv=cv).fit(X, Y)
     assert two(cv=15).fit_transform(X, Y).shape == (150, 2)
     assert two(cv=5).fit_transform(X[:20], Y[:20]).shape == (20, 2)
+
+
+def test_copies_of_rows_make_no_more_folds():
+    with pytest.raises(ValueError, match="30 distinct rows"):
+        two(cv=6).fit(np.tile(X[:30], (2, 1)), np.tile(Y[:30], 2))
 
 
 def test_errors_are_those_of_estimators():

@@ -1,4 +1,6 @@
-"""What an E-step returns, and what becomes of it when experts are lost."""
+"""What an E-step returns, what becomes of it when experts are lost, and when EM ends."""
+
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -10,10 +12,12 @@ from sklearn.linear_model import Ridge
 from sklearn.tree import DecisionTreeRegressor
 
 from sklearn_moe import MixtureOfExpertsRegressor
+from sklearn_moe._em import EMResult, EMRule, run_em
 from sklearn_moe._expectation import MixtureExpectation
 from sklearn_moe._lost_experts import without
 from sklearn_moe._mixture import MixtureModel
 from sklearn_moe._numeric import IMPOSSIBLE, log_normalize, normalize
+from sklearn_moe._plans import follow_here
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore:EM did not settle:sklearn.exceptions.ConvergenceWarning"  # few iterations will do
@@ -73,3 +77,55 @@ def test_what_is_impossible_everywhere_is_so_unlikely_however_many_columns_there
     proba, total = normalize(kept.copy())
     np.testing.assert_allclose(proba, np.exp(log_proba))
     np.testing.assert_allclose(total, log_total)
+
+
+# When EM ends.
+
+
+def run_of(scores, bounds=None, **rule):
+    """What becomes of a run whose iterations have these scores and bounds."""
+    said = iter(
+        SimpleNamespace(score=score, lower_bound=bound, is_fixed=False)
+        for score, bound in zip(scores, bounds or scores, strict=True)
+    )
+
+    def m_step(_):
+        return next(said)
+        yield
+
+    model = SimpleNamespace(m_step=m_step, conclude=lambda state: (state, state))
+    rule = {"max_iter": len(scores), "tol": 0.1} | rule
+    return follow_here(run_em(model, EMResult(SimpleNamespace(is_fixed=False)), EMRule(**rule)))
+
+
+def test_no_more_iterations_are_made_than_there_may_be():
+    run = run_of([0.0, 1.0, 2.0, 3.0], max_iter=3)
+    assert (run.n_iter, run.reason, run.converged) == (3, "max_iter", False)
+
+
+def test_of_two_iterations_as_good_the_first_is_kept():
+    assert run_of([0.0, 3.0, 1.0, 3.0, 2.0]).best_iter == 2
+
+
+def test_score_and_bound_have_to_be_still():
+    early, late = [0.0, 1.0, 1.01, 1.01], [0.0, 1.0, 2.0, 2.05]
+    assert run_of(early, late).n_iter == run_of(late, early).n_iter == 4
+    assert run_of(early, early).n_iter == 3
+
+
+def test_a_run_that_rises_by_less_than_the_tolerance_loses_patience():
+    run = run_of([1.0, 0.0, 1.01, 0.0, 1.02, 0.0], patience=2)
+    assert (run.n_iter, run.reason, run.converged) == (3, "patience", True)
+
+
+@pytest.mark.parametrize(
+    ("monotone", "reason", "converged"), [(True, "tol", True), (False, "patience", True)]
+)
+def test_experts_that_slide_past_the_peak_are_waited_for(monotone, reason, converged):
+    run = run_of([5.0, 4.0, 3.4, 3.1, 2.95, 2.87], patience=3, monotone=monotone)
+    assert (run.reason, run.converged) == (reason, converged)
+
+
+def test_a_fall_that_does_not_slow_down_is_no_convergence():
+    run = run_of([5.0, 4.0, 3.0, 2.0, 1.0], patience=3, monotone=True)
+    assert (run.reason, run.converged) == ("patience", False)

@@ -24,12 +24,13 @@ from sklearn_moe._data import Data
 from sklearn_moe._em import EMResult, EMRule, run_em
 from sklearn_moe._expectation import MixtureExpectation
 from sklearn_moe._expert_errors import PartError
-from sklearn_moe._growth import MOST_EXPERTS, GrowthPath, merge
+from sklearn_moe._growth import MOST_EXPERTS, ROWS_TO_SPLIT, GrowthPath, SplitExpert, merge
 from sklearn_moe._guided import _lags, by_itself, caught_up
 from sklearn_moe._plans import follow_here
 from sklearn_moe._progress import Reporter, Session
 from sklearn_moe._recalibration import Scores
 from sklearn_moe._verdict import Stage, run_witnessed
+from sklearn_moe.families import Gaussian
 from sklearn_moe.gates import GaussianGate, HierarchicalGate
 from sklearn_moe.linear import _logistic_bank
 from sklearn_moe.linear._search import SETTLE
@@ -280,6 +281,32 @@ def test_experts_that_share_their_rows_are_merged():
     np.testing.assert_array_equal(dealt.origins, [0, 1])
     recipe.shared = True  # the last is not one of those that may be merged
     np.testing.assert_array_equal(merge(recipe, data, at).origins, [0, 2])
+
+
+@pytest.mark.parametrize(("weight", "origins"), [([9.0, 1.0], [0, 2]), ([1.0, 9.0], [0, 1])])
+def test_experts_share_rows_by_their_weight(weight, origins):
+    own = np.eye(3)
+    at = MixtureExpectation(
+        resp=np.vstack([[[0.5, 0.5, 0.0], [0.0, 0.5, 0.5]], own]), members=(0, 1, 2)
+    )
+    data = SimpleNamespace(sample_weight=np.append(weight, np.ones(3)))
+    assert merge(SimpleNamespace(shared=False), data, at).origins.tolist() == origins
+
+
+def test_copies_of_few_rows_are_dealt_evenly():
+    """They cannot tell two experts apart."""
+    n_rows = 3 * ROWS_TO_SPLIT
+    resp, evidence = np.ones((n_rows, 1)), np.zeros(n_rows)
+    at = MixtureExpectation(resp=resp, members=(0,), log_evidence=evidence)
+    data = SimpleNamespace(
+        sample_weight=np.ones(n_rows),
+        target=np.zeros((n_rows, 1)),
+        distinct=np.arange(ROWS_TO_SPLIT - 1),
+        n_samples=n_rows,
+    )
+    recipe = SimpleNamespace(shared=False, seed=0, templates=[None] * 2, family=Gaussian())
+    dealt = SplitExpert("ladder", largest=True)(recipe, data, at)
+    np.testing.assert_array_equal(dealt.resp, np.full((n_rows, 2), 0.5))
 
 
 def test_logistic_experts_go_on_from_those_whose_rows_they_get(monkeypatch):

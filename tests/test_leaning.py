@@ -21,7 +21,7 @@ from sklearn_moe._noise import Change, Noise
 from sklearn_moe._spread import relative_dispersion
 from sklearn_moe.families import Gaussian, StudentT
 from sklearn_moe.leaning import LeaningMeans, find_leaning
-from sklearn_moe.leaning._means import _best, drawn_toward
+from sklearn_moe.leaning._means import _best, _record, drawn_toward
 from sklearn_moe.predictive import MixtureDistribution
 
 TREE = DecisionTreeRegressor(min_samples_leaf=3)
@@ -109,6 +109,13 @@ def test_weights_equal_repeats():
     assert np.isfinite(expected).all()
 
 
+def test_squared_errors_count_by_weight():
+    told, _ = forecast(error=[0.1, 1.0], n_rows=8)
+    told = replace(told, weight=np.arange(8.0))
+    _, error = _record(Noise(Gaussian()), [told], 0)
+    assert error == pytest.approx(told.squared_error(0) @ told.weight)
+
+
 @pytest.mark.parametrize("scale", [1e-6, 1e6])
 def test_variances_have_the_scale_of_the_target(scale):
     told, truth = forecast(error=[0.1, 1.0])
@@ -120,19 +127,21 @@ def test_variances_have_the_scale_of_the_target(scale):
     np.testing.assert_allclose(lean_variance(noise, [wide], scale * truth), expected, rtol=1e-10)
 
 
-def test_each_output_leans_by_itself():
+@pytest.mark.parametrize("order", [[0, 1], [1, 0]])
+def test_each_output_leans_by_itself(order):
     told, truth = forecast(error=[0.1, 1.0])
     sure, _ = forecast(error=[0.0, 0.0])
     both = replace(
         told,
-        target=np.hstack([sure.target, told.target]),
-        mean=np.concatenate([sure.mean, told.mean], axis=2),
-        law=np.concatenate([sure.law, told.law], axis=1),
+        target=np.hstack([sure.target, told.target])[:, order],
+        mean=np.concatenate([sure.mean, told.mean], axis=2)[:, :, order],
+        law=np.concatenate([sure.law, told.law], axis=1)[:, order],
     )
     wrong = truth + np.random.default_rng(1).normal(size=truth.shape)
-    found = lean_variance(Noise(Gaussian()), [both], np.hstack([wrong, truth]))
-    assert found[0] == np.inf
-    np.testing.assert_allclose(found[1], lean_variance(Noise(Gaussian()), [told], truth), rtol=0.7)
+    found = lean_variance(Noise(Gaussian()), [both], np.hstack([wrong, truth])[:, order])
+    ours, theirs = found[order]
+    assert ours == np.inf
+    np.testing.assert_allclose(theirs, lean_variance(Noise(Gaussian()), [told], truth), rtol=0.7)
 
 
 def test_an_infinite_variance_moves_nothing():

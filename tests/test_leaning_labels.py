@@ -99,7 +99,10 @@ def test_weights_equal_repeats():
     weighted = replace(told, weight=times.astype(float))
     parts = (told.rows, told.target, told.weight, told.clusters, told.log_gate, told.mean)
     repeated = Forecast(*(part[rows] for part in parts), told.law)
-    assert powers(weighted, one) == powers(repeated, one) != UPRIGHT
+    noise = Noise(Categorical(PRIOR))
+    by_weight, by_repeats = (find_leaning(noise, [each], one) for each in (weighted, repeated))
+    assert by_weight.powers == by_repeats.powers != UPRIGHT
+    assert by_weight.smoothing == pytest.approx(by_repeats.smoothing)
 
 
 def test_the_one_of_all_rows_is_smoothed_as_its_record_asks_for():

@@ -6,7 +6,7 @@ import pytest
 from sklearn import config_context
 from sklearn.ensemble import ExtraTreesRegressor, HistGradientBoostingRegressor
 from sklearn.linear_model import Ridge
-from sklearn.model_selection import KFold, cross_val_predict
+from sklearn.model_selection import GroupKFold, KFold, cross_val_predict
 from sklearn.pipeline import FeatureUnion, make_pipeline
 from sklearn.preprocessing import TargetEncoder
 from sklearn.tree import DecisionTreeRegressor
@@ -58,6 +58,14 @@ def test_the_unit_of_the_target_does_not_matter():
     np.testing.assert_allclose(stacked(cv=FOLDS).fit_transform(X, 2.0**20 * Y), made)
 
 
+def test_spreads_of_target_and_columns_are_weighted():
+    times = np.arange(120) % 3
+    weighted = stacked(cv=3).fit(X, Y, times.astype(float))
+    repeated = stacked(cv=3).fit(np.repeat(X, times, axis=0), np.repeat(Y, times))
+    np.testing.assert_allclose(weighted.scale_, repeated.scale_)
+    np.testing.assert_allclose(weighted.encoder_.transform(X), repeated.encoder_.transform(X))
+
+
 def test_a_constant_target_is_no_trouble():
     assert np.isfinite(stacked().fit_transform(X, np.full(120, 3.0))).all()
 
@@ -88,6 +96,12 @@ def heard(monkeypatch):
 
     monkeypatch.setattr(CrossFittedPredictions, "fit_transform", fit_transform)
     return fits
+
+
+def test_groups_reach_a_splitter(heard):
+    stacked(cv=GroupKFold(3)).fit(X, Y, groups=np.arange(120) // 6)
+    ((folds, _, groups),) = heard
+    assert not any(np.isin(groups[train], groups[test]).any() for train, test in folds)
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 import pickle
 import warnings
 from itertools import product
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -18,13 +19,15 @@ from sklearn_moe import (
     MixtureOfExpertsRegressor,
     _experts,
     _fitting,
+    _verdict,
 )
 from sklearn_moe._first_starts import Start
+from sklearn_moe._mixture import MixtureModel
 from sklearn_moe._numeric import mean_and_stderr
 from sklearn_moe._plans import follow_here
 from sklearn_moe._recalibration import Scores
-from sklearn_moe._verdict import LED_PATIENCE, judge, unseen_best
-from sklearn_moe._witnesses import Witness
+from sklearn_moe._verdict import LED_PATIENCE, Stage, Verdict, judge, unseen_best
+from sklearn_moe._witnesses import HeldOut, Witness
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(300, 3))
@@ -292,6 +295,17 @@ def test_a_large_table_is_judged_by_some_of_its_folds(monkeypatch):
     assert errors[5] < errors[2] < 2 * errors[5]
 
 
+@pytest.mark.filterwarnings("ignore:EM did not settle")
+def test_rows_that_no_witness_was_asked_about_are_unknown(monkeypatch):
+    """One expert, which is kept in place of the mixture, has a word on them too."""
+    monkeypatch.setattr("sklearn_moe._witnesses.WITNESS_ROWS", 50)
+    table, noise = np.random.default_rng(0).normal(size=(200, 30)), TAILS[:200]
+    moe = MixtureOfExpertsRegressor(Ridge(1e-3), 4, n_init=1, max_iter=4, random_state=0)
+    with pytest.warns(UserWarning, match="One expert explains"):
+        moe.fit(table, noise)
+    assert np.isnan(moe.calibrated_log_probs_).sum() == 120  # of five folds two have a witness
+
+
 def record(calls, function):
     def recorded(*args):
         calls.append(args)
@@ -306,6 +320,56 @@ def test_folds_of_a_splitter_all_have_a_witness(monkeypatch):
     monkeypatch.setattr("sklearn_moe._witnesses.WITNESS_ROWS", 50)
     MixtureOfExpertsRegressor(cv=FOLDS, random_state=0).fit(X, Y)
     assert len(called) == 3
+
+
+def test_a_verdict_is_against_a_mixture_beyond_two_standard_errors():
+    assert not Verdict(0.0, gain=-0.19, stderr=0.1).is_against
+    assert Verdict(0.0, gain=-0.21, stderr=0.1).is_against
+
+
+def test_unseen_rows_are_known_by_the_iteration_that_the_other_folds_chose():
+    model, result = SimpleNamespace(data=SimpleNamespace(n_samples=5)), SimpleNamespace()
+    result.expectation = None
+    witnesses = [
+        SimpleNamespace(test=[0, 3], held_out=HeldOut(-1.0), latest=HeldOut(9.0)),
+        SimpleNamespace(test=[4, 1], held_out=HeldOut(-2.0), latest=HeldOut(9.0)),
+    ]
+    stage = Stage(model, result, witnesses=witnesses)
+    np.testing.assert_array_equal(stage.unseen, [-1.0, -2.0, np.nan, -1.0, -2.0])
+
+
+def test_a_witness_that_goes_on_has_scored_nothing():
+    witness = object.__new__(Witness)
+    witness.held_out, witness.score_of_others = HeldOut(1.0), 5.0
+    other = witness.going_on()
+    assert np.isnan(other.held_out.log_prob)
+    assert other.score_of_others == -np.inf
+    assert witness.score_of_others == 5.0
+
+
+@pytest.mark.filterwarnings("ignore:EM did not settle")
+def test_what_witnesses_come_to_is_settled_as_what_is_kept_of_the_fit(monkeypatch):
+    called = []
+    monkeypatch.setattr(MixtureModel, "settled", record(called, MixtureModel.settled))
+    tree = DecisionTreeRegressor(max_depth=4)
+    MixtureOfExpertsRegressor(tree, cv=FOLDS, n_init=1, max_iter=2, random_state=0).fit(X, Y)
+    assert {model.data.n_samples for model, _ in called} == {200, 300}
+
+
+@pytest.mark.filterwarnings("ignore:EM did not settle")
+def test_noise_is_calibrated_by_what_the_folds_leave_to_learn(monkeypatch):
+    called = []
+    monkeypatch.setattr(_verdict, "recalibrate", record(called, _verdict.recalibrate))
+    MixtureOfExpertsRegressor(cv=4, n_init=1, max_iter=2, random_state=0).fit(X, Y)
+    assert {left for *_, left in called} == {0.5}
+
+
+def test_weights_equal_repeats_where_there_is_one_expert():
+    times = np.arange(300) % 3
+    one = MixtureOfExpertsRegressor(Ridge(), n_experts=1, random_state=0)
+    weighted = one.fit(X, TAILS, times).heldout_log_prob_
+    repeated = one.fit(np.repeat(X, times, axis=0), np.repeat(TAILS, times)).heldout_log_prob_
+    assert weighted == pytest.approx(repeated)
 
 
 def test_one_expert_needs_no_witnesses():
