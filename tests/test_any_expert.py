@@ -465,6 +465,16 @@ def test_systematic_sample_stays_within_one_of_the_weight():
     assert abs(counts.sum() - weight.sum()) <= 0.5 + 1e-6
 
 
+def test_rounding_draws_no_row_away_from_a_systematic_sample():
+    half, rank = np.full(4, 0.5), np.arange(4)
+    below = systematic_sample(half * (1 - 1e-12), rank)
+    np.testing.assert_array_equal(below, systematic_sample(half, rank))
+
+
+def test_of_rows_that_weigh_next_to_nothing_the_heaviest_is_drawn():
+    assert systematic_sample(np.array([0.0, 0.1, 0.2, 0.1]), np.arange(4)).tolist() == [2]
+
+
 def with_request(estimator, answer):
     """The estimator with the user's own request about weights."""
     with config_context(enable_metadata_routing=True):

@@ -85,6 +85,12 @@ def test_certain_targets_stay_finite():
     assert np.isfinite(moe.log_prob(X[:1], [0.0])).all()
 
 
+def test_each_output_is_left_a_part_of_its_own_failures():
+    law = Binomial(n_trials=10).prepared(np.array([[9.0, 4.0]]), np.ones(1))
+    found = law.adjust(np.full((1, 1, 2), 10.0), np.ones((1, 2, 1)))
+    np.testing.assert_allclose(found, [[[10 - 1e-3, 10 - 6e-3]]], rtol=1e-9)
+
+
 @pytest.mark.filterwarnings("ignore:EM did not settle")
 def test_several_outputs_weights_and_any_expert():
     targets = np.column_stack([Y, N_TRIALS - Y])

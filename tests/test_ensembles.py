@@ -79,6 +79,12 @@ def test_em_knows_nothing_of_it():
     assert np.abs(ensemble.predict(X) - plain.predict(X)).max() > 0.01
 
 
+def test_of_two_folds_both_have_their_fits():
+    """Either leaves an expert half of its rows, more or less."""
+    moe = regressor(cv=2).fit(X, Y)
+    assert [len(expert.fold_estimators) for expert in moe.experts_] == [2, 2]
+
+
 def test_trees_err_less_together():
     rng = np.random.default_rng(1)
     new = rng.uniform(-1, 1, size=(5000, 3))

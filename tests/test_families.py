@@ -261,6 +261,18 @@ def test_rows_far_away_count_for_less():
     assert Gaussian().latent_weights(residual, mean, np.ones((1, 1, 1))) is None
 
 
+def test_outputs_have_the_same_say_in_latent_weights():
+    y, mean = np.array([[0.0, 5.0], [5.0, 0.0]]), np.zeros((2, 1, 2))
+    found = StudentT().latent_weights(y, mean, np.tile([1.0, 3.0], (1, 2, 1)))
+    assert found[0] == pytest.approx(found[1])
+
+
+def test_each_output_has_a_least_mean_of_its_own():
+    law = Gamma().prepared(np.array([[1.0, 1000.0]]), np.ones(1))
+    found = law.adjust(np.full((1, 1, 2), 1e-9), np.ones((1, 2, 1)))
+    np.testing.assert_allclose(found, [[[1e-3, 1.0]]])
+
+
 def test_several_outputs_are_independent():
     rng = np.random.default_rng(0)
     y, mean = rng.gamma(2, size=(50, 2)), rng.gamma(5, size=(50, 3, 2))
@@ -296,6 +308,11 @@ def test_targets_that_are_not_of_the_law_are_refused(family, bad, message):
     y[3] = bad
     with pytest.raises(ValueError, match=message):
         MixtureOfExpertsRegressor(family=family).fit(X, y)
+
+
+def test_an_output_that_is_zero_everywhere_is_refused():
+    with pytest.raises(ValueError, match="not zero everywhere"):
+        Poisson().prepared(np.array([[0.0, 1.0], [0.0, 2.0]]), np.ones(2))
 
 
 @pytest.mark.parametrize(
@@ -344,6 +361,20 @@ def test_background_takes_what_no_expert_explains():
     clean = law.clean_proba(y, mean, variance)[:, 0]
     assert clean[np.abs(y[:, 0]) > 8].max() < 1e-3
     assert clean[np.abs(y[:, 0]) < 2].min() > 0.9
+
+
+def test_background_of_a_constant_target_has_a_spread():
+    y, mean = np.full((5, 1), 2.0), np.full((5, 1, 1), 2.0)
+    law = Contaminated(clean=Gaussian().prepared(y, np.ones(5)), fraction=0.1)
+    assert np.isfinite(law.log_prob(y, mean, np.ones((1, 1, 1)))).all()
+
+
+def test_background_and_tails_both_take_weight():
+    y, mean = np.array([[0.0], [1.0], [3.0]]), np.zeros((3, 1, 1))
+    law = Contaminated(clean=StudentT(df=3).prepared(y, np.ones(3)), fraction=0.1)
+    said = y, mean, np.array([[[1.0, 3.0]]])
+    expected = law.clean_proba(*said) * law.clean.latent_weights(*said)
+    np.testing.assert_allclose(law.latent_weights(*said), expected)
 
 
 def test_what_cannot_be_has_no_density():
@@ -440,6 +471,32 @@ def test_an_expert_of_zeros_alone_takes_the_dispersion_of_all_by_weights():
     np.testing.assert_allclose(law.fit_dispersion(y, mean, weights), repeated, rtol=1e-9)
     weights[:, 1] = 0.0  # nobody acts on a row that tells
     assert np.isfinite(law.fit_dispersion(y, mean, weights)).all()
+
+
+def test_rows_of_which_an_output_is_zero_say_nothing_of_dispersions():
+    y = np.array([[0.0, 1.0], [1.0, 1.0]])
+    assert Gamma().telling_weights(y, np.ones((2, 1))).tolist() == [[0.0], [1.0]]
+
+
+def test_next_to_nothing_on_other_rows_leaves_an_expert_for_zeros_what_it_is():
+    y, mean = np.array([[0.0], [0.0], [2.0]]), np.tile([[0.0], [1.0]], (3, 1, 1))
+    weights = np.array([[1.0, 0.0], [1.0, 0.0], [1e-4, 1.0]])
+    law = Poisson().prepared(y, np.ones(3))
+    assert law.fit_dispersion(y, mean, weights).ravel().tolist() == [0.0, 1.0]
+
+
+def test_an_expert_that_says_zero_of_one_output_shares_the_dispersion_of_others():
+    y = np.array([[1.0, 4.0], [1.0, 4.0], [2.0, 1.0], [3.0, 2.0]])
+    weights = np.array([[0.9, 0.1], [0.9, 0.1], [0.1, 0.9], [0.1, 0.9]])
+    mean = np.ones((4, 2, 2))
+    mean[:, 0, 0] = 0.0
+    both, second = (
+        Gamma(shared=True)
+        .prepared(y[:, part], np.ones(4))
+        .fit_dispersion(y[:, part], mean[..., part], weights)
+        for part in (slice(2), slice(1, 2))
+    )
+    np.testing.assert_allclose(both[:, 1], second[:, 0])
 
 
 @dataclass(frozen=True, kw_only=True)

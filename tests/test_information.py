@@ -33,7 +33,7 @@ from sklearn_moe import (
     SoftmaxGate,
 )
 from sklearn_moe._information import count_estimator
-from sklearn_moe.families import Gaussian, StudentT, _real
+from sklearn_moe.families import Gamma, Gaussian, StudentT, _real
 from sklearn_moe.gates import GaussianGate, HierarchicalGate, MLPGate
 
 OLS = LinearRegression()
@@ -366,6 +366,11 @@ def test_degrees_of_freedom_are_those_of_outputs_or_of_experts():
         ([[200.0, 200.0]] * 3, 6 + 6),
     ]:
         assert law.count_parameters(np.stack([scale, np.array(df)], axis=-1)) == expected
+
+
+def test_a_shared_dispersion_counts_once_beside_a_point_mass():
+    dispersion = np.array([0.0, 0.5, 0.5]).reshape(3, 1, 1)
+    assert Gamma(shared=True).count_parameters(dispersion) == 1
 
 
 # Refusals.

@@ -13,7 +13,12 @@ from sklearn.neighbors import KNeighborsRegressor
 from sklearn.tree import DecisionTreeRegressor
 
 from sklearn_moe import MixtureOfExpertsRegressor, _recalibration
-from sklearn_moe._calibrated_noise import _most_likely, calibrated, learning_left
+from sklearn_moe._calibrated_noise import (
+    _log_ratio_of_errors,
+    _most_likely,
+    calibrated,
+    learning_left,
+)
 from sklearn_moe._conformal import Calibration
 from sklearn_moe._expectation import MixtureExpectation
 from sklearn_moe._forecasts import Forecast
@@ -48,7 +53,7 @@ def noise_for(family, told, own=None, left=1.0):
 
 
 # Variances that mixtures claim, and of how many rows: their geometric mean is 1.
-PARTS = ((1.1, 300), (1 / 1.1, 300))
+PARTS = ((1.21, 200), (1 / 1.1, 400))
 
 
 def change_of(noise):
@@ -147,6 +152,18 @@ def test_a_fit_that_errs_less_may_be_as_narrow(error, variance, beyond):
     assert found.forecast_factor == pytest.approx((3 / 4) ** 0.4 * beyond, rel=0.05)
 
 
+def test_errors_are_compared_row_by_row_and_by_weight():
+    def of_errors(rows, errors, weight):
+        parts = rows, np.array(errors)[:, None], np.array(weight), rows
+        zeros = np.zeros((len(rows), 1))
+        return Forecast(*parts, log_gate=zeros, mean=zeros[..., None], law=np.ones((1, 1, 1)))
+
+    own = of_errors(np.arange(3), [1.0, 2.0, 4.0], np.ones(3))
+    told = of_errors(np.array([2, 0]), [4.0, 3.0], [1.0, 3.0])
+    expected = (1 * np.log(4 / 4) + 3 * np.log(1 / 9)) / 4
+    np.testing.assert_allclose(_log_ratio_of_errors(own, [told]), expected, rtol=1e-4)
+
+
 def test_dispersions_that_differ_by_row_are_compared_too():
     told = forecast(normal, 1.0, 500)
     by_row = np.geomspace(0.5, 1.62, 500)[:, None, None, None] * np.ones((500, 2, 1, 1))
@@ -175,6 +192,22 @@ def test_outputs_are_calibrated_each_by_itself():
     law = noise.law_of(both.law)
     assert law.shape == (2, 2, 2)
     np.testing.assert_array_equal(law[:, 1], [[1.0, 1e6]] * 2)
+
+
+@pytest.mark.parametrize("is_first", [False, True])
+def test_another_output_tells_whose_error_it_is(is_first):
+    """Rows of one expert are where the other says they are, in one of two outputs."""
+    rng, acts = np.random.default_rng(0), np.arange(1000) % 2
+
+    def output(label, apart):
+        told = forecast(normal, 0.25, n_rows=1000)
+        target = apart * label + 0.5 * rng.normal(size=1000)
+        return replace(told, target=target[:, None], mean=told.mean * (apart / 9))
+
+    outputs = [output(1 - acts, 1.0), output(acts, 100.0)]
+    both = side_by_side(*(outputs if is_first else outputs[::-1]))
+    wrong = noise_for(Gaussian(), [both]).changes[0 if is_first else 1]
+    assert wrong.factor > 3
 
 
 @pytest.mark.parametrize("n_outputs", [1, 2, 4])
@@ -439,6 +472,16 @@ def test_conformal_levels_are_order_statistics():
     np.testing.assert_array_equal(Calibration(fell, fell, np.full(9, 3.0)).levels(0.8), repeats)
     many = Calibration(fell, fell, np.full(9, 3e9)).levels(0.8)
     np.testing.assert_array_equal(many, repeats)
+
+
+@pytest.mark.parametrize(
+    ("n_rows", "weight", "coverage", "rank"),
+    [(19, 1.0, 0.9, 1), (30, 0.1, 0.5, 10)],  # a twentieth of 20 is one; so are ten tenths
+)
+def test_rounding_moves_no_conformal_level(n_rows, weight, coverage, rank):
+    fell = np.linspace(0.1, 0.9, n_rows)[:, None]
+    low, high = Calibration(fell, fell, np.full(n_rows, weight)).levels(coverage)
+    np.testing.assert_allclose([low, high], [fell[rank - 1], fell[-rank]])
 
 
 def test_a_forecast_is_of_the_iteration_that_is_best_for_the_other_folds():

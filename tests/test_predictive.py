@@ -144,6 +144,18 @@ def test_rough_probabilities_are_next_to_exact_ones(df, n_rows):
     np.testing.assert_array_equal(found[0, :, :2], [[0.0, 1.0]] * 3)
 
 
+def test_rough_probabilities_of_a_law_with_formulas_of_its_own():
+    class Halved(StudentT):
+        """A law that says half of each probability."""
+
+        def cdf(self, y, mean, *law):
+            return 0.5 * super().cdf(y, mean, *law)
+
+    ones = np.ones((1, 1, 1))
+    found = Halved().rough_cdf(np.zeros((1, 1, 2**14)), 0 * ones, ones, 3 * ones)
+    np.testing.assert_allclose(found, 0.25)
+
+
 @pytest.mark.parametrize("power", [1.01, 1.5, 1.9])
 @pytest.mark.parametrize("dispersion", [1e-3, 0.3, 30.0])
 def test_rough_tweedie_probabilities_are_next_to_exact_ones(power, dispersion):
@@ -349,6 +361,23 @@ def test_a_component_of_no_dispersion_is_a_point_at_zero():
     assert dist.ppf(0.7)[0] == pytest.approx(gamma.ppf(0.5))
     assert dist.var_within()[0] == pytest.approx(0.6 * gamma.var())
     assert (dist.sample(1000, random_state=0) == 0).mean() == pytest.approx(0.4, abs=0.05)
+
+
+def test_where_zero_is_likely_it_is_the_mode_and_may_be_all_of_a_region():
+    means, law = np.array([[[0.0], [5.0]]]), np.array([[[0.0]], [[0.1]]])
+    likely, nearly_sure = (
+        MixtureDistribution(Gamma(), np.log([[chance, 1 - chance]]), means, law)
+        for chance in (0.6, 0.95)
+    )
+    assert likely.mode() == 0.0
+    pieces = nearly_sure.interval(0.9, kind="highest_density")
+    np.testing.assert_array_equal(pieces, [[[0.0, 0.0]]])
+
+
+def test_below_a_fraction_are_the_counts_up_to_it():
+    means = np.full((2, 1, 1), 3.0)
+    dist = MixtureDistribution(Poisson(), np.zeros((2, 1)), means, np.ones((1, 1, 1)))
+    np.testing.assert_allclose(dist.cdf_below([2.5, 3.0]), dist.cdf([2.0, 2.0]))
 
 
 @pytest.mark.parametrize(

@@ -15,9 +15,9 @@ from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 from sklearn_moe import MixtureOfExpertsClassifier, MixtureOfExpertsRegressor, SoftmaxGate
 from sklearn_moe._balance import balanced
 from sklearn_moe._dispersion import fit_dispersion
-from sklearn_moe._routing import ALL_ACT, Slots, route, route_blocks, truncate
+from sklearn_moe._routing import ALL_ACT, Slots, clamped, route, route_blocks, truncate
 from sklearn_moe._shrinkage import fit_shrinkage
-from sklearn_moe.families import Categorical, Gaussian, Laplace, StudentT
+from sklearn_moe.families import Categorical, Gaussian, Laplace, Poisson, StudentT
 from sklearn_moe.gates import Gate
 
 pytestmark = pytest.mark.filterwarnings(
@@ -99,6 +99,10 @@ def test_an_expert_without_weight_has_the_dispersion_of_all():
         both = fit_dispersion(family(shared=True), target, far, weights, None, ALL_ACT)
         one = fit_dispersion(family(), target, mean[:, :1], weights[:, :1], None, ALL_ACT)
         np.testing.assert_allclose(both, np.repeat(one, 2, axis=0), rtol=1e-6)
+
+
+def test_a_probability_of_zero_has_a_finite_logarithm():
+    assert clamped(np.array([[0.0, -np.inf]]), None).tolist() == [[0.0, -800.0]]
 
 
 def test_truncated_starts_keep_the_leaders():
@@ -456,6 +460,13 @@ def test_the_part_is_the_best_one(labelled):
     assert found[3] == 0.0
 
 
+def test_an_expert_for_zeros_leans_on_nobody():
+    target, half = np.array([[0.0], [0.0], [2.0]]), np.full((3, 2), 0.5)
+    mean = np.tile([[0.0], [1.0]], (3, 1, 1))
+    law = Poisson().prepared(target, np.ones(3))
+    assert fit_shrinkage(target, mean, half, ALL_ACT, law).tolist() == [0.0, 0.0]
+
+
 def _slots(weights, routing):
     """Weight of each row over the experts that act on it."""
     return np.take_along_axis(weights, routing.slots.index, axis=1).sum(axis=1)
@@ -518,6 +529,12 @@ def test_balance_divides_by_a_power_of_the_shares():
     share = np.average(resp, axis=0, weights=weight)
     tilted = resp * np.append(share[:3] ** -0.5, (share[:3].sum() / 3) ** -0.5)
     np.testing.assert_allclose(found, tilted / tilted.sum(axis=1, keepdims=True))
+
+
+def test_an_expert_of_next_to_no_share_is_favoured_as_one_of_a_thousandth():
+    resp = np.tile([1 - 1e-9, 1e-9], (5, 1))
+    found = balanced(resp, np.ones(5), 1.0, shared=False)
+    np.testing.assert_allclose(found[:, 1], 1e-9 * 2 / 1e-3, rtol=1e-3)
 
 
 def test_balance_gives_idle_experts_rows():

@@ -436,6 +436,14 @@ def test_gaussian_laws_go_with_heavier_tails_and_laws_that_differ_by_row(other):
     assert len(both[:5]) == 5
 
 
+def test_a_pool_is_no_surer_of_a_rounded_target_than_its_parts_may_be():
+    law = Gaussian().prepared(np.arange(10.0)[:, None], np.ones(10))
+    least = np.full((1, 1, 1), law.floor)
+    part = MixtureDistribution(law, np.zeros((1, 1)), np.zeros((1, 1, 1)), least)
+    both = pooled([part, part], [0.5, 0.5], factors=np.array([0.5]))
+    np.testing.assert_array_equal(both.law[:, 0, 0], np.repeat(law.floor, 2))
+
+
 class Rounder(Gaussian):
     """A Gaussian law with formulas of its own."""
 

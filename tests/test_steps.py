@@ -71,6 +71,11 @@ def test_no_density_exceeds_one_per_step(params, unit):
     assert mixture.dispersions_.min() >= unit**2 / (2 * np.pi) * (1 - 1e-9)
 
 
+def test_the_least_dispersion_is_that_of_one_per_step():
+    law = Gaussian().prepared(np.tile([0.0, 0.5], 5)[:, None], np.ones(10))
+    assert law.floor == pytest.approx(0.5**2 / (2 * np.pi))
+
+
 def test_what_is_known_exactly_is_known_to_a_step():
     experts = DecisionTreeRegressor(min_samples_leaf=5, random_state=0)
     exact = np.rint(2 * np.sign(X[:, 0]) + 3)
