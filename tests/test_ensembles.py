@@ -80,7 +80,7 @@ def test_em_knows_nothing_of_it():
 
 
 def test_of_two_folds_both_have_their_fits():
-    """Either leaves an expert half of its rows, more or less."""
+    """Either leaves an expert about half of its rows."""
     moe = regressor(cv=2).fit(X, Y)
     assert [len(expert.fold_estimators) for expert in moe.experts_] == [2, 2]
 

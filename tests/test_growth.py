@@ -285,10 +285,8 @@ def test_experts_that_share_their_rows_are_merged():
 
 @pytest.mark.parametrize(("weight", "origins"), [([9.0, 1.0], [0, 2]), ([1.0, 9.0], [0, 1])])
 def test_experts_share_rows_by_their_weight(weight, origins):
-    own = np.eye(3)
-    at = MixtureExpectation(
-        resp=np.vstack([[[0.5, 0.5, 0.0], [0.0, 0.5, 0.5]], own]), members=(0, 1, 2)
-    )
+    resp = np.vstack([[[0.5, 0.5, 0.0], [0.0, 0.5, 0.5]], np.eye(3)])
+    at = MixtureExpectation(resp=resp, members=(0, 1, 2))
     data = SimpleNamespace(sample_weight=np.append(weight, np.ones(3)))
     assert merge(SimpleNamespace(shared=False), data, at).origins.tolist() == origins
 

@@ -196,7 +196,7 @@ def test_outputs_are_calibrated_each_by_itself():
 
 @pytest.mark.parametrize("is_first", [False, True])
 def test_another_output_tells_whose_error_it_is(is_first):
-    """Rows of one expert are where the other says they are, in one of two outputs."""
+    """By its own targets the other expert would act, which would not err."""
     rng, acts = np.random.default_rng(0), np.arange(1000) % 2
 
     def output(label, apart):

@@ -300,7 +300,7 @@ def test_rows_that_no_witness_was_asked_about_are_unknown(monkeypatch):
     """One expert, which is kept in place of the mixture, has a word on them too."""
     monkeypatch.setattr("sklearn_moe._witnesses.WITNESS_ROWS", 50)
     table, noise = np.random.default_rng(0).normal(size=(200, 30)), TAILS[:200]
-    moe = MixtureOfExpertsRegressor(Ridge(1e-3), 4, n_init=1, max_iter=4, random_state=0)
+    moe = MixtureOfExpertsRegressor(Ridge(1e-3), 4, init="kmeans_x", max_iter=2, random_state=0)
     with pytest.warns(UserWarning, match="One expert explains"):
         moe.fit(table, noise)
     assert np.isnan(moe.calibrated_log_probs_).sum() == 120  # of five folds two have a witness
@@ -328,13 +328,12 @@ def test_a_verdict_is_against_a_mixture_beyond_two_standard_errors():
 
 
 def test_unseen_rows_are_known_by_the_iteration_that_the_other_folds_chose():
-    model, result = SimpleNamespace(data=SimpleNamespace(n_samples=5)), SimpleNamespace()
-    result.expectation = None
+    model = SimpleNamespace(data=SimpleNamespace(n_samples=5))
     witnesses = [
         SimpleNamespace(test=[0, 3], held_out=HeldOut(-1.0), latest=HeldOut(9.0)),
         SimpleNamespace(test=[4, 1], held_out=HeldOut(-2.0), latest=HeldOut(9.0)),
     ]
-    stage = Stage(model, result, witnesses=witnesses)
+    stage = Stage(model, SimpleNamespace(expectation=None), witnesses=witnesses)
     np.testing.assert_array_equal(stage.unseen, [-1.0, -2.0, np.nan, -1.0, -2.0])
 
 
