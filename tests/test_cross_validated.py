@@ -366,7 +366,7 @@ def test_kinds_of_experts_search_once_each(searches):
     experts = [
         ("a", CrossValidatedLogistic()),
         ("b", CrossValidatedLogistic()),
-        ("tight", CrossValidatedLogistic(tol=1e-10)),
+        ("tight", CrossValidatedLogistic(tol=1e-12)),
         ("given", CrossValidatedLogistic(C=2.0)),
     ]
     mixture = MixtureOfExpertsClassifier(experts, verdict=False, **QUICK).fit(X, y)

@@ -45,7 +45,7 @@ class CrossValidatedLogistic(ClassifierMixin, BaseEstimator):
     C : float or None, default=None
         The inverse of the penalty of squared coefficients, which are those of columns in these
         units; None if it is to be found.
-    tol : float, default=1e-8
+    tol : float, default=1e-10
         The solver's tolerance, as of `LogisticRegression`.
     max_iter : int, default=100
         The solver's largest number of iterations.
@@ -100,7 +100,7 @@ class CrossValidatedLogistic(ClassifierMixin, BaseEstimator):
         "max_iter": [Interval(Integral, 1, None, closed="left")],
     }
 
-    def __init__(self, C: float | None = None, tol: float = 1e-8, max_iter: int = 100) -> None:
+    def __init__(self, C: float | None = None, tol: float = 1e-10, max_iter: int = 100) -> None:
         self.C = C
         self.tol = tol
         self.max_iter = max_iter
