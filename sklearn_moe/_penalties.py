@@ -19,7 +19,7 @@ from ._experts import fit_expert
 from ._progress import Reporter
 from ._templates import Template
 from ._validation import last_step
-from .linear import USUAL
+from .linear import USUAL, without_steps
 from .weighting import request_groups, way_to_last
 
 
@@ -46,8 +46,9 @@ class Penalties:
         """The inverse penalty that one expert of all rows finds, which is reported."""
         grouped = self._grouped(template) if self.data.has_groups else template
         routes = None if grouped is template else grouped.plan.is_routed  # None: as the user has it
+        seeker = replace(grouped, estimator=without_steps(grouped.fresh()))
         with config_context(enable_metadata_routing=routes):
-            expert = fit_expert(self.data, grouped, self.data.sample_weight, None)
+            expert = fit_expert(self.data, seeker, self.data.sample_weight, None)
         found = getattr(last_step(expert), "C_", None)
         if found is None:  # rows of a single class have made it a constant
             return USUAL

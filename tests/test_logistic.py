@@ -466,13 +466,15 @@ def folded(n_classes, sparse=False, n_problems=2, n_folds=3):
     return FoldedLogits(csr_array(Z) if sparse else Z, folds, ridge), targets
 
 
-@pytest.mark.parametrize("by", ["grams", "products"])
+@pytest.mark.parametrize("by", ["grams", "products", "products with rows read anew"])
 @pytest.mark.parametrize("n_folds", [None, 3])
 @pytest.mark.parametrize("sparse", [False, True])
 @pytest.mark.parametrize("n_classes", [2, 4])
 def test_steps_lead_to_the_solution_of_each_fold(n_classes, sparse, n_folds, by, monkeypatch):
-    if by == "products":
+    if by != "grams":
         monkeypatch.setattr(_curvature, "LARGEST_GRAMS", 0)
+    if by == "products with rows read anew":
+        monkeypatch.setattr(_curvature, "LARGEST_COPY", 0)
     logits, targets = folded(n_classes, sparse, n_folds=n_folds)
 
     def some(rows):

@@ -25,10 +25,13 @@ Shape = tuple[int, int, int, int]
 LARGEST_GRAMS = 2**24
 # Elements of those whose Hessians are put together at once: to do so one by one costs more calls.
 AT_ONCE = 2**19
+# Elements of the rows of a table that are held in the order of folds while they are read again and
+# again: 128 MB.
+LARGEST_COPY = 2**24
 # What the products of a step cost for each row, in units of a pass with one logit's coefficients;
 # by the seconds of whole fits. Seven would do where columns are independent, but real ones ask for
 # more products.
-PRODUCTS = 10
+PRODUCTS = 15
 # Multiplications of a few milliseconds.
 CHEAP_PRODUCTS = 2e7
 # Conjugate gradients stop when this part of the gradient is left, or after so many products; of
@@ -100,11 +103,14 @@ class ProductCurvature:
     def __init__(self, shape: Shape, left_out: bool, design: Any) -> None:
         self.shape, self.design = shape, design
         self.learners = learners_of(shape[0], left_out)
-        self.pieces: list[tuple[int, Any, Array, Array]] = []
+        size = getattr(design, "nnz", np.prod(design.shape))
+        self.holds_rows = size <= LARGEST_COPY
+        self.pieces: list[tuple[int, Any, Any, Array, Array]] = []
 
     def add(self, fold: int, rows: Any, Z: Any, proba: Array, total: Array) -> None:
         """Rows of a fold with their probabilities (M, C, B) and weights (M, B)."""
-        self.pieces.append((fold, rows, proba, total[:, None, :]))
+        held = numbers_of(Z) if self.holds_rows else None
+        self.pieces.append((fold, rows, held, proba, total[:, None, :]))
 
     def solve(self, gradient: Array, ridge: Array) -> Array:
         """Hessian of each logit into its gradient (F, M, C - 1, d + 1), nearly."""
@@ -115,8 +121,8 @@ class ProductCurvature:
     def _product(self, at: Array) -> Array:
         basis = sum_zero_basis(self.shape[2])
         product, weights = np.zeros(self.shape), weights_of_numbers(self.design, basis @ at)
-        for fold, rows, proba, total in self.pieces:
-            numbers = numbers_of(self.design[rows])
+        for fold, rows, held, proba, total in self.pieces:
+            numbers = numbers_of(self.design[rows]) if held is None else held
             change = scores_of(numbers, weights[self.learners[fold]])
             change -= np.einsum("mcb,fmcb->fmb", proba, change)[:, :, None]
             change *= proba * total
