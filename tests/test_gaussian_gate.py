@@ -1,6 +1,7 @@
 """The gate of normal laws: densities, moments, and the Gaussian mixture that it amounts to."""
 
 import numpy as np
+import pandas as pd
 import pytest
 import scipy.sparse as sp
 from scipy.stats import multivariate_normal
@@ -99,6 +100,21 @@ def test_pseudo_rows_pull_covariances_to_that_of_the_table():
     expected = (mass * alone.covariances_ + 10 * whole) / (mass + 10)
     np.testing.assert_allclose(pulled.covariances_, expected, atol=1e-12)
     np.testing.assert_allclose(all_pulled.covariances_[0], whole, atol=1e-6)
+    usual = GaussianGate(reg_covar=0).fit(X, weights)  # one row
+    np.testing.assert_allclose(usual.covariances_, (mass * alone.covariances_ + whole) / (mass + 1))
+
+
+@pytest.mark.parametrize("kind", ["full", "diag"])
+def test_what_is_added_to_variances_is_a_part_of_those_of_the_table(kind):
+    """Indicators of categories have less than one; rows count by their weights."""
+    mass = np.random.default_rng(1).uniform(0.1, 3, size=240)
+    table = pd.DataFrame({"x": X[:, 0], "is": np.where(X[:, 1] > 1, "rare", "usual")})
+    weights = targets(2) * mass[:, None]
+    plain, raised = (GaussianGate(kind, reg_covar=r).fit(table, weights) for r in (0.25, 0.75))
+    Z = plain.encoder_.transform(table)
+    added = 0.5 * np.cov(Z.T, aweights=mass, ddof=0).diagonal()
+    added = np.diag(added) if kind == "full" else added
+    np.testing.assert_allclose(raised.covariances_ - plain.covariances_, [added] * 2, atol=1e-9)
 
 
 @pytest.mark.parametrize("kind", ["full", "diag"])
@@ -120,6 +136,14 @@ def test_rows_beyond_all_squares_have_probabilities(kind):
 
 
 @pytest.mark.parametrize("kind", ["full", "diag"])
+def test_rows_beyond_all_squares_go_to_the_widest_law(kind):
+    wide = np.abs(X[:, :1]) > 1
+    gate = GaussianGate(kind).fit(X[:, :1], np.column_stack([~wide, wide]))
+    for far in (-1e3, 1e200):
+        np.testing.assert_allclose(gate.predict_proba([[far]]), [[0.0, 1.0]], atol=1e-12)
+
+
+@pytest.mark.parametrize("kind", ["full", "diag"])
 def test_law_of_no_row_is_that_of_the_table(kind):
     """Sparse columns are not centred, so the mean of the table is not zero."""
     weights = np.insert(targets(2), 1, 0.0, axis=1)
@@ -134,5 +158,8 @@ def test_law_of_no_row_is_that_of_the_table(kind):
 def test_law_without_spread_names_the_remedy(kind):
     flat = np.column_stack([X[:, 0] > 0, X[:, 0] <= 0]).astype(float)
     table = np.column_stack([X[:, 0] > 0, X[:, 1]])
+    gate = GaussianGate(kind, pseudo_count=0, reg_covar=0).fit(X[:, :2], flat)
+    before = {name: np.copy(value) for name, value in vars(gate).items()}
     with pytest.raises(ValueError, match="Raise reg_covar or pseudo_count"):
-        GaussianGate(kind, pseudo_count=0, reg_covar=0).fit(table, flat)
+        gate.fit(table, flat)
+    np.testing.assert_equal({name: np.copy(value) for name, value in vars(gate).items()}, before)
