@@ -4,14 +4,17 @@ import numpy as np
 import pytest
 from sklearn.base import clone
 from sklearn.ensemble import RandomForestClassifier
-from sklearn.linear_model import LinearRegression
+from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.tree import DecisionTreeClassifier
+from sklearn.utils import get_tags
 
 from sklearn_moe import ConstantGate, MixtureOfExpertsRegressor, SoftmaxGate
 from sklearn_moe._templates import seeded_clone
 from sklearn_moe.gates import GaussianGate, HierarchicalGate, MLPGate
+from sklearn_moe.gates._resolve import fit_gate
+from sklearn_moe.gates._table import GateTable
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(300, 3))
@@ -43,6 +46,19 @@ def test_trees_without_depth_are_the_softmax_gate(groups):
     tree, flat = HierarchicalGate(groups).fit(X, WEIGHTS), SoftmaxGate().fit(X, WEIGHTS)
     np.testing.assert_allclose(tree.predict_log_proba(X), flat.predict_log_proba(X), atol=1e-12)
     assert tree.penalty() == pytest.approx(flat.penalty())
+
+
+def test_penalty_of_a_tree_is_that_of_the_gates_at_the_ends_of_its_pipelines():
+    tree = HierarchicalGate([2, 2], FLAT["pipeline"], FLAT["pipeline"]).fit(X, WEIGHTS)
+    ends = [gate[-1].penalty() for gate in (tree.top_, *tree.within_)]
+    assert tree.penalty() == pytest.approx(sum(ends))
+
+
+@pytest.mark.parametrize("place", ["top", "within"])
+def test_a_tree_takes_what_all_of_its_gates_take(place):
+    tree = HierarchicalGate([2, 2], **{place: LogisticRegression()})
+    assert get_tags(HierarchicalGate([2, 2])).input_tags.allow_nan
+    assert not get_tags(tree).input_tags.allow_nan
 
 
 @pytest.mark.parametrize("groups", [[2, 2], [1, 3], [3, 1]])
@@ -147,6 +163,36 @@ def test_partial_fit_is_there_if_all_parts_have_one():
     assert (wanted * gate.predict_log_proba(X)).sum() > (wanted * before).sum()
     with pytest.raises(ValueError, match="3 columns, but the gate is for 4 experts"):
         gate.partial_fit(X, WEIGHTS[:, :3])
+
+
+def test_gates_of_a_tree_go_on_from_where_they_are():
+    step = SoftmaxGate(max_iter=1)
+    tree = HierarchicalGate([2, 2], step, step)
+    for _ in range(10):
+        tree.partial_fit(X, WEIGHTS)
+    np.testing.assert_allclose(tree.predict_log_proba(X), said(HierarchicalGate([2, 2])), atol=1e-9)
+
+
+@pytest.mark.parametrize("goes_on", [True, False])
+def test_a_group_that_new_rows_say_nothing_of_stays_as_it_was(goes_on):
+    """Also where the new rows, in other units, are encoded anew."""
+    tree, weights = HierarchicalGate([2, 2]).fit(X, WEIGHTS), WEIGHTS * [1, 1, 0, 0]
+    before = tree.predict_proba(X)[:, 2:]
+    if goes_on:
+        after = tree.partial_fit(X, weights)
+    else:
+        table = GateTable(3 * X + 1, weights.sum(axis=1))
+        after = fit_gate(clone(tree), table, weights, tree, False)
+    proba = after.predict_proba(X)[:, 2:]
+    shares = [each / each.sum(axis=1, keepdims=True) for each in (before, proba)]
+    np.testing.assert_allclose(*shares)
+
+
+def test_a_tree_may_begin_after_another_one():
+    tree, other = HierarchicalGate([2, 2]), HierarchicalGate([1, 1, 2]).fit(X, WEIGHTS)
+    table = GateTable(X, WEIGHTS.sum(axis=1))
+    found = fit_gate(tree, table, WEIGHTS, other, False).predict_log_proba(X)
+    np.testing.assert_allclose(found, said(tree), atol=1e-9)
 
 
 def test_a_group_of_one_needs_no_gate_that_can_go_on():
