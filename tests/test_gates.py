@@ -27,7 +27,7 @@ from sklearn_moe.gates import (
     MLPGate,
     RegressorGate,
 )
-from sklearn_moe.gates._resolve import fit_gate, resolve_gate
+from sklearn_moe.gates._resolve import fit_gate, log_proba_of, resolve_gate
 from sklearn_moe.gates._table import GateTable
 
 LEAVES = {"max_depth": 3, "min_weight_fraction_leaf": 0.05, "random_state": 0}
@@ -114,6 +114,8 @@ def test_gate_that_answers_otherwise_is_asked(method):
 
     gate = type("Undecided", (Softmax,), {method: halves})().fit(X, targets(2))
     assert (gate.predict_proba(X) == 0.5).all()
+    table = GateTable(X, np.ones(240), gate.encoder_)
+    assert (log_proba_of(gate, table) == np.log(0.5)).all()
 
 
 @pytest.mark.parametrize("name", [name for name in GATES if name != "constant"])
@@ -357,6 +359,12 @@ def test_rows_of_no_weight_have_no_say_in_a_gate_by_itself(gate):
     kept = np.arange(240) != far
     with_it, without = clone(gate).fit(X, weights), clone(gate).fit(X[kept], weights[kept])
     np.testing.assert_array_equal(with_it.predict_proba(X), without.predict_proba(X))
+
+
+def test_small_responsibilities_are_learnt_as_well():
+    gate = ClassifierGate(LogisticRegression()).fit(X, np.tile([0.97, 0.03], (240, 1)))
+    expected = (1 - gate.floor_) * 0.03 + gate.floor_ / 2
+    np.testing.assert_allclose(gate.predict_proba(X)[:, 1], expected, atol=1e-4)
 
 
 # Regressors.

@@ -13,6 +13,7 @@ from sklearn_moe._softmax_bank import FEW, FIRST_OF_MANY
 from sklearn_moe._training import make_training
 from sklearn_moe.gates import MLPGate
 from sklearn_moe.gates._mlp import BRIEF, FIRST, SoftNetwork
+from sklearn_moe.gates._table import GateTable
 from sklearn_moe.logit import FoldedLogits
 
 X = np.random.default_rng(0).normal(size=(240, 3))
@@ -51,6 +52,54 @@ def test_partial_fit_learns_new_rows_from_the_present_solution(name):
     assert gate.n_iter_ < 0.5 * steps
     with pytest.raises(ValueError, match="2 columns, but the gate is for 3 experts"):
         gate.partial_fit(X, targets(2))
+
+
+@pytest.mark.parametrize("name", SEARCHING)
+def test_search_begins_anew_where_the_start_is_of_another_shape(name):
+    gate, table = SEARCHING[name], GateTable(X, np.ones(240))
+    alone = clone(gate).fit(X, targets(3)).predict_log_proba(X)
+    for start in (clone(gate).fit(X, targets(2)), clone(gate).fit(X[:, :2], targets(3))):
+        found = clone(gate).fit_table(table, targets(3), start).predict_log_proba(X)
+        np.testing.assert_allclose(found, alone, atol=1e-9)
+
+
+def test_brief_search_from_nothing_is_a_whole_one():
+    table, alone = GateTable(X, np.ones(240)), SoftmaxGate().fit(X, targets(3))
+    brief = SoftmaxGate().fit_table(table, targets(3), None, brief=True)
+    np.testing.assert_allclose(brief.coef_, alone.coef_, atol=1e-9)
+
+
+@pytest.mark.parametrize("brief", [False, True])
+@pytest.mark.parametrize("name", SEARCHING)
+def test_limit_of_steps_holds(name, brief):
+    gate = clone(SEARCHING[name]).set_params(max_iter=3, tol=0.0)
+    assert gate.fit_table(GateTable(X, np.ones(240)), targets(3), None, brief).n_iter_ == 3
+
+
+@pytest.mark.parametrize("name", SEARCHING)
+def test_search_ends_where_it_is_told_to(name):
+    sharp, loose = (clone(SEARCHING[name]).set_params(tol=tol) for tol in (1e-8, 0.1))
+    assert loose.fit(X, targets(3)).n_iter_ < 0.5 * sharp.fit(X, targets(3)).n_iter_
+
+
+@pytest.mark.parametrize("name", SEARCHING)
+def test_unit_of_weights_does_not_matter_if_the_penalty_follows(name):
+    alpha = SEARCHING[name].alpha
+    said = [
+        clone(SEARCHING[name]).set_params(alpha=unit * alpha).fit(X, unit * targets(3))
+        for unit in (1.0, 2.0**-10)
+    ]
+    np.testing.assert_allclose(*(gate.predict_log_proba(X) for gate in said), atol=1e-9)
+
+
+def test_penalty_is_what_the_coefficients_of_the_softmax_were_found_under():
+    """No multiple of them is better."""
+    gate = SoftmaxGate(2.0).fit(X, targets(3))
+    coef, objective = gate.coef_, []
+    for factor in (0.99, 1.0, 1.01):
+        gate.coef_ = factor * coef
+        objective.append((targets(3) * gate.predict_log_proba(X)).sum() - gate.penalty())
+    assert objective[1] > max(objective[0], objective[2])
 
 
 def bank_of(gate):
@@ -130,6 +179,20 @@ def test_objective_of_the_network_is_the_penalised_cross_entropy():
     problem = SoftNetwork(gate.encoder_.transform(X), wanted.T, 5, 0.7)
     cost = gate.penalty() - (wanted * gate.predict_log_proba(X)).sum()
     assert problem.evaluate(*gate._layers())[0] == pytest.approx(cost, rel=1e-12)
+
+
+def test_network_begins_as_its_random_state_says():
+    one, again, other = (MLPGate(5, max_iter=1, random_state=seed) for seed in (1, 1, 2))
+    first, same, apart = (gate.fit(X, targets(2)).hidden_coef_ for gate in (one, again, other))
+    np.testing.assert_array_equal(first, same)
+    assert np.abs(first - apart).max() > 0.1
+
+
+def test_order_of_rows_does_not_matter_to_a_long_search():
+    wanted = np.random.default_rng(1).dirichlet(np.ones(3), size=240)
+    gates = [MLPGate(8, alpha=0.01, tol=0.0, max_iter=200, random_state=0) for _ in range(2)]
+    said = [gates[0].fit(X, wanted), gates[1].fit(X[::-1], wanted[::-1])]
+    np.testing.assert_allclose(*(gate.predict_log_proba(X) for gate in said), atol=1e-6)
 
 
 def test_network_finds_a_circle_that_a_plane_cannot():
