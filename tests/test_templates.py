@@ -9,11 +9,11 @@ from sklearn.compose import TransformedTargetRegressor
 from sklearn.ensemble import AdaBoostRegressor, BaggingRegressor
 from sklearn.linear_model import Ridge
 from sklearn.neighbors import KNeighborsRegressor
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
+from sklearn.pipeline import FeatureUnion, make_pipeline
+from sklearn.preprocessing import StandardScaler, TargetEncoder
 from sklearn.tree import DecisionTreeRegressor
 
-from sklearn_moe import _templates
+from sklearn_moe import CrossFittedPredictions, _templates
 from sklearn_moe._templates import make_template, make_templates
 from sklearn_moe.weighting._plan import (
     DRAWS_BY_WEIGHT,
@@ -127,3 +127,14 @@ def test_weights_of_bagged_members_that_ask_for_metadata_are_routed():
     with config_context(enable_metadata_routing=True):
         member = make_pipeline(StandardScaler(), Ridge().set_fit_request(sample_weight=True))
         assert plan_weights(BaggingRegressor(member)).names is None
+
+
+def test_weights_of_bagged_members_that_take_them_are_routed():
+    assert plan_weights(BaggingRegressor(Ridge())).names is None
+
+
+def test_weights_reach_predictions_that_encode_targets_within():
+    """These see to the weights of their estimators, so the encoder is not in the way."""
+    learner = make_pipeline(TargetEncoder(), Ridge())
+    union = FeatureUnion([("said", CrossFittedPredictions([("learner", learner)]))])
+    assert plan_weights(make_pipeline(union, Ridge())) == WeightPlan(WEIGHTED)
