@@ -69,12 +69,15 @@ def test_a_row_has_no_say_in_its_own_columns():
 
 def test_of_two_classes_they_are_log_odds():
     labels = LABELS == "high"
-    columns = CrossFittedPredictions([("logistic", LOGISTIC)], cv=FOLDS)
+    experts = {"logistic": LOGISTIC, "strict": clone(LOGISTIC).set_params(C=0.01)}
+    columns = CrossFittedPredictions(list(experts.items()), cv=FOLDS)
     found = columns.fit_transform(X, labels)
-    proba = cross_val_predict(LOGISTIC, X, labels, cv=FOLDS, method="predict_proba")
-    proba = 0.99 * proba + 0.005
-    np.testing.assert_allclose(found[:, 0], np.log(proba[:, 1] / proba[:, 0]), rtol=1e-5, atol=1e-6)
-    assert list(columns.get_feature_names_out()) == ["logistic"]
+    for column, expert in zip(found.T, experts.values(), strict=True):
+        proba = cross_val_predict(expert, X, labels, cv=FOLDS, method="predict_proba")
+        proba = 0.99 * proba + 0.005
+        odds = proba[:, 1] / proba[:, 0]
+        np.testing.assert_allclose(column, np.log(odds), rtol=1e-5, atol=1e-6)
+    assert list(columns.get_feature_names_out()) == list(experts)
 
 
 def test_of_more_classes_they_are_centred_logarithms():
@@ -234,6 +237,8 @@ def test_several_outputs_are_no_labels():
     for forest, several in ((RandomForestRegressor(), True), (RandomForestClassifier(), False)):
         columns = CrossFittedPredictions([("forest", forest)])
         assert get_tags(columns).target_tags.multi_output is several
+    mixed = CrossFittedPredictions([("line", Ridge()), ("vectors", SVR())])
+    assert not get_tags(mixed).target_tags.multi_output  # one of them takes no more than one
 
 
 def test_it_is_cloned_pickled_and_searched():

@@ -5,7 +5,14 @@ import pytest
 from sklearn.model_selection import KFold
 
 from sklearn_moe import MixtureOfExpertsRegressor
-from sklearn_moe._folds import Splits, content_folds, fold_splits, keep_rows, user_splits
+from sklearn_moe._folds import (
+    Splits,
+    content_folds,
+    fold_splits,
+    group_folds,
+    keep_rows,
+    user_splits,
+)
 
 FOLDS = fold_splits(np.arange(23) % 4)
 
@@ -48,6 +55,10 @@ def test_training_rows_that_are_not_the_rest():
     assert not whole.leave_out
     assert [len(train) for train, _ in whole] == [23] * 4
     assert not fold_splits(np.zeros(5, int)).leave_out
+    tests = [np.array([0, 1]), np.array([2, 3])]
+    assert Splits(tests, tests[::-1]).leave_out
+    assert not Splits(tests, tests).leave_out  # they train on what they test
+    assert not Splits(tests, [np.array([2, 2]), tests[0]]).leave_out  # a row counts twice
 
 
 def test_rows_may_be_counted_from_the_end_and_folds_may_be_empty():
@@ -72,6 +83,19 @@ def test_dealt_by_content():
     assert splits.dealt
     for train, test in splits:
         assert not set(ids[train]) & set(ids[test])
+
+
+def test_groups_of_one_class_each_are_dealt_to_the_lightest_fold():
+    splits = group_folds(2, np.array([0, 1]), np.array([[4.0, 0.0], [0.0, 1.0]]))
+    assert [test.tolist() for _, test in splits] == [[0], [1]]
+
+
+@pytest.mark.parametrize("unit", [1.0, 1e-12])
+def test_a_rare_class_is_spread_over_folds_as_a_frequent_one_is(unit):
+    """Four groups, of which two have a row of it."""
+    mass = np.array([[6.0, 0.0], [5.0, 1.0], [5.0, 1.0], [4.0, 0.0]])
+    splits = group_folds(2, np.arange(4), unit * mass)
+    assert [mass[test].sum(axis=0).tolist() for _, test in splits] == [[11.0, 1.0], [9.0, 1.0]]
 
 
 def test_no_fold_at_all():

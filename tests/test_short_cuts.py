@@ -15,13 +15,14 @@ from sklearn.ensemble import (
 )
 from sklearn.feature_selection import SelectKBest, f_regression
 from sklearn.linear_model import LinearRegression, LogisticRegression, Ridge, RidgeClassifier
+from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.tree import DecisionTreeClassifier
 
 from sklearn_moe import MixtureOfExpertsClassifier, MixtureOfExpertsRegressor
 from sklearn_moe._experts import WeightedExperts, fit_predict
-from sklearn_moe._out_of_bag import with_out_of_bag
+from sklearn_moe._out_of_bag import out_of_bag, with_out_of_bag
 from sklearn_moe._plans import follow_here
 from sklearn_moe._templates import make_templates
 from sklearn_moe._training import make_training
@@ -207,6 +208,7 @@ def test_whole_fit_to_labels(expert):
     [
         (Ridge(), "oob", r"cv='oob' is for .*got experts \['Ridge'\]"),
         (ExtraTreesRegressor(), "oob", r"bootstrap=True.*got experts \['ExtraTreesRegressor'\]"),
+        (RandomForestRegressor(warm_start=True), "oob", r"got experts \['RandomForestRegressor'\]"),
         (make_pipeline(StandardScaler(), Ridge()), "loo", r"cv='loo' is for .*\['Pipeline'\]"),
         (Ridge(), "kfold", "'cv' parameter"),
     ],
@@ -225,3 +227,21 @@ def test_labels_are_not_left_one_out():
 def test_the_unit_of_weights_does_not_size_bags(unit):
     keeper = with_out_of_bag(RandomForestRegressor(3), np.full(40, unit))
     assert keeper.max_samples == 40
+
+
+def test_a_size_of_bags_that_the_user_has_set_is_kept():
+    given = with_out_of_bag(RandomForestRegressor(3, max_samples=10), np.ones(40))
+    assert given.max_samples == 10
+
+
+def test_a_class_that_is_in_few_bags_takes_no_probability_of_another():
+    """Members that have not met it number the others as it would be numbered."""
+    labels = np.where(X[:, 0] > 0, "left", "right")
+    labels[0] = "first"
+    bagging = BaggingClassifier(KNeighborsClassifier(1), n_estimators=30, random_state=0)
+    proba, answered = out_of_bag(bagging.fit(X, labels), X)
+    assert answered.all()
+    far = np.abs(X[:, 0]) > 0.5
+    far[0] = False
+    own = np.searchsorted(bagging.classes_, labels)
+    assert proba[np.arange(90), own][far].mean() > 0.9
