@@ -146,8 +146,9 @@ def test_places_that_there_are_not_are_refused_by_boosting(name):
         make_pipeline(StandardScaler(), HistGradientBoostingRegressor(monotonic_cst={"a": 1})),
         make_pipeline(StandardScaler(), OwnRegressor()),
         make_pipeline(StandardScaler(), HistGradientBoostingRegressor(), memory="cache"),
+        make_pipeline(StandardScaler(), HistGradientBoostingRegressor(), transform_input=["X_val"]),
     ],
-    ids=["bare", "bare, names", "none", "no bins", "names", "by name", "own", "cached"],
+    ids=["bare", "bare, names", "none", "no bins", "names", "by name", "own", "cached", "input"],
 )
 def test_pipelines_that_do_not_end_in_plain_boosting_are_left_alone(estimator):
     assert with_bins(estimator) is None
@@ -212,6 +213,15 @@ def test_weights_and_repeats_have_the_same_bins():
     for ours, theirs in zip(weighted.columns, repeated.columns, strict=True):
         np.testing.assert_array_equal(ours.edges, theirs.edges)
         assert len(ours.edges) == 6
+
+
+@pytest.mark.parametrize("unit", [0.1, 0.7, 1 / 3])
+def test_unit_of_weights_does_not_move_bins(unit):
+    """Rounding of their sums decides nothing."""
+    values = np.arange(100.0)[:, None]
+    even, other = (make_binner(values, np.full(100, u), 20).transform(values) for u in (1, unit))
+    np.testing.assert_array_equal(other, even)
+    np.testing.assert_array_equal(np.bincount(even[:, 0].astype(int)), np.full(20, 5))
 
 
 def test_new_rows_fall_into_known_bins():
