@@ -129,3 +129,15 @@ def test_experts_that_slide_past_the_peak_are_waited_for(monotone, reason, conve
 def test_a_fall_that_does_not_slow_down_is_no_convergence():
     run = run_of([5.0, 4.0, 3.0, 2.0, 1.0], patience=3, monotone=True)
     assert (run.reason, run.converged) == ("patience", False)
+
+
+@pytest.mark.parametrize("top_k", [None, 1])
+def test_a_target_that_no_expert_can_explain_says_nothing_of_who_has_produced_it(top_k):
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(80, 2))
+    y = np.where(X[:, 0] > 0, 2.0, -2.0) * X[:, 1] + 0.1 * rng.normal(size=80)
+    moe = MixtureOfExpertsRegressor(Ridge(), 3, top_k=top_k, max_iter=3, random_state=0).fit(X, y)
+    y[:5] = 1e200
+    proba, resp = moe.gate_proba(X), moe.responsibilities(X, y)
+    np.testing.assert_allclose(resp[:5], proba[:5])
+    assert np.isneginf(moe.log_prob(X, y)[:5]).all()

@@ -223,12 +223,15 @@ def test_the_gate_follows_a_border_that_moves(gate, top_k):
 def test_the_update_is_em_for_the_gate():
     moe = regressor(max_iter=50).fit(*shifted(0.0, seed=0))
     new = shifted(0.4, seed=3)
+    loose, one = copy.deepcopy(moe).update_gate(*new, tol=1e9), copy.deepcopy(moe)
     bounds = []
     for _ in range(6):
         bounds.append(moe.log_prob(*new).sum() - moe.gate_.penalty())
         moe.update_gate(*new, max_iter=1)
     assert min(np.diff(bounds)) > -1e-6
     assert bounds[-1] > bounds[0] + 10
+    one.update_gate(*new, max_iter=1)
+    np.testing.assert_array_equal(loose.gate_.coef_, one.gate_.coef_)
 
 
 def test_the_update_counts_weights_and_refuses_what_it_cannot_use():

@@ -56,6 +56,8 @@ def test_route_keeps_the_largest_and_renormalises():
     whole = routing.slots.scatter(np.exp(routing.log_gate), 6)
     np.testing.assert_allclose(whole.sum(axis=1), 1.0)
     assert (np.count_nonzero(whole, axis=1) == 2).all()
+    part = routing.take(slice(10, 20))
+    np.testing.assert_array_equal(part.slots.scatter(np.exp(part.log_gate), 6), whole[10:20])
 
 
 def test_route_knows_the_rows_of_each_expert():
@@ -110,6 +112,9 @@ def test_truncated_starts_keep_the_leaders():
     kept = truncate(resp, 2, shared=False)
     np.testing.assert_allclose(kept, [[0.625, 0.375, 0, 0], [1, 0, 0, 0]])
     np.testing.assert_array_equal(truncate(resp, None, shared=False), resp)
+    beside = np.array([[0.06, 0.04, 0.02, 0.88]])  # the last is shared
+    expected = np.array([[0.06, 0.04, 0.0, 0.88]]) / 0.98
+    np.testing.assert_allclose(truncate(beside, 2, shared=True), expected)
     assert (np.count_nonzero(truncate(np.full((5, 4), 0.25), 2, shared=False), axis=1) == 2).all()
 
 
