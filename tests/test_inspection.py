@@ -145,7 +145,7 @@ def test_whoever_holds_the_mixture_is_asked(fitted):
     mixture = MixtureOfExpertsRegressor(Ridge(), 2, **QUICK)
     pipeline = make_pipeline(StandardScaler(), mixture).fit(X, y)
     search = GridSearchCV(pipeline, {"mixtureofexpertsregressor__tol": [0.1]}, cv=2).fit(X, y)
-    auto = AutoMixtureRegressor([("ours", mixture)], stacking=False).fit(X, y)
+    auto = AutoMixtureRegressor([("ours", clone(pipeline))], stacking=False).fit(X, y)
     inside = {
         pipeline: (pipeline[-1], pipeline[:-1].transform(X)),
         search: (search.best_estimator_[-1], pipeline[:-1].transform(X)),
@@ -321,6 +321,12 @@ def test_classes_and_outputs_can_be_chosen():
     display = ExpertsDisplay.from_estimator(mixture, X, labels, columns=["x2"], target="low")
     rows = X[:, 2] == 1
     assert display.panels[0].seen[1] == pytest.approx(np.mean(labels[rows] == "low"))
+    heavy = np.arange(1.0, len(X) + 1)
+    weighted = ExpertsDisplay.from_estimator(
+        mixture, X, labels, columns=["x2"], target="low", sample_weight=heavy
+    )
+    expected = np.average(labels[rows] == "low", weights=heavy[rows])
+    assert weighted.panels[0].seen[1] == pytest.approx(expected)
     weight = mixture.gate_proba(X)[rows]
     expected = (mixture.predict_experts(X)[rows, :, 1] * weight).sum(axis=0) / weight.sum(axis=0)
     np.testing.assert_allclose(display.panels[0].means[1], expected)
