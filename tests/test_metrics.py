@@ -306,6 +306,16 @@ def test_calibration_error_at_one_level_is_that_of_coverage():
         assert found == pytest.approx(abs(inside - level), abs=1e-12)
 
 
+def test_ends_of_central_intervals_are_inside():
+    laws = stats.uniform(np.zeros(4), 1.0)
+    assert calibration_error([0.1, 0.25, 0.75, 0.9], laws, levels=[0.5]) == 0.0
+
+
+def test_targets_are_not_taken_for_those_of_other_rows():
+    with pytest.raises(ValueError, match=r"y_true has shape \(4,\), but .* has shape \(2, 2\)"):
+        pit_values(np.zeros(4), stats.norm(np.zeros((2, 2)), 1.0))
+
+
 def test_calibration_error_of_counts_is_the_mean_over_draws():
     dist, levels = Counts(RATE), np.array([0.2, 0.6])
     inside = np.zeros(2)
