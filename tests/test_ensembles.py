@@ -268,6 +268,17 @@ def test_one_whose_folds_all_lack_it_stands_alone():
     assert len(second.fold_estimators) == 2
 
 
+@pytest.mark.parametrize(("part", "n_fits"), [(0.4, 5), (0.95, 4)])
+def test_a_fold_that_has_most_of_a_region_has_no_say_in_it(part, n_fits):
+    """Less than half of what an even share leaves must not be left."""
+    rows, region = np.arange(N), np.repeat([0, 1], [100, N - 100])
+    fold = rows % 5
+    fold[:100] = np.searchsorted([part], rows[:100] / 100, side="right") * (1 + rows[:100] % 4)
+    folds = [(rows[fold != k], rows[fold == k]) for k in range(5)]
+    moe = regressor(n_experts=2, cv=folds, init=np.eye(2)[region], max_iter=1).fit(X, Y)
+    assert [len(expert.fold_estimators) for expert in moe.experts_] == [n_fits, 5]
+
+
 def test_an_ensemble_is_frozen():
     moe = regressor(HistGradientBoostingRegressor(max_iter=3)).fit(
         pd.DataFrame(X, columns=["a", "b", "c"]), Y

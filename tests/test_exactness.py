@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from sklearn.base import clone
 from sklearn.dummy import DummyRegressor
 from sklearn.linear_model import GammaRegressor, LinearRegression, PoissonRegressor, Ridge
 from sklearn.tree import DecisionTreeRegressor
@@ -147,3 +148,14 @@ def test_one_expert_is_fitted_once_to_each_fold_and_to_all_rows(verdict):
     X, y = rng.normal(size=(90, 2)), rng.normal(size=90)
     MixtureOfExpertsRegressor(Counted(max_depth=2), 1, cv=3, verdict=verdict).fit(X, y)
     assert sizes == [60, 60, 60, 90]
+
+
+@pytest.mark.parametrize("expert", [Ridge(), LinearRegression(), PoissonRegressor()], ids=str)
+def test_one_expert_is_the_estimator_to_the_last_digit(expert):
+    rng = np.random.default_rng(0)
+    table = rng.normal([0.0, 5.0, 100.0], size=(200, 3))
+    y = rng.poisson(np.exp(0.5 * table[:, 0])).astype(float)
+    moe = MixtureOfExpertsRegressor(expert, n_experts=1, random_state=0).fit(table, y)
+    alone = clone(expert).fit(table, y, sample_weight=np.ones(200))
+    np.testing.assert_array_equal(moe.experts_[0].coef_, alone.coef_)
+    assert moe.experts_[0].intercept_ == alone.intercept_
