@@ -193,8 +193,8 @@ class TabularEncoder(BaseEstimator):
 
     def _scaled(self, X: np.ndarray) -> StandardisedRows:
         numbers = [column for column in self.columns_ or [] if isinstance(column, NumberColumn)]
-        center, scale = np.array([(column.mean, column.scale) for column in numbers]).T
-        return StandardisedRows(X, center, scale)
+        center = np.array([column.mean for column in numbers])
+        return StandardisedRows(X, center, np.array([column.scale for column in numbers]))
 
 
 def as_numbers(name: Any, values: np.ndarray) -> Array:

@@ -149,6 +149,14 @@ TAGGED = [
 ]
 
 
+@pytest.mark.parametrize("frame", [False, True])
+@pytest.mark.parametrize("name", ["softmax", "gaussian", "diagonal", "constant", "hierarchical"])
+def test_without_columns_there_are_the_shares_of_the_weight(name, frame):
+    table = pd.DataFrame(index=range(240)) if frame else X[:, :0]
+    gate = build(name, 3).fit(table, np.tile([0.2, 0.3, 0.5], (240, 1)))
+    np.testing.assert_allclose(gate.predict_proba(table[:2]), [[0.2, 0.3, 0.5]] * 2, atol=1e-8)
+
+
 @pytest.mark.parametrize("name", [*ENCODED, "constant"])
 def test_gates_that_take_all_kinds_of_tables(name):
     assert {(name, tag) for tag in variants()} <= set(TAGGED)
