@@ -149,7 +149,7 @@ def test_start_that_gives_an_expert_too_few_rows_is_out_of_the_race(capsys):
     rng = np.random.default_rng(0)
     X = rng.normal(size=(300, 3))
     y = np.where(X[:, 0] > 0, 3 * X[:, 1], -2 * X[:, 2]) + 0.2 * rng.normal(size=300)
-    moe = MixtureOfExpertsRegressor(KNeighborsRegressor(30), n_experts=4, random_state=0, verbose=1)
+    moe = MixtureOfExpertsRegressor(KNeighborsRegressor(30), 4, tol=9, random_state=0, verbose=1)
     for n_init in (4, 2):  # of which the first fails
         moe.set_params(n_init=n_init).fit(X, y)
         assert moe.n_experts_ == 4
