@@ -46,6 +46,7 @@ class Penalties:
         """The inverse penalty that one expert of all rows finds, which is reported."""
         grouped = self._grouped(template) if self.data.has_groups else template
         routes = None if grouped is template else grouped.plan.is_routed  # None: as the user has it
+        # Its penalty is all that is asked for: to solve under it may take longer than the search.
         seeker = replace(grouped, estimator=without_steps(grouped.fresh()))
         with config_context(enable_metadata_routing=routes):
             expert = fit_expert(self.data, seeker, self.data.sample_weight, None)

@@ -38,8 +38,7 @@ def without_scaler(estimator: Any) -> tuple[Any, bool]:
 
 
 def without_steps(estimator: Any) -> Any:
-    """The estimator, whose solver is now content with anything: another solution takes its place,
-    or none is asked for."""
+    """The estimator, content with any solution: another takes its place, or none is asked for."""
     last_step(estimator).set_params(tol=ANY_TOLERANCE)
     return estimator
 
