@@ -26,7 +26,7 @@ from ._expert_errors import PartError
 from ._first_starts import Start
 from ._guided import caught_up
 from ._mixture import build_model
-from ._numeric import Array, mean_of_known
+from ._numeric import Array, Rows, mean_of_known
 from ._plans import Plan, do
 from ._progress import Session
 from ._race import run_heats, winner_of
@@ -112,7 +112,7 @@ def _surprise(recipe: Recipe, data: Data, at: MixtureExpectation) -> Array:
     return recipe.family.surprise(data.target, at.log_evidence)
 
 
-def _position(data: Data, leads: Array, n_routed: int, surprise: Array | None) -> int:
+def _position(data: Data, leads: Rows, n_routed: int, surprise: Array | None) -> int:
     """The expert whose rows are explained worst or, without a word on that, the largest."""
     mass = np.bincount(leads, data.sample_weight, minlength=n_routed)
     rows = np.bincount(leads[data.distinct], minlength=n_routed)

@@ -82,7 +82,7 @@ def _units(content: Rows, weight: Array, contradicted: NDArray[np.bool_]) -> Row
     return units
 
 
-def _counts(units: Rows, contradicted: NDArray[np.bool_]) -> Rows:
+def _counts(units: NDArray, contradicted: NDArray[np.bool_]) -> Rows:
     """The observations of each content."""
     most = np.clip(IN_ALL // np.count_nonzero(contradicted), LEAST, MOST)
     return np.where(contradicted, np.clip(units, 1, most), 1).astype(np.intp)
