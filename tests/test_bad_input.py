@@ -282,9 +282,9 @@ def test_what_is_no_count_is_next_to_impossible(family):
 DAYS = np.datetime64("2026-01-01", "ns") + np.arange(60).astype("timedelta64[D]")
 DATES = {
     "dates": DAYS,
-    "a missing date": altered(DAYS, np.datetime64("NaT"), dtype=None),
+    "a missing date": altered(DAYS, np.datetime64("NaT", "ns"), dtype=None),
     "durations": DAYS - DAYS[0],
-    "a missing duration": altered(DAYS - DAYS[0], np.timedelta64("NaT"), dtype=None),
+    "a missing duration": altered(DAYS - DAYS[0], np.timedelta64("NaT", "ns"), dtype=None),
     "dates of a zone": pd.Series(DAYS).dt.tz_localize("UTC"),
     "a column": pd.DataFrame({"day": DAYS}),
     "days of the calendar": DAYS.astype("datetime64[D]").astype(object),
@@ -307,7 +307,7 @@ def test_a_missing_date_is_no_label():
     labels = np.where(Y > 0, DAYS[0], DAYS[1])
     assert set(classifier().fit(X, labels).classes_) == {*DAYS[:2]}
     with pytest.raises(ValueError, match="y contains NaT"):
-        classifier().fit(X, altered(labels, np.datetime64("NaT"), dtype=None))
+        classifier().fit(X, altered(labels, np.datetime64("NaT", "ns"), dtype=None))
 
 
 def test_targets_without_squares_are_refused():

@@ -214,7 +214,8 @@ OBJECTS = {
 @pytest.mark.parametrize("kind", OBJECTS)
 def test_dates_and_durations_are_numbers_as_objects_too(kind, gap):
     expected = np.array(DAYS, dtype="datetime64[us]")
-    expected = expected - (expected[0] if kind == "durations" else 0)
+    if kind == "durations":
+        expected = expected - expected[0]
     values = np.array([*map(OBJECTS[kind], DAYS), gap], dtype=object)
     encoder = TabularEncoder().fit(pd.DataFrame({"when": [*expected, None]}))
     wanted = encoder.transform(pd.DataFrame({"when": expected}))
