@@ -43,6 +43,7 @@ from sklearn_moe.logit import (
     solve,
     sum_zero_basis,
 )
+from sklearn_moe.logit._few_rows import FewRows
 
 TIGHT = {"solver": "newton-cholesky", "tol": 1e-12, "max_iter": 1000}
 ESTIMATORS = {
@@ -159,6 +160,7 @@ def test_a_problem_rests_when_it_has_settled():
     table, folds = make_labelled_table(X, codes, 3), random_folds(len(X), 3)
     problems = [recognise(LogisticRegression(C=C)) for C in (1e-4, 1e4)]
     both = solve_left_out(problems, table, weights, folds, None, SETTLE)
+    np.testing.assert_allclose(both.mean, exactly(problems, table, weights, folds).mean, atol=5e-3)
     for k, problem in enumerate(problems):
         alone = solve_left_out([problem], table, weights[:, [k]], folds, None, SETTLE)
         np.testing.assert_allclose(both.theta[:, [k]], alone.theta, rtol=1e-12, atol=1e-14)
@@ -494,6 +496,80 @@ def test_steps_lead_to_the_solution_of_each_fold(n_classes, sparse, n_folds, by,
 
 
 @pytest.mark.parametrize("n_folds", [None, 3])
+@pytest.mark.parametrize("n_classes", [2, 4])
+def test_products_with_curvature_lead_where_hessians_do(n_classes, n_folds, monkeypatch):
+    """As many of them as it takes; whatever the penalty of each problem outside each fold."""
+    logits, targets = folded(n_classes, n_folds=n_folds)
+    some = functools.partial(some_of, np.moveaxis(targets, 0, 2))
+    rng = np.random.default_rng(0)
+    logits = replace(logits, ridge=logits.ridge * rng.uniform(1, 99, (n_folds or 1, 2, 1)))
+    theta = 0.3 * rng.normal(size=(n_folds or 1, 2, n_classes - 1, 5))
+    by_hessians = logits.step(theta, some)[0]
+    monkeypatch.setattr(_curvature, "LARGEST_GRAMS", 0)
+    assert np.abs(logits.step(theta, some)[0] - by_hessians).max() > 1e-4
+    monkeypatch.setattr(_curvature, "FORCING", 1e-12)
+    for limit in ("MAX_PRODUCTS", "FEWEST_PRODUCTS"):
+        monkeypatch.setattr(_curvature, limit, 5 * n_classes)  # a few more than coefficients
+    np.testing.assert_allclose(logits.step(theta, some)[0], by_hessians, rtol=1e-7, atol=1e-9)
+
+
+def test_products_leave_a_tenth_of_each_gradient_whatever_is_beside():
+    rng = np.random.default_rng(0)
+    factors = rng.normal(size=(2, 3, 8, 8)) * np.geomspace(1, 20, 8)
+    systems = factors @ factors.swapaxes(-1, -2) + np.eye(8)
+    right = rng.normal(size=(2, 3, 2, 4)) * np.geomspace(1e-3, 1e3, 3)[:, None, None]
+    right[1, 2] = 0.0  # of a problem without weight
+
+    def solve_some(systems, right):
+        def multiply(at):
+            return (systems @ at.reshape(*at.shape[:2], 8, 1)).reshape(at.shape)
+
+        found = _curvature.conjugate_gradients(multiply, right, 100)
+        return found, np.linalg.norm(right - multiply(found), axis=(2, 3))
+
+    found, left = solve_some(systems, right)
+    assert (left <= 0.1 * np.linalg.norm(right, axis=(2, 3))).all()
+    for f, m in np.ndindex(2, 3):
+        alone, _ = solve_some(systems[f : f + 1, m : m + 1], right[f : f + 1, m : m + 1])
+        np.testing.assert_allclose(found[f, m], alone[0, 0], rtol=1e-9)
+
+
+def test_copies_of_rows_do_not_count_where_curvature_is_chosen(monkeypatch):
+    rng = np.random.default_rng(0)
+    Z, target = rng.normal(size=(100, 10)), rng.gamma(0.5, size=(1, 4, 100))
+    rows = np.repeat(np.arange(100), 3)
+    monkeypatch.setattr(_curvature, "CHEAP_PRODUCTS", 2 * 100 * 6 * 11**2)
+    logits = FoldedLogits(Z, None, np.ones((1, 1, 11)))
+    copies = replace(logits, design=Z[rows], n_distinct=100)
+    theta = np.zeros((1, 1, 3, 11))
+    weighted = logits.step(theta, functools.partial(some_of, 3 * target))[0]
+    repeated = copies.step(theta, functools.partial(some_of, target[..., rows]))[0]
+    np.testing.assert_allclose(repeated, weighted, atol=1e-12)
+
+
+@pytest.mark.parametrize("few", [False, True])
+def test_scores_of_classes_that_are_there_move_as_far_as_is_said(few):
+    """And no others: a logit may have lost a class that it had, with a long way to go."""
+    rng = np.random.default_rng(0)
+    kind, n_samples = (FewRows, 300) if few else (FoldedLogits, 15_000)
+    Z, folds = rng.normal(size=(n_samples, 3)), random_folds(n_samples, 3)
+    Z[folds[1][0]] *= 30.0  # far out, in the first of several blocks
+    absent = np.zeros((3, 2, 4), dtype=bool)
+    absent[:, 0, 2] = absent[0, 1, 0] = True
+    target = rng.gamma(0.5, size=(2, 4, n_samples)) * ~absent.all(axis=0)[..., None]
+    target[1, 0, np.concatenate(folds[1:])] = 0.0
+    ridge = np.full((3, 2, 4), 5.0)
+    logits = kind(Z, folds, ridge, absent=absent)
+    theta = sum_zero_basis(4).T @ np.where(absent[..., None], 50.0, rng.normal(size=(3, 2, 4, 4)))
+    moved, largest = logits.step(theta, functools.partial(some_of, target))
+    for fold, m in np.ndindex(3, 2):
+        weights = sum_zero_basis(4)[~absent[fold, m]] @ (moved - theta)[fold, m]
+        change = weights[:, :-1] @ Z[folds[fold]].T + weights[:, -1:]
+        furthest = np.ptp(change, axis=0).max()
+        np.testing.assert_allclose(furthest, np.log1p(largest[fold, m]))  # it was damped
+
+
+@pytest.mark.parametrize("n_folds", [None, 3])
 def test_every_step_is_a_descent(n_folds):
     logits, targets = folded(3, n_problems=1, n_folds=n_folds)
     targets = np.eye(3)[targets.argmax(axis=2)] * 50.0  # sharp
@@ -541,6 +617,31 @@ def test_a_whole_step_that_overshoots_is_damped():
     theta, _, gain = logits.whole_step(start, lambda rows: some_of(target, rows))
     after = alone.evaluate(theta[0, 0])[0]
     assert 0 < gain == pytest.approx((before - after) / target.sum())
+
+
+def test_a_step_that_overshoots_by_a_little_is_damped_alone():
+    """It makes no other problem's step shorter, and of the gains the largest counts."""
+    Z, ridge = np.array([[-1.0], [1.0]]), np.full((1, 2, 2), [1e-3, 0.0])
+    target = np.full((2, 2, 2), [[0.9, 0.1], [0.1, 0.9]])
+    start = np.array([-2.38, -1.7]).reshape(1, 2, 1, 1) * [1.0, 0.0]
+    some = functools.partial(some_of, target)
+    direction, before = FoldedLogits(Z, None, ridge)._direction(start, some)
+    after = [SoftLogit(Z, target[0].T, 1e-3).evaluate(theta)[0] for theta in (start + direction)[0]]
+    assert before[0] < after[0] < 1.01 * before[0]
+    assert after[1] < before[1]
+
+    def stepped(order):
+        logits, some = FoldedLogits(Z, None, ridge), functools.partial(some_of, target[order])
+        moved, _, gain = replace(logits, ridge=ridge[:, order]).whole_step(start[:, order], some)
+        return moved, gain
+
+    alone = [stepped([0]), stepped([1])]
+    assert 0 < alone[0][1] != alone[1][1] > 0
+    for order in ([0, 1], [1, 0]):
+        moved, gain = stepped(order)
+        expected = np.concatenate([alone[k][0] for k in order], axis=1)
+        np.testing.assert_allclose(moved, expected, rtol=1e-12)
+        assert gain == pytest.approx(max(gain for _, gain in alone))
 
 
 def some_of(target, rows):
