@@ -232,6 +232,7 @@ def test_a_class_without_weight_is_one_that_the_estimator_never_saw(name, n_clas
         expected = np.zeros((len(test), n_classes))
         expected[:, fitted.classes_] = fitted.predict_proba(X[test])
         np.testing.assert_allclose(solution.mean[test, k], expected, atol=2e-7)
+        assert not solution.mean[test, k][expected == 0].any()
 
 
 @pytest.mark.parametrize("n_classes", [3, 4])

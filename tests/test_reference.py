@@ -50,7 +50,7 @@ from sklearn_moe import (
     MixtureOfExpertsRegressor,
     SoftmaxGate,
 )
-from sklearn_moe.logit import SoftLogit, _hessians, _problem, sum_zero_basis
+from sklearn_moe.logit import SoftLogit, _hessians, _problem, solve, sum_zero_basis
 
 # flexmix: in-sample EM of linear experts.
 
@@ -359,6 +359,42 @@ def test_newton_and_lbfgs_agree(n_experts, alpha, monkeypatch):
     monkeypatch.setattr(_problem, "_newton", None)  # proof that the other path was taken
     by_lbfgs = SoftmaxGate(alpha).fit(X, targets).predict_proba(X)
     np.testing.assert_allclose(by_newton, by_lbfgs, atol=1e-6)
+
+
+@pytest.mark.parametrize("limit", [0, 250], ids=["lbfgs", "newton"])
+def test_the_unit_of_weight_does_not_say_when_a_gate_is_solved(limit, monkeypatch):
+    monkeypatch.setattr(_problem, "NEWTON_LIMIT", limit)
+    problem, unit = soft_problem(3), 2.0**-30
+    small = SoftLogit(problem.Z, problem.targets * unit, problem.alpha * unit)
+    theta, n_iter = solve(problem, None, 100, 1e-6)
+    found, n_found = solve(small, None, 100, 1e-6)
+    assert n_found == n_iter > 1
+    np.testing.assert_allclose(found, theta, rtol=1e-9)
+
+
+def test_a_gate_is_solved_from_anywhere():
+    """Both rows are on the wrong side by so much that Newton's step goes far beyond."""
+    targets = np.array([[0.9, 0.1], [0.1, 0.9]])
+    problem = SoftLogit(np.array([[-1.0], [1.0]]), targets, 1e-3)
+    theta, n_iter = solve(problem, None, 100, 1e-12)
+    assert n_iter > 1
+    found, _ = solve(problem, np.array([[-6.0, 0.0]]), 100, 1e-12)
+    np.testing.assert_allclose(found, theta, atol=1e-9)
+    assert solve(problem, theta, 100, 1e-12)[1] == 0
+    once, n_once = solve(problem, None, 1, 1e-12)
+    assert n_once == 1
+    assert problem.evaluate(once)[0] < problem.evaluate(0 * once)[0]
+
+
+def test_curvature_of_a_gate_is_that_of_all_rows():
+    """Of rows that come in several blocks."""
+    rng = np.random.default_rng(0)
+    Z, targets = rng.normal(size=(20_000, 2)), rng.dirichlet([1.0, 1.0], 20_000)
+    problem = SoftLogit(Z, targets, 0.7)
+    proba = problem.evaluate(rng.normal(size=problem.shape))[2]
+    design = np.column_stack([Z, np.ones(len(Z))])
+    expected = 2 * (design.T * proba.prod(axis=1)) @ design + np.diag([0.7, 0.7, 0.0])
+    np.testing.assert_allclose(problem.hessian(proba), expected, rtol=1e-9)
 
 
 @pytest.mark.parametrize("alpha", [0.0, 1.0])

@@ -4,6 +4,7 @@ import tracemalloc
 
 import numpy as np
 import pytest
+from scipy.special import log_softmax
 
 from sklearn_moe import MixtureOfExpertsRegressor, SoftmaxGate
 from sklearn_moe._design import TabularEncoder
@@ -19,6 +20,8 @@ TABLES = {
     "booleans": NUMBERS > 3.0,
     "by columns": np.asfortranarray(NUMBERS),
     "far from zero": NUMBERS + 1e9,
+    "far below zero": NUMBERS - 1e9,
+    "far for its scale": NUMBERS * 1e-8 - 7.0,
     "a constant": NUMBERS * [1.0, 0.0, 1.0] + 7.0,
 }
 
@@ -49,17 +52,31 @@ def test_problem_is_that_of_the_encoded_table(name):
     np.testing.assert_allclose(here.hessian(proba), there.hessian(proba), atol=1e-10)
 
 
+@pytest.mark.parametrize("n_experts", [2, 5])
+@pytest.mark.parametrize("name", TABLES)
+def test_a_gate_says_of_numbers_what_it_says_of_encoded_rows(name, n_experts):
+    X = TABLES[name]
+    gate = SoftmaxGate().fit(X, RNG.dirichlet(np.ones(n_experts), 60))
+    expected = gate.log_proba_encoded(gate.encoder_.transform(X))
+    np.testing.assert_allclose(gate.predict_log_proba(X), expected, rtol=0, atol=1e-11)
+    scores = np.concatenate([*gate.score_blocks(X)])
+    np.testing.assert_allclose(log_softmax(scores, axis=1), expected, rtol=0, atol=1e-11)
+    np.testing.assert_allclose(scores.mean(axis=1), 0.0, atol=1e-10)  # as those of all experts are
+
+
+@pytest.mark.parametrize("shift", [0.0, 1e9])
 @pytest.mark.parametrize("hole", [np.nan, np.inf, -np.inf])
-def test_what_is_no_number_is_found(hole):
-    gate = SoftmaxGate().fit(NUMBERS, RNG.dirichlet([1, 1], 60))
-    X = NUMBERS.copy()
+def test_what_is_no_number_is_found(hole, shift):
+    numbers = NUMBERS + shift
+    gate = SoftmaxGate().fit(numbers, RNG.dirichlet([1, 1], 60))
+    X = numbers.copy()
     X[3, 1] = hole
     if np.isinf(hole):
         with pytest.raises(ValueError, match="infinity"):
             gate.predict_proba(X)
         return
-    at_mean = NUMBERS.copy()
-    at_mean[3, 1] = NUMBERS[:, 1].mean()
+    at_mean = numbers.copy()
+    at_mean[3, 1] = numbers[:, 1].mean()
     np.testing.assert_allclose(gate.predict_proba(X), gate.predict_proba(at_mean), atol=1e-12)
 
 
