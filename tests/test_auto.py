@@ -12,6 +12,7 @@ import polars as pl
 import pytest
 from sklearn import config_context
 from sklearn.base import clone
+from sklearn.compose import make_column_transformer
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.metrics.pairwise import rbf_kernel
@@ -239,10 +240,13 @@ def test_steps_are_fitted_as_in_a_pipeline():
     weighted, repeated = clone(auto).fit(X, Y, weight), clone(auto).fit(X[rows], Y[rows])
     assert np.allclose(weighted.predict(X), repeated.predict(X), atol=1e-6)
     assert np.array_equal(weighted.best_estimator_.predict(X), weighted.predict(X))
-    codes = (X[:, :1] > 0).astype(float)
-    encoder = make_pipeline(TargetEncoder(cv=KFold(3)), lines(16, cv=3))
-    found = AutoMixtureRegressor([("encoded", encoder)]).fit(codes, Y)
-    assert np.allclose(found.predict(codes), clone(encoder).fit(codes, Y).predict(codes))
+    codes = np.column_stack([X[:, 0] > 0, X[:, 1]])
+    encoder = TargetEncoder(cv=KFold(3))
+    beside = make_column_transformer((encoder, [0]), (StandardScaler(), [1]))
+    for step in (make_pipeline(encoder), beside):
+        model = make_pipeline(step, lines(16, cv=3))
+        found = AutoMixtureRegressor([("encoded", model)]).fit(codes, Y)
+        assert np.allclose(found.predict(codes), clone(model).fit(codes, Y).predict(codes))
 
 
 def test_groups_share_folds():

@@ -9,6 +9,7 @@ import scipy.sparse as sp
 import sklearn
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.compose import make_column_transformer
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import log_loss
 from sklearn.pipeline import make_pipeline
@@ -205,6 +206,31 @@ def test_rows_of_a_group_do_not_judge_each_other():
         assert pytest.approx(fooled.C_, rel=1e-6) == last_step(kept.experts_[0]).C
     with pytest.raises(ValueError, match="without a label"):
         alone.fit(X, y, groups=np.full(len(y), np.nan))
+
+
+def test_groups_reach_whom_weights_reach_as_repeats():
+    X, y, groups = repeated()
+    expert = make_pipeline(
+        FunctionTransformer(), make_pipeline(TargetEncoder(), CrossValidatedLogistic())
+    )
+    kept = MixtureOfExpertsClassifier(expert, n_experts=1).fit(X, y, groups=groups)
+    assert kept.weight_modes_ == ["resample"]
+    expected = CrossValidatedLogistic().fit(X, y, groups=groups).C_
+    assert pytest.approx(expected, rel=1e-6) == last_step(kept.experts_[0]).C
+
+
+def test_rows_of_weight_are_to_be_of_two_classes():
+    X, y = table()
+    with pytest.raises(ValueError, match=r"one class \(\[1\]\) in rows of positive weight"):
+        CrossValidatedLogistic().fit(X, y, sample_weight=y == 1)
+
+
+def test_the_solver_ends_where_it_is_told_to():
+    X, y = table()
+    with pytest.warns(ConvergenceWarning):
+        assert CrossValidatedLogistic(C=1.0, max_iter=1).fit(X, y).n_iter_ == 1
+    loose, tight = (CrossValidatedLogistic(C=1.0, tol=tol).fit(X, y) for tol in (1.0, 1e-10))
+    assert loose.n_iter_ < tight.n_iter_
 
 
 def test_a_constant_column_under_weights_is_no_trouble():
