@@ -129,6 +129,14 @@ def test_indicators_are_columns_of_two_values(make):
     np.testing.assert_allclose(10 * found, list(columns.values()), atol=1e-9)
 
 
+def test_what_is_an_indicator_is_for_all_rows_to_say():
+    """Not for those of one block."""
+    X = np.tile([[0.0, 0.0], [2.0, 2.0]], (20_000, 1))
+    X[0, 1] = 5.0
+    found = half_differences(X, np.ones(2), np.ones(2), np.ones(len(X)))
+    np.testing.assert_allclose(found, [1.0, 0.0])
+
+
 def test_their_unit_is_half_their_difference():
     X, y = with_indicators()
     model = CrossValidatedLogistic(C=0.3, tol=1e-12).fit(X, y)

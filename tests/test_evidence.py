@@ -129,6 +129,9 @@ def test_constants():
     np.testing.assert_allclose(level.predict(X), 3.0, rtol=1e-12)
     flat = EvidenceRidge().fit(np.ones((40, 2)), y[:, 0])
     np.testing.assert_allclose(flat.predict(np.ones((1, 2))), y.mean(), rtol=1e-12)
+    seen = np.arange(40) % 5 > 0  # rows of no weight do not say that an output varies
+    level = EvidenceRidge().fit(X, np.where(seen, 0.1, 7.0), seen * np.linspace(0.1, 3, 40))
+    np.testing.assert_array_equal(level.predict(X), 0.1)
     both = EvidenceRidge().fit(X, np.column_stack([y, np.full(40, 3.0)]))
     alone = EvidenceRidge().fit(X, y[:, 0])
     np.testing.assert_allclose(both.penalty_, alone.penalty_, rtol=1e-8)

@@ -141,6 +141,13 @@ def test_jobs_do_not_matter(three):
     np.testing.assert_array_equal(moe.predict(X3), three.predict(X3))
 
 
+def test_copies_of_rows_ask_for_no_more_experts():
+    """So many distinct rows for each, and three regimes that would be found else."""
+    X, y = regimes(3 * ROWS_TO_SPLIT - 1, 3)
+    rows = np.repeat(np.arange(len(X)), 5)
+    assert max(auto(cv=3).fit(X[rows], y[rows]).n_experts_path_) == 2
+
+
 def test_it_is_a_good_citizen(three):
     assert clone(auto()).n_experts == "auto"
     np.testing.assert_array_equal(pickle.loads(pickle.dumps(three)).predict(X3), three.predict(X3))
