@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from sklearn.linear_model import LogisticRegression
+from sklearn.linear_model import LogisticRegression, Ridge
 
 from sklearn_moe import _plans
 from sklearn_moe._em import EMRule, run_em
@@ -91,6 +91,21 @@ def test_jobs_of_labels_are_done_one_by_one():
     assert jobs[0].kind is None
     for found in run_merged([(job, ()) for job in jobs]):
         np.testing.assert_array_equal(found.mean, jobs[0]().mean)
+
+
+def test_jobs_of_other_tables_and_other_folds_are_not_one():
+    rng = np.random.default_rng(0)
+    problem, weights = recognise(Ridge()), rng.random(size=(40, 2))
+    tables = [rng.normal(size=(40, 2)) for _ in range(2)]
+    banks = [make_bank(type(problem), X, X[:, :1] ** 2, None, 40) for X in tables]
+    halves, thirds = (np.array_split(rng.permutation(40), n_folds) for n_folds in (2, 3))
+    jobs = [
+        LeftOut([problem] * 2, bank, weights, folds, None)
+        for bank in banks
+        for folds in (None, halves, thirds)
+    ]
+    for found, job in zip(run_merged([(job, ()) for job in jobs]), jobs, strict=True):
+        np.testing.assert_allclose(found.mean, job().mean, rtol=1e-12)
 
 
 def test_other_jobs_are_done_one_by_one():
