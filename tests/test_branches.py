@@ -45,10 +45,10 @@ def test_who_lies_on_one_bank_shares_a_branch(order):
     assert sorted(map(sorted, on_branch)) == [[0, 1], [2, 3]]
 
 
-def test_a_branch_is_divided_where_it_lies():
+@pytest.mark.parametrize("order", [[3, 6, 0, 5, 2, 7, 1, 4], [6, 5, 7, 2, 1, 4, 0, 3]])
+def test_a_branch_is_divided_where_it_lies(order):
     """Eight stripes in disorder: halves, then quarters, whatever the gates within are."""
     stripe = np.clip(((PLACES[:, 0] + 1) * 4).astype(int), 0, 7)
-    order = [3, 6, 0, 5, 2, 7, 1, 4]
     resp = np.eye(8)[stripe][:, order]
     deep = ordered(resp, HierarchicalGate.of_depth(3)).argmax(axis=1)
     for level, size in ((1, 4), (2, 2)):
@@ -105,10 +105,25 @@ def test_weights_equal_repeats_and_rows_may_come_in_any_order():
     np.testing.assert_array_equal(shuffled, whole[mixed])
 
 
+@pytest.mark.parametrize(("heavy", "pair"), [(0, {0, 2}), (1, {0, 1})])
+def test_rows_say_by_their_weight_who_shares_a_branch(heavy, pair):
+    """West and east lie apart among some rows, south and north among the others."""
+    part = np.arange(900) % 2
+    mixed = np.random.default_rng(0).random(900) < 0.4
+    east, north = (PLACES > 0).T ^ (mixed & (part == np.array([[0], [1]])))
+    label = 2 * east + north
+    found = ordered(
+        np.eye(4)[label], HierarchicalGate([2, 2]), weight=np.where(part == heavy, 9.0, 1)
+    )
+    shared = set(label[found[:, :2].any(axis=1)])
+    assert pair in (shared, {0, 1, 2, 3} - shared)
+
+
 def test_experts_without_rows_and_columns_without_variance_are_in_nobodys_way():
     resp = np.zeros((900, 4))
     resp[:, 0] = 1.0
-    np.testing.assert_array_equal(ordered(resp, HierarchicalGate([2, 2])), resp)
+    for gate in (HierarchicalGate([2, 2]), HierarchicalGate.of_depth(2)):
+        np.testing.assert_array_equal(ordered(resp, gate), resp)
     flat = np.ones_like(PLACES)
     same = ordered(np.eye(4)[SOIL], HierarchicalGate([2, 2]), flat)
     np.testing.assert_array_equal(same, np.eye(4)[SOIL])

@@ -1,18 +1,24 @@
 """What each start finds where it is plain to see, and what it makes of weights."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
+from scipy.sparse import csr_array
+from scipy.spatial.distance import cdist, pdist
+from sklearn.linear_model import Ridge
 
 from sklearn_moe._training import make_training
-from sklearn_moe.starts import STARTS
+from sklearn_moe.starts import STARTS, _ladder, _local
 from sklearn_moe.starts._base import CONFIDENCE, StartContext
 
 RNG = np.random.default_rng(0)
 
 
-def context_of(X, y, weight=None, n_experts=2, seed=0, surprise=None, resists=False):
-    weight = np.ones(len(X)) if weight is None else weight
-    data = make_training(X, y, y[:, None], weight, None, None, {}, None, False).data
+def context_of(X, y, weight=None, n_experts=2, seed=0, surprise=None, resists=False, classes=None):
+    weight = np.ones(len(y)) if weight is None else weight
+    target = y[:, None] if classes is None else y
+    data = make_training(X, y, target, weight, classes, None, {}, None, False).data
     return StartContext.of(data, y if surprise is None else surprise, n_experts, seed, resists)
 
 
@@ -50,6 +56,71 @@ def test_random_numbers_are_new_for_each_seed_and_salt_and_equal_for_equal_rows(
         assert abs(numbers.mean() - 0.5) < 0.1
     assert abs(np.corrcoef(context.salted(), context.salted(1))[0, 1]) < 0.2
     assert abs(np.corrcoef(context.salted(), other.salted())[0, 1]) < 0.2
+
+
+@pytest.mark.parametrize("name", STARTS)
+def test_weights_are_repeats_and_have_no_unit_or_order(name):
+    weight = np.random.default_rng(1).integers(1, 5, size=len(X)).astype(float)
+    rows, skewed = np.repeat(np.arange(len(X)), weight.astype(int)), SLOPES + np.exp(2 * X[:, 0])
+    expected = STARTS[name](context_of(X, skewed, weight, n_experts=3, resists=True))
+    repeated = STARTS[name](context_of(X[rows], skewed[rows], n_experts=3, resists=True))
+    np.testing.assert_allclose(repeated, expected[rows], atol=1e-6)
+    order = np.random.default_rng(2).permutation(len(X))
+    moved = STARTS[name](
+        context_of(X[order], skewed[order], weight[order], n_experts=3, resists=True)
+    )
+    np.testing.assert_allclose(moved, expected[order], atol=1e-6)
+    for unit in (
+        (1e-15, 1e15) if name != "ladder" else ()
+    ):  # whose ridges shrink less with more rows
+        found = STARTS[name](context_of(X, skewed, unit * weight, n_experts=3, resists=True))
+        np.testing.assert_allclose(found, expected, atol=1e-6)
+
+
+def test_some_rows_are_what_they_were_among_all():
+    context, rows = context_of(X, SLOPES, 1.0 + SIDE, surprise=X[:, 1]), np.arange(7, 300, 9)
+    part = context.take(rows)
+    for name in ("Z", "T", "surprise", "weight"):
+        np.testing.assert_array_equal(getattr(part, name), getattr(context, name)[rows])
+    np.testing.assert_array_equal(part.salted(), context.salted()[rows])
+
+
+def test_a_wide_table_is_seen_at_the_same_distances():
+    wide = np.random.default_rng(1).normal(size=(100, 400))
+    Z = context_of(wide, wide[:, 0]).Z
+    assert Z.shape == (100, 50)
+    ratio = pdist(Z, "sqeuclidean") / pdist(wide, "sqeuclidean")
+    assert abs(ratio.mean() - 1.0) < 0.1
+    assert ratio.std() < 0.3
+
+
+def test_a_sparse_table_of_few_columns_is_seen_whole():
+    thin, y = np.zeros((70_000, 2)), np.zeros(70_000)
+    thin[::300], y[:100] = X[:234], 1.0
+    dense, sparse = (context_of(form, y).Z for form in (thin, csr_array(thin)))
+    np.testing.assert_allclose(sparse - sparse[0], dense - dense[0], atol=1e-12)
+
+
+def test_a_constant_target_says_nothing():
+    for constant in (0.25, 0.3):  # of which rounding leaves nothing, and something
+        np.testing.assert_array_equal(np.ptp(context_of(X, np.full(400, constant)).T), 0.0)
+
+
+def test_the_numbers_of_classes_do_not_matter():
+    codes = np.digitize(SLOPES, [-1.0, 1.0])
+    members = np.eye(3)[codes]
+    found = context_of(X, codes, classes=np.array(["a", "b", "c"])).T
+    np.testing.assert_allclose(found, (members - members.mean(axis=0)) / members.std(axis=0))
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_clusters_begin_at_points_that_differ(seed):
+    """Most rows have equal features; of one point alone the parts are as large as each other."""
+    two = np.where(np.arange(200) % 5, 0.0, 1.0)
+    found = labels_of("kmeans_x", two[:, None], SLOPES[:200], seed=seed)
+    assert same_parts(found, two)
+    found = labels_of("kmeans_x", np.zeros((200, 1)), SLOPES[:200], seed=seed)
+    np.testing.assert_array_equal(np.bincount(found), [100, 100])
 
 
 def test_outliers_are_held_where_the_law_resists_them():
@@ -96,6 +167,67 @@ def test_rows_that_one_expert_explains_worst_are_the_last_part():
 def test_a_tree_has_a_leaf_for_each_expert():
     steps = np.digitize(X[:, 0], [-0.5, 0.0, 0.5])
     assert same_parts(labels_of("tree", X, 10.0 * steps, n_experts=4), steps)
+
+
+def test_clusters_are_where_the_weight_is():
+    along = np.linspace(0, 1, 400)
+    cuts = [
+        along[labels_of("kmeans_x", along[:, None], SLOPES, weight) == part].max()
+        for weight in (np.ones(400), np.where(along < 0.3, 20.0, 1.0))
+        for part in (0, 1)
+    ]
+    assert min(cuts[:2]) == pytest.approx(0.5, abs=0.02)
+    assert min(cuts[2:]) < 0.45
+
+
+def test_local_slopes_are_those_of_the_nearest_rows(monkeypatch):
+    """By some anchors at once, of which the last may be alone."""
+    monkeypatch.setattr(_local, "LARGEST", 20 * len(X))
+    context, anchors, rows = context_of(X, SLOPES), np.arange(3, 66, 3), np.arange(1, len(X), 2)
+    distances = cdist(context.Z[anchors], context.Z)
+    found = _local._local_ridge(context, anchors, rows)
+    assert len(found) == len(anchors) == 21
+    for slopes, distance in zip(found, distances[:, rows], strict=True):
+        near = rows[distance.argsort()[:20]]
+        design = np.column_stack([context.Z[near], np.ones(20)])
+        ridge = Ridge(1.0, fit_intercept=False).fit(design, context.T[near, 0])
+        np.testing.assert_allclose(slopes, ridge.coef_, atol=1e-9)
+    nearest = _local._nearest_anchor(context.Z, context.Z[anchors])
+    np.testing.assert_array_equal(nearest, distances.argmin(axis=0))
+
+
+@pytest.mark.parametrize("n_copies", [1, 9])
+def test_rows_that_ridges_could_learn_by_heart_are_held_out_of_the_ladder(n_copies):
+    for n_rows, is_held_out in ((59, True), (60, False)):  # two experts of three coefficients
+        rows = np.repeat(np.arange(n_rows), n_copies)
+        model = _ladder._linear_model(context_of(X[rows], SLOPES[rows]))
+        assert (model.splits is not None) is is_held_out
+
+
+def test_the_ladder_assigns_rows_that_it_has_not_seen(monkeypatch):
+    monkeypatch.setattr(_ladder, "LADDER_ROWS", 150)
+    seen, run_em = [], _ladder.run_em
+
+    def spied(model, *parts):
+        seen.append(model.data.n_samples)
+        return run_em(model, *parts)
+
+    monkeypatch.setattr(_ladder, "run_em", spied)
+    context = context_of(X, 1000.0 + SLOPES)
+    found = STARTS["ladder"](context)
+    assert seen == 3 * [150]
+    assert max(np.mean(found[np.arange(400), side] > 0.5) for side in (SIDE, 1 - SIDE)) > 0.995
+    limited = replace(context, data=replace(context.data, limits=np.array([[1000.0], [1001.0]])))
+    np.testing.assert_array_equal(STARTS["ladder"](limited), found)  # those of other units
+
+
+def test_neighbours_are_few_among_few_rows():
+    few = np.arange(28)
+    side, along = few % 2, np.random.default_rng(0).uniform(-1, 1, 28)
+    apart = np.column_stack([4.0 * side, along])
+    y = np.where(side, 3.0, -3.0) * along
+    assert same_parts(labels_of("local", apart, y), side)
+    assert np.isfinite(STARTS["local"](context_of(apart[:3], y[:3]))).all()
 
 
 def test_rows_whose_neighbours_follow_the_same_line_go_together():
