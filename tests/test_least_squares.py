@@ -122,8 +122,9 @@ def test_folds_bring_the_solution_of_all_rows(name):
     X, y, weights = regimes()
     problems, table = [recognise(ESTIMATORS[name])] * weights.shape[1], make_output_table(X, y)
     folds = np.array_split(np.arange(len(X)), 4)
-    kept = solve_left_out(problems, table, weights, folds).without_predictions
-    whole = solve_left_out(problems, table, weights, None)
+    found = solve_left_out(problems, table, weights, folds)
+    kept, whole = found.without_predictions, solve_left_out(problems, table, weights, None)
+    assert found.of_all_rows() is kept.of_all_rows()
     np.testing.assert_allclose(kept.of_all_rows().coef, whole.coef, rtol=1e-9, atol=1e-10)
     np.testing.assert_allclose(kept.predict_new(X), whole.mean, rtol=1e-9, atol=1e-9)
 
@@ -183,6 +184,8 @@ def test_expert_without_rows_outside_the_fold_is_not_solved():
     solved = by_grams(Ridge(), X, y, weights, folds)[1]
     np.testing.assert_array_equal(solved[:, 0], [True, False, True])
     assert solved[:, 1:].all()
+    problems, table = [recognise(Ridge())] * weights.shape[1], make_output_table(X, y)
+    assert solve_left_out(problems, table, weights, folds[1:] + folds[:1]).whole.solved.all()
 
 
 def test_weight_in_one_fold_costs_no_digits():
@@ -288,6 +291,21 @@ def test_whole_fit_is_the_same(both_ways, kind, cv):
     fast, slow = both_ways(Ridge(), 2, X=X, y=y, cv=cv, init=init, fit_params=params)
     assert_same_fit(fast, slow, X)
     np.testing.assert_allclose(fast.gain_, slow.gain_, rtol=1e-7, atol=1e-8)
+
+
+def test_experts_that_are_not_solved_are_their_estimators(both_ways):
+    """Of the last fits as well, where others are made like the first of their kind."""
+    X, y, _ = regimes(120)
+    X[:, 1] = X[:, 0] + 1e-7 * X[:, 1]
+    experts = [
+        ("singular", Ridge(1e-9, solver="svd")),
+        ("by_svd", Ridge(solver="svd")),
+        ("plain", Ridge()),
+    ]
+    fast, slow = both_ways(experts, X=X, y=y[:, 0], cv=3, max_iter=3, verdict=False, tol=1e9)
+    for mine, theirs in zip(fast.experts_, slow.experts_, strict=True):
+        assert mine.solver_ == theirs.solver_
+        np.testing.assert_allclose(mine.predict(X), theirs.predict(X), rtol=1e-6)
 
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")  # 10 iterations

@@ -334,6 +334,8 @@ def test_column_that_is_constant_in_a_region_has_no_say():
         LogisticRegression(class_weight="balanced"),
         LogisticRegression(fit_intercept=False),
         LogisticRegression(solver="saga"),
+        LogisticRegression(solver="liblinear"),  # which penalises the intercept
+        LogisticRegression(warm_start=True),
         LogisticRegression(C=np.inf),
         LogisticRegression(l1_ratio=0.5, solver="saga"),
         LogisticRegressionCV(),
@@ -356,6 +358,16 @@ def test_tables_that_do_not_suit(table):
         "wide": np.ones((300, 5000)),
     }
     assert make_labelled_table(tables[table], codes, 2) is None
+
+
+def test_copies_of_rows_do_not_count_where_an_exact_solution_is_afforded(monkeypatch):
+    X, codes, _ = labelled(3)
+    monkeypatch.setattr(_labelled_table, "AFFORDABLE", 300 * 2 * 3 * 4**2)
+    rows = np.repeat(np.arange(300), 2)
+    table, copies = make_labelled_table(X, codes, 3), make_labelled_table(X[rows], codes[rows], 3)
+    known = make_labelled_table(X[rows], codes[rows], 3, n_distinct=300)
+    afforded = [each.affords_hessians(2) for each in (table, known, copies)]
+    assert afforded == [True, True, False]
 
 
 @pytest.mark.parametrize("kind", ["plain", "scaled", "frame", "weights"])

@@ -104,8 +104,12 @@ def test_jobs_of_other_tables_and_other_folds_are_not_one():
         for bank in banks
         for folds in (None, halves, thirds)
     ]
+    jobs += [replace(job, weights=rng.random(size=(40, 2))) for job in jobs]
     for found, job in zip(run_merged([(job, ()) for job in jobs]), jobs, strict=True):
-        np.testing.assert_allclose(found.mean, job().mean, rtol=1e-12)
+        alone = job()
+        np.testing.assert_allclose(found.mean, alone.mean, rtol=1e-12)
+        whole, expected = (each.for_new_rows().coef for each in (found, alone))
+        np.testing.assert_allclose(whole, expected, rtol=1e-12)
 
 
 def test_other_jobs_are_done_one_by_one():
