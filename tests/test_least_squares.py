@@ -20,6 +20,7 @@ from sklearn.preprocessing import MinMaxScaler, StandardScaler
 from sklearn_moe import MixtureOfExpertsRegressor, _templates
 from sklearn_moe._grams import weighted_grams
 from sklearn_moe._predictions import predict_bank
+from sklearn_moe._validation import last_step
 from sklearn_moe.linear import _least_squares, _output_table, finite_numbers, predict_plain
 from sklearn_moe.linear._least_squares import recognise, solve_left_out
 from sklearn_moe.linear._least_squares_bank import LeastSquaresBank
@@ -306,6 +307,18 @@ def test_experts_that_are_not_solved_are_their_estimators(both_ways):
     for mine, theirs in zip(fast.experts_, slow.experts_, strict=True):
         assert mine.solver_ == theirs.solver_
         np.testing.assert_allclose(mine.predict(X), theirs.predict(X), rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "expert", [Ridge(0.0), make_pipeline(StandardScaler(), Ridge()), LinearRegression()], ids=str
+)
+def test_experts_beside_light_ones_owe_the_table_more_than_coefficients(both_ways, expert):
+    X, y, _ = regimes(120)
+    experts = [("light", Ridge()), ("other", expert)]
+    fast, slow = both_ways(experts, X=X, y=y[:, 0], cv=3, max_iter=3, verdict=False, tol=1e9)
+    for mine, theirs in zip(fast.experts_, slow.experts_, strict=True):
+        assert vars(last_step(mine)).keys() == vars(last_step(theirs)).keys()
+        np.testing.assert_allclose(mine.predict(X), theirs.predict(X), rtol=1e-8)
 
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")  # 10 iterations
