@@ -170,6 +170,17 @@ def test_all_at_once_equals_one_by_one(name, shape, n_outputs, n_folds):
         np.testing.assert_allclose(*parts, rtol=1e-8, atol=1e-8 * y.std())
 
 
+def test_a_constant_column_changes_nothing_behind_a_scaler():
+    X, y, weights = regimes(80)
+    problems = [recognise(ESTIMATORS["scaled"])] * weights.shape[1]
+    with_it, without = (
+        LeastSquaresBank(make_output_table(table, y)).solve_left_out(problems, weights, None)
+        for table in (np.column_stack([X, np.full(80, 7.0)]), X)
+    )
+    assert with_it.solved.all()
+    np.testing.assert_allclose(with_it.mean, without.mean, rtol=1e-9)
+
+
 def test_penalties_of_several_kinds_go_side_by_side():
     X, y, weights = regimes()
     kinds = [Ridge(2.0), EvidenceRidge(), LinearRegression()]

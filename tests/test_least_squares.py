@@ -127,7 +127,8 @@ def test_folds_bring_the_solution_of_all_rows(name):
     kept, whole = found.without_predictions, solve_left_out(problems, table, weights, None)
     assert found.of_all_rows() is kept.of_all_rows()
     np.testing.assert_allclose(kept.of_all_rows().coef, whole.coef, rtol=1e-9, atol=1e-10)
-    np.testing.assert_allclose(kept.predict_new(X), whole.mean, rtol=1e-9, atol=1e-9)
+    for each in (kept, LeastSquaresBank(table).solve_all_rows(problems, weights, found)):
+        np.testing.assert_allclose(each.predict_new(X), whole.mean, rtol=1e-9, atol=1e-9)
 
 
 @pytest.mark.parametrize("n_outputs", [1, 2])
@@ -175,6 +176,16 @@ def test_ill_conditioned_systems_are_not_solved(estimator):
     X, y, weights = regimes()
     X[:, 1] = X[:, 0] + 1e-9 * X[:, 1]
     assert not by_grams(estimator, X, y, weights, None)[1].any()
+
+
+def test_what_is_lost_in_the_middle_of_a_region_is_not_solved():
+    """Where a column hardly varies beside its distance from the middle of the table."""
+    rng = np.random.default_rng(0)
+    near = np.arange(200) < 100
+    X = np.where(near, 3.0 + 1e-5 * rng.normal(size=200), rng.normal(-3.0, size=200))[:, None]
+    weights = np.column_stack([near, ~near]).astype(float)
+    solved = by_grams(LinearRegression(), X, X.copy(), weights, None)[1]
+    np.testing.assert_array_equal(solved, [[False, True]])
 
 
 def test_expert_without_rows_outside_the_fold_is_not_solved():
