@@ -18,7 +18,7 @@ from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.metrics.pairwise import rbf_kernel
 from sklearn.model_selection import GridSearchCV, GroupKFold, KFold, PredefinedSplit
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler, TargetEncoder
+from sklearn.preprocessing import KBinsDiscretizer, StandardScaler, TargetEncoder
 from sklearn.utils import get_tags
 
 from sklearn_moe import (
@@ -240,6 +240,10 @@ def test_steps_are_fitted_as_in_a_pipeline():
     weighted, repeated = clone(auto).fit(X, Y, weight), clone(auto).fit(X[rows], Y[rows])
     assert np.allclose(weighted.predict(X), repeated.predict(X), atol=1e-6)
     assert np.array_equal(weighted.best_estimator_.predict(X), weighted.predict(X))
+    cut = make_column_transformer((KBinsDiscretizer(4, encode="ordinal"), [0]))
+    auto = AutoMixtureRegressor([("cut", make_pipeline(cut, lines(16, cv=3)))])
+    weighted, repeated = clone(auto).fit(X, Y, weight), clone(auto).fit(X[rows], Y[rows])
+    assert np.allclose(weighted.predict(X), repeated.predict(X), atol=1e-6)
     codes = np.column_stack([X[:, 0] > 0, X[:, 1]])
     encoder = TargetEncoder(cv=KFold(3))
     beside = make_column_transformer((encoder, [0]), (StandardScaler(), [1]))

@@ -209,6 +209,17 @@ def test_numbers_of_any_size_are_no_trouble():
         assert solution.predict_new(X[:2])[:, 0].max() > 1e100
 
 
+@pytest.mark.parametrize("unit", [1e-200, 1e200])
+def test_outputs_may_be_of_any_unit(unit):
+    X, y, weights = target_for("gamma")
+    problems, folds = [recognise(ESTIMATORS["gamma"])] * 2, random_folds(200, 3)
+    for some in (None, folds):
+        expected, found = (solved(problems, X, each, weights, some) for each in (y, unit * y))
+        np.testing.assert_allclose(found.mean, unit * expected.mean, rtol=1e-8)
+        new = expected.predict_new(X)
+        np.testing.assert_allclose(found.predict_new(X), unit * new, rtol=1e-8)
+
+
 def test_rows_without_weight_do_not_shorten_steps():
     X, y, weights = target_for("poisson")
     weights[0] = [0.0, 1.0]

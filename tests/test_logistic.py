@@ -21,7 +21,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import MinMaxScaler, StandardScaler
 
 from sklearn_moe import MixtureOfExpertsClassifier, _templates
-from sklearn_moe.linear import _labelled_table, _logistic_bank, make_bank
+from sklearn_moe.linear import _labelled_table, _logistic, _logistic_bank, make_bank
 from sklearn_moe.linear import recognise as recognise_any
 from sklearn_moe.linear._labelled_table import make_labelled_table, recognise
 from sklearn_moe.linear._logistic import (
@@ -275,6 +275,50 @@ def test_one_expert_says_out_of_fold_what_it_will_say_of_new_rows(affordable, mo
         .sum(axis=2),
         1.0,
     )
+
+
+def test_who_goes_on_from_others_begins_with_what_they_say():
+    """Classes that they have not seen included."""
+    X, codes, weights = labelled(3)
+    weights[codes == 0, 1] = 0.0
+    problems = [recognise(LogisticRegression(C=C)) for C in (1.0, 2.0)]
+    table, heirs = make_labelled_table(X, codes, 3), np.array([1, 0, 1])
+    left_out = exactly(problems, table, weights, random_folds(len(X), 3))
+    whole = exactly(problems, table, weights)
+    begun = replace(left_out, whole=whole).handed_on(heirs)
+    assert begun.problems == [problems[k] for k in heirs]
+    np.testing.assert_array_equal(begun.theta, left_out.theta[:, heirs])
+    np.testing.assert_array_equal(begun.absent, left_out.absent[:, heirs])
+    for handed in (begun.for_new_rows(), whole.handed_on(heirs)):
+        assert handed.is_far
+        np.testing.assert_allclose(handed.predict_new(X), whole.mean[:, heirs], atol=1e-12)
+
+
+def test_an_iteration_goes_a_step_further_and_settles_from_elsewhere():
+    X, codes, weights = labelled(3)
+    problems, folds = [recognise(ESTIMATORS["plain"])] * 2, random_folds(len(X), 3)
+    table = make_labelled_table(X, codes, 3)
+    first = solve_left_out(problems, table, weights, folds, None, ONE_STEP)
+    for previous, effort in (
+        (None, SETTLE),
+        (replace(first, is_far=True), SETTLE),
+        (first, ONE_STEP),
+    ):
+        start = previous and previous.theta
+        found = LogisticBank(table).solve_left_out(problems, weights, folds, previous)
+        expected = solve_left_out(problems, table, weights, folds, start, effort)
+        np.testing.assert_array_equal(found.theta, expected.theta)
+    one, weight = first.handed_on(np.array([0])), weights[:, :1]
+    found = LogisticBank(table).solve_left_out(problems[:1], weight, folds, one)
+    expected = solve_left_out(problems[:1], table, weight, folds, one.theta, SETTLE)
+    np.testing.assert_array_equal(found.theta, expected.theta)
+
+
+def test_what_does_not_settle_is_not_solved(monkeypatch):
+    X, codes, weights = labelled(3)
+    table, problems = make_labelled_table(X, codes, 3), [recognise(ESTIMATORS["plain"])] * 2
+    monkeypatch.setattr(_logistic, "EXACTLY", Effort(2, 1e-9))
+    assert not exactly(problems, table, weights).solved.any()
 
 
 def test_problems_without_weight_are_left_out():

@@ -131,6 +131,7 @@ def test_weights_of_bagged_members_that_ask_for_metadata_are_routed():
 
 def test_weights_of_bagged_members_that_take_them_are_routed():
     assert plan_weights(BaggingRegressor(Ridge())).names is None
+    assert plan_weights(BaggingRegressor()) == WeightPlan(WEIGHTED, ("sample_weight",))  # of trees
 
 
 def test_weights_reach_predictions_that_encode_targets_within():
