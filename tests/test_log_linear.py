@@ -1,5 +1,7 @@
 """Log-linear regressions for all experts and folds at once: the solutions of one fit for each."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -19,9 +21,14 @@ from sklearn_moe.linear._log_linear import (
     solve_exactly,
     solve_left_out,
 )
-from sklearn_moe.linear._log_linear_bank import LARGEST_HESSIANS, LogLinearBank
+from sklearn_moe.linear._log_linear_bank import (
+    GOING_ON,
+    LARGEST_HESSIANS,
+    NEARLY,
+    LogLinearBank,
+)
 from sklearn_moe.linear._positive_table import LogLinear, make_positive_table
-from sklearn_moe.linear._search import Effort
+from sklearn_moe.linear._search import SETTLE, Effort
 
 TIGHT = {"solver": "newton-cholesky", "tol": 1e-12, "max_iter": 1000}
 ESTIMATORS = {
@@ -78,6 +85,19 @@ def test_problems_of_several_powers_are_solved_side_by_side():
         np.testing.assert_allclose(together.theta[:, k], alone.theta[:, 0], atol=1e-9)
 
 
+def test_those_that_go_on_are_not_taken_for_those_that_rest():
+    """The first is shrunk away, and soon rests; another has no rows and never moves."""
+    X, y, weights = target_for("gamma")
+    names = ["gamma", "poisson", "tweedie"]
+    problems = [recognise(PoissonRegressor(alpha=1e6)), *(recognise(ESTIMATORS[n]) for n in names)]
+    weights = np.column_stack([weights, 0 * weights[:, 0], weights.mean(axis=1)])
+    together = solved(problems, X, y, weights, random_folds(200, 3))
+    for k in (0, 1, 3):
+        alone = solved([problems[k]], X, y, weights[:, [k]], random_folds(200, 3))
+        np.testing.assert_allclose(together.theta[:, k], alone.theta[:, 0], atol=1e-8)
+    np.testing.assert_array_equal(together.solved, 3 * [[True, True, False, True]])
+
+
 @pytest.mark.parametrize("name", ["poisson", "gamma", "tweedie"])
 @pytest.mark.parametrize("n_folds", [None, 3])
 def test_every_step_is_a_descent(name, n_folds):
@@ -129,6 +149,25 @@ def test_goes_on_from_an_earlier_solution():
     far = bank.solve_left_out(problems, weights, folds, others)  # they settle, wherever they begin
     assert far.n_iter > 1
     np.testing.assert_allclose(far.mean, settled.mean, rtol=1e-2)
+
+
+def test_an_iteration_goes_on_and_settles_from_elsewhere():
+    X, y, weights = target_for("poisson")
+    problems, folds = [recognise(ESTIMATORS["poisson"])] * 2, random_folds(len(X), 3)
+    table = make_positive_table(X, y[:, None])
+    first = solve_left_out(problems, table, weights, folds, None, Effort(2, 0.0))
+    far = replace(first, is_far=True)
+    for n_problems, previous, effort in (
+        (2, None, SETTLE),
+        (2, far, SETTLE),
+        (2, first, GOING_ON),
+        (1, None, NEARLY),
+        (1, first.handed_on(np.array([0])), NEARLY),
+    ):
+        parts = problems[:n_problems], weights[:, :n_problems], folds, previous
+        found = LogLinearBank(table).solve_left_out(*parts)
+        expected = solve_left_out(parts[0], table, *parts[1:], effort)
+        np.testing.assert_array_equal(found.theta, expected.theta)
 
 
 def test_the_solution_of_all_rows_is_found_from_those_of_the_folds():
