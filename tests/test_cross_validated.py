@@ -289,12 +289,26 @@ def test_what_differs_by_rounding_is_constant():
 
 def test_classes_of_few_rows_are_no_obstacle():
     X, y = table()
-    y = np.where(np.arange(len(y)) == 7, 3, y)
-    model = CrossValidatedLogistic().fit(X, y)
-    assert model.classes_.tolist() == [0, 1, 2, 3]
+    for rare in (3, -1):  # the last class, the first
+        labels = np.where(np.arange(len(y)) == 7, rare, y)
+        model = CrossValidatedLogistic().fit(X, labels)
+        assert model.classes_.tolist() == sorted([0, 1, 2, rare])
     assert CrossValidatedLogistic().fit(X[:3], [0, 1, 2]).coef_.shape == (3, 4)
     with pytest.raises(ValueError, match="one class"):
         CrossValidatedLogistic().fit(X, y, y == 0)
+
+
+@pytest.mark.parametrize("part", [0.5, 0.02])
+@pytest.mark.parametrize("strength", [0.1, 0.5, 2.0])
+def test_a_search_that_ends_early_finds_what_a_full_one_finds(strength, part, monkeypatch):
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(1500, 6))
+    score = strength * X.sum(axis=1) + rng.logistic(size=1500)
+    y = score > np.quantile(score, 1 - part)
+    early = CrossValidatedLogistic().fit(X, y)
+    monkeypatch.setattr(_penalty, "LEAST_GAIN", -np.inf)
+    full = CrossValidatedLogistic().fit(X, y)
+    assert abs(np.log10(early.C_ / full.C_)) < 0.15
 
 
 def near_the_usual(X, y, new, found):

@@ -221,7 +221,7 @@ def test_polished_estimator_has_the_solution(name):
     solution.polish(fitted, 1)
     np.testing.assert_allclose(fitted.predict(X), solution.mean[:, 1, 0], rtol=1e-10)
     last = fitted[-1] if name == "scaled" else fitted
-    assert last.tol == problem.tol
+    assert last.tol == TIGHT["tol"]
     assert last.n_iter_ == solution.n_iter > 1
 
 
@@ -292,6 +292,7 @@ def test_others_are_not_taken_for_plain(estimator):
 def test_tables_that_do_not_suit():
     X, y = np.ones((300, 3)), np.ones((300, 1))
     assert make_positive_table(X, y) is not None
+    assert make_positive_table(X, 0 * y).level == 0.0
     assert make_positive_table(X, -y) is None
     assert make_positive_table(X, np.ones((300, 2))) is None
     assert make_positive_table(np.full((300, 3), np.nan), y) is None
