@@ -294,6 +294,7 @@ def test_classes_of_few_rows_are_no_obstacle():
         model = CrossValidatedLogistic().fit(X, labels)
         assert model.classes_.tolist() == sorted([0, 1, 2, rare])
     assert CrossValidatedLogistic().fit(X[:3], [0, 1, 2]).coef_.shape == (3, 4)
+    assert CrossValidatedLogistic().fit(X[:30], np.arange(30) == 3).C_ > 0
     with pytest.raises(ValueError, match="one class"):
         CrossValidatedLogistic().fit(X, y, y == 0)
 
@@ -309,6 +310,12 @@ def test_a_search_that_ends_early_finds_what_a_full_one_finds(strength, part, mo
     monkeypatch.setattr(_penalty, "LEAST_GAIN", -np.inf)
     full = CrossValidatedLogistic().fit(X, y)
     assert abs(np.log10(early.C_ / full.C_)) < 0.15
+
+
+def test_the_strongest_penalty_is_ten_for_each_row():
+    rng = np.random.default_rng(0)
+    model = CrossValidatedLogistic().fit(rng.normal(size=(200, 40)), np.arange(200) % 2)
+    assert pytest.approx(1 / (10 * 200), rel=1e-6) == model.C_
 
 
 def near_the_usual(X, y, new, found):

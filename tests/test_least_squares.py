@@ -223,8 +223,11 @@ def test_weight_in_one_fold_costs_no_digits():
         TransformedTargetRegressor(Ridge()),
         make_pipeline(MinMaxScaler(), Ridge()),
         make_pipeline(StandardScaler(with_mean=False), Ridge()),
+        make_pipeline(StandardScaler(with_std=False), Ridge()),
+        make_pipeline(StandardScaler(), Ridge(), memory="cache"),
         make_pipeline(StandardScaler(), StandardScaler(), Ridge()),
         type("MyRidge", (Ridge,), {})(),
+        make_pipeline(type("MyScaler", (StandardScaler,), {})(), Ridge()),
     ],
     ids=str,
 )
