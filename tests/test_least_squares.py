@@ -22,6 +22,7 @@ from sklearn_moe._grams import weighted_grams
 from sklearn_moe._predictions import predict_bank
 from sklearn_moe._validation import last_step
 from sklearn_moe.linear import _least_squares, _output_table, finite_numbers, predict_plain
+from sklearn_moe.linear import recognise as recognise_any
 from sklearn_moe.linear._least_squares import recognise, solve_left_out
 from sklearn_moe.linear._least_squares_bank import LeastSquaresBank
 from sklearn_moe.linear._output_table import make_output_table
@@ -413,6 +414,22 @@ def test_a_gap_is_seen_where_no_expert_uses_its_column():
         X[3, 0] = gap
         assert predict_plain(experts, X) is None
         assert predict_plain(experts, X[3:4]) is None
+
+
+def test_kinds_of_their_own_are_asked():
+    class Doubled(Ridge):
+        def predict(self, X):
+            return 2 * super().predict(X)
+
+    X, y, _ = regimes()
+    experts = [kind().fit(X, y.ravel()) for kind in (Ridge, Doubled)]
+    assert predict_plain(experts, X) is None
+    assert predict_plain(experts[:1] * 2, X) is not None
+
+
+def test_parameters_that_would_be_refused_are_no_problem_of_a_solver():
+    for refused in (Ridge(-1.0), make_pipeline(StandardScaler(), Ridge(-1.0))):
+        assert recognise_any(refused) is None
 
 
 def test_experts_that_are_made_like_the_first_are_whole():

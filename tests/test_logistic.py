@@ -20,7 +20,7 @@ from sklearn.linear_model import (
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import MinMaxScaler, StandardScaler
 
-from sklearn_moe import MixtureOfExpertsClassifier, _templates
+from sklearn_moe import CrossValidatedLogistic, MixtureOfExpertsClassifier, _templates
 from sklearn_moe.linear import _labelled_table, _logistic, _logistic_bank, make_bank
 from sklearn_moe.linear import recognise as recognise_any
 from sklearn_moe.linear._labelled_table import make_labelled_table, recognise
@@ -370,6 +370,33 @@ def test_column_that_is_constant_in_a_region_has_no_say():
     rows = weights[:, 0] > 0
     fitted = fit_weighted(ESTIMATORS["scaled"], X[rows], codes[rows], weights[rows, 0])
     np.testing.assert_allclose(solution.mean[:, 0], fitted.predict_proba(X), atol=2e-7)
+
+
+def test_units_of_columns_are_those_of_each_problem():
+    """Of its own kind, and in its own region, where a column may vary far less than elsewhere."""
+    X, codes, weights = labelled(3)
+    rng = np.random.default_rng(1)
+    X = np.column_stack([X, rng.random(300) < 0.2])
+    weights = np.column_stack([weights, weights[:, ::-1]])
+    weights[np.abs(X[:, 0]) > 0.4, 3] = 0.0
+    halved = CrossValidatedLogistic(C=0.5, tol=1e-12)
+    estimators = [ESTIMATORS["plain"], ESTIMATORS["scaled"], halved, ESTIMATORS["scaled"]]
+    table = make_labelled_table(X, codes, 3)
+    solution = exactly([recognise(each) for each in estimators], table, weights)
+    for k, estimator in enumerate(estimators):
+        expected = fit_weighted(estimator, X, codes, weights[:, k]).predict_proba(X)
+        np.testing.assert_allclose(solution.mean[:, k], expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("n_folds", [None, 3])
+def test_a_column_in_units_of_next_to_nothing_has_no_say(n_folds):
+    X, codes, weights = labelled(3)
+    tiny, folds = X * [1e-15, 1.0, 1.0], n_folds and random_folds(len(X), n_folds)
+    means = [
+        exactly([recognise(ESTIMATORS["plain"])] * 2, table, weights, folds).mean
+        for table in (make_labelled_table(each, codes, 3) for each in (tiny, X[:, 1:]))
+    ]
+    np.testing.assert_allclose(*means, atol=1e-7)
 
 
 @pytest.mark.parametrize(
