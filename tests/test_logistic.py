@@ -289,6 +289,8 @@ def test_who_goes_on_from_others_begins_with_what_they_say():
     assert begun.problems == [problems[k] for k in heirs]
     np.testing.assert_array_equal(begun.theta, left_out.theta[:, heirs])
     np.testing.assert_array_equal(begun.absent, left_out.absent[:, heirs])
+    left_out.solved[:, 1] = False
+    np.testing.assert_array_equal(left_out.handed_on(heirs).solved, left_out.solved[:, heirs])
     for handed in (begun.for_new_rows(), whole.handed_on(heirs)):
         assert handed.is_far
         np.testing.assert_allclose(handed.predict_new(X), whole.mean[:, heirs], atol=1e-12)
@@ -299,6 +301,7 @@ def test_an_iteration_goes_a_step_further_and_settles_from_elsewhere():
     problems, folds = [recognise(ESTIMATORS["plain"])] * 2, random_folds(len(X), 3)
     table = make_labelled_table(X, codes, 3)
     first = solve_left_out(problems, table, weights, folds, None, ONE_STEP)
+    begun = first.theta.copy()
     for previous, effort in (
         (None, SETTLE),
         (replace(first, is_far=True), SETTLE),
@@ -312,6 +315,7 @@ def test_an_iteration_goes_a_step_further_and_settles_from_elsewhere():
     found = LogisticBank(table).solve_left_out(problems[:1], weight, folds, one)
     expected = solve_left_out(problems[:1], table, weight, folds, one.theta, SETTLE)
     np.testing.assert_array_equal(found.theta, expected.theta)
+    np.testing.assert_array_equal(first.theta, begun)  # who goes on from it leaves it as it is
 
 
 def test_what_does_not_settle_is_not_solved(monkeypatch):
@@ -386,6 +390,17 @@ def test_units_of_columns_are_those_of_each_problem():
     for k, estimator in enumerate(estimators):
         expected = fit_weighted(estimator, X, codes, weights[:, k]).predict_proba(X)
         np.testing.assert_allclose(solution.mean[:, k], expected, atol=1e-6)
+
+
+def test_units_of_columns_are_those_of_all_rows():
+    """Not of the last of several blocks, where columns vary more."""
+    X, codes, _ = labelled(2, n_samples=12_000)
+    X[11_000:] *= 9.0
+    estimator = make_pipeline(StandardScaler(), LogisticRegression(C=1e-3, **TIGHT))
+    table, weights = make_labelled_table(X, codes, 2), np.ones((12_000, 1))
+    solution = exactly([recognise(estimator)], table, weights)
+    expected = estimator.fit(X, codes).predict_proba(X)
+    np.testing.assert_allclose(solution.mean[:, 0], expected, atol=1e-6)
 
 
 @pytest.mark.parametrize("n_folds", [None, 3])
