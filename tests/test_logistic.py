@@ -422,6 +422,7 @@ def test_a_column_in_units_of_next_to_nothing_has_no_say(n_folds):
         LogisticRegression(solver="saga"),
         LogisticRegression(solver="liblinear"),  # which penalises the intercept
         LogisticRegression(warm_start=True),
+        LogisticRegression(penalty=None),
         LogisticRegression(C=np.inf),
         LogisticRegression(l1_ratio=0.5, solver="saga"),
         LogisticRegressionCV(),
