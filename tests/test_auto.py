@@ -313,8 +313,10 @@ def test_groups_for_which_no_candidate_has_folds_enough_are_refused_before_the_s
 @pytest.mark.parametrize("usual", [regressors, classifiers])
 def test_boosting_does_not_stop_early_on_a_table_of_many_rows(usual):
     """It would do so by the order of the rows, and fail where a class has few."""
-    (boosting,) = (c for c in usual(20_000, 5) if hasattr(c.mixture.experts, "early_stopping"))
-    assert boosting.mixture.experts.early_stopping is False
+    experts = [candidate.mixture.experts for candidate in usual(20_000, 5)]
+    stops = [each.early_stopping for each in experts if hasattr(each, "early_stopping")]
+    assert stops
+    assert not any(stops)
 
 
 @pytest.mark.parametrize("usual", [regressors, classifiers])
@@ -346,6 +348,15 @@ def mixed_frame(n_rows=60):
     )
 
 
+def test_labels_that_follow_rules_are_boosted_for_long_and_others_are_not():
+    X = np.random.default_rng(3).integers(0, 3, size=(300, 5))
+    rules = np.where(X[:, 0] > X[:, 1], X[:, 2] + X[:, 3] > 2, X[:, 4] * X[:, 1] > 1)
+    by_chance = rules ^ (np.random.default_rng(4).random(300) < 0.2)
+    auto = AutoMixtureClassifier(["boosting", "long boosting"], cv=3, random_state=0)
+    assert auto.fit(X, rules).best_name_ == "long boosting"
+    assert auto.fit(X, by_chance).weights_ == {"boosting": 1.0}
+
+
 def quickly(usual):
     """The usual candidates with few trees and iterations."""
 
@@ -375,7 +386,7 @@ def quick(monkeypatch):
 
 NAMES = {
     AutoMixtureRegressor: {"linear", "kernel", "stacked", "boosting"},
-    AutoMixtureClassifier: {"linear", "forest", "boosting", "metric"},
+    AutoMixtureClassifier: {"linear", "forest", "boosting", "long boosting", "metric"},
 }
 
 

@@ -33,9 +33,9 @@ class AutoMixtureClassifier(ClassifierMixin, BaseAutoMixture):
         Mixtures, or pipelines that end in one, by name. (The steps of a pipeline are fitted to all
         rows: what looks at the target belongs in the experts.) None for mixtures of logistic
         regressions ("linear"), and one forest of extremely randomised trees ("forest"), one
-        boosting ("boosting") and one smooth function ("metric"), each with a temperature; a list of
-        their names for some of these. Of text 30 to 255 categories are told apart, by how
-        many rows there are.
+        boosting with a penalty ("boosting"), one of more trees without ("long boosting") and one
+        smooth function ("metric"), each with a temperature; a list of their names for some of
+        these. Of text 30 to 255 categories are told apart, by how many rows there are.
     stacking : bool, default=True
         Whether other candidates answer together with the best one, in the proportions under which
         their mean probabilities explain unseen rows best; those of small weight do not. Each of

@@ -43,6 +43,8 @@ SMALL_TREES = {"max_leaf_nodes": 8, "min_samples_leaf": 5}
 ROUNDS = {"early_stopping": False}
 BINS = 80
 REAL, LABELS = {"max_iter": 300, **ROUNDS}, {"max_iter": 200, "l2_regularization": 5.0, **ROUNDS}
+# Of labels that follow rules without chance most is won by many small trees without a penalty.
+LONG = {"max_iter": 400, "max_leaf_nodes": 8, **ROUNDS}
 LEAVES = {"min_samples_leaf": 2}
 # What predicts how large residuals are, which is smoother than what predicts targets.
 SPREAD = {"max_iter": 50, "max_leaf_nodes": 8, "min_samples_leaf": 20, **ROUNDS}
@@ -83,15 +85,21 @@ def regressors(
 def classifiers(
     n_rows: int, n_columns: int, n_categories: int = 0, **params: Any
 ) -> list[Candidate]:
-    """For labels: mixtures of logistic regressions, and one expert of each other kind."""
+    """For labels: mixtures of logistic regressions, and one expert of each other kind.
+
+    Boosting is there twice: by large trees with a penalty, for classes that overlap, and long.
+    """
     mixture: Callable[..., Any] = partial(MixtureOfExpertsClassifier, **params)
     alone: Callable[..., Any] = partial(mixture, n_experts=1, calibrate="temperature")
-    boosting = HistGradientBoostingClassifier(**LABELS, **_trees(n_rows, n_categories))
+    trees = _trees(n_rows, n_categories)
+    boosting = HistGradientBoostingClassifier(**LABELS, **trees)
+    long_boosting = HistGradientBoostingClassifier(**{**trees, **LONG})
     lines = mixture(CrossValidatedLogistic(), _number(4, n_rows, n_columns), gate="auto")
     return [
         Candidate("linear", _only(lines), NUMBERS),
         _one("forest", alone(ExtraTreesClassifier(100, **LEAVES))),
         _one("boosting", _few_folds(alone(boosting)), CATEGORIES),
+        _one("long boosting", _few_folds(alone(long_boosting)), CATEGORIES),
         _one("metric", alone(MetricKernelClassifier())),
     ]
 
