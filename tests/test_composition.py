@@ -30,6 +30,7 @@ from sklearn_moe import MixtureOfExpertsClassifier, MixtureOfExpertsRegressor, S
 from sklearn_moe._content import group_ids, row_hashes
 from sklearn_moe._folds import group_folds
 from sklearn_moe.gates import ClassifierGate, RegressorGate
+from sklearn_moe.weighting import _requests
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore:EM did not settle:sklearn.exceptions.ConvergenceWarning"  # few iterations will do
@@ -424,6 +425,25 @@ def test_a_target_encoder_may_come_before_an_expert(nested):
 
 def only_town(frame):
     return frame[["town"]]
+
+
+@pytest.mark.parametrize("loses", [_requests.LOSES_REMAINDER, True])
+@pytest.mark.parametrize("kind", [np.asarray, pd.DataFrame])
+def test_columns_that_a_step_leaves_alone_pass(monkeypatch, kind, loses):
+    """Also where scikit-learn (1.8) would not find them while weights are routed."""
+    monkeypatch.setattr(_requests, "LOSES_REMAINDER", loses)
+    rest = make_column_transformer((StandardScaler(), [0, 1]), remainder="passthrough")
+    named = make_column_transformer((StandardScaler(), [0, 1]), ("passthrough", [2, 3]))
+    table = kind(X)
+    left, told = (
+        regressor(
+            make_pipeline(step, Ridge()), n_experts=2, gate=make_pipeline(step, SoftmaxGate())
+        ).fit(table, Y, sample_weight=np.arange(1, 121))
+        for step in (rest, named)
+    )
+    np.testing.assert_array_equal(left.predict(table), told.predict(table))
+    names = left.experts_[0][0].get_feature_names_out()
+    assert [name.partition("__")[0] for name in names] == ["standardscaler"] * 2 + ["remainder"] * 2
 
 
 @pytest.mark.parametrize(

@@ -6,11 +6,17 @@ import copy
 from inspect import signature
 from typing import Any
 
+import sklearn
+from sklearn.compose import ColumnTransformer
 from sklearn.metrics import get_scorer
 from sklearn.pipeline import Pipeline
+from sklearn.preprocessing import FunctionTransformer
 
 from .._validation import last_step
 from ._learners import routes
+
+# Where metadata are routed, scikit-learn 1.8 does not find columns that pass as they are.
+LOSES_REMAINDER = sklearn.__version__.startswith("1.8.")
 
 
 def request_weights(estimator: Any) -> None:
@@ -19,6 +25,7 @@ def request_weights(estimator: Any) -> None:
         for method in ("fit", "score"):
             _request(part, method, "sample_weight", True)
         _weigh_scores(part)
+        _pass_remainder(part)
 
 
 def request_groups(pipeline: Pipeline) -> None:
@@ -26,6 +33,7 @@ def request_groups(pipeline: Pipeline) -> None:
     for part in _parts(pipeline):
         for method in ("fit", "transform"):
             _request(part, method, "groups", False)
+        _pass_remainder(part)
     last_step(pipeline).set_fit_request(groups=True)
 
 
@@ -42,6 +50,15 @@ def _request(part: Any, method: str, name: str, wanted: bool) -> None:
         request = getattr(part._get_metadata_request(), method).requests
         if request.get(name, False) is None:
             setter(**{name: wanted})
+
+
+def _pass_remainder(part: Any) -> None:
+    """Let the columns that a `ColumnTransformer` leaves alone pass through a step with a name."""
+    if not (LOSES_REMAINDER and isinstance(part, ColumnTransformer)):
+        return
+    if isinstance(part.remainder, str) and part.remainder == "passthrough":
+        as_they_are = FunctionTransformer(accept_sparse=True, feature_names_out="one-to-one")
+        part.set_params(remainder=as_they_are)
 
 
 def _weigh_scores(part: Any) -> None:
