@@ -55,6 +55,7 @@ from sklearn_moe import MixtureOfExpertsClassifier, MixtureOfExpertsRegressor, S
 from sklearn_moe._templates import seeded_clone
 from sklearn_moe.gates import ClassifierGate
 from sklearn_moe.weighting._fit import fit_weighted, systematic_sample
+from sklearn_moe.weighting._plan import DRAWS_BY_WEIGHT
 
 pytestmark = [
     pytest.mark.filterwarnings(
@@ -84,6 +85,8 @@ TWO_TARGETS = {
     "MultiTaskLassoCV",
     "RegressorChain",
 }
+# Their estimator has another name in scikit-learn 1.6, and both, neither required, in 1.7 and 1.8.
+CHAINS = {"ClassifierChain", "RegressorChain"}
 SETTINGS = {
     "CategoricalNB": {"min_categories": 5},
     "CCA": {"n_components": 1},
@@ -129,9 +132,10 @@ def build(name, kind):
     base = Ridge() if kind == "regressor" else LogisticRegression()
     known = inspect.signature(cls).parameters
     settings = {"n_estimators": 5} if "n_estimators" in known else {}
-    if "estimator" in known and known["estimator"].default is inspect.Parameter.empty:
-        settings["estimator"] = base
-    if name == "SelfTrainingClassifier":
+    for given in ("estimator", "base_estimator"):
+        if given in known and known[given].default is inspect.Parameter.empty:
+            settings[given] = base
+    if name == "SelfTrainingClassifier" or (name in CHAINS and "estimator" in known):
         settings["estimator"] = base
     if "estimators" in known:
         settings["estimators"] = [("a", base), ("b", clone(base))]
@@ -499,7 +503,10 @@ MODES = [
     (TransformedTargetRegressor(KNN), "resample"),
     (TransformedTargetRegressor(Ridge(), func=np.log, inverse_func=np.exp), "sample_weight"),
     (BaggingRegressor(KNN, n_estimators=3), "resample"),
-    (BaggingRegressor(make_pipeline(SCALER, Ridge()), n_estimators=3), "sample_weight"),
+    (
+        BaggingRegressor(make_pipeline(SCALER, Ridge()), n_estimators=3),
+        "sample_weight" if DRAWS_BY_WEIGHT else "resample",
+    ),
     (GridSearchCV(KNN, {"n_neighbors": [1, 2]}, cv=2), "resample"),
     (GridSearchCV(Ridge(), {"alpha": [0.1, 1.0]}, cv=2, scoring="r2"), "sample_weight"),
     (RFE(Ridge(), n_features_to_select=2), "sample_weight"),

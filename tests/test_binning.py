@@ -31,7 +31,7 @@ pytestmark = pytest.mark.filterwarnings(
 
 def mixed_frame():
     """Whole numbers with holes beside a category with holes."""
-    frame = pd.DataFrame(WHOLE, columns=["a", "b", "c"])
+    frame = pd.DataFrame(WHOLE.copy(), columns=["a", "b", "c"])
     frame.loc[::7, "b"] = np.nan
     frame["kind"] = pd.Categorical(RNG.choice(["x", "y", "z"], size=N))
     frame.loc[::11, "kind"] = None
@@ -64,7 +64,7 @@ FORMS = {
 
 def numeric_category():
     """Numbers, of which the last are a category by type."""
-    frame = pd.DataFrame(WHOLE, columns=["a", "b", "c"])
+    frame = pd.DataFrame(WHOLE.copy(), columns=["a", "b", "c"])
     frame["c"] = frame["c"].astype("category")
     return frame
 

@@ -74,7 +74,7 @@ def test_no_other_way_to_share_two_branches_is_told_apart_better(sizes, seed):
     def share(first):
         target = member[:, first].sum(axis=1)
         target = np.sqrt(mass) * (target - np.average(target, weights=mass))
-        left = np.linalg.lstsq(design, target)[1][0]
+        left = np.linalg.lstsq(design, target, rcond=None)[1][0]
         return 1 - left / (target @ target)
 
     found = np.flatnonzero(branches._told_apart(Z, mass[:, None] * member, sizes) == 0)

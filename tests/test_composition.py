@@ -413,7 +413,7 @@ def test_a_search_by_several_metrics_weighs_them_all(scoring):
 @pytest.mark.parametrize("nested", [False, True])
 def test_a_target_encoder_may_come_before_an_expert(nested):
     frame = pd.DataFrame({"town": np.where(X[:, 0] > 0, "Ulm", "Bonn"), "v": X[:, 1]})
-    encoder = TargetEncoder(cv=KFold(2))
+    encoder = TargetEncoder(cv=2)
     if nested:
         encoder = make_column_transformer((encoder, ["town"]), (StandardScaler(), ["v"]))
         expert = make_pipeline(encoder, Ridge())
@@ -587,7 +587,7 @@ def test_a_target_encoder_in_a_wrapper_is_resampled(wrap):
     town = np.where(X[:, 1] > 0, "Ulm", "Bonn")[:, None]
     target = np.where(X[:, 1] > 0, Y, -Y)
     init = np.column_stack([X[:, 0] > 0, X[:, 0] <= 0]).astype(float)
-    moe = regressor(wrap(TargetEncoder(cv=KFold(2))), n_experts=2, init=init)
+    moe = regressor(wrap(TargetEncoder(cv=2)), n_experts=2, init=init)
     moe.set_params(gate=SoftmaxGate()).fit(town, target)
     assert moe.weight_modes_ == ["resample"] * moe.n_experts_
 
