@@ -479,6 +479,46 @@ def test_of_rows_that_weigh_next_to_nothing_the_heaviest_is_drawn():
     assert systematic_sample(np.array([0.0, 0.1, 0.2, 0.1]), np.arange(4)).tolist() == [2]
 
 
+def test_a_systematic_sample_is_in_the_order_of_the_rank():
+    sampled = systematic_sample(np.array([1.0, 2.0, 1.0]), np.array([2, 0, 1]))
+    assert sampled.tolist() == [1, 1, 2, 0]
+
+
+def test_the_heaviest_row_is_drawn_whatever_its_rank():
+    assert systematic_sample(np.array([0.0, 0.1, 0.2, 0.1]), np.array([3, 2, 0, 1])).tolist() == [2]
+
+
+def test_rows_that_all_weigh_one_are_seen_in_their_own_order():
+    X = np.arange(20.0)[:, None]
+    fitted = fit_weighted(Counter(), X, X[:, 0], np.ones(20), np.arange(20)[::-1])
+    np.testing.assert_array_equal(fitted.rows_, X[:, 0])
+
+
+class ToldRecorder(Recorder):
+    """A recorder that is told something of each row."""
+
+    def fit(self, X, y, sample_weight=None, told=None):
+        self.told_ = told
+        return super().fit(X, y, sample_weight)
+
+
+class ToldCounter(Counter):
+    """The same, but it takes no weights."""
+
+    def fit(self, X, y, told=None):
+        self.told_ = told
+        return super().fit(X, y)
+
+
+@pytest.mark.parametrize("expert", [ToldRecorder(), ToldCounter()], ids=["weighted", "resampled"])
+@pytest.mark.parametrize("weight", [[1.0], [0.0, 1.0], [0.0, 0.5, 2.0]], ids=str)
+def test_what_is_told_of_rows_goes_with_them(expert, weight):
+    X, rank = np.arange(24.0)[:, None], np.arange(24)[::-1]
+    weight = np.tile(weight, 24 // len(weight))
+    fitted = fit_weighted(clone(expert), X, X[:, 0], weight, rank, {"told": X[:, 0]})
+    np.testing.assert_array_equal(fitted.told_, fitted.rows_)
+
+
 def with_request(estimator, answer):
     """The estimator with the user's own request about weights."""
     with config_context(enable_metadata_routing=True):

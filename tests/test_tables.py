@@ -15,6 +15,7 @@ from sklearn.ensemble import (
     HistGradientBoostingRegressor,
     VotingRegressor,
 )
+from sklearn.impute import SimpleImputer
 from sklearn.linear_model import Ridge
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
@@ -25,6 +26,7 @@ from sklearn_moe._content import content_ids, row_hashes
 from sklearn_moe._design import TabularEncoder, frequent_categories
 from sklearn_moe.auto._columns import CategoryColumns
 from sklearn_moe.gates import GaussianGate, MLPGate
+from sklearn_moe.weighting import fit_weighted
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore:EM did not settle:sklearn.exceptions.ConvergenceWarning"  # few iterations will do
@@ -357,6 +359,44 @@ def test_boosting_takes_a_category_that_is_empty_in_a_region():
     moe = MixtureOfExpertsRegressor(HistGradientBoostingRegressor(max_iter=20), 2, **QUICK)
     init = np.column_stack([left, ~left]).astype(float)
     assert moe.set_params(init=init).fit(frame, y).score(frame, y) > 0.7
+
+
+def boosted(table, y):
+    """Boosting as it is fitted to the rows of a region."""
+    boosting = HistGradientBoostingRegressor(max_iter=30)
+    return fit_weighted(boosting, table, y, np.ones(len(y)), np.arange(len(y)))
+
+
+@pytest.mark.parametrize("make", [np.asarray, pd.DataFrame, pl.DataFrame])
+def test_boosting_reads_a_column_that_is_not_quite_empty_in_a_region(make):
+    known = np.arange(N) % 4 > 0
+    table = make(np.column_stack([np.full(N, np.nan), np.where(known, np.sign(V), np.nan)]))
+    y = np.where(known, 5 * np.sign(V), 20.0)
+    assert boosted(table, y).score(table, y) > 0.9
+
+
+def test_a_frame_with_an_empty_column_is_left_as_it_was():
+    frame = pd.DataFrame({"v": V, "empty": np.full(N, np.nan)})
+    boosted(frame, V)
+    assert frame["empty"].isna().all()
+
+
+def test_an_empty_category_is_still_a_category_for_boosting():
+    kinds = pd.Categorical([None] * N, categories=["a", "b"])
+    frame = pd.DataFrame({"v": V, "kind": kinds})
+    fitted = boosted(frame, V)
+    assert fitted.is_categorical_.tolist() == [False, True]
+    later = frame.assign(kind=pd.Categorical(["a"] * N, categories=["a", "b"]))
+    assert fitted.score(later, V) > 0.9
+
+
+@pytest.mark.parametrize("make", [np.asarray, pd.DataFrame, pl.DataFrame])
+def test_only_boosting_is_given_constants_for_an_empty_column(make):
+    table = make(np.column_stack([V, np.full(N, np.nan)]))
+    imputer = SimpleImputer(keep_empty_features=True, add_indicator=True)
+    expert = make_pipeline(imputer, Ridge())
+    fitted = fit_weighted(expert, table, V, np.ones(N), np.arange(N))
+    assert fitted[-1].n_features_in_ == 3  # an indicator of what is missing is one of them
 
 
 # Scales.
