@@ -23,7 +23,7 @@ from sklearn.ensemble import (
     StackingRegressor,
     VotingRegressor,
 )
-from sklearn.feature_selection import RFE, SelectFromModel
+from sklearn.feature_selection import RFE, SelectFromModel, SequentialFeatureSelector
 from sklearn.frozen import FrozenEstimator
 from sklearn.isotonic import IsotonicRegression
 from sklearn.linear_model import (
@@ -527,6 +527,7 @@ def with_request(estimator, answer):
 
 KNN, SCALER = KNeighborsRegressor(2), StandardScaler()
 COLUMNS = ColumnTransformer([("scaled", SCALER, [0, 1])])
+BY_NEIGHBOURS = SequentialFeatureSelector(KNN, n_features_to_select=2, cv=2)
 MODES = [
     (make_pipeline(SCALER, Ridge()), "sample_weight"),
     (make_pipeline(SCALER, KNN), "resample"),
@@ -555,6 +556,7 @@ MODES = [
     (with_request(Ridge(), "importance"), "resample"),
     (make_pipeline(SCALER, with_request(Ridge(), "importance")), "resample"),
     (FrozenEstimator(Ridge().fit(*table()[:2])), "resample"),
+    (VotingRegressor([("a", make_pipeline(BY_NEIGHBOURS, Ridge()))]), "sample_weight"),
 ]
 
 

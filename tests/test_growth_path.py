@@ -9,15 +9,19 @@ import pytest
 from sklearn_moe import MixtureOfExpertsRegressor, _growth
 from sklearn_moe._baseline import Baseline
 from sklearn_moe._data import Data
+from sklearn_moe._em import EMRule
 from sklearn_moe._expectation import MixtureExpectation
 from sklearn_moe._growth import (
     MOST_EXPERTS,
     ROWS_TO_SPLIT,
     GrowthPath,
     SplitExpert,
+    grow,
     merge,
     most_experts,
 )
+from sklearn_moe._plans import follow_here
+from sklearn_moe._progress import Reporter, Session
 from sklearn_moe._recalibration import Scores
 
 MANY = 100
@@ -26,8 +30,9 @@ MANY = 100
 class Number:
     """A stage of so many experts, beside whom there may be a shared one."""
 
-    def __init__(self, n_experts, shared=False):
+    def __init__(self, n_experts, shared=False, trouble=""):
         self.n_experts = n_experts
+        self.trouble = trouble
         members = range(n_experts + shared)
         self.result = SimpleNamespace(expectation=SimpleNamespace(members=members))
 
@@ -120,6 +125,71 @@ def test_a_shared_expert_counts_in_scores_by_number():
 )
 def test_no_row_may_fall_below_the_threshold_of_all_experts(threshold, most):
     assert most_experts(MixtureOfExpertsRegressor(min_responsibility=threshold)) == most
+
+
+# How the path goes up and down again.
+
+
+def coming_to(stage):
+    """A plan without jobs, that comes to a stage."""
+    return stage
+    yield
+
+
+@pytest.fixture
+def grown(monkeypatch):
+    """The number that is kept, and those of the path, of stages that growth comes to in turn."""
+
+    def numbers(found, most=MANY, n_distinct=MANY * ROWS_TO_SPLIT, merged=()):
+        path = path_of([*found, *merged])
+        first, *larger = path.stages[: len(found)]
+        turn = {"_larger": larger, "_move": path.stages[len(found) :]}
+        for name, stages in turn.items():
+            monkeypatch.setattr(_growth, name, lambda *_, left=stages: coming_to(left.pop(0)))
+        monkeypatch.setattr(_growth, "caught_up", lambda stage, _: coming_to(stage))
+        path.stages[:] = [first]
+        path.data.distinct = np.arange(n_distinct)
+        session = Session(EMRule(50, 0.0), Reporter("", 0, None, None))
+        stage = follow_here(grow(path, lambda n_experts: n_experts, most, session))
+        return getattr(stage, "n_experts", 1), [stage.n_experts for stage in path.stages]
+
+    return numbers
+
+
+def test_a_number_that_is_in_trouble_ends_growth(grown):
+    troubled = Number(3, trouble="An expert has lost its rows.")
+    assert grown([(2, gains(1.0)), (troubled, gains(2.0)), (4, gains(3.0))]) == (2, [2])
+
+
+def test_an_expert_that_is_lost_on_the_way_ends_growth(grown):
+    assert grown([(2, gains(1.0)), (Number(2), gains(2.0)), (3, gains(3.0))]) == (2, [2])
+
+
+def test_there_are_no_more_experts_than_distinct_rows_allow(grown):
+    found = [(2, gains(1.0)), (3, gains(2.0)), (4, gains(3.0))]
+    assert grown(found, n_distinct=3 * ROWS_TO_SPLIT - 1) == (2, [2])
+    assert grown(found, n_distinct=3 * ROWS_TO_SPLIT, merged=[(2, gains(0.0))]) == (3, [2, 3, 2])
+
+
+def test_experts_are_merged_down_to_two_while_that_costs_nothing(grown):
+    merged = [(3, gains(3.0)), (2, gains(3.0)), (1, gains(3.0))]
+    assert grown([(4, gains(3.0))], most=4, merged=merged) == (2, [4, 3, 2])
+    merged = [(3, gains(2.0)), (2, gains(3.0))]
+    assert grown([(4, gains(3.0))], most=4, merged=merged) == (4, [4, 3])
+
+
+def test_what_is_merged_is_not_kept_if_it_is_in_trouble(grown):
+    troubled = Number(2, trouble="The fit is behind its witnesses.")
+    assert grown([(3, gains(3.0))], most=3, merged=[(troubled, gains(4.0))]) == (3, [3])
+
+
+def test_the_first_number_catches_up_with_its_witnesses(monkeypatch):
+    path = path_of([(2, gains(1.0)), (2, gains(2.0))])
+    first, caught_up = path.stages
+    path.stages[:], path.data.distinct = [first], np.arange(2 * ROWS_TO_SPLIT)
+    monkeypatch.setattr(_growth, "caught_up", lambda *_: coming_to(caught_up))
+    session = Session(EMRule(50, 0.0), Reporter("", 0, None, None))
+    assert follow_here(grow(path, None, MANY, session)) is caught_up
 
 
 # What is split and merged.

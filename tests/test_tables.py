@@ -375,6 +375,12 @@ def test_boosting_reads_a_column_that_is_not_quite_empty_in_a_region(make):
     assert boosted(table, y).score(table, y) > 0.9
 
 
+@pytest.mark.parametrize("kind", [float, object, "Int64", "UInt8", "boolean"])
+def test_boosting_takes_an_empty_column_of_any_kind_of_numbers(kind):
+    frame = pd.DataFrame({"v": V, "empty": pd.Series([None] * N, dtype=kind)})
+    assert boosted(frame, V).score(frame, V) > 0.9
+
+
 def test_a_frame_with_an_empty_column_is_left_as_it_was():
     frame = pd.DataFrame({"v": V, "empty": np.full(N, np.nan)})
     boosted(frame, V)
