@@ -381,6 +381,17 @@ def test_boosting_takes_an_empty_column_of_any_kind_of_numbers(kind):
     assert boosted(frame, V).score(frame, V) > 0.9
 
 
+@pytest.mark.parametrize("cv", [3, None])
+def test_boosting_takes_truth_values_of_polars_that_are_empty_in_a_region(cv):
+    left = V < 0
+    flag = [None if here else bool(sign) for here, sign in zip(left, Y > 0, strict=True)]
+    table = pl.DataFrame({"v": V, "flag": pl.Series(flag, dtype=pl.Boolean)})
+    y = np.where(left, 3 * V + 10, -3 * V)
+    moe = MixtureOfExpertsRegressor(HistGradientBoostingRegressor(max_iter=20), 2, cv=cv, **QUICK)
+    moe.set_params(init=np.column_stack([left, ~left]).astype(float))
+    assert moe.fit(table, y).score(table, y) > 0.7
+
+
 def test_a_frame_with_an_empty_column_is_left_as_it_was():
     frame = pd.DataFrame({"v": V, "empty": np.full(N, np.nan)})
     boosted(frame, V)

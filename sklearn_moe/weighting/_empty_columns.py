@@ -36,7 +36,8 @@ def _filled_pandas(X: Any) -> Any:
 
 
 def _filled_polars(X: Any) -> Any:
-    numbers = [X[name] for name in X.columns if X[name].dtype.is_numeric()]
+    columns = X.get_columns()
+    numbers = [each for each in columns if each.dtype.is_numeric() or str(each.dtype) == "Boolean"]
     bare = [each.fill_nan(None) if each.dtype.is_float() else each for each in numbers]
     return X.with_columns(each.fill_null(0) for each in bare if each.null_count() == len(each))
 
