@@ -740,14 +740,14 @@ def test_an_error_of_another_kind_names_the_candidate():
 
 def test_a_bound_is_no_match_for_witnesses(monkeypatch):
     """It owes much to the rows that it speaks of; but among bounds the highest is the best."""
-    usual = _search.Judge._judged
+    usual = _search.judge_candidate
 
-    def without_witnesses(judge, candidate):
-        judged = usual(judge, candidate)
+    def without_witnesses(sample, candidate):
+        judged = usual(sample, candidate)
         is_blind = candidate.name in blind
         return replace(judged, score=np.nan, bound=9.0) if is_blind else judged
 
-    monkeypatch.setattr(_search.Judge, "_judged", without_witnesses)
+    monkeypatch.setattr(_search, "judge_candidate", without_witnesses)
     blind = {"one"}
     with pytest.warns(UserWarning, match="'one' has no witnesses, which others have"):
         with_one = AutoMixtureRegressor(pair()).fit(X, Y)

@@ -74,7 +74,7 @@ class BaseAutoMixture(MetaEstimatorMixin, BaseEstimator):
         candidates = [replace(c, splits=folds_of(self._cv_of(c))) for c in candidates]
         if self.candidates is None:
             candidates = [c for c in candidates if c.suits(sample.n_distinct)]
-        found = search(candidates, sample, self.max_rows, self.stacking, self._tell)
+        found = search(candidates, sample, self.max_rows, self.stacking, self._tell, self.n_jobs)
         models = {
             name: of_table(fit.model, views.get(fit.candidate.view))
             for name, fit in found.fits.items()

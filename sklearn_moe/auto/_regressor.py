@@ -53,7 +53,9 @@ class AutoMixtureRegressor(RegressorMixin, DistributionQueries, BaseAutoMixture)
         candidates are first compared on a third of them, and only the better half, and those of the
         others that would answer, on all, and so on.
     n_jobs : int, default=None
-        Number of jobs that fit experts and gates of the usual candidates. None is 1, or what
+        Number of jobs. Candidates are fitted side by side in so many processes, each without
+        workers of its own; one by itself, and all where joblib's context has no processes, by as
+        many jobs within, if it is one of the usual ones. None is 1, or what
         ``joblib.parallel_config`` says. The result does not depend on it.
     random_state : int, RandomState instance or None, default=None
         Seeds the usual candidates.

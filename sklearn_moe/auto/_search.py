@@ -24,6 +24,7 @@ from .._verdict import OneIsBetter
 from ..predictive._pool import family_of_pool
 from ._candidate import Candidate
 from ._sample import FIRST_ROWS, Sample
+from ._side_by_side import side_by_side
 from ._stacking import stacking_weights
 from ._width import width_of_pool
 
@@ -55,6 +56,7 @@ class Judged:
     model: Pipeline | None = None
     warnings: tuple[Any, ...] = ()
     error: ValueError | None = None
+    seconds: float = 0.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,11 +79,12 @@ class Found:
 class Judge:
     """Fits candidates to a sample, and remembers what came of it by name.
 
-    Those that cannot be fitted are out, with a warning.
+    Those that cannot be fitted are out, with a warning. Fits go side by side in `n_jobs` processes.
     """
 
     sample: Sample
     tell: Callable[[str], None]
+    n_jobs: int | None = None
     judged: dict[str, Judged] = field(default_factory=dict)
 
     @property
@@ -100,8 +103,7 @@ class Judge:
             If none can be fitted.
         """
         self.tell(f"by {self.sample.n_distinct} distinct rows")
-        for candidate in candidates:
-            self.fit_once(candidate)
+        self.fit_once(candidates)
         if not any(self.score(candidate) > -np.inf for candidate in candidates):
             self._take_bounds_for_scores()
         fitted = [candidate for candidate in candidates if self.score(candidate) > -np.inf]
@@ -110,13 +112,22 @@ class Judge:
         self._warn_of_those_out(candidates)
         return sorted(fitted, key=self.score, reverse=True)
 
-    def fit_once(self, candidate: Candidate) -> None:
-        """Fit a candidate, unless that has been done."""
-        name, begun = candidate.name, perf_counter()
-        if name not in self.judged:
-            self.judged[name] = judged = self._judged(candidate)
+    def fit_once(self, candidates: Iterable[Candidate]) -> None:
+        """Fit those candidates to which that has not been done."""
+        new = [candidate for candidate in candidates if candidate.name not in self.judged]
+        for candidate, judged in self._side_by_side(judge_candidate, self.sample, new):
+            self.judged[candidate.name] = judged
             outcome = f"failed, {judged.error}" if judged.error else f"{judged.score:.4f} nats"
-            self.tell(f"{name}: {outcome}, {perf_counter() - begun:.1f} s")
+            self.tell(f"{candidate.name}: {outcome}, {judged.seconds:.1f} s")
+
+    def _side_by_side(
+        self, fit: Callable[..., Judged], sample: Sample, candidates: list[Candidate]
+    ) -> Iterator[tuple[Candidate, Judged]]:
+        """Each candidate and what comes of its fit, which a process tells of a copy of it."""
+        arguments = [(sample, candidate) for candidate in candidates]
+        results = side_by_side(fit, arguments, self.n_jobs)
+        for candidate, judged in zip(candidates, results, strict=True):
+            yield candidate, replace(judged, candidate=candidate)
 
     def score(self, candidate: Candidate) -> float:
         """Mean log density of unseen rows; rounded, for equals are to be level."""
@@ -150,17 +161,6 @@ class Judge:
         raise ValueError(
             f"None of the candidates {names} will do. Of the first: {reason}"
         ) from error
-
-    def _judged(self, candidate: Candidate) -> Judged:
-        short = candidate.to_judge
-        try:
-            judged = _fitted(self.sample, short)
-        except ValueError as error:
-            return Judged(candidate, error=error)
-        except Exception as error:  # whatever it is, it is raised, and says whose it was
-            error.add_note(f"This was candidate {candidate.name!r}.")
-            raise
-        return judged if short is candidate else replace(judged, candidate=candidate, model=None)
 
     def weights(self, best: Candidate) -> dict[str, float]:
         """Weights, by name, of those that answer together."""
@@ -217,29 +217,48 @@ class Judge:
         text = f"Candidate {candidate.name!r} cannot be fitted to all rows, and is out: {error}"
         warnings.warn(text, UserWarning, stacklevel=7)
 
-    def fitted(self, best: Candidate, sample: Sample) -> Judged:
-        """The fit to all rows of the best candidate that can be fitted to these."""
-        while True:
-            try:
-                return self.final(best, sample)
-            except ValueError as error:
-                self.leave_out(best, error)
-                left = [j.candidate for j in self.judged.values() if j.score > -np.inf]
-                if not left:
-                    raise
-                best = max(left, key=self.score)
-
-    def final(self, candidate: Candidate, sample: Sample) -> Judged:
-        """The candidate's fit to all rows, which are a `sample`, too."""
-        judged = self.judged[candidate.name]
-        if judged.model is None or self.sample is not sample:
+    def finals(self, names: list[str], sample: Sample) -> dict[str, Judged]:
+        """Fits to all rows, which are a `sample`, too, by name, or the errors of these."""
+        judged = {name: self.judged[name] for name in names}
+        if self.sample is sample:
+            new = [each.candidate for each in judged.values() if each.model is None]
+        else:
+            new = [each.candidate for each in judged.values()]
+        for candidate in new:
             self.tell(f"{candidate.name} is fitted to all {sample.n_distinct} distinct rows")
-            judged = _fitted(sample, candidate)
-        return judged
+        found = self._side_by_side(fit_candidate, sample, new)
+        return judged | {candidate.name: fit for candidate, fit in found}
+
+    def next_best(self, error: ValueError) -> Candidate:
+        """The best of those that are left; the error, if there is none."""
+        left = [judged.candidate for judged in self.judged.values() if judged.score > -np.inf]
+        if not left:
+            raise error
+        return max(left, key=self.score)
 
 
 def _are_the_same(log_probs: Array, other: Array) -> bool:
     return np.allclose(log_probs, other, rtol=0, atol=10.0**-DIGITS, equal_nan=True)
+
+
+def judge_candidate(sample: Sample, candidate: Candidate) -> Judged:
+    """What comes of a fit in few folds; the model is kept if it is in as many as it asks for."""
+    short = candidate.to_judge
+    judged = fit_candidate(sample, short)
+    return judged if short is candidate else replace(judged, candidate=candidate, model=None)
+
+
+def fit_candidate(sample: Sample, candidate: Candidate) -> Judged:
+    """What comes of a fit, or the error that says why it cannot be made."""
+    begun = perf_counter()
+    try:
+        found = _fitted(sample, candidate)
+    except ValueError as error:
+        found = Judged(candidate, error=error)
+    except Exception as error:  # whatever it is, it is raised, and says whose it was
+        error.add_note(f"This was candidate {candidate.name!r}.")
+        raise
+    return replace(found, seconds=perf_counter() - begun)
 
 
 def _fitted(sample: Sample, candidate: Candidate) -> Judged:
@@ -267,6 +286,7 @@ def search(
     max_rows: int,
     stacking: bool,
     tell: Callable[[str], None],
+    n_jobs: int | None = None,
 ) -> Found:
     """The best candidate, with as many experts as help, and those that answer with it.
 
@@ -274,14 +294,14 @@ def search(
     deserve other weights than those to fewer, so they are judged once more, if enough rows can
     tell.
     """
-    judge, best = _best(candidates, sample, max_rows, stacking, tell)
-    fits, weights = _answering(judge, judge.fitted(best, sample), sample, stacking)
-    scores, last = judge.scores, Judge(sample, tell, fits)
+    n_rows = sizes(min(max_rows, sample.n_distinct))
+    judges = [Judge(sample.few(n), tell, n_jobs) for n in n_rows]
+    judge, best = judges[-1], _best(candidates, judges, stacking)
+    best, fits, weights = _answering(judge, best, sample, stacking)
+    scores, last = judge.scores, Judge(sample, tell, judged=fits)
     if last.n_common(fits) >= min(ENOUGH_COMMON, judge.n_common(fits)):
         judge, best = last, max((fit.candidate for fit in fits.values()), key=last.score)
-        weights = judge.weights(best) if stacking else weights
-    else:
-        best = next(iter(fits.values())).candidate
+        weights = _weights(judge, best, stacking)
     _warn_of([fit for name, fit in fits.items() if name in {best.name, *weights}])
     factors, gain = judge.width(weights)
     together = judge.together(weights) + gain
@@ -291,43 +311,42 @@ def search(
     return Found(best.name, fits, weights, scores, together, factors)
 
 
-def _best(
-    candidates: list[Candidate],
-    sample: Sample,
-    max_rows: int,
-    stacking: bool,
-    tell: Callable[[str], None],
-) -> tuple[Judge, Candidate]:
-    """The best candidate, with as many experts as help, and the judge of the last round."""
-    n_rows = sizes(min(max_rows, sample.n_distinct))
-    judges = [Judge(sample.few(n), tell) for n in n_rows]
+def _best(candidates: list[Candidate], judges: list[Judge], stacking: bool) -> Candidate:
+    """The best candidate, with as many experts as help, by the last of the judges."""
     ranked = judges[0].ranked(candidates)
     for before, judge in pairwise(judges):
         ranked = judge.ranked(before.going_on(ranked, stacking))
     judge, best = judges[-1], ranked[0]
     for more in larger(best, judge.sample.n_distinct):
-        judge.fit_once(more)
+        judge.fit_once([more])
         if not judge.score(more) > judge.score(best):
             break
         best = more
-    return judge, best
+    return best
 
 
 def _answering(
-    judge: Judge, first: Judged, sample: Sample, stacking: bool
-) -> tuple[dict[str, Judged], dict[str, float]]:
-    """Fits to all rows of the best one, the `first`, and of all that answer; weights of these."""
-    best = first.candidate
-    fits = {best.name: first}
-    weights = judge.weights(best) if stacking else {best.name: 1.0}
-    while missing := [name for name in weights if name not in fits]:
-        candidate = judge.judged[missing[0]].candidate
-        try:
-            fits[candidate.name] = judge.final(candidate, sample)
-        except ValueError as error:
-            judge.leave_out(candidate, error)
-            weights = judge.weights(best)
-    return {name: fit for name, fit in fits.items() if name in {best.name, *weights}}, weights
+    judge: Judge, best: Candidate, sample: Sample, stacking: bool
+) -> tuple[Candidate, dict[str, Judged], dict[str, float]]:
+    """The best one that can be fitted to all rows; fits and weights of it and all that answer."""
+    fits: dict[str, Judged] = {}
+    weights = _weights(judge, best, stacking)
+    while missing := [name for name in (best.name, *weights) if name not in fits]:
+        found = judge.finals(list(dict.fromkeys(missing)), sample)
+        errors = {name: fit.error for name, fit in found.items() if fit.error}
+        fits |= {name: fit for name, fit in found.items() if name not in errors}
+        for name, error in errors.items():
+            judge.leave_out(found[name].candidate, error)
+        if best.name in errors:
+            best = judge.next_best(errors[best.name])
+        if errors:
+            weights = _weights(judge, best, stacking)
+    return best, {name: fits[name] for name in (best.name, *weights)}, weights
+
+
+def _weights(judge: Judge, best: Candidate, stacking: bool) -> dict[str, float]:
+    """Weights, by name, of those that answer."""
+    return judge.weights(best) if stacking else {best.name: 1.0}
 
 
 def _warn_of(fits: Iterable[Judged]) -> None:

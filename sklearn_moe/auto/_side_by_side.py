@@ -1,0 +1,51 @@
+"""Whole fits side by side: each in a process of its own, where there are any to be had."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import BrokenExecutor
+from itertools import starmap
+from typing import Any, TypeVar
+
+from joblib import effective_n_jobs, parallel_config
+from joblib.parallel import get_active_backend
+from sklearn.utils.parallel import Parallel, delayed
+
+T = TypeVar("T")
+
+
+def side_by_side(
+    fit: Callable[..., T], arguments: Sequence[tuple], n_jobs: int | None
+) -> Iterator[T]:
+    """Results of `fit` for each of the `arguments`, in order, as they come.
+
+    Fits that share this process go one after the other, and have the workers to themselves: each
+    would hold the interpreter's lock, and record what others warn of.
+    """
+    if len(arguments) < 2 or effective_n_jobs(n_jobs) == 1 or not _have_processes():
+        yield from starmap(fit, arguments)
+        return
+    n_done = 0
+    try:
+        jobs = (delayed(_alone)(fit, each) for each in arguments)
+        for result in Parallel(n_jobs=n_jobs, prefer="processes", return_as="generator")(jobs):
+            n_done += 1
+            yield result
+    except BrokenExecutor:  # what has brought a process down would bring this one down as well
+        raise
+    except Exception:
+        # What pickling raises is up to the parts of a model, and cannot be told from what a fit
+        # raises; that is raised again.
+        yield from starmap(fit, arguments[n_done:])
+
+
+def _have_processes() -> bool:
+    """Whether joblib's context lets one have processes, which share no memory."""
+    backend, _ = get_active_backend(prefer="processes")
+    return not getattr(backend, "supports_sharedmem", False)
+
+
+def _alone(fit: Callable[..., T], arguments: tuple[Any, ...]) -> T:
+    """The result of a fit that has one of the workers, and no more of its own."""
+    with parallel_config("sequential"):
+        return fit(*arguments)
