@@ -15,7 +15,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from ._em import EMResult, EMRule, run_em
+from ._em import DIGITS, EMResult, EMRule, run_em
 from ._numeric import Array, weighted_mean
 from ._plans import Plan, attempt
 from ._progress import Session
@@ -112,7 +112,7 @@ def _guide(stage: Stage) -> Witness | None:
         return None
     whole = len(stage.recipe.templates)
     guides = [guide for guide in stage.witnesses if len(guide.best.members) == whole]
-    return max(guides, key=lambda guide: guide.best.lower_bound, default=None)
+    return max(guides, key=lambda guide: round(guide.best.lower_bound, DIGITS), default=None)
 
 
 def _run_from(stage: Stage, guide: Witness, rule: EMRule) -> Plan[EMResult | None]:

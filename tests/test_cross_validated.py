@@ -549,3 +549,13 @@ def test_rounding_of_constant_columns_has_no_root():
         center = np.average(Z, axis=0, weights=rng.uniform(size=200))
         found = half_differences(Z, center, np.ones(1), rng.uniform(size=200))
         assert found == pytest.approx(0.0, abs=1e-6)
+
+
+def test_groups_are_dealt_where_a_rare_class_is_not_among_the_rows_that_judge(monkeypatch):
+    monkeypatch.setattr("sklearn_moe.linear._penalty.PENALTY_ROWS", 200)
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(2000, 4))
+    y = np.where(X @ [3, -2, 1, 0] > 0, 2, 0)
+    y[2] = 1
+    found = CrossValidatedLogistic().fit(X, y, groups=np.arange(2000) // 10)
+    assert found.C_ > 2

@@ -7,7 +7,9 @@ import pytest
 from scipy.sparse import csr_array
 from scipy.spatial.distance import cdist, pdist
 from sklearn.linear_model import Ridge
+from sklearn.neighbors import KNeighborsRegressor
 
+from sklearn_moe import MixtureOfExpertsRegressor
 from sklearn_moe._training import make_training
 from sklearn_moe.starts import STARTS, _ladder, _local
 from sklearn_moe.starts._base import CONFIDENCE, StartContext
@@ -239,3 +241,17 @@ def test_rows_whose_neighbours_follow_the_same_line_go_together():
 def test_rows_that_follow_the_same_line_go_together():
     found = labels_of("ladder", X, SLOPES)
     assert max(np.mean(found == SIDE), np.mean(found != SIDE)) > 0.85
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_the_order_of_rows_does_not_say_which_of_level_rungs_wins(seed):
+    """Experts that are unlike each other would be handed each other's regions."""
+    generator = np.random.default_rng(10)
+    side = generator.choice([-3, 3], 60) + 0.3 * generator.normal(size=60)
+    X = np.column_stack([side, generator.normal(size=60)])
+    y = np.where(X[:, 0] > 0, 10 + X[:, 1], -10 - X[:, 1]) + 0.1 * generator.normal(size=60)
+    unlike = [("line", Ridge()), ("neighbours", KNeighborsRegressor(5))]
+    moe = MixtureOfExpertsRegressor(unlike, init="ladder", random_state=0)
+    expected = moe.fit(X, y).predict(X)
+    order = np.random.default_rng(seed).permutation(60)
+    np.testing.assert_allclose(moe.fit(X[order], y[order]).predict(X), expected, atol=1e-8)

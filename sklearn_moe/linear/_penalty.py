@@ -102,7 +102,8 @@ def _dealt(labelled: Labelled, group: Rows | None) -> tuple[Labelled, Splits]:
 
 
 def _group_folds(labelled: Labelled, group: Rows, hashes: Any) -> Splits:
-    mass = np.eye(labelled.codes.max() + 1)[labelled.codes] * labelled.weight[:, None]
+    known = np.unique(labelled.codes)  # a rare class may not be among few rows
+    mass = (labelled.codes[:, None] == known) * labelled.weight[:, None]
     n_folds = min(USUAL_FOLDS, int(group.max()) + 1)
     return group_folds(n_folds, group_ids(group, hashes), mass)
 

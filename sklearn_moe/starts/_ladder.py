@@ -11,7 +11,7 @@ from dataclasses import replace
 import numpy as np
 from sklearn.linear_model import Ridge
 
-from .._em import EMResult, EMRule, run_em
+from .._em import DIGITS, EMResult, EMRule, run_em
 from .._folds import Splits, content_folds
 from .._mixture import MixtureModel, build_model
 from .._numeric import Array, normalize
@@ -42,7 +42,8 @@ def ladder(context: StartContext) -> Array:
     # To the end: after a few iterations the rung that will win is often not yet ahead.
     rungs = [run_em(model, model.begin(rung(part)), RULE) for rung in RUNGS]
     runs = follow(together(*rungs), run_merged)
-    best = max(runs, key=lambda run: run.lower_bound)
+    # Rounded: rungs may meet at one optimum, and the order of the rows is not to say which wins.
+    best = max(runs, key=lambda run: round(run.lower_bound, DIGITS))
     found = best.expectation.resp if rows is None else _assigned(model, best, context)
     resp = np.full((context.data.n_samples, context.n_experts), 1e-3)
     resp[:, list(best.expectation.members)] += found
