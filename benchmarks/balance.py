@@ -94,6 +94,8 @@ class Capacity(MixtureModel):
 def chosen_by(log_gate: np.ndarray, scores: np.ndarray) -> Routing:
     """The routing to the experts of highest `scores`, weighted by the gate."""
     index = route(scores, TOP_K, shared=False).slots.index
+    if index is None:  # so many experts have been lost that all act
+        return route(log_gate, TOP_K, shared=False)
     return Routing(log_normalize(np.take_along_axis(log_gate, index, axis=1))[0], Slots(index))
 
 
