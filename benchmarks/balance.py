@@ -68,6 +68,8 @@ class Biased(MixtureModel):
     def _route(self, log_gate: np.ndarray) -> Routing:
         bias = np.array([self.bias.get(k, 0.0) for k in range(log_gate.shape[1])])
         routing = chosen_by(log_gate, log_gate + bias)
+        if routing.slots.index is None:
+            return routing
         load = np.bincount(routing.slots.index.ravel(), minlength=log_gate.shape[1])
         bias -= self.strength * np.log(np.maximum(load / load.mean(), 1e-3))
         self.bias.update(enumerate(bias))
