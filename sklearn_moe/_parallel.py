@@ -167,8 +167,7 @@ class Workers:
         try:
             return self._parallel(delayed(_on_one_thread)(*job) for job in jobs)
         except Exception as error:
-            # A job that has brought a process down would bring this one down as well.
-            if self._kind != "processes" or isinstance(error, BrokenExecutor):
+            if self._kind != "processes" or is_crash(error):
                 raise
             # What pickling raises is up to the parts of an expert, and cannot be told from what a
             # job raises; that is raised again.
@@ -207,6 +206,14 @@ class Workers:
 
     def _hire(self, kind: str) -> Parallel:
         return self._stack.enter_context(self._make(kind))
+
+
+def is_crash(error: Exception) -> bool:
+    """Whether a job has brought a process down, as it would this one.
+
+    Workers are broken, too, by what they cannot read, but that has a cause that they tell.
+    """
+    return isinstance(error, BrokenExecutor) and error.__cause__ is None
 
 
 def _on_one_thread(function: Callable[..., Any], arguments: tuple) -> Any:

@@ -4,6 +4,7 @@ import os
 import threading
 import time
 import warnings
+from concurrent.futures import BrokenExecutor
 from contextlib import nullcontext
 
 import joblib
@@ -39,6 +40,20 @@ class Bound(LinearRegression):
 
     def __deepcopy__(self, memo):
         return self
+
+
+def at_home(home):
+    """An expert that nobody but this process can make."""
+    if os.getpid() != home:
+        raise ImportError("no such module here")
+    return Resident()
+
+
+class Resident(LinearRegression):
+    """An expert that processes can be sent, and cannot read."""
+
+    def __reduce__(self):
+        return at_home, (os.getpid(),)
 
 
 def lines(n_experts, expert=None, **params):
@@ -99,12 +114,24 @@ def test_what_is_found_does_not_depend_on_processes():
     assert {m.steps[-1][1].cv for m in beside.named_estimators_.values()} == {5}
 
 
-def test_models_that_cannot_leave_a_process_are_fitted_here():
-    candidates = [("bound", lines(2, Bound(), cv=3)), ("one", lines(1, cv=3))]
+@pytest.mark.parametrize("expert", [Bound(), Resident()])
+def test_models_that_cannot_enter_or_leave_a_process_are_fitted_here(expert):
+    candidates = [("bound", lines(2, expert, cv=3)), ("one", lines(1, cv=3))]
     alone = AutoMixtureRegressor(candidates).fit(X, Y)
     beside = AutoMixtureRegressor(candidates, n_jobs=2).fit(X, Y)
     assert beside.log_probs_ == alone.log_probs_
     assert np.array_equal(beside.predict(X), alone.predict(X))
+
+
+def end_process(home):
+    if os.getpid() != home:
+        os._exit(1)
+    return home
+
+
+def test_what_brings_a_process_down_is_not_done_here():
+    with pytest.raises(BrokenExecutor):
+        list(side_by_side(end_process, [(os.getpid(),), (os.getpid(),)], 2))
 
 
 def test_a_candidate_that_fails_in_a_process_is_out():

@@ -164,6 +164,29 @@ def test_job_that_brings_a_process_down_is_not_done_here(monkeypatch):
         follow(plan())
 
 
+def at_home(home):
+    """Here, as nobody but this process can read it."""
+    if os.getpid() != home:
+        raise ImportError("no such module here")
+    return home
+
+
+class Resident:
+    """What processes can be sent, and cannot read."""
+
+    def __reduce__(self):
+        return at_home, (os.getpid(),)
+
+
+def test_job_that_processes_cannot_read_is_done_without_them(monkeypatch):
+    def plan():
+        yield from rounds(nap)
+        return (yield from together(*(do(identify, Resident()) for _ in range(4))))
+
+    faster_by({"threads": 1.1, "processes": 2.0}, monkeypatch)
+    assert follow(plan()) == [("Resident", os.getpid())] * 4
+
+
 def test_job_that_turns_out_not_to_travel_is_done_without_processes(monkeypatch):
     def plan():
         yield from rounds(nap)

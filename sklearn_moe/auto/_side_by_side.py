@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import BrokenExecutor
 from itertools import starmap
 from typing import Any, TypeVar
 
 from joblib import effective_n_jobs, parallel_config
 from joblib.parallel import get_active_backend
 from sklearn.utils.parallel import Parallel, delayed
+
+from .._parallel import is_crash
 
 T = TypeVar("T")
 
@@ -31,9 +32,9 @@ def side_by_side(
         for result in Parallel(n_jobs=n_jobs, prefer="processes", return_as="generator")(jobs):
             n_done += 1
             yield result
-    except BrokenExecutor:  # what has brought a process down would bring this one down as well
-        raise
-    except Exception:
+    except Exception as error:
+        if is_crash(error):
+            raise
         # What pickling raises is up to the parts of a model, and cannot be told from what a fit
         # raises; that is raised again.
         yield from starmap(fit, arguments[n_done:])
