@@ -24,6 +24,14 @@ SMALL_TABLE = 2**17
 LARGEST = 1e150
 
 
+def on_weight_grid(weights: Array) -> Array:
+    """Weights rounded to a grid on which sums are exact."""
+    rounded = weights * WEIGHT_GRID
+    np.rint(rounded, out=rounded)
+    rounded /= WEIGHT_GRID
+    return rounded
+
+
 def rows_of(table: NDArray, rows: slice | NDArray[np.intp]) -> NDArray:
     """Rows of an array: a view for a slice; else a copy, four times as fast as by indexing."""
     if isinstance(rows, slice) or not table.flags.c_contiguous:  # of which `take` copies all first

@@ -12,7 +12,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from ._numeric import WEIGHT_GRID, Array, row_blocks
+from ._numeric import WEIGHT_GRID, Array, on_weight_grid, row_blocks
 
 # A threshold that is not below this marks experts whose weights are put on the grid.
 ON_GRID = 1.0 / WEIGHT_GRID
@@ -68,7 +68,7 @@ class Specialisation:
         """
         if not self.loses_rows:
             return resp
-        rounded = _rounded(resp)
+        rounded = on_weight_grid(resp)
         rounded[rounded < self.thresholds] = 0.0
         return rounded if self.all_lose_rows else np.where(self.remembers, rounded, resp)
 
@@ -83,11 +83,4 @@ class Specialisation:
         return weights if latent is None else self._on_grid(weights * latent)
 
     def _on_grid(self, weights: Array) -> Array:
-        return np.where(self.remembers, _rounded(weights), weights)
-
-
-def _rounded(values: Array) -> Array:
-    rounded = values * WEIGHT_GRID
-    np.rint(rounded, out=rounded)
-    rounded /= WEIGHT_GRID
-    return rounded
+        return np.where(self.remembers, on_weight_grid(weights), weights)

@@ -183,6 +183,17 @@ def test_row_order_does_not_matter(kind, cv):
     assert_same_fit(clone(moe).fit(X, y), clone(moe).fit(X[order], y[order]), X, 1e-8)
 
 
+@pytest.mark.parametrize("cv", [3, None])
+@pytest.mark.parametrize("gate", [DecisionTreeClassifier, DecisionTreeRegressor])
+def test_row_order_does_not_matter_to_trees_as_gates(gate, cv):
+    X, y = (part[:80] for part in table("ridge"))
+    moe = build("ridge", gate=gate(min_samples_leaf=3, random_state=0), init="kmeans_xy", cv=cv)
+    before = clone(moe).fit(X, y)
+    for seed in range(8):
+        order = np.random.default_rng(seed).permutation(len(X))
+        assert_same_fit(before, clone(moe).fit(X[order], y[order]), X, 1e-6)
+
+
 @pytest.mark.parametrize("backend", ["threading", "loky"])
 @pytest.mark.parametrize("kind", ["ridge", "forest", "logistic"])
 def test_workers_do_not_matter(kind, backend, monkeypatch):

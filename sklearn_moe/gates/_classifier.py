@@ -16,7 +16,7 @@ from .._rows import n_rows, take_params, take_rows
 from .._validation import HasMethods, fit_context, with_inputs_of
 from ..weighting import fit_weighted
 from ._base import Gate, beside_weights, naming, routing_of_fit
-from ._encoded import check_expert_weights, rows_of_weight
+from ._encoded import check_expert_weights, rows_of_weight, shares_and_weights
 from ._frozen import frozen_gate, is_frozen
 
 NEGLIGIBLE = 1e-4
@@ -176,6 +176,6 @@ class ClassifierGate(Gate):
 
 def _expand(expert_weights: Array) -> tuple[np.ndarray, np.ndarray, Array]:
     """Rows, expert labels and weights of the expanded table, without its negligible rows."""
-    share = expert_weights / np.maximum(expert_weights.sum(axis=1, keepdims=True), 1e-300)
+    share, weight = shares_and_weights(expert_weights)
     rows, labels = np.nonzero(share > NEGLIGIBLE)
-    return rows, labels, expert_weights[rows, labels]
+    return rows, labels, share[rows, labels] * weight[rows]

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.utils.validation import check_is_fitted
 
-from .._numeric import Array
+from .._numeric import Array, on_weight_grid
 from .._rows import n_rows, take_params, take_rows
 from .._validation import fit_context, with_inputs_of
 from ._base import Gate
@@ -234,6 +234,17 @@ def check_expert_weights(X: Any, expert_weights: Any, n_experts: int | None = No
             f"{n_experts} experts. Pass one column for each expert."
         )
     return expert_weights
+
+
+def shares_and_weights(expert_weights: Array) -> tuple[Array, Array]:
+    """Each expert's share (n, K) of a row's weight, and this (n,), less rounding noise.
+
+    Trees break ties by the last digit, and the order of the rows must not decide how they grow.
+    """
+    weight = expert_weights.sum(axis=1)
+    share = on_weight_grid(expert_weights / np.maximum(weight, np.finfo(float).tiny)[:, None])
+    mantissa, exponent = np.frexp(weight)
+    return share, np.ldexp(on_weight_grid(mantissa), exponent)
 
 
 def rows_of_weight(X: Any, expert_weights: Array, params: dict) -> tuple[Any, Array, dict]:

@@ -17,7 +17,7 @@ from .._rows import n_rows
 from .._validation import HasMethods, fit_context, last_step, with_inputs_of
 from ..weighting import fit_weighted
 from ._base import Gate, beside_weights, naming, routing_of_fit
-from ._encoded import check_expert_weights, rows_of_weight
+from ._encoded import check_expert_weights, rows_of_weight, shares_and_weights
 
 
 class RegressorGate(Gate):
@@ -85,8 +85,7 @@ class RegressorGate(Gate):
         """
         expert_weights = check_expert_weights(X, expert_weights)
         X, expert_weights, fit_params = rows_of_weight(X, expert_weights, fit_params)
-        weight = expert_weights.sum(axis=1)
-        share = expert_weights / np.maximum(weight, np.finfo(float).tiny)[:, None]
+        share, weight = shares_and_weights(expert_weights)
         rank = content_ids(row_hashes(X, share))
         with naming(self.regressor, f"fit to the responsibilities of {n_rows(X)} rows"):
             regressor = _for_outputs(self.regressor)
