@@ -181,7 +181,9 @@ def _numbers(values: Any) -> NDArray:
         return numbers
     if getattr(values.dtype, "kind", "") == "b":  # boolean to pandas, which marks gaps by its own
         return values.to_numpy(dtype=np.float64, na_value=np.nan)
-    return numbers.astype(np.float64) if set(map(type, numbers)) <= TRUTH else numbers
+    kinds = set(map(type, numbers))
+    is_truth = kinds <= TRUTH and kinds != {type(None)}  # which may be categories to polars
+    return numbers.astype(np.float64) if is_truth else numbers
 
 
 def _edges(values: NDArray, weight: Array, max_bins: int) -> Array:

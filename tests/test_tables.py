@@ -316,8 +316,10 @@ def test_levels_that_differ_by_rounding_are_one(far):
         lambda frame: frame.astype({"count": "Int64"}),
         lambda frame: frame.astype({"count": object}),
         pl.from_pandas,
+        lambda frame: frame.to_numpy(dtype=object),
+        lambda frame: frame.astype(object).where(frame.notna(), None).to_numpy(),
     ],
-    ids=["float", "Int64", "object", "polars"],
+    ids=["float", "Int64", "object", "polars", "array of objects", "array with None"],
 )
 def test_boosting_takes_a_column_that_is_empty_in_a_region(kind):
     left = V < 0
@@ -359,6 +361,18 @@ def test_boosting_takes_a_category_that_is_empty_in_a_region():
     moe = MixtureOfExpertsRegressor(HistGradientBoostingRegressor(max_iter=20), 2, **QUICK)
     init = np.column_stack([left, ~left]).astype(float)
     assert moe.set_params(init=init).fit(frame, y).score(frame, y) > 0.7
+
+
+@pytest.mark.parametrize("dtype", [pl.Categorical, pl.Enum(["a", "b"])])
+def test_boosting_within_takes_a_category_of_polars_that_is_empty_in_a_region(dtype):
+    left = V < 0
+    names = np.where(left, None, RNG.choice(["a", "b"], N)).tolist()
+    frame = pl.DataFrame({"v": V, "name": pl.Series(names, dtype=dtype)})
+    expert = make_pipeline(FunctionTransformer(), HistGradientBoostingRegressor(max_iter=20))
+    moe = MixtureOfExpertsRegressor(expert, 2, **QUICK)
+    moe.set_params(init=np.column_stack([left, ~left]).astype(float))
+    y = np.where(left, 10 + V, -3 * V)
+    assert moe.fit(frame, y).score(frame, y) > 0.7
 
 
 def boosted(table, y):

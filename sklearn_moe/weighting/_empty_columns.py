@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from numbers import Real
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 
+from .._times import no_value
 from ._learners import inner_predictors, is_mixture
 
 
@@ -15,7 +18,7 @@ def without_empty_columns(estimator: Any, X: Any) -> Any:
 
     A constant says as little.
     """
-    if isinstance(X, np.ndarray) and (X.dtype.kind != "f" or not np.isnan(X[:1]).any()):
+    if isinstance(X, np.ndarray) and not _is_missing(X[:1]).any():
         return X  # a column without a value lacks the first
     if not _holds_boosting(estimator):
         return X
@@ -43,8 +46,18 @@ def _filled_polars(X: Any) -> Any:
 
 
 def _filled_array(X: np.ndarray) -> np.ndarray:
-    empty = np.isnan(X).all(axis=0)
+    empty = _is_missing(X).all(axis=0)
     return np.where(empty, X.dtype.type(0), X) if empty.any() else X
+
+
+def _is_missing(X: np.ndarray) -> NDArray[np.bool_]:
+    if X.dtype.kind == "O":
+        return np.frompyfunc(_is_gap, 1, 1)(X).astype(bool)
+    return np.isnan(X) if X.dtype.kind == "f" else np.zeros(X.shape, dtype=bool)
+
+
+def _is_gap(value: Any) -> bool:
+    return no_value(type(value)) or (isinstance(value, Real) and value != value)
 
 
 def _holds_boosting(estimator: Any) -> bool:
