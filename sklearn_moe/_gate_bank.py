@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -166,7 +168,7 @@ class GateBank:
     ) -> Any:
         """The gate fitted to a table."""
         # While EM runs experts are trusted to have valid parameters; those within a gate are not.
-        with config_context(skip_parameter_validation=False):
+        with config_context(skip_parameter_validation=False), _as_of_a_part(template):
             return fit_gate(template, table, weights, start, brief, params, self.plan)
 
     def _fit_predict_fold(
@@ -180,6 +182,17 @@ class GateBank:
         found = log_proba_of(gate, part)
         _check_answer(found, gate, (n_rows(part.X), expert_weights.shape[1]))
         return gate, clamped(found, gate)
+
+
+@contextmanager
+def _as_of_a_part(gate: Any) -> Iterator[None]:
+    """Say of what a gate makes of its inputs that it is the gate's: other starts may do better."""
+    try:
+        yield
+    except PartError:
+        raise
+    except (ValueError, ArithmeticError) as error:
+        raise PartError(f"gate={gate!r} could not be fitted: {error}") from error
 
 
 def _check_answer(log_proba: Any, gate: Any, shape: tuple[int, int]) -> None:

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ._expert_errors import PartError
 from ._numeric import Array, log_normalize, row_blocks
 
 # The log of a probability that is exactly zero, yet can be normalised if all of a row are.
@@ -154,7 +155,7 @@ def _lowest(found: Array, gate: Any) -> float:
     """The lowest number that a gate says, or zero; raise if one is NaN, as the lowest is then."""
     lowest = float(found.min(initial=0.0))
     if np.isnan(lowest):
-        raise ValueError(
+        raise PartError(
             f"gate={gate!r} said NaN in place of the probabilities of some rows. Scale or impute "
             "its inputs, for instance in a pipeline that ends in it, or use another gate."
         )

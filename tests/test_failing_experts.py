@@ -14,6 +14,7 @@ from sklearn.tree import DecisionTreeRegressor
 
 from sklearn_moe import ConstantGate, MixtureOfExpertsRegressor, SoftmaxGate, _experts, _trials
 from sklearn_moe._expert_errors import PartError
+from sklearn_moe.gates import GaussianGate
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore:EM did not settle:sklearn.exceptions.ConvergenceWarning"  # few iterations will do
@@ -304,6 +305,26 @@ def test_a_gate_that_fails_ends_em():
     with pytest.warns(UserWarning, match=r"EM ended after iteration \d: gate=KNeighborsRegressor"):
         moe.fit(X, y)
     assert np.isfinite(moe.log_prob(X, y)).all()
+
+
+class OfWideRegions(GaussianGate):
+    """A gate of someone's, which refuses regions of few rows."""
+
+    def fit_table(self, table, expert_weights, *args, **kwargs):
+        if expert_weights.sum(axis=0).min() < 30:
+            raise np.linalg.LinAlgError("a region is too small")
+        return super().fit_table(table, expert_weights, *args, **kwargs)
+
+
+def test_start_that_a_gate_cannot_be_fitted_to_is_out_of_the_race(capsys):
+    rng = np.random.default_rng(0)
+    table = np.column_stack([rng.normal(size=(300, 2)), rng.random(300) < 0.03])
+    y = np.where(table[:, 0] > 0, table[:, 1], -table[:, 1]) + 0.2 * rng.normal(size=300)
+    parts = {"gate": OfWideRegions(), "verdict": False, "random_state": 0, "verbose": 1}
+    moe = MixtureOfExpertsRegressor(Ridge(), 4, n_init=4, max_iter=1, tol=9, **parts)
+    assert moe.fit(table, y).n_experts_ == 4
+    failed = "failed, gate=OfWideRegions() could not be fitted: a region is too small"
+    assert 0 < capsys.readouterr().out.count(failed) < 4
 
 
 @pytest.mark.parametrize("zeros", [False, True])
