@@ -360,11 +360,13 @@ def _sparse_scale(X: Any, weight: Array) -> Array:
     check_finite(X.data, allow_nan=False)
     rows = np.flatnonzero(weight)
     far, weight = sp.csr_matrix(X, dtype=np.float64)[rows], weight[rows]
+    far.sum_duplicates()
     constant = far.max(axis=0).toarray().ravel() == far.min(axis=0).toarray().ravel()
     total, mean = weight.sum(), (far.T @ weight) / weight.sum()
     stored = sp.csr_matrix((np.ones_like(far.data), far.indices, far.indptr), far.shape)
     far.data = (far.data - mean[far.indices]) ** 2
-    # Rounding of the weight of rows that are not stored would be multiplied by the mean.
-    absent = np.where(stored.getnnz(axis=0) < len(rows), total - stored.T @ weight, 0.0)
-    spread = np.sqrt((far.T @ weight + absent * mean**2) / total)
-    return np.where(constant | (spread == 0), np.inf, spread)
+    absent, noise = total - stored.T @ weight, len(rows) * np.finfo(np.float64).eps
+    absent[absent <= noise * total] = 0.0  # which would be multiplied by the mean
+    variance = (far.T @ weight + absent * mean**2) / total
+    constant |= variance <= (noise * mean) ** 2
+    return np.where(constant, np.inf, np.sqrt(variance))
