@@ -7,7 +7,7 @@ import pytest
 import scipy.sparse as sp
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sklearn.base import BaseEstimator, RegressorMixin
+from sklearn.base import BaseEstimator, RegressorMixin, clone
 from sklearn.compose import make_column_transformer
 from sklearn.ensemble import HistGradientBoostingRegressor
 from sklearn.impute import SimpleImputer
@@ -362,3 +362,14 @@ def test_sparse_tables_may_be_in_any_form(table, expert):
     np.testing.assert_allclose(found.predict(table), same.predict(ordered), rtol=1e-9)
     for part in ("data", "indices", "indptr"):
         np.testing.assert_array_equal(getattr(table, part), getattr(before, part))
+
+
+def test_numbers_of_single_precision_bear_a_target_far_from_zero():
+    rng = np.random.default_rng(0)
+    table = rng.normal(size=(400, 3))
+    y = np.where(table[:, 0] > 0, table[:, 1], -table[:, 1]) + 0.3 * rng.normal(size=400)
+    moe = MixtureOfExpertsRegressor(Ridge(), verdict=False, random_state=0)
+    near = clone(moe).fit(table.astype(np.float32), y)
+    far = clone(moe).fit(table.astype(np.float32), y + 1e6)
+    shifted = near.predict_interval(table) + 1e6
+    np.testing.assert_allclose(far.predict_interval(table), shifted, rtol=0, atol=1e-8)

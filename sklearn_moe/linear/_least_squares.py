@@ -108,9 +108,10 @@ class LeastSquaresSolution:
         """Give the light `estimator`, fitted to other rows, the solution without folds."""
         coef, shape = self.coef[0, problem], np.shape(estimator.coef_)
         level = coef[0] + self.centers.y_center - self.centers.x_center @ coef[1:]
-        dtype = estimator.coef_.dtype
-        estimator.coef_ = np.ascontiguousarray(coef[1:].T, dtype=dtype).reshape(shape)
-        estimator.intercept_ = level.astype(dtype).reshape(np.shape(estimator.intercept_))[()]
+        coef = np.ascontiguousarray(coef[1:].T, dtype=estimator.coef_.dtype)
+        estimator.coef_ = coef.reshape(shape)
+        # As precise as it is: that of a target far from zero has digits that float32 has not.
+        estimator.intercept_ = level.reshape(np.shape(estimator.intercept_))[()]
 
     def predict_new(self, X: NDArray) -> Array:
         """Predictions (m, K, q) of new rows under the coefficients of the first fold."""
