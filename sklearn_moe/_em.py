@@ -127,7 +127,7 @@ def _settled(result: EMResult, rule: EMRule) -> EMResult:
 
 
 def _is_still(values: tuple[float, ...], tol: float) -> bool:
-    return len(values) > 1 and abs(values[-1] - values[-2]) < tol
+    return len(values) > 1 and abs(values[-1] - values[-2]) <= tol
 
 
 def _settles(scores: tuple[float, ...]) -> bool:

@@ -123,13 +123,13 @@ def user_splits(cv: Any, X: Any, y: NDArray, is_classifier: bool, params: dict) 
             "list."
         )
     trains, tests = [train for train, _ in pairs], [test for _, test in pairs]
-    named = np.concatenate(tests)
+    named = np.concatenate([*trains, *tests])
     if outside := named[(named < 0) | (named >= n_samples)].tolist():
         raise ValueError(
-            f"cv={_brief(cv)} tests row {max(outside)}, but X has {n_samples} rows. Pass the "
+            f"cv={_brief(cv)} names row {max(outside)}, but X has {n_samples} rows. Pass the "
             "folds of these rows, or a splitter."
         )
-    tested = np.bincount(named, minlength=n_samples)
+    tested = np.bincount(np.concatenate(tests), minlength=n_samples)
     if (tested != 1).any():
         raise ValueError(
             f"cv={_brief(cv)} puts {int((tested == 0).sum())} rows in no test fold and "

@@ -356,7 +356,7 @@ def test_targets_that_do_not_suit_are_told_in_plain_words():
         (3, np.ones((60, 2)), r"groups has shape \(60, 2\), and should be \(n_samples,\)"),
         (3, 5, r"groups has shape \(\)"),
         ([([], np.arange(30)), (np.arange(30), np.arange(30, 60))], None, "no row of positive"),
-        (list(KFold(3).split(np.empty(80))), None, "tests row 79, but X has 60 rows"),
+        (list(KFold(3).split(np.empty(80))), None, "names row 79, but X has 60 rows"),
         (GroupKFold(2), np.arange(60) > 0, "makes 1 fold"),
     ],
 )

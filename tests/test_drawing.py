@@ -64,10 +64,11 @@ def test_coverage_is_drawn_over_what_is_promised():
     ("bounds", "heldout", "kept"),
     [
         ([1.0, 3.0, 2.0], [], 2),
+        ([1.0, 3.0, 3.0 + 1e-12], [], 2),
         ([1.0, 2.0, 3.0], [1.0, 3.0, 2.0], 2),
         ([1.0, 5.0, 2.0, 3.0, 2.5], [0.1, 0.3], 4),
     ],
-    ids=["in sample", "witnessed", "followed"],
+    ids=["in sample", "level", "witnessed", "followed"],
 )
 def test_iterations_are_drawn_with_the_one_that_was_kept(bounds, heldout, kept):
     display = ConvergenceDisplay(bounds=np.array(bounds), heldout=np.array(heldout)).plot()

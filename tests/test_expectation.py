@@ -107,6 +107,11 @@ def test_of_two_iterations_as_good_the_first_is_kept():
     assert run_of([0.0, 3.0, 1.0, 3.0, 2.0]).best_iter == 2
 
 
+def test_a_fixed_point_is_one_without_any_tolerance():
+    run = run_of([0.0, 3.0, 3.0, 3.0], tol=0.0)
+    assert (run.n_iter, run.reason, run.converged) == (3, "tol", True)
+
+
 def test_score_and_bound_have_to_be_still():
     early, late = [0.0, 1.0, 1.01, 1.01], [0.0, 1.0, 2.0, 2.05]
     assert run_of(early, late).n_iter == run_of(late, early).n_iter == 4

@@ -67,8 +67,10 @@ def test_rows_may_be_counted_from_the_end_and_folds_may_be_empty():
     found = user_splits(pairs, X, np.zeros(23), False, {})
     first, last = rows[:10].tolist(), rows[10:].tolist()
     assert listed(found) == [(first, last), (last, first)]
-    with pytest.raises(ValueError, match="tests row -1, but X has 23 rows"):
+    with pytest.raises(ValueError, match="names row -1, but X has 23 rows"):
         user_splits([(rows[1:], [-24]), (rows[:1], rows[1:])], X, np.zeros(23), False, {})
+    with pytest.raises(ValueError, match="names row 23, but X has 23 rows"):
+        user_splits([([1, 23], rows[:1]), (rows[:1], rows[1:])], X, np.zeros(23), False, {})
 
 
 def test_a_fold_is_left_out_though_its_rows_are_kept():

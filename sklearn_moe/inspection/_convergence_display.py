@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from .._em import DIGITS
 from .._numeric import Array
 from ._asked import mixture_within
 from ._display import Display
@@ -66,8 +67,8 @@ class ConvergenceDisplay(Display):
         """The iteration that was kept, counted from 1."""
         n_witnessed = len(self.heldout)
         if 0 < n_witnessed < len(self.bounds):  # the fit has followed a witness
-            return n_witnessed + int(np.argmax(self.bounds[n_witnessed:])) + 1
-        return int(np.argmax(self.heldout if n_witnessed else self.bounds)) + 1
+            return n_witnessed + _kept(self.bounds[n_witnessed:])
+        return _kept(self.heldout if n_witnessed else self.bounds)
 
     @classmethod
     def from_estimator(cls, estimator: Any, *, ax: Any = None) -> ConvergenceDisplay:
@@ -113,3 +114,8 @@ class ConvergenceDisplay(Display):
             text = f"gain {self.gain:.2f} ± {self.gain_stderr:.2f} nats over one expert"
             axes.set_title(text, fontsize="medium")
         axes.legend(fontsize="small")
+
+
+def _kept(scores: Array) -> int:
+    """The iteration of the highest score, counted from 1; the first, if level but for rounding."""
+    return int(np.argmax(np.round(scores, DIGITS))) + 1
