@@ -3,9 +3,11 @@
 import joblib
 import numpy as np
 import pytest
+import sklearn
 from sklearn import config_context
 from sklearn.base import clone
 from sklearn.compose import TransformedTargetRegressor
+from sklearn.decomposition import PCA
 from sklearn.ensemble import AdaBoostRegressor, BaggingRegressor
 from sklearn.linear_model import Ridge
 from sklearn.neighbors import KNeighborsRegressor
@@ -13,13 +15,14 @@ from sklearn.pipeline import FeatureUnion, make_pipeline
 from sklearn.preprocessing import StandardScaler, TargetEncoder
 from sklearn.tree import DecisionTreeRegressor
 
-from sklearn_moe import CrossFittedPredictions, _templates
+from sklearn_moe import CrossFittedPredictions, MixtureOfExpertsRegressor, _templates
 from sklearn_moe._templates import make_template, make_templates
 from sklearn_moe.weighting._plan import (
     DRAWS_BY_WEIGHT,
     RESAMPLED,
     WEIGHTED,
     WeightPlan,
+    plan_steps,
     plan_weights,
 )
 
@@ -123,6 +126,11 @@ def test_steps_before_bagging_of_pipelines_are_weighted(nested):
     assert plan == (drawn if DRAWS_BY_WEIGHT else resampled)
 
 
+def test_bagging_draws_rows_by_weight_from_the_release_in_which_it_does():
+    release = tuple(int(part) for part in sklearn.__version__.split(".")[:2])
+    assert (release >= (1, 8)) == DRAWS_BY_WEIGHT
+
+
 def test_weights_of_bagged_members_that_ask_for_metadata_are_routed():
     with config_context(enable_metadata_routing=True):
         member = make_pipeline(StandardScaler(), Ridge().set_fit_request(sample_weight=True))
@@ -139,3 +147,52 @@ def test_weights_reach_predictions_that_encode_targets_within():
     learner = make_pipeline(TargetEncoder(), Ridge())
     union = FeatureUnion([("said", CrossFittedPredictions([("learner", learner)]))])
     assert plan_weights(make_pipeline(union, Ridge())) == WeightPlan(WEIGHTED)
+
+
+UNION = FeatureUnion([("scaled", StandardScaler())])
+STEPS = [
+    ([StandardScaler(), PCA()], ("standardscaler__sample_weight",), True),
+    ([UNION], None, True),
+    ([FeatureUnion([("axes", PCA())])], (), False),
+    # Where an encoder of targets is among them, nothing may be routed.
+    ([TargetEncoder(), UNION], (), True),
+    ([TargetEncoder(), StandardScaler()], ("standardscaler__sample_weight",), True),
+]
+
+
+@pytest.mark.parametrize(("steps", "names", "scales"), STEPS)
+def test_transformers_are_given_weights_by_name_or_by_request(steps, names, scales):
+    plan = plan_steps(clone(make_pipeline(*steps)))
+    assert plan == WeightPlan(WEIGHTED, names, scales)
+    assert plan.is_routed is (names is None)
+
+
+def test_mixtures_see_to_the_weights_of_what_is_within():
+    plan = plan_weights(MixtureOfExpertsRegressor(make_pipeline(TargetEncoder(), Ridge())))
+    assert plan == WeightPlan(WEIGHTED, ("sample_weight",))
+
+
+@pytest.mark.parametrize(
+    ("expert", "reached"),
+    [
+        (Ridge(), True),
+        (KNeighborsRegressor(), False),
+        (make_pipeline(StandardScaler(), Ridge()), True),
+        (make_pipeline(PCA(), Ridge()), False),
+        (make_pipeline(StandardScaler(), KNeighborsRegressor()), False),
+        (make_pipeline(UNION, Ridge()), False),  # who is given them is not known
+    ],
+)
+def test_whether_weights_reach_all_steps(expert, reached):
+    assert plan_weights(clone(expert)).reaches_all_steps(expert) is reached
+
+
+def test_weights_go_by_name_beside_an_encoder_of_targets_or_not_at_all():
+    learner = make_pipeline(TargetEncoder(), Ridge())
+    named = WeightPlan(WEIGHTED, ("ridge__sample_weight",))
+    assert plan_weights(clone(learner)) == named
+    within = TransformedTargetRegressor(learner)
+    assert plan_weights(clone(within)) == WeightPlan(RESAMPLED)
+    assert plan_weights(make_pipeline(StandardScaler(), within)) == WeightPlan(
+        RESAMPLED, scales=True
+    )
