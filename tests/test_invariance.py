@@ -122,6 +122,17 @@ def test_weights_equal_repeats_for_classifier_gate_and_constant_gate():
         assert_weights_equal_repeats(build("ridge", gate=gate), X, y, weight)
 
 
+@pytest.mark.parametrize("seed", range(3))
+def test_weights_equal_repeats_where_experts_lose_and_regain_classes(seed):
+    rng = np.random.default_rng(seed)
+    X = rng.normal(size=(60, 3))
+    left = X[:, 0] > 0
+    score = 2 * left + np.where(left, X[:, 1], X[:, 2]) + 0.5 * rng.normal(size=60)
+    y = np.digitize(score, np.quantile(score, [0.2, 0.4, 0.6, 0.8]))
+    moe = build("logistic", cv=2, n_experts=3, top_k=2, max_iter=8, n_init=4, verdict=False)
+    assert_weights_equal_repeats(moe, X, y, rng.integers(0, 4, size=60), tol=1e-9)
+
+
 @pytest.mark.parametrize("seed", range(4))
 def test_a_gate_of_neighbours_takes_equally_near_rows_in_the_order_of_their_content(seed):
     """Copies of a row that are labelled with several experts are as near as can be."""

@@ -38,6 +38,7 @@ from sklearn_moe.logit import (
     FoldedLogits,
     SoftLogit,
     _curvature,
+    among_present,
     proba_columns,
     softmax_columns,
     solve,
@@ -667,6 +668,20 @@ def test_scores_of_classes_that_are_there_move_as_far_as_is_said(few):
         change = weights[:, :-1] @ Z[folds[fold]].T + weights[:, -1:]
         furthest = np.ptp(change, axis=0).max()
         np.testing.assert_allclose(furthest, np.log1p(largest[fold, m]))  # it was damped
+
+
+def test_nothing_is_said_of_classes_that_are_absent():
+    rng = np.random.default_rng(0)
+    absent = np.zeros((2, 1, 4), dtype=bool)
+    absent[0, 0, 1] = absent[1, 0, 2:] = True
+    theta = rng.normal(size=(2, 1, 3, 5))
+    found = among_present(theta, absent)
+    np.testing.assert_allclose((sum_zero_basis(4) @ found)[absent], 0.0, atol=1e-14)
+    for fold in range(2):
+        weights = (sum_zero_basis(4) @ np.stack([theta, found]))[:, fold, 0, ~absent[fold, 0]]
+        before, after = weights - weights[:, :1]
+        np.testing.assert_allclose(after, before, atol=1e-14)
+    assert among_present(theta, None) is theta
 
 
 @pytest.mark.parametrize("n_folds", [None, 3])

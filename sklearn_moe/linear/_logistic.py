@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from .._numeric import Array, Rows, columns_of, sums_of_others
 from ..logit import (
     FoldedLogits,
+    among_present,
     class_weights,
     folded_logits,
     proba_columns,
@@ -88,7 +89,8 @@ class Weighted:
         shape = *self.absent.shape[:2], self.table.n_classes - 1, self.table.shape[1] + 1
         if previous is None:
             return np.zeros(shape)
-        return previous if len(previous) == shape[0] else previous.mean(axis=0)[None]
+        theta = previous if len(previous) == shape[0] else previous.mean(axis=0)[None]
+        return among_present(theta, self.logits.absent)
 
     def targets(self, rows: Any) -> tuple[Array, Array]:
         """Weights (K, C, B) of some rows under their classes, and in all (K, B)."""

@@ -18,7 +18,7 @@ from ._products import (
     weights_of_numbers,
     whole,
 )
-from ._scores import class_weights, proba_columns, softmax_columns
+from ._scores import among_present, class_weights, proba_columns, softmax_columns
 from ._standardised import FAR_FROM_ZERO, StandardisedRows
 
 __all__ = [
@@ -30,6 +30,7 @@ __all__ = [
     "SoftLogit",
     "StandardisedRows",
     "Targets",
+    "among_present",
     "blocks_of",
     "class_weights",
     "damped_size",

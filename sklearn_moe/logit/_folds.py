@@ -27,7 +27,7 @@ from ._products import (
     sums_of_rows,
     weights_of_numbers,
 )
-from ._scores import Absent, class_changes, class_weights, softmax_columns
+from ._scores import Absent, among_present, class_changes, class_weights, softmax_columns
 
 # A step from nothing that changes no score by more than this is the last.
 SETTLED = 1e-2
@@ -65,7 +65,7 @@ class FoldedLogits:
 
     def step(self, theta: Array, targets: Targets) -> tuple[Array, Array]:
         """One damped Newton step from `theta`: coefficients, and how far (F, M) any score moves."""
-        direction, _ = self._direction(theta, targets)
+        direction = among_present(self._direction(theta, targets)[0], self.absent)
         largest = self._largest_change(direction)
         return theta + damped_size(largest)[..., None, None] * direction, largest
 
@@ -76,6 +76,7 @@ class FoldedLogits:
         at most, in nats per unit of weight.
         """
         direction, before = self._direction(theta, targets)
+        direction = among_present(direction, self.absent)
         target, total = targets(slice(None))
         size, least = np.ones_like(before), np.zeros_like(before)
         while True:

@@ -28,6 +28,20 @@ def class_weights(theta: Array, absent: Absent = None) -> Array:
     return weights
 
 
+def among_present(theta: Array, absent: Absent) -> Array:
+    """Coefficients (..., C - 1, d + 1) that say the same, and nothing of classes that are absent.
+
+    Probabilities do not depend on what they say of these: rounding would decide where an intercept
+    goes, from which a class that comes back would begin.
+    """
+    if absent is None:
+        return theta
+    basis, is_present = sum_zero_basis(absent.shape[-1]), ~absent[..., None]
+    weights = np.where(is_present, basis @ theta, 0.0)
+    mean = weights.sum(axis=-2) / np.maximum(is_present.sum(axis=-2), 1)
+    return basis.T @ np.where(is_present, weights - mean[..., None, :], 0.0)
+
+
 def class_changes(direction: Array, absent: Absent = None) -> Array:
     """Weights (..., C, d + 1) of what changes in the score of each class along a direction.
 
