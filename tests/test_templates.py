@@ -6,10 +6,12 @@ import pytest
 import sklearn
 from sklearn import config_context
 from sklearn.base import clone
-from sklearn.compose import TransformedTargetRegressor
+from sklearn.compose import ColumnTransformer, TransformedTargetRegressor
 from sklearn.decomposition import PCA
 from sklearn.ensemble import AdaBoostRegressor, BaggingRegressor
-from sklearn.linear_model import Ridge
+from sklearn.linear_model import Ridge, RidgeCV
+from sklearn.metrics import get_scorer
+from sklearn.model_selection import GridSearchCV
 from sklearn.neighbors import KNeighborsRegressor
 from sklearn.pipeline import FeatureUnion, make_pipeline
 from sklearn.preprocessing import StandardScaler, TargetEncoder
@@ -25,6 +27,7 @@ from sklearn_moe.weighting._plan import (
     plan_steps,
     plan_weights,
 )
+from sklearn_moe.weighting._requests import request_weights
 
 
 class Own(Ridge):
@@ -196,3 +199,45 @@ def test_weights_go_by_name_beside_an_encoder_of_targets_or_not_at_all():
     assert plan_weights(make_pipeline(StandardScaler(), within)) == WeightPlan(
         RESAMPLED, scales=True
     )
+
+
+def asked_for(search):
+    """The scorer of a search within an expert, once its requests are set."""
+    with config_context(enable_metadata_routing=True):
+        request_weights(search)
+        return search.scoring
+
+
+def by_hand(estimator, X, y):
+    return estimator.score(X, y)
+
+
+def test_only_scorers_that_can_be_weighted_and_ask_for_nothing_else_are_told_to_be():
+    def weighted(scorer):
+        search = GridSearchCV(Ridge(), {"alpha": [1.0]}, scoring=scorer)
+        scorer = asked_for(search)
+        with config_context(enable_metadata_routing=True):
+            return scorer.get_metadata_routing().score.requests["sample_weight"]
+
+    with config_context(enable_metadata_routing=True):
+        refused = get_scorer("r2").set_score_request(sample_weight=False)
+    assert weighted("r2") is True
+    assert weighted("neg_max_error") is False  # whose metric takes none
+    assert weighted(refused) is False
+    assert asked_for(GridSearchCV(Ridge(), {"alpha": [1.0]}, scoring=by_hand)) is by_hand
+
+
+@pytest.mark.parametrize("remainder", ["drop", "passthrough"])
+def test_columns_that_are_left_alone_stay_so(remainder):
+    columns = ColumnTransformer([("scaled", StandardScaler(), [0])], remainder=remainder)
+    expert = make_pipeline(columns, RidgeCV())
+    table = np.arange(12.0).reshape(6, 2) ** 2
+    before = clone(columns).fit_transform(table)
+    plan_weights(expert)
+    np.testing.assert_array_equal(columns.fit_transform(table), before)
+
+
+@pytest.mark.parametrize("scales", [False, True])
+def test_numpy_warns_of_no_root_where_a_scaler_is_given_weights(scales):
+    with np.errstate(invalid="raise"), WeightPlan(WEIGHTED, (), scales).in_force():
+        assert np.geterr()["invalid"] == ("ignore" if scales else "raise")
