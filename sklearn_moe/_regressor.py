@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from sklearn.base import RegressorMixin
 from sklearn.linear_model import Ridge
 
-from ._numeric import Array, safe_log
+from ._numeric import Array
 from ._real_targets import RealTargets, distribution_of
 from ._targets import check_real_target, outputs_of
 from ._validation import fit_context
@@ -377,12 +377,11 @@ class MixtureOfExpertsRegressor(RegressorMixin, RealTargets):
             Standard deviations, if asked for.
         """
         routing, mean, law = self._laws_at(X)
-        mean = self.family_.adjust(mean, law)
-        predicted = np.einsum("nk,nkq->nq", routing.proba, mean).reshape(-1, *self.target_shape_)
+        shape, adjusted = self.target_shape_, self.family_.adjust(mean, law)
+        predicted = np.einsum("nk,nkq->nq", routing.proba, adjusted).reshape(-1, *shape)
         if not return_std:
             return predicted
-        log_gate, shape = safe_log(routing.proba), self.target_shape_
-        return predicted, distribution_of(self.family_, log_gate, mean, law, shape).std()
+        return predicted, distribution_of(self.family_, routing.log_gate, mean, law, shape).std()
 
     def _default_expert(self) -> Any:
         return Ridge(tol=1e-10)  # exact also for sparse input, where Ridge solves iteratively

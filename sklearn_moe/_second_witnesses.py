@@ -54,7 +54,9 @@ def _missed(stage: Stage) -> list[Witness]:
     splits = stage.model.splits
     if stage.recipe.specialisation.loses_rows or splits is None or not splits.dealt:
         return []
-    leads = {w: _lead(stage, w) for w in stage.trusted if len(w.test) >= FOLD_ROWS}
+    rank = stage.model.data.rank  # of which copies have the same
+    large = [w for w in stage.trusted if len(np.unique(rank[w.test])) >= FOLD_ROWS]
+    leads = {w: _lead(stage, w) for w in large}
     return [w for w, (mean, stderr) in leads.items() if mean > max(FAR_BEHIND, SURE_OF_IT * stderr)]
 
 

@@ -77,6 +77,16 @@ def test_in_sample_em_never_goes_down(family):
     assert moe.lower_bounds_[-1] > moe.lower_bounds_[0] + 1e-3
 
 
+@pytest.mark.parametrize("family", SUITED, ids=str)
+def test_mean_and_deviation_are_those_of_the_distribution(family):
+    moe = MixtureOfExpertsRegressor(SUITED[family], 2, family=family, verdict=False, **QUICK)
+    moe.set_params(max_iter=3, tol=1.0).fit(X, TARGETS[name_of(family)])
+    mean, std = moe.predict(X[:50], return_std=True)
+    told = moe.predict_dist(X[:50])
+    np.testing.assert_allclose(mean, told.mean(), rtol=1e-9)
+    np.testing.assert_allclose(std, told.std(), rtol=1e-9)
+
+
 def golden(name):
     parts = json.loads(gzip.decompress((GOLDEN / name).read_bytes()))
     return {key: np.array(value) for key, value in parts.items()}

@@ -12,14 +12,15 @@ from sklearn_moe._second_witnesses import FOLD_ROWS
 from sklearn_moe._verdict import Stage
 
 
-def missed(lead, stderr, n_rows=FOLD_ROWS, dealt=True, loses_rows=False, weight=None):
+def missed(lead, stderr, n_rows=FOLD_ROWS, dealt=True, loses_rows=False, weight=None, n_copies=1):
     """Whether a witness, behind by a lead with this standard error, has missed something."""
     noise = stderr * np.sqrt(n_rows) * np.where(np.arange(n_rows) % 2, 1.0, -1.0)
     said = SimpleNamespace(log_evidence=np.append(np.zeros(5), lead + noise))
     test = np.arange(5, 5 + n_rows)
     witness = Witness(test, SimpleNamespace(log_prob=np.zeros(n_rows)))
     weight = np.ones(5 + n_rows) if weight is None else weight
-    data = SimpleNamespace(sample_weight=weight, clusters=np.arange(5 + n_rows))
+    rank = np.arange(5 + n_rows) // n_copies
+    data = SimpleNamespace(sample_weight=weight, clusters=np.arange(5 + n_rows), rank=rank)
     recipe = SimpleNamespace(specialisation=SimpleNamespace(loses_rows=loses_rows))
     model = SimpleNamespace(data=data, recipe=recipe, splits=SimpleNamespace(dealt=dealt))
     stage = Stage(model, EMResult(said), np.zeros((1, 1)), [witness])
@@ -38,6 +39,7 @@ def test_a_witness_far_behind_has_missed_something():
     assert not missed(0.05, 0.001)  # for the lack of rows to learn from
     assert not missed(0.5, 0.1)  # by chance
     assert not missed(0.5, 0.01, n_rows=FOLD_ROWS - 2)
+    assert not missed(0.5, 0.01, n_copies=2)  # of a row, which count once
 
 
 def test_rows_of_its_fold_count_by_their_weight():
