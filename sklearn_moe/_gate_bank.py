@@ -186,7 +186,10 @@ class GateBank:
 
 @contextmanager
 def _as_of_a_part(gate: Any) -> Iterator[None]:
-    """Say of what a gate makes of its inputs that it is the gate's: other starts may do better."""
+    """Say of what a gate makes of numbers that it is the gate's: other starts may do better.
+
+    An estimator that is no gate at all (TypeError) is none under other starts either.
+    """
     try:
         yield
     except PartError:
