@@ -363,6 +363,8 @@ def test_all_queries_are_answered_by_the_pool(pool):
     expected = distribution.logpdf(y + 1.0)
     np.testing.assert_array_equal(pool.log_prob(NEW, y + 1.0), expected)
     np.testing.assert_array_equal(pool.log_prob(NEW, (y + 1.0)[:, None].tolist()), expected)
+    crps = distribution.crps(y + 1.0)
+    np.testing.assert_array_equal(distribution.crps((y + 1.0)[:, None]), crps)
     with pytest.raises(ValueError, match="y must have the shape"):
         pool.log_prob(NEW, y[1:])
     np.testing.assert_array_equal(pool.predict_var(NEW), distribution.var())

@@ -383,11 +383,11 @@ class MixtureDistribution:
         return values.reshape(len(values), *self.target_shape, *values.shape[2:])
 
     def _targets(self, y: Any, name: str = "y", what: str = "target") -> Array:
-        y = real_numbers(y)
-        if y.shape != (len(self), *self.target_shape):
+        y, shape = real_numbers(y), (len(self), *self.target_shape)
+        if y.shape not in (shape, (*shape, 1)):  # one output may come as a column
             raise ValueError(
-                f"{name} must have the shape {(len(self), *self.target_shape)}, one {what} for "
-                f"each row of the distribution; got {y.shape}."
+                f"{name} must have the shape {shape}, one {what} for each row of the "
+                f"distribution; got {y.shape}."
             )
         return y.reshape(len(self), -1)
 
