@@ -94,6 +94,25 @@ def test_density_integrates_to_one_and_to_the_moments(name):
         assert moments[2] - mean**2 == pytest.approx(var, rel=1e-4)
 
 
+@pytest.mark.parametrize("exponent", [-400, 400])
+@pytest.mark.parametrize(
+    ("name", "power"), [("gamma", 0), ("lognormal", 0), ("inverse gaussian", -1)]
+)
+def test_amounts_may_come_in_any_unit(name, power, exponent):
+    family, law = LAWS[name]
+    y, means = np.array([[0.5], [2.0], [3.0]]), np.array([[1.0, 2.5]])
+    weights = np.array([[1.0, 0.5], [1.0, 2.0], [0.5, 1.0]])
+    family = family.prepared(y, np.ones(3))
+    of_unit = family.prepared(np.ldexp(y, exponent), np.ones(3))
+    inside = family.log_density(y, means, *law)
+    scaled = (np.ldexp(law[0], power * exponent), *law[1:])
+    outside = of_unit.log_density(np.ldexp(y, exponent), np.ldexp(means, exponent), *scaled)
+    np.testing.assert_allclose(outside + exponent * np.log(2), inside, rtol=1e-10)
+    (found,) = family.fit_output(y, means, weights)
+    (again,) = of_unit.fit_output(np.ldexp(y, exponent), np.ldexp(means, exponent), weights)
+    np.testing.assert_allclose(np.ldexp(again, -power * exponent), found, rtol=1e-10)
+
+
 @pytest.mark.parametrize("name", [name for name in LAWS if name != "tweedie"])
 def test_density_and_probability_are_those_of_scipy(name):
     law = law_at(name)

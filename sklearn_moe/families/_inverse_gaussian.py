@@ -31,8 +31,7 @@ class InverseGaussian(PositiveFamily):
 
     def log_density(self, y: Array, mean: Array, *law: Array) -> Array:
         """Log density of `y`."""
-        deviance = (y - mean) ** 2 / (mean**2 * y)
-        return -0.5 * (deviance / law[0] + np.log(2 * np.pi * law[0]) + 3 * np.log(y))
+        return -0.5 * (_deviance(y, mean) / law[0] + np.log(2 * np.pi * law[0]) + 3 * np.log(y))
 
     def ppf(self, level: Array, mean: Array, *law: Array) -> Array:
         """Quantile at `level` of the log-normal law of the same moments: a rough one."""
@@ -42,6 +41,11 @@ class InverseGaussian(PositiveFamily):
     def fit_output(self, y: Array, mean: Array, weights: Array) -> tuple[Array, ...]:
         """The weighted mean deviance (K,)."""
         y = np.where(y > 0, y, mean)
-        deviance = (y - mean) ** 2 / (mean**2 * y)
-        found = (weights * deviance).sum(axis=0) / weights.sum(axis=0)
+        found = (weights * _deviance(y, mean)).sum(axis=0) / weights.sum(axis=0)
         return (np.maximum(found, RELATIVE_FLOOR / np.maximum(self.moments[0], 1e-300)),)
+
+
+def _deviance(y: Array, mean: Array) -> Array:
+    """Deviance by dispersion; the cube of a tiny amount would be lost."""
+    deviance: Array = ((y - mean) / mean) ** 2 / y
+    return deviance
