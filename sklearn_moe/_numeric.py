@@ -209,5 +209,5 @@ def mean_and_stderr(
     if not known.all():
         values, weight, clusters = values[known], weight[known], clusters[known]
     mean = float(weighted_mean(values, weight))
-    totals = np.bincount(clusters, weights=weight * (values - mean))
-    return mean, float(np.sqrt((totals**2).sum()) / weight.sum())
+    totals = np.bincount(clusters, weights=weight / weight.sum() * (values - mean))
+    return mean, float(np.sqrt((totals**2).sum()))

@@ -163,6 +163,7 @@ def test_rows_that_were_heard_speak_for_the_others(slope):
     values = Scores(before, few).minus(rival, weight)
     np.testing.assert_array_equal(np.isnan(values), ~known)
     gain, stderr = mean_and_stderr(values, weight, np.arange(20_000))
+    assert mean_and_stderr(values, np.ldexp(weight, 600), np.arange(20_000)) == (gain, stderr)
     assert stderr < 1.3 * 0.1 / np.sqrt(2400) + slope / np.sqrt(8000)
     truth = np.average(after[known], weights=weight[known])
     assert abs(gain - truth) < 3 * 0.1 / np.sqrt(2400)
