@@ -35,68 +35,71 @@ class MixtureOfExpertsClassifier(ClassifierMixin, Labels):
         penalty.
     n_experts : int or "auto", default=2
         Number of experts where one estimator is cloned; ignored for a list. 1 is legal: the mixture
-        then is the expert alone. `"auto"` begins with two, splits and merges experts as unseen rows
-        ask for, and keeps the smallest number within a standard error of the best.
+        is then that expert alone. `"auto"` begins with two, splits and merges experts as unseen
+        rows ask for, and keeps the smallest number within a standard error of the best.
     gate : gate, classifier, Pipeline, "auto" or None, default=None
         Model of the experts' probabilities: None for ``SoftmaxGate()``, another gate, any
         classifier with `predict_proba` (fitted by weighted row expansion), any regressor (fitted to
         the responsibilities), or a pipeline that ends in one of these, so that gate and experts may
         see different columns. "auto" tries a small network (``MLPGate(16)``) beside
-        ``SoftmaxGate()`` once the race is run, and keeps it if the bound is higher by a standard
-        error; without cross-fitting it is ``SoftmaxGate()``.
+        ``SoftmaxGate()`` once the race is run, and keeps it if the bound is higher by more than a
+        standard error; without cross-fitting, "auto" is ``SoftmaxGate()``.
     top_k : int or None, default=None
         Number of experts that act on a row: those of highest gate probability, renormalised. The
-        others neither learn from it nor predict it, so that time grows with `top_k`, not with their
-        number (but of plain linear ones). None for all. ``with_top_k`` changes it without a fit.
+        others neither learn from it nor predict it, so that time grows with `top_k`, not with the
+        number of experts (plain linear ones excepted). None for all. ``with_top_k`` changes it
+        without a fit.
     shared_expert : estimator or None, default=None
-        One more expert, the last, that is fitted to all rows and acts on each, beside those that
-        the gate chooses from. The others are shrunk toward it as far as their out-of-fold errors
+        One more expert, the last, that is fitted to all rows and acts on every one, beside those
+        from which the gate chooses. These are shrunk toward it as far as their out-of-fold errors
         ask for (`shrinkage_`).
     balance : float, default=0.0
-        How strongly E-steps favour experts of few rows, so that many stay in use: responsibilities
-        are divided by this power of the experts' shares. At 1 an expert of twice as many rows must
-        explain a row twice as well.
+        How strongly E-steps favour experts with few rows, so that many stay in use:
+        responsibilities are divided by this power of the experts' shares. At 1, an expert with
+        twice as many rows must explain a row twice as well.
     voting : {"soft", "hard"}, default="soft"
-        Whether experts give their probabilities or, weighted by the gate, one vote each. It
-        concerns `predict` and `predict_proba`, not the fit.
+        Whether experts give their probabilities or one vote each, weighted by the gate. It affects
+        `predict` and `predict_proba`, not the fit.
     calibrate : {"temperature"} or None, default=None
         Whether the log probabilities of each expert are divided by a temperature: the one under
-        which its out-of-fold predictions are most likely. For experts that are too sure, or not
-        sure enough. Needs cross-fitting.
+        which its out-of-fold predictions explain the labels best. For experts that are too sure, or
+        not sure enough. Needs cross-fitting.
     lean : bool or "auto", default="auto"
-        Whether experts may lean on `baseline_`, one expert of all rows, once EM has ended: an
-        expert's probabilities are raised to the power ``lean_powers_[0]``, multiplied by those of
-        the baseline to the power ``lean_powers_[1]``, and normalised. The powers, multiples of 0.05
-        up to 2, are those that the labels of rows that the witnesses have not seen make most
-        likely, under a normal prior around a half for both, with a standard deviation of about a
-        fifth. `"auto"` leans only if all experts lose rows (see `min_responsibility`). It needs
-        witnesses that are out of fold (of two folds each needs two groups, if there are groups).
+        Whether experts may lean on `baseline_`, one expert fitted to all rows, once EM has ended:
+        an expert's probabilities are raised to the power ``lean_powers_[0]``, multiplied by those
+        of the baseline to the power ``lean_powers_[1]``, and normalised. The powers, multiples of
+        0.05 up to 2, are the most likely ones given the labels of the rows that witnesses have not
+        seen, under a normal prior around a half for both, with a standard deviation of about a
+        fifth. With `"auto"`, experts may lean only if all of them lose rows (see
+        `min_responsibility`). Leaning needs witnesses that are themselves cross-fitted (if there
+        are two folds and `groups`, two groups in each fold).
     cv : int, splitter, iterable, "oob" or None, default=5
-        Cross-fitting. An integer is a number of folds, assigned by the content of rows, whatever
-        their order: copies of a row share a fold, unless its features have several labels, and so
-        do rows of one of the `groups` given to `fit`. Fewer than five distinct rows make a fold
-        each. For rows in order of time pass ``KFold(5)``, whose folds are blocks. A splitter or an
-        iterable of (train, test) must test every row once. `"oob"` takes the out-of-bag predictions
-        of forests and bagging in place of folds. None is textbook EM in sample, for experts of few
-        parameters.
+        Cross-fitting. An integer is a number of folds, to which rows are dealt by content, whatever
+        their order. Rows of one of the `groups` given to `fit` share a fold, and so do copies of a
+        row, unless rows of the same features have several labels. Fewer than five distinct rows
+        make a fold each. For rows in order of time pass ``KFold(5)``, whose folds are blocks. A
+        splitter or an iterable of (train, test) must test every row exactly once. In place of
+        folds, `"oob"` takes the out-of-bag predictions of forests and bagging. None is textbook EM
+        in sample, for experts with few parameters.
     init : str, array-like of shape (n_samples, n_experts) or callable, default="auto"
         Where EM begins. `"auto"` races starts of different kinds; a name races `n_init` rounds of
         one kind: `"ladder"`, `"residual"`, `"kmeans_xy"`, `"tree"`, `"random"`, `"local"`,
         `"kmeans_x"`, `"noisy"` or `"principal"`. An array holds responsibilities, from which the
         first M-step is taken; a callable ``init(X, y, n_experts, seed)`` returns such an array.
     n_init : int, default=4
-        Number of starts raced. Under ``init="auto"`` all kinds race where linear experts have found
-        nothing that one expert does not know.
+        Number of starts raced. With ``init="auto"``, all other kinds race as well if linear experts
+        are not surely ahead of one expert by then.
     min_responsibility : float or "auto", default="auto"
-        Rows of smaller responsibility leave an expert's fit. `"auto"` is close to 0 for experts
-        that have `coef_` once fitted (1e-8, in sample 1e-12) and for others in sample (6e-8), else
-        a twentieth of an equal share: trees and neighbours remember rows however little they weigh.
+        An expert's fit leaves out the rows of smaller responsibility. `"auto"` is close to 0 for
+        experts that have `coef_` once fitted (1e-8, in sample 1e-12) and for others in sample
+        (6e-8), otherwise a twentieth of an equal share: trees and neighbours remember rows however
+        little these weigh.
     pooling : float or "auto", default="auto"
         Share of every row's weight that each expert receives regardless of responsibility. 0 lets
         experts specialise wholly; more lends experts that need many rows the rows of the others.
-        `"auto"` tries 0 and 0.2 under cross-fitting, for experts without `coef_` of which
-        `min_responsibility` is `"auto"`, and keeps what gives the winning start the higher bound;
-        else it is 0.
+        `"auto"` tries 0 and 0.2 for experts without `coef_`, and keeps the one that gives the
+        winning start the higher bound; this takes cross-fitting, ``min_responsibility="auto"`` and
+        ``top_k=None``. Otherwise it is 0.
     ensemble : bool, default=False
         Whether each of `experts_` predicts by a mean: half of it is a fit to all rows (its
         `estimator`), half the mean of fits without one fold each (its `fold_estimators`). It errs
@@ -108,15 +111,15 @@ class MixtureOfExpertsClassifier(ClassifierMixin, Labels):
         unit of sample weight. It also ends when three iterations with witnesses (see `verdict`), or
         five without, have not raised the best score by `tol`.
     verdict : bool, default=True
-        Whether EM is led by witnesses: for each fold, one EM that never sees it, in step with the
-        fit. The mean log density of their folds is the score. It decides which iteration is kept.
-        Where `gain_` is below minus two standard errors, the best expert alone is kept, with a
-        warning. With a witness for each of five folds (below 3,750 rows), an iteration
-        takes about six times the fits, and 2.5 to 4 times as long. If False, the score is the
-        bound, which experts of many parameters overfit.
+        Whether EM is led by witnesses: for each fold, a second EM that never sees it, in step with
+        the fit. The mean log density that they give to the rows of their folds is the score, which
+        decides which iteration is kept. If `gain_` is below minus two standard errors, the best
+        expert alone is kept, with a warning. With a witness for each of five folds (below 3,750
+        rows), an iteration takes about six times the fits, and 2.5 to 4 times as long. If False,
+        the score is the bound, which experts of many parameters overfit.
     warm_start : bool, default=False
         Whether to begin from the responsibilities of the mixture fitted before, if it has as many
-        experts. Witnesses start anew, as it once did: it may have seen their rows.
+        experts. Witnesses start anew, as that mixture did, because it may have seen their rows.
     n_jobs : int, default=None
         Number of jobs that fit experts and gates, over experts and folds. None is 1, or what
         ``joblib.parallel_config`` says. The result does not depend on it.
@@ -142,8 +145,8 @@ class MixtureOfExpertsClassifier(ClassifierMixin, Labels):
         Share of each expert's probability that is moved to the class rates: the most likely share
         given its out-of-fold predictions. In sample it stays next to zero.
     temperatures_ : ndarray of shape (n_experts_,) or None
-        What each expert's log probabilities are divided by, if `calibrate`, between 0.2 and 20;
-        above one where the expert is too sure of itself.
+        What each expert's log probabilities are divided by, between 0.2 and 20: above one if the
+        expert is too sure of itself. None without `calibrate`.
     baseline_ : estimator or None
         The expert fitted to all rows that the others lean on; None if they do not.
     baseline_dispersion_ : float
@@ -156,8 +159,8 @@ class MixtureOfExpertsClassifier(ClassifierMixin, Labels):
         Number of experts left; an expert that loses its rows twice is removed. 1 if one expert
         alone was found to be better (see `verdict`).
     n_experts_path_ : dict of int to float, or None
-        Mean log density of unseen rows by number of experts, a shared one included, each as it
-        would be kept, if `n_experts` is `"auto"`.
+        If `n_experts` is `"auto"`, mean log density of unseen rows by number of experts (a shared
+        one included), each mixture as it would be kept.
     expert_mass_ : ndarray of shape (n_experts_,)
         Responsibilities times sample weights, summed over the training rows.
     load_ : ndarray of shape (n_experts_,)
@@ -173,9 +176,9 @@ class MixtureOfExpertsClassifier(ClassifierMixin, Labels):
     top_k_ : int or None
         Number of experts that act on a row, beside a shared one.
     n_iter_ : int
-        Number of EM iterations; of both runs, if the fit has followed a witness.
+        Number of EM iterations, of both runs together if the fit has followed a witness.
     converged_ : bool
-        Whether EM settled (see `tol`); the first run, if the fit has followed a witness.
+        Whether EM settled (see `tol`), in the first run if the fit has followed a witness.
     lower_bound_ : float
         Mean log-likelihood per unit of weight, out of fold or, in sample, minus the gate's penalty.
         May exceed `lower_bounds_`, because dispersions are refined after the last iteration.
@@ -187,14 +190,14 @@ class MixtureOfExpertsClassifier(ClassifierMixin, Labels):
         Mean log-likelihood of rows under the witnesses that had not seen them; NaN if `cv` is None
         or `verdict` is False. The bound is higher where experts are flexible.
     calibrated_log_prob_ : float
-        The same for the final mixture, after calibration and leaning (by these rows).
+        The same for what is kept, after calibration and leaning, which these rows decided.
     calibrated_log_probs_ : ndarray of shape (n_samples,)
         Per-row values whose mean is `calibrated_log_prob_`; NaN for rows not held out.
     heldout_log_probs_ : list of float
         Mean held-out log density after each iteration of the run with witnesses, if there was one.
     gain_ : float
-        Mean log-likelihood of unseen rows as it is now, after leaning, minus that of one expert,
-        in nats. The gate helps if it is above two standard errors.
+        Mean log-likelihood of unseen rows under the mixture, after leaning, minus that under one
+        expert, in nats. The gate helps if `gain_` is above two standard errors.
     gain_stderr_ : float
         Standard error of `gain_`, paired by row; copies, and rows of one group, count as one.
     classes_ : ndarray of shape (n_classes,)
@@ -213,9 +216,9 @@ class MixtureOfExpertsClassifier(ClassifierMixin, Labels):
 
     Notes
     -----
-    An expert without `predict_proba` gives its label probability one before smoothing. An expert
-    whose rows hold one class becomes a constant. Where one expert was asked for, `predict_proba` is
-    that of the expert alone, unsmoothed; `log_prob` is smoothed.
+    An expert without `predict_proba` gives its label probability one, before smoothing. An expert
+    whose rows hold one class becomes a constant. If one expert was asked for, `predict_proba`
+    returns that expert's own, unsmoothed probabilities, while `log_prob` smooths them.
 
     References
     ----------

@@ -20,9 +20,9 @@ class MixtureOfExpertsRegressor(RegressorMixin, RealTargets):
 
     A gate divides the input space softly among experts, each of which learns its region. The model
     is ``p(y | x) = sum_k gate_k(x) family(y | expert_k(x), dispersion_k)``; the prediction is the
-    gate-weighted mean of the experts, which may lean on one fitted to all rows (see `lean`). The
-    E-step and the dispersions use out-of-fold predictions of experts and gate, so that flexible
-    experts cannot drive the noise to zero.
+    gate-weighted mean of the experts' predictions. Experts may lean on one fitted to all rows (see
+    `lean`). The E-step and the dispersions use out-of-fold predictions of experts and gate, so that
+    flexible experts cannot drive the noise to zero.
 
     Parameters
     ----------
@@ -33,95 +33,99 @@ class MixtureOfExpertsRegressor(RegressorMixin, RealTargets):
         penalty.
     n_experts : int or "auto", default=2
         Number of experts where one estimator is cloned; ignored for a list. 1 is legal: the mixture
-        then is the expert alone (see `extrapolation`). `"auto"` begins with two, splits and merges
-        experts as unseen rows ask for, and keeps the smallest number within a standard error of the
-        best.
+        is then that expert alone (but see `extrapolation`). `"auto"` begins with two, splits and
+        merges experts as unseen rows ask for, and keeps the smallest number within a standard error
+        of the best.
     gate : gate, classifier, Pipeline, "auto" or None, default=None
         Model of the experts' probabilities: None for ``SoftmaxGate()``, another gate, any
         classifier with `predict_proba` (fitted by weighted row expansion), any regressor (fitted to
         the responsibilities), or a pipeline that ends in one of these, so that gate and experts may
         see different columns. "auto" tries a small network (``MLPGate(16)``) beside
-        ``SoftmaxGate()`` once the race is run, and keeps it if the bound is higher by a standard
-        error; without cross-fitting it is ``SoftmaxGate()``.
+        ``SoftmaxGate()`` once the race is run, and keeps it if the bound is higher by more than a
+        standard error; without cross-fitting, "auto" is ``SoftmaxGate()``.
     top_k : int or None, default=None
         Number of experts that act on a row: those of highest gate probability, renormalised. The
-        others neither learn from it nor predict it, so that time grows with `top_k`, not with their
-        number (but of plain linear ones). None for all. ``with_top_k`` changes it without a fit.
+        others neither learn from it nor predict it, so that time grows with `top_k`, not with the
+        number of experts (plain linear ones excepted). None for all. ``with_top_k`` changes it
+        without a fit.
     shared_expert : estimator or None, default=None
-        One more expert, the last, that is fitted to all rows and acts on each, beside those that
-        the gate chooses from. The others are shrunk toward it as far as their out-of-fold errors
+        One more expert, the last, that is fitted to all rows and acts on every one, beside those
+        from which the gate chooses. These are shrunk toward it as far as their out-of-fold errors
         ask for (`shrinkage_`).
     balance : float, default=0.0
-        How strongly E-steps favour experts of few rows, so that many stay in use: responsibilities
-        are divided by this power of the experts' shares. At 1 an expert of twice as many rows must
-        explain a row twice as well.
+        How strongly E-steps favour experts with few rows, so that many stay in use:
+        responsibilities are divided by this power of the experts' shares. At 1, an expert with
+        twice as many rows must explain a row twice as well.
     family : str or RealFamily, default="gaussian"
         Noise law, with a dispersion for each expert and output: `"gaussian"`, `"student_t"`,
         `"laplace"`; for positive targets `"lognormal"`, `"gamma"`, `"inverse_gaussian"`; for
         amounts that may be zero `"tweedie"`; for counts `"poisson"`, `"negative_binomial"`; for
         binary targets `"binomial"`, for successes in n trials ``Binomial(n_trials=n)``; or another
-        instance from ``sklearn_moe.families``. `"auto"` is `"student_t"`, and tries `"gaussian"`
-        once the race is run, which is kept unless its bound is lower by a standard error; without
+        instance from ``sklearn_moe.families``. `"auto"` races with `"student_t"`, then tries
+        `"gaussian"` and keeps it unless its bound is lower by a standard error; without
         cross-fitting it is `"gaussian"`.
     dispersion_estimator : estimator, default=None
         Regressor of the log squared out-of-fold residuals, cloned for each expert: it predicts the
         dispersion of a row. None for one dispersion for all rows. For Gaussian, Student-t and
         Laplace laws.
     outlier_fraction : float, default=0.0
-        Share of the rows, below one half, that may come from a broad background and from no expert;
-        they lose their weight in the experts' fits. For Gaussian, Student-t and Laplace laws.
+        Share of the rows, below one half, that may come from a broad background rather than from an
+        expert; they lose their weight in the experts' fits. For Gaussian, Student-t and Laplace
+        laws.
     calibrate : {"noise", "conformal"} or None, default="noise"
-        How the distribution is calibrated after EM, on rows left out of the fit: those of the
-        witnesses (see `verdict`), without witnesses those that are out of fold. For each output
+        How the distribution is calibrated after EM, by predictions for rows left out of the fit:
+        those of the witnesses (see `verdict`) or, without witnesses, out of fold. For each output,
         `"noise"` multiplies the dispersions by a factor and gives Gaussian noise the tails of
-        Student's t, each if it raises the log density of those rows by more than a standard error;
-        for Gaussian, Student-t and Laplace laws, and a factor for others that say
-        `is_location_scale`, without an `outlier_fraction`. `"conformal"` does the same, and
+        Student's t; it takes either step only if that raises the log density of those rows by more
+        than a standard error, and only for laws with `is_location_scale` (Gaussian, Student-t,
+        Laplace) without an `outlier_fraction`. `"conformal"` does the same, and
         ``predict_interval`` takes its levels from where the targets of those rows fell. None leaves
-        the law as EM has found it. Means and gate are not changed.
+        the law as EM has found it. Means and gate never change.
     lean : bool or "auto", default="auto"
-        Whether experts may lean on `baseline_`, one expert of all rows, once EM has ended: the
-        prediction of expert k is moved toward that of the baseline by the share
-        ``d / (d + lean_variance_)``, where d is the dispersion of expert k. The variance is the one
-        that makes the rows that the witnesses have not seen most likely, of those that do not raise
-        the squared error of the means; it is infinite, and nothing is moved, where the log density
-        would not rise by more than a standard error. `"auto"` leans only if all experts lose rows
-        (see `min_responsibility`). For laws that say `is_location_scale` (Gaussian, Student-t and
-        Laplace), without an `outlier_fraction`, and where witnesses are out of fold (of two folds
-        each needs two groups, if there are groups).
+        Whether experts may lean on `baseline_`, one expert fitted to all rows, once EM has ended:
+        the prediction of expert k is moved toward that of the baseline by the share
+        ``d / (d + lean_variance_)``, where d is the dispersion of expert k. Of the variances that
+        do not raise the squared error of the means, it is the one under which the rows that
+        witnesses have not seen are most likely; it is infinite, and nothing is moved, if their log
+        density would not rise by more than a standard error. With `"auto"`, experts may lean only
+        if all of them lose rows (see `min_responsibility`). Leaning needs a law with
+        `is_location_scale` (Gaussian, Student-t, Laplace), no `outlier_fraction`, and witnesses
+        that are themselves cross-fitted (if there are two folds and `groups`, two groups in each
+        fold).
     extrapolation : float or None, default=0.5
         How far beyond the target an expert may predict, in ranges of the target: predictions are
         clipped to ``y.min() - extrapolation * (y.max() - y.min())`` and as much above ``y.max()``,
         for each output. On rows unlike those of its region a linear expert may be wrong by any
-        amount, and a small gate probability does not mend that. EM in sample (`cv=None`) has no
-        limits, only predictions do. None for no limits at all.
+        amount, and a small gate probability does not mend that. In sample (`cv=None`), predictions
+        are limited but EM is not. None for no limits at all.
     cv : int, splitter, iterable, "oob", "loo" or None, default=5
-        Cross-fitting. An integer is a number of folds, assigned by the content of rows, whatever
-        their order: copies of a row share a fold, unless its features have several targets of few
-        values, and so do rows of one of the `groups` given to `fit`. Fewer than five distinct rows
-        make a fold each. For rows in order of time pass ``KFold(5)``, whose folds are blocks. A
-        splitter or an iterable of (train, test) must test every row once. `"oob"` takes the
-        out-of-bag predictions of forests and bagging, `"loo"` those of plain ridge and least
-        squares without each row, in place of folds. None is textbook EM in sample, for experts of
-        few parameters.
+        Cross-fitting. An integer is a number of folds, to which rows are dealt by content, whatever
+        their order. Rows of one of the `groups` given to `fit` share a fold, and so do copies of a
+        row, unless the target takes few values and rows of equal features differ in it. Fewer than
+        five distinct rows make a fold each. For rows in order of time pass ``KFold(5)``, whose
+        folds are blocks. A splitter or an iterable of (train, test) must test every row exactly
+        once. In place of folds, `"oob"` takes the out-of-bag predictions of forests and bagging,
+        and `"loo"` the leave-one-out predictions of plain ridge and least squares. None is textbook
+        EM in sample, for experts with few parameters.
     init : str, array-like of shape (n_samples, n_experts) or callable, default="auto"
         Where EM begins. `"auto"` races starts of different kinds; a name races `n_init` rounds of
         one kind: `"ladder"`, `"residual"`, `"kmeans_xy"`, `"tree"`, `"random"`, `"local"`,
         `"kmeans_x"`, `"noisy"` or `"principal"`. An array holds responsibilities, from which the
         first M-step is taken; a callable ``init(X, y, n_experts, seed)`` returns such an array.
     n_init : int, default=4
-        Number of starts raced. Under ``init="auto"`` all kinds race where linear experts have found
-        nothing that one expert does not know.
+        Number of starts raced. With ``init="auto"``, all other kinds race as well if linear experts
+        are not surely ahead of one expert by then.
     min_responsibility : float or "auto", default="auto"
-        Rows of smaller responsibility leave an expert's fit. `"auto"` is close to 0 for experts
-        that have `coef_` once fitted (1e-8, in sample 1e-12) and for others in sample (6e-8), else
-        a twentieth of an equal share: trees and neighbours remember rows however little they weigh.
+        An expert's fit leaves out the rows of smaller responsibility. `"auto"` is close to 0 for
+        experts that have `coef_` once fitted (1e-8, in sample 1e-12) and for others in sample
+        (6e-8), otherwise a twentieth of an equal share: trees and neighbours remember rows however
+        little these weigh.
     pooling : float or "auto", default="auto"
         Share of every row's weight that each expert receives regardless of responsibility. 0 lets
         experts specialise wholly; more lends experts that need many rows the rows of the others.
-        `"auto"` tries 0 and 0.2 under cross-fitting, for experts without `coef_` of which
-        `min_responsibility` is `"auto"`, and keeps what gives the winning start the higher bound;
-        else it is 0.
+        `"auto"` tries 0 and 0.2 for experts without `coef_`, and keeps the one that gives the
+        winning start the higher bound; this takes cross-fitting, ``min_responsibility="auto"`` and
+        ``top_k=None``. Otherwise it is 0.
     ensemble : bool, default=False
         Whether each of `experts_` predicts by a mean: half of it is a fit to all rows (its
         `estimator`), half the mean of fits without one fold each (its `fold_estimators`). It errs
@@ -133,15 +137,15 @@ class MixtureOfExpertsRegressor(RegressorMixin, RealTargets):
         unit of sample weight. It also ends when three iterations with witnesses (see `verdict`), or
         five without, have not raised the best score by `tol`.
     verdict : bool, default=True
-        Whether EM is led by witnesses: for each fold, one EM that never sees it, in step with the
-        fit. The mean log density of their folds is the score. It decides which iteration is kept.
-        Where `gain_` is below minus two standard errors, the best expert alone is kept, with a
-        warning. With a witness for each of five folds (below 3,750 rows), an iteration
-        takes about six times the fits, and 2.5 to 4 times as long. If False, the score is the
-        bound, which experts of many parameters overfit.
+        Whether EM is led by witnesses: for each fold, a second EM that never sees it, in step with
+        the fit. The mean log density that they give to the rows of their folds is the score, which
+        decides which iteration is kept. If `gain_` is below minus two standard errors, the best
+        expert alone is kept, with a warning. With a witness for each of five folds (below 3,750
+        rows), an iteration takes about six times the fits, and 2.5 to 4 times as long. If False,
+        the score is the bound, which experts of many parameters overfit.
     warm_start : bool, default=False
         Whether to begin from the responsibilities of the mixture fitted before, if it has as many
-        experts. Witnesses start anew, as it once did: it may have seen their rows.
+        experts. Witnesses start anew, as that mixture did, because it may have seen their rows.
     n_jobs : int, default=None
         Number of jobs that fit experts and gates, over experts and folds. None is 1, or what
         ``joblib.parallel_config`` says. The result does not depend on it.
@@ -164,9 +168,9 @@ class MixtureOfExpertsRegressor(RegressorMixin, RealTargets):
     gate_ : estimator
         The gate, fitted to all rows.
     dispersions_ : ndarray of shape (n_experts_,) or (n_experts_, n_outputs)
-        Dispersion of each expert on the scale of a variance (of Student's t a squared scale), from
-        out-of-fold predictions if cross-fitted. With a `dispersion_estimator` a factor of what that
-        predicts.
+        Dispersion of each expert on the scale of a variance (for Student's t a squared scale), from
+        out-of-fold predictions if cross-fitted. With a `dispersion_estimator`, a factor of the
+        dispersion that this predicts.
     dispersion_experts_ : list of estimators or None
         The fitted clones of `dispersion_estimator`, which predict logarithms.
     df_ : ndarray of shape (n_experts_,) or (n_experts_, n_outputs), or None
@@ -186,8 +190,8 @@ class MixtureOfExpertsRegressor(RegressorMixin, RealTargets):
     n_experts_ : int
         Number of experts left: one that loses its rows twice is removed (see also `verdict`).
     n_experts_path_ : dict of int to float, or None
-        Mean log density of unseen rows by number of experts, a shared one included, each as it
-        would be kept, if `n_experts` is `"auto"`.
+        If `n_experts` is `"auto"`, mean log density of unseen rows by number of experts (a shared
+        one included), each mixture as it would be kept.
     expert_mass_ : ndarray of shape (n_experts_,)
         Responsibilities times sample weights, summed over the training rows.
     load_ : ndarray of shape (n_experts_,)
@@ -203,9 +207,9 @@ class MixtureOfExpertsRegressor(RegressorMixin, RealTargets):
     top_k_ : int or None
         Number of experts that act on a row, beside a shared one.
     n_iter_ : int
-        Number of EM iterations; of both runs, if the fit has followed a witness.
+        Number of EM iterations, of both runs together if the fit has followed a witness.
     converged_ : bool
-        Whether EM settled (see `tol`); the first run, if the fit has followed a witness.
+        Whether EM settled (see `tol`), in the first run if the fit has followed a witness.
     lower_bound_ : float
         Mean log-likelihood per unit of weight, out of fold or, in sample, minus the gate's penalty.
         May exceed `lower_bounds_`, because dispersions are refined after the last iteration.
@@ -217,14 +221,14 @@ class MixtureOfExpertsRegressor(RegressorMixin, RealTargets):
         Mean log-likelihood of rows under the witnesses that had not seen them; NaN if `cv` is None
         or `verdict` is False. The bound is higher where experts are flexible.
     calibrated_log_prob_ : float
-        The same for the final mixture, after calibration and leaning (by these rows).
+        The same for what is kept, after calibration and leaning, which these rows decided.
     calibrated_log_probs_ : ndarray of shape (n_samples,)
         Per-row values whose mean is `calibrated_log_prob_`; NaN for rows not held out.
     heldout_log_probs_ : list of float
         Mean held-out log density after each iteration of the run with witnesses, if there was one.
     gain_ : float
-        Mean log-likelihood of unseen rows as it is now, with calibrated noise, minus that of one
-        expert calibrated likewise, in nats. The gate helps if it is above two standard errors.
+        Mean log-likelihood of unseen rows under the calibrated mixture, minus that under one expert
+        calibrated likewise, in nats. The gate helps if `gain_` is above two standard errors.
     gain_stderr_ : float
         Standard error of `gain_`, paired by row; copies, and rows of one group, count as one.
     target_shape_ : tuple
@@ -360,7 +364,7 @@ class MixtureOfExpertsRegressor(RegressorMixin, RealTargets):
         """Gate-weighted mean of the experts' predictions, as the noise law takes them.
 
         Positive laws replace non-positive means by a small positive value. The background of
-        `outlier_fraction` is left out; ``predict_dist(X).mean()`` includes it.
+        `outlier_fraction` is left out, while ``predict_dist(X).mean()`` includes it.
 
         Parameters
         ----------
