@@ -1,4 +1,4 @@
-"""What other estimators say of a table, as columns: of the rows they are fitted to, out of fold."""
+"""Predictions of other estimators as columns of a table, out of fold for the rows of the fit."""
 
 from __future__ import annotations
 
@@ -37,33 +37,34 @@ from ._validation import (
     with_inputs_of,
 )
 
-# Rows for each fold. What is said of rows left out by twos and threes gives their targets away: it
-# lies on the other side of the mean of all.
+# Rows for each fold. Predictions for rows left out by twos and threes give their targets away: they
+# lie on the other side of the mean of all.
 FEWEST_IN_FOLD = 10
 
 
 class CrossFittedPredictions(TransformerMixin, MetaEstimatorMixin, BaseComposition):
     """What other estimators predict, as columns for the experts and the gate of a mixture.
 
-    Of the rows that it is fitted to `fit_transform` returns what each estimator says out of fold:
-    what it had learned from a row would look better than what it will say of new ones. For these
-    `transform` asks the estimators fitted to all rows. A mixture that is given such columns learns
-    where each estimator is right, and how far it errs there: its experts may be few and linear, and
-    still follow what boosting or a forest has found.
+    For the rows of the fit, `fit_transform` returns what each estimator predicts out of fold, since
+    predictions for rows that it has learnt from would look better than those for new rows. For new
+    rows, `transform` asks the estimators fitted to all rows. A mixture that is given such columns
+    learns where each estimator is right, and how far it errs there: its experts may be few and
+    linear, and still follow what boosting or a forest has found.
 
-    A row's column is made without its target, but with those of rows that are held out later. So
-    the scores of later fits flatter a little, and less so where these have few coefficients.
+    A row's predictions are made without its own target, but with the targets of rows that a later
+    fit holds out. So the scores of later fits flatter a little, and less if these have few
+    coefficients.
 
     Parameters
     ----------
     estimators : list of (name, estimator)
         Regressors, or classifiers, unfitted.
     cv : int, splitter, list of (train, test) or "oob", default=5
-        The folds, as in `MixtureOfExpertsRegressor`: rows are dealt to a number of folds by what
-        they hold, so copies share one (unless equal features come with several targets, of few
-        values: then each row is dealt by itself); and so do rows of one group. More than five take
-        ten distinct rows each: what is said of a row that is left out alone, or with few others,
-        gives its target away.
+        The folds, as in `MixtureOfExpertsRegressor`. Rows are dealt to a number of folds by
+        content: rows of one group share a fold, and so do copies of a row (unless the target takes
+        few values and rows of equal features differ in it: then each is dealt by itself). More than
+        five folds need ten distinct rows each: predictions for a row that is left out alone, or
+        with few others, give its target away.
     n_jobs : int, default=None
         Number of jobs that fit estimators and folds. None is 1, or what ``joblib.parallel_config``
         says. The result does not depend on it.
@@ -174,7 +175,8 @@ class CrossFittedPredictions(TransformerMixin, MetaEstimatorMixin, BaseCompositi
         Raises
         ------
         ValueError
-            If input or parameters make no sense, or an estimator fails; nothing is changed then.
+            If the input or a parameter is not valid, or an estimator fails; nothing is changed
+            then.
         TypeError
             If one of `estimators` cannot predict, or they are not all of one kind.
         """
@@ -183,7 +185,7 @@ class CrossFittedPredictions(TransformerMixin, MetaEstimatorMixin, BaseCompositi
 
     @fit_context(prefer_skip_nested_validation=False)
     def fit_transform(self, X: Any, y: Any, sample_weight: Any = None, groups: Any = None) -> Array:
-        """Fit the estimators, and say what those say of each row that have not seen it.
+        """Fit the estimators, and return what those that have not seen a row predict for it.
 
         Parameters
         ----------
@@ -192,7 +194,7 @@ class CrossFittedPredictions(TransformerMixin, MetaEstimatorMixin, BaseCompositi
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
             Real targets, or class labels.
         sample_weight : array-like of shape (n_samples,), default=None
-            Weights of the rows, none negative; rows of no weight are to it as new ones.
+            Weights of the rows, none negative; rows of no weight are treated as new ones.
         groups : array-like of shape (n_samples,), default=None
             Rows of one group share a fold.
 
@@ -207,20 +209,19 @@ class CrossFittedPredictions(TransformerMixin, MetaEstimatorMixin, BaseCompositi
         return columns
 
     def transform(self, X: Any) -> Array:
-        """What the estimators, fitted to all rows, say of new ones.
+        """Predictions of the estimators, fitted to all rows, for new ones.
 
         Parameters
         ----------
         X : {array-like, sparse matrix, frame} of shape (n_samples, n_features)
-            Rows to speak of.
+            New rows.
 
         Returns
         -------
         columns : ndarray of shape (n_samples, n_columns)
-            For each estimator its prediction of each output or, of labels, how probable it holds
-            the second of two classes, as the logarithm of the odds; of more classes the logarithms
-            of all probabilities, less their mean. A hundredth of an even guess is mixed in, so none
-            is infinite.
+            For each estimator, its prediction of each output; for labels of two classes, the log
+            odds of the second; of more classes, the log probabilities of all, less their mean. Into
+            probabilities a hundredth of an even guess is mixed, so no logarithm is infinite.
         """
         with query_rows(self, X) as X:
             predicted = held(predict_bank(self.estimators_, X, self.classes_), None)
@@ -285,8 +286,8 @@ class CrossFittedPredictions(TransformerMixin, MetaEstimatorMixin, BaseCompositi
         if n_folds > max(USUAL_FOLDS, n_distinct // FEWEST_IN_FOLD):
             raise ValueError(
                 f"cv={self.cv!r} makes {n_folds} folds of {n_distinct} distinct rows; more than "
-                f"{USUAL_FOLDS} take {FEWEST_IN_FOLD} rows each, for what is said of few rows that "
-                f"are left out gives their targets away. Use fewer folds, such as "
+                f"{USUAL_FOLDS} folds need {FEWEST_IN_FOLD} rows each, because predictions for "
+                "few left-out rows give their targets away. Use fewer folds, such as "
                 f"cv={USUAL_FOLDS}."
             )
         return training
@@ -301,7 +302,7 @@ class CrossFittedPredictions(TransformerMixin, MetaEstimatorMixin, BaseCompositi
         return y, outputs_of(y), None
 
     def _templates(self) -> list[Template]:
-        """The estimators, seeded, and fitted as they are: EM is content with nearly a solution."""
+        """The estimators, seeded, without short cuts: those of EM stop close to a solution."""
         states = check_random_state(self.random_state)
         seeds = states.randint(np.iinfo(np.int32).max, size=len(self.estimators))
         templates = make_templates(self.estimators, seeds.tolist(), {}, self.cv)
@@ -328,7 +329,7 @@ class CrossFittedPredictions(TransformerMixin, MetaEstimatorMixin, BaseCompositi
         Parameters
         ----------
         **params : dict
-            Names as `get_params` gives them: ``name__alpha`` for one of an estimator.
+            Names as `get_params` gives them: ``name__alpha`` for a parameter of one estimator.
 
         Returns
         -------
@@ -354,9 +355,10 @@ class CrossFittedPredictions(TransformerMixin, MetaEstimatorMixin, BaseCompositi
 
 @dataclass(frozen=True)
 class Learnt:
-    """What comes of a fit to a table `X`, of which `training` holds the rows of some weight.
+    """Result of a fit to a table `X`, of which `training` holds the rows of some weight.
 
-    What estimators say of these, (n, S, q) or (n, S, C), out of fold; and fits of them to all.
+    What estimators have `predicted` for these out of fold, (n, S, q) or (n, S, C); and the `fitted`
+    estimators, which have seen them all.
     """
 
     X: Any
@@ -370,7 +372,7 @@ class Learnt:
         return self.training.data.classes
 
     def columns(self) -> Array:
-        """The columns of all rows of the table; of those that weigh nothing as of new ones."""
+        """The columns for all rows of the table; rows that weigh nothing are treated as new."""
         columns = as_columns(self.predicted, self.classes)
         if self.training.kept is None:
             return columns

@@ -1,4 +1,4 @@
-"""What a fitted mixture is asked: one trunk, and what hangs on it."""
+"""What a fitted mixture is asked: a common trunk, and the queries that branch off it."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ class Queries(ABC):
         return log_sum(self._joined(*self._laws_of(X), target))
 
     def _in_blocks(self, answer: Callable[..., Array], X: Any, *parts: Any) -> Array:
-        """The answer for a table and what goes with it: what is said of all may be far larger."""
+        """The answer for a table and what goes with it, in blocks: all values may be far larger."""
         n_values = self.dispersions_.size * len(getattr(self, "classes_", (0,)))
         with query_rows(self, X) as X:
             return in_blocks(answer, n_values, X, *parts)
@@ -109,7 +109,7 @@ class Queries(ABC):
         if hasattr(self, "calibration_"):
             self.calibration_ = None
 
-    # What hangs on it.
+    # The queries.
 
     def gate_proba(self, X: Any) -> Array:
         """Probability that each expert acts on each row.
@@ -122,7 +122,7 @@ class Queries(ABC):
         Returns
         -------
         proba : ndarray of shape (n_samples, n_experts_)
-            Gate probabilities; each row sums to one. With `top_k` those of all others are zero.
+            Gate probabilities; each row sums to one. Zero for experts that `top_k` leaves out.
         """
         with query_rows(self, X) as X:
             routing = self._routing_at(X)
@@ -188,16 +188,16 @@ class Queries(ABC):
 
         They can for linear experts (those with `coef_` and `intercept_` once fitted) and dummies,
         under any noise law, with a gate of type `SoftmaxGate`, `ConstantGate`, `GaussianGate`, a
-        tree of these, or a linear classifier; also at the end of pipelines, of which what the
-        earlier steps have learnt is not counted. Of a classifier of three classes or more,
-        a multinomial law counts one class less than one that tells each from the rest.
+        tree of these, or a linear classifier. At the end of a pipeline these count too, but not
+        what its earlier steps have learnt. For three classes or more, a multinomial classifier
+        counts one class less than one that tells each class from the rest.
 
         The criteria are meant for fits in sample (``cv=None``) and the rows of the fit: the
         log-likelihood is that of the final experts on the rows given. Penalised coefficients are
         counted as if they were free, so that the number is an upper bound of the effective one.
         What `calibrate` has found is not counted, except for degrees of freedom that differ by
-        output (one for each output with tails); what experts lean on is counted. For everything
-        else there is `heldout_log_prob_`.
+        output (one for each output with tails); what experts lean on is counted. For all other fits
+        there is `heldout_log_prob_`.
 
         Parameters
         ----------
@@ -212,7 +212,7 @@ class Queries(ABC):
         -------
         criteria : InformationCriteria
             With `log_likelihood`, `n_parameters`, `n_samples` (the sum of the weights), `aic`,
-            `bic` and `icl`. Of the last three lower is better.
+            `bic` and `icl`; for the last three, lower is better.
 
         Raises
         ------
@@ -242,7 +242,7 @@ class Queries(ABC):
         return criteria_of(log_joint, check_weight(sample_weight, X), n_parameters)
 
     def _count_parameters(self) -> int:
-        """Free parameters of experts, gate, noise law and what draws to another expert."""
+        """Free parameters of experts, gate and noise law, and of shrinkage and leaning."""
         by_row = getattr(self, "dispersion_experts_", None)
         if by_row is not None:
             raise uncountable_spread(by_row[0])
@@ -299,13 +299,14 @@ class Queries(ABC):
     ) -> Any:
         """Fit the gate alone to new rows, by EM, while the experts stay as they are.
 
-        For data whose regions shift while the rules within them hold. The gate begins where it is,
-        if it can, else it is fitted anew; its penalty is the same. Only the new rows count, earlier
-        ones are forgotten: pass a window of some hundred rows. All experts are evaluated, also with
-        `top_k`, so that rows can go to any of them. Of all gates on the way, that under which the
-        targets are most likely is kept. `load_`, `importance_`, `gate_entropy_` and
-        `gate_information_` become those on the new rows. A conformal calibration no longer holds:
-        `calibration_` becomes None, and `predict_interval` takes plain quantiles.
+        For data whose regions shift while the rules within them hold. The gate goes on from where
+        it is, if it can, else it is fitted anew; its penalty stays the same. Only the new rows
+        count, earlier ones are forgotten: pass a window of some hundred rows. All experts are
+        evaluated, also with `top_k`, so that rows can go to any of them. Of the gates of all
+        iterations, the one under which the targets are most likely is kept. `load_`, `importance_`,
+        `gate_entropy_` and `gate_information_` become those on the new rows. A conformal
+        calibration no longer holds: `calibration_` becomes None, and `predict_interval` takes plain
+        quantiles.
 
         Parameters
         ----------
@@ -318,7 +319,7 @@ class Queries(ABC):
         max_iter : int, default=20
             Largest number of EM iterations.
         tol : float, default=1e-4
-            EM ends when an iteration raises the mean log density of the targets by less.
+            EM ends when an iteration raises the mean log density of the targets by less than `tol`.
 
         Returns
         -------

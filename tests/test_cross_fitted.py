@@ -317,7 +317,7 @@ def test_folds_that_will_not_do(cv):
 @pytest.mark.parametrize("cv", [16, LeaveOneOut()])
 def test_folds_of_few_rows_give_targets_away(cv):
     """What is said of a row that is left out alone is a function of its target."""
-    with pytest.raises(ValueError, match="150 distinct rows; more than 5 take 10 rows each"):
+    with pytest.raises(ValueError, match="150 distinct rows; more than 5 folds need 10 rows each"):
         two(cv=cv).fit(X, Y)
     assert two(cv=15).fit_transform(X, Y).shape == (150, 2)
     assert two(cv=5).fit_transform(X[:20], Y[:20]).shape == (20, 2)

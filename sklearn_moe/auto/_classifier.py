@@ -22,35 +22,37 @@ class AutoMixtureClassifier(ClassifierMixin, BaseAutoMixture):
     """Mixture of experts for class labels that finds its kinds of experts, and their number.
 
     Candidates are fitted in turn, and judged by the mean log probability of the classes of rows
-    that no step of their fits has seen (by their witnesses). The number of the best one's experts
-    is doubled as long as that rises, if they are linear or the user's own. The best is fitted to
-    all rows, and answers together with those of the others that improve its probabilities. A
-    candidate costs one fit, where a search by cross-validation costs one for each fold.
+    that no step of their fits has seen (by their witnesses). If its experts are linear, or it is
+    the user's own, the best one gets twice as many experts as long as that raises its score. It is
+    then fitted to all rows, and answers together with those others that improve its probabilities.
+    A candidate costs one fit, where a search by cross-validation costs one for each fold.
 
     Parameters
     ----------
     candidates : list of (str, mixture), list of str or None, default=None
         Mixtures, or pipelines that end in one, by name. (The steps of a pipeline are fitted to all
-        rows: what looks at the target belongs in the experts.) None for mixtures of logistic
-        regressions ("linear"), and one forest of extremely randomised trees ("forest"), one
-        boosting with a penalty ("boosting"), one of more trees without ("long boosting") and one
-        smooth function ("metric"), each with a temperature; a list of their names for some of
-        these. Of text 30 to 255 categories are told apart, by how many rows there are.
+        rows: what looks at the target belongs in the experts.) None for a mixture of logistic
+        regressions ("linear") and, each alone and with a temperature, a forest of extremely
+        randomised trees ("forest"), boosting with a penalty ("boosting"), boosting of more trees
+        without one ("long boosting") and a smooth function ("metric"); a list of these names for
+        some of them. In a column of text, 30 to 255 categories are told apart: the more rows, the
+        more.
     stacking : bool, default=True
         Whether other candidates answer together with the best one, in the proportions under which
-        their mean probabilities explain unseen rows best; those of small weight do not. Each of
-        them is fitted to all rows. False for the best one alone.
+        their mean probabilities explain unseen rows best; those of small weight are left out. All
+        that answer are fitted to all rows. False for the best one alone.
     cv : int, splitter or list of (train, test), default=5
-        Cross-fitting of the usual candidates that are kept; a number of folds is three at most for
-        boosting. Candidates are judged by three folds, or by those given.
+        Cross-fitting of the usual candidates that are kept; boosting uses at most three of a number
+        of folds. Candidates are judged by three folds, or by the folds that are given.
     max_rows : int, default=3000
-        Largest number of distinct rows that the search uses, 50 or more. If it uses 2000 or more,
-        candidates are first compared on a third of them, and only the better half, and those of the
-        others that would answer, on all, and so on.
+        Largest number of distinct rows that the search uses, 50 or more. If these are 2000 or more,
+        candidates are first compared on a third of them, and only the better half, and those others
+        that would answer with the best, go on to all. A third of 2000 rows or more is divided
+        likewise.
     n_jobs : int, default=None
-        Number of jobs. Candidates are fitted side by side in so many processes, each without
-        workers of its own; one by itself, and all where joblib's context has no processes, by as
-        many jobs within, if it is one of the usual ones. None is 1, or what
+        Number of jobs. Several candidates are fitted side by side in as many processes, each
+        without workers of its own. Where one is fitted by itself, or joblib's context has no
+        processes, the usual candidates have as many jobs within. None is 1, or what
         ``joblib.parallel_config`` says. The result does not depend on it.
     random_state : int, RandomState instance or None, default=None
         Seeds the usual candidates.
@@ -60,7 +62,7 @@ class AutoMixtureClassifier(ClassifierMixin, BaseAutoMixture):
     Attributes
     ----------
     best_estimator_ : Pipeline
-        The best: the steps that prepare the columns, if any, and the mixture.
+        The best model: the steps that prepare the columns, if any, and the mixture.
     mixture_ : MixtureOfExpertsClassifier
         The fitted mixture at the end of `best_estimator_`, with its gate; it takes the rows
         that `encode` returns.
@@ -68,7 +70,7 @@ class AutoMixtureClassifier(ClassifierMixin, BaseAutoMixture):
         Name of the best candidate that was fitted to all rows, with its number of experts if the
         search has doubled it.
     named_estimators_ : Bunch of Pipeline
-        Those that answer together, by name; nearly always, the best is among them.
+        The models that answer together, by name; the best is nearly always among them.
     weights_ : dict of str to float
         Their weights, which sum to one; none is below a twentieth.
     pooled_log_prob_ : float
@@ -77,7 +79,7 @@ class AutoMixtureClassifier(ClassifierMixin, BaseAutoMixture):
     log_probs_ : dict of str to float
         Mean log probability of the classes of unseen rows, in nats, for each candidate of the last
         round of the search; minus infinity if it could not be fitted. Bounds, if no candidate has
-        witnesses. Fits to all rows, by which the best is chosen, may differ.
+        witnesses. The best may be chosen by fits to all rows, whose scores differ.
     classes_ : ndarray of shape (n_classes,)
         Class labels in sorted order.
     n_features_in_ : int
@@ -87,7 +89,7 @@ class AutoMixtureClassifier(ClassifierMixin, BaseAutoMixture):
 
     See Also
     --------
-    MixtureOfExpertsClassifier : One mixture, of experts that are known.
+    MixtureOfExpertsClassifier : One mixture, of experts that are given.
 
     References
     ----------
@@ -161,8 +163,8 @@ class AutoMixtureClassifier(ClassifierMixin, BaseAutoMixture):
         Raises
         ------
         ValueError
-            If the input is not a table with labels, there are too few groups, a name of
-            `candidates` is unknown, or none of them can be fitted; the estimator is then left as it
+            If the input is not a table with labels, there are too few groups, a name in
+            `candidates` is unknown, or no candidate can be fitted; the estimator is then left as it
             was.
         TypeError
             If a candidate is not a mixture for labels.
@@ -194,7 +196,7 @@ class AutoMixtureClassifier(ClassifierMixin, BaseAutoMixture):
     def predict_proba(self, X: Any) -> Array:
         """Mean of the experts' class probabilities, weighted by gate and mixture.
 
-        Consistent with `log_prob`, but those of ``n_experts=1`` answer unsmoothed.
+        Consistent with `log_prob`, except that mixtures with ``n_experts=1`` answer unsmoothed.
 
         Parameters
         ----------
@@ -246,7 +248,7 @@ class AutoMixtureClassifier(ClassifierMixin, BaseAutoMixture):
         return self._pooled_log("log_prob", X, y=y)
 
     def _pooled_log(self, query: str, X: Any, **options: Any) -> Array:
-        """The logarithm of the weighted mean of what they have to say logarithms of."""
+        """Logarithm of the weighted mean of answers whose logarithms the mixtures give."""
         answers = np.stack(self._asked(query, X, **options), axis=-1)
         return logsumexp(answers, axis=-1, b=list(self.weights_.values()))
 

@@ -25,37 +25,39 @@ class AutoMixtureRegressor(RegressorMixin, DistributionQueries, BaseAutoMixture)
     """Mixture of experts for real targets that finds its kinds of experts, and their number.
 
     Candidates are fitted in turn, and judged by the mean log density, in nats, of rows that no step
-    of their fits has seen (by their witnesses). The number of the best one's experts is doubled as
-    long as that rises, if they are linear or the user's own. The best is fitted to all rows, and
-    answers together with those of the others that raise its density. A candidate costs one fit,
-    where a search by cross-validation costs one for each fold.
+    of their fits has seen (by their witnesses). If its experts are linear, or it is the user's own,
+    the best one gets twice as many experts as long as that raises its density. It is then fitted to
+    all rows, and answers together with those others that raise the density further. A candidate
+    costs one fit, where a search by cross-validation costs one for each fold.
 
     Parameters
     ----------
     candidates : list of (str, mixture), list of str or None, default=None
         Mixtures, or pipelines that end in one, by name. (The steps of a pipeline are fitted to all
         rows: what looks at the target belongs in the experts, or in `CrossFittedPredictions`.) None
-        for a mixture of linear models ("linear"), one of a Gaussian kernel's coordinates
-        ("kernel"), one that is given what boosting, a forest and a smooth function predict
-        ("stacked"), and one boosting under noise that changes ("boosting"); a list of their names
-        for some of these. Of text 30 to 255 categories are told apart, by how many rows there are.
+        for a mixture of linear models ("linear"), one of linear models that also see a Gaussian
+        kernel's coordinates ("kernel"), one that also sees what boosting, a forest and a smooth
+        function predict ("stacked"), and a single boosting whose noise differs by row ("boosting");
+        a list of these names for some of them. In a column of text, 30 to 255 categories are told
+        apart: the more rows, the more.
     family : str or RealFamily, default="auto"
         Noise law of the usual candidates (see `MixtureOfExpertsRegressor`).
     stacking : bool, default=True
         Whether other candidates answer together with the best one, in the proportions under which
-        their mean density explains unseen rows best; those of small weight do not. Each of them is
-        fitted to all rows. False for the best one alone.
+        their mean density explains unseen rows best; those of small weight are left out. All that
+        answer are fitted to all rows. False for the best one alone.
     cv : int, splitter or list of (train, test), default=5
-        Cross-fitting of the usual candidates that are kept; a number of folds is three at most for
-        boosting. Candidates are judged by three folds, or by those given.
+        Cross-fitting of the usual candidates that are kept; boosting uses at most three of a number
+        of folds. Candidates are judged by three folds, or by the folds that are given.
     max_rows : int, default=3000
-        Largest number of distinct rows that the search uses, 50 or more. If it uses 2000 or more,
-        candidates are first compared on a third of them, and only the better half, and those of the
-        others that would answer, on all, and so on.
+        Largest number of distinct rows that the search uses, 50 or more. If these are 2000 or more,
+        candidates are first compared on a third of them, and only the better half, and those others
+        that would answer with the best, go on to all. A third of 2000 rows or more is divided
+        likewise.
     n_jobs : int, default=None
-        Number of jobs. Candidates are fitted side by side in so many processes, each without
-        workers of its own; one by itself, and all where joblib's context has no processes, by as
-        many jobs within, if it is one of the usual ones. None is 1, or what
+        Number of jobs. Several candidates are fitted side by side in as many processes, each
+        without workers of its own. Where one is fitted by itself, or joblib's context has no
+        processes, the usual candidates have as many jobs within. None is 1, or what
         ``joblib.parallel_config`` says. The result does not depend on it.
     random_state : int, RandomState instance or None, default=None
         Seeds the usual candidates.
@@ -65,7 +67,7 @@ class AutoMixtureRegressor(RegressorMixin, DistributionQueries, BaseAutoMixture)
     Attributes
     ----------
     best_estimator_ : Pipeline
-        The best: the steps that prepare the columns, if any, and the mixture.
+        The best model: the steps that prepare the columns, if any, and the mixture.
     mixture_ : MixtureOfExpertsRegressor
         The fitted mixture at the end of `best_estimator_`, with its gate; it takes the rows
         that `encode` returns.
@@ -73,19 +75,19 @@ class AutoMixtureRegressor(RegressorMixin, DistributionQueries, BaseAutoMixture)
         Name of the best candidate that was fitted to all rows, with its number of experts if the
         search has doubled it.
     named_estimators_ : Bunch of Pipeline
-        Those that answer together, by name; nearly always, the best is among them.
+        The models that answer together, by name; the best is nearly always among them.
     weights_ : dict of str to float
         Their weights, which sum to one; none is below a twentieth.
     pooled_log_prob_ : float
         Mean log density of unseen rows under all that answer together. Their weights were chosen on
         the same rows.
     dispersion_factor_ : float or ndarray of shape (n_outputs,)
-        What the dispersions of all that answer are multiplied by, for their pool would be too wide;
-        one if one answers alone.
+        What the dispersions of all that answer are multiplied by, since their pool would be too
+        wide; one if a mixture answers alone.
     log_probs_ : dict of str to float
         Mean log density of unseen rows, in nats, for each candidate of the last round of the
-        search; minus infinity if it could not be fitted. Bounds, if no candidate has witnesses.
-        Fits to all rows, by which the best is chosen, may differ.
+        search; minus infinity if it could not be fitted. Bounds, if no candidate has witnesses. The
+        best may be chosen by fits to all rows, whose scores differ.
     n_features_in_ : int
         Number of features seen in fit.
     feature_names_in_ : ndarray of shape (n_features_in_,)
@@ -93,8 +95,8 @@ class AutoMixtureRegressor(RegressorMixin, DistributionQueries, BaseAutoMixture)
 
     See Also
     --------
-    MixtureOfExpertsRegressor : One mixture, of experts that are known.
-    CrossFittedPredictions : What other learners predict, as columns.
+    MixtureOfExpertsRegressor : One mixture, of experts that are given. CrossFittedPredictions :
+    What other learners predict, as columns.
 
     References
     ----------
@@ -178,8 +180,8 @@ class AutoMixtureRegressor(RegressorMixin, DistributionQueries, BaseAutoMixture)
         Raises
         ------
         ValueError
-            If the input is not a table with a finite target, there are too few groups, a name of
-            `candidates` is unknown, or none of them can be fitted; the estimator is then left as it
+            If the input is not a table with a finite target, there are too few groups, a name in
+            `candidates` is unknown, or no candidate can be fitted; the estimator is then left as it
             was.
         TypeError
             If a candidate is not a mixture for real targets.
@@ -266,7 +268,7 @@ class AutoMixtureRegressor(RegressorMixin, DistributionQueries, BaseAutoMixture)
         Raises
         ------
         ValueError
-            If `y` has not as many rows as `X`, other columns than in `fit`, or NaN.
+            If `y` has another number of rows than `X`, other columns than in `fit`, or NaN.
         """
         distribution, y = self.predict_dist(X), self.mixture_._encode_target(y)
         return distribution.logpdf(y.reshape(len(y), *distribution.target_shape))
