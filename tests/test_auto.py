@@ -309,7 +309,9 @@ def test_groups_for_which_no_candidate_has_folds_enough_are_refused_before_the_s
     groups = np.arange(150) % 4
     assert AutoMixtureRegressor(given[:1]).fit(X, Y, groups=groups).mixture_.cv == 4
     monkeypatch.setattr(_search.Sample, "fit", None)
-    with pytest.raises(ValueError, match="groups holds 4 groups, which are to be dealt to 5 folds"):
+    with pytest.raises(
+        ValueError, match="groups holds 4 groups, and 5 folds need at least one each"
+    ):
         AutoMixtureRegressor(given[1:]).fit(X, Y, groups=groups)
 
 
@@ -477,7 +479,7 @@ def test_usual_kinds_by_name(kind):
 
 
 def test_several_outputs_have_no_boosting_to_name():
-    with pytest.raises(ValueError, match=r"names \['boosting'\]; those for this target"):
+    with pytest.raises(ValueError, match=r"names \['boosting'\]; for this target use"):
         AutoMixtureRegressor(["boosting"]).fit(X[SOME], np.column_stack([Y, Y])[SOME])
 
 
@@ -776,7 +778,7 @@ def test_if_none_can_be_fitted_nothing_is_lost():
     auto = AutoMixtureRegressor(pair()).fit(X, Y)
     before = auto.predict(X)
     auto.candidates = [("bad", MixtureOfExpertsRegressor(Broken()))]
-    with pytest.raises(ValueError, match=r"None of the candidates \['bad'\] will do.*it broke"):
+    with pytest.raises(ValueError, match=r"None of the candidates \['bad'\] can be used.*it broke"):
         auto.fit(X, Y)
     assert np.array_equal(auto.predict(X), before)
 

@@ -1,4 +1,4 @@
-"""What the two automatic mixtures share: the fit, and how the mixture that was found is asked."""
+"""What the two automatic mixtures share: the fit, and queries to the mixtures that were found."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from ._sample import Sample
 from ._search import search
 from ._usual import CATEGORIES, NUMBERS
 
-# Numbers that some of those who answer make of a row.
+# Numbers that a model that answers may make of a row.
 WIDTH = 300
 
 
@@ -60,9 +60,9 @@ class BaseAutoMixture(MetaEstimatorMixin, BaseEstimator):
     def _usual_candidates(
         self, n_rows: int, n_columns: int, n_categories: int, **params: Any
     ) -> list[Candidate]:
-        """What there is to choose from for a table of so many distinct rows and encoded columns.
+        """The usual candidates for a table of so many distinct rows and encoded columns.
 
-        The number of categories is that of the column that has most of them.
+        `n_categories` is the number in the column that has most of them.
         """
 
     # The fit.
@@ -92,13 +92,13 @@ class BaseAutoMixture(MetaEstimatorMixin, BaseEstimator):
         return self
 
     def _width_attributes(self, mixture: Any, factors: Array) -> dict[str, Any]:
-        """What the dispersions of those who answer are multiplied by, if they have any."""
+        """The factors of the dispersions as fitted attributes, if the mixtures have dispersions."""
         return {}
 
     def _prepared(
         self, X: Any, y: Any, sample_weight: Any, groups: Any
     ) -> tuple[Sample, dict[str, Any], Callable[[Any], Splits | None]]:
-        """The checked rows of some weight, what makes their views, and the folds of a `cv`."""
+        """The checked rows of some weight, what makes their views, and the folds of any `cv`."""
         y, weight = self._check_target(X, y), check_weight(sample_weight, X)
         groups = checked_groups(groups, X)
         self._check_groups(groups)
@@ -127,7 +127,7 @@ class BaseAutoMixture(MetaEstimatorMixin, BaseEstimator):
         return self.cv if self._are_usual else candidate.mixture.cv
 
     def _splits(self, X: Any, y: NDArray, groups: Any, cv: Any) -> Splits | None:
-        """The folds of a splitter or a list, which speak of the whole table."""
+        """The folds of a splitter or a list, which are of the whole table; None for other `cv`."""
         by_name = not self._are_usual and isinstance(cv, str | None)
         if by_name or isinstance(cv, Integral):
             return None
@@ -135,21 +135,22 @@ class BaseAutoMixture(MetaEstimatorMixin, BaseEstimator):
         return user_splits(cv, X, y, is_classifier(self), params)
 
     def _check_groups(self, groups: Any) -> None:
-        """Raise if there are fewer groups than folds that they are to be dealt to."""
+        """Raise if there are fewer groups than folds to deal them to."""
         cvs = [self.cv] if self._are_usual else [last_step(m).cv for _, m in self._pairs()]
         if groups is None or not all(isinstance(cv, Integral | str | None) for cv in cvs):
             return
-        # One of the candidates, that of the fewest folds, has to be fitted to all rows in the end.
+        # In the end one candidate has to be fitted to all rows, if only the one of the fewest
+        # folds.
         n_folds = max(JUDGING_FOLDS, min(fold_count(cv) or 0 for cv in cvs))
         n_groups = len(set(np.asarray(groups).tolist()))
         if n_groups < n_folds:
             raise ValueError(
-                f"groups holds {n_groups} groups, which are to be dealt to {n_folds} folds (those "
-                f"of cv, and {JUDGING_FOLDS} to judge by). Use fewer folds, or no groups."
+                f"groups holds {n_groups} groups, and {n_folds} folds need at least one each "
+                f"(those of cv, or {JUDGING_FOLDS} to judge by). Use fewer folds, or no groups."
             )
 
     def _usual(self, sample: Sample, views: dict[str, Any]) -> list[Candidate]:
-        """Mixtures of several kinds, of those that can say as much as is asked."""
+        """Mixtures of the usual kinds, of those that can predict as many outputs as there are."""
         seed = check_random_state(self.random_state).randint(np.iinfo(np.int32).max)
         parts = {"cv": self.cv, "random_state": int(seed), "n_jobs": self.n_jobs}
         n_categories = getattr(views[CATEGORIES], "n_categories_", 0)
@@ -161,9 +162,9 @@ class BaseAutoMixture(MetaEstimatorMixin, BaseEstimator):
         if len(set(self.candidates or [])) < len(self.candidates or []):
             raise ValueError(f"candidates={self.candidates!r} names a kind twice. Name each once.")
         if unknown := sorted(set(self.candidates or []) - set(names)):
-            raise ValueError(f"candidates names {unknown}; those for this target are {names}.")
+            raise ValueError(f"candidates names {unknown}; for this target use some of {names}.")
         chosen = [c for c in usual if c.name in (self.candidates or names)]
-        # Those that are shown categories may make indicators of them by themselves.
+        # Candidates that are shown categories may make indicators of them by themselves.
         if any(c.view == NUMBERS or len(c.model) > 1 for c in chosen):
             warn_of_rare(views[NUMBERS])
         return chosen
@@ -179,14 +180,14 @@ class BaseAutoMixture(MetaEstimatorMixin, BaseEstimator):
         return [Candidate(name, flat(model)) for name, model in self._pairs()]
 
     def _pairs(self) -> list[tuple[str, Any]]:
-        """The checked names and models of `candidates`, if there are any."""
+        """The checked names and models of `candidates`; none if they are the usual ones."""
         if self._are_usual:
             return []
         pairs = self.candidates
         if not pairs or not are_named(pairs) or len(dict(pairs)) < len(pairs):
             raise ValueError(
-                f"candidates={pairs!r} must be a list of (name, mixture), each of another name, or "
-                "of names of the usual ones, such as 'linear'."
+                f"candidates={pairs!r} must be a list of (name, mixture), no name twice, or a list "
+                "of names of the usual candidates, such as 'linear'."
             )
         for name, model in pairs:
             if OF_NUMBER in name:
@@ -235,19 +236,19 @@ class BaseAutoMixture(MetaEstimatorMixin, BaseEstimator):
             return encoded(self.best_estimator_, X)
 
     def _asked(self, query: str, X: Any, **options: Any) -> list[Any]:
-        """What each of the mixtures that answer has to say to a query."""
+        """The answer of each mixture that answers to a query."""
         with query_rows(self, X) as X:
             return self._asked_of(query, X, **options)
 
     def _asked_of(self, query: str, X: Any, **options: Any) -> list[Any]:
-        """What each of the mixtures that answer has to say of a checked table."""
+        """The answer of each mixture that answers to a query about a checked table."""
         return [
             getattr(model[-1], query)(encoded(model, X), **options)
             for model in self.named_estimators_.values()
         ]
 
     def _mean(self, query: str, X: Any) -> Array:
-        """The weighted mean of what they have to say."""
+        """The weighted mean of their answers."""
         with query_rows(self, X) as X:
             return in_blocks(partial(self._mean_of, query), WIDTH, X)
 
@@ -269,7 +270,7 @@ class BaseAutoMixture(MetaEstimatorMixin, BaseEstimator):
 
 
 def of_table(model: Pipeline, columns: Any) -> Pipeline:
-    """The model of a view as one of the table: with what makes the view, if anything does."""
+    """The model of a view as a model of the table: behind what makes the view, if anything does."""
     return Pipeline([("columns", columns), *model.steps]) if columns is not None else model
 
 
@@ -291,7 +292,7 @@ def flat(model: Any) -> Pipeline:
 
 
 def within_classes(rank: NDArray[np.intp], labels: NDArray) -> NDArray[np.intp]:
-    """Ranks by which the first rows hold every class, and of each as large a part."""
+    """Ranks by which the first rows, however many, hold an equal part of every class."""
     distinct, first = np.unique(rank, return_index=True)
     codes = np.unique(labels[first], return_inverse=True)[1]
     order = np.argsort(codes, kind="stable")

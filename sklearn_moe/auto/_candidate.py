@@ -13,9 +13,9 @@ from .._folds import Splits
 
 # Folds of a fit that is to be judged.
 JUDGING_FOLDS = 3
-# The view of a table that is the table.
+# The view that is the table itself.
 AS_GIVEN = "as given"
-# What a candidate of more experts is called after its name.
+# What follows the name of a candidate of more experts, before their number.
 OF_NUMBER = ", n_experts="
 
 
@@ -23,8 +23,8 @@ OF_NUMBER = ", n_experts="
 class Candidate:
     """A pipeline that ends in a mixture: its name, and the view of the table that it is given.
 
-    If it is the best and `may_grow`, the same is tried with more experts. Its folds are `splits` of
-    the whole table, if they are not dealt by the mixture, and should hold `fewest_in_fold` rows.
+    If it is the best and `may_grow`, it is tried with more experts. If the mixture does not deal
+    its folds, they are `splits` of the whole table. A fold should hold `fewest_in_fold` rows.
     """
 
     name: str
@@ -41,7 +41,7 @@ class Candidate:
 
     @property
     def is_ours(self) -> bool:
-        """Whether it, or its number of experts, was not the user's idea."""
+        """Whether the candidate, or its number of experts, is not the user's own."""
         return self.view != AS_GIVEN or OF_NUMBER in self.name
 
     @property
@@ -51,7 +51,7 @@ class Candidate:
 
     @property
     def to_judge(self) -> Candidate:
-        """The candidate in few folds, with witnesses, without ensembles; itself, if that is so."""
+        """The candidate in few folds, with witnesses, without ensembles; itself if it is such."""
         cv = self.mixture.cv
         is_number = cv is None or isinstance(cv, Integral | str)
         if self.mixture.verdict and (not is_number or cv == JUDGING_FOLDS):

@@ -24,13 +24,14 @@ from .._design import (
 from .._numeric import DECIMALS, Array, positions_among
 from .._rows import column_names
 
-# Categories of a column that boosting can tell apart, and of all columns that become indicators.
+# Categories of one column that boosting can tell apart; categories of all columns together that
+# become indicators.
 MOST_CATEGORIES, MOST_INDICATORS = 255, 400
-# Distinct rows for each of many categories.
+# Distinct rows for each category, where there are many.
 ROWS_PER_CATEGORY = 10
-# The share of rows in categories that are not told apart of which users are warned.
+# The share of rows in categories that are not told apart above which users are warned.
 MUCH = 0.05
-# Similarities to more rows than a quarter of them would tell a fold's rows by heart.
+# Rows for each coordinate: with more coordinates, experts would know a fold's rows by heart.
 ROWS_PER_COMPONENT = 4
 
 
@@ -55,7 +56,7 @@ class KernelColumns(TransformerMixin, BaseEstimator):
         self.n_components = n_components
 
     def fit(self, X: Array, y: Any = None) -> KernelColumns:
-        """Choose the rows that others are compared with; copies of a row do not count."""
+        """Choose the rows that others are compared with; copies of a row count once."""
         distinct = np.unique(X.round(DECIMALS), axis=0)
         n_components = min(self.n_components, max(1, len(distinct) // ROWS_PER_COMPONENT))
         gamma = 0.5 / max(1e-12, distinct.var(axis=0).sum())
@@ -66,16 +67,16 @@ class KernelColumns(TransformerMixin, BaseEstimator):
     def transform(self, X: Array) -> Array:
         """The columns (n, p) and the coordinates, side by side.
 
-        A kernel is nearly singular, and rounding errors of a millionth are seen in coordinates. So
-        these are made of rounded rows in an order of their own: of the rows of a table they are the
-        same in any order of them, and so are contents and folds.
+        A kernel is nearly singular, and coordinates show rounding errors of a millionth. So they
+        are made from rounded rows in an order of their own: they do not depend on the order of the
+        rows of a table, and neither do contents and folds.
         """
         distinct, place = np.unique(X.round(DECIMALS), axis=0, return_inverse=True)
         return np.hstack([X, self.kernel_.transform(distinct)[place.ravel()]])
 
 
 class CategoryColumns(TransformerMixin, BaseEstimator):
-    """A pandas frame whose columns are numbers and categories, for those who can take these.
+    """A pandas frame whose columns are numbers and categories, for estimators that take these.
 
     Parameters
     ----------
@@ -85,8 +86,8 @@ class CategoryColumns(TransformerMixin, BaseEstimator):
     Attributes
     ----------
     columns_ : dict
-        How each column is read: as numbers or, of text, by its heaviest categories; others are
-        missing values. One without a value is missing whatever it holds later.
+        How each column is read: None for numbers or, for text, its heaviest categories, all others
+        being missing values. A column without a value in fit is missing whatever it holds later.
     n_categories_ : int
         Number of categories of the column that has most of them.
     are_times_ : list of bool
@@ -121,7 +122,7 @@ class CategoryColumns(TransformerMixin, BaseEstimator):
 
 def pandas_frame(columns: dict[Any, Any], index: Any) -> Any:
     """A frame of columns that are numbers, or codes beside their categories."""
-    import pandas as pd  # those who have none pass no frames of it
+    import pandas as pd  # who has no pandas passes none of its frames
 
     made = {
         name: pd.Categorical.from_codes(*column) if isinstance(column, tuple) else column
@@ -133,13 +134,13 @@ def pandas_frame(columns: dict[Any, Any], index: Any) -> Any:
 def most_categories(n_rows: int) -> int:
     """How many categories of a column are told apart in a table of so many distinct rows.
 
-    A column that only names the rows would be known by heart.
+    If a column only names the rows, trees would know it by heart.
     """
     return max(MAX_CATEGORIES, min(MOST_CATEGORIES, n_rows // ROWS_PER_CATEGORY))
 
 
 def indicators_each(X: Any, most: int) -> int:
-    """How many of `most` categories of each column of text become indicators: fewer of many."""
+    """How many of `most` categories of each text column become indicators: fewer if many do."""
     n_text = sum(values.dtype == object for values in table_columns(X))
     return max(MAX_CATEGORIES, min(most, MOST_INDICATORS // max(n_text, 1)))
 
@@ -152,14 +153,14 @@ def warn_of_rare(encoder: TabularEncoder) -> None:
         shares = ", ".join(f"{name!r} ({rest:.0%} of the rows)" for name, rest in rare.items())
         text = (
             f"Columns of X hold more than the {encoder.max_categories} categories that are told "
-            f"apart; all others, which count as none, are many in {shares}. Leave a column out if "
-            "it only names the rows, or encode it by numbers."
+            f"apart; many rows have another one, which counts as none: {shares}. Leave a column "
+            "out if it only names the rows, or encode it by numbers."
         )
         warnings.warn(text, UserWarning, stacklevel=6)
 
 
 def _categories(values: NDArray, weight: Array, most: int) -> NDArray | None:
-    """The heaviest categories of a column of text; None for numbers, none where all is missing."""
+    """The heaviest categories of a text column; None for numbers; empty where all is missing."""
     if values.dtype == object:
         return frequent_categories(values, weight, most)[0]
     return np.empty(0, dtype=str) if np.isnan(values.astype(np.float64)).all() else None

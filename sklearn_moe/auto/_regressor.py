@@ -95,8 +95,8 @@ class AutoMixtureRegressor(RegressorMixin, DistributionQueries, BaseAutoMixture)
 
     See Also
     --------
-    MixtureOfExpertsRegressor : One mixture, of experts that are given. CrossFittedPredictions :
-    What other learners predict, as columns.
+    MixtureOfExpertsRegressor : One mixture, of experts that are given.
+    CrossFittedPredictions : What other learners predict, as columns.
 
     References
     ----------

@@ -25,7 +25,7 @@ from ._stacked import StackedColumns
 
 # Groups enough for any usual number of folds.
 ENOUGH_GROUPS = 10
-# A table of twice as many distinct rows is judged by few of them first.
+# In a table of twice as many distinct rows, only a part judges at first.
 FIRST_ROWS = 1000
 
 
@@ -33,8 +33,8 @@ FIRST_ROWS = 1000
 class Sample:
     """Rows of a table in several views, with their targets, weights and groups.
 
-    Rows of the same `rank` are copies; ranks follow from what rows hold. They are the rows `place`
-    of the whole table.
+    Rows of the same `rank` are copies; ranks follow from what rows hold. `place` are the positions
+    of the rows in the whole table.
     """
 
     views: dict[str, Any]
@@ -50,11 +50,11 @@ class Sample:
         return int(self.rank.max()) + 1
 
     def few(self, n_rows: int) -> Sample:
-        """All copies of `n_rows` distinct rows; itself, if there are no more or it has to be."""
+        """All copies of `n_rows` distinct rows; itself if there are no more, or too few groups."""
         if self.n_distinct <= n_rows:
             return self
         few = self.take(np.flatnonzero(self.rank < n_rows))
-        # Of groups of few rows it may hold none, and too few groups to make folds of.
+        # Few rows may miss small groups, and hold too few groups to make folds of.
         if self.groups is None or few.n_groups >= min(ENOUGH_GROUPS, self.n_groups):
             return few
         return self
@@ -77,9 +77,9 @@ class Sample:
         )
 
     def fit(self, candidate: Candidate) -> tuple[Pipeline, Forecast | None]:
-        """The model of a candidate, fitted as pipelines are, and its forecast of unseen rows.
+        """The candidate's model, fitted as pipelines are, and its forecast of unseen rows.
 
-        Weights and groups are for all steps.
+        Weights and groups reach all steps.
         """
         model = clone(candidate.model)
         steps, mixture, X = model[:-1], model[-1], self.views[candidate.view]
@@ -96,12 +96,12 @@ class Sample:
         forecast = mixture._fit_forecasting(X, self.y, self.weight, self.groups)
         for part, cv in zip(folded, given, strict=True):
             part.set_params(cv=cv)
-        # Steps of a pipeline with a memory are others once they are fitted.
+        # A pipeline with a memory replaces its steps when they are fitted.
         return Pipeline([*steps.steps, model.steps[-1]], memory=model.memory), forecast
 
 
 def _has_given_folds(step: Any) -> bool:
-    """Whether a step has folds of the whole table, of which there may be a part here."""
+    """Whether a step has folds of the whole table, of which this may be a part."""
     is_folded = isinstance(step, StackedColumns | CrossFittedPredictions)
     return is_folded and not isinstance(step.cv, Integral | str)
 

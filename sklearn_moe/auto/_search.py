@@ -1,4 +1,4 @@
-"""The search: candidates are judged by what their witnesses say of rows that they have not seen."""
+"""The search: candidates are judged by the density their witnesses give to rows not seen."""
 
 from __future__ import annotations
 
@@ -28,22 +28,22 @@ from ._side_by_side import side_by_side
 from ._stacking import stacking_weights
 from ._width import width_of_pool
 
-# Of a large table the part that is judged first; the next is so many times as large.
+# On a large table a part of the rows judges first; each next part is this many times as large.
 TIMES = 3
-# Rows that all who answer together have been asked about; and those by which fits to all rows are
-# weighed anew.
+# Rows that all who answer together must have scored; and rows enough to weigh fits to all rows
+# anew.
 LEAST_COMMON, ENOUGH_COMMON = 50, 500
-# Distinct rows for each expert, if experts are doubled.
+# Distinct rows that each expert must have where their number is doubled.
 ROWS_PER_EXPERT = 10
 
 
 @dataclass(frozen=True, eq=False)
 class Judged:
-    """What came of a fit: its score in nats, NaN where there were no witnesses, and the bound.
+    """Result of a fit: its score in nats, NaN if there were no witnesses, and the bound.
 
-    The `model` is kept if it was fitted as its candidate asks; with what it has warned of.
-    `log_probs` (n,) is what the score is the mean of; what has the same `pools_with` can be pooled.
-    The `family` is that of the `forecast` of unseen rows, which labels have not.
+    The `model` is kept, with the `warnings` of its fit, if it was fitted as its candidate asks. The
+    score is the mean of `log_probs` (n,); results of the same `pools_with` can be pooled. The
+    `family` is that of the `forecast` of unseen rows; for labels there is neither.
     """
 
     candidate: Candidate
@@ -61,10 +61,10 @@ class Judged:
 
 @dataclass(frozen=True, eq=False)
 class Found:
-    """What the search has found: the best one and all that answer, by name, and their weights.
+    """Result of the search: the name of the best, and fits and weights of all that answer, by name.
 
-    With the score of each candidate, and of those that answer `together`, once their dispersions
-    are multiplied by `factors` (q,).
+    The `scores` are of each candidate; `together` is the score of all that answer, once their
+    dispersions are multiplied by `factors` (q,).
     """
 
     best: str
@@ -77,9 +77,9 @@ class Found:
 
 @dataclass
 class Judge:
-    """Fits candidates to a sample, and remembers what came of it by name.
+    """Fits candidates to a sample, and remembers the results by name.
 
-    Those that cannot be fitted are out, with a warning. Fits go side by side in `n_jobs` processes.
+    Candidates that cannot be fitted are out, with a warning. Fits run in `n_jobs` processes.
     """
 
     sample: Sample
@@ -95,12 +95,13 @@ class Judge:
     def ranked(self, candidates: list[Candidate]) -> list[Candidate]:
         """Candidates that can be fitted, the best first.
 
-        A bound is no match for what witnesses say, so it counts if there are none for any of them.
+        Bounds cannot be compared with scores by witnesses, so they count only if none has
+        witnesses.
 
         Raises
         ------
         ValueError
-            If none can be fitted.
+            If no candidate can be fitted.
         """
         self.tell(f"by {self.sample.n_distinct} distinct rows")
         self.fit_once(candidates)
@@ -113,7 +114,7 @@ class Judge:
         return sorted(fitted, key=self.score, reverse=True)
 
     def fit_once(self, candidates: Iterable[Candidate]) -> None:
-        """Fit those candidates to which that has not been done."""
+        """Fit those candidates that have not been fitted yet."""
         new = [candidate for candidate in candidates if candidate.name not in self.judged]
         for candidate, judged in self._side_by_side(judge_candidate, self.sample, new):
             self.judged[candidate.name] = judged
@@ -123,14 +124,14 @@ class Judge:
     def _side_by_side(
         self, fit: Callable[..., Judged], sample: Sample, candidates: list[Candidate]
     ) -> Iterator[tuple[Candidate, Judged]]:
-        """Each candidate and what comes of its fit, which a process tells of a copy of it."""
+        """Each candidate and the result of its fit; a process may have fitted a copy of it."""
         arguments = [(sample, candidate) for candidate in candidates]
         results = side_by_side(fit, arguments, self.n_jobs)
         for candidate, judged in zip(candidates, results, strict=True):
             yield candidate, replace(judged, candidate=candidate)
 
     def score(self, candidate: Candidate) -> float:
-        """Mean log density of unseen rows; rounded, for equals are to be level."""
+        """Mean log density of unseen rows, rounded so that equals are level."""
         return round(self.judged[candidate.name].score, DIGITS)
 
     def _take_bounds_for_scores(self) -> None:
@@ -150,16 +151,16 @@ class Judge:
             warnings.warn(text, UserWarning, stacklevel=8)
 
     def going_on(self, ranked: list[Candidate], stacking: bool) -> list[Candidate]:
-        """The better half of those that were judged, and those of the others that would answer."""
+        """The better half of those that were judged, and others that would answer with the best."""
         half, wanted = (len(ranked) + 1) // 2, self.weights(ranked[0]) if stacking else {}
         return [c for place, c in enumerate(ranked) if place < half or c.name in wanted]
 
     def _refuse(self, candidates: list[Candidate]) -> None:
         names = [candidate.name for candidate in candidates]
         error = self.judged[names[0]].error
-        reason = error or "it gives unseen rows no density"
+        reason = error or "it gives unseen rows no density."
         raise ValueError(
-            f"None of the candidates {names} will do. Of the first: {reason}"
+            f"None of the candidates {names} can be used. Of the first: {reason}"
         ) from error
 
     def weights(self, best: Candidate) -> dict[str, float]:
@@ -172,9 +173,9 @@ class Judge:
         return {name: weight for name, weight in zip(names, found.tolist(), strict=True) if weight}
 
     def _able(self, best: Judged) -> list[Judged]:
-        """The best one and those that can answer with it: scored, under its law, and not the same.
+        """The best one and those that can answer with it: scored, of a law to pool, not equal.
 
-        Votes are not what witnesses have scored, and nothing answers with them.
+        Hard votes are not what witnesses have scored, so a mixture that votes answers alone.
         """
         able = [best]
         for judged in self.judged.values():
@@ -187,12 +188,12 @@ class Judge:
         return able
 
     def _log_probs(self, names: Iterable[str]) -> tuple[Array, NDArray[np.intp]]:
-        """Log densities (n, M) of unseen rows by some, and the rows that all have scored."""
+        """Log densities (n, M) of unseen rows by those named, and the rows that all scored."""
         log_probs = np.column_stack([self.judged[name].log_probs for name in names])
         return log_probs, np.flatnonzero(~np.isnan(log_probs).any(axis=1))
 
     def n_common(self, names: Iterable[str]) -> int:
-        """Number of rows that all of some have scored."""
+        """Number of rows that all of those named have scored."""
         return len(self._log_probs(names)[1])
 
     def together(self, weights: dict[str, float]) -> float:
@@ -202,7 +203,7 @@ class Judge:
         return mean_of_known(pooled, self.sample.weight)
 
     def width(self, weights: dict[str, float]) -> tuple[Array, float]:
-        """Factors (q,) of the dispersions of all that answer, and what the score gains by them."""
+        """Factors (q,) for the dispersions of all that answer, and what the score gains by them."""
         judged = [self.judged[name] for name in weights]
         forecasts = [each.forecast for each in judged if each.forecast is not None]
         has_scale = all(getattr(each.family, "is_location_scale", False) for each in judged)
@@ -218,7 +219,7 @@ class Judge:
         warnings.warn(text, UserWarning, stacklevel=7)
 
     def finals(self, names: list[str], sample: Sample) -> dict[str, Judged]:
-        """Fits to all rows, which are a `sample`, too, by name, or the errors of these."""
+        """Results by name, errors included, of fits to all rows, which are a `sample` too."""
         judged = {name: self.judged[name] for name in names}
         if self.sample is sample:
             new = [each.candidate for each in judged.values() if each.model is None]
@@ -230,7 +231,7 @@ class Judge:
         return judged | {candidate.name: fit for candidate, fit in found}
 
     def next_best(self, error: ValueError) -> Candidate:
-        """The best of those that are left; the error, if there is none."""
+        """The best of those that are left; raise the error if none is."""
         left = [judged.candidate for judged in self.judged.values() if judged.score > -np.inf]
         if not left:
             raise error
@@ -242,14 +243,14 @@ def _are_the_same(log_probs: Array, other: Array) -> bool:
 
 
 def judge_candidate(sample: Sample, candidate: Candidate) -> Judged:
-    """What comes of a fit in few folds; the model is kept if it is in as many as it asks for."""
+    """The result of a fit in few folds; the model is kept if its candidate asks for no others."""
     short = candidate.to_judge
     judged = fit_candidate(sample, short)
     return judged if short is candidate else replace(judged, candidate=candidate, model=None)
 
 
 def fit_candidate(sample: Sample, candidate: Candidate) -> Judged:
-    """What comes of a fit, or the error that says why it cannot be made."""
+    """The result of a fit, or of a fit that failed, with its error."""
     begun = perf_counter()
     try:
         found = _fitted(sample, candidate)
@@ -262,7 +263,7 @@ def fit_candidate(sample: Sample, candidate: Candidate) -> Judged:
 
 
 def _fitted(sample: Sample, candidate: Candidate) -> Judged:
-    """What comes of a fit. Most warnings would speak of fits that nobody keeps."""
+    """The result of a fit, with its warnings: most are about fits that nobody keeps."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         model, forecast = sample.fit(candidate)
@@ -290,9 +291,8 @@ def search(
 ) -> Found:
     """The best candidate, with as many experts as help, and those that answer with it.
 
-    The `sample` is of all rows; scores are of those that were judged last. Fits to all rows may
-    deserve other weights than those to fewer, so they are judged once more, if enough rows can
-    tell.
+    The `sample` is of all rows; the scores are those of the last judge. Fits to all rows may
+    deserve other weights than fits to fewer, so they are judged once more if enough rows can tell.
     """
     n_rows = sizes(min(max_rows, sample.n_distinct))
     judges = [Judge(sample.few(n), tell, n_jobs) for n in n_rows]
@@ -350,7 +350,7 @@ def _weights(judge: Judge, best: Candidate, stacking: bool) -> dict[str, float]:
 
 
 def _warn_of(fits: Iterable[Judged]) -> None:
-    """Warn of what is kept, but not that iterations or experts of ours were too few or too many."""
+    """Repeat warnings of fits that are kept, but not those about iterations or experts of ours."""
     of_ours = ConvergenceWarning | OneIsBetter
     for fit in fits:
         for message in fit.warnings:
@@ -359,7 +359,7 @@ def _warn_of(fits: Iterable[Judged]) -> None:
 
 
 def sizes(n_rows: int) -> list[int]:
-    """How many rows the candidates are judged by, and those that go on after that."""
+    """Numbers of rows by which candidates are judged, one after the other."""
     found = [n_rows]
     while found[0] >= 2 * FIRST_ROWS:
         found.insert(0, found[0] // TIMES)
@@ -367,7 +367,7 @@ def sizes(n_rows: int) -> list[int]:
 
 
 def larger(candidate: Candidate, n_rows: int) -> Iterator[Candidate]:
-    """The candidate with twice as many experts, and so on, for so many rows."""
+    """The candidate with twice as many experts, and so on, as far as `n_rows` rows allow."""
     mixture, n_experts = candidate.mixture, candidate.mixture.n_experts
     if not candidate.may_grow or n_experts == "auto" or isinstance(mixture.experts, list):
         return

@@ -1,4 +1,4 @@
-"""Whole fits side by side: each in a process of its own, where there are any to be had."""
+"""Whole fits side by side: each in a process of its own, where processes can be had."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ def side_by_side(
 ) -> Iterator[T]:
     """Results of `fit` for each of the `arguments`, in order, as they come.
 
-    Fits that share this process go one after the other, and have the workers to themselves: each
-    would hold the interpreter's lock, and record what others warn of.
+    Fits in this process run one after the other, each with all the workers: side by side they would
+    hold the interpreter's lock, and record each other's warnings.
     """
     if len(arguments) < 2 or effective_n_jobs(n_jobs) == 1 or not _have_processes():
         yield from starmap(fit, arguments)
@@ -36,7 +36,7 @@ def side_by_side(
         if is_crash(error):
             raise
         # What pickling raises is up to the parts of a model, and cannot be told from what a fit
-        # raises; that is raised again.
+        # raises, so the fits are run again here, and what these raise is raised.
         yield from starmap(fit, arguments[n_done:])
 
 
@@ -47,6 +47,6 @@ def _have_processes() -> bool:
 
 
 def _alone(fit: Callable[..., T], arguments: tuple[Any, ...]) -> T:
-    """The result of a fit that has one of the workers, and no more of its own."""
+    """The result of a fit that runs in one of the workers, and has no workers of its own."""
     with parallel_config("sequential"):
         return fit(*arguments)

@@ -1,4 +1,4 @@
-"""The usual candidates: what an automatic mixture chooses from, unless it is told."""
+"""The usual candidates: what an automatic mixture chooses from by default."""
 
 from __future__ import annotations
 
@@ -31,22 +31,22 @@ from ._stacked import StackedColumns
 
 # Views of a table: all of it as standardised numbers, or text as categories.
 NUMBERS, CATEGORIES = "numbers", "categories"
-# Rows that a coefficient of many linear experts is to have at the least.
+# The least number of rows for each coefficient, where there are many linear experts.
 ROWS_PER_COEFFICIENT = 2
-# Folds under boosting, which is as good in few.
+# Folds for boosting, which does as well with few.
 FEW_FOLDS = 3
-# Boosting: many trees for numbers; those for labels would be far too sure of themselves without a
-# penalty. Above 10,000 rows they would stop early, by rows that are drawn by their order, and fail
-# where a class has a single one. Few rows suit small trees of small leaves.
+# Boosting: many trees for numbers; trees for labels would be far too sure of themselves without a
+# penalty. Above 10,000 rows boosting would stop early, judged by rows whose draw depends on their
+# order, and fail where a class has a single row. Few rows suit small trees of small leaves.
 MANY_ROWS = 2000
 SMALL_TREES = {"max_leaf_nodes": 8, "min_samples_leaf": 5}
 ROUNDS = {"early_stopping": False}
 BINS = 80
 REAL, LABELS = {"max_iter": 300, **ROUNDS}, {"max_iter": 200, "l2_regularization": 5.0, **ROUNDS}
-# Of labels that follow rules without chance most is won by many small trees without a penalty.
+# Labels that follow rules without chance are best predicted by many small trees without a penalty.
 LONG = {"max_iter": 400, "max_leaf_nodes": 8, **ROUNDS}
 LEAVES = {"min_samples_leaf": 2}
-# What predicts how large residuals are, which is smoother than what predicts targets.
+# The size of residuals is a smoother function of the columns than the targets.
 SPREAD = {"max_iter": 50, "max_leaf_nodes": 8, "min_samples_leaf": 20, **ROUNDS}
 
 
@@ -56,8 +56,8 @@ def regressors(
     """For real targets, on tables of so many distinct rows and encoded columns.
 
     Mixtures of linear experts, of smooth curves, and of lines stacked on what other learners
-    predict; and one boosting under noise that changes. The number of categories is that of the
-    column that has most of them.
+    predict; and one boosting whose noise differs by row. `n_categories` is the number in the column
+    that has most of them.
     """
     mixture: Callable[..., Any] = partial(MixtureOfExpertsRegressor, family=family, **params)
     n_lines = _number(8, n_rows, n_columns)
@@ -87,7 +87,7 @@ def classifiers(
 ) -> list[Candidate]:
     """For labels: mixtures of logistic regressions, and one expert of each other kind.
 
-    Boosting is there twice: by large trees with a penalty, for classes that overlap, and long.
+    Boosting is there twice: with large trees and a penalty, for classes that overlap, and long.
     """
     mixture: Callable[..., Any] = partial(MixtureOfExpertsClassifier, **params)
     alone: Callable[..., Any] = partial(mixture, n_experts=1, calibrate="temperature")
@@ -105,7 +105,7 @@ def classifiers(
 
 
 def _number(wanted: int, n_rows: int, n_columns: int) -> int:
-    """As many linear experts as wanted, but two at the least, and no more than rows can tell of."""
+    """As many linear experts as wanted, if rows are enough to tell them apart; at least two."""
     most = min(n_rows, FIRST_ROWS) // (ROWS_PER_COEFFICIENT * (1 + n_columns))
     return max(2, min(wanted, most))
 
@@ -113,14 +113,14 @@ def _number(wanted: int, n_rows: int, n_columns: int) -> int:
 def _trees(n_rows: int, n_categories: int) -> dict[str, int]:
     """The trees of boosting: of scikit-learn's size where there are many rows.
 
-    A column has as many bins as any has categories.
+    There are at least as many bins as the largest number of categories in a column.
     """
     size = SMALL_TREES if n_rows < MANY_ROWS else {}
     return {"max_bins": max(BINS, n_categories), **size}
 
 
 def _few_folds(mixture: Any) -> Any:
-    """The mixture in three folds, if it is in a number of folds."""
+    """The mixture in three folds at most, if its `cv` is a number of folds."""
     if isinstance(mixture.cv, Integral):
         mixture.set_params(cv=min(mixture.cv, FEW_FOLDS))
     return mixture
@@ -129,7 +129,7 @@ def _few_folds(mixture: Any) -> Any:
 def _changing(mixture: Any, spread: Any) -> Any:
     """A mixture of flexible experts under noise that `spread` predicts, if the law has a scale.
 
-    Tails are found where noise is calibrated, without more fits.
+    If the family is "auto", calibration finds the tails without more fits.
     """
     if mixture.family == "auto":
         mixture.set_params(family="gaussian")
@@ -139,7 +139,7 @@ def _changing(mixture: Any, spread: Any) -> Any:
 
 
 def _of_kernel(mixture: Any, n_columns: int) -> Pipeline:
-    """A mixture whose experts are given a kernel's coordinates beside the columns, its gate not."""
+    """A mixture whose experts, but not its gate, see a kernel's coordinates beside the columns."""
     first = make_column_transformer(("passthrough", slice(0, n_columns)))
     first.set_output(transform="default")  # they are arrays, whatever others ask for
     mixture.set_params(gate=make_pipeline(first, SoftmaxGate()))

@@ -1,7 +1,7 @@
 """How wide a pool is to be, by rows that none of its mixtures has seen.
 
-Each mixture has calibrated its own noise. Where several answer together, their disagreement comes
-on top: a pool of calibrated distributions is too wide (T. Gneiting and R. Ranjan, "Combining
+Each mixture has calibrated its own noise. If several answer together, their disagreement is added
+to it: a pool of calibrated distributions is too wide (T. Gneiting and R. Ranjan, "Combining
 predictive distributions", Electronic Journal of Statistics 7, 2013).
 """
 
@@ -26,7 +26,7 @@ def width_of_pool(
 ) -> tuple[Array, float]:
     """Factors (q,) of the dispersions of a pool, and what these gain in mean log density.
 
-    Forecasts of unseen rows are under calibrated noise, which is of the family of each.
+    The forecasts are of unseen rows, under calibrated noise of the `families`.
     """
     rows = reduce(np.intersect1d, [forecast.rows for forecast in forecasts])
     parts = [forecast.take(rows) for forecast in forecasts]
