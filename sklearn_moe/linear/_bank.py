@@ -32,8 +32,8 @@ Solution = LeastSquaresSolution | LogLinearSolution | LogisticSolution
 class LinearBank(Protocol):
     """Plain linear experts over one table, whose problems are of the kind that it `suits`.
 
-    If it `merges`, solutions asked for one by one are those asked for at once. What cannot be
-    solved here, None, is left to the estimators.
+    If it `merges`, solutions are the same whether they are asked for one by one or at once. What
+    cannot be solved here (None) is left to the estimators.
     """
 
     suits: ClassVar[type]
@@ -48,7 +48,7 @@ class LinearBank(Protocol):
     ) -> Solution | None:
         """Each problem under its column of `weights` (n, K), on the rows outside each fold.
 
-        Without folds on all rows. The `previous` solution is where the search may begin.
+        Without folds, on all rows. The search may begin from the `previous` solution.
         """
 
     def solve_all_rows(
@@ -56,12 +56,13 @@ class LinearBank(Protocol):
     ) -> Solution | None:
         """Each problem on all rows, at least nearly, after its solution on all folds but one.
 
-        If new rows are asked about in each iteration, there is the solution of the one `before`.
+        If new rows are asked about in each iteration, there is the solution of the iteration
+        `before`.
         """
 
 
 def recognise(estimator: Any) -> Problem | None:
-    """The problem that `estimator` solves, or None if it does anything else, such as to refuse."""
+    """The problem that `estimator` solves; None if it does anything else, or would refuse."""
     if not has_valid_params(estimator):
         return None
     for kind in (recognise_least_squares, recognise_log_linear, recognise_logistic):
@@ -91,7 +92,7 @@ def make_bank(
 class LeftOut:
     """A job: to solve each problem left out of each fold.
 
-    Those of a bank that merges, and of the same folds, whosever they are, are one.
+    Jobs of one bank that merges, and of the same folds, are done as one, whoever asks for them.
     """
 
     problems: Sequence[Any]
@@ -105,7 +106,7 @@ class LeftOut:
 
     @property
     def kind(self) -> Hashable:
-        """What jobs have in common that can be done at once, None if they cannot."""
+        """A key that is equal for jobs that can be done at once; None if this one cannot."""
         return (LeftOut, id(self.bank), id(self.folds)) if self.bank.merges else None
 
     def results_with(self, others: Sequence[LeftOut]) -> Sequence[Any]:

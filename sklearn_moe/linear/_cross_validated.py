@@ -27,26 +27,26 @@ from ._penalty import Labelled, find_penalty
 class CrossValidatedLogistic(ClassifierMixin, BaseEstimator):
     """Logistic regression whose penalty is the one under which unseen rows are most probable.
 
-    Columns are standardised within, but those of two values: their unit is half the difference of
-    these, so that rare ones are shrunk as frequent ones are. So the columns' own units do not
+    Columns are standardised internally; if they have two values, their unit is half the difference
+    of these, so that rare ones are shrunk as frequent ones are. So the columns' own units do not
     matter and there is nothing to tune: coefficients are shrunk little where classes can be told
-    apart, and strongly where there is little to learn. Five folds by content judge penalties a
-    factor of ten apart, from strong ones on until weaker ones are no better, and a parabola through
-    the best tells the next digit. Of more than 10,000 distinct rows, 5,000 judge. A row of weight w
-    counts as w rows.
+    apart, and strongly where there is little to learn. Five folds, dealt by content, judge
+    penalties a factor of ten apart, from strong to weak until weaker ones are no better, and a
+    parabola through the best one and its neighbours gives the next digit. From 10,000 distinct rows
+    on, 5,000 judge. A row of weight w counts as w rows.
 
-    It is what ``MixtureOfExpertsClassifier(experts=None)`` stands for. A mixture searches once, by
-    one expert of all rows, and gives each expert what was found as its `C`; but where one expert
-    asks for a stronger penalty than ``C=1``, experts begin with that, for they may have more to
-    learn, and the stronger one is tried when a start has won.
+    ``MixtureOfExpertsClassifier(experts=None)`` stands for experts of this kind. A mixture searches
+    once, with one expert fitted to all rows, and gives each expert the `C` that it finds. If that
+    is a stronger penalty than ``C=1``, experts begin with ``C=1``, for they may have more to learn,
+    and the stronger penalty is tried once a start has won.
 
     Parameters
     ----------
     C : float or None, default=None
-        The inverse of the penalty of squared coefficients, which are those of columns in these
-        units; None if it is to be found.
+        The inverse of the penalty on squared coefficients, which are taken in these units; None if
+        it is to be found.
     tol : float, default=1e-10
-        The solver's tolerance, as of `LogisticRegression`.
+        The solver's tolerance, as in `LogisticRegression`.
     max_iter : int, default=100
         The solver's largest number of iterations.
 
@@ -69,7 +69,7 @@ class CrossValidatedLogistic(ClassifierMixin, BaseEstimator):
 
     See Also
     --------
-    EvidenceRidge : The like for real targets.
+    EvidenceRidge : The counterpart for real targets.
     sklearn.linear_model.LogisticRegressionCV : Searches a grid, on columns as they are.
 
     References
@@ -91,7 +91,7 @@ class CrossValidatedLogistic(ClassifierMixin, BaseEstimator):
     True
     """
 
-    # A mixture hands them on by itself.
+    # A mixture hands on groups by itself.
     __metadata_request__fit = {"groups": False}
 
     _parameter_constraints: dict = {
@@ -120,7 +120,7 @@ class CrossValidatedLogistic(ClassifierMixin, BaseEstimator):
         sample_weight : array-like of shape (n_samples,), default=None
             Weights of the rows, none negative; None for ones.
         groups : array-like of shape (n_samples,), default=None
-            Labels of rows that depend on each other, and share a fold of the search.
+            Rows of one group depend on each other, and share a fold of the search.
 
         Returns
         -------
@@ -173,7 +173,8 @@ class CrossValidatedLogistic(ClassifierMixin, BaseEstimator):
         Returns
         -------
         scores : ndarray of shape (n_samples, n_classes), or (n_samples,) for two classes
-            Log probabilities but for a constant; of two classes, that of the second over the first.
+            Log probabilities, up to a constant in each row; for two classes, the log odds of the
+            second.
         """
         check_is_fitted(self)
         X = validate_data(self, X, accept_sparse="csr", dtype=np.float64, reset=False)
@@ -236,10 +237,10 @@ class CrossValidatedLogistic(ClassifierMixin, BaseEstimator):
 
 
 def _scaler_of(X: Any, weight: Array) -> StandardScaler:
-    """What puts rows in units of their columns: deviations or, of indicators, half differences."""
+    """Puts columns in their units: standard deviations or, for indicators, half differences."""
     with np.errstate(invalid="ignore"):
-        # Under weights, rounding makes the variance of a constant column less than zero; in place
-        # of its root the scaler puts a one.
+        # Under weights, rounding may make the variance of a constant column negative; the scaler
+        # then takes one in place of its root.
         scaler = StandardScaler(with_mean=not sp.issparse(X)).fit(X, sample_weight=weight)
         varies = scaler.scale_ == np.sqrt(scaler.var_)
     half = half_differences(X, scaler.mean_, scaler.scale_, weight)

@@ -1,10 +1,11 @@
 """Penalties that the rows ask for, from Gram matrices alone.
 
 Targets are normal about a linear function of the features, whose coefficients are normal about zero
-with the variance of the noise over the penalty. Of all penalties the one is sought under which the
-targets are most probable, whatever the level, which takes one row's worth of weight with it, and
-the variance of the noise. Along the eigenvectors of a Gram matrix that is a function of p numbers,
-so the penalties of all experts and folds are found side by side, without another look at the rows.
+with the variance of the noise over the penalty. Of all penalties, the one is sought under which the
+targets are most probable; the level is integrated out, which costs one row's worth of weight, and
+the variance of the noise takes its best value. Along the eigenvectors of a Gram matrix this
+probability is a function of p numbers, so the penalties of all experts and folds are found side by
+side, without another look at the rows.
 
 H. D. Patterson and R. Thompson, "Recovery of inter-block information when block sizes are unequal",
 Biometrika 58(3), 1971 (what is maximised). D. J. C. MacKay, "Bayesian interpolation", Neural
@@ -22,13 +23,13 @@ from numpy.typing import NDArray
 from .._maximise import top_of
 from .._numeric import Array
 
-# Penalties are sought from so many to so many times the mean eigenvalue, first at so many points
-# for each factor of ten.
+# Penalties are sought between these powers of ten times the mean eigenvalue, first at this many
+# points for each factor of ten.
 LOWEST, HIGHEST, PER_DECADE = -10, 8, 2
-# Then to so many bisections of what lies between two neighbours, eleven digits.
+# Then by this many bisections between two neighbours: eleven digits.
 N_STEPS = 36
 TINY = float(np.finfo(np.float64).tiny)
-# Features of less variance are none.
+# Features of less variance count as constant.
 LEAST = 1e-150
 # What rounding leaves of a sum of squares.
 ROUNDING = 1e-14
@@ -38,10 +39,10 @@ ROUNDING = 1e-14
 class Spectrum:
     """Problems (m,) seen along the eigenvectors of their Gram matrices.
 
-    `values` (m, r) and `vectors` (m, p, r) are those of the features, but for r < p those of zero,
-    `right` (m, r, q) the products of features and outputs, along the eigenvectors, `squares` (m, q)
-    the sums of squares of the outputs. All are weighted, about the means; `total` (m,) is the
-    weight.
+    `values` (m, r) and `vectors` (m, p, r) are the eigenvalues and eigenvectors of the features (if
+    r < p, zeros are left out), `right` (m, r, q) the products of features and outputs along the
+    eigenvectors, `squares` (m, q) the sums of squares of the outputs. All are weighted, about the
+    means; `total` (m,) is the weight.
     """
 
     values: Array
@@ -60,7 +61,7 @@ class Spectrum:
     @classmethod
     def of_rows(cls, X: Array, y: Array, weight: Array) -> Spectrum:
         """The spectrum of one problem: centred rows (n, p), outputs (n, q); to more digits."""
-        # The triangle has the singular values of the rows, and is small.
+        # The triangle has the same singular values as the rows, and is small.
         triangle = np.linalg.qr(np.column_stack([X, y]) * np.sqrt(weight)[:, None], mode="r")
         features, outputs = np.split(triangle, [X.shape[1]], axis=1)
         left, singular, vectors = np.linalg.svd(features, full_matrices=False)
@@ -93,7 +94,7 @@ class Spectrum:
 
     @cached_property
     def _varies(self) -> NDArray[np.bool_]:
-        """Which outputs (m, q) are no constant, and have a say."""
+        """Which outputs (m, q) are not constant, and so count."""
         return self.squares > TINY
 
     def _left(self, held: Array) -> Array:
@@ -109,7 +110,7 @@ class Spectrum:
         return -0.5 * (spread * self._varies.sum(axis=1) + fit)
 
     def _slope(self, log_penalties: Array) -> Array:
-        """Twice its slope (m,) along the logarithm of the penalty."""
+        """Twice the slope (m,) of `log_evidence` along the logarithm of the penalty."""
         penalty = np.exp(log_penalties)[:, None]
         held = self.values + penalty
         determined = (self.values / held).sum(axis=1)

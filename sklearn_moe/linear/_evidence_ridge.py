@@ -18,10 +18,10 @@ class EvidenceRidge(RegressorMixin, BaseEstimator):
 
     The rows decide how strongly coefficients are shrunk, so there is nothing to tune: weakly where
     noise is small or rows are many, strongly where there is nothing to learn. Made for experts,
-    whose regions differ in both and may hold less weight than a row for each column; a mixture
+    whose regions differ in both and may hold less than a row's weight for each column; a mixture
     solves all experts and folds together, from the Gram matrices that `Ridge` needs as well. A row
-    of weight w counts as w rows. Predictions follow the units of the target, and those of the
-    features if all are multiplied alike; features of different units are better standardised first.
+    of weight w counts as w rows. The unit of the target does not matter, nor does a factor that is
+    the same for all features; features of different units are better standardised first.
 
     The intercept is integrated out (restricted likelihood) and the noise variance maximised;
     neither is tuned. Outputs share their penalty.

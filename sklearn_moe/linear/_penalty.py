@@ -1,4 +1,4 @@
-"""The penalty of a logistic regression, by rows that it has not seen.
+"""The penalty of a logistic regression, chosen by rows that it has not seen.
 
 The evidence, by which `EvidenceRidge` finds its own, would shrink too much where classes can be
 told apart: Laplace's method sees no curvature in rows whose class is certain.
@@ -23,16 +23,16 @@ from .._numeric import Array, Rows, safe_log
 from .._observations import by_content, observations
 from .._rows import take_rows
 
-# Distinct rows that tell as much as all: what penalty suits does not hang on their number.
+# Distinct rows that tell as much as all: which penalty suits does not depend on their number.
 PENALTY_ROWS = 5000
-# Penalties that are tried, in powers of ten per unit of weight: ever weaker ones, each from where
-# the last has led.
+# Penalties that are tried, in powers of ten per unit of weight: ever weaker ones, each search from
+# the solution of the last.
 POWERS = range(1, -8, -1)
-# Nats per unit of weight. If two in sequence are not better by as much, that was the last.
+# Nats per unit of weight. The search ends when two penalties in a row have not gained as much.
 LEAST_GAIN = 1e-3
-# That of scikit-learn's logistic regression, and its inverse; kept where no row can judge another.
+# The default C of scikit-learn's logistic regression, also taken where no row can judge another.
 USUAL = 1.0
-# The solver's: losses are needed to three digits.
+# The solver's tolerance and steps: losses are needed to three digits.
 TOLERANCE, MOST_STEPS = 1e-3, 200
 
 
@@ -49,7 +49,7 @@ class Labelled(NamedTuple):
 
 @dataclass(frozen=True)
 class Fold:
-    """A regression of the rows that it is shown, which others judge."""
+    """A regression on the rows `shown` to it, which the `others` judge."""
 
     model: LogisticRegression
     shown: Labelled
@@ -66,14 +66,15 @@ class Fold:
 def find_penalty(labelled: Labelled, group: Rows | None = None) -> float:
     """The penalty of squared coefficients under which unseen rows are most probable.
 
-    Copies of a row share a fold, unless others of the same features contradict them, as do rows of
-    one `group` (n,), if these are told; neither the order of rows nor the unit of weights matters.
+    Copies of a row share a fold, unless others of the same features contradict them; so do rows of
+    one `group` (n,), if groups are given. Neither the order of rows nor the unit of weights
+    matters.
     """
     labelled, splits = _dealt(labelled, group)
     folds, total = list(_folds(labelled, splits)), labelled.weight.sum()
     if not folds:
         return USUAL
-    # Of rare classes there is less to learn from, and to gain, by as much as they are rare.
+    # The rarer the classes, the less there is to learn from, and to gain.
     shares = np.bincount(labelled.codes, labelled.weight) / total
     rarity = min(1.0, 2.0 * float(1.0 - shares @ shares))
     unit, judged = total * rarity, sum(fold.others.weight.sum() for fold in folds)
@@ -84,7 +85,7 @@ def find_penalty(labelled: Labelled, group: Rows | None = None) -> float:
             losses.append(sum(fold.loss(unit * 10.0**power) for fold in folds) / judged)
             if min(losses[:-2], default=np.inf) - min(losses[-2:]) < LEAST_GAIN * rarity:
                 break
-    # Rounded, since digits that the solver leaves open must not decide.
+    # Rounded: digits below the solver's tolerance must not decide.
     return float(unit * 10.0 ** round(_lowest(POWERS, losses), 1))
 
 
@@ -109,7 +110,7 @@ def _group_folds(labelled: Labelled, group: Rows, hashes: Any) -> Splits:
 
 
 def _folds(labelled: Labelled, splits: Splits) -> Iterator[Fold]:
-    """None shows a single class, or asks about one that it does not show."""
+    """The folds, but for those that show a single class; none asks about a class not shown."""
     for train, test in splits:
         model = LogisticRegression(warm_start=True, tol=TOLERANCE, max_iter=MOST_STEPS)
         shown, others = labelled.take(train), labelled.take(test)

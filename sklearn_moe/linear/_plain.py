@@ -18,11 +18,11 @@ from .._validation import last_step
 from ..logit import FAR_FROM_ZERO
 from ._evidence_ridge import EvidenceRidge
 
-# Columns of a sparse table beyond which scikit-learn's sparse solvers have less to do.
+# Columns of a sparse table beyond which scikit-learn's sparse solvers have less work.
 MOST_COLUMNS = 200
-# Regressors that are predicted by one product for all of them.
+# Regressors whose predictions are one product for all of them.
 PLAIN = (Ridge, LinearRegression, EvidenceRidge)
-# Of an estimator's solver: any gradient is below it, in single precision as well.
+# A tolerance for an estimator's solver: any gradient is below it, in single precision as well.
 ANY_TOLERANCE = 1e30
 # The predictions of a solution that is kept without them.
 NOTHING = np.empty((0, 0, 0))
@@ -38,7 +38,7 @@ def without_scaler(estimator: Any) -> tuple[Any, bool]:
 
 
 def without_steps(estimator: Any) -> Any:
-    """The estimator, content with any solution: another takes its place, or none is asked for."""
+    """The estimator, content with any solution: it will be replaced, or is not asked for."""
     last_step(estimator).set_params(tol=ANY_TOLERANCE)
     return estimator
 
@@ -54,7 +54,7 @@ def column_units(numbers: NDArray) -> tuple[Array, Array]:
 def finite_numbers(X: Any) -> NDArray | None:
     """The table as an array, not copied unless it is sparse and small.
 
-    None if there is more in it than finite numbers, or they are too many to be made dense.
+    None if it holds anything but finite numbers, or too many to be made dense.
     """
     numbers = _dense(X)
     is_finite = numbers is not None and numbers.dtype.kind in "fiub" and np.isfinite(numbers).all()
@@ -72,8 +72,8 @@ def _dense(X: Any) -> NDArray | None:
 def predict_plain(experts: Sequence[Any], X: Any) -> Array | None:
     """Outputs (n, K, q) of fitted plain regressors by one product for all of them.
 
-    None if one of them is anything else, or does not suit the numbers, about which it has a say.
-    One expert alone is asked itself: its answer is to be the same to the last digit.
+    None if one of them is of another kind, or does not suit the table and has to say so itself. One
+    expert alone is asked itself: its answer is to be the same to the last digit.
     """
     plain = all(type(expert) in PLAIN for expert in experts)
     if not plain or len(experts) == 1:
@@ -89,7 +89,7 @@ def predict_plain(experts: Sequence[Any], X: Any) -> Array | None:
     with np.errstate(over="ignore", invalid="ignore"):
         outputs = coef @ numbers.T
         outputs += np.concatenate(level)[:, None]
-    # What is not finite in the table shows in the outputs, which are fewer.
+    # An entry of the table that is not finite shows in the outputs, which are fewer.
     if not np.isfinite(outputs).all():
         return None
     return np.moveaxis(outputs.reshape(len(experts), n_outputs, -1), -1, 0)

@@ -15,14 +15,14 @@ from ._indicators import FOURTH, squared_half_differences, sums_of_powers
 # The highest power of columns that variances need.
 SECOND = 2
 # A penalty per unit of weight under which a coefficient is zero to eight digits; a larger one would
-# take the others' digits as well.
+# cost the other coefficients digits.
 LARGEST_RIDGE = 1e8
-# Of the variance of a column in the whole table; less is rounding.
+# The part of a column's variance in the whole table below which it is rounding.
 SMALLEST_VARIANCE = 1e-10
 
 
 class Penalised(Protocol):
-    """A problem whose features may be `scaled` under its weights, or `halves` indicators."""
+    """A problem that may have its features `scaled` under its weights, and `halves` indicators."""
 
     @property
     def scaled(self) -> bool: ...
@@ -72,7 +72,7 @@ def _squared_units(
     if halves.any():
         squares = squared_half_differences(sums)
         units = np.where(halves & (squares > 0), squares, variance)
-    # What is constant in a region gets no coefficient under any penalty.
+    # A column that is constant in a region gets no coefficient under any penalty.
     return np.where(variance > SMALLEST_VARIANCE, units, 1.0)
 
 

@@ -1,4 +1,4 @@
-"""Solutions that are searched for by steps, each from where the last one was."""
+"""Solutions that are searched for by steps, each search from where the last one ended."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from ._plain import NOTHING, without_scaler
 
 
 class Effort(NamedTuple):
-    """How many steps a solution may take, and what change of a score ends them.
+    """How many steps a solution may take, and the change of a score below which they end.
 
-    Of whole steps it is that of the objective, in nats per unit of weight.
+    For whole steps `last` is a change of the objective, in nats per unit of weight.
     """
 
     n_steps: int
     last: float
 
 
-# An iteration of EM goes a step further; from nothing, steps are to settle.
+# An iteration of EM goes one step further; without a previous solution, steps must settle.
 ONE_STEP, SETTLE = Effort(1, SETTLED), Effort(30, SETTLED)
 
 
@@ -34,8 +34,8 @@ class SearchedSolution(ABC):
     """Coefficients `theta` (F, K, ...), predictions `mean` out of fold, what is `solved` (F, K).
 
     The `units` are those of the table, without its rows. An exact solution took `n_iter` steps. If
-    new rows are to be predicted, `whole` is nearly the solution for all rows. It `is_far` if the
-    experts have been given other rows since.
+    new rows are to be predicted, `whole` is nearly the solution for all rows. A solution `is_far`
+    if its experts have been given other rows since.
     """
 
     problems: Sequence[Any]
@@ -48,7 +48,7 @@ class SearchedSolution(ABC):
     is_far: bool = False
 
     def handed_on(self, experts: Rows) -> Self:
-        """Where others begin, who go on from the `experts` at some positions with other rows."""
+        """Where other experts begin, which go on from `experts` (positions) with other rows."""
         return replace(
             self,
             problems=[self.problems[k] for k in experts],
@@ -61,19 +61,19 @@ class SearchedSolution(ABC):
 
     @property
     def without_predictions(self) -> Self:
-        """What is kept of it while EM goes on."""
+        """What is kept of the solution while EM goes on."""
         return replace(self, mean=NOTHING)
 
     def of_all_rows(self) -> Self | None:
-        """One that leaves no row out; None if it has to be searched for."""
+        """The solution that leaves no row out; None if it has to be searched for."""
         return self if len(self.theta) == 1 else None
 
     def for_new_rows(self) -> Self | None:
-        """One that has seen all rows, at least nearly; None if it has to be searched for."""
+        """The solution for all rows, or nearly that; None if it has to be searched for."""
         return self.whole or self.of_all_rows()
 
     def polish(self, estimator: Any, problem: int) -> None:
-        """Give an `estimator` that was fitted without steps its coefficients and its tolerance."""
+        """Give an `estimator` that was fitted without steps the coefficients and its tolerance."""
         coef, intercept = self.coefficients(problem)
         last, scaled = without_scaler(estimator)
         if scaled:
@@ -84,11 +84,11 @@ class SearchedSolution(ABC):
 
     @abstractmethod
     def coefficients(self, problem: int) -> tuple[Array, Array]:
-        """Those of one problem of the first fold, and intercepts, in units of the features."""
+        """Coefficients of a problem of the first fold, and intercepts, in units of the features."""
 
     @abstractmethod
     def hand_over(self, estimator: Any, coef: Array, intercept: Array) -> None:
-        """Set them, in the units of the last step of the estimator's pipeline."""
+        """Set coefficients, in the units of the last step of the estimator's pipeline."""
 
 
 class Steps(Protocol):
@@ -106,9 +106,9 @@ class Steps(Protocol):
 
 
 def damped_steps(task: Steps, begun: Array, effort: Effort) -> tuple[Array, Array, int]:
-    """Coefficients after steps of problems that each rest when settled in all folds.
+    """Coefficients after steps; each problem rests once it has settled in all folds.
 
-    And how far (F, K) the last step of each moved any score, and how many the steps were.
+    Also, how far (F, K) the last step of each moved any score, and how many steps there were.
     """
     theta, moving = begun.copy(), np.arange(begun.shape[1])
     moved, n_steps = np.full(begun.shape[:2], np.inf), 0
