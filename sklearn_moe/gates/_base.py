@@ -61,7 +61,7 @@ class Gate(BaseEstimator):
         return self._proba(X)
 
     def _proba(self, X: Any) -> Array:
-        """Probabilities (n, K); a gate that need not go over logarithms has a way of its own."""
+        """Probabilities (n, K); a gate that can do without logarithms overrides this."""
         return np.exp(self.predict_log_proba(X))
 
     def penalty(self) -> float:
@@ -156,9 +156,9 @@ class Gate(BaseEstimator):
 
 @contextmanager
 def naming(gate: Any, task: str) -> Iterator[None]:
-    """Say of an error that a gate has failed at its task.
+    """Turn an error into one that says which gate has failed, and at what task.
 
-    Parts of a gate are anyone's code, and what they raise does not say that they are the gate's.
+    Parts of a gate are anyone's code, and what they raise does not say that a gate is to blame.
     """
     try:
         yield
@@ -169,12 +169,12 @@ def naming(gate: Any, task: str) -> Iterator[None]:
 
 
 def beside_weights(params: dict[str, Any]) -> dict[str, Any]:
-    """Metadata of a gate's `fit` but the weights of the rows, which `expert_weights` hold."""
+    """Metadata of a gate's `fit` without `sample_weight`, which `expert_weights` include."""
     return {name: value for name, value in params.items() if name != "sample_weight"}
 
 
 def routing_of_fit(owner: Any, **parts: Any) -> MetadataRouter:
-    """The requests of what the `owner` fits in its own `fit`."""
+    """The metadata requests of the parts that the `owner` fits in its own `fit`."""
     return MetadataRouter(owner).add(
         method_mapping=MethodMapping().add(caller="fit", callee="fit"), **parts
     )

@@ -33,8 +33,8 @@ class ClassifierGate(Gate):
     Parameters
     ----------
     classifier : classifier or Pipeline
-        Any scikit-learn classifier with `predict_proba`, or a pipeline that ends in one. One that
-        was fitted before, in a `FrozenEstimator`, may be the fitted gate of another mixture.
+        Any scikit-learn classifier with `predict_proba`, or a pipeline that ends in one. A
+        `FrozenEstimator`, which is not fitted again, may hold the fitted gate of another mixture.
 
     Attributes
     ----------
@@ -87,8 +87,8 @@ class ClassifierGate(Gate):
             If the classifier cannot be fitted to them.
         TypeError
             If it has no `predict_proba` once it is fitted, or its classes are not the experts. A
-            frozen classifier may have others, as many as there are experts: they are the experts
-            in their order.
+            frozen classifier may have other classes, as many as there are experts: they stand for
+            the experts in order.
         """
         expert_weights = check_expert_weights(X, expert_weights)
         X, expert_weights, fit_params = rows_of_weight(X, expert_weights, fit_params)
@@ -122,7 +122,7 @@ class ClassifierGate(Gate):
         Returns
         -------
         count : int
-            Coefficients and intercepts, or what a constant is made of.
+            Coefficients and intercepts, or the parameters of a constant.
 
         Raises
         ------
@@ -136,7 +136,8 @@ class ClassifierGate(Gate):
     def _classes_of(self, fitted: Any, X: Any) -> list[Any]:
         """The classes of the fitted classifier; of a frozen gate they are positions of experts.
 
-        What is missing is seen only now: some that delegate (StackingClassifier) have it late.
+        Only now can one see what is missing: classifiers that delegate (StackingClassifier) have it
+        late.
         """
         if frozen_gate(fitted) is not None:
             return list(range(fitted.predict_proba(X).shape[1]))
@@ -149,7 +150,7 @@ class ClassifierGate(Gate):
         return list(fitted.classes_.tolist())
 
     def _experts_of(self, classes: list[Any], n_experts: int) -> NDArray[np.intp]:
-        """The expert of each class; one of little weight may be in no sample, and have none."""
+        """The expert of each class; an expert of little weight may be in no sample: it has none."""
         if not is_frozen(self) and set(classes) <= set(range(n_experts)):
             return np.array(classes, dtype=np.intp)
         if len(classes) != n_experts:

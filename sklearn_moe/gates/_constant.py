@@ -52,7 +52,7 @@ class ConstantGate(Gate):
             The fitted gate.
         """
         mass = check_expert_weights(X, expert_weights).sum(axis=0)
-        # Rounding does not tell equal ones apart, of which top_k may take the greater.
+        # Rounded, lest rounding errors tell equal proportions apart, and top_k choose by them.
         proportions = (mass / mass.sum()).round(DIGITS)
         self.mixing_proportions_ = proportions / proportions.sum()
         self.n_experts_ = len(mass)

@@ -17,7 +17,7 @@ from ._table import GateTable
 
 
 class EncodedGate(Gate):
-    """A gate that says what it makes of encoded rows, and leaves tables to this class."""
+    """A gate that is written for encoded rows, and leaves tables to this class."""
 
     @abstractmethod
     def fit_table(
@@ -61,7 +61,7 @@ class EncodedGate(Gate):
             Log probabilities; the exponentials of each row sum to one.
         """
 
-    # Unfitted gates have neither: AttributeError, as it is to be.
+    # Unfitted gates have neither, and raise AttributeError, as they should.
 
     @property
     def n_features_in_(self) -> int:
@@ -165,7 +165,7 @@ class EncodedGate(Gate):
         log_proba : ndarray of shape (n_samples, n_experts)
             Log probabilities; the exponentials of each row sum to one.
         """
-        # A subclass that answers for itself is to be asked.
+        # A subclass that overrides `predict_log_proba` must be asked by it.
         answers = type(self).predict_log_proba is not EncodedGate.predict_log_proba
         if answers or table.encoder is not self.encoder_:
             return self.predict_log_proba(table.X)
@@ -182,8 +182,8 @@ class SearchingGate(EncodedGate):
         """Go on from the present solution, on new rows.
 
         The objective is that of `fit` on the new rows alone; the search for its minimum starts at
-        the present solution and takes at most `max_iter` steps. The encoding of the columns
-        stays as it is. A gate that is not fitted yet is fitted.
+        the present solution and takes at most `max_iter` steps. The encoding of the columns stays
+        as it is. An unfitted gate is fitted as by `fit`.
 
         Parameters
         ----------
@@ -213,7 +213,7 @@ class SearchingGate(EncodedGate):
 def check_expert_weights(X: Any, expert_weights: Any, n_experts: int | None = None) -> Array:
     """Expert weights as float64 (n, K), finite and not negative, a row for each of `X`.
 
-    They are of the number of experts if it is known.
+    If `n_experts` is known, they must have as many columns.
     """
     expert_weights = np.asarray(expert_weights, dtype=np.float64)
     are_weights = (expert_weights >= 0).all() and np.isfinite(expert_weights).all()
@@ -237,7 +237,7 @@ def check_expert_weights(X: Any, expert_weights: Any, n_experts: int | None = No
 
 
 def shares_and_weights(expert_weights: Array) -> tuple[Array, Array]:
-    """Each expert's share (n, K) of a row's weight, and this (n,), less rounding noise.
+    """Each expert's share (n, K) of a row's weight, and that weight (n,), less rounding noise.
 
     Trees break ties by the last digit, and the order of the rows must not decide how they grow.
     """
@@ -248,7 +248,7 @@ def shares_and_weights(expert_weights: Array) -> tuple[Array, Array]:
 
 
 def rows_of_weight(X: Any, expert_weights: Array, params: dict) -> tuple[Any, Array, dict]:
-    """The rows of some weight, their expert weights and metadata; the others have no say."""
+    """The rows of some weight, with expert weights and metadata; the others have no say."""
     rows = np.flatnonzero(expert_weights.any(axis=1))
     if len(rows) == len(expert_weights):
         return X, expert_weights, params

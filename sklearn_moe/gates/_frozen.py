@@ -1,4 +1,4 @@
-"""Estimators that were fitted before, as gates of which some experts are left."""
+"""Estimators that were fitted before, as gates for the experts that are left."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from ._base import Gate
 
 
 class OfSome(BaseEstimator):
-    """What a fitted estimator says of some of its classes or outputs, numbered anew."""
+    """A fitted estimator with some of its classes or outputs only, numbered anew."""
 
     def __init__(self, estimator: Any, places: tuple[int, ...]) -> None:
         self.estimator = estimator
@@ -44,7 +44,7 @@ class OfSome(BaseEstimator):
 
 
 def frozen_gate(classifier: Any) -> Gate | None:
-    """The gate that a classifier, or the end of a pipeline, is but for being frozen."""
+    """The gate inside a frozen classifier, or a frozen end of a pipeline; None if there is none."""
     last, frozen = last_step(classifier), False
     while isinstance(last, FrozenEstimator):
         last, frozen = last_step(last.estimator), True
@@ -65,7 +65,7 @@ def without_lost(gate: Any, members: tuple[int, ...]) -> Any:
 
 
 def _inner(gate: Any) -> str:
-    """The parameter of a gate that is an estimator, if one is."""
+    """Name of the parameter that holds a gate's estimator, if one does."""
     return "classifier" if hasattr(gate, "classifier") else "regressor"
 
 

@@ -21,7 +21,7 @@ from ._table import GateTable
 CONSTANT = 1e-12
 # A standard deviation, in units of that of the whole table, that can only be rounding noise.
 NO_SPREAD = 1e-10
-# A weight that matters only where there is no other.
+# A weight that matters only where nothing else has any.
 NO_WEIGHT = 1e-200
 # Beyond this many standard deviations all rows are equally far: squares must stay finite.
 FARTHEST = 1e100
@@ -41,10 +41,10 @@ class GaussianGate(EncodedGate):
     covariance_type : {"full", "diag"}, default="full"
         Whether the features of an expert's rows may be correlated.
     pseudo_count : float, default=1.0
-        Weight, in rows, of the covariance of the whole table in that of each expert. With 0 the
-        covariances are those of the rows alone.
+        Weight, in rows, of the covariance of the whole table in that of each expert. With 0, an
+        expert's covariance is that of its own rows alone.
     reg_covar : float, default=1e-6
-        Added to all variances, as a part of the variance of a column in the whole table.
+        Added to all variances, as a fraction of the column's variance in the whole table.
 
     Attributes
     ----------
@@ -63,9 +63,9 @@ class GaussianGate(EncodedGate):
 
     Notes
     -----
-    EM without cross-fitting raises the joint likelihood of target and features, that is, of
-    ``log_prob(X, y)`` of the mixture plus `log_density` of its gate, where `pseudo_count` is 0. The
-    likelihood of the target given the features, which is the bound of the mixture, may fall.
+    If `pseudo_count` is 0, EM without cross-fitting raises the joint likelihood of target and
+    features: ``log_prob(X, y)`` of the mixture plus `log_density` of its gate. The likelihood of
+    the target given the features, which is the bound of the mixture, may fall.
 
     References
     ----------

@@ -28,8 +28,8 @@ class HierarchicalGate(Gate):
 
     The probability of an expert is that of its group times its own within the group. The gate over
     the groups learns from the sums of their responsibilities, the gate of a group from those of its
-    members. Any of them may itself be hierarchical, so a tree may have any depth; all that look at
-    the encoded table share one encoding, that of the rows by their whole weights.
+    members. Any of them may itself be hierarchical, so a tree may have any depth. All gates that
+    look at the encoded table share one encoding, learnt from the rows under their whole weights.
 
     Parameters
     ----------
@@ -202,7 +202,7 @@ class HierarchicalGate(Gate):
             for _, group in self._slices()
         ]
         left = tuple(number for number, group in enumerate(groups) if group)
-        # What is within a group of one is not used, and may be made for more.
+        # A gate within a group of one is not used, and may be made for a larger group.
         used = [w if n > 1 else ConstantGate() for w, n in zip(within, self.groups, strict=True)]
         parts = [keeping(used[number], groups[number], self.groups[number]) for number in left]
         sizes = [len(groups[number]) for number in left]
@@ -313,7 +313,7 @@ def branches_of(tree: HierarchicalGate, n_experts: int) -> list[tuple[int, Any]]
 def _fit_part(
     template: Any, table: GateTable, expert_weights: Array, start: Any, brief: bool
 ) -> Any:
-    """A gate of the tree; one that no row speaks to stays as it was, or knows nothing."""
+    """A gate of the tree; if no row has weight for it, it stays as it was, or becomes constant."""
     if expert_weights.any():
         return fit_gate(template, table, expert_weights, start, brief)
     return start or ConstantGate().fit(table.X, np.ones_like(expert_weights))

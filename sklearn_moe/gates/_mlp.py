@@ -21,9 +21,9 @@ Shape = tuple[int, int]
 # Steps of L-BFGS in the first iteration of EM, whose responsibilities are still crude, and in each
 # later one.
 FIRST, BRIEF = 50, 10
-# After so many steps the weights are put on a grid. L-BFGS doubles rounding errors every few steps;
-# so they do not grow from leg to leg, and the order of rows, or weights in place of repeats, decide
-# nothing.
+# After this many steps the weights are put on a grid. L-BFGS doubles rounding errors every few
+# steps; on the grid they start anew, so neither the order of rows, nor weights in place of repeats,
+# decide anything.
 LEG, GRID = 20, 2.0**20
 
 
@@ -45,9 +45,9 @@ class MLPGate(SearchingGate):
         Largest number of L-BFGS steps in one fit.
     tol : float, default=1e-5
         A fit ends when a step lowers the objective, per unit of sample weight, by less than `tol`
-        times the objective, or than `tol` where that is below one.
+        times the larger of the objective and one.
     random_state : int, RandomState instance or None, default=None
-        Determines the first weights of the hidden units.
+        Seeds the first weights of the hidden units.
 
     Attributes
     ----------
@@ -125,7 +125,7 @@ class MLPGate(SearchingGate):
         return self
 
     def _random_layers(self, hidden: Shape, scores: Shape) -> tuple[Array, Array]:
-        """Random hidden units, which know nothing of the rows, and scores that do not ask them."""
+        """Hidden units that are random, whatever the rows, and zeros for the layer of scores."""
         first = check_random_state(self.random_state).standard_normal(hidden)
         first[:, :-1] /= np.sqrt(max(hidden[1] - 1, 1))
         return first, np.zeros(scores)

@@ -14,13 +14,13 @@ from ..weighting import WeightPlan, gate_with_weighted_steps, plan_steps, transf
 from ._base import naming
 from ._table import GateTable
 
-# The part of a column's scatter that it may differ by where steps make what they made before: the
-# mean of a scaler moves with the rows that it has seen.
+# Columns that have moved by less than this part of their scatter count as the same: the mean of a
+# scaler moves with the rows that it has seen.
 CLOSE = 0.1
 
 
 def check_gate(gate: Any) -> None:
-    """Raise what scikit-learn says of a resolved template with unsound steps or parameters."""
+    """Raise scikit-learn's error if a resolved template has unsound steps or parameters."""
     if isinstance(gate, Pipeline):
         gate._validate_steps()
         check_gate(gate[-1])
@@ -44,9 +44,9 @@ def fit_pipeline(
 ) -> Pipeline:
     """Fit a pipeline, a clone of our own; its gate goes on from the end of `start`.
 
-    It begins anew where the steps of `start` make other columns of the rows, and the pipeline fits
-    itself where it is to hand on metadata or is of a kind of its own. The gate may be at the end of
-    a pipeline within.
+    The gate begins anew if the steps of `start` make other columns of the rows. A pipeline that is
+    to hand on metadata, or is of a subclass, fits itself. The gate may be at the end of an inner
+    pipeline.
     """
     if params or type(gate) is not Pipeline:
         return gate_with_weighted_steps(gate, table.X, expert_weights, params)
@@ -68,7 +68,7 @@ def fit_pipeline(
 def _makes(steps: Pipeline, X: Any, made: Any, weight: Array) -> bool:
     """Whether fitted `steps` make columns of `X` that mean the same as those `made`.
 
-    All rows have a say, by their weight: a part would be another one among repeated rows.
+    All rows have a say, by their weight: a part of them would be another one among repeated rows.
     """
     if not steps.steps:
         return True

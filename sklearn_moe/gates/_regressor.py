@@ -126,7 +126,7 @@ class RegressorGate(Gate):
 def _for_outputs(regressor: Any) -> Any:
     """A clone that takes several outputs, one by one if it cannot take them together.
 
-    What is frozen has them or has them not.
+    A frozen regressor is taken as it is.
     """
     last = last_step(regressor)
     together = isinstance(last, FrozenEstimator) or get_tags(last).target_tags.multi_output

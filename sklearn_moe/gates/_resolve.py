@@ -22,7 +22,7 @@ from ._regressor import RegressorGate
 from ._softmax import SoftmaxGate
 from ._table import GateTable
 
-# Hidden units of a network that is tried: as good on the whole as many, and found sooner.
+# Hidden units of the network that is tried: on the whole as good as more, and fitted sooner.
 FEW_UNITS = 16
 
 
@@ -42,7 +42,7 @@ def resolve_gate(gate: Any) -> Any:
     last = last_step(gate)
     if isinstance(last, Gate):
         return gate
-    # Stacking has probabilities once it is fitted, if what it ends in has.
+    # Stacking has probabilities only once it is fitted, if its final estimator has them.
     if (hasattr(last, "predict_proba") and hasattr(last, "fit")) or isinstance(
         last, StackingClassifier
     ):
@@ -58,7 +58,7 @@ def resolve_gate(gate: Any) -> Any:
 def gates_to_try(gate: Any) -> list[Any]:
     """Templates for the parameter `gate` of a mixture, the first to begin with.
 
-    Of several, the fit keeps one.
+    If there are several, the fit keeps one.
     """
     if isinstance(gate, str) and gate == "auto":
         return [SoftmaxGate(), MLPGate(FEW_UNITS)]
@@ -106,7 +106,7 @@ def log_proba_of(gate: Any, table: GateTable) -> Array:
 
 
 def next_gate(gate: Any, X: Any, expert_weights: Array) -> Any:
-    """A gate for new rows, which goes on from a fitted one if that can; that one stays as it is."""
+    """A gate for new rows, which goes on from a fitted one if it can; the fitted one is kept."""
     if is_frozen(gate):
         return gate
     if hasattr(gate, "partial_fit"):

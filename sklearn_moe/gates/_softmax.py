@@ -28,7 +28,7 @@ from ._base import Gate
 from ._encoded import SearchingGate
 from ._table import GateTable
 
-# Rows of a block of scores of many experts: fewer are not worth a call, more leave a core's cache.
+# Rows in a block of scores of many experts: fewer are not worth a call, more leave a core's cache.
 SCORED_AT_ONCE = 2048
 
 
@@ -47,7 +47,7 @@ class SoftmaxGate(SearchingGate):
         of `C` in scikit-learn's ``LogisticRegression``. With 0 the gate is the maximum likelihood
         one, which does not exist where a hyperplane separates the regions.
     max_iter : int, default=100
-        Largest number of Newton steps (or tenth of the number of L-BFGS steps) in one fit.
+        Largest number of Newton steps in one fit; of L-BFGS steps, ten times as many.
     tol : float, default=1e-8
         A fit ends when no entry of the gradient exceeds `tol`, per unit of sample weight.
 
@@ -191,7 +191,7 @@ class SoftmaxGate(SearchingGate):
             return super()._proba(X)
         with np.errstate(over="ignore", invalid="ignore"):
             proba = self._shares(self.encoder_.by_block(X, unchecked=True))
-        # Gaps and infinities spread over the probabilities of their row, which are fewer to check.
+        # A gap or infinity makes all probabilities of its row NaN, and these are fewer to check.
         return proba if np.isfinite(proba[:, 0]).all() else self._shares(self.encoder_.by_block(X))
 
     def _shares(self, Z: Any) -> Array:
@@ -201,11 +201,11 @@ class SoftmaxGate(SearchingGate):
         return scores
 
     def _is_another(self, *names: str) -> bool:
-        """Whether a subclass has methods of its own, which are to be asked."""
+        """Whether a subclass overrides one of these methods, which must then be asked."""
         return any(getattr(type(self), name) is not getattr(SoftmaxGate, name) for name in names)
 
     def _encode(self, X: Any) -> Any:
-        # A subclass that answers for encoded rows is to get them.
+        # A subclass that overrides the answer for encoded rows must get them.
         is_another = self._is_another("log_proba_encoded")
         return super()._encode(X) if is_another else self.encoder_.by_block(X)
 

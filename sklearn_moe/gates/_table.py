@@ -13,7 +13,7 @@ from .._rows import take_rows
 class GateTable:
     """A table `X` (n, p) whose rows weigh `sample_weight` (n,), and its encoded form.
 
-    A known `encoder` is kept; else one learns from the rows when it is first asked for.
+    An `encoder` that is given is kept; else one learns from the rows when it is first asked for.
     """
 
     def __init__(self, X: Any, sample_weight: Array, encoder: TabularEncoder | None = None) -> None:
