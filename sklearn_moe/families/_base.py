@@ -24,11 +24,11 @@ class Family(ABC):
 
     @property
     def has_point_mass(self) -> bool:
-        """Whether an expert that says zero for every row is certain of it."""
+        """Whether an expert that predicts zero for every row is certain of it."""
         return False
 
     def says_zero(self, mean: Array) -> NDArray[np.bool_]:
-        """Whether means (...) are such zeros."""
+        """Whether means (...) are zeros that an expert is certain of."""
         return np.zeros(mean.shape, dtype=bool)
 
     def telling_weights(self, y: Array, weights: Array) -> Array:
@@ -40,9 +40,9 @@ class Family(ABC):
         return self.log_prob(y, mean, dispersion)
 
     def surprise(self, y: Array, log_prob: Array) -> Array:
-        """How badly (n,) rows are explained that have these log densities; in no unit.
+        """How badly (n,) rows of these log densities are explained, in no unit.
 
-        It is its own inverse: of surprises it makes log densities again.
+        It is its own inverse: applied to surprises, it returns log densities.
         """
         return -log_prob
 
@@ -82,14 +82,14 @@ class Family(ABC):
         return self
 
     def adjust(self, mean: Array, dispersion: Array) -> Any:
-        """What each expert says once its dispersion is known; the mean itself by default."""
+        """What each expert predicts once its dispersion is known; the mean itself by default."""
         return mean
 
 
 def law_by_row(law: Array, relative: Array) -> Array:
     """Parameters (n, K, q, P) of a noise law from (K, q, P), or (n, K, q, P) already.
 
-    The dispersion, the first of them, is multiplied by what is `relative` (n, K, q) of each row.
+    The first parameter, the dispersion, is multiplied by the `relative` one (n, K, q) of each row.
     """
     by_row = np.broadcast_to(law, (len(relative), *law.shape[-3:])).copy()
     by_row[..., 0] *= relative

@@ -15,9 +15,9 @@ from ._base import Family
 
 N_STEPS, TEMPERATURE_STEPS = 30, 20
 SMALLEST = 1e-12
-# Less than this is none; the smallest probabilities of some hundred classes come to less.
+# Doubt below this is none; the smallest probabilities of some hundred classes come to less.
 DOUBT = 1e-9
-# Between these an expert's log probabilities are divided.
+# Temperatures, by which log probabilities are divided, lie between these.
 COLDEST, HOTTEST = 0.2, 20.0
 
 
@@ -28,8 +28,8 @@ class Categorical(Family):
     The dispersion (K,) of an expert is the share of its probability that is moved to the global
     class rates `class_prior` (C,). It is the share under which the given predictions are most
     likely, so an expert that is sure and wrong (deep trees, hard votes) pays what its own
-    out-of-fold record says it must, and no probability is zero. Predictions for the very rows of
-    the fit tell nothing of the kind: in sample the share stays at its floor.
+    out-of-fold record says it must, and no probability is zero. Predictions for the rows of the fit
+    itself are no such record: in sample the share stays at its floor.
 
     If it is `tempered`, an expert's log probabilities are first divided by its temperature, found
     in the same way; dispersions are then (K, 2), shares and temperatures.
@@ -55,8 +55,9 @@ class Categorical(Family):
         logs, prior = _logs(mean), self.class_prior[y][:, None]
 
         def slope(log_temperature: Array) -> Array:
-            # The share at its best for this temperature: what it does adds nothing to the slope. A
-            # cold expert may have a second best, whose errors are all left to the share.
+            # With the share at its best for this temperature, its own change adds nothing to the
+            # slope. A cold expert may have a second, lower peak, where all errors are left to the
+            # share.
             own, excess = _heated(logs, np.exp(log_temperature), y)
             share = self._fit_share(y, own, expert_weights)
             trust = (1 - share) * own
@@ -64,7 +65,7 @@ class Categorical(Family):
 
         low, high = np.log(np.outer([COLDEST, HOTTEST], np.ones(mean.shape[1])))
         temperature = np.exp(top_of(slope, low, high, TEMPERATURE_STEPS, by_ends=False))
-        # Where nothing is left to the expert the slope is zero as well, and no top.
+        # Where nothing is left to the expert, the slope is zero as well, but it is no peak.
         found, as_is = (
             self._of_temperature(y, logs, each, expert_weights)
             for each in (temperature, np.ones_like(temperature))
@@ -91,7 +92,8 @@ class Categorical(Family):
         lowest = (1.0 + mass) ** -2.0
         if self.in_sample:
             return lowest
-        # One that is certain of all rows, as where a region is of one class, may in the next one.
+        # One that is certain of all rows, as where a region has one class, may err once in the next
+        # table.
         is_certain = ((np.minimum(own, 1 - own) < DOUBT) | (weights == 0)).all(axis=1)
         lowest = np.where(is_certain, 1.0 / (1.0 + mass), lowest)
 
@@ -136,7 +138,7 @@ class Categorical(Family):
 
 
 def own_class(y: NDArray, mean: Array) -> Array:
-    """What each expert (n, K) gives the class that each row has; all of `mean`, if that is it."""
+    """What each expert (n, K) gives each row's class; `mean` itself if it holds nothing else."""
     if mean.shape[2] == 1:
         return mean[..., 0]
     by_class = np.moveaxis(mean, 0, -1).reshape(mean.shape[1], -1)
@@ -144,7 +146,7 @@ def own_class(y: NDArray, mean: Array) -> Array:
 
 
 def _logs(mean: Array) -> Array:
-    """Log probabilities; what is nearly impossible is not made more so by any temperature."""
+    """Log probabilities, with a floor, so that no temperature can take them out of range."""
     return np.log(np.maximum(mean, SMALLEST))
 
 

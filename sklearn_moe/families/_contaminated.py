@@ -16,7 +16,7 @@ from ._real import RealFamily
 BREADTH = 3.0
 BACKGROUND_DF = 3.0
 N_STEPS, SETTLED = 50, 1e-8
-# A log density that is next to nothing, and finite.
+# A finite log density that stands for none.
 LEAST = -1e300
 
 
@@ -59,7 +59,7 @@ class Contaminated(Family):
         return np.logaddexp(*self._parts(self.clean.exact_log_prob, y, mean, dispersion))
 
     def surprise(self, y: Array, log_prob: Array) -> Array:
-        """How badly (n,) rows are explained, as the law says it."""
+        """How badly (n,) rows are explained, in the terms of the clean law."""
         return self.clean.surprise(y, log_prob)
 
     def _parts(
@@ -72,9 +72,9 @@ class Contaminated(Family):
         return clean, np.broadcast_to(np.log(self.fraction) + broad, clean.shape)
 
     def clean_proba(self, y: Array, mean: Array, dispersion: Array) -> Array:
-        """Probability (n, K) that a row is not the background's, were it not another expert's."""
+        """Probability (n, K) that a row is the expert's, if it is its own or the background's."""
         clean, broad = self._parts(self.clean.log_prob, y, mean, dispersion)
-        # Targets beyond all numbers, of no density under either, are the background's.
+        # Targets too large for a density under either are the background's.
         return np.exp(clean - np.logaddexp(clean, np.maximum(broad, LEAST)))
 
     def fit_dispersion(
@@ -117,7 +117,7 @@ class Contaminated(Family):
         return self.clean.adjust(mean, dispersion)
 
     def floored(self, dispersion: Array) -> Array:
-        """Parameters of which no dispersion is too small."""
+        """Parameters with no dispersion below the floor."""
         return self.clean.floored(dispersion)
 
     def count_parameters(self, dispersion: Array) -> int:

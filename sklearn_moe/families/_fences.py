@@ -1,7 +1,7 @@
-"""How far out targets may lie before those who begin take them for gross errors.
+"""How far out targets may lie before starts take them for gross errors.
 
-Least squares that have not seen a prediction yet have nothing else to know them by, and a few that
-lie far out would lead all experts astray. Once experts have answered, their laws tell.
+Before there are predictions, nothing else tells gross errors from other targets, and a few far out
+would lead all experts of least squares astray. Later the noise laws of the experts tell them.
 
 J. W. Tukey, "Exploratory Data Analysis", Addison-Wesley, 1977 (the inner fences).
 """
@@ -23,10 +23,10 @@ def held_within(y: Array, weight: Array) -> Array:
 
 
 def weights_within(y: Array, weight: Array) -> Array:
-    """What rows (n,) are to count: one between the fences, ever less the farther out they are.
+    """Weights (n,) of rows: one between the fences, and the less the farther out they are.
 
-    It is the square of the fences' distance from their middle, over that of the target; of several
-    outputs the least counts.
+    Outside, the square of the fences' distance from their middle over the target's; of several
+    outputs, the smallest weight.
     """
     low, high = _fences(y, weight)
     beyond = np.abs(y - np.clip(y, low, high)) / (0.5 * (high - low))
@@ -42,6 +42,6 @@ def _fences(y: Array, weight: Array) -> tuple[Array, Array]:
         # Rounded, since sums in another order of the rows must not decide.
         place = np.searchsorted((share / share[-1]).round(DECIMALS), QUARTILES)
         low[output], high[output] = values[order][place]
-    # An output that is the same on half of the rows has none.
+    # An output that is the same on half of the rows has no fences.
     reach = np.where(high > low, REACH * (high - low), np.inf)
     return low - reach, high + reach

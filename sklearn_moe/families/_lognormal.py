@@ -22,9 +22,9 @@ class LogNormal(PositiveFamily):
     Parameters
     ----------
     expert_says : {"mean", "median"}, default="mean"
-        What the experts predict: squared-error experts the mean, those fitted to the logarithm
-        (``TransformedTargetRegressor(func=np.log, inverse_func=np.exp)``) the median. The mixture
-        predicts means in either case.
+        What the experts predict: squared-error experts predict the mean, experts fitted to the
+        logarithm (``TransformedTargetRegressor(func=np.log, inverse_func=np.exp)``) the median. The
+        mixture predicts means in either case.
     shared : bool, default=False
         Whether all experts have the same dispersion.
 
@@ -57,7 +57,7 @@ class LogNormal(PositiveFamily):
         return stats.lognorm(np.sqrt(law[0]), scale=mean * np.exp(-0.5 * law[0]))
 
     def admit(self, mean: Array, output: int, *law: Array) -> Array:
-        """Means of at least a small part of the target's own, made of medians if need be."""
+        """Means, made from medians if need be, of at least a small part of the target's mean."""
         admitted = super().admit(mean, output)
         return admitted * np.exp(0.5 * law[0]) if law and self.expert_says == "median" else admitted
 

@@ -36,7 +36,7 @@ class NegativeBinomial(CountFamily):
 
     def ppf(self, level: Array, mean: Array, *law: Array) -> Array:
         """Quantile at `level`."""
-        # Of large ones scipy counts for seconds, if not for ever, and gamma laws will do.
+        # Up to large counts scipy takes seconds, or never ends, and a gamma law is near enough.
         with np.errstate(divide="ignore", invalid="ignore", over="ignore"):  # of a mean of zero
             share = law[0] + 1.0 / mean
             amount = share * mean * gammaincinv(1.0 / share, level)
@@ -52,7 +52,7 @@ class NegativeBinomial(CountFamily):
         is_large = y > LARGE_COUNT
         if not is_large.any():
             return found
-        # Logarithms of factorials, and of odds, leave few digits of it, or none.
+        # Logarithms of factorials, and of odds, leave few digits of the sum, or none.
         with np.errstate(divide="ignore", invalid="ignore"):  # of zeros beside large counts
             log_odds = y * log_expit(np.log(odds)) - size * np.log1p(odds)
         return np.where(is_large, log_odds - betaln(size, y + 1.0) - np.log(y + size), found)
@@ -74,7 +74,7 @@ class NegativeBinomial(CountFamily):
 def _mass_of_counts(y: Array, weights: Array) -> tuple[Array, Array]:
     """The counts (U, 1) among targets (n, 1), and their total `weights` (U, K).
 
-    There are few, of which special functions are asked.
+    Different counts are few, so special functions take less time.
     """
     counts, place = np.unique(y, return_inverse=True)
     masses = [np.bincount(place.ravel(), weight, len(counts)) for weight in weights.T]

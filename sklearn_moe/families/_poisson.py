@@ -27,7 +27,7 @@ class Poisson(UndispersedFamily):
         is_large = y > LARGE_COUNT
         if not is_large.any():
             return found
-        # By Stirling's series; what is left is a small difference (Loader, 2000).
+        # By Stirling's series, so that no large terms cancel (Loader, 2000).
         count = np.maximum(y, 1.0)
         change = (mean - count) / count
         near = np.log1p(np.maximum(change, -0.5))
@@ -42,8 +42,8 @@ class Poisson(UndispersedFamily):
     def ppf(self, level: Array, mean: Array, *law: Array) -> Array:
         """Quantile at `level`."""
         found = super().ppf(level, mean, *law)
-        # From some 1e11 on scipy has none. There the first terms of the expansion by Cornish and
-        # Fisher leave less than a count.
+        # From about 1e11 on scipy has no quantile. There the first terms of the expansion by
+        # Cornish and Fisher are off by less than a count.
         lacks = np.isnan(found)
         score = ndtri(np.where(lacks, level, 0.5))
         return np.where(lacks, np.rint(mean + np.sqrt(mean) * score + (score**2 - 1) / 6), found)

@@ -16,19 +16,19 @@ from ._base import Family
 from ._target import Target
 
 RELATIVE_FLOOR = 1e-8
-# Of a number, what rounding may have left after many steps. More would be seen in the dispersions
-# of targets far from zero, such as times in seconds.
+# The relative error that rounding may leave after many steps. A larger one would show in the
+# dispersions of targets far from zero, such as times in seconds.
 ROUNDING = 1e-13
-# A positive law has no mean of zero. This part of the target's mean stands in for less: an expert
-# that has seen zeros only is not sure that there is nothing else.
+# A positive law has no mean of zero. Lower means are raised to this part of the target's: an expert
+# that has seen only zeros is not sure that there is nothing else.
 LEAST_MEAN = 1e-3
-# Means below this part of it are zero but for rounding.
+# Means below this part of the target's are zero but for rounding.
 NO_MEAN = 1e-12
-# The part of an expert's weight on other rows below which it is an expert for zeros.
+# An expert with less than this part of its weight on rows that are not zero is one for zeros.
 NEGLIGIBLE = 1e-3
-# From there on some whole numbers cannot be told from their neighbours.
+# From this number on, some whole numbers cannot be told from their neighbours.
 LARGEST_COUNT = 2.0**53
-# From there on formulas by logarithms of factorials leave too few digits.
+# From this count on, formulas by logarithms of factorials leave too few digits.
 LARGE_COUNT = 1e6
 
 
@@ -104,9 +104,9 @@ class RealFamily(Family):
     # What follows from that for all outputs.
 
     def prepared(self, y: Array, sample_weight: Array, takes_zeros: bool = False) -> RealFamily:
-        """The law for a target (n, q), which gives what is relative to it.
+        """The law with what it takes from a target (n, q).
 
-        `takes_zeros` says that an expert of its own is there for zeros.
+        `takes_zeros` says that there is a special expert for zeros.
         """
         self.check_target(y, takes_zeros)
         return replace(self, target=Target.of(y, sample_weight))
@@ -115,9 +115,9 @@ class RealFamily(Family):
     def floor(self) -> Array:
         """Smallest dispersions (q,).
 
-        A target that was rounded, to whole numbers say, is known to a step, and a narrow law on one
-        value would be credited with a density that grows without bound. A Gaussian law's is held to
-        one per step: nobody can be more than certain of a value.
+        A target that was rounded, to whole numbers say, is known up to a step, and the density of a
+        narrow law at one value would grow without bound. That of a Gaussian law is limited to one
+        per step: nobody can be more than certain of a value.
         """
         mean, variance = self.moments
         # Means of neighbours, trees and boosting are sums, whose rounding is that of many steps.
@@ -128,7 +128,7 @@ class RealFamily(Family):
         return np.where(floor > 0, floor, np.finfo(np.float64).eps)
 
     def floored(self, dispersion: Array) -> Array:
-        """Parameters (..., q, P) of which no dispersion is too small; a point mass stays one."""
+        """Parameters (..., q, P) with no dispersion below the floor; a point mass stays one."""
         if not self.is_location_scale or (dispersion[..., 0] >= self.floor).all():
             return dispersion
         floored = dispersion.copy()
@@ -235,9 +235,9 @@ class RealFamily(Family):
 class PositiveFamily(RealFamily):
     """Law of a target that is not negative.
 
-    An expert that predicts zero for every row, or so little that rounding has made it, is a point
-    mass at zero, of dispersion zero (where the law allows zeros anyway, only if the expert's rows
-    are zero, too). The means of any other are at least a thousandth of the target's.
+    An expert that predicts zero for every row, but for rounding, is a point mass at zero, of
+    dispersion zero (where the law allows zeros anyway, only if the expert's rows are zero, too).
+    The means of all other experts are at least a thousandth of the target's.
     """
 
     allows_zero: ClassVar[bool] = False
@@ -264,9 +264,9 @@ class PositiveFamily(RealFamily):
             )
 
     def surprise(self, y: Array, log_prob: Array) -> Array:
-        """How badly (n,) rows are explained: amounts, beside zeros, in units of the mean.
+        """How badly (n,) rows are explained; positive amounts count in units of the mean.
 
-        Zeros may have probabilities, amounts have densities.
+        Zeros may have probabilities, while amounts have densities, which depend on a unit.
         """
         unit = np.log(np.maximum(self.moments[0], np.finfo(np.float64).tiny))
         return -log_prob - np.where(y > 0, unit, 0.0).sum(axis=1)
@@ -297,12 +297,12 @@ class PositiveFamily(RealFamily):
     ) -> Array:
         """Most likely parameters (K, q, P), those of the expert for zeros all zero."""
         weights = self.telling_weights(y, expert_weights)
-        # Who has no row that tells takes those of all, or any.
+        # An expert without rows that tell takes those of all experts or, if there are none, any.
         for rest in (weights.sum(axis=1, keepdims=True), 1.0):
             weights = np.where(weights.sum(axis=0) > 0, weights, 1e-300 * rest)
         says_zero = np.asarray(self.says_zero(mean).all(axis=0))
         if self.allows_zero:
-            # One that says so by chance is no point mass while it holds rows that are not zero.
+            # An expert that predicts zero by chance is no point mass while it holds other rows.
             share = np.einsum("nk,nq->kq", expert_weights, y > 0)
             says_zero &= share < NEGLIGIBLE * expert_weights.sum(axis=0)[:, None]
         if self.pools_dispersion and not (silent := says_zero.all(axis=1)).all():
@@ -354,7 +354,7 @@ class CountFamily(PositiveFamily):
         if y.max() > LARGEST_COUNT:
             raise ValueError(
                 f"The {type(self).__name__} law is for counts of up to 2**53; y holds "
-                f"{y.max():.6g}, where numbers have no digit for one more. Use family='gamma'."
+                f"{y.max():.6g}, and above this floats skip whole numbers. Use family='gamma'."
             )
 
     def _log_prob(self, y: Array, mean: Array, dispersion: Array, least: float) -> Array:
@@ -364,7 +364,7 @@ class CountFamily(PositiveFamily):
 
 
 class UndispersedFamily(CountFamily):
-    """Law of counts that their mean says all of; its dispersion is reported as one."""
+    """Law of counts that is known by its mean; its dispersion is reported as one."""
 
     @property
     def n_estimated(self) -> int:

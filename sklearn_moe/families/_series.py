@@ -25,8 +25,8 @@ AT_ONCE, LONGEST_TABLE = 2**16, 10**6
 class Series:
     """The sum of exp(j slope) / (j! Gamma(j shape)) over j = 1, 2, ..., read from a table.
 
-    In the table is the logarithm of the sum, less what it tends to; below, the first term is all
-    there is, and above, terms are added up.
+    The table holds the logarithm of the sum, less what it tends to. Below the table the first term
+    is the whole sum, above it terms are added up.
     """
 
     shape: float
@@ -70,7 +70,7 @@ class Series:
 @lru_cache(maxsize=16)
 def series_of(shape: float) -> Series:
     """The series of one shape."""
-    # The second term is less than nothing beside the first.
+    # Here the second term is lost in the rounding of the first.
     low = np.log(2.0) + gammaln(2 * shape) - gammaln(shape) - NEGLIGIBLE
     high = (1 + shape) * np.log(MOST_AMOUNTS) + shape * np.log(shape)
     at = low + STEP * np.arange(min(int((high - low) / STEP), MOST_STEPS) + 1)
@@ -81,7 +81,7 @@ def series_of(shape: float) -> Series:
 
 
 def amounts_at(slope: Array, shape: float) -> Array:
-    """Where the terms are largest, nearly."""
+    """Nearly the number j at which the terms are largest."""
     return np.exp((slope - shape * np.log(shape)) / (1 + shape))
 
 

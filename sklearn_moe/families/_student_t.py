@@ -16,12 +16,12 @@ from .._numeric import Array
 from ._real import RealFamily, without_output
 
 LEAST_DF, MOST_DF = 1.05, 200.0
-# Steps for the scale at each degrees of freedom that are tried, and at the end; a change below
-# which there are no more.
+# Steps of the scale for each trial of the degrees of freedom, and at the end; a smaller change ends
+# them.
 SCALE_STEPS, LAST_STEPS = 8, 200
 SETTLED = 1e-10
-# Angles of a table of probabilities, which is linear between them to 3e-7, and how many scales from
-# the middle 45 degrees are. So many probabilities take as long without a table as making one.
+# Angles of a table of probabilities, which is linear between them to 3e-7; as many probabilities
+# take as long without a table as to make one. And how many scales from the middle 45 degrees are.
 N_ANGLES = MANY = 2**14
 DIAGONAL = 3.0
 
@@ -91,8 +91,8 @@ class StudentT(RealFamily):
         count, df = super().count_parameters(dispersion), dispersion[..., 1]
         if self.shared or self.df is not None:
             return count
-        # Calibration finds one number for all experts, and none where there are no tails; of
-        # estimates, those at the ends of their range alone are equal.
+        # Calibration finds one number for all experts, and none where there are no tails; estimates
+        # are equal only at the ends of their range.
         at_end = np.isclose(df[0], LEAST_DF) | np.isclose(df[0], MOST_DF)
         common = (df == df[0]).all(axis=0) & ~at_end
         uses = np.count_nonzero(dispersion[:, common, 0], axis=0)
@@ -171,7 +171,7 @@ class StudentT(RealFamily):
 def _looked_up(ratio: Array, df: float) -> Array:
     """Probabilities of standard values up to each `ratio`, linear between those of a table.
 
-    Its angles lie evenly, so that the last of them is at infinity.
+    The angles of the table are evenly spaced, and the last of them stands for infinity.
     """
     place = (np.arctan(ratio / DIAGONAL) / np.pi + 0.5) * N_ANGLES
     first = np.clip(place.astype(np.intp), 0, N_ANGLES - 1)
@@ -207,6 +207,6 @@ def _log_density(squared: Array, scale2: Array, df: Array) -> Array:
 
 
 def _slope(ratio: Array, df: Array) -> Array:
-    """Derivative of the log density by `df`; what the scale does at its best adds nothing."""
+    """Derivative of the log density by `df`; that of the scale, which is at its best, is zero."""
     constant = digamma((df + 1) / 2) - digamma(df / 2) - 1 / df
     return 0.5 * (constant - np.log1p(ratio / df) + (df + 1) * ratio / (df * (df + ratio)))

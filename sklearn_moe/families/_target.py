@@ -9,8 +9,8 @@ import numpy as np
 
 from .._numeric import Array, weighted_moments
 
-# Parts of the range of the middle half of a target's values (its extremes may be far out), and of
-# the whole, below which they are no further apart than by rounding errors.
+# Values that differ by less than these parts of the range of the middle half of a target's values
+# (extremes may be far out), or of the whole range, differ by rounding alone.
 NO_DISTANCE, ROUNDING = 1e-6, 1e-12
 
 
@@ -27,7 +27,7 @@ class Target:
 
     @classmethod
     def of(cls, y: Array, weight: Array) -> Target:
-        """What is known of a target (n, q), whose rows of no weight say nothing."""
+        """What is known of a target (n, q), rows of no weight left out."""
         step = [_step(output) for output in y[weight > 0].T]
         return cls(*weighted_moments(y, weight), np.array(step))
 
@@ -39,7 +39,7 @@ class Target:
 
     @property
     def _content(self) -> tuple[tuple[float, ...], ...]:
-        """What is known as numbers, for arrays are neither equal nor not."""
+        """The fields as tuples of numbers: arrays cannot be compared as a whole."""
         return tuple(tuple(part.tolist()) for part in (self.mean, self.variance, self.step))
 
     def take(self, outputs: Any) -> Target:

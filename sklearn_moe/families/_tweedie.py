@@ -29,8 +29,8 @@ class Tweedie(PositiveFamily):
     Parameters
     ----------
     power : float, default=1.5
-        Between 1 (nearly Poisson) and 2 (nearly gamma), both excluded; that of the experts'
-        ``TweedieRegressor`` if they are such.
+        Between 1 (nearly Poisson) and 2 (nearly gamma), both excluded; the power of the experts if
+        they are ``TweedieRegressor``.
     shared : bool, default=False
         Whether all experts have the same dispersion.
 
@@ -89,10 +89,10 @@ class Tweedie(PositiveFamily):
         return self._sum(y, mean, law[0], least=1e-9)
 
     def _sum(self, y: Array, mean: Array, dispersion: Array, least: float) -> Array:
-        """Probability of values up to `y`, by numbers of amounts whose own is above the `least`."""
+        """Probability of values up to `y`, by numbers of amounts likelier than the `least`."""
         rate, shape, scale = self._compound(mean, dispersion)
         scaled = np.maximum(y, 0.0) / scale
-        # Numbers that are this far from their mean have no probability to speak of.
+        # Numbers further than this from their mean have next to no probability.
         reach = 10 * np.sqrt(rate) + 20
         first = np.maximum(np.rint(rate - reach), 1.0)
         total = np.array(np.exp(-rate) + np.zeros_like(scaled))
@@ -153,8 +153,8 @@ class Tweedie(PositiveFamily):
 
 
 def _slope(y: Array, rate: Array, shape: float, scale: Array) -> Array:
-    """What each amount more adds to the logarithm of the joint density of `y` and their number.
+    """What one more amount adds to the log joint density of `y` and the number of amounts.
 
-    But for a constant of their number.
+    Terms that depend on the number alone are left out.
     """
     return np.log(rate) + shape * (np.log(y) - np.log(scale))
