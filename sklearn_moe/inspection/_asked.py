@@ -1,4 +1,4 @@
-"""Whom a picture asks: the mixture within what the user has fitted, and its rows."""
+"""The mixture that a picture asks, found within what the user has fitted, and its rows."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from .._validation import innermost
 
 
 def model_within(estimator: Any, X: Any = None) -> tuple[Any, Any]:
-    """The last step of a pipeline, or of the best one that a search has found, and its rows."""
+    """The last step of a pipeline, or of the best one of a search, and the rows that it takes."""
     return innermost(estimator, X, _is_automatic)
 
 
 def mixture_within(estimator: Any, X: Any = None) -> tuple[Any, Any]:
-    """The fitted mixture, of an automatic one the best that it has found, and its rows.
+    """The fitted mixture (of an automatic one, the best that it found), and the rows it takes.
 
     Raises
     ------
     TypeError
-        If there is none.
+        If there is no mixture.
     """
     model, X = model_within(estimator, X)
     mixture = model.mixture_ if _is_automatic(model) else model

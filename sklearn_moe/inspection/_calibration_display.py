@@ -16,10 +16,10 @@ LEVELS = np.linspace(0.05, 0.95, 19)
 
 
 class CalibrationDisplay(Display):
-    """How many targets the central intervals of predicted distributions hold, beside the promise.
+    """How many targets the central intervals of predicted distributions hold, and should hold.
 
-    Below the diagonal distributions are too narrow, above it too wide. The grey band is where a
-    true one would lie nineteen times of twenty, at each coverage. Make it with
+    Below the diagonal, distributions are too narrow; above it, too wide. At each coverage, true
+    distributions would lie within the grey band nineteen times out of twenty. Make it with
     :meth:`from_estimator` or :meth:`from_predictions`.
 
     Parameters
@@ -35,7 +35,7 @@ class CalibrationDisplay(Display):
     Attributes
     ----------
     axes_ : list of matplotlib Axes
-        Where it is drawn: one.
+        The axes that it is drawn on: one.
     figure_ : matplotlib Figure
         The figure.
 
@@ -79,7 +79,7 @@ class CalibrationDisplay(Display):
         estimator : estimator
             Fitted regressor with `predict_dist`, a pipeline that ends in one, or a search over one.
         X : {array-like, sparse matrix, frame} of shape (n_samples, n_features)
-            Rows that it has not learnt from.
+            Rows that the estimator has not learnt from.
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
             Their targets.
         sample_weight : array-like of shape (n_samples,), default=None

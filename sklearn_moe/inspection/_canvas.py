@@ -8,7 +8,7 @@ import numpy as np
 
 from .._numeric import Array
 
-# Experts that a legend has room for, and those that have a colour of their own.
+# Largest numbers of experts: for a legend, and for a colour of their own.
 MOST_NAMED, MOST_COLORS = 12, 10
 
 
@@ -35,9 +35,9 @@ def axes_for(ax: Any, n_panels: int) -> list[Any]:
     Raises
     ------
     TypeError
-        If the user's are none.
+        If the user's are not Axes.
     ValueError
-        If they are of another number.
+        If there are more or fewer than panels.
     """
     if ax is None:
         size = (4.2 * n_panels, 3.6)
@@ -70,7 +70,7 @@ def name_experts(axes: Any, names: list[str], colors: Array) -> None:
 
 
 def plain(text: Any) -> str:
-    """Text of the user's as it is: matplotlib would read mathematics between dollars."""
+    """The user's text as it is: matplotlib would read mathematics between dollars."""
     return str(text).replace("$", r"\$")
 
 

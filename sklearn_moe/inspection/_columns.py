@@ -17,14 +17,14 @@ from .._rows import column_names, is_frame
 from .._times import no_value
 from ._canvas import plain
 
-# Numbers are cut into at most so many bands, fewer where no column has so many times as many
-# different ones; up to this many different ones have a band each.
+# Numbers are cut into at most this many bands, and fewer if no column has this many different
+# numbers for each; a column of no more different numbers than bands at most has one band for each.
 MOST_BANDS, NUMBERS_PER_BAND = 12, 10
 # Categories that have a band of their own; the others share one.
 MOST_CATEGORIES, OTHERS = 10, "others"
 # Letters that stand side by side below a panel, and those of one label.
 ROOM, LONGEST = 30, 24
-# How the names of the types of dates and of durations begin, and what is one by itself.
+# How the names of the types of dates and of durations begin, and the types of single ones.
 DATE_TYPES = ("date", "timestamp", "period"), (date, np.datetime64)
 DURATIONS = ("timedelta", "duration"), (timedelta, np.timedelta64)
 
@@ -34,8 +34,8 @@ class Column:
     """A column in bands.
 
     `band` (n,) is that of each row, -1 where a number is missing. `places` (B,) is where the bands
-    are drawn: at their mean number, or one after the other under the `labels` of categories.
-    Rows are at `values` (n,), those of a category about its place. Dates are in days.
+    are drawn: at their mean number, or one after the other under the `labels` of categories. Rows
+    are drawn at `values` (n,); those of a category around its place. Dates are in days.
     """
 
     name: str
@@ -79,7 +79,7 @@ class Table:
         self.weight = weight
         self.values = dict(zip(names, values, strict=True))
         self.given = dict(zip(names, given, strict=True))
-        # In place of the number of rows, which may be repeats.
+        # By different numbers, not by the number of rows, which may be repeats.
         finest = max((len(np.unique(v)) for v in values if v.dtype != object), default=0)
         self.n_bands = int(np.clip(finest // NUMBERS_PER_BAND, 2, MOST_BANDS))
 
@@ -102,7 +102,7 @@ class Table:
         Raises
         ------
         ValueError
-            If it is nothing.
+            If nothing is asked for.
         """
         is_list = hasattr(columns, "__iter__") and not isinstance(columns, str)
         found = list(columns) if is_list else [columns]

@@ -35,7 +35,7 @@ class ConvergenceDisplay(Display):
     best_iter : int
         The iteration that was kept, counted from 1.
     axes_ : list of matplotlib Axes
-        Where it is drawn: one.
+        The axes that it is drawn on: one.
     figure_ : matplotlib Figure
         The figure.
 

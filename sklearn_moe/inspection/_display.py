@@ -1,4 +1,4 @@
-"""What all displays do: they are drawn, at once and again."""
+"""What all displays have in common: they are drawn when they are made, and again if asked."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Display(ABC):
         TypeError
             If `ax` are no Axes.
         ValueError
-            If `ax` is of another length.
+            If `ax` is not one for each panel.
         ImportError
             If matplotlib is not installed.
         """

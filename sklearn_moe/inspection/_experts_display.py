@@ -21,8 +21,8 @@ from ._display import Display
 
 # Columns that are shown unless others are asked for, and rows whose targets are.
 N_COLUMNS, MOST_POINTS = 2, 1000
-# Points across a line where its expert hardly acts, and where it alone does; and the least share of
-# a band for which it is drawn.
+# Widths of a line, in points, where its expert hardly acts, and where it alone does; and the least
+# share of a band for which a line is drawn.
 THIN, WIDE, LEAST = 0.5, 4.5, 0.01
 
 
@@ -30,8 +30,9 @@ THIN, WIDE, LEAST = 0.5, 4.5, 0.01
 class Rules:
     """What experts say along a column.
 
-    `means` (B, K) are those of what each says of the rows of a band, weighted by the gate's
-    probabilities, which sum to `mass` (B, K). Of labels, `seen` (B,) are the shares of the class.
+    `means` (B, K) are the mean predictions of each for the rows of a band, weighted by the gate's
+    probabilities, whose sums are `mass` (B, K). For labels, `seen` (B,) are the shares of the
+    class.
     """
 
     column: Column
@@ -78,11 +79,11 @@ class ExpertsDisplay(Display):
     """What each expert says along columns of a table, where it acts.
 
     A panel for each column has a line for each expert: in bands of equally many rows, or in each
-    category, the mean of what it says, weighted by the gate's probabilities. A line is as wide as
-    its expert acts. Targets are dots in the colours of the experts that explain them; of labels,
-    black dots are the shares of the class. What else differs along a column has a part in the
-    lines: they describe, and do not say what would come of a change. Make it with
-    :meth:`from_estimator`.
+    category, the mean of what it says, weighted by the gate's probabilities. The more an expert
+    acts, the wider is its line. Targets are dots in the colours of the experts that explain them;
+    for labels, black dots are the shares of the class. Other columns that vary along with this one
+    have a part in the lines: they describe the rows, and do not say what a change would lead to.
+    Make it with :meth:`from_estimator`.
 
     Parameters
     ----------
@@ -91,7 +92,7 @@ class ExpertsDisplay(Display):
     expert_names : list of str
         Names of the experts.
     says : str
-        What it is that the experts say.
+        What the experts predict, as the panels name it.
     targets : object, default=None
         Rows that are shown with their targets.
 
@@ -101,7 +102,7 @@ class ExpertsDisplay(Display):
         As given; `means` of shape (n_bands, n_experts) are what the experts say, `mass` of shape
         (n_bands, n_experts) the weight with which they act.
     axes_ : list of matplotlib Axes
-        Where it is drawn, one for each panel.
+        The axes that it is drawn on, one for each panel.
     figure_ : matplotlib Figure
         The figure.
 
@@ -162,11 +163,10 @@ class ExpertsDisplay(Display):
         y : array-like of shape (n_samples,) or (n_samples, n_outputs), default=None
             Their targets, to be shown as well.
         columns : str, int or list, default=None
-            Names or positions of columns; by default the two along which predictions move
-            most.
+            Names or positions of columns; by default the two along which predictions vary most.
         target : label or int, default=None
-            Class whose probability is shown, by default the last one; of several outputs the
-            position of one, by default the first.
+            Class whose probability is shown, by default the last one; or position of the output, if
+            there are several, by default the first.
         sample_weight : array-like of shape (n_samples,), default=None
             Weights of the rows.
         ax : matplotlib Axes or array of them, default=None

@@ -26,8 +26,8 @@ N_COLUMNS, MOST_POINTS = 2, 2000
 class Along:
     """Gate probabilities along a column.
 
-    `shares` (B, K) are their means in its bands, `mass` (B,) the weight of the rows of each, and
-    `information` says, in nats, how much of who acts is known once the band is.
+    `shares` (B, K) are the means of probabilities in its bands, `mass` (B,) the weight of the rows
+    of each band, and `information` says, in nats, how much the band tells about who acts.
     """
 
     column: Column
@@ -84,12 +84,12 @@ class GateDisplay(Display):
     Attributes
     ----------
     panels : list
-        As given. Of one column, `shares` of shape (n_bands, n_experts) are the mean probabilities,
+        As given. For one column, `shares` of shape (n_bands, n_experts) are the mean probabilities,
         `mass` of shape (n_bands,) the weights of the bands, and `information` is what the column
-        tells about who acts, in nats. Of two, `proba` of shape (n_points, n_experts) is that of
-        the rows shown.
+        tells about who acts, in nats. For two, `proba` of shape (n_points, n_experts) holds the
+        probabilities of the rows shown.
     axes_ : list of matplotlib Axes
-        Where it is drawn, one for each panel.
+        The axes that it is drawn on, one for each panel.
     figure_ : matplotlib Figure
         The figure.
 

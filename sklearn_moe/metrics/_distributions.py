@@ -14,7 +14,7 @@ from .._validation import check_shares
 from ._rows import mean_over_rows, of_shape, target_of
 
 DECILES = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
-# The least probability that one value must have not to count as one among a continuum.
+# A value of less probability counts as one of a continuum.
 LEAST_JUMP = 1e-9
 
 
@@ -68,7 +68,7 @@ def crps(y_true: ArrayLike, dist: Any, *, sample_weight: ArrayLike | None = None
     The squared error of the predicted probability of falling below a threshold, integrated over all
     thresholds. Strictly proper, in the unit of the target, and equal to the absolute error where
     the law is a point: forecasts with and without uncertainty can be compared. Outliers cost their
-    distance, not its square. For several outputs the mean of their scores.
+    distance, not its square. For several outputs, it is the mean of their scores.
 
     Parameters
     ----------
@@ -113,13 +113,13 @@ def crps(y_true: ArrayLike, dist: Any, *, sample_weight: ArrayLike | None = None
 
 
 def pit_values(y_true: ArrayLike, dist: Any, *, random_state: Any = None) -> Array:
-    """Probability integral transform: the predicted probability to be at most the target.
+    """Probability integral transform: the predicted probability of values up to the target.
 
     Uniform on [0, 1] if the laws are the true ones. A U-shaped histogram of the values means that
     the laws are too narrow, a humped one that they are too wide, a sloped one that they are biased.
     Where a value has a probability of its own, as counts have and the zero of some positive laws,
-    the transform is drawn evenly between the probabilities to be below it and to be at most it,
-    which makes it uniform as well.
+    the transform is drawn evenly between the probability of smaller values and that of values up to
+    it, which makes it uniform as well.
 
     Parameters
     ----------
@@ -202,7 +202,7 @@ def calibration_error(
     Notes
     -----
     The interval of level c holds the targets whose transform (see `pit_values`) is within c / 2 of
-    one half. Where these are drawn from a range, as for counts, the share of the range that is
+    one half. Where transforms are drawn from a range, as for counts, the share of the range that is
     within is counted: the mean over all draws. One draw would depend on a seed and on the order of
     the rows, and the middle of the range is not uniform: laws of small counts would look too wide.
 
@@ -233,7 +233,7 @@ def calibration_error(
 def observed_coverage(y_true: ArrayLike, dist: Any, levels: Array, weight: Array) -> Array:
     """Shares (L,) or (L, q) of targets in the central intervals of so many levels.
 
-    Of a count that is more likely than an interval has room for, a part is inside.
+    A count that is more likely than an interval has room for is inside in part.
     """
     lower, upper = _pit_bounds(y_true, dist)
     tails = (1.0 - levels) / 2.0
@@ -251,10 +251,10 @@ def _pit_bounds(y_true: ArrayLike, dist: Any) -> tuple[Array, Array]:
 
 
 def _step(y: Array, dist: Any) -> Any:
-    """How far below a target no probability is left between the two."""
+    """How far below each target the probability of smaller values is read."""
     if getattr(dist, "is_discrete", False):
         return y - np.ceil(y) + 1.0  # to the count before, also from between two
-    # Other laws jump as well, those of positive targets at zero. A subnormal step would not
+    # Other laws may jump as well: those of positive targets at zero. A subnormal step would not
     # survive the division by a scale.
     return np.maximum(np.spacing(np.abs(y)), 1e-100)
 

@@ -21,7 +21,7 @@ def interval_score(
 
     The penalty is ``2 / (1 - coverage)`` times the distance to the interval. The expected score is
     least for the central interval of that coverage under the true law, so that intervals which are
-    narrow but miss, or cover all but are wide, do not pay. For several outputs the mean.
+    narrow but miss, or cover all but are wide, do not pay. For several outputs, it is the mean.
 
     Parameters
     ----------
@@ -61,7 +61,7 @@ def interval_score(
     fine = 2.0 / (1.0 - check_coverage(coverage))
     y, lower, upper = _check_interval(y_true, interval)
     outside = np.maximum(lower - y, 0.0) + np.maximum(y - upper, 0.0)
-    # Of infinite ends that are one there is no difference.
+    # Equal infinite ends would have a difference of NaN.
     width = np.subtract(upper, lower, out=np.zeros_like(outside), where=upper != lower)
     return mean_over_rows(width + fine * outside, sample_weight)
 

@@ -20,7 +20,7 @@ class DistributionScorer(BaseScorer):
     def _score(
         self, method_caller: Any, estimator: Any, X: Any, y_true: Any, **kwargs: Any
     ) -> float:
-        # Not by `method_caller`: it lets regressors do nothing but predict.
+        # Not by `method_caller`, which would only let regressors `predict`.
         model, X = _forecaster(estimator, X)
         return self._sign * self._measure(model, X, y_true, **{**self._kwargs, **kwargs})
 
@@ -98,8 +98,8 @@ def make_interval_scorer(
 ) -> IntervalScorer:
     """Make a scorer of a measure of predictive intervals.
 
-    They are those of `predict_interval`, which may be calibrated, or of the distribution where an
-    estimator has no such method. For the rest as `make_distribution_scorer`.
+    The intervals are those of `predict_interval`, which may be calibrated, or of the predicted
+    distribution if an estimator has no such method. For the rest, see `make_distribution_scorer`.
 
     Parameters
     ----------
@@ -144,8 +144,8 @@ def _made(
 ) -> Any:
     if not callable(metric):
         raise TypeError(f"metric={metric!r} must be a function, such as sklearn_moe.metrics.crps.")
-    # The response is for scikit-learn alone, which looks whether several scorers share one. Every
-    # estimator can `fit`; a Pipeline would be refused for not having `predict_dist`.
+    # Only scikit-learn uses the response method, to see whether several scorers share one. All
+    # estimators have `fit`; a Pipeline would be refused for not having `predict_dist`.
     return kind(metric, 1 if greater_is_better else -1, kwargs, "fit")
 
 

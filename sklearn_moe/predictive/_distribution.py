@@ -106,7 +106,7 @@ class MixtureDistribution:
         """Mean variance within the components, of target shape: noise."""
 
         def within(part: Marginal) -> Array:
-            # Without the product of no weight and an infinite variance.
+            # Leaves out products of a zero weight and an infinite variance.
             known = np.where(part.weights > 0, part.variances(), 0.0)
             return (part.weights * known).sum(axis=1)
 
@@ -188,7 +188,7 @@ class MixtureDistribution:
         """Quantiles: the value that the target stays below with probability `q`.
 
         Found by Newton's method, kept within a bracket, to 1e-13 of the probability on the smaller
-        side; for counts, the smallest that reaches `q`.
+        side; for counts, the smallest count whose cumulative probability reaches `q`.
 
         Parameters
         ----------
@@ -238,8 +238,8 @@ class MixtureDistribution:
             Between 0 and 1, both excluded.
         kind : {"central", "highest_density"}, default="central"
             Between two quantiles, with the same probability outside on either side; or the smallest
-            region, which may be in several pieces. Its density is interpolated on a grid of
-            quantiles of the components; its probability is exact to about 1e-6.
+            region, which may be in several pieces. To find that, the density is interpolated on a
+            grid of quantiles of the components; its probability is exact to about 1e-6.
 
         Returns
         -------
@@ -249,7 +249,7 @@ class MixtureDistribution:
         Raises
         ------
         ValueError
-            If `coverage` or `kind` is not one of these.
+            If `coverage` is not between 0 and 1, or `kind` is neither of these.
         """
         coverage = check_coverage(coverage)
         if kind not in KINDS:
@@ -263,8 +263,8 @@ class MixtureDistribution:
     def mode(self) -> Array:
         """Points of highest density, of target shape; the most probable count.
 
-        Among amounts, zero if it has at least half of the probability; else the densest of the
-        others, for no density compares with a probability.
+        For amounts, zero if it has at least half of the probability; else the densest of the
+        others, since a density cannot be compared with a probability.
         """
         return self._each(modes)
 
@@ -309,9 +309,9 @@ class MixtureDistribution:
     def crps(self, y: Any) -> Array:
         """Continuous ranked probability scores: mean absolute error for whole distributions.
 
-        In closed form for Gaussian laws, else by quadrature: to a relative 5e-5 for moderate tails
-        (Student-t of three degrees of freedom), 1e-2 for those of few more than one and very skewed
-        laws.
+        In closed form for Gaussian laws, else by quadrature: the relative error is 5e-5 for
+        moderate tails (Student-t of three degrees of freedom), and 1e-2 for little more than one
+        degree of freedom and for very skewed laws.
 
         Parameters
         ----------
@@ -333,8 +333,8 @@ class MixtureDistribution:
     def entropy(self) -> Array:
         """Entropies in nats, of target shape: differential, or of probabilities for counts.
 
-        By quadrature between quantiles: too high for gamma laws of dispersions above 30, the lowest
-        quantiles of which no number can hold.
+        By quadrature between quantiles: too high for gamma laws of dispersions above 30, whose
+        lowest quantiles are too small for floats.
         """
         return self._each(entropy)
 

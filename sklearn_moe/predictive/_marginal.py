@@ -15,7 +15,8 @@ from ..families import PositiveFamily, RealFamily
 
 # Entries (rows x components x points) that are worked on at once: 8 MB for each temporary.
 CHUNK = 2**20
-# Counts above this are not summed one by one; with fewer than these, rows need not be told apart.
+# Counts above the first are not summed one by one; rows whose counts stay below the second are not
+# told apart by size.
 MOST_COUNTS, FEW_COUNTS = 10_000, 64
 
 

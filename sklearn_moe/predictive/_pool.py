@@ -26,7 +26,7 @@ def pooled(
 ) -> MixtureDistribution:
     """The distribution whose density is the weighted mean of those of `distributions`.
 
-    They are of the same rows, and of one `family_of_pool`. Dispersions (n, J, q) are multiplied by
+    All are of the same rows, and of one `family_of_pool`. Dispersions (n, J, q) are multiplied by
     `factors` (q,).
     """
     families = [distribution.family for distribution in distributions]
@@ -47,7 +47,7 @@ def pooled(
 def in_common(families: Sequence[Any], laws: Sequence[Array]) -> tuple[Any, list[Array]]:
     """One family for components of several, all of one `family_of_pool`, and their parameters.
 
-    Among Student's t, Gaussian ones have as many degrees of freedom as there can be.
+    Among Student-t laws, Gaussian ones have the largest degrees of freedom that these can have.
     """
     if all(type(family) is type(families[0]) for family in families):
         return families[0], list(laws)

@@ -8,11 +8,11 @@ from .._numeric import Array, next_count
 from ._marginal import Marginal, by_rows
 
 MAX_STEPS = 200
-# What has not been found by then is so near to zero that steps to it are better ones of the
-# logarithm.
+# Quantiles not found after this many steps are so near to zero that the logarithm is better
+# searched.
 LATE = 50
 PRECISION = 1e-13
-# From there on the rest of the probability is rounding.
+# After this many doublings, what is left of the probability is rounding.
 MOST_DOUBLINGS = 200
 
 
@@ -20,8 +20,8 @@ def quantiles(marginal: Marginal, levels: Array) -> Array:
     """Quantiles (n, m) at `levels` (m,).
 
     A quantile of a mixture lies between those of its components, which gives the first bracket.
-    Laws whose quantiles are rough are those of positive targets: they lie above zero, and as high
-    as they turn out to.
+    Only laws of positive targets have rough quantiles: there the search begins above zero, and goes
+    as high as it must.
     """
     return by_rows(lambda part: _quantiles(part, levels), marginal, 4 * len(levels))
 
