@@ -1,9 +1,9 @@
 """The engine: iterate M-step and E-step until the score settles, and keep the best state.
 
-It knows verbs and no statistics. What is raised is the score of an expectation: the bound, or what
-witnesses say. A run that rises steadily stops when one more iteration changes score and bound by
-less than `tol`; a run that wanders (tree experts do not maximise a likelihood), or that has learnt
-too much, stops when `patience` iterations in a row have not raised the best score by `tol`.
+It knows verbs and no statistics. EM raises the score of an expectation: the bound, or the score
+that witnesses give. A run that rises steadily stops when one more iteration changes score and bound
+by no more than `tol`; a run that wanders (tree experts do not maximise a likelihood), or has begun
+to overfit, stops when `patience` iterations in a row have not raised the best score by `tol`.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any, Protocol
 
-# Digits of a bound that rounding leaves alone: runs that it tells apart are level.
+# Digits of a bound that rounding leaves alone: runs that differ beyond these are level.
 DIGITS = 9
 
 
 class Expectation(Protocol):
-    """What an E-step returns, as far as the engine looks into it.
+    """Result of an E-step, as far as the engine looks into it.
 
     If it `is_fixed`, another iteration would change nothing.
     """
@@ -36,8 +36,8 @@ class Expectation(Protocol):
 class Model(Protocol):
     """All that the engine sees of a model.
 
-    An M-step is a plan: it may ask for jobs to be done. To conclude a state is to take the E-step,
-    and to tell what is to be kept of the state beside the expectation.
+    An M-step is a plan: it may ask for jobs to be done. To conclude a state is to take the E-step;
+    it returns what is to be kept of the state, and the expectation.
     """
 
     def m_step(self, expectation: Any) -> Generator[Any, Any, Any]: ...
@@ -56,9 +56,9 @@ class EMRule:
 
 @dataclass(frozen=True)
 class EMResult:
-    """The latest expectation of a run, its best state with its own, and how the run went.
+    """The latest expectation of a run, its best state and the expectation of that, and how it went.
 
-    One that is to begin has its first expectation alone.
+    A run that has not begun has only its first expectation.
     """
 
     last: Any
@@ -85,14 +85,14 @@ def run_em(
     rule: EMRule,
     on_iteration: Callable[[EMResult], bool | None] = lambda result: None,
 ) -> Generator[Any, Any, EMResult]:
-    """Run EM from where another run has come, or has begun, under `rule`.
+    """Run EM under `rule`, from the start, or the present place, of the run in `result`.
 
     `on_iteration` is called after each iteration; a true answer ends the run.
     """
     while result.n_iter < rule.max_iter and not result.last.is_fixed:
         state = yield from model.m_step(result.last)
         result = _settled(_append(result, *model.conclude(state)), rule)
-        del state  # what was not kept of it is as large as the table
+        del state  # the parts that are not kept are as large as the table
         if on_iteration(result) and result.reason == "max_iter":
             result = replace(result, reason="callback")
         if result.reason != "max_iter":
@@ -131,21 +131,21 @@ def _is_still(values: tuple[float, ...], tol: float) -> bool:
 
 
 def _settles(scores: tuple[float, ...]) -> bool:
-    """Whether the changes shrink: penalised experts slide past the peak to their fixed point."""
+    """Whether changes shrink: penalised experts slide past the peak, toward their fixed point."""
     changes = [abs(late - early) for early, late in pairwise(scores)]
     return changes[-1] < 0.5 * max(changes)
 
 
 def failure_text(result: EMResult, tol: float) -> str:
-    """Why a run did not converge, and what can be done."""
+    """Why a run did not converge, and what its user can do."""
     if result.reason == "patience":
         return (
-            f"In-sample EM stopped rising after iteration {result.best_iter} of {result.n_iter} "
-            f"and moved by more than tol={tol}: the experts do not maximise a likelihood. The best "
-            "state is kept. Use cross-fitting (cv=5) for experts of this kind."
+            f"In-sample EM stopped rising after iteration {result.best_iter} of {result.n_iter}, "
+            f"but still moved by more than tol={tol}: the experts do not maximise a likelihood. "
+            "The best state is kept. Use cross-fitting (cv=5) for experts of this kind."
         )
     return (
-        f"EM did not settle within max_iter={result.n_iter} iterations: the last change of its "
-        f"score was not below tol={tol} per unit of weight. The best state, of iteration "
+        f"EM did not settle within max_iter={result.n_iter} iterations: the last one changed its "
+        f"score or bound by more than tol={tol} per unit of weight. The best state, of iteration "
         f"{result.best_iter}, is kept. Raise max_iter or tol."
     )

@@ -1,4 +1,4 @@
-"""From a recipe and starts to a fitted mixture, and what the estimator keeps of it."""
+"""From a recipe and starts to a fitted mixture, and to the attributes of the estimator."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ from ._verdict import UNKNOWN, Stage, Verdict, alone_verdict, judge, run_witness
 from ._witnesses import call_witnesses
 from .leaning import Leaning
 
-# Distinct rows of a table on which starts race. They show which kind of start is best.
+# Distinct rows of a large table on which starts race: enough to show which start is best.
 RACE_ROWS = 5000
-# What a run has come from where nobody has raced.
+# Stands for the start of a fit without a race.
 NO_START = Start("")
 
 
@@ -48,11 +48,11 @@ class CalibratedMixture(Recalibration):
 
 @dataclass(frozen=True, kw_only=True)
 class Fit:
-    """All that a fit has come to, before anything is written to the estimator.
+    """The whole result of a fit, before anything is written to the estimator.
 
     `trouble` is what its user should know, if a witness or an expert failed or the run lags behind;
-    `start` is what all of it has come from. There is a `path` if the number of experts was to be
-    found.
+    `start` is the start of the race that won. There is a `path` if the number of experts was to be
+    found. If it `keeps_one`, one expert was better than the mixture.
     """
 
     training: Training
@@ -68,24 +68,24 @@ class Fit:
 
     @property
     def log_probs(self) -> Array:
-        """Log density (n,) of unseen rows by what is kept; NaN where nobody was asked."""
+        """Log density (n,) of unseen rows under what is kept; NaN where no witness was asked."""
         if self.verdict is UNKNOWN:
             return np.full(self.training.data.n_samples, np.nan)
         return self.verdict.log_probs
 
     @property
     def pooling(self) -> Array:
-        """Parts (K,) of their weight that rows gave to the experts; nothing to one alone."""
+        """Share (K,) of each row's weight that every expert received; zero for one alone."""
         pooling = self.recipe.specialisation.take(self.kept.mixture.members).pooling
         return np.zeros(1) if self.keeps_one else pooling
 
 
 @dataclass(frozen=True)
 class Options:
-    """What the user wants of a fit: how its runs go, and whether it is judged.
+    """What the user asks of a fit: how its runs go, and whether it is judged.
 
-    `spares` are starts for when all others fail. `trials` are what the winner of the race tries,
-    one after the other. There is a `growth` if the number of experts is to be found.
+    `spares` are starts for when the others fail or find nothing. The winner of the race tries the
+    `trials` one after the other. There is a `growth` if the number of experts is to be found.
     """
 
     session: Session
@@ -96,7 +96,7 @@ class Options:
 
 
 class Entry(NamedTuple):
-    """What enters the race: a table, what is to be fitted to it, and from where."""
+    """An entry in the race: a table, the recipe to be fitted to it, its starts and its rival."""
 
     training: Training
     recipe: Recipe
@@ -117,7 +117,7 @@ def run_fit(training: Training, recipe: Recipe, starts: list[Start], options: Op
     is_needed |= any(start.needs_surprise for start in starts)
     if is_needed:
         baseline = yield from fit_baseline(recipe, data, training.splits)
-    # The baseline has shown the experts' parameters to be valid; the next hundred fits trust them.
+    # The fit of the baseline has validated the experts' parameters; all later fits trust them.
     with config_context(skip_parameter_validation=is_needed):
         with options.session.reporter.race([start.label for start in starts]):
             entry = Entry(training, recipe, starts, baseline)
@@ -178,7 +178,7 @@ def as_it_stands(training: Training, stage: Stage) -> Plan[Fit]:
 def _all_experts(
     stage: Stage, found: Recalibration, training: Training, baseline: Baseline
 ) -> Plan[CalibratedMixture]:
-    """The mixture of a finished run, recalibrated as was `found`."""
+    """The mixture of a finished run, with the recalibration that was `found`."""
     state, bound, _ = stage.ending
     mixture = yield from stage.model.finish(state)
     if found.leaning is not None:
@@ -222,7 +222,7 @@ def _with_expert(
 class JudgedStage:
     """A finished run, the verdict on it, and its recalibration: None if one expert is kept alone.
 
-    That one gains nothing over itself.
+    If growth keeps one, the verdict is a gain of zero: that of one expert over itself.
     """
 
     stage: Stage
@@ -233,14 +233,15 @@ class JudgedStage:
 def _judged(
     options: Options, baseline: Baseline, stage: Stage, data: Data, may_go_on: bool
 ) -> Plan[JudgedStage]:
-    """The run, continued from a witness if it may and that is better, and judged."""
+    """The run, judged: continued from a witness, if it may be and that is better."""
     judged = _judge(options, baseline, stage, data)
     if may_go_on and not judged.verdict.is_against:
         on = yield from guided(stage, options.session)
         if on is not stage:
             stage, judged = on, _judge(options, baseline, on, data)
     if options.verdict and stage.trusted and stage.has_one_expert:
-        # What witnesses say of several experts does not hold for the one that is left.
+        # Witnesses still have several experts; what they say does not hold for the one that is
+        # left.
         judged = _judge(options, baseline, by_itself(stage), data)
     return judged
 
@@ -264,7 +265,7 @@ def _first_run(model: MixtureModel, raced: Raced, options: Options) -> Plan[Stag
 def _grown(
     first: Stage, baseline: Baseline, won: frozenset[str], options: Options
 ) -> Plan[tuple[GrowthPath | None, Stage | None]]:
-    """The path to a number of experts, if that is to be found, and its end: None for one expert."""
+    """The path to a number of experts, if that is to be found, and the stage kept; None for one."""
     growth = options.growth
     if growth is None:
         return None, first
@@ -290,7 +291,7 @@ def _winner(entry: Entry, options: Options) -> Plan[Winner]:
 
 
 def _race_and_try(entry: Entry, options: Options) -> Plan[Winner]:
-    """The best start, with those of the trials that have won."""
+    """The best start, with the parts of the trials that have won."""
     training, recipe, starts, baseline = entry
     model = build_model(recipe, training.data, training.splits)
     if len(recipe.templates) == 1:

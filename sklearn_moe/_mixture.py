@@ -30,7 +30,7 @@ from .families._base import law_by_row
 from .families._fences import weights_within
 
 NOTHING = np.empty((0, 0))
-# The dispersions of a finished run have settled when its bound rises by less, in nats per row.
+# Dispersions of a finished run have settled when they raise its bound by less, in nats per row.
 SETTLED, MOST_ROUNDS = 1e-6, 100
 
 
@@ -38,17 +38,17 @@ SETTLED, MOST_ROUNDS = 1e-6, 100
 class MixtureState:
     """Result of an M-step.
 
-    After the E-step it is kept without its outputs, the predictions of the `bank` and the
-    `routing`, unless the model wanders.
+    Unless the model wanders, the state is kept after the E-step without its outputs: the
+    predictions of the `bank` and the `routing`.
 
-    - `basis`: the expectation that it was fitted to, lost experts being dealt with.
+    - `basis`: the expectation that it was fitted to, after lost experts were dealt with.
     - `bank`: the experts' fit, which predicts out of fold if there are folds.
     - `dispersion`: parameters of the noise law of each expert.
     - `gates`: the gates, of each fold or of all rows.
     - `routing`: who acts on a row, and with what probability, as the gates say.
     - `spread`: how dispersions differ by row, None if they do not.
-    - `shrinkage` (K,): the part of a shared expert in what each says, None without one.
-    - `forecast`: the forecast, if somebody asks for one, of a state that has lost its outputs.
+    - `shrinkage` (K,): the weight of the shared expert in what each says, None without one.
+    - `forecast`: the forecast, if anybody asks for one, of a state kept without its outputs.
     """
 
     basis: MixtureExpectation
@@ -84,7 +84,7 @@ class FittedMixture:
     - `expert_mass` (K,): summed responsibilities times sample weights.
     - `usage`: how the gate uses the experts.
     - `dispersion_experts`: estimators of log squared residuals, None if dispersions do not differ.
-    - `shrinkage` (K,): the part of a shared expert in what each says, None without one.
+    - `shrinkage` (K,): the weight of the shared expert in what each says, None without one.
     """
 
     experts: list[Any]
@@ -101,8 +101,8 @@ class FittedMixture:
 class MixtureModel:
     """The statistical model of one fit, as the engine sees it: a recipe for a table.
 
-    The `question` is what a finished run is to tell of its rows, out of fold. `baseline_fit` is the
-    fit of its only expert by the weights of the rows, if that has been made.
+    The `question` is what a finished run is to tell of its rows, out of fold. `baseline_fit`, if
+    known, is the fit of its only expert under the sample weights.
     """
 
     recipe: Recipe
@@ -118,25 +118,25 @@ class MixtureModel:
         return self.splits is not None and self.recipe.specialisation.loses_rows
 
     def expect(self, resp: Array) -> MixtureExpectation:
-        """Starting responsibilities (n, K) as the expectation that EM begins from."""
+        """The expectation that EM begins from, for starting responsibilities (n, K)."""
         acting = truncate(resp, self.recipe.top_k, self.recipe.shared).copy()
         resp = self.recipe.specialisation.without_negligible(acting)
         members = tuple(range(len(self.recipe.templates)))
         return MixtureExpectation(resp=resp, members=members, latent=self._first_latent(resp))
 
     def _first_latent(self, resp: Array) -> Array | None:
-        """Weights (n, K) of rows in the first fits, of which no law has seen a prediction yet."""
+        """Weights (n, K) of rows in the first fits, before any prediction can weigh them."""
         if not self.recipe.family.resists_outliers:
             return None
         weights = weights_within(self.data.target, self.data.sample_weight)
         return np.broadcast_to(weights[:, None], resp.shape)
 
     def begin(self, resp: Array) -> EMResult:
-        """A run of EM that is to begin from responsibilities (n, K)."""
+        """A run of EM that is about to begin from responsibilities (n, K)."""
         return EMResult(self.expect(resp))
 
     def expect_after(self, at: MixtureExpectation, dealt: Dealt) -> MixtureExpectation:
-        """The expectation of another number of experts, who go on from those they continue."""
+        """The expectation of another number of experts, which go on from those they continue."""
         expectation, solution = self.expect(dealt.resp), at.solution
         if dealt.origins is None or solution is None:
             return expectation
@@ -177,8 +177,8 @@ class MixtureModel:
     ) -> Plan[tuple[Any, Routing, BankFit]]:
         """Gates, the routing that they ask for, and experts, all fitted.
 
-        If all experts act on all rows, gates and experts are fitted in step. Else the gates come
-        first, since they decide which expert has to predict which rows.
+        If all experts act on all rows, gates and experts are fitted in step. Otherwise the gates
+        come first, since they decide which rows each expert has to predict.
         """
         gate = self.gate_bank.fit_predict(weights, expectation.gates, expectation.members)
         bank = partial(self._fit_experts, expectation, fit_weights)
@@ -192,7 +192,7 @@ class MixtureModel:
     def _fit_experts(
         self, expectation: MixtureExpectation, fit_weights: Array, slots: Slots = ALL_ACT
     ) -> Plan[BankFit]:
-        """The experts, unless they are the one that is fitted already."""
+        """Fit the experts, unless the only one has been fitted already, under the same weights."""
         known = self.baseline_fit
         if known is not None and np.array_equal(fit_weights[:, 0], self.data.sample_weight):
             return known
@@ -222,7 +222,7 @@ class MixtureModel:
         return fit_dispersion(self.recipe.family, self.data.target, mean, weights, relative, slots)
 
     def conclude(self, state: MixtureState) -> tuple[MixtureState, MixtureExpectation]:
-        """What is kept of a state, enough to finish it, and its expectation."""
+        """What is kept of a state, which is enough to finish it, and its expectation."""
         if self.wanders:
             return state, self.e_step(state)
         kept = replace(
@@ -237,7 +237,7 @@ class MixtureModel:
     def e_step(self, state: MixtureState, overwrite: bool = False) -> MixtureExpectation:
         """Responsibilities and bound of a state; in sample the bound is the penalised one.
 
-        To `overwrite` is to put the responsibilities in the place of the gate probabilities.
+        With `overwrite`, responsibilities take the memory of the gate probabilities.
         """
         latent, n_experts, slots = self._latent(state), len(state.members), state.routing.slots
         resp, log_evidence = self._posterior(state, overwrite)
@@ -261,7 +261,7 @@ class MixtureModel:
         )
 
     def _posterior(self, state: MixtureState, overwrite: bool) -> tuple[Array, Array]:
-        """Responsibilities (n, S) of those that act, and log evidence (n,), block by block."""
+        """Responsibilities (n, S) of acting experts, and log evidence (n,), block by block."""
         log_gate, mean, target = state.routing.log_gate, state.bank.mean, self.data.target
         resp = log_gate if overwrite else np.empty_like(log_gate)
         log_evidence = np.empty(len(resp))
@@ -275,13 +275,13 @@ class MixtureModel:
         return self.recipe.family.latent_weights(self.data.target, state.bank.mean, state.law())
 
     def _balanced(self, resp: Array) -> Array:
-        """Responsibilities (n, K), raised for experts that are responsible for little."""
+        """Responsibilities (n, K), raised for experts with small shares of the rows."""
         if not self.recipe.balance:
             return resp
         return balanced(resp, self.data.sample_weight, self.recipe.balance, self.recipe.shared)
 
     def forecast_of(self, state: MixtureState) -> Forecast | None:
-        """The forecast of a state that has its outputs; None if nobody has a question."""
+        """The forecast of a state that has its outputs; None if there is no question."""
         if self.question is None:
             return None
         return self.question.answer(state.routing.log_gate, state.bank.mean, state.law())
@@ -290,8 +290,8 @@ class MixtureModel:
         """The state with the dispersions that suit its own predictions and gate, and its bound.
 
         The dispersions of an M-step belong to the responsibilities of the iteration before. Where
-        EM wanders and is stopped early they would lag behind. Nothing is refitted but them, so the
-        state must have its outputs.
+        EM wanders and is stopped early, they would lag behind. Only they are refitted, to outputs
+        that the state must still have.
         """
         bounds = [-np.inf, (expectation := self.e_step(state)).lower_bound]
         slots = state.routing.slots
@@ -341,8 +341,8 @@ class MixtureModel:
     def ready_for_new(self, state: MixtureState) -> Plan[MixtureState]:
         """The state with the solution of linear experts on all rows, before it is concluded.
 
-        For one that will be asked about new rows in each iteration: the next begins its own search
-        for that solution there.
+        For a state that will be asked about new rows in each iteration: the next iteration begins
+        its own search for that solution there.
         """
         left_out: Any = state.bank.solution
         if left_out is None or left_out.for_new_rows() is not None:
@@ -352,7 +352,7 @@ class MixtureModel:
         return replace(state, bank=replace(state.bank, solution=replace(left_out, whole=whole)))
 
     def predict_new(self, state: MixtureState, X: Any) -> Plan[tuple[Array, Array, Array]]:
-        """Log gate probabilities (m, S), predictions and law at `X` of parts fitted to all rows."""
+        """Log gate probabilities (m, S), predictions and law at `X` by parts fitted to all rows."""
         weights, fit_weights = self._weights(state.basis)
         gate = self._finish_gate(state, weights, brief=True)
         routing = self._route(log_gate_of(gate, X))

@@ -1,7 +1,7 @@
-"""Does the gate help, and how long should EM go on? The run of EM, and what witnesses say of it.
+"""Does the gate help, and how long should EM go on? A run of EM, and the scores by witnesses.
 
-They say which iteration to keep and, where no fold has a say in the choice of its own iteration,
-what the mixture gains over one expert on the same folds.
+These say which iteration to keep. With each fold's iteration chosen by the other folds, they also
+say what the mixture gains over one expert on the same folds.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ from ._recalibration import Recalibration, Scores, recalibrate, scores_alone
 from ._recipe import Recipe
 from ._witnesses import Witness, WitnessedModel, WitnessError, by_others
 
-# Iterations without a better score. Witnesses are dear, and the more iterations there are to choose
-# from, the more luck is in the best score.
+# Iterations without a better score that end a run. Witnesses are dear, and the more iterations
+# there are to choose from, the more luck is in the best score.
 LED_PATIENCE = 3
-# Nats that are no difference.
+# A difference in nats that is none.
 ROUNDING = 1e-9
 
 
@@ -39,7 +39,7 @@ class Verdict:
 
     All are per unit of sample weight, in nats. The gain compares the mixture and the expert as they
     would be kept, recalibrated by unseen rows. `log_probs` (n,) are log densities of the rows under
-    the one that is kept, NaN where nobody was asked; empty if there is no verdict.
+    whichever is kept, NaN where no witness was asked; empty if there is no verdict.
     """
 
     log_prob: float
@@ -65,8 +65,8 @@ class Stage:
     """A finished run of EM with some number of experts.
 
     `fold_log_probs` (n_iter, F) are log densities of each fold's rows by its witness, summed, per
-    unit of the weight of all folds' rows; None without witnesses. `trouble` is what its user
-    should know: one of them or an expert failed, or they are far ahead.
+    unit of the weight of all folds' rows; None without witnesses. `trouble` is what the user should
+    know: that a witness or an expert failed, or that witnesses are far ahead.
     """
 
     model: MixtureModel
@@ -83,7 +83,7 @@ class Stage:
 
     @property
     def trusted(self) -> Sequence[Witness]:
-        """The witnesses, if what they say holds for the run."""
+        """The witnesses, if what they have found holds for the run."""
         return self.witnesses if self.trusts_witnesses else ()
 
     @property
@@ -97,9 +97,9 @@ class Stage:
 
     @property
     def unseen(self) -> Array:
-        """Log density (n,) of unseen rows, NaN where no witness was asked; out of fold without any.
+        """Log density (n,) of unseen rows by witnesses, NaN where none was asked; else out of fold.
 
-        A row's witness speaks of the iteration that the other folds chose.
+        A row's witness answers with the iteration that the other folds chose.
         """
         expectation = self.result.expectation
         if not self.trusted:
@@ -112,7 +112,7 @@ class Stage:
 
     @cached_property
     def ending(self) -> tuple[MixtureState, float, Forecast | None]:
-        """The last state of the run, its bound, and what it says of rows out of fold, if asked."""
+        """The state that the run keeps, its bound, and its forecast out of fold, if asked for."""
         state, bound = self.result.state, self.result.lower_bound
         if not self.model.wanders:
             return state, bound, state.forecast
@@ -120,13 +120,13 @@ class Stage:
         return state, bound, self.model.forecast_of(state)
 
     def recalibration(self, baseline: Baseline) -> Recalibration:
-        """The recalibration that unseen rows ask for, if the run ends here."""
+        """The recalibration by unseen rows, if the run ends here."""
         (_, _, own), witnessed, splits = self.ending, self.forecasts, self.model.splits
         left = learning_left(len(splits)) if witnessed and splits is not None else 1.0
         return recalibrate(self.recipe, baseline, witnessed, own, left)
 
     def scores(self, found: Recalibration) -> Scores:
-        """Log densities of unseen rows by the run, with the recalibration that was `found`."""
+        """Log densities of unseen rows, before and after the recalibration that was `found`."""
         unseen = self.unseen
         return Scores(unseen, found.log_probs(unseen) if self.has_forecasts else unseen)
 
@@ -138,7 +138,7 @@ class Stage:
 
     @property
     def has_forecasts(self) -> bool:
-        """Whether there are forecasts of unseen rows: in sample, witnesses only score them."""
+        """Whether there are forecasts of unseen rows; witnesses in sample only score these."""
         return bool(self.forecasts) or not self.trusted
 
     @property
@@ -159,9 +159,9 @@ def run_witnessed(
     session: Session,
     ahead: EMResult | None = None,
 ) -> Plan[Stage]:
-    """Run EM from where it has `begun`, led by the witnesses that are called, if any come.
+    """Run EM from where it has `begun`, led by the `witnesses` that are called, if there are any.
 
-    Without witnesses it may go on from a run that is already `ahead`.
+    Without witnesses, it may go on from a run that is already `ahead`.
     """
     trouble = None
     try:
@@ -196,7 +196,7 @@ def _run(
     stage_of: Callable[[EMResult], Stage],
     session: Session,
 ) -> Plan[Stage]:
-    """The stage of a run of EM, which is reported, and which ends where an expert fails."""
+    """The stage of a run of EM; the run is reported, and ends if an expert fails."""
     latest, rule, reporter = start if start.n_iter else None, session.rule, session.reporter
 
     def report(result: EMResult) -> bool:
@@ -225,7 +225,7 @@ def judge(baseline: Baseline, stage: Stage, found: Recalibration, data: Data) ->
     """The verdict on a finished run; unknown where nothing was held out."""
     result, by_fold = stage.result, stage.fold_log_probs
     held_out = result.expectation.held_out
-    if held_out is None or by_fold is None:  # nobody has led the fit
+    if held_out is None or by_fold is None:  # no witnesses have led the fit
         is_one = stage.model.splits is not None and len(result.state.members) == 1
         return alone_verdict(stage.recipe, baseline, data) if is_one else UNKNOWN
     scores, rival = stage.scores(found), stage.rival(baseline)
@@ -253,10 +253,10 @@ def alone_verdict(recipe: Recipe, baseline: Baseline, data: Data) -> Verdict:
 
 
 def unseen_best(fold_log_probs: Array) -> float:
-    """Sum of (n_iter, F) in which each fold's iteration is chosen by the other folds.
+    """Sum over folds of log densities (n_iter, F), each fold at the iteration the others choose.
 
-    The best of several iterations owes something to luck; so each fold's iteration is chosen by the
-    other folds, which removes selection bias.
+    The best of several iterations owes something to luck. A fold that had no part in the choice has
+    no such bias.
     """
     chosen = by_others(fold_log_probs).argmax(axis=0)
     return float(fold_log_probs[chosen, np.arange(len(chosen))].sum())
