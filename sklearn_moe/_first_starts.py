@@ -1,4 +1,4 @@
-"""Where the EM of a fit may begin, by what the user asks for."""
+"""Where the EM of a fit may begin, as the user asks."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ from .starts import STARTS, StartContext, branches_apart
 
 # Chosen by `python -m benchmarks starts`; the figures are in docs/user_guide/starts.md.
 PORTFOLIO = ("ladder", "residual", "kmeans_xy", "tree")
-# Of labels, where experts and gate are linear: a ladder of ridge experts, whose law is another, is
-# soon ahead and ends below. Other experts and gates do better with it.
+# For labels, if experts and gate are linear: a ladder of ridge experts, which have another law, is
+# soon ahead and ends below. Other experts and gates do better with a ladder.
 ALL_LINEAR = ("kmeans_xy", "residual", "tree", "principal")
-# What comes after the portfolio; other kinds would, with other seeds, begin where they did before.
+# What follows the portfolio; the other kinds would, with other seeds, begin where they did before.
 BY_CHANCE = ("noisy", "random", "local", "ladder")
-# The name of a start from what was fitted before.
+# The name of a start from the mixture that was fitted before.
 WARM = "warm"
 
 
@@ -36,8 +36,9 @@ WARM = "warm"
 class Start:
     """Where EM may begin: a kind of start with the number of its round, or given responsibilities.
 
-    A witness makes its start again by the same rule from the rows that it may see. If what is given
-    was made with a look at the targets of all rows, it makes the start `anew` in its place.
+    A witness makes its start again, by the same rule, from the rows that it may see. If the
+    responsibilities that are `given` owe something to the targets of all rows, the witness makes
+    the start `anew` instead.
     """
 
     name: str
@@ -52,12 +53,12 @@ class Start:
 
     @property
     def is_warm(self) -> bool:
-        """Whether it goes on from experts that keep their places."""
+        """Whether it goes on from the experts of an earlier fit, each in its place."""
         return self.name == WARM
 
     @property
     def origin(self) -> Start:
-        """The start that makes it anew, without responsibilities, which are large."""
+        """The start that witnesses make anew, without responsibilities, which are large."""
         return replace(self.anew or self, given=None)
 
     @property
@@ -118,7 +119,7 @@ def new_starts(mixture: Any, X: Any, y: Any, training: Training, recipe: Recipe)
 def beside_shared(resp: Array, n_experts: int) -> Array:
     """Responsibilities (n, K) from those of routed experts, if one of the K is shared.
 
-    It begins with an equal share.
+    The shared expert begins with an equal share.
     """
     if resp.shape[1] == n_experts:
         return resp
@@ -127,9 +128,9 @@ def beside_shared(resp: Array, n_experts: int) -> Array:
 
 
 def zeros_apart(resp: Array, recipe: Recipe, target: Array) -> Array:
-    """Responsibilities (n, K) of which experts for zeros have those of zeros, and no others.
+    """Responsibilities (n, K) that give zeros to experts for zeros, and other rows to the others.
 
-    Starts do not know such experts. Those of amounts, if they began with zeros, would go on to
+    Starts do not know such experts. Experts for amounts, if they began with zeros, would go on to
     explain them, and from amounts that an expert for zeros has begun with there may be no way back.
     """
     for_zeros = np.array([template.is_for_zeros for template in recipe.templates])
@@ -142,7 +143,7 @@ def zeros_apart(resp: Array, recipe: Recipe, target: Array) -> Array:
 
 
 def kinds_of(mixture: Any, recipe: Recipe) -> tuple[str, ...]:
-    """The kinds that are raced, in order. Linear experts are those that lose no rows."""
+    """The kinds that are raced, in order. Experts that lose no rows count as linear."""
     has_linear_gate = isinstance(recipe.gate, SoftmaxGate) and mixture.gate != "auto"
     is_linear = has_linear_gate and not recipe.specialisation.loses_rows
     return ALL_LINEAR if is_linear and isinstance(recipe.family, Categorical) else PORTFOLIO
@@ -163,9 +164,9 @@ def all_kinds(mixture: Any, recipe: Recipe) -> list[str]:
 
 
 def spare_starts(mixture: Any, starts: list[Start], recipe: Recipe) -> list[Start]:
-    """Starts of other kinds than the `starts`, if these were left to us.
+    """Starts of other kinds than the `starts`, if ``init="auto"`` has chosen these.
 
-    Without a verdict, none that asks for the one expert of all rows, whom the fit has not.
+    Without a verdict, none that needs the one expert of all rows, which the fit then lacks.
     """
     init = mixture.init
     if not isinstance(init, str) or init != "auto" or any(s.given is not None for s in starts):
@@ -176,21 +177,21 @@ def spare_starts(mixture: Any, starts: list[Start], recipe: Recipe) -> list[Star
 
 
 def warm_start(mixture: Any, data: Data, anew: list[Start], recipe: Recipe) -> Start | None:
-    """The start from what the fitted `mixture` says of the rows, if it can say it.
+    """The start from what the fitted `mixture` says of the rows; None, with a warning, if it fails.
 
-    It may have learnt from these very rows, so that witnesses begin `anew`.
+    The mixture may have learnt from these very rows, so witnesses begin `anew`.
     """
     begin = begun_by(mixture, anew)
     try:
         with warnings.catch_warnings():
-            # Names that are other ones now are no mistake of the user's.
+            # If column names have changed since, that is no mistake of the user's.
             warnings.filterwarnings("ignore", r"X (has|does not have valid) feature names")
             resp = mixture.responsibilities(data.X, data.y)
             if isinstance(mixture.experts, list):
                 resp = resp[:, recipe.places_in(mixture)]
             return Start(WARM, given=resp, anew=begin)
     # Experts and gates are anyone's code, and each says in its own way (IndexError, KeyError, ...)
-    # that it was not made for these rows. Nothing is lost: the fit begins as it would have.
+    # that it was not made for these rows. Nothing is lost: the fit begins as it would without them.
     except Exception as error:
         warnings.warn(
             "warm_start=True, but what was fitted before does not suit the new rows, so the fit "
@@ -202,9 +203,9 @@ def warm_start(mixture: Any, data: Data, anew: list[Start], recipe: Recipe) -> S
 
 
 def begun_by(mixture: Any, anew: list[Start]) -> Start:
-    """The start that the fitted `mixture` has come from, if it is one that `init` allows.
+    """The start that the fitted `mixture` came from, if `init` allows it; else the first of `anew`.
 
-    Another kind may lead to another optimum, of which a verdict on this one must not speak.
+    Another kind may lead to another optimum, and the verdict is to be about this one.
     """
     before, init = getattr(mixture, "_start", anew[0]), mixture.init
     is_allowed = isinstance(init, str) and init in ("auto", before.name) and before.name in STARTS
@@ -216,8 +217,8 @@ def _check_takes_four(init: Any) -> None:
         signature(init).bind(None, None, None, None)
     except TypeError as error:
         raise TypeError(
-            f"init={init!r} is called as init(X, y, n_experts, seed), and does not take that: "
-            f"{error}."
+            f"init={init!r} is called as init(X, y, n_experts, seed), and does not take these: "
+            f"{error}. Give it these four parameters."
         ) from error
-    except ValueError:  # of some that are written in C nobody can tell
+    except ValueError:  # some functions that are written in C have no signature
         return

@@ -1,4 +1,4 @@
-"""The race: starts of different kinds, a few iterations of EM each, the best one goes on."""
+"""The race: starts of different kinds run a few iterations of EM each; the best one goes on."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from ._plans import Plan, attempt, together
 from ._progress import Session
 
 RACE_LENGTH = 3
-# Standard errors by which a start is surely ahead of one expert.
+# Standard errors beyond which a start is surely ahead of one expert.
 SURE = 2.0
 
 T = TypeVar("T")
-# Runs of EM by what they have begun from; those that have failed are the errors that ended them.
+# Runs of EM by what they have begun from; in place of a run that has failed, its error.
 Runs = dict[T, EMResult | PartError]
 
 
@@ -47,7 +47,7 @@ def race(
 ) -> Plan[Raced]:
     """The race of the starts or, if all of them fail, of one spare start after the other.
 
-    Spare ones are raced, too, if linear experts have found nothing that one does not know.
+    Spare starts also race if linear experts have found nothing that one expert does not know.
     """
     spares = list(spares)
     raced = yield from attempt(_race(model, baseline, session, starts), PartError)
@@ -63,7 +63,7 @@ def race(
 
 
 def _has_found_something(model: MixtureModel, run: EMResult, baseline: Baseline) -> bool:
-    """Whether it is surely ahead of one expert. Those that lose rows may be so in the end alone."""
+    """Whether the run is surely ahead of one expert, or may yet be: flexible experts at the end."""
     if baseline.is_unknown or model.recipe.specialisation.loses_rows:
         return True
     delta, data = run.expectation.log_evidence - baseline.log_prob, model.data
@@ -72,7 +72,7 @@ def _has_found_something(model: MixtureModel, run: EMResult, baseline: Baseline)
 
 
 def _better(one: Raced, other: Raced) -> Raced:
-    """The race of all starts of two."""
+    """Two races as one: the better run, and the bounds of all starts."""
     best = by_bound({0: one.run, 1: other.run})[0]
     return replace((one, other)[best], bounds=one.bounds | other.bounds)
 
@@ -85,7 +85,7 @@ def _race(
 ) -> Plan[Raced]:
     """Run all starts for one iteration, the better half for a few more; the best of them wins.
 
-    Those under which an expert cannot be fitted are out of it; if all are, the error is raised.
+    Starts under which an expert cannot be fitted are out; if all are, the first error is raised.
     """
     first, runs = yield from run_starts(model, starts, baseline.surprise, session.rule)
     for start, run in runs.items():
@@ -110,7 +110,7 @@ def run_starts(
 
 
 def run_heats(model: MixtureModel, begun: dict[T, EMResult], rule: EMRule) -> Plan[Runs[T]]:
-    """EM for one iteration from what each has begun with, for a few more from the better half."""
+    """EM for one iteration from each beginning, and for a few more from the better half."""
     keys = list(begun)
     runs = yield from run_all(model, begun, replace(rule, max_iter=1))
     leaders = by_bound(_sound(runs))[: (len(runs) + 1) // 2]
@@ -121,9 +121,9 @@ def run_heats(model: MixtureModel, begun: dict[T, EMResult], rule: EMRule) -> Pl
 
 
 def run_all(model: MixtureModel, begun: dict[T, EMResult], rule: EMRule) -> Plan[Runs[T]]:
-    """EM from what each has begun with, all in step.
+    """EM from each beginning, all in step.
 
-    `begun` is emptied: what each has begun with is as large as the table.
+    `begun` is emptied, since each beginning is as large as the table.
     """
     starts = list(begun)
     runs = [attempt(run_em(model, at, rule), PartError) for at in begun.values()]
@@ -132,12 +132,12 @@ def run_all(model: MixtureModel, begun: dict[T, EMResult], rule: EMRule) -> Plan
 
 
 def by_bound(runs: dict[T, EMResult]) -> list[T]:
-    """The keys by bound, the highest first; level ones, but for rounding, stay in order."""
+    """The keys by bound, the highest first; those level but for rounding stay in order."""
     return sorted(runs, key=lambda each: -round(float(runs[each].lower_bound), DIGITS))
 
 
 def winner_of(runs: Runs[T]) -> tuple[T, EMResult]:
-    """The run of the highest bound, and whose it is; an error if all have failed."""
+    """The key and the run of the highest bound; if all have failed, raise the first error."""
     sound = _sound(runs)
     if not sound:
         raise next(run for run in runs.values() if isinstance(run, PartError))
@@ -155,7 +155,7 @@ def assigned(
 ) -> Plan[Array | None]:
     """Responsibilities (n, K) for `data` by a run on some of its `rows`; None if experts are lost.
 
-    All experts are asked, however few act on a row.
+    All experts are asked, even if few act on a row.
     """
     at, recipe = run.expectation, replace(model.recipe, top_k=None)
     if len(at.members) < len(recipe.templates):

@@ -4,11 +4,11 @@ The bound of cross-fitted EM is optimistic: the responsibilities that train the 
 were computed, an iteration earlier, by experts that had seen that fold. Where experts have many
 parameters, iteration after iteration can raise the bound by this echo alone.
 
-So each fold has a witness: EM that runs in step with the fit, on the other folds only, from the
-same kind of start made anew from them, and scores the rows of its fold after each iteration. Their
-mean log density is what the fit raises in place of the bound. With five witnesses, an iteration
-takes about six times the fits of one without. On large tables two folds hold rows enough, and the
-others have no witness.
+So each fold has a witness: a second EM that runs in step with the fit, on the other folds only,
+from the same kind of start, made anew from these, and scores the rows of its fold after each
+iteration. Their mean log density is what the fit raises in place of the bound. With five witnesses,
+an iteration takes about six times as many fits as without. On large tables two folds hold rows
+enough, and the others have no witness.
 """
 
 from __future__ import annotations
@@ -38,19 +38,19 @@ from ._recipe import Recipe
 from ._rows import read_only, take_rows
 
 T = TypeVar("T")
-# From an expectation to what a recipe with another number of experts begins with.
+# Makes of an expectation what a recipe with another number of experts begins with.
 Move = Callable[[Recipe, Data, MixtureExpectation], Dealt]
 
 # Where EM is before it has begun.
 NOWHERE = MixtureExpectation(resp=np.empty((0, 0)), members=())
-# Distinct rows that are enough to judge by. Other folds of equal standing need no witness then.
+# Distinct rows that are enough to judge by. If folds are dealt, those beyond need no witness.
 WITNESS_ROWS = 3000
-# Distinct rows without which starts cannot tell experts apart.
+# The fewest distinct rows with which starts can tell experts apart.
 LEAST_ROWS = 2
 
 
 def by_others(by_fold: Array) -> Array:
-    """Sums (..., F) of what all folds but one have said; rounding does not choose between them."""
+    """Sums (..., F) over all folds but one, rounded: rounding errors must not choose by them."""
     return (by_fold.sum(axis=-1, keepdims=True) - by_fold).round(DIGITS)
 
 
@@ -73,7 +73,7 @@ class WitnessedModel:
         return state
 
     def conclude(self, state: MixtureState) -> tuple[MixtureState, MixtureExpectation]:
-        """What the model concludes, with the score that witnesses have given the state."""
+        """The model's conclusion, with the score that witnesses have given the state."""
         weight, held_out = self.model.data.sample_weight, self.held_out
         by_fold = np.array([held_out[w.test] @ weight[w.test] for w in self.witnesses])
         by_fold /= sum(weight[w.test].sum() for w in self.witnesses)
@@ -99,7 +99,7 @@ class HeldOut(NamedTuple):
 class Witness:
     """EM on all folds but one, and its scores of that one; an heir goes on from its `best`.
 
-    Its `held_out` scores are those of the iteration that the other folds score highest.
+    The `held_out` scores are those of the iteration that the other folds score highest.
     """
 
     def __init__(self, recipe: Recipe, data: Data, splits: Splits, fold: int) -> None:
@@ -115,10 +115,10 @@ class Witness:
         self.model = build_model(taken, seen, self.splits)
         if len(self.model.data.distinct) < LEAST_ROWS:
             raise ValueError(
-                "too few distinct rows are left for witnesses: without its fold, one of them has a "
-                "single one. Use more rows; verdict=False asks for no witnesses."
+                "too few distinct rows are left for witnesses: without its fold, one of them has "
+                "a single row. Use more rows; verdict=False asks for no witnesses."
             )
-        # In sample its dispersions would say nothing of those of the fit.
+        # The dispersions of a witness in sample would say nothing of those of the fit.
         is_asked = recipe.needs_forecasts and self.splits is not None
         self.question = Question(data, self.test) if is_asked else None
         self.expectation = self.best = NOWHERE
@@ -138,19 +138,19 @@ class Witness:
         self.expectation = self.model.expect(resp)
 
     def race(self, starts: Sequence[Start], rule: EMRule) -> Plan[None]:
-        """Begin where the best of several starts has come to in a race."""
+        """Begin from where the best of several starts has come in a race."""
         surprise = yield from self._surprise(starts)
         _, runs = yield from run_starts(self.model, starts, surprise, rule)
         self.expectation = winner_of(runs)[1].last
 
     def _surprise(self, starts: Sequence[Start]) -> Plan[Array | None]:
-        """How badly (n,) one expert explains the rows that the witness may see, if need be."""
+        """How badly (n,) one expert explains the rows that the witness may see, if a start asks."""
         if not any(start.needs_surprise for start in starts):
             return None
         return (yield from fit_baseline(self.recipe, self.model.data, self.splits)).surprise
 
     def going_on(self) -> Witness:
-        """A copy that goes on from where it is, and has scored nothing yet."""
+        """A copy that goes on from the same place, and has scored nothing yet."""
         other = copy(self)
         other.held_out, other.score_of_others = HeldOut(), -np.inf
         return other
@@ -160,7 +160,7 @@ class Witness:
         state = yield from self.model.m_step(self.expectation)
         state = yield from self.model.ready_for_new(state)
         state, self.expectation = self.model.conclude(state)
-        if self.model.wanders:  # as what is kept of the fit will be
+        if self.model.wanders:  # as the state that the fit keeps will be
             state, _ = self.model.settled(state)
         parts = yield from self.model.predict_new(state, self.X)
         forecast = None if self.question is None else self.question.answer(*parts)
@@ -169,9 +169,9 @@ class Witness:
         return log_prob
 
     def keep_latest_if_best(self, score_of_others: float) -> None:
-        """Keep the latest scores if the other folds score no iteration before as high.
+        """Keep the latest scores if the other folds score no earlier iteration as high.
 
-        A forecast has to be innocent of its rows, so others choose its iteration.
+        A fold must have no part in the choice of its forecast's iteration, so the others choose.
         """
         if score_of_others > self.score_of_others:
             self.score_of_others, self.held_out = score_of_others, self.latest
@@ -196,7 +196,7 @@ class Witness:
 def call_witnesses(
     recipe: Recipe, data: Data, splits: Splits | None, start: Start
 ) -> Plan[list[Witness]]:
-    """Witnesses of the folds that need one, with their start made; none if no row is held out."""
+    """Witnesses of the folds that need one, ready to begin; none if no row is held out."""
     if splits is None or len(recipe.templates) == 1:
         return []
     with _as_witness_error():
@@ -209,7 +209,7 @@ def call_witnesses(
 def call_heirs(
     witnesses: Sequence[Witness], recipe: Recipe, data: Data, move: Move
 ) -> Plan[list[Witness]]:
-    """Witnesses of the same folds for another recipe, who `move` on from where these have come."""
+    """Witnesses of the same folds for another recipe, which `move` on from where these are."""
     with _as_witness_error():
         heirs = [Witness(recipe, data, old.fit_splits, old.fold) for old in witnesses]
     pairs = list(zip(heirs, witnesses, strict=True))
@@ -222,10 +222,10 @@ def call_heirs(
 
 
 def _of_width(dealt: Dealt, recipe: Recipe, data: Data) -> Dealt:
-    """What is dealt to as many experts as the recipe has, after a witness that had lost some.
+    """What is `dealt`, to as many experts as the recipe has: a witness may have lost some.
 
-    An expert that is missing gets half of the rows of the largest, drawn at random; of experts that
-    are too many, the two smallest become one.
+    A missing expert gets half of the rows of the largest, drawn at random; if there are too many
+    experts, the two smallest become one.
     """
     n_routed = recipe.n_routed
     routed, shared = np.split(dealt.resp, [dealt.resp.shape[1] - recipe.shared], axis=1)
@@ -265,7 +265,7 @@ def _as_witness_error() -> Iterator[None]:
 
 
 def _blamed_on_witness(plan: Plan[T]) -> Plan[T]:
-    """The plan, whose errors, and those of its jobs, are a witness's."""
+    """The plan; its errors, and those of its jobs, become a `WitnessError`."""
     result = yield from attempt(plan, ValueError)
     with _as_witness_error():
         if isinstance(result, ValueError):
@@ -274,9 +274,9 @@ def _blamed_on_witness(plan: Plan[T]) -> Plan[T]:
 
 
 def _inner_splits(splits: Splits, fold: int, n_samples: int) -> Splits | None:
-    """The other folds, as a split of the fold's training rows; none if they are no such split.
+    """The other folds, as a split of the fold's training rows; None if they are no such split.
 
-    One may be left, and a training side of the user's may hold rows of its own test side.
+    Only one may be left, and in a user's split the training side may hold rows of the test side.
     """
     kept = splits[fold][0]
     inner = keep_rows(splits, kept, n_samples, without=fold)
@@ -285,6 +285,6 @@ def _inner_splits(splits: Splits, fold: int, n_samples: int) -> Splits | None:
 
 
 def _two_folds(data: Data) -> Splits | None:
-    """Folds of rows that were one, which dependent rows share; none if all are dependent."""
+    """Two folds of the rows, never apart for dependent rows; None if all depend on each other."""
     dealt = content_folds(2, data.clusters, None if data.classes is None else data.target)
     return dealt if len(dealt) > 1 else None
