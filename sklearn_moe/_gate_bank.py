@@ -27,7 +27,7 @@ from .gates._pipeline import check_gate, plan_gate
 from .gates._resolve import fit_gate, keeping, log_proba_of
 from .gates._table import GateTable
 
-# Rows that a gate's answer is checked on, and what sums of probabilities may be off by.
+# Rows on which a gate's answer is checked, and how far sums of probabilities may be from one.
 SOME, NO_ROUNDING = 100, 1e-4
 
 
@@ -39,7 +39,7 @@ def make_gate_bank(
     params: dict,
     n_experts: int,
 ) -> GateBank | SoftmaxBank:
-    """The bank for clones of a gate template; the default gate's knows how to do all folds."""
+    """The bank for clones of a gate template; that of the default gate fits all folds at once."""
     gate = seeded_clone(template, seed)
     check_gate(gate)
     whole = splits is None or splits.leave_out
@@ -52,8 +52,8 @@ def make_gate_bank(
 class InBins:
     """A boosting gate, template or fitted, that is given numbers of bins in place of values.
 
-    The `binner` makes them, and the `table` holds them. Without a `binner` the gate is a pipeline
-    that sorts values into bins by itself.
+    The `binner` makes these numbers, and the `table` holds them. Without a `binner`, the gate is a
+    pipeline that sorts values into bins by itself.
     """
 
     gate: Any
@@ -85,9 +85,9 @@ class InBins:
 class GateBank:
     """Fits clones of any gate to responsibilities, in or out of fold. A state is a list of gates.
 
-    `members` are the positions of the experts that are left of `n_experts`. A gate starts from that
-    of its own fold in the iteration before, which has seen the same rows. While EM runs gates may
-    see the table `in_bins`; the one that is kept does not.
+    `members` are the positions of the experts that are left of `n_experts`. A gate starts from the
+    gate of its own fold in the iteration before, which has seen the same rows. While EM runs, gates
+    may see the table `in_bins`; the gate that is kept does not.
     """
 
     def __init__(
@@ -105,7 +105,7 @@ class GateBank:
         self.plan = plan_gate(gate)
 
     def with_whole_steps(self) -> GateBank:
-        """The bank itself: what steps these gates take is their own affair."""
+        """The bank itself: these gates choose their own steps."""
         return self
 
     def fit_predict(
@@ -132,9 +132,9 @@ class GateBank:
         members: tuple[int, ...] | None = None,
         brief: bool = False,
     ) -> Any:
-        """The gate of all rows; it starts at the first fold's, so as to find the same solution.
+        """The gate of all rows; it starts from the first fold's, so as to find the same solution.
 
-        A few steps from there will do, if the gate is to be `brief` and is not kept.
+        If it is `brief`, it takes a few steps from there, and is not kept.
         """
         if self.splits is None:
             return gates[0]
@@ -144,7 +144,7 @@ class GateBank:
         return replace(self.in_bins, gate=gate) if brief and self.in_bins else gate
 
     def penalty(self, gates: list[Any]) -> float:
-        """What the in-sample gate's own objective subtracts; a pipeline is asked at its end."""
+        """What the objective of the in-sample gate subtracts; of a pipeline, its last step."""
         return last_step(gates[0]).penalty()
 
     @property
@@ -167,7 +167,7 @@ class GateBank:
         params: dict,
     ) -> Any:
         """The gate fitted to a table."""
-        # While EM runs experts are trusted to have valid parameters; those within a gate are not.
+        # While EM runs, parameters of experts are trusted to be valid, but not those within a gate.
         with config_context(skip_parameter_validation=False), _as_of_a_part(template):
             return fit_gate(template, table, weights, start, brief, params, self.plan)
 
@@ -186,9 +186,9 @@ class GateBank:
 
 @contextmanager
 def _as_of_a_part(gate: Any) -> Iterator[None]:
-    """Say of what a gate makes of numbers that it is the gate's: other starts may do better.
+    """Turn errors that numbers cause in a gate into a `PartError`: other starts may do better.
 
-    An estimator that is no gate at all (TypeError) is none under other starts either.
+    What is no gate at all (TypeError) is none under other starts either.
     """
     try:
         yield
@@ -199,20 +199,20 @@ def _as_of_a_part(gate: Any) -> Iterator[None]:
 
 
 def _check_answer(log_proba: Any, gate: Any, shape: tuple[int, int]) -> None:
-    """Raise if a gate, which may be anyone's, says something else than log probabilities."""
+    """Raise if a gate, which may be anyone's code, returns anything but log probabilities."""
     is_array = isinstance(log_proba, np.ndarray)
     if not is_array or log_proba.shape != shape or log_proba.dtype.kind != "f":
         said = f"a {type(log_proba).__name__}"
         said = f"one of {log_proba.dtype} and shape {log_proba.shape}" if is_array else said
         raise PartError(
-            f"gate={gate!r} should say log probabilities of the experts as an array of floats of "
-            f"shape {shape}; its predict_log_proba returned {said}."
+            f"gate={gate!r} should return log probabilities of the experts as an array of floats "
+            f"of shape {shape}; its predict_log_proba returned {said}."
         )
     total = np.exp(log_proba[:SOME]).sum(axis=1)
     if (np.abs(total - 1.0) > NO_ROUNDING).any():
         raise PartError(
-            f"gate={gate!r} should say log probabilities whose exponentials sum to one in each "
-            f"row; those of its predict_log_proba sum to {total[np.abs(total - 1.0).argmax()]:.6g}."
+            f"gate={gate!r} should return log probabilities whose exponentials sum to one in each "
+            f"row; in one row they sum to {total[np.abs(total - 1.0).argmax()]:.6g}."
         )
 
 

@@ -1,13 +1,13 @@
 """How many experts? As many as unseen rows ask for.
 
 The path begins with two experts. The rows of one of them, the worst explained or the largest, are
-dealt to two, and EM goes on from there with one expert more; so do the witnesses, each with what it
-has come to itself. It ends when `PATIENCE` numbers in a row have not raised what the witnesses say
-of unseen rows, before noise is calibrated or after, by a standard error (without witnesses, the fit
-itself out of fold). The smallest number that is within a standard error of the best is kept, one
-included, and experts that share their rows are merged as long as that costs less than a standard
-error. Split and merge are those of SMEM (Ueda, Nakano, Ghahramani and Hinton, 2000), there moves in
-sample at a given number.
+dealt to two, and EM goes on from there with one expert more; so do the witnesses, each from its own
+place. The path ends when `PATIENCE` numbers in a row have raised the density of unseen rows under
+the witnesses (without these, under the fit out of fold) by less than a standard error, both before
+noise is calibrated and after. The smallest number that is within a standard error of the best is
+kept, one included, and experts that share their rows are merged as long as that costs less than a
+standard error. Split and merge are those of SMEM (Ueda, Nakano, Ghahramani and Hinton, 2000), there
+moves in sample at a given number.
 """
 
 from __future__ import annotations
@@ -41,10 +41,10 @@ from .gates._frozen import is_frozen
 from .starts import STARTS, StartContext
 from .weighting import is_mixture
 
-# Numbers of experts in a row that do not help.
+# Numbers of experts in a row that do not help before the path ends.
 PATIENCE = 2
 MOST_EXPERTS = 16
-# Distinct rows that an expert needs to be split.
+# Distinct rows that an expert needs if it is to be split.
 ROWS_TO_SPLIT = 20
 KINDS = ("ladder", "kmeans_xy", "residual")  # for labels, too: several ways are tried
 
@@ -53,13 +53,13 @@ RecipeOfNumber = Callable[[int], Recipe]
 
 @dataclass(frozen=True)
 class SplitExpert:
-    """The rows of one expert, the worst explained or the largest, are dealt to two by a start."""
+    """Deals the rows of one expert, the worst explained or the largest, to two by a start."""
 
     kind: str
     largest: bool
 
     def __call__(self, recipe: Recipe, data: Data, at: MixtureExpectation) -> Dealt:
-        """What K + 1 experts begin with after `at`, an expectation of K."""
+        """What K + 1 experts begin with after `at`, an expectation of K experts."""
         resp = at.resp
         n_routed = resp.shape[1] - recipe.shared
         leads = resp[:, :n_routed].argmax(axis=1)
@@ -80,13 +80,13 @@ class SplitExpert:
 
 
 def restart(recipe: Recipe, data: Data, at: MixtureExpectation) -> Dealt:
-    """What K + 1 experts begin with, whatever those of `at` have come to: the ladder."""
+    """What K + 1 experts begin with if those of `at` count for nothing: the ladder."""
     surprise = _surprise(recipe, data, at)
     return Dealt(Start("ladder").responsibilities(recipe, data, surprise))
 
 
 def merge(recipe: Recipe, data: Data, at: MixtureExpectation) -> Dealt:
-    """What K - 1 experts begin with: the two of K that share most of their rows are one."""
+    """What K - 1 experts begin with: of K, the two that share most of their rows become one."""
     resp = at.resp
     routed = resp[:, : resp.shape[1] - recipe.shared]
     gram = routed.T @ (data.sample_weight[:, None] * routed)
@@ -106,14 +106,14 @@ def _with(resp: Array, position: int, column: Array) -> Array:
 
 
 def _surprise(recipe: Recipe, data: Data, at: MixtureExpectation) -> Array:
-    """How badly (n,) the mixture explains each row; zeros if it has not been asked."""
+    """How badly (n,) the mixture explains each row; zeros if that is not known."""
     if at.log_evidence is None:
         return np.zeros(data.n_samples)
     return recipe.family.surprise(data.target, at.log_evidence)
 
 
 def _position(data: Data, leads: Rows, n_routed: int, surprise: Array | None) -> int:
-    """The expert whose rows are explained worst or, without a word on that, the largest."""
+    """The expert whose rows are explained worst or, without `surprise`, the largest."""
     mass = np.bincount(leads, data.sample_weight, minlength=n_routed)
     rows = np.bincount(leads[data.distinct], minlength=n_routed)
     if surprise is None:
@@ -126,9 +126,9 @@ def _position(data: Data, leads: Rows, n_routed: int, surprise: Array | None) ->
 
 @dataclass(frozen=True)
 class GrowthPath:
-    """Fitted numbers of experts, in order, and one expert alone, which stands for the number 1.
+    """Stages of several numbers of experts, in order, and one expert alone for the number 1.
 
-    The `known` scores of unseen rows are kept.
+    Scores of unseen rows are kept in `known`.
     """
 
     baseline: Baseline
@@ -157,7 +157,7 @@ class GrowthPath:
         return round(mean, DIGITS), stderr
 
     def best(self) -> Stage | None:
-        """The best explained number; None for one expert."""
+        """The stage that explains unseen rows best; None for one expert."""
         best = None
         for stage in self.stages:
             if self.advantage(stage, best)[0] > 0:
@@ -165,7 +165,7 @@ class GrowthPath:
         return best
 
     def by_number(self) -> dict[int, Stage | None]:
-        """The better stage of each number, in order."""
+        """The best stage of each number, in order."""
         found: dict[int, Stage | None] = {1: None}
         for stage in self.stages:
             n_experts = stage.n_experts
@@ -174,7 +174,7 @@ class GrowthPath:
         return dict(sorted(found.items()))
 
     def chosen(self) -> Stage | None:
-        """The smallest number that is within a standard error of the best."""
+        """The stage of the smallest number that is within a standard error of the best."""
         best = self.best()
         for stage in self.by_number().values():
             gain, stderr = self.advantage(best, stage)
@@ -191,8 +191,7 @@ class GrowthPath:
     def is_over(self, most: int) -> bool:
         """Whether there are `most` experts, or the latest numbers have not helped.
 
-        They help if they do by the figures of EM or by those after calibration: either may stand
-        still for a while.
+        They help if scores rise before calibration or after it: either may stand still for a while.
         """
         if self.stages[-1].n_experts >= most:
             return True
@@ -217,14 +216,14 @@ def _n_all(stage: Stage | None) -> int:
 
 @dataclass(frozen=True)
 class Growth:
-    """The search for a number of experts: the recipes for each, up to `most`."""
+    """The search for a number of experts: recipes for each number, up to `most`."""
 
     recipes: Recipes
     most: int
 
 
 def most_experts(mixture: Any) -> int:
-    """The largest number that may be tried: no row may fall below the threshold of all experts."""
+    """The largest number to try: with more, a row could fall below every expert's threshold."""
     threshold = mixture.min_responsibility
     if isinstance(threshold, str) or threshold <= 0:
         return MOST_EXPERTS
@@ -244,8 +243,8 @@ def check_growth(mixture: Any, holds_out: bool) -> None:
         shape = np.shape(init)
         if len(shape) != 2 or not 2 <= shape[1] <= MOST_EXPERTS:
             raise ValueError(
-                f"init with n_experts='auto' needs 2 to {MOST_EXPERTS} columns, where the path "
-                f"begins; got an array of shape {shape}."
+                f"init with n_experts='auto' needs 2 to {MOST_EXPERTS} columns, one for each "
+                f"expert to begin with; got an array of shape {shape}."
             )
     if is_mixture(mixture.experts):
         raise ValueError(
@@ -253,8 +252,8 @@ def check_growth(mixture: Any, holds_out: bool) -> None:
         )
     if is_frozen(mixture.gate):
         raise ValueError(
-            "n_experts='auto' is not for gates that were fitted before, which have as many experts "
-            f"as they have; got gate={mixture.gate}. {remedy}"
+            "n_experts='auto' is not for gates that were fitted before, whose number of experts is "
+            f"fixed; got gate={mixture.gate}. {remedy}"
         )
     if isinstance(last_step(mixture.gate), HierarchicalGate):
         raise ValueError(
@@ -291,7 +290,7 @@ def grow(
 
 
 def _if_feasible(plan: Plan[Stage]) -> Plan[Stage | None]:
-    """The plan's stage; None if an expert has too few rows to be fitted: fewer of them could be."""
+    """The plan's stage; None if an expert cannot be fitted, as fewer experts might be."""
     try:
         return (yield from plan)
     except PartError:
@@ -299,13 +298,13 @@ def _if_feasible(plan: Plan[Stage]) -> Plan[Stage | None]:
 
 
 def _larger(stage: Stage, recipe: Recipe, session: Session) -> Plan[Stage]:
-    """The stage of one expert more."""
+    """The stage with one more expert."""
     move = yield from _best_way(stage, recipe, session.rule)
     return (yield from _move(stage, recipe, move, session))
 
 
 def _best_way(stage: Stage, recipe: Recipe, rule: EMRule) -> Plan[Move]:
-    """The way to one expert more that a few iterations of EM bring to the highest bound."""
+    """The way to one more expert that a few iterations of EM bring to the highest bound."""
     model = build_model(recipe, stage.model.data, stage.model.splits)
     ways: list[Move] = [SplitExpert(kind, largest) for largest in (False, True) for kind in KINDS]
     ways.append(restart)
@@ -317,7 +316,7 @@ def _best_way(stage: Stage, recipe: Recipe, rule: EMRule) -> Plan[Move]:
 
 
 def _move(stage: Stage, recipe: Recipe, move: Move, session: Session) -> Plan[Stage]:
-    """EM with another number of experts, from where `stage` and each of its witnesses has come."""
+    """EM with another number of experts, from where `stage` and each of its witnesses are."""
     model = build_model(recipe, stage.model.data, stage.model.splits)
     at = stage.result.expectation
     dealt = yield from do(move, recipe, model.data, at)

@@ -1,7 +1,7 @@
 """The default gate of a fit: the gates of all folds at once, one Newton step for each EM iteration.
 
 EM needs an ascent, not the best gate for responsibilities that will change. While starts race,
-steps are cautious: a gate that is sure of its regions early keeps experts from finding better ones.
+steps are cautious: a gate that is sure of its regions too early keeps experts from better ones.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from ._plans import Plan, do
 from .gates import ConstantGate, SoftmaxGate
 from .logit import SETTLED, SoftLogit, Targets, folded_logits, solve
 
-# Steps from nothing, for few experts and for many, whom a gate that makes the most of crude first
-# responsibilities holds fast. From where the last iteration was, one will do.
+# Steps of a first gate, for few experts and for many: these would be held fast by a gate that makes
+# the most of crude first responsibilities. From the gate of the last iteration, one step will do.
 FIRST_STEPS, FEW, FIRST_OF_MANY = 30, 10, 10
 # A whole step that lowers the objective by no more than this, in nats per unit of weight, is the
 # last.
@@ -32,8 +32,8 @@ LEVEL = 1e-8
 class SoftmaxBank:
     """All gates of a fit whose gate is a `SoftmaxGate`, over folds that leave their rows out.
 
-    A state (F, K - 1, d + 1) holds the coefficients of each fold's gate; without folds there is
-    one, which sees all rows. If it `is_whole`, that one takes whole steps.
+    A state (F, K - 1, d + 1) holds the coefficients of each fold's gate; without folds there is one
+    gate, which sees all rows. That one takes whole steps if the bank `is_whole`.
     """
 
     is_whole = False
@@ -58,15 +58,16 @@ class SoftmaxBank:
         return do(GateStep(self, expert_weights, previous))
 
     def takes_whole_steps(self, previous: Array | None) -> bool:
-        """Whether steps from a state are whole ones, which are damped for all or for none."""
+        """Whether steps from a state are whole: without folds, if first or of a whole bank."""
         return not self.left_out and (self.is_whole or previous is None)
 
     def steps(
         self, expert_weights: Sequence[Array], previous: Sequence[Array] | None
     ) -> list[tuple[Array, Array]]:
-        """What `fit_predict` comes to for several runs of EM at once, of as many experts each.
+        """The results of `fit_predict` for several runs of EM at once, all with as many experts.
 
-        For each run its weights (n, K) and, if it has gone before, its state (F, K - 1, d + 1).
+        For each run there are weights (n, K) and, after its first iteration, a state (F, K - 1, d +
+        1).
         """
         n_experts, n_steps = expert_weights[0].shape[1], 1
         if n_experts == 1:
@@ -113,9 +114,9 @@ class SoftmaxBank:
         members: tuple[int, ...] | None = None,
         brief: bool = False,
     ) -> Any:
-        """The gate of all rows: the one there is, or the exact one where there were folds.
+        """The gate of all rows: the one there is or, if there were folds, the exact one.
 
-        A `brief` one is the mean of the folds', each of which has left out other rows.
+        A `brief` one is the mean of the gates of the folds, each of which has left out other rows.
         """
         if expert_weights.shape[1] == 1:
             return ConstantGate().fit(self.data.X, expert_weights)
@@ -134,7 +135,7 @@ class SoftmaxBank:
 class GateStep:
     """A job: the gates of a bank, one step further.
 
-    Those of runs of as many experts are one, if their steps are damped.
+    Jobs of runs with as many experts are done as one, if their steps are damped.
     """
 
     bank: SoftmaxBank
@@ -146,7 +147,7 @@ class GateStep:
 
     @property
     def kind(self) -> Hashable:
-        """What jobs have in common that can be done at once, None if they cannot."""
+        """A key that is equal for jobs that can be done at once; None if this one cannot."""
         if self.bank.takes_whole_steps(self.previous):
             return None
         return GateStep, id(self.bank), self.expert_weights.shape, self.previous is None
