@@ -1,9 +1,10 @@
-"""What a row holds, as a number: identity and order of rows that do not depend on the table's.
+"""What a row holds, as a number: identities and an order that do not depend on the row order.
 
-Two rows have the same identity if their entries are the same. Identities follow from each column's
-position between its extremes, so they survive a change of units, of row order, of a dense table to
-a sparse one, and the repetition or deletion of other copies. Folds, random labels and systematic
-samples are functions of them, which is what makes a weight of three the same as three rows.
+Two rows have the same identity if their entries are the same. Identities follow from the position
+of each entry between the extremes of its column, so they survive a change of units, of row order,
+of a dense table to a sparse one, and the repetition or deletion of other copies. Folds, random
+labels and systematic samples are functions of them; this is what makes a weight of three the same
+as three rows.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from ._design import as_text, check_finite, table_columns
 # the rounding grid.
 GRID = 1e6 * np.pi
 ROUNDING = 1e-12
-# Entries that are mixed at once.
+# Entries that are hashed at once.
 AT_ONCE = 20_000
 Hash = NDArray[np.uint64]
 
@@ -74,7 +75,7 @@ def lowest_rows(
 ) -> NDArray[np.intp] | None:
     """All copies of the `n_rows` distinct rows of lowest `priority` (n,), the same for copies.
 
-    None if there are not twice as many to choose from. `distinct` is one row of each content.
+    None if there are not twice as many to choose from. `distinct` holds one row of each content.
     """
     if len(distinct) < 2 * n_rows:
         return None
@@ -100,7 +101,7 @@ def _dense_hash(columns: list[np.ndarray]) -> Hash:
 
 
 def _sparse_hash(X: Any) -> Hash:
-    """What the dense table has, from the entries that are not zero and one zero of each column."""
+    """The hashes of the dense table, from the nonzero entries and one zero of each column."""
     (n_rows, n_columns), entries = X.shape, sp.coo_matrix(X)
     check_finite(entries.data, allow_nan=False)
     is_there = entries.data != 0  # a zero is one, stored or not
@@ -119,7 +120,7 @@ def _sparse_hash(X: Any) -> Hash:
 def _sparse_places(
     column: NDArray[np.intp], values: NDArray, shape: tuple[int, int]
 ) -> NDArray[np.float64]:
-    """`_places` of the values of each column, of which zero is one if the table `shape` has it."""
+    """`_places` of the values of each column; zeros that are not stored are in `values` once."""
     n_rows, n_columns = shape
     low, high = np.full(n_columns, np.inf), np.full(n_columns, -np.inf)
     np.minimum.at(low, column, 0.5 * values)
@@ -136,7 +137,7 @@ def _sparse_places(
     is_crowded = (2 * n_moves < n_rows - 1) & (2 * n_moves < n_steps)
     if is_crowded.any():
         number = np.cumsum(steps)
-        # Numbered from nought in each column.
+        # Numbered from zero in each column.
         number -= number[begins][np.cumsum(begins) - 1]
         place[order] = np.where(is_crowded[home], number, place[order])
     return place
@@ -156,7 +157,7 @@ def _codes(values: np.ndarray) -> Hash:
 
 
 def _places(values: np.ndarray) -> np.ndarray:
-    """Where numbers lie between the least and the largest of all, rounded to a grid."""
+    """Where numbers lie between the smallest and the largest, rounded to a grid."""
     low, high = 0.5 * values.min(), 0.5 * values.max()
     place = np.rint((0.5 * values - low) / ((high - low) or 1.0) * GRID)
     n_steps = np.count_nonzero(np.diff(np.sort(place)))
@@ -165,12 +166,12 @@ def _places(values: np.ndarray) -> np.ndarray:
     distinct = np.unique(values)
     steps = _are_apart(distinct)
     if 2 * n_steps < steps.sum():
-        # Most would be one as well: values far out take all the room between the extremes.
+        # Most different values would share a place: values far out take all the room on the grid.
         place = np.concatenate([[0.0], np.cumsum(steps)])[np.searchsorted(distinct, values)]
     return place
 
 
 def _are_apart(ordered: np.ndarray) -> NDArray[np.bool_]:
-    """Whether each value is another than the one before: levels that differ by rounding are one."""
+    """Whether each value differs from the one before, by more than rounding."""
     with np.errstate(over="ignore"):  # an infinite step is one
         return np.diff(ordered) > ROUNDING * np.maximum(abs(ordered[1:]), abs(ordered[:-1]))

@@ -1,8 +1,8 @@
 """A bank of experts: fit all of them, in and out of fold, and collect what they predict.
 
 One job fits one expert on one fold's training rows and predicts its test rows; plain linear experts
-are solved for in all folds at once, without jobs. The template may be any scikit-learn estimator;
-what it needs to be weighted, seeded, aligned to the classes and named in errors is done here.
+are solved for in all folds at once. A template may be any scikit-learn estimator; here it is
+weighted and seeded, its answers are aligned to the classes, and errors name it.
 """
 
 from __future__ import annotations
@@ -41,9 +41,9 @@ from .weighting import RESAMPLED, fit_weighted
 class BankFit:
     """What experts predict, (n, S, q), out of fold if there were splits.
 
-    Of class probabilities there are all, (n, S, C), or the row's own class's alone, (n, S, 1).
-    `experts` are kept if each was fitted once and to all rows. `solution` is that of the plain
-    linear experts, without its predictions.
+    For labels, they are all class probabilities, (n, S, C), or only that of each row's own class,
+    (n, S, 1). `experts` are kept if each was fitted once and to all rows. `solution` is that of the
+    plain linear experts, without its predictions.
     """
 
     mean: Array
@@ -63,7 +63,8 @@ class WeightedExperts:
     def linear_bank(self) -> LinearBank | None:
         """The bank of the plain linear experts of one kind, if they suit the table.
 
-        Of that which is left out one by one, if there is one, else of that which is most frequent.
+        The kind is the most frequent one among experts that leave out one row at a time, if there
+        are any, else among all.
         """
         plain = [t for t in self.templates if t.problem is not None]
         if not plain:
@@ -74,21 +75,21 @@ class WeightedExperts:
 
     @cached_property
     def solvable(self) -> list[int]:
-        """Positions of the experts of that bank."""
+        """Positions of the experts that `linear_bank` can solve."""
         bank = self.linear_bank
         if bank is None:
             return []
         return [k for k, t in enumerate(self.templates) if isinstance(t.problem, bank.suits)]
 
     def posed(self) -> tuple[list[Any], Array]:
-        """The problems of these, and their weights."""
+        """The problems of the `solvable` experts, and their weights."""
         columns = self.solvable
         whole = len(columns) == len(self.templates)
         weights = self.weights if whole else self.weights[:, columns]
         return [self.templates[k].problem for k in columns], weights
 
     def running(self, k: int) -> tuple[Data, Template, Callable[[Any], Any]]:
-        """Table and template in their fastest form while EM runs, and what brings rows into it."""
+        """Table and template in their fastest form while EM runs, and what transforms rows."""
         data, template = self.data, self.templates[k]
         if template.max_bins is not None and (found := data.binned(template.max_bins)) is not None:
             binner, table = found
@@ -131,7 +132,7 @@ def fit_predict(
 def _unsolved(
     experts: WeightedExperts, splits: Splits | None, solved: NDArray[np.bool_], slots: Slots
 ) -> tuple[list[tuple[Any, Any]], list[Job]]:
-    """Where predictions of what is not `solved` (F, K) belong, and the jobs that make them."""
+    """Where predictions belong that are not `solved` (F, K), and the jobs that make them."""
     places: list[tuple[Any, Any]] = []
     jobs: list[Job] = []
     in_sample = splits is None
@@ -156,7 +157,7 @@ def fit_predict_new(
 ) -> Plan[Array]:
     """Predictions (m, S, q) for new rows `X` of experts fitted to all rows.
 
-    Those of experts that act on none of them are not made.
+    An expert that acts on none of these rows is not asked.
     """
     numbers = finite_numbers(X) if experts.solvable else None
     n_experts = len(experts.templates)
@@ -198,7 +199,7 @@ def solve_plain(
 ) -> Plan[Solution | None]:
     """The solution of the plain linear experts that suit the table.
 
-    It may go on from the `previous` one.
+    The search may go on from the `previous` solution.
     """
     bank = experts.linear_bank
     if bank is None or not (splits is None or splits.leave_out):
@@ -216,8 +217,8 @@ def solve_new(
 ) -> Plan[Solution | None]:
     """Nearly the solution of the plain linear experts on all rows.
 
-    Unless it is known, the search begins at that of the iteration `before` or, without one, at the
-    solution on all folds but one each.
+    If it is not known yet, the search begins from that of the iteration `before` or, without one,
+    from the solutions on all folds but one.
     """
     bank = experts.linear_bank
     if left_out is None or bank is None:
@@ -251,7 +252,7 @@ def fit_new(data: Data, template: Template, weight: Array, X: Any) -> Array:
 def fit_bagged(data: Data, template: Template, weight: Array, splits: Splits, wanted: Any) -> tuple:
     """One job: the expert fitted to all rows, and its out-of-bag predictions for those `wanted`.
 
-    Rows that are in every bag are predicted by the folds.
+    Rows that are in every bag are predicted by fits to the other folds.
     """
     whole = replace(data, all_classes=True)
     keeper = replace(template, estimator=with_out_of_bag(template.estimator, weight))
@@ -288,10 +289,11 @@ def fit_expert(data: Data, template: Template, weight: Array, train: Any) -> Any
     X, options = data.expert_table.for_fit(template.estimator, rows)
     y, rank, weight = (take_rows(part, rows) for part in (data.y, data.rank, weight))
     if not weight.any():
-        # All of the expert's rows lie in the fold left out; a fit to the others stands in for it.
+        # All of the expert's rows lie in the fold left out; a fit to all the others stands in for
+        # it.
         weight = take_rows(data.sample_weight, rows)
     if template.plan.mode == RESAMPLED:
-        # Latent weights of a law, which have any size, are no reason to repeat rows.
+        # Latent weights of a law may have any size, and must not lead to more repeats of rows.
         weight = weight * min(1.0, take_rows(data.sample_weight, rows).sum() / weight.sum())
     expert = template.fresh()
     params = take_params(template.params, data.n_samples, rows) | options
@@ -307,7 +309,7 @@ def fit_expert(data: Data, template: Template, weight: Array, train: Any) -> Any
 
 
 def _blaming(data: Data, template: Template, what: str) -> AbstractContextManager[None]:
-    """A context in which errors are blamed on the expert, with `what` has happened to it."""
+    """A context whose errors blame the expert, and say `what` happened to it."""
     several = data.classes is None and data.target.shape[1] > 1
     return blaming(f"{template.name!r} ({type(template.estimator).__name__})", what, several)
 

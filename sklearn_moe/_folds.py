@@ -1,4 +1,4 @@
-"""The one split of a fit: which rows stand out of which fold."""
+"""The one split of a fit into folds: which rows each fold tests, and which it trains on."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from ._numeric import Array, Rows
 from ._rows import n_rows
 
 USUAL_FOLDS = 5
-# What a group's other classes count for when it is dealt to a fold.
+# How much the classes that a group does not hold count when it is dealt to a fold.
 TIE = 1e-3
 
 
 class Splits:
     """(train, test) row numbers of each fold; each row is tested once.
 
-    Without `trains` each fold trains on all that it does not test. These row numbers are then made
-    when they are asked for: those of all folds are several times as many as the table has. If folds
-    are `dealt` by content, each is as good as any other.
+    Without `trains`, each fold trains on all rows that it does not test. Their numbers are then
+    made when they are asked for: those of all folds are several times as many as the table has
+    rows. If folds are `dealt` by content, each is as good as any other.
     """
 
     def __init__(
@@ -85,15 +85,16 @@ def group_folds(n_folds: int, group: Rows, mass: Array) -> Splits:
     n_groups = group.max() + 1
     if n_groups < n_folds:
         raise ValueError(
-            f"cv={n_folds} asks for more folds than there are groups, which are {n_groups} (of "
-            "positive weight). Use fewer folds."
+            f"cv={n_folds} asks for more folds than there are groups of positive weight, which "
+            f"are {n_groups}. Use fewer folds."
         )
     held = np.column_stack([np.bincount(group, weights=column) for column in mass.T])
-    # Rounded, since sums in another order of the rows must not decide.
+    # Rounded: sums depend on the order of the rows in their last digits, which must not decide.
     share = np.round(held / held.sum(axis=0), 9)
     dealt, fold_of = np.zeros((n_folds, share.shape[1])), np.empty(n_groups, dtype=np.intp)
     for number in np.argsort(-share.sum(axis=1), kind="stable"):
-        # What counts are the classes that the group holds; of folds level in these, the lightest.
+        # The fold that holds least of the group's own classes; of folds level in these, the
+        # lightest.
         fold_of[number] = np.argmin(dealt @ (share[number] + TIE * share[number].sum()))
         dealt[fold_of[number]] += share[number]
     return fold_splits(fold_of[group])
@@ -142,7 +143,7 @@ def user_splits(cv: Any, X: Any, y: NDArray, is_classifier: bool, params: dict) 
 
 
 def check_sides(cv: Any, splits: Splits | None) -> None:
-    """Raise if there is nothing to compare folds with, or a fold that nothing could be fitted to.
+    """Raise if there is only one fold, or a fold without rows to fit anything to.
 
     Raises
     ------
@@ -164,13 +165,13 @@ def check_sides(cv: Any, splits: Splits | None) -> None:
 
 
 def _brief(cv: Any) -> str:
-    """What `cv` is, without all rows of a list of splits."""
+    """The text of `cv`, without the row numbers in a list of splits."""
     text = repr(cv)
     return text if len(text) <= 100 else f"a {type(cv).__name__}"
 
 
 def fold_count(cv: Any) -> int | None:
-    """The number of folds that `cv` asks for; None if it names none, or does it by a splitter.
+    """The number of folds that `cv` asks for; None if it names none, or is a splitter.
 
     With `"oob"` and `"loo"` experts need no folds, but the gate and the witnesses still do.
     """
@@ -182,7 +183,7 @@ def fold_count(cv: Any) -> int | None:
 def keep_rows(splits: Splits, kept: Rows, n_samples: int, without: int | None = None) -> Splits:
     """Splits renumbered for the table of the `kept` rows only.
 
-    Folds that keep no test row are left out, and so is the fold `without`, if one is named.
+    Folds that keep no test row are left out, and so is the fold `without`, if it is given.
     """
     new = np.full(n_samples, -1)
     new[kept] = np.arange(len(kept))

@@ -1,11 +1,11 @@
 """Which rows are one observation: what is dealt to folds, and what counts as one.
 
 Copies of a row are one observation, for experts that have seen one of them have seen the others.
-Not so where the same features come with several labels, or targets of few values, in tables of
-categories and ratings: all rows of one content in one fold would leave to the other folds none but
-rows that contradict them. There each row is an observation. If none occurs twice, and they weigh
-whole numbers, the table is one of counts, and each unit of weight is an observation: a weight of
-three is three rows.
+Not so where the same features come with several labels, or several values of a target that takes
+few, as in tables of categories and ratings: if all rows of one content were in one fold, only rows
+that contradict them would be left in the others. There each row is an observation. If no such row
+occurs twice, and they weigh whole numbers, the table is one of counts, and each unit of weight is
+an observation: a weight of three is three rows.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from numpy.typing import NDArray
 from ._content import Hash, content_ids, feature_hashes, salted, with_target
 from ._numeric import Array, Rows
 
-# Where one content has more observations than that, several are taken for one; fewer where there
-# are many contents, but one for each of the usual folds.
+# One content has at most this many observations, each of several units if need be; fewer if there
+# are many contents, but at least one for each of the usual folds.
 MOST, IN_ALL, LEAST = 100, 20_000, 5
-# Where real targets have more values, equal rows are copies.
+# If real targets have more values than this, equal rows are always copies.
 FEW_VALUES = 30
-# Larger weights are no counts.
+# Larger weights do not count rows.
 MOST_COUNTED = 1e12
 
 
@@ -32,8 +32,8 @@ MOST_COUNTED = 1e12
 class Observations:
     """Rows, or parts of rows, by the observation that they belong to.
 
-    `hashes` and `rank` (n,) are the same for all rows of one. `rows` are their places in the table,
-    None if none is in parts.
+    `hashes` and `rank` (n,) are the same for all rows of one observation. `rows` are their places
+    in the table, None if no row is in parts.
     """
 
     weight: Array
@@ -49,7 +49,7 @@ def by_content(X: Any, target: NDArray, weight: Array) -> Observations:
 
 
 def observations(X: Any, target: NDArray, weight: Array) -> Observations:
-    """Rows of one content as one observation, or as several where other targets contradict them."""
+    """Rows of one content as one observation, or as several where other rows contradict them."""
     features = feature_hashes(X)
     hashes = with_target(features, target)
     content = content_ids(hashes)
@@ -62,12 +62,12 @@ def observations(X: Any, target: NDArray, weight: Array) -> Observations:
 
 
 def _has_few_values(target: NDArray) -> bool:
-    """Whether a target (n,) of class codes, as any, or (n, q) takes few values."""
+    """Whether a target takes few values: real ones (n, q) may, class codes (n,) always do."""
     return target.ndim == 1 or len(np.unique(target, axis=0)) <= FEW_VALUES
 
 
 def _contradicted(content: Rows, cell: Rows) -> NDArray[np.bool_]:
-    """Whether the features of each content come with other targets; a `cell` has the same ones."""
+    """Whether the features of each content also have other targets; a `cell` shares features."""
     cell_of = np.empty(content.max() + 1, dtype=np.intp)
     cell_of[content] = cell
     return np.bincount(cell_of)[cell_of] > 1
@@ -83,13 +83,13 @@ def _units(content: Rows, weight: Array, contradicted: NDArray[np.bool_]) -> Row
 
 
 def _counts(units: NDArray, contradicted: NDArray[np.bool_]) -> Rows:
-    """The observations of each content."""
+    """The number of observations of each content."""
     most = np.clip(IN_ALL // np.count_nonzero(contradicted), LEAST, MOST)
     return np.where(contradicted, np.clip(units, 1, most), 1).astype(np.intp)
 
 
 def _apart(hashes: Hash, content: Rows, weight: Array, units: Rows, counts: Rows) -> Observations:
-    """Rows as so many observations of each content; one that belongs to several is in parts."""
+    """Rows as `counts` observations of each content; a row that belongs to several is in parts."""
     line = np.lexsort([weight, content])  # rows of a content differ by nothing but their weight
     place, number, share = _cut(content[line], units[line], counts)
     rows = line[place]
@@ -118,7 +118,7 @@ def _cut(content: Rows, length: Rows, counts: Rows) -> tuple[Rows, Rows, Array]:
 
 
 def _cuts(content: Rows, length: Rows, counts: Rows) -> Rows:
-    """Where each observation begins, and the last one ends: as evenly as whole units allow."""
+    """Where each observation begins, and the last one ends: as equal as whole units allow."""
     units = np.zeros(len(counts), dtype=np.intp)
     np.add.at(units, content, length)
     of_content = np.repeat(np.arange(len(counts)), counts)

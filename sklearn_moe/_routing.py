@@ -1,6 +1,6 @@
 """Sparse routing: of many experts only the most probable act on a row.
 
-What is said of acting experts has a slot for each of them, (n, S), in place of a column for each
+Arrays about acting experts have a slot for each of them, (n, S), in place of a column for each
 expert, (n, K). With a gate that keeps k of K experts, S is k: time and memory grow with k.
 """
 
@@ -26,8 +26,8 @@ ABSENT = -800.0
 class Slots:
     """Which experts act on each row.
 
-    `index` (n, S) are the experts of a row's slots, the likeliest first and a shared one last; None
-    if all act, each in its own slot.
+    `index` (n, S) holds the experts in a row's slots, the likeliest first and a shared one last;
+    None if all act, each in its own slot.
     """
 
     index: NDArray[np.intp] | None = None
@@ -35,7 +35,7 @@ class Slots:
     def gather(self, values: Array, by_row: bool = False) -> Array:
         """Pick what belongs to each slot (n, S, ...) from values by expert.
 
-        These are (K, ...) or `by_row` (n, K, ...), and stay as they are where all act.
+        Values are (K, ...) or, if `by_row`, (n, K, ...); they stay as they are if all experts act.
         """
         if self.index is None:
             return values
@@ -44,7 +44,7 @@ class Slots:
         return values[np.arange(len(values))[:, None], self.index]
 
     def scatter(self, values: Array, n_experts: int, fill: Any = 0.0) -> Array:
-        """Put what belongs to slots (n, S, ...) to their experts (n, K, ...); `fill` the others."""
+        """Move values from slots (n, S, ...) to their experts (n, K, ...); `fill` the others."""
         if self.index is None:
             return values
         shape = (len(values), n_experts, *values.shape[2:])
@@ -61,7 +61,7 @@ class Slots:
         return n_experts if self.index is None else self.index.shape[1]
 
     def of_expert(self, expert: int, among: NDArray[np.intp] | None = None) -> tuple[Any, Any]:
-        """The rows that an expert acts on (`among` some, or all), and its slots there."""
+        """The rows on which an expert acts, of all or `among` some, and its slots there."""
         if self.index is None:
             return slice(None) if among is None else among, expert
         if among is not None:
@@ -73,7 +73,7 @@ class Slots:
         return mine - slots * len(self.index), slots
 
     def from_experts(self, values: Array) -> Array:
-        """Values (n S, q) of one acting expert's rows after another's, by their slots (n, S, q)."""
+        """Values (n S, q), expert by expert for the rows each acts on, put into slots (n, S, q)."""
         assert self.index is not None
         by_slot = np.empty((values.shape[1], self.index.size))
         for column, value in zip(by_slot, values.T, strict=True):
@@ -84,7 +84,7 @@ class Slots:
     def _by_expert(self) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
         """Slots, expert by expert, and where each expert's begin.
 
-        They are numbered slot by slot: that of row i and slot s is s n + i.
+        Slots are numbered one after the other: slot s of row i has the number s n + i.
         """
         assert self.index is not None
         # Short numbers are sorted by radix.
@@ -118,9 +118,9 @@ class Routing:
 
 
 class WholeGate(Routing):
-    """All experts act; log-probabilities, which cost more, are computed only if asked for.
+    """All experts act; log probabilities, which cost more, are computed only if asked for.
 
-    The gate is asked in a context that `asking` makes.
+    The gate is asked within the context that `asking` returns.
     """
 
     def __init__(self, gate: Any, X: Any, asking: Callable[[], AbstractContextManager]) -> None:
@@ -147,17 +147,17 @@ def log_gate_of(gate: Any, X: Any) -> Array:
 
 
 def clamped(log_gate: Array, gate: Any) -> Array:
-    """What a gate says, with a finite logarithm for a probability of zero."""
+    """Log probabilities by a gate, with a finite logarithm for a probability of zero."""
     return np.maximum(log_gate, ABSENT) if _lowest(log_gate, gate) < ABSENT else log_gate
 
 
 def _lowest(found: Array, gate: Any) -> float:
-    """The lowest number that a gate says, or zero; raise if one is NaN, as the lowest is then."""
+    """The lowest number that a gate returns, or zero; raise if it is NaN, as it is if any is."""
     lowest = float(found.min(initial=0.0))
     if np.isnan(lowest):
         raise PartError(
-            f"gate={gate!r} said NaN in place of the probabilities of some rows. Scale or impute "
-            "its inputs, for instance in a pipeline that ends in it, or use another gate."
+            f"gate={gate!r} returned NaN as probabilities of some rows. Scale or impute its "
+            "inputs, for instance in a pipeline that ends in it, or use another gate."
         )
     return lowest
 
@@ -165,8 +165,8 @@ def _lowest(found: Array, gate: Any) -> float:
 def route(log_gate: Array, top_k: int | None, shared: bool) -> Routing:
     """The routing that keeps the `top_k` experts of highest `log_gate` (n, K) in each row.
 
-    With `top_k`, the rows of `log_gate` need not be normalised.
-    A `shared` expert, the last, acts on every row beside those.
+    With `top_k`, the rows of `log_gate` need not be normalised. A `shared` expert, which is the
+    last, acts on every row beside those.
     """
     n_routed = log_gate.shape[1] - shared
     if top_k is None:
@@ -182,7 +182,7 @@ def route(log_gate: Array, top_k: int | None, shared: bool) -> Routing:
 def route_blocks(blocks: Iterable[Array], top_k: int, shared: bool) -> Routing:
     """The routing of the rows of all `blocks` (B, K), which are overwritten.
 
-    `route` without a table of all scores.
+    As `route`, without a table of all scores.
     """
     parts = [_acting(block, top_k, shared) for block in blocks]
     index = [index for index, _ in parts if index is not None]
@@ -226,7 +226,7 @@ def _take_largest(left: Array, width: int, index: NDArray[np.intp], found: Array
     """Move the largest of the first columns of `left` (B, K), and where they were, to (B, count).
 
     One pass for each, over rows that stay in a core's cache: for a few that is three times as fast
-    as a partition. The rows lie one behind the other in memory, for each number to have one place.
+    as a partition. `left` must be contiguous, row by row, so that it can be indexed as flat.
     """
     numbers, begins = left.reshape(-1), np.arange(0, left.size, left.shape[1])
     for slot in range(index.shape[1]):
@@ -238,9 +238,9 @@ def _take_largest(left: Array, width: int, index: NDArray[np.intp], found: Array
 
 
 def truncate(resp: Array, top_k: int | None, shared: bool) -> Array:
-    """Responsibilities (n, K) of the `top_k` experts that have most, without those of little.
+    """Responsibilities (n, K) of the `top_k` experts with most of a row, without small ones.
 
-    An expert that has less than half of an equal share is not worth a row.
+    If an expert has less than half of an equal share of a row, it does not get the row.
     """
     n_routed = resp.shape[1] - shared
     if top_k is None or top_k >= n_routed:

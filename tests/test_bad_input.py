@@ -347,7 +347,7 @@ def test_targets_that_do_not_suit_are_told_in_plain_words():
         ([(np.arange(60), np.arange(60))], None, "makes 1 fold"),
         (iter(()), None, "yields no folds"),
         (1000, None, "cv=1000 asks for more folds than .* rows .*, which are (60|59).*fewer folds"),
-        (3, np.zeros(60), "more folds than there are groups, which are 1"),
+        (3, np.zeros(60), "more folds than there are groups .*, which are 1"),
         (3, np.array(["a", 1] * 30, dtype=object), "groups must hold labels of one kind"),
         *[(3, ["a", gap] * 30, "groups holds rows without a label") for gap in (None, np.nan)],
         (3, altered(np.arange(60), np.nan), "groups holds rows without a label"),

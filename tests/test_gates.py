@@ -295,7 +295,7 @@ class Mute(LogisticRegression):
 def test_gate_that_says_nan_is_named(cv, top_k, monkeypatch):
     mixture = MixtureOfExpertsRegressor(n_experts=2, gate=Mute(), cv=cv, top_k=top_k, max_iter=2)
     mixture.set_params(n_init=1, verdict=False, tol=1e9)
-    told = r"gate=ClassifierGate\(classifier=Mute.* said NaN.* impute"
+    told = r"gate=ClassifierGate\(classifier=Mute.* returned NaN.* impute"
     with pytest.raises(ValueError, match=told):
         mixture.fit(X, Y)
     monkeypatch.setattr(Mute, "limit", np.inf)
