@@ -1,9 +1,10 @@
-"""The noise law once more, by rows that nobody has fitted: how wide, and how heavy its tails.
+"""The noise law once more, by rows that nobody has fitted: its width, and its tails.
 
-A dispersion is out of fold, of experts that have seen four fifths of the rows; those that are kept
-have seen them all and err by less. And real noise is seldom Gaussian. Witnesses know both: each has
-laid down its dispersions before it met its fold, and its experts have learnt from more rows in
-between. What would have made their forecasts most likely is done to the law that is kept.
+Dispersions are found out of fold, with experts that have seen four fifths of the rows; the experts
+that are kept have seen them all and err by less. And real noise is seldom Gaussian. Witnesses show
+both: each has found its dispersions before it met its fold, and its experts have learnt from more
+rows in between. The change that would have made their forecasts most likely is made to the law that
+is kept.
 """
 
 from __future__ import annotations
@@ -23,9 +24,9 @@ from .families import Family, Gaussian, RealFamily
 # A Student-t law of fewer degrees of freedom has hardly a variance, one of more is nearly Gaussian.
 LEAST_DF, FIRST_DF, MOST_DF = 3.0, 8.0, 100.0
 MOST_FACTOR = 4.0
-# What is no error, in parts of the mean squared one.
+# Squared errors below this part of their mean count as none.
 LEAST_ERROR = 1e-6
-# The grid of the logarithms.
+# The step of the grid of logarithms.
 STEP = 0.02
 
 
@@ -34,11 +35,11 @@ def calibrated(
 ) -> Noise:
     """The noise under which forecasts are most likely, output by output.
 
-    First a factor of the dispersions, then Student-t tails where the law is Gaussian; each is taken
-    if it raises the mean log density by more than a standard error. Factors come from witnesses,
-    who see F-2 or F-1 folds; the kept experts see all F. What is `left` to learn is the part that
-    `learning_left` tells, so the factor is raised to that power. The `own` forecast is that of the
-    kept experts, out of fold, of all those rows or more.
+    First a factor of the dispersions, then Student-t tails if the law is Gaussian; each is taken if
+    it raises the mean log density by more than a standard error. Factors come from witnesses, which
+    see F-2 or F-1 folds; the kept experts see all F. These have only the part `left` to learn (see
+    `learning_left`), so the factor is raised to that power. The `own` forecast is that of the kept
+    experts, out of fold, for all those rows or more.
     """
     if not (forecasts and isinstance(family, RealFamily) and family.is_location_scale):
         return Noise(family)
@@ -51,9 +52,10 @@ def calibrated(
 
 
 def _changes(family: RealFamily, forecasts: Sequence[Forecast], left: float) -> tuple[Change, ...]:
-    """What forecasts ask for in each output, given the others: those before it as they are changed.
+    """The change that forecasts ask for in each output, those before it being changed already.
 
-    The others say the same of experts whatever the noise of this one is, so they are asked once.
+    What the other outputs say of experts does not depend on this one's noise, so they are asked
+    once.
     """
     changes: list[Change] = []
     before = [forecast.log_gate for forecast in forecasts]
@@ -68,13 +70,13 @@ def _changes(family: RealFamily, forecasts: Sequence[Forecast], left: float) -> 
 
 
 def _about(forecasts: Sequence[Forecast], output: int, others: Sequence[Array]) -> list[Forecast]:
-    """The parts about one output; what `others` and the gate say (m, S) stands for the gate."""
+    """The parts about one output; what the gate and `others` say (m, S) takes the gate's place."""
     pairs = zip(forecasts, others, strict=True)
     return [replace(forecast.output(output), log_gate=prior) for forecast, prior in pairs]
 
 
 def with_factors(family: RealFamily, forecast: Forecast) -> Noise:
-    """The noise of a family whose dispersions are off by a factor, if at all, in each output.
+    """The noise of a family whose dispersions are off by a factor in each output, if at all.
 
     A factor is taken if it raises the mean log density of the output by more than a standard error.
     """
@@ -87,7 +89,7 @@ def with_factors(family: RealFamily, forecast: Forecast) -> Noise:
 
 
 def _calibrate(noise: Noise, forecasts: Sequence[Forecast], left: float) -> Noise:
-    """The noise of one output with the change that forecasts of it ask for."""
+    """The noise of one output with the change that its forecasts ask for."""
     learnt = _most_likely(noise, Change(), forecasts)
     found = _if_ahead(learnt, noise, forecasts)
     if type(noise.before) is Gaussian:  # a subclass has formulas of its own
@@ -95,7 +97,7 @@ def _calibrate(noise: Noise, forecasts: Sequence[Forecast], left: float) -> Nois
         found = _if_ahead(_most_likely(found, tails, forecasts), found, forecasts)
     if found is noise:
         return noise
-    # The factor that holds learning alone is to have the power `left`, and has that of one already.
+    # The first factor, which is due to learning alone, gets the power `left` in place of one.
     change = found.changes[0]
     factor = change.factor * learnt.changes[0].factor ** (left - 1)
     return found.with_change(replace(change, factor=factor))
@@ -133,7 +135,7 @@ def _log_ratio_of_errors(own: Forecast, forecasts: Sequence[Forecast]) -> Array:
 
 
 def learning_left(n_folds: int) -> float:
-    """What the last of `n_folds` teaches experts, as a part of what the one before it does.
+    """What the last of `n_folds` teaches experts, as a part of what the fold before it does.
 
     If their error beyond the noise is inverse to the number of rows, it is 1/(F-2), 1/(F-1) and 1/F
     as folds are added. (Of two, a witness deals its own to two: experts of a quarter of the rows,

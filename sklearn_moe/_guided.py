@@ -1,12 +1,13 @@
-"""A fit begins again where a witness has come to, if that is a better place.
+"""A fit goes on from where a witness has come, if that is a better place.
 
-Witnesses run EM by themselves, and may find an optimum that the fit has missed. So when its run has
-ended, EM goes on from the responsibilities that the best of them gives all rows. This costs a run
-without witnesses. What comes of it is kept if it explains the rows, out of fold, surely better.
+Witnesses run EM by themselves, and may find an optimum that the fit has missed. So when the run of
+the fit has ended, EM goes on from the responsibilities that the best witness gives all rows. This
+costs a run without witnesses. Its result is kept if it explains the rows, out of fold, surely
+better.
 
-The scores of unseen rows by witnesses stand, for they are those of their own mixtures. Only where
-numbers of experts are compared, and a fit lags behind its witnesses all the same, do its own scores
-count.
+The scores of unseen rows by witnesses stand, for they are those of the witnesses' own mixtures.
+Only where numbers of experts are compared, and a fit lags behind its witnesses all the same, do the
+fit's own scores count.
 """
 
 from __future__ import annotations
@@ -22,20 +23,20 @@ from ._progress import Session
 from ._verdict import Stage
 from ._witnesses import Witness
 
-# Standard errors that are no luck.
+# Standard errors beyond which a difference is not luck.
 SURE = 2.0
 WITNESS = "what a witness has found"
 # Rows for each coefficient, above which linear regressors do not follow the rows' own noise.
 ROWS_ENOUGH = 3
-# Nats behind witnesses that a user should know of.
+# Nats by which a fit is behind its witnesses if its user should know.
 WORTH_TELLING = 1.0
 
 
 def guided(stage: Stage, session: Session) -> Plan[Stage]:
-    """The stage, gone on from where the best of its witnesses has come, if there is one.
+    """The stage, continued from where the best of its witnesses has come, if that is better.
 
-    Only stiff experts do so freely, others where unseen rows say that they lag: their bound is too
-    optimistic to choose by, for it rises where experts have seen the rows they are asked about.
+    Stiff experts always try this, others only if unseen rows say that they lag: their bound is too
+    optimistic to choose by, for it rises where experts have seen the rows that they predict.
     """
     if _is_stiff(stage) or _lags(stage):
         stage = yield from _go_on(stage, session)
@@ -45,10 +46,10 @@ def guided(stage: Stage, session: Session) -> Plan[Stage]:
 
 
 def caught_up(stage: Stage, session: Session) -> Plan[Stage]:
-    """The stage, gone on from a witness if unseen rows say that the fit lags behind.
+    """The stage, continued from a witness if unseen rows say that the fit lags behind.
 
-    If it still does, its own scores count in place of the witnesses': numbers of experts are to be
-    compared by what is true of the fits.
+    If the fit still lags, its own scores replace those of the witnesses: numbers of experts are to
+    be compared by what is true of the fits.
     """
     if _lags(stage):
         stage = yield from _go_on(stage, session)
@@ -56,7 +57,7 @@ def caught_up(stage: Stage, session: Session) -> Plan[Stage]:
 
 
 def _behind(stage: Stage) -> str:
-    """What users should know of a fit that is worse than its witnesses say."""
+    """What the user should know of a fit that is worse than its witnesses."""
     held_out, data = stage.result.expectation.held_out, stage.model.data
     known = ~np.isnan(held_out)
     own, theirs = (
@@ -82,7 +83,7 @@ def _is_stiff(stage: Stage) -> bool:
 
 
 def _go_on(stage: Stage, session: Session) -> Plan[Stage]:
-    """The stage with the better run of the two."""
+    """The stage with the better of two runs: its own, and one from the guide."""
     result, guide = stage.result, _guide(stage)
     session = session.within(min(result.n_iter, session.left_after(result)))
     if guide is not None and session.rule.max_iter > 0 and not session.was_ended(result):
@@ -95,7 +96,7 @@ def _go_on(stage: Stage, session: Session) -> Plan[Stage]:
 
 
 def _better(stage: Stage, run: EMResult, session: Session) -> Stage:
-    """The stage, gone on with another run if that is surely better."""
+    """The stage, continued by another run if that is surely better."""
     delta = run.expectation.log_evidence - _own_log_prob(stage)
     wins, reporter = _is_sure(stage, delta, session.rule.tol), session.reporter
     reporter.trial(WITNESS, run, wins)
@@ -107,7 +108,7 @@ def _better(stage: Stage, run: EMResult, session: Session) -> Stage:
 
 
 def _guide(stage: Stage) -> Witness | None:
-    """The witness of highest bound that has lost no expert; none for a run that has failed."""
+    """The witness of highest bound that has lost no expert; None if the run has failed."""
     if stage.trouble or not stage.trusts_witnesses or stage.recipe.top_k is not None:
         return None
     whole = len(stage.recipe.templates)
@@ -147,7 +148,7 @@ def _lags(stage: Stage, least: float = 0.0) -> bool:
 
 
 def _instead(stage: Stage, run: EMResult) -> Stage:
-    """The stage gone on with another run, and the scores of its own witnesses."""
+    """The stage, continued by another run, with the scores of its own witnesses."""
     before = stage.result
     unseen = {"held_out": before.expectation.held_out, "score": before.expectation.score}
     result = replace(

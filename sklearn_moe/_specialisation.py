@@ -1,7 +1,7 @@
 """From responsibilities to the weights of the experts' fits.
 
 An expert whose fit remembers rows however little they weigh loses those of small responsibility
-(`thresholds`); one that needs many rows is lent some of the others' (`pooling`).
+(`thresholds`); an expert that needs many rows is lent a part of those of others (`pooling`).
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from ._numeric import WEIGHT_GRID, Array, on_weight_grid, row_blocks
 
-# A threshold that is not below this marks experts whose weights are put on the grid.
+# Experts of this threshold, or a higher one, have their weights put on the grid.
 ON_GRID = 1.0 / WEIGHT_GRID
 
 
@@ -34,12 +34,12 @@ class Specialisation:
         return Specialisation(self.thresholds[list(members)], self.pooling[list(members)])
 
     def beside_shared(self) -> Specialisation:
-        """With one more expert, who sees all rows whoever is responsible for them."""
+        """With one more expert, which sees all rows whichever expert is responsible for them."""
         return Specialisation(np.append(self.thresholds, 0.0), np.append(self.pooling, 1.0))
 
     @cached_property
     def remembers(self) -> NDArray[np.bool_]:
-        """Whether each expert (K,) remembers rows however little they weigh, and so loses some."""
+        """Whether each expert (K,) remembers rows however little they weigh, so some must go."""
         return self.thresholds >= ON_GRID
 
     @property
@@ -53,7 +53,7 @@ class Specialisation:
         return bool(self.remembers.all())
 
     def without_negligible(self, resp: Array) -> Array:
-        """Responsibilities (n, K) without those that no expert needs to know, in their memory."""
+        """Responsibilities (n, K) without negligible ones, which are overwritten by zeros."""
         negligible = np.where(self.remembers, 0.0, self.thresholds)
         if negligible.any():
             for rows in row_blocks(*resp.shape):
@@ -63,8 +63,8 @@ class Specialisation:
     def kept(self, resp: Array) -> Array:
         """Responsibilities (n, K) for the experts' fits, without the small ones of some experts.
 
-        What these are left is rounded to a grid on which sums are exact: trees break ties by the
-        last digit, and rounding noise must not decide how they grow.
+        What these experts keep is rounded to a grid on which sums are exact: trees break ties by
+        the last digit, and rounding noise must not decide how they grow.
         """
         if not self.loses_rows:
             return resp
@@ -73,9 +73,9 @@ class Specialisation:
         return rounded if self.all_lose_rows else np.where(self.remembers, rounded, resp)
 
     def fit_weights(self, resp: Array, latent: Array | None) -> Array:
-        """What rows weigh (n, K) in the experts' fits, on the grid if they are `kept` on it.
+        """Weights (n, K) of rows in the experts' fits, on the grid if they are `kept` on it.
 
-        Every row gives its part to experts that pool, and noise laws have `latent` weights (n, K).
+        Every row gives a part to experts that pool; noise laws may have `latent` weights (n, K).
         """
         weights = self.kept(resp)
         if self.pooling.any():

@@ -1,4 +1,4 @@
-"""How experts specialise, by their kind: which rows leave their fits, and what rows lend them."""
+"""How experts specialise, by kind: which rows leave their fits, and what rows are lent to them."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from ._validation import last_step
 
 # A row whose responsibility is below this part of an equal share leaves an expert's fit.
 DROP_SHARE = 0.05
-# Below this, a row counts for nothing even to a linear expert. Where only such rows give a column
-# any spread, a scaler would divide by it, and the expert send the column's other rows to infinity.
-# In sample the limit is so low that the bound does not feel it.
+# Below this, a row counts for nothing even to a linear expert. If only such rows gave a column any
+# spread, a scaler would divide by it, and the expert send the column's other rows to infinity. In
+# sample the limit is so low that it does not affect the bound.
 NEGLIGIBLE, NEGLIGIBLE_IN_SAMPLE = 1e-8, 1e-12
-# Rows that an expert is fitted to in order to see of what kind it is.
+# Rows that an expert is fitted to in order to see whether it is linear.
 KIND_ROWS = 200
-# The part of its weight that a row gives to each expert, where that is tried.
+# The part of its weight that a row gives to each expert, where pooling is tried.
 POOLED = 0.2
 
 
@@ -39,8 +39,8 @@ def specialisations(
     """How routed experts specialise; and how they might instead, if that is to be tried.
 
     Pooling is tried for experts that specialise by losing rows. They can tell regions apart by
-    themselves, and those that need many rows are better off with a little of all. Where few
-    experts act on a row it is not: each expert would have to learn all rows.
+    themselves, and if they need many rows, a little of all is better. It is not tried with `top_k`:
+    each expert would have to learn all rows.
     """
     data, splits = training.data, training.splits
     thresholds = _thresholds(min_responsibility, data, templates, splits)
@@ -60,8 +60,8 @@ def _thresholds(
     """Responsibilities (K,) below which a row leaves an expert's fit.
 
     A linear expert (one that has `coef_` once fitted) specialises by weights alone, and the
-    in-sample bound is monotone only if every row keeps its weight. All others would remember the
-    rows that they are meant to leave to others, however small their weights.
+    in-sample bound is monotone only if every row keeps its weight. Other experts would remember the
+    rows that they are meant to leave, however little these weigh.
     """
     n_experts = len(templates)
     if not isinstance(min_responsibility, str):
@@ -71,7 +71,7 @@ def _thresholds(
         return np.zeros(1)
     rows = None if splits is None else splits[0][0]
     linear = {t.kind: is_linear(t, data, rows) for t in one_of_each_kind(templates)}
-    # In sample no row is dropped, but the weights are put on the grid where sums are exact.
+    # In sample no row is dropped, but weights are put on a grid on which sums are exact.
     threshold = ON_GRID if splits is None else DROP_SHARE / n_experts
     negligible = NEGLIGIBLE_IN_SAMPLE if splits is None else NEGLIGIBLE
     return np.array([negligible if linear[t.kind] else threshold for t in templates])
@@ -80,7 +80,7 @@ def _thresholds(
 def is_linear(template: Template, data: Data, rows: NDArray[np.intp] | None) -> bool:
     """Whether the expert, or the last step of its pipeline, has coefficients once fitted.
 
-    A sample of the rows tells as much as all; if they are too few for the expert, all are taken.
+    A sample of the rows tells as much as all; if it is too small for the expert, all are taken.
     """
     if template.problem is not None:
         return True
@@ -108,5 +108,6 @@ def _check_threshold(min_responsibility: float, n_experts: int) -> None:
     if n_experts > 1 and min_responsibility >= 1.0 / n_experts:
         raise ValueError(
             f"min_responsibility={min_responsibility} must be below 1 / n_experts = "
-            f"{1.0 / n_experts:.3g}, or rows could be lost to all experts."
+            f"{1.0 / n_experts:.3g}, or all experts could lose a row. Lower it, or use fewer "
+            "experts."
         )

@@ -1,4 +1,4 @@
-"""What the winner of the race tries: parts of a recipe in place of its own, one after the other."""
+"""What the winner of the race tries: other parts in place of its recipe's, one after the other."""
 
 from __future__ import annotations
 
@@ -23,8 +23,9 @@ from .families import Family
 class Trial:
     """Parts of a recipe that are tried in place of its own.
 
-    They are kept if the bound is higher with them, by more than `margin` standard errors; what is
-    stiffer, and owes less of its bound to chance, may be lower by as many.
+    They are kept if they raise the bound by more than `margin` standard errors. A negative margin
+    is for stiffer parts, which owe less of their bound to chance: their bound may be lower by as
+    much.
     """
 
     name: str
@@ -47,7 +48,7 @@ def trials_of(
 ) -> list[Trial]:
     """Penalties, pooling and stiffer laws, which cost no parameters, then richer gates."""
     trials, singles = [], [template.as_only_expert for template in templates]
-    # Metadata would have to be cut where rows are.
+    # Metadata would have to be cut with the rows of a sample.
     if any(t.only_expert for t in templates) and not any(t.params for t in templates):
         trials.append(Trial("penalty", {"templates": singles}, margin=-1.0))
     if pooled is not None:
@@ -71,7 +72,7 @@ class Winner(NamedTuple):
 def try_all(
     trials: Sequence[Trial], model: MixtureModel, raced: Raced, session: Session
 ) -> Plan[Winner]:
-    """The race's winner with those parts that win, each tried for as long."""
+    """The race's winner with the parts that win, each tried for as many iterations."""
     won, reporter = frozenset[str](), session.reporter
     short = replace(session.rule, max_iter=raced.run.n_iter)
     for trial in trials:
@@ -88,7 +89,7 @@ def try_all(
 
 
 def with_parts(recipe: Recipe, trials: Sequence[Trial], won: frozenset[str]) -> Recipe:
-    """The recipe with the parts of those `trials` that have `won`, on other rows or experts."""
+    """The recipe, for other rows or experts, with the parts of those `trials` that have `won`."""
     for trial in trials:
         if trial.name in won:
             recipe = replace(recipe, **trial.parts)
