@@ -1,4 +1,4 @@
-"""The basis of coefficients: scores of classes matter but for a constant."""
+"""The basis of coefficients: scores of classes matter only up to a constant."""
 
 from __future__ import annotations
 
@@ -17,6 +17,6 @@ def sum_zero_basis(n_experts: int) -> Array:
 
 
 def kept(table: NDArray) -> NDArray:
-    """An array that is the same for all who ask for it, and not to be written to."""
+    """The array, made read-only: all callers share it."""
     table.flags.writeable = False
     return table

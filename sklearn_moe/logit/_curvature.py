@@ -1,8 +1,8 @@
 """Newton directions for many logits left out of folds, from one curvature for each row.
 
 Few coefficients are solved for by the Hessians themselves, many by conjugate gradients, which need
-only products with them. A truncated direction d has d'Hd = -g'd like that of Newton, and a damped
-step along it is a descent for the same reason.
+only products with them. A truncated direction d has d'Hd = -g'd, as Newton's has, so a damped step
+along it is a descent for the same reason.
 """
 
 from __future__ import annotations
@@ -23,19 +23,19 @@ Shape = tuple[int, int, int, int]
 
 # Elements of the Gram matrices of all folds and pairs together: 128 MB.
 LARGEST_GRAMS = 2**24
-# Elements of those whose Hessians are put together at once: to do so one by one costs more calls.
+# Elements of the Gram matrices whose Hessians are put together at once, to save calls.
 AT_ONCE = 2**19
 # Elements of the rows of a table that are held in the order of folds while they are read again and
 # again: 128 MB.
 LARGEST_COPY = 2**24
-# What the products of a step cost for each row, in units of a pass with one logit's coefficients;
-# by the seconds of whole fits. Seven would do where columns are independent, but real ones ask for
+# What the products of a step cost for each row, in units of a pass with one logit's coefficients,
+# measured by the time of whole fits. Seven would do if columns were independent, but real ones take
 # more products.
 PRODUCTS = 15
-# Multiplications of a few milliseconds.
+# Multiplications that take a few milliseconds.
 CHEAP_PRODUCTS = 2e7
-# Conjugate gradients stop when this part of the gradient is left, or after so many products; of
-# many classes, which are more for EM to tell apart than for one step, after fewer.
+# Conjugate gradients stop when this part of the gradient is left, or after so many products; for
+# many classes after fewer, since EM tells these apart over many steps, not in one.
 FORCING = 0.1
 MAX_PRODUCTS, FEWEST_PRODUCTS, FEW_CLASSES = 12, 4, 16
 
@@ -50,8 +50,8 @@ def make_curvature(shape: Shape, left_out: bool, design: Any, sharp: bool) -> Cu
 def is_sharp(shape: Shape, n_distinct: int, exact: bool) -> bool:
     """Whether curvature is that of Hessians.
 
-    It is where that costs nothing or the solution must be `exact`; else products are cheaper. Their
-    directions are others, so copies of rows must not count.
+    It is if that costs next to nothing or the solution must be `exact`; else products are cheaper.
+    Directions differ between the two, so copies of rows must not count in the choice.
     """
     n_folds, n_problems, n_classes, width = shape
     grams = n_problems * n_classes * (n_classes - 1) // 2 * width**2
@@ -85,7 +85,7 @@ class GramCurvature:
             gram += pair_grams(Z, share, weight)
 
     def solve(self, gradient: Array, ridge: Array) -> Array:
-        """Hessian of each logit into its gradient (F, M, C - 1, d + 1)."""
+        """The inverse Hessian of each logit times its gradient (F, M, C - 1, d + 1)."""
         grams = sums_of_others(self.grams) if self.left_out else self.grams
         direction, size = np.empty_like(gradient), max(1, AT_ONCE // grams[0].size)
         ridge = np.broadcast_to(ridge, (*gradient.shape[:2], ridge.shape[-1]))
@@ -113,7 +113,7 @@ class ProductCurvature:
         self.pieces.append((fold, rows, held, proba, total[:, None, :]))
 
     def solve(self, gradient: Array, ridge: Array) -> Array:
-        """Hessian of each logit into its gradient (F, M, C - 1, d + 1), nearly."""
+        """Nearly the inverse Hessian of each logit times its gradient (F, M, C - 1, d + 1)."""
         penalty, n_classes = ridge[:, :, None, :], self.shape[2]
         limit = max(FEWEST_PRODUCTS, MAX_PRODUCTS * FEW_CLASSES // max(n_classes, FEW_CLASSES))
         return conjugate_gradients(lambda at: self._product(at) + penalty * at, gradient, limit)

@@ -1,8 +1,8 @@
 """The logits of all folds in one pass, where rows are so few that calls cost more than numbers.
 
-The products of every two columns are made once for a table: the Gram matrices of all folds and
-pairs of experts are one product with them. Each logit is asked about all rows, and what it says of
-those that it is not to see is struck out.
+The products of every two columns are made once for a table: one product with them gives the Gram
+matrices of all folds and pairs of experts. Each logit is evaluated on all rows, and the values of
+rows that it must not see are set to zero.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from ._hessians import expert_pairs
 from ._products import whole
 from ._scores import Absent, class_changes, class_weights, proba_columns, softmax_columns
 
-# Elements of what a step holds at once, about: 4 MB.
+# Elements that a step holds at once, about: 4 MB.
 MOST_ELEMENTS = 2**19
 
 
@@ -36,7 +36,7 @@ def folded_logits(
     n_distinct: int | None = None,
     absent: Absent = None,
 ) -> FoldedLogits:
-    """The logits for a design (n, d): all at once if it is small."""
+    """The logits for a design (n, d), all in one pass if it is small."""
     n_samples, width = design.shape[0], design.shape[1] + 1
     small = n_samples * width * (width + 1) // 2 <= MOST_ELEMENTS
     kind = FewRows if small and folds is not None and not sp.issparse(design) else FoldedLogits
@@ -48,7 +48,7 @@ class FewRows(FoldedLogits):
     """Logits left out of folds, over a dense design of few rows."""
 
     def __getstate__(self) -> dict[str, Any]:
-        """What it was made of: the rest is made faster than sent to a worker."""
+        """Only the fields: to make the rest again is faster than to send it to a worker."""
         return {field.name: getattr(self, field.name) for field in fields(self)}
 
     @cached_property
@@ -86,7 +86,7 @@ class FewRows(FoldedLogits):
     def _is_small(self, shape: tuple[int, ...]) -> bool:
         """Whether coefficients of this shape (F, M, C - 1, d + 1) are handled in one pass.
 
-        If so, directions are those that the passes of the folds would have led to.
+        If so, directions are the same as by passes over the folds.
         """
         n_folds, n_problems, n_free, width = shape
         parts = n_free + 1, n_free * (n_free + 1) // 2

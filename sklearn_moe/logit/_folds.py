@@ -1,10 +1,10 @@
 """Many logits over the same rows, each left out of a fold, move together.
 
 One pass over the rows gives the gradient of every fold's logit on the rows outside its fold and, by
-the probabilities that each row was given out of fold, the curvature. A step is damped as much as
-makes a descent certain for the exact Newton direction (Bach, 2010; Sun and Tran-Dinh, 2019), so
-nothing is searched for. A logit that sees all rows first tries the whole step: what that comes to
-is known as soon as its probabilities are.
+the mean probabilities under the logits that learn from a row, the curvature. A step is damped just
+so much that descent is certain for the exact Newton direction (Bach, 2010; Sun and Tran-Dinh,
+2019), so there is no line search. A logit that sees all rows first tries the whole step: its
+objective is known as soon as its probabilities are.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ from ._products import (
 )
 from ._scores import Absent, among_present, class_changes, class_weights, softmax_columns
 
-# A step from nothing that changes no score by more than this is the last.
+# The first steps of a logit end when one changes no score by more than this.
 SETTLED = 1e-2
-# A step that is no descent is shortened by this, until it is short enough to be one for certain.
+# A step that is no descent is shortened by this factor, until descent is certain.
 SHORTER = 4.0
 # The part of an objective that may be rounding.
 ROUNDING = 1e-12
@@ -47,8 +47,8 @@ class FoldedLogits:
     `folds` are the rows that each fold leaves out; None stands for one logit that sees all rows.
     Coefficients `theta` (F, M, C - 1, d + 1) and penalties `ridge` (F, M, d + 1), or (F, 1, d + 1)
     for any M, are in the basis of `SoftLogit`. If the steps are to lead to an `exact` solution,
-    they use sharper curvature. Of the rows `n_distinct` are no copies; all, unless it is said.
-    Classes that are `absent` (F, M, C) from the targets of a logit have no probability under it.
+    they use sharper curvature. `n_distinct` rows are no copies; None for all. Classes that are
+    `absent` (F, M, C) from the targets of a logit have no probability under it.
     """
 
     design: Any
@@ -72,8 +72,8 @@ class FoldedLogits:
     def whole_step(self, theta: Array, targets: Targets) -> tuple[Array, Array, float]:
         """One Newton step of logits that see all rows, shorter where a whole one is no descent.
 
-        Returns coefficients, log probabilities (M, C, n), and by how much the objectives are lower
-        at most, in nats per unit of weight.
+        Returns coefficients, log probabilities (M, C, n), and the largest decrease of an objective,
+        in nats per unit of weight.
         """
         direction, before = self._direction(theta, targets)
         direction = among_present(direction, self.absent)
@@ -111,7 +111,7 @@ class FoldedLogits:
     def _direction(self, theta: Array, targets: Targets) -> tuple[Array, Array]:
         """Newton directions (F, M, C - 1, d + 1) of all logits.
 
-        And what is to be lowered (M,), of logits that see all rows: those left out are not asked.
+        Also the objectives (M,) if logits see all rows; those left out of folds do not need them.
         """
         n_folds, n_problems, n_free, width = theta.shape
         shape = n_folds, n_problems, n_free + 1, width
@@ -126,8 +126,8 @@ class FoldedLogits:
             if self.folds is None:
                 value += np.einsum("mb,mb->m", total, log_sum[0])
                 value -= np.einsum("mcb,mcb->m", target, scores[0])
-            # The mean of those who learn from the rows: they differ little, and by Jensen's
-            # inequality it has the larger curvature.
+            # The mean over the logits that learn from the rows: they differ little, and by Jensen's
+            # inequality the curvature of the mean is the larger.
             curvature.add(fold, rows, Z, proba.mean(axis=0), total)
             proba *= total[:, None, :]
             proba -= target
@@ -141,7 +141,7 @@ class FoldedLogits:
         return is_sharp(shape, self.n_distinct or self.design.shape[0], self.exact)
 
     def _penalty(self, theta: Array) -> Array:
-        """Penalty on the coefficients of each problem (M,), of all folds together."""
+        """Penalty (M,) on the coefficients of each problem, summed over folds."""
         return np.asarray(0.5 * (self.ridge[:, :, None, :] * theta**2).sum(axis=(0, 2, 3)))
 
     def _weights(self, theta: Array) -> Array:
@@ -149,7 +149,7 @@ class FoldedLogits:
         return weights_of_numbers(self.design, class_weights(theta, self.absent))
 
     def _largest_change(self, direction: Array) -> Array:
-        """How far (F, M) a whole step would move two scores of a fold's own row apart."""
+        """How far (F, M), at most, a whole step moves two scores of a row of the fold apart."""
         n_folds, n_problems, n_free, _ = direction.shape
         weights = weights_of_numbers(self.design, class_changes(direction, self.absent))
         largest = np.zeros((n_folds, n_problems))
@@ -161,5 +161,5 @@ class FoldedLogits:
 
 
 def damped_size(largest: Array) -> Array:
-    """What part of each direction (F, M) is surely a descent if it changes no score by more."""
+    """The part (F, M) of directions that is surely a descent if they move scores by `largest`."""
     return np.where(largest > 0, np.log1p(largest) / np.maximum(largest, 1e-300), 1.0)

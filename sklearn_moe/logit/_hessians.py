@@ -12,8 +12,8 @@ from .._numeric import Array
 from ._basis import kept, sum_zero_basis
 from ._products import weighted_design_grams
 
-# Experts from which Hessians are put together by way of blocks for all of them: the table that does
-# so at once grows with their fourth power. The results are the same but for rounding.
+# From this many experts on, Hessians are put together by way of blocks for all of them: the table
+# that does so at once grows with their fourth power. Results are the same but for rounding.
 MANY = 20
 
 
@@ -25,11 +25,11 @@ def pair_grams(Z: Any, proba: Array, total: Array) -> Array:
 
 
 def assemble_hessians(grams: Array, n_experts: int, ridge: Array) -> Array:
-    """Hessians (..., s, s) over the flattened coefficients, of as many as s = (K - 1) (d + 1).
+    """Hessians (..., s, s) over the s = (K - 1) (d + 1) flattened coefficients.
 
-    From the Grams (..., pairs, d + 1, d + 1) of all pairs of experts. The curvature of a pair is
-    minus its Gram; that of an expert with itself is what makes its row of blocks sum to zero.
-    `ridge` (..., d + 1) is the penalty of each column.
+    They are made from the Gram matrices (..., pairs, d + 1, d + 1) of all pairs of experts. The
+    curvature of a pair is minus its Gram matrix; that of an expert with itself makes its row of
+    blocks sum to zero. `ridge` (..., d + 1) is the penalty of each column.
     """
     if n_experts < MANY:
         blocks = np.tensordot(grams, shares_of_pairs(n_experts), axes=(-3, 0))
@@ -44,7 +44,7 @@ def assemble_hessians(grams: Array, n_experts: int, ridge: Array) -> Array:
 
 
 def _blocks_of_many(grams: Array, n_experts: int) -> Array:
-    """Blocks (..., K - 1, K - 1, d + 1, d + 1) of Hessians, by way of those of all experts."""
+    """Blocks (..., K - 1, K - 1, d + 1, d + 1) of Hessians, from blocks for all K experts."""
     lead, shape, itself = grams.shape[:-3], grams.shape[-2:], np.arange(n_experts)
     blocks = np.zeros((*lead, n_experts, n_experts, *shape))
     first, second = expert_pairs(n_experts)
@@ -67,7 +67,7 @@ def expert_pairs(n_experts: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
 def shares_of_pairs(n_experts: int) -> Array:
     """What the Gram of each pair of experts adds to each block (pairs, K - 1, K - 1) of a Hessian.
 
-    It grows as fast as K^4.
+    The table grows as fast as K^4.
     """
     first, second = expert_pairs(n_experts)
     difference = sum_zero_basis(n_experts)[first] - sum_zero_basis(n_experts)[second]

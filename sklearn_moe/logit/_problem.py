@@ -22,7 +22,7 @@ from ._hessians import assemble_hessians, pair_grams
 from ._products import blocks_of, design_sums, scores_of
 from ._scores import softmax_columns
 
-# Coefficients up to which Hessians are worth their seconds, and where a solution must be exact.
+# Coefficients up to which Hessians are worth their time: usually, and for an exact solution.
 NEWTON_LIMIT, EXACT_LIMIT = 250, 1000
 TINY = float(np.finfo(np.float64).tiny)
 
@@ -37,7 +37,7 @@ class SoftLogit:
 
     @cached_property
     def total(self) -> Array:
-        """What the targets of each row sum to (n,)."""
+        """Sums (n,) of the targets of each row."""
         return row_sum(self.targets)
 
     @property

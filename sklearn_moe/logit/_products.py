@@ -1,6 +1,6 @@
 """Products with a design: an array, a sparse matrix, or rows standardised as they are read.
 
-Which of them it is makes a difference to products here and nowhere else.
+Only this module needs to know which of them it is.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from ._standardised import StandardisedRows
 def blocks_of(
     Z: Any, n_columns: int, n_rows: int | None = None, fewest: int = 64
 ) -> Iterator[slice]:
-    """Slices of rows of `Z`, or of `n_rows` of them, so short that `n_columns` stay in a cache too.
+    """Slices of rows of `Z` (`n_rows`, or all) so short that they and `n_columns` stay in a cache.
 
     Sparse rows are costly to cut, and come in one piece.
     """
@@ -47,7 +47,7 @@ def whole(Z: Any) -> Any:
 
 
 def is_at_hand(Z: Any) -> bool:
-    """Whether rows are standardised as they are read, all at once without a copy."""
+    """Whether rows are standardised as they are read, and can be read at once without a copy."""
     return isinstance(Z, StandardisedRows) and Z.is_ready
 
 
@@ -77,9 +77,9 @@ def row_scores(Z: Any, weights: Array) -> Array:
 
 
 def weights_of_numbers(design: Any, weights: Array) -> Array:
-    """What gives the numbers that a design hands out the scores that `weights` give its rows.
+    """Weights under which the numbers of a design have the scores of its rows under `weights`.
 
-    Found once for a pass over many blocks, where `scores_of` would find it for each.
+    They are found once for a pass over many blocks, while `scores_of` would find them for each.
     """
     return design.weights_of_numbers(weights) if _hands_out_numbers(design) else weights
 
@@ -94,12 +94,12 @@ def _hands_out_numbers(design: Any) -> bool:
 
 
 def numbers_of(Z: Any) -> Any:
-    """The numbers of some rows, if they are not made."""
+    """The numbers behind some rows, if these are standardised as they are read."""
     return Z.X if isinstance(Z, StandardisedRows) else Z
 
 
 def design_sums(Z: Any, values: Array) -> Array:
-    """Sums (..., d + 1) over rows of `values` (..., B) times the rows of `Z`, and alone."""
+    """Sums (..., d + 1) over rows: `values` (..., B) times the rows of `Z` and, last, alone."""
     if isinstance(Z, StandardisedRows):
         return Z.sums_of_rows(design_sums(Z.X, values))
     flat = values.reshape(-1, values.shape[-1])

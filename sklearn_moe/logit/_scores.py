@@ -10,17 +10,17 @@ from ._basis import sum_zero_basis
 
 # Scores up to this have exponentials whose sums are finite.
 SAFE = 300.0
-# Below all scores by so much, an exponential is zero.
+# The exponential of a score this far below the others is zero.
 FAR_BELOW = 1e4
 
-# Which classes (..., C) have no part in a logit, if there are any.
+# Which classes (..., C) have no part in a logit; None if all have.
 Absent = NDArray[np.bool_] | None
 
 
 def class_weights(theta: Array, absent: Absent = None) -> Array:
     """Weights (..., C, d + 1) of the score of each class under coefficients (..., C - 1, d + 1).
 
-    Classes that are `absent` (..., C) score so little that their probability is zero.
+    Classes that are `absent` (..., C) score so low that their probability is zero.
     """
     weights: Array = sum_zero_basis(theta.shape[-2] + 1) @ theta
     if absent is not None:
@@ -29,10 +29,10 @@ def class_weights(theta: Array, absent: Absent = None) -> Array:
 
 
 def among_present(theta: Array, absent: Absent) -> Array:
-    """Coefficients (..., C - 1, d + 1) that say the same, and nothing of classes that are absent.
+    """Coefficients (..., C - 1, d + 1) of the same probabilities, neutral toward absent classes.
 
-    Probabilities do not depend on what they say of these: rounding would decide where an intercept
-    goes, from which a class that comes back would begin.
+    Probabilities do not depend on the scores of absent classes: rounding would decide where an
+    intercept drifts, and a class that comes back would begin from there.
     """
     if absent is None:
         return theta
@@ -43,9 +43,9 @@ def among_present(theta: Array, absent: Absent) -> Array:
 
 
 def class_changes(direction: Array, absent: Absent = None) -> Array:
-    """Weights (..., C, d + 1) of what changes in the score of each class along a direction.
+    """Weights (..., C, d + 1) of the change of each class's score along a direction.
 
-    That of a class that is `absent` is of no account, and put at that of one that is not.
+    The change of an `absent` class does not count, and is set to that of a class that is present.
     """
     weights = class_weights(direction)
     if absent is None:
@@ -74,7 +74,7 @@ def proba_columns(scores: Array) -> Array:
 def _share_out(scores: Array, proba: Array) -> Array:
     """Write the probabilities, and return what their exponentials summed to.
 
-    Exponentials take most of the time. Beyond the score of the first expert, its own is one.
+    Exponentials take most of the time. With the first expert's score subtracted, its own is one.
     """
     scores -= scores[..., :1, :].copy()
     if scores.max(initial=0.0) <= SAFE:

@@ -1,4 +1,4 @@
-"""A table of numbers in units of its own columns, of which no copy is made."""
+"""A table of numbers, standardised as its rows are read: no standardised copy is made."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from numpy.typing import NDArray
 
 from .._numeric import Array, rows_of
 
-# So many scales from zero, a center costs three of sixteen digits where it is subtracted late.
+# A center this many scales from zero costs three of sixteen digits if it is subtracted late.
 FAR_FROM_ZERO = 1e3
 
 
 @dataclass(frozen=True)
 class StandardisedRows:
-    """Finite numbers `X` (n, d), of which `center` (d,) is to be subtracted, and over `scale` (d,).
+    """The rows ``(X - center) / scale`` of finite numbers `X` (n, d); the others are (d,).
 
     A column whose scale is infinite is zero, to the last digit.
     Products with the rows are products with `X` under other weights, so the rows themselves need
@@ -43,7 +43,7 @@ class StandardisedRows:
 
     @cached_property
     def hands_out_numbers(self) -> bool:
-        """Whether some rows are handed out as they are, not made."""
+        """Whether `X` stands in for rows, which then need not be made."""
         return not bool((np.abs(self.center) > FAR_FROM_ZERO * self.scale).any())
 
     def made(self) -> Array:
@@ -53,16 +53,16 @@ class StandardisedRows:
     def standardised(self, X: NDArray) -> Array:
         """Any rows in the units of the table."""
         Z = np.subtract(X, self.center, dtype=np.float64)
-        with np.errstate(invalid="ignore"):  # of infinities, whoever asks is told
+        with np.errstate(invalid="ignore"):  # infinities show in what is returned
             Z /= self.scale
         return Z
 
     def weights_of_numbers(self, weights: Array) -> Array:
-        """What gives `X` the scores that `weights` (..., d + 1) give the rows; intercepts last."""
+        """Weights under which `X` has the scores of the rows under `weights` (..., d + 1)."""
         coef = weights[..., :-1] / self.scale
         return np.concatenate([coef, weights[..., -1:] - coef @ self.center[:, None]], axis=-1)
 
     def sums_of_rows(self, sums: Array) -> Array:
-        """Weighted sums (..., d + 1) of the rows from those of `X`; sums of weights last."""
+        """Weighted sums (..., d + 1) of the rows, from those of `X`; sums of weights are last."""
         rows = (sums[..., :-1] - sums[..., -1:] * self.center) / self.scale
         return np.concatenate([rows, sums[..., -1:]], axis=-1)
