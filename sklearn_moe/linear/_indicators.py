@@ -1,13 +1,13 @@
 """Indicators: columns of two values, and the unit in which their coefficients are penalised.
 
-A rare one has a small standard deviation. In units of that its coefficient, which few rows tell of,
-would cost less than that of a frequent one. In units of half the difference of its values, the
-deviation that it would have if both were as frequent, all indicators are shrunk alike, and like
-numbers in units of theirs (Gelman).
+A rare indicator has a small standard deviation. In units of that, its coefficient, of which few
+rows tell, would cost less than that of a frequent one. In units of half the difference of its
+values, which is the deviation if both are equally frequent, all indicators are shrunk alike, and
+like numbers in units of their deviations (Gelman).
 
-That there are two values is seen by the moments: kurtosis is one more than the square of skewness
-for these, and more for others (Pearson). So it is for the weights of rows to say, as it is for a
-deviation, and a value that next to no weight has does not count.
+The moments show that there are two values: the kurtosis is then one more than the square of the
+skewness, and otherwise larger (Pearson). So this depends on the weights of rows, as a deviation
+does, and a value of next to no weight does not count.
 
 A. Gelman, "Scaling regression inputs by dividing by two standard deviations", Statistics in
 Medicine 27(15), 2008. K. Pearson, "Mathematical contributions to the theory of evolution XIX",
@@ -23,9 +23,9 @@ import scipy.sparse as sp
 
 from .._numeric import Array, row_blocks
 
-# The highest power of columns that tells whether they have two values.
+# The highest power of columns that is needed to tell whether they have two values.
 FOURTH = 4
-# What is left of nothing, beside the product of the second moment and the fourth.
+# What rounding leaves of zero, beside the product of the second moment and the fourth.
 ROUNDING = 1e-9
 
 
@@ -45,7 +45,7 @@ def sums_of_powers(Z: Array, weights: Array, highest: int = FOURTH) -> Array:
 def squared_half_differences(sums: Array) -> Array:
     """Squares (..., p) of half the difference of the two values of columns; zero for others.
 
-    `sums` (5, ..., p) are weighted ones of the columns' powers, from ones to the fourth.
+    `sums` (5, ..., p) are weighted sums of the columns' powers, from the zeroth to the fourth.
     """
     with np.errstate(divide="ignore", invalid="ignore"):
         first, second, third, fourth = sums[1:] / sums[0]
@@ -53,7 +53,7 @@ def squared_half_differences(sums: Array) -> Array:
         skewed = third - 3 * first * second + 2 * first**3
         tailed = fourth - 4 * first * third + 6 * first**2 * second - 3 * first**4
         beyond = tailed * variance - skewed**2 - variance**3
-        # Of constant columns rounding leaves something, also below zero.
+        # For constant columns rounding leaves something, which may be below zero.
         has_two = (variance > 0) & (tailed > 0) & (beyond <= ROUNDING * tailed * variance)
         return np.where(has_two, 0.25 * (tailed / variance + 3 * variance), 0.0)
 
@@ -73,7 +73,7 @@ def half_differences(X: Any, center: Array, scale: Array, weight: Array) -> Arra
 
 
 def _sparse_sums(X: sp.csc_matrix, center: Array, scale: Array, weight: Array) -> Array:
-    """What `sums_of_powers` comes to for a sparse table, whose zeros are not stored."""
+    """The `sums_of_powers` of a sparse table, whose zeros are not stored."""
     n_columns = X.shape[1]
     column = np.repeat(np.arange(n_columns), np.diff(X.indptr))
     stored, part = (X.data - center[column]) / scale[column], weight[X.indices]

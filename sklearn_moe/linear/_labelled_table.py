@@ -13,11 +13,11 @@ from ..logit import EXACT_LIMIT, NEWTON_LIMIT, StandardisedRows
 from ._cross_validated import CrossValidatedLogistic
 from ._plain import column_units, finite_numbers, without_scaler
 
-# Multiplications for the Hessians of a step, of which a few are needed, where conjugate gradients
-# take many steps: a tenth of a second.
+# Multiplications for the Hessians of one step: a tenth of a second. A few steps are enough, while
+# conjugate gradients take many.
 AFFORDABLE = 2e8
-# So many coefficients of an expert move in steps for all folds at once, if there are more rows than
-# columns; for more, and for exact solutions beyond Hessians, the estimator is asked.
+# Up to this many coefficients of an expert move in steps for all folds at once, if there are more
+# rows than columns; for more, and for exact solutions without Hessians, the estimator is asked.
 MOST_COEFFICIENTS = 2500
 
 
@@ -25,8 +25,8 @@ MOST_COEFFICIENTS = 2500
 class Logistic:
     """The problem that a plain logistic regression solves: its inverse penalty `C`.
 
-    If `scaled`, the features are first standardised under the same weights, but for indicators if
-    it `halves` those: their unit is half the difference of their values. `tol` is that of the
+    If `scaled`, the features are first standardised under the same weights. If it `halves`
+    indicators, their unit is half the difference of their values instead. `tol` is that of the
     estimator's own solver.
     """
 
@@ -43,7 +43,7 @@ def recognise(estimator: Any) -> Logistic | None:
     """The problem that `estimator` solves, or None if it does anything else."""
     estimator, scaled = without_scaler(estimator)
     if type(estimator) is CrossValidatedLogistic:
-        if estimator.C is None:  # one that is to find its penalty itself is asked each time
+        if estimator.C is None:  # an estimator that finds its own penalty is asked each time
             return None
         return Logistic(float(estimator.C), scaled=True, tol=estimator.tol, halves=True)
     if type(estimator) is not LogisticRegression:
@@ -84,12 +84,12 @@ class LabelledTable(StandardisedRows):
         return _n_coefficients(self.shape, self.n_classes) <= EXACT_LIMIT
 
     def solves_often(self, n_problems: int) -> bool:
-        """Whether that is done in each iteration of EM in sample, and not left to estimators."""
+        """Whether EM in sample solves exactly in each iteration, without the estimators."""
         few = _n_coefficients(self.shape, self.n_classes) <= NEWTON_LIMIT
         return few or self.affords_hessians(n_problems)
 
     def affords_hessians(self, n_problems: int) -> bool:
-        """Whether those of so many problems take little time."""
+        """Whether the Hessians of so many problems take little time."""
         n_pairs, width = self.n_classes * (self.n_classes - 1) // 2, self.shape[1] + 1
         size = (self.n_distinct or self.shape[0]) * n_problems * n_pairs * width**2
         return self.has_hessians and size <= AFFORDABLE

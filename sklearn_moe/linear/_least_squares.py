@@ -1,9 +1,9 @@
 """Linear regressors for many weightings and folds at once, from weighted Gram matrices.
 
 One pass over the rows gives, for each expert and fold, the Gram matrix of intercept, features and
-outputs. The rows outside a fold have the sum of the other folds' matrices, so a row is read once
-however many folds leave it in. The predictions are those of scikit-learn's own estimator; where a
-system is too badly conditioned for that to hold, it is left to the estimator.
+outputs. The matrix of the rows outside a fold is the sum of the other folds' matrices, so each row
+is read only once. Predictions are those of scikit-learn's own estimator; a system that is too badly
+conditioned for that is left to the estimator.
 """
 
 from __future__ import annotations
@@ -24,15 +24,17 @@ from ._evidence_ridge import EvidenceRidge
 from ._output_table import LeastSquares, OutputTable
 from ._plain import NOTHING, without_scaler
 
-# Elements of the Gram matrices that are made together: 128 MB if they must be, else 32 MB.
+# Elements of Gram matrices: those of one bank, at most (128 MB), and those made at a time (32 MB).
 LARGEST_BANK, AT_A_TIME = 2**24, 2**22
-# Weights of all rows for each fold, most of them zero, up to which they are multiplied out.
+# Up to this many weights, for all rows and folds, most of them zero, one product makes all
+# matrices.
 FEW_WEIGHTS = 2**16
 # Columns whose Gram matrices cost little, however few the rows.
 FEW_COLUMNS = 256
-# What cancellation and elimination must leave of a diagonal element: 1e-16 over it is below 1e-8.
+# The part of a diagonal element that cancellation and elimination must leave: rounding of 1e-16
+# over this is below 1e-8.
 SMALLEST_PIVOT = 1e-7
-# Squares of what scikit-learn's least squares find by themselves, beside the largest.
+# The least square of a singular value, beside the largest, that scikit-learn's least squares keep.
 SMALLEST_PART = 1e-8
 
 
@@ -58,21 +60,21 @@ def _is_plain(estimator: Any) -> bool:
 
 
 def fits_memory(n_matrices: int, table: OutputTable) -> bool:
-    """Whether so many Gram matrices of a table fit into memory that nobody misses."""
+    """Whether so many Gram matrices of a table take little memory."""
     return n_matrices * table.width**2 <= LARGEST_BANK
 
 
 def is_wide(table: OutputTable) -> bool:
-    """Whether there are so many more columns than rows that estimators do better by themselves."""
+    """Whether there are so many more columns than rows that estimators are faster by themselves."""
     return table.width > max(len(table.X), FEW_COLUMNS)
 
 
 @dataclass(frozen=True)
 class LeastSquaresSolution:
-    """Coefficients (F, K, 1 + p, q), predictions (n, K, q) out of fold, what holds (F, K).
+    """Coefficients (F, K, 1 + p, q), predictions (n, K, q) out of fold, what is `solved` (F, K).
 
-    If there were folds, `whole` is the solution for all rows, which makes no predictions. The
-    `centers` are those of the table, without its rows.
+    If there were folds, `whole` is the solution for all rows, without predictions. The `centers`
+    are those of the table, without its rows.
     """
 
     centers: OutputTable
@@ -83,7 +85,7 @@ class LeastSquaresSolution:
 
     @property
     def without_predictions(self) -> LeastSquaresSolution:
-        """What is kept of it while EM goes on."""
+        """What is kept of the solution while EM goes on."""
         return self.whole or replace(self, mean=NOTHING)
 
     def take(self, problems: slice) -> LeastSquaresSolution:
@@ -94,7 +96,7 @@ class LeastSquaresSolution:
         return LeastSquaresSolution(self.centers, coef, mean, solved, whole)
 
     def handed_on(self, experts: Rows) -> None:
-        """None: the next solution begins from nothing."""
+        """None: the next solution does not depend on this one."""
 
     def of_all_rows(self) -> LeastSquaresSolution:
         """The solution that leaves no row out."""
@@ -105,12 +107,12 @@ class LeastSquaresSolution:
         return self.of_all_rows()
 
     def polish(self, estimator: Any, problem: int) -> None:
-        """Give the light `estimator`, fitted to other rows, the solution without folds."""
+        """Give the light `estimator`, fitted to other rows, the coefficients on all rows."""
         coef, shape = self.coef[0, problem], np.shape(estimator.coef_)
         level = coef[0] + self.centers.y_center - self.centers.x_center @ coef[1:]
         coef = np.ascontiguousarray(coef[1:].T, dtype=estimator.coef_.dtype)
         estimator.coef_ = coef.reshape(shape)
-        # As precise as it is: that of a target far from zero has digits that float32 has not.
+        # In full precision: if the target is far from zero, float32 would lose digits.
         estimator.intercept_ = level.reshape(np.shape(estimator.intercept_))[()]
 
     def predict_new(self, X: NDArray) -> Array:
@@ -149,7 +151,7 @@ def _coefficients(
     weights: Array,
     folds: Sequence[Rows] | None,
 ) -> tuple[Array, NDArray[np.bool_]]:
-    """Coefficients (F, K, 1 + p, q) without each fold's rows and, last, of all; and what holds."""
+    """Coefficients (F, K, 1 + p, q) without each fold's rows, then with all; and which hold."""
     grams = _grams_of_parts(table, weights, folds)
     if folds is not None:
         grams = np.concatenate([sums_of_others(grams), grams.sum(axis=0)[None]])
@@ -162,8 +164,9 @@ def solve_one_out(
 ) -> LeastSquaresSolution:
     """Each problem under its column of `weights` (n, K), each row predicted from all others.
 
-    Rows of equal `rank` are copies, and left out together. A row has leverage h, so without it the
-    residual is that of all rows over 1 - h; where nothing is left of that, it is not solved.
+    Rows of equal `rank` are copies, and left out together. If a row has leverage h, its residual
+    without it is that of the fit to all rows over 1 - h; a problem with a row for which nothing is
+    left of that is not solved.
     """
     grams = _weighted_grams(table, weights, None)[None]
     systems = _normal_equations(problems, grams, table.n_features)
@@ -197,7 +200,7 @@ def _leverages(table: OutputTable, systems: NormalEquations) -> Array:
 
 
 def _total_of_copies(weights: Array, rank: Rows) -> Array:
-    """Weights (n, K), each row's with those of its copies."""
+    """Weights (n, K), each row's summed with those of its copies."""
     content = np.unique(rank, return_inverse=True)[1]
     return np.column_stack([np.bincount(content, column)[content] for column in weights.T])
 
@@ -233,9 +236,9 @@ def _weighted_grams(table: OutputTable, weights: Array, rows: Rows | None) -> Ar
 class NormalEquations:
     """Normal equations of centred features for folds and problems, scaled to a unit diagonal.
 
-    `factor` (F, K, p, p) is that of Cholesky, upper, the identity where a system is not `solvable`
-    (F, K). `right` (F, K, p, q) is scaled, and `scale` (F, K, p) takes a solution back. `means`
-    (F, K, 1 + p + q) are weighted; `total` (F, K) is the weight.
+    `factor` (F, K, p, p) is the upper Cholesky factor, the identity where a system is not
+    `solvable` (F, K). `right` (F, K, p, q) is scaled, and `scale` (F, K, p) takes a solution back.
+    `means` (F, K, 1 + p + q) are weighted; `total` (F, K) is the weight.
     """
 
     factor: Array
@@ -280,7 +283,7 @@ def _normal_equations(
 def _penalties(
     problems: Sequence[LeastSquares], centred: Array, total: Array, n_features: int
 ) -> Array:
-    """Penalties (F, K, p) of the coefficients; NaN where none is found."""
+    """Penalties (F, K, p) of the coefficients; NaN where one is sought and not found."""
     alpha = np.tile([problem.alpha for problem in problems], (len(centred), 1))
     variance = np.einsum("...jj->...j", centred)[..., 1 : 1 + n_features] / total
     scaled = np.array([problem.scaled for problem in problems])
@@ -295,7 +298,7 @@ def _penalties(
 def _found(centred: Array, total: Array, units: Array) -> Array:
     """The penalties (F, m) that Gram matrices (F, m, p + q, p + q) of features and outputs ask for.
 
-    Features are taken in `units` (F, m, p), squared; a constant one in its own.
+    Features are in `units` (F, m, p), which are squared; a constant one stays in its own.
     """
     n_features, found = units.shape[-1], np.full(total.shape, np.nan)
     sound = np.isfinite(centred).all(axis=(-2, -1)) & (total > 0)
@@ -321,10 +324,10 @@ def _penalised(
     diagonal = np.einsum("...jj->...j", system)
     spread = np.where(scaled[:, None], diagonal, np.inf)
     diagonal += penalties
-    # A column that is constant in the whole table is zero here, and gets no coefficient.
+    # A column that is constant in the whole table is zero here, and its coefficient too.
     diagonal[moment == 0] = 1.0
     kept = (np.minimum(diagonal, spread) >= SMALLEST_PIVOT * moment).all(axis=-1)
-    # `LinearRegression` cuts off what is small beside the largest, in the units that it is given.
+    # `LinearRegression` cuts off small singular values, in the units that it is given.
     cuts = np.array([problem.alpha == 0 and not problem.scaled for problem in problems])
     least = np.where(moment == 0, np.inf, diagonal).min(axis=-1, initial=np.inf)
     kept &= ~cuts | (least >= SMALLEST_PART * diagonal.max(axis=-1, initial=0.0))
@@ -332,9 +335,9 @@ def _penalised(
 
 
 def _factorise(systems: Array) -> NDArray[np.bool_]:
-    """Put Cholesky factors, upper, in the place of matrices (F, K, p, p) of unit diagonal.
+    """Overwrite matrices (F, K, p, p) of unit diagonal with their upper Cholesky factors.
 
-    Returns of which (F, K) the pivots are large enough.
+    Returns for which (F, K) the pivots are large enough.
     """
     exists = np.empty(systems.shape[:2], dtype=bool)
     for where in np.ndindex(exists.shape):

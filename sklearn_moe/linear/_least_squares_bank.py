@@ -19,7 +19,7 @@ from ._output_table import LeastSquares, OutputTable
 
 @dataclass(frozen=True, eq=False)
 class LeastSquaresBank:
-    """Each is solved for in closed form, wherever EM has been before."""
+    """Each problem is solved in closed form, wherever EM has been before."""
 
     table: OutputTable
 
@@ -33,7 +33,7 @@ class LeastSquaresBank:
         folds: Sequence[Rows] | None,
         previous: LeastSquaresSolution | None = None,
     ) -> LeastSquaresSolution | None:
-        """The solution, unless there are too many columns for the rows or folds for the memory."""
+        """The solution; None if columns are too many for the rows, or folds for the memory."""
         n_folds = 1 if folds is None else len(folds)
         if is_wide(self.table) or not fits_memory(n_folds, self.table):
             return None
@@ -46,13 +46,13 @@ class LeastSquaresBank:
         left_out: LeastSquaresSolution,
         before: LeastSquaresSolution | None = None,
     ) -> LeastSquaresSolution | None:
-        """The solution for all rows, which has come with that of the folds."""
+        """The solution for all rows, which was found with that of the folds."""
         return left_out.of_all_rows()
 
     def solve_one_out(
         self, problems: Sequence[LeastSquares], weights: Array, rank: Rows
     ) -> LeastSquaresSolution | None:
-        """The solution, unless there are too many columns for the memory."""
+        """The solution; None if there are too many columns for the memory."""
         if not fits_memory(len(problems), self.table):
             return None
         return solve_one_out(problems, self.table, weights, rank)

@@ -1,12 +1,12 @@
-"""Log-linear regression for many weightings and folds at once, from where the last solution was.
+"""Log-linear regression for many weightings and folds at once, each from its last solution.
 
 A mean is the exponential of a score, and the loss is half the deviance of a Tweedie law, of which
-Poisson and gamma are the ends. All experts and folds share each pass over the rows. A step is that
-of Newton, damped as much as makes a descent certain (Sun and Tran-Dinh, 2019): between the ends no
-third derivative of a row's loss is larger than the second. Each fold has a Hessian of its own: that
-of another, which a single large output may dominate, would let it rest before it is solved. An
-exact solution is that of scikit-learn's own estimator at a tight tolerance; where there is none,
-the estimator is asked.
+Poisson and gamma are the ends. All experts and folds share each pass over the rows. A step is
+Newton's, damped just so much that descent is certain (Sun and Tran-Dinh, 2019): between those ends,
+no third derivative of a row's loss is larger than the second. Each fold has a Hessian of its own:
+with that of another fold, which a single large output may dominate, it would rest before it is
+solved. An exact solution is that of scikit-learn's own estimator at a tight tolerance; where none
+is found, the estimator is asked.
 
 T. Sun and Q. Tran-Dinh, "Generalized self-concordant functions: a recipe for Newton-type methods",
 Mathematical Programming 178, 2019.
@@ -40,9 +40,9 @@ from ._positive_table import GAMMA, POISSON, LogLinear, PositiveTable
 from ._ridges import ridges
 from ._search import Effort, SearchedSolution, damped_steps
 
-# Scores this far from the log mean output say means that have no digits in common with any other.
+# Scores at most this far from the log mean output count: means beyond are out of all proportion.
 FARTHEST = 300.0
-# Those that are kept end where no score changes by more.
+# A search for coefficients that are kept ends when no score changes by more than the last.
 EXACTLY = Effort(60, 3e-5)
 
 
@@ -55,13 +55,13 @@ class LogLinearSolution(SearchedSolution):
         return _means(scores_of(self.units.standardised(X), self.theta[0]), self.units.level)
 
     def coefficients(self, problem: int) -> tuple[Array, Array]:
-        """Those of one problem of the first fold, and the intercept, in units of the features."""
+        """Coefficients of a problem of the first fold, and intercept, in units of the features."""
         weights = self.theta[0, problem]
         coef = weights[:-1] / self.units.scale
         return coef, weights[-1] - coef @ self.units.center
 
     def hand_over(self, estimator: Any, coef: Array, intercept: Array) -> None:
-        """Set them, in the units of the last step of the estimator's pipeline."""
+        """Set coefficients, in the units of the last step of the estimator's pipeline."""
         estimator.coef_[:], estimator.n_iter_ = coef, self.n_iter
         estimator.intercept_ = intercept.astype(estimator.coef_.dtype)
 
@@ -71,7 +71,7 @@ class Weighted:
     """Problems under their weights `columns` (K, n), left out of each fold (None: of none).
 
     `level` (F, K) are logs of mean outputs. Problems are `solvable` (F, K) if these are finite, and
-    all outputs such as they may have.
+    all outputs are allowed.
     """
 
     problems: Sequence[LogLinear]
@@ -83,7 +83,7 @@ class Weighted:
     solvable: NDArray[np.bool_]
 
     def begin(self, previous: LogLinearSolution | None) -> Array:
-        """Coefficients to begin from: of `previous` problems, of all folds together, or none."""
+        """Coefficients to begin from: `previous` ones, their mean over folds, or levels alone."""
         theta = np.zeros_like(self.ridge)
         theta[..., -1] = self.level
         if previous is None:
@@ -159,7 +159,7 @@ class Weighted:
     def solution(
         self, theta: Array, solved: NDArray[np.bool_], n_iter: int, predicts: bool = True
     ) -> LogLinearSolution:
-        """What the coefficients come to, for problems that are `solved` (F, K)."""
+        """The solution with these coefficients, for problems that are `solved` (F, K)."""
         solved = solved & np.isfinite(theta).all(axis=-1)
         theta = np.where(solved[..., None], theta, 0.0)
         return LogLinearSolution(
@@ -172,7 +172,7 @@ class Weighted:
         )
 
     def _means(self, theta: Array) -> Array:
-        """Means (n, K, 1) that the coefficients of each fold say of its own rows."""
+        """Means (n, K, 1) of rows under the coefficients of their own fold."""
         scores = np.empty_like(self.columns)
         weights = weights_of_numbers(self.table, theta)
         for fold, rows, Z in fold_blocks(self.table, self.folds, len(scores)):
@@ -213,7 +213,7 @@ def solve_exactly(
     weights: Array,
     previous: LogLinearSolution | None = None,
 ) -> LogLinearSolution:
-    """Each problem on all rows, to the last digits. It is not solved where steps do not end."""
+    """Each problem on all rows, to the last digits; those whose steps do not end are unsolved."""
     task = _weighted(problems, table, weights, None)
     theta, moved, n_iter = damped_steps(task, task.begin(previous), EXACTLY)
     return task.solution(theta, task.solvable & (moved < EXACTLY.last), n_iter)
@@ -250,7 +250,7 @@ def _masses(table: PositiveTable, weights: Array, folds: Sequence[Rows] | None) 
 
 
 def _near(scores: Array, level: float) -> Array:
-    """Scores, none of them further from a `level` than numbers reach."""
+    """Scores, held within `FARTHEST` of a `level`."""
     return np.clip(scores, level - FARTHEST, level + FARTHEST)
 
 

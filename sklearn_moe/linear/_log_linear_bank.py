@@ -13,19 +13,19 @@ from ._search import SETTLE, Effort
 
 # Elements of the Hessians of all folds and problems: 128 MB.
 LARGEST_HESSIANS = 2**24
-# An iteration of EM goes a step further, and more where that is a long one. Who is asked about new
-# rows, and who is solved once, goes on until steps say little.
+# An iteration of EM goes one step further, and more if that is a long one. Problems that are asked
+# about new rows, or solved only once, go on until steps change little.
 GOING_ON, NEARLY = Effort(10, 0.1), Effort(20, 1e-3)
 
 
 @dataclass(frozen=True, eq=False)
 class LogLinearBank:
-    """They are searched for, from where EM has been before."""
+    """Solutions are searched for, from where EM has been before."""
 
     table: PositiveTable
 
     suits: ClassVar[type] = LogLinear
-    # How they are solved depends on where they begin.
+    # How problems are solved depends on where they begin.
     merges: ClassVar[bool] = False
 
     def solve_left_out(
@@ -35,7 +35,7 @@ class LogLinearBank:
         folds: Sequence[Rows] | None,
         previous: LogLinearSolution | None = None,
     ) -> LogLinearSolution | None:
-        """The solution, an exact one without folds; one alone will not be gone on with.
+        """The solution, an exact one without folds; EM will not go on from a single problem's.
 
         None, if there are too many folds for the memory.
         """
@@ -57,7 +57,7 @@ class LogLinearBank:
     ) -> LogLinearSolution:
         """Nearly the solution.
 
-        Steps begin where those of the iteration `before` have come, or at the mean of the
+        Steps begin where those of the iteration `before` ended, or from the mean of the
         coefficients over the folds.
         """
         start = (before and before.for_new_rows()) or left_out

@@ -1,9 +1,9 @@
-"""Logistic regression for many weightings and folds at once, from where the last solution was.
+"""Logistic regression for many weightings and folds at once, each from its last solution.
 
 Newton steps for all experts and folds share their passes over the rows (`logit.FoldedLogits`).
-While EM runs across folds, a few for each iteration are enough: the responsibilities will change.
-An exact solution is that of scikit-learn's own estimator at a tight tolerance. Where but one class
-has weight outside a fold, or the steps do not end, the estimator is asked.
+While EM runs across folds, a few steps for each iteration are enough: the responsibilities will
+change. An exact solution is that of scikit-learn's own estimator at a tight tolerance. If only one
+class has weight outside a fold, or the steps do not end, the estimator is asked.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ from ._plain import NOTHING
 from ._ridges import ridges
 from ._search import Effort, SearchedSolution, damped_steps
 
-# For those who judge, a few steps are near enough: where classes can be told apart, scores grow for
-# ever. Those that go on from where the iteration before has ended may end at a larger gain.
+# To judge, a few steps are near enough: where classes can be told apart, scores grow for ever. A
+# search that goes on from the iteration before may end at a larger gain.
 NEARLY, GOING_ON = Effort(20, 1e-5), Effort(20, 1e-4)
-# Those that are kept end where no score changes by more.
+# A search for coefficients that are kept ends when no score changes by more than the last.
 EXACTLY, LAST_CHANGE = Effort(60, 1e-9), 1e-7
 
 
@@ -46,7 +46,7 @@ class LogisticSolution(SearchedSolution):
     absent: NDArray[np.bool_]
 
     def handed_on(self, experts: Rows) -> LogisticSolution:
-        """Where others begin, who go on from the `experts` at some positions with other rows."""
+        """Where other experts begin, which go on from `experts` (positions) with other rows."""
         return replace(super().handed_on(experts), absent=self.absent[:, experts])
 
     def predict_new(self, X: NDArray) -> Array:
@@ -56,7 +56,7 @@ class LogisticSolution(SearchedSolution):
         return proba.transpose(2, 0, 1)
 
     def coefficients(self, problem: int) -> tuple[Array, Array]:
-        """Those of one problem of the first fold, and intercepts, in units of the features."""
+        """Coefficients of a problem of the first fold, and intercepts, in units of the features."""
         weights = class_weights(self.theta[0, problem])[~self.absent[0, problem]]
         if len(weights) == 2:
             weights = weights[1:] - weights[:1]
@@ -64,7 +64,7 @@ class LogisticSolution(SearchedSolution):
         return coef, weights[:, -1] - coef @ self.units.center
 
     def hand_over(self, estimator: Any, coef: Array, intercept: Array) -> None:
-        """Set them, in the units of the last step of the estimator's pipeline."""
+        """Set coefficients, in the units of the last step of the estimator's pipeline."""
         estimator.coef_[:], estimator.intercept_[:] = coef, intercept
         estimator.n_iter_[:] = self.n_iter
 
@@ -85,7 +85,7 @@ class Weighted:
         return np.asarray((~self.absent).sum(axis=-1) > 1)
 
     def begin(self, previous: Array | None) -> Array:
-        """Coefficients to begin from: those of `previous` ones, of all folds together, or zero."""
+        """Coefficients to begin from: the `previous` ones, their mean over folds, or zero."""
         shape = *self.absent.shape[:2], self.table.n_classes - 1, self.table.shape[1] + 1
         if previous is None:
             return np.zeros(shape)
@@ -93,12 +93,12 @@ class Weighted:
         return among_present(theta, self.logits.absent)
 
     def targets(self, rows: Any) -> tuple[Array, Array]:
-        """Weights (K, C, B) of some rows under their classes, and in all (K, B)."""
+        """Weights (K, C, B) of some rows by class, and over all classes (K, B)."""
         total = columns_of(self.columns, rows)
         return total[:, None] * self.table.indicators(rows), total
 
     def whole_steps(self, previous: Array | None, effort: Effort) -> tuple[Array, int]:
-        """Coefficients of logits that see all rows after whole steps, and how many these were."""
+        """Coefficients of logits that see all rows, after whole steps, and the number of steps."""
         theta = self.begin(previous)
         gain, n_steps = np.inf, 0
         while n_steps < effort.n_steps and gain >= effort.last:
@@ -119,7 +119,7 @@ class Weighted:
     def solution(
         self, theta: Array, solved: NDArray[np.bool_], predicts: bool = True
     ) -> LogisticSolution:
-        """What the coefficients come to, for problems that are `solved` (F, K)."""
+        """The solution with these coefficients, for problems that are `solved` (F, K)."""
         theta, proba = np.where(solved[..., None, None], theta, 0.0), NOTHING
         if predicts:
             log_proba = self.logits.log_proba(theta)
@@ -147,7 +147,7 @@ def _weighted(
     n_present = (~absent).sum(axis=-1)
     if n_present.max() < 2:
         return None
-    # Of two classes scikit-learn penalises the one vector of differences, which counts double.
+    # For two classes scikit-learn penalises the one vector of differences, which counts double.
     twice = np.where(n_present == 2, 2.0, 1.0)[..., None]
     costs = 1.0 / np.array([[problem.C for problem in problems]])
     logits = folded_logits(
@@ -199,7 +199,7 @@ def solve_nearly(
 def solve_one(
     problem: Logistic, table: LabelledTable, weight: Array, folds: Sequence[Rows]
 ) -> LogisticSolution | None:
-    """A single problem under `weight` (n, 1), left out of each fold, which EM will not go on with.
+    """A single problem under `weight` (n, 1), left out of each fold, if EM will not go on from it.
 
     It is nearly solved for each fold by itself, as it will be on all rows.
     """
@@ -228,7 +228,7 @@ def solve_exactly(
     weights: Array,
     previous: Array | None = None,
 ) -> LogisticSolution | None:
-    """Each problem on all rows, to the last digits. It is not solved where steps do not end."""
+    """Each problem on all rows, to the last digits; those whose steps do not end are unsolved."""
     task = _weighted(problems, table, weights, None, exact=True)
     if task is None:
         return None

@@ -22,12 +22,12 @@ from ._search import ONE_STEP, SETTLE
 
 @dataclass(frozen=True, eq=False)
 class LogisticBank:
-    """They are searched for, from where EM has been before."""
+    """Solutions are searched for, from where EM has been before."""
 
     table: LabelledTable
 
     suits: ClassVar[type] = Logistic
-    # How they are solved depends on how many they are, and on where they begin.
+    # How problems are solved depends on how many there are, and on where they begin.
     merges: ClassVar[bool] = False
 
     def solve_left_out(
@@ -37,7 +37,7 @@ class LogisticBank:
         folds: Sequence[Rows] | None,
         previous: LogisticSolution | None = None,
     ) -> LogisticSolution | None:
-        """The solution, unless there are too many coefficients for an exact one, without folds."""
+        """The solution; None without folds if there are too many coefficients for an exact one."""
         if folds is None:
             return self._solve_exactly(problems, weights, previous)
         if previous is None and len(problems) == 1:
@@ -63,7 +63,7 @@ class LogisticBank:
     ) -> LogisticSolution | None:
         """Nearly the solution.
 
-        Steps begin where those of the iteration `before` have come, or at the mean of the
+        Steps begin where those of the iteration `before` ended, or from the mean of the
         coefficients over the folds.
         """
         start = (before and before.for_new_rows()) or replace(left_out, is_far=True)

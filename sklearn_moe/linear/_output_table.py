@@ -14,7 +14,7 @@ from .._grams import GRAM_ROWS, products_of_pairs
 from .._numeric import Array, Rows, exact_means, row_blocks, rows_of
 from ._plain import finite_numbers
 
-# Elements of the products of every two columns, 1 MB, up to which calls cost more than numbers.
+# Elements of the products of every two columns (1 MB) up to which calls cost more than numbers.
 FEW_PRODUCTS = 2**17
 
 
@@ -22,9 +22,9 @@ FEW_PRODUCTS = 2**17
 class LeastSquares:
     """The problem that a plain `Ridge` or `LinearRegression` solves: its penalty `alpha`.
 
-    That of an `EvidenceRidge` is NaN: it is yet to be found. If `scaled`, the features are first
-    standardised under the same weights. If it `is_light`, the fitted estimator owes nothing to the
-    table but its coefficients.
+    The `alpha` of an `EvidenceRidge` is NaN: it is yet to be found. If `scaled`, the features are
+    first standardised under the same weights. If it `is_light`, a fitted estimator takes nothing
+    from the table but its coefficients.
     """
 
     alpha: float
@@ -41,8 +41,8 @@ class LeastSquares:
     def leaves_one_out(self) -> bool:
         """Whether predictions without one row at a time have a closed form.
 
-        A standardised problem's have not: the scale that the penalty refers to changes with each
-        row. Nor have those of a penalty that is found: it changes too.
+        Those of a standardised problem have none: the scale that the penalty refers to changes with
+        each row. Nor have those under a penalty that is found, which changes too.
         """
         return not (self.is_sought or self.scaled)
 
@@ -57,7 +57,7 @@ class OutputTable:
     y_center: Array
 
     def __getstate__(self) -> dict[str, Any]:
-        """What it was made of: the rest is made faster than sent to a worker."""
+        """Only the fields: to make the rest again is faster than to send it to a worker."""
         return {field.name: getattr(self, field.name) for field in fields(self)}
 
     @property
@@ -75,7 +75,7 @@ class OutputTable:
 
     @property
     def is_small(self) -> bool:
-        """Whether numbers cost so little that they are made once, and all folds are one pass."""
+        """Whether products are so few that they are made once, and all folds take one pass."""
         return len(self.y) * self.width * (self.width + 1) // 2 <= FEW_PRODUCTS
 
     @cached_property
@@ -85,14 +85,14 @@ class OutputTable:
 
     @cached_property
     def products(self) -> Array:
-        """Products (pairs, n) of every two of their columns."""
+        """Products (pairs, n) of every two columns of the rows."""
         return products_of_pairs(np.ascontiguousarray(self.centred.T))
 
     def blocks(self, rows: Rows | None) -> Iterator[tuple[Rows | slice, Array]]:
         """The rows (all, if None) in pieces, each with its intercept, features and outputs.
 
-        A block (B, 1 + p + q) is not to be written to. If there are several, each is written over
-        the last.
+        A block (B, 1 + p + q) must not be written to. If there are several, each overwrites the
+        last.
         """
         if self.is_small:
             piece = slice(None) if rows is None else rows
@@ -114,7 +114,7 @@ class OutputTable:
 
 
 def make_output_table(X: Any, y: Array) -> OutputTable | None:
-    """The table around its means, or None if there is more in `X` than finite dense numbers.
+    """The table around its means; None if `X` holds anything but finite dense numbers.
 
     A constant column, or output, becomes exactly zero.
     """

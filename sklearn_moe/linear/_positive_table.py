@@ -12,7 +12,7 @@ from .._numeric import Array
 from ..logit import NEWTON_LIMIT, StandardisedRows
 from ._plain import column_units, finite_numbers, without_scaler
 
-# Powers of the mean that variances of a Poisson and of a gamma law are.
+# Powers of the mean to which the variances of Poisson and gamma laws are proportional.
 POISSON, GAMMA = 1.0, 2.0
 
 
@@ -20,7 +20,7 @@ POISSON, GAMMA = 1.0, 2.0
 class LogLinear:
     """The problem that a plain Poisson, gamma or Tweedie regression solves, whose link is the log.
 
-    Its penalty `alpha` per unit of weight, and the `power` of the mean that the variance is, from
+    It has a penalty `alpha` per unit of weight, and a variance that is a `power` of the mean, from
     one to two: there the loss is convex. If `scaled`, the features are first standardised under the
     same weights. `tol` is that of the estimator's own solver.
     """
