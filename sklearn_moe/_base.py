@@ -113,8 +113,8 @@ class BaseMixtureOfExperts(Queries, CallbackSupportMixin, MetaEstimatorMixin, Ba
         """Whether experts may lean on one expert of all rows."""
         if self.lean not in (False, "auto") and (self.cv is None or not self.verdict):
             raise ValueError(
-                f"lean=True needs witnesses; got cv={self.cv!r}, verdict={self.verdict}. Use "
-                "lean='auto'."
+                f"lean=True needs witnesses; got cv={self.cv!r}, verdict={self.verdict}. Use cv=5 "
+                "and verdict=True, or lean='auto'."
             )
         return how.all_lose_rows if self.lean == "auto" else self.lean
 

@@ -204,7 +204,7 @@ def as_numbers(name: Any, values: np.ndarray) -> Array:
     except (TypeError, ValueError, OverflowError) as error:
         raise ValueError(
             f"Column {name!r} of X held numbers in fit, or dates, and now something else: {error}. "
-            "Make it the same here (dates by pandas.to_datetime), or text already in fit."
+            "Pass the same here (dates by pandas.to_datetime), or pass text in fit already."
         ) from error
 
 
@@ -239,8 +239,8 @@ def check_kind(name: Any, values: np.ndarray, was_time: bool, is_time: bool) -> 
     if was_time != is_time and not np.isnan(as_numbers(name, values)).all():
         before, after = (DATES, "numbers") if was_time else ("numbers", DATES)
         raise ValueError(
-            f"Column {name!r} of X held {before} in fit, and now holds {after}. Make "
-            "it the same here (dates by pandas.to_datetime)."
+            f"Column {name!r} of X held {before} in fit, and now holds {after}. Pass "
+            "the same here (dates by pandas.to_datetime)."
         )
 
 
@@ -272,7 +272,9 @@ def check_finite(values: np.ndarray, allow_nan: bool = True) -> None:
             "Replace such entries, by NaN where the experts take missing values."
         )
     if not allow_nan and np.isnan(values).any():
-        raise ValueError("Input X contains NaN. A gate of sparse rows takes no missing values.")
+        raise ValueError(
+            "Input X contains NaN. A gate of sparse rows takes no missing values: impute them."
+        )
 
 
 def _as_column(column: Any, is_text: bool) -> np.ndarray:

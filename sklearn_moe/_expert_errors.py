@@ -1,4 +1,4 @@
-"""What goes wrong in an expert, told as the expert's, with what can be done."""
+"""Errors of experts, which name the expert and say what can be done."""
 
 from __future__ import annotations
 
@@ -9,31 +9,31 @@ from ._validation import InvalidParameterError
 
 REMEDY = (
     "If its inputs do not suit it (text, missing values, scales), encode the table in a pipeline "
-    "before the mixture, or the expert's own in a pipeline of its own: that sees only the rows of "
+    "before the mixture, or put the expert into a pipeline of its own; this sees only the rows of "
     "its region, so an encoder of categories needs handle_unknown='ignore'. If the region is too "
     "small for it, use fewer experts, fewer folds or a simpler expert."
 )
 ALONE = (
     "If its inputs do not suit it (text, missing values, scales), put it into a pipeline that "
-    "encodes them. If the rows of a fold are too few for it, use fewer folds or a simpler one."
+    "encodes them. If a fold leaves it too few rows, use fewer folds or a simpler estimator."
 )
-SEVERAL = " For several outputs put one that takes a single one into a MultiOutputRegressor."
+SEVERAL = " If it takes only one output, put it into a MultiOutputRegressor."
 
 
 class PartError(ValueError):
     """An expert, or a gate, could not be fitted to the rows that it was given, or predict others.
 
-    EM ends where that happens, and keeps what it has come to.
+    EM ends where that happens, and keeps its best state so far.
     """
 
 
 @contextmanager
 def blaming(expert: str, what: str, several: bool) -> Iterator[None]:
-    """Say of an error that it is the expert's, and `what` it has failed to do.
+    """Turn an error into one that names the expert, and says `what` it has failed to do.
 
-    `several` outputs are what many estimators do not take. Experts are anyone's code, and what they
-    raise (KeyError, TypeError, ...) does not say that it is theirs; nothing is hidden, for it is
-    raised again with its cause.
+    With `several` outputs, which many estimators do not take, it also says what to do then. Experts
+    are anyone's code, and what they raise (KeyError, TypeError, ...) does not say whose it is;
+    nothing is hidden, for the error remains as the cause.
     """
     try:
         yield
@@ -45,7 +45,7 @@ def blaming(expert: str, what: str, several: bool) -> Iterator[None]:
 
 @contextmanager
 def blaming_estimators() -> Iterator[None]:
-    """Say of what goes wrong in an expert that it is an estimator's, where there is no mixture."""
+    """Turn errors of experts into errors of estimators, where there is no mixture."""
     try:
         yield
     except PartError as error:
@@ -54,7 +54,7 @@ def blaming_estimators() -> Iterator[None]:
 
 
 def _explained(error: Exception, several: bool) -> str:
-    """What the error says, with a full stop; what can be done, unless that is said already."""
+    """The text of an error, with a full stop, and what can be done, unless it says that itself."""
     text = f"{str(error).rstrip().rstrip('.')}."
     if isinstance(error, InvalidParameterError):
         return text

@@ -194,7 +194,7 @@ def warm_start(mixture: Any, data: Data, anew: list[Start], recipe: Recipe) -> S
     # that it was not made for these rows. Nothing is lost: the fit begins as it would without them.
     except Exception as error:
         warnings.warn(
-            "warm_start=True, but what was fitted before does not suit the new rows, so the fit "
+            "warm_start=True, but the mixture fitted before does not suit the new rows, so the fit "
             f"begins anew: {error}",
             UserWarning,
             stacklevel=6,

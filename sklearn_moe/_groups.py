@@ -27,7 +27,7 @@ def checked_groups(groups: Any, X: Any) -> Any:
     labels = np.asarray(groups, dtype=object if isinstance(groups, list | tuple) else None)
     if _has_gaps(labels):
         raise ValueError(
-            "groups holds rows without a label (None or NaN). Give each its group, be it one of "
+            "groups holds rows without a label (None or NaN). Give each a group, if need be one of "
             "its own."
         )
     return groups

@@ -116,12 +116,14 @@ class Labels(BaseMixtureOfExperts):
             codes, known = positions_among(y, self.classes_)
         except TypeError as error:  # of objects that have no order, such as text and None
             raise ValueError(
-                f"y holds other things than the labels seen in fit, {self.classes_[:5].tolist()}: "
-                f"{error}."
+                "y holds values that cannot be compared with the labels seen in fit, "
+                f"{self.classes_[:5].tolist()}: {error}."
             ) from error
         if not known.all():
             unknown = np.setdiff1d(y, self.classes_)
-            raise ValueError(f"y holds labels {unknown[:5].tolist()} that were not seen in fit.")
+            raise ValueError(
+                f"y holds labels {unknown[:5].tolist()} not seen in fit. Leave these rows out."
+            )
         return codes
 
     def _laws_of(self, X: Any) -> tuple[Routing, Array, Array]:

@@ -85,7 +85,7 @@ def _check_branch(mixture: Any, name: str, branch: Any) -> None:
     if isinstance(branch.gate, str):
         raise ValueError(
             f"Expert {name!r} is a mixture with gate={branch.gate!r}, but a fit chooses only the "
-            "gate over its branches. Give it a gate."
+            "gate over the branches. Give this branch a gate, such as SoftmaxGate()."
         )
     usual = type(branch)().get_params(deep=False)
     whole, own = mixture.get_params(deep=False), branch.get_params(deep=False)
@@ -101,7 +101,9 @@ def _check_branch(mixture: Any, name: str, branch: Any) -> None:
 def _check_names(names: list[str]) -> None:
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
-        raise ValueError(f"Several experts go by the names {twice} once branches are unfolded.")
+        raise ValueError(
+            f"Several experts go by the names {twice} once branches are unfolded. Rename them."
+        )
 
 
 def _refuse_gate_metadata(name: str, params: dict[str, dict]) -> None:

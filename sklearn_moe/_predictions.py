@@ -120,7 +120,7 @@ def held(predicted: Array, limits: Array | None) -> Array:
     if limits is None and not np.isfinite(predicted).all():
         raise ValueError(
             "an expert predicted infinity. Scale its inputs or regularise it, for instance in a "
-            "pipeline (the extrapolation of a mixture, if it is a number, would hold it)."
+            "pipeline (a number as the extrapolation of a mixture would limit its predictions)."
         )
     return clipped(predicted, limits)
 
@@ -133,7 +133,7 @@ def _class_probabilities(expert: Any, X: Any, classes: NDArray, options: dict) -
     place, known = positions_among(labels, seen)
     if not known.all():
         raise ValueError(
-            f"{type(expert).__name__} predicted {labels[~known][:1].tolist()}, no class."
+            f"{type(expert).__name__} predicted {labels[~known][:1].tolist()}, which is no class."
         )
     return align_classes(np.eye(len(seen))[place], seen, classes)
 

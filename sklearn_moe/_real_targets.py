@@ -205,7 +205,7 @@ class RealTargets(DistributionQueries, BaseMixtureOfExperts):
     def _leans(self, how: Specialisation, family: Family) -> bool:
         if self.lean not in (False, "auto") and not can_lean(family):
             raise ValueError(
-                f"lean=True needs a law that is_location_scale; got family={self.family!r}, "
+                f"lean=True needs a law with is_location_scale; got family={self.family!r}, "
                 f"outlier_fraction={self.outlier_fraction}. Use lean='auto'."
             )
         return super()._leans(how, family) and can_lean(family)

@@ -149,8 +149,8 @@ def warn_of_shares(weight: Array) -> None:
     if weight.max() < LEAST_COUNT:
         warnings.warn(
             f"No sample_weight is above {weight.max():.3g}, so {len(weight)} rows count as "
-            f"{weight.sum():.3g}, and penalties of experts and gate as much as beside so few. If "
-            f"they are shares, multiply them by {1 / weight.mean():.6g}.",
+            f"{weight.sum():.3g}, and penalties of experts and gate weigh as if rows were so few. "
+            f"If the weights are shares, multiply them by {1 / weight.mean():.6g}.",
             UserWarning,
             stacklevel=5,
         )

@@ -80,8 +80,8 @@ def _check_size(y: Array) -> None:
         raise ValueError(f"y holds {largest:.3g}, whose square overflows. Pass y in another unit.")
     if ((spread > 0) & (spread < SMALLEST)).any():
         raise ValueError(
-            f"y differs by {spread[spread > 0].min():.3g} at most, whose square is too small. Pass "
-            "y in another unit."
+            f"Values of y differ by {spread[spread > 0].min():.3g} at most, whose square is too "
+            "small. Pass y in another unit."
         )
 
 

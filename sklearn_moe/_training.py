@@ -140,7 +140,7 @@ def _dealt_folds(n_folds: int, data: Data, in_groups: bool) -> Splits:
         )
     if n_distinct < 2:
         raise ValueError(
-            f"cv deals rows to {n_folds} folds, which takes 2 distinct ones of positive weight; "
+            f"cv deals rows to {n_folds} folds, which takes 2 distinct rows of positive weight; "
             f"got n_samples={data.n_samples}, {n_distinct} of them distinct. Use more rows."
         )
     labels = None if data.classes is None else data.target

@@ -117,7 +117,7 @@ def check_estimators(transformer: Any) -> None:
     estimators = transformer.estimators
     if not (estimators and are_named(estimators)):
         raise ValueError(
-            f"estimators={estimators!r} must be a list of (name, estimator), with one at least."
+            f"estimators={estimators!r} must be a list of (name, estimator), with at least one."
         )
     transformer._validate_names([name for name, _ in estimators])
     for _, estimator in estimators:
@@ -150,7 +150,7 @@ def check_named_parts(estimator: Any, params: dict[str, Any]) -> None:
         if part in usual and value is None:
             raise ValueError(
                 f"{name} cannot be set: {part}=None stands for the default, which has no "
-                f"parameters until it is named. Pass {part}={usual[part]}, or whatever is wanted."
+                f"parameters until it is named. Pass {part}={usual[part]}, or another."
             )
         listed = isinstance(value, list)
         remedy = f"Name one of the list: NAME__{within}" if listed else f"Pass another {part}"

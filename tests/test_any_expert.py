@@ -705,7 +705,7 @@ class Stranger(ClassifierMixin, BaseEstimator):
 
 def test_a_label_that_is_no_class_is_refused():
     X, y = table()[:2]
-    with pytest.raises(ValueError, match=r"Stranger predicted \[7\], no class"):
+    with pytest.raises(ValueError, match=r"Stranger predicted \[7\], which is no class"):
         MixtureOfExpertsClassifier(Stranger(), random_state=0).fit(X, y > np.median(y))
 
 

@@ -313,7 +313,7 @@ def test_a_missing_date_is_no_label():
 def test_targets_without_squares_are_refused():
     with pytest.raises(ValueError, match=r"y holds 2\.\d+e\+160, whose square overflows.* unit"):
         regressor().fit(X, 1e160 * Y / abs(Y).max() * 2.5)
-    with pytest.raises(ValueError, match=r"y differs by .*e-160 at most, whose square.* unit"):
+    with pytest.raises(ValueError, match=r"y differ by .*e-160 at most, whose square.* unit"):
         regressor().fit(X, 1e-160 * Y)
     assert regressor().fit(X, np.full(len(Y), 1e-160)).predict(X[:2]).tolist() == [1e-160, 1e-160]
 

@@ -482,16 +482,16 @@ def test_what_cannot_be_drawn_is_told(fitted):
     with pytest.raises(ValueError, match="columns is empty"):
         GateDisplay.from_estimator(mixture, X, columns=[])
     with pytest.raises(
-        ValueError, match=r"columns names 'area'; those of X are \['x0', 'x1', 'x2'\]"
+        ValueError, match=r"columns names 'area'; use those of X, \['x0', 'x1', 'x2'\]"
     ):
         GateDisplay.from_estimator(mixture, X, columns=["area"])
     with pytest.raises(ValueError, match="columns names 3"):
         ExpertsDisplay.from_estimator(mixture, X, columns=[3])
     with pytest.raises(ValueError, match=r"columns names 3\.5"):
         GateDisplay.from_estimator(mixture, X, columns=3.5)
-    with pytest.raises(TypeError, match="are no flat matplotlib Axes"):
+    with pytest.raises(TypeError, match="must be flat matplotlib Axes"):
         GateDisplay.from_estimator(mixture, X, columns=[0], ax=plt.figure())
-    with pytest.raises(TypeError, match="are no flat matplotlib Axes"):
+    with pytest.raises(TypeError, match="must be flat matplotlib Axes"):
         GateDisplay.from_estimator(mixture, X, columns=[0], ax=plt.axes(projection="3d"))
     with pytest.raises(ValueError, match="target=True is no position"):
         ExpertsDisplay.from_estimator(mixture, X, y, target=True)

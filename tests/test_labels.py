@@ -193,7 +193,9 @@ def test_labels_may_be_a_column_wherever_they_are_asked_for():
     column = moe.information_criteria(X, y[:, None])
     assert column == moe.information_criteria(X, y)
     moe.update_gate(X, y[:, None])
-    with pytest.raises(ValueError, match=r"other things than the labels seen in fit, \['no', "):
+    with pytest.raises(
+        ValueError, match=r"cannot be compared with the labels seen in fit, \['no', "
+    ):
         moe.log_prob(X[:2], np.array(["yes", None], dtype=object))
 
 

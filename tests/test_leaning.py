@@ -284,8 +284,8 @@ def test_experts_with_coefficients_lean_only_if_told_to():
     [
         ({"cv": None}, "needs witnesses; got cv=None"),
         ({"verdict": False}, "needs witnesses; got .* verdict=False"),
-        ({"family": "gamma"}, "needs a law that is_location_scale; got family='gamma'"),
-        ({"outlier_fraction": 0.1}, "needs a law that .* outlier_fraction=0.1"),
+        ({"family": "gamma"}, "needs a law with is_location_scale; got family='gamma'"),
+        ({"outlier_fraction": 0.1}, "needs a law with .* outlier_fraction=0.1"),
     ],
 )
 def test_what_cannot_be_is_refused(params, message):

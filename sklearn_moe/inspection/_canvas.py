@@ -44,7 +44,7 @@ def axes_for(ax: Any, n_panels: int) -> list[Any]:
         _, ax = pyplot().subplots(1, n_panels, figsize=size, layout="constrained")
     axes = list(np.atleast_1d(np.asarray(ax, dtype=object)).ravel())
     if not all(hasattr(each, "fill_between") and each.name != "3d" for each in axes):
-        raise TypeError(f"ax={ax!r} are no flat matplotlib Axes. Pass some, or None for new ones.")
+        raise TypeError(f"ax={ax!r} must be flat matplotlib Axes, or None for new ones.")
     if len(axes) != n_panels:
         raise ValueError(
             f"ax holds {len(axes)} axes, and there are {n_panels} panels to draw. Pass as many, or "

@@ -124,7 +124,7 @@ class Table:
         is_position = isinstance(wanted, Integral) and not isinstance(wanted, bool)
         if is_position and -len(names) <= wanted < len(names):
             return names[int(wanted)]
-        raise ValueError(f"columns names {wanted!r}; those of X are {names}, or their positions.")
+        raise ValueError(f"columns names {wanted!r}; use those of X, {names}, or their positions.")
 
 
 def _is_of(column: Any, names: tuple[str, ...], kinds: tuple[type, ...]) -> bool:
