@@ -80,7 +80,7 @@ class BaseMixtureOfExperts(Queries, CallbackSupportMixin, MetaEstimatorMixin, Ba
 
     _several_outputs = False
     _weighs_its_experts = True
-    # Rows of one group belong together whatever deals the folds: nobody need request them.
+    # Rows of one group belong together whatever deals the folds, so groups need no request.
     __metadata_request__fit = {"groups": True}
 
     # What the two estimators decide for themselves.
@@ -102,11 +102,11 @@ class BaseMixtureOfExperts(Queries, CallbackSupportMixin, MetaEstimatorMixin, Ba
         """Fitted attributes that describe the target and its law."""
 
     def _wants_all_classes(self) -> bool:
-        """Whether the fit looks at more of an expert's probabilities than the own class's."""
+        """Whether the fit needs an expert's probabilities of all classes, not of one."""
         return False
 
     def _calibrates(self) -> bool:
-        """Whether the estimator looks at what is said of unseen rows once EM has ended."""
+        """Whether the estimator uses forecasts of unseen rows once EM has ended."""
         return False
 
     def _leans(self, how: Specialisation, family: Family) -> bool:
@@ -119,7 +119,7 @@ class BaseMixtureOfExperts(Queries, CallbackSupportMixin, MetaEstimatorMixin, Ba
         return how.all_lose_rows if self.lean == "auto" else self.lean
 
     def _spread_template(self, seed: int) -> Template | None:
-        """What predicts the dispersion of a row, if anything does."""
+        """The template of what predicts the dispersion of a row, if anything does."""
         return None
 
     # The fit, as a table of contents.
@@ -150,11 +150,11 @@ class BaseMixtureOfExperts(Queries, CallbackSupportMixin, MetaEstimatorMixin, Ba
     def _fit_forecasting(
         self, X: Any, y: Any, sample_weight: Array, groups: Any
     ) -> Forecast | None:
-        """Fit, and return the forecast of unseen rows, if there is one, which is not kept."""
+        """Fit, and return the forecast of unseen rows, if there is one; it is not kept."""
         return self._forecast_of(self._fit(X, y, sample_weight, {"groups": groups}))
 
     def _forecast_of(self, fit: Fit) -> Forecast | None:
-        """What a fit says of unseen rows, so that several mixtures may be calibrated together."""
+        """A fit's forecast of unseen rows, so that several mixtures may be calibrated together."""
         return None
 
     def _validate_training(self, X: Any, y: Any, sample_weight: Any, fit_params: dict) -> Training:
@@ -193,7 +193,7 @@ class BaseMixtureOfExperts(Queries, CallbackSupportMixin, MetaEstimatorMixin, Ba
         return 2 if begins_at_two else np.shape(self.init)[1]
 
     def _recipes(self, training: Training, reporter: Reporter) -> Recipes:
-        """Recipes by number of clones; those of one fit have the same seeds."""
+        """Recipes by number of clones; all recipes of one fit have the same seeds."""
         penalties = Penalties(training.data, reporter)
         if not self._grows:
             return partial(self._make_recipe, training, penalties, None)

@@ -28,7 +28,7 @@ class Labels(BaseMixtureOfExperts):
     lean_powers_: tuple[float, float]
     voting: str
     _family: Categorical
-    # Whether one expert is all that was asked for: the user's estimator, as it is.
+    # Whether only one expert was asked for: then it answers as the user's estimator would.
     _is_expert_alone: bool
 
     def predict(self, X: Any) -> NDArray:

@@ -43,10 +43,10 @@ class Queries(ABC):
 
     @abstractmethod
     def _encode_target(self, y: Any) -> NDArray:
-        """Targets of a query in the form that the formulas take."""
+        """Targets of a query in the form that formulas take."""
 
     def _clipped(self, predicted: Array) -> Array:
-        """What experts predict, within the limits that there are."""
+        """What experts predict, within the limits if there are any."""
         return predicted
 
     # The trunk.
@@ -63,7 +63,7 @@ class Queries(ABC):
             return route(log_gate_of(self.gate_, X), self.top_k_, shared)
 
     def _parts_at(self, X: Any) -> tuple[Routing, Array]:
-        """Who acts on the checked table, and what those who do say, (n, S, q) or (n, S, C)."""
+        """The experts that act on the checked table, and what they say, (n, S, q) or (n, S, C)."""
         routing = self._routing_at(X)
         mean = predict_acting(self.experts_, X, getattr(self, "classes_", None), routing.slots)
         mean = self._clipped(mean)
@@ -76,17 +76,17 @@ class Queries(ABC):
         return self.with_top_k(None)._laws_at(X)[1]
 
     def _laws_at(self, X: Any) -> tuple[Routing, Array, Array]:
-        """Who acts, what they say, and the parameters of their law."""
+        """The experts that act, what they say, and the parameters of their law."""
         with query_rows(self, X) as X:
             return self._laws_of(X)
 
     def _laws_of(self, X: Any) -> tuple[Routing, Array, Array]:
-        """Who acts on a checked table, what they say, and the parameters of their law."""
+        """As `_laws_at`, for a checked table."""
         routing, mean = self._parts_at(X)
         return routing, mean, routing.slots.gather(self._law)
 
     def _log_joint(self, X: Any, y: Any) -> tuple[Routing, Array]:
-        """Who acts, and the log of their gate probability times the density of the target."""
+        """The experts that act, and the log of gate probability times density of the target."""
         check_consistent_length(X, y)
         routing, mean, law = self._laws_at(X)
         return routing, self._joined(routing, mean, law, self._encode_target(y))
@@ -105,7 +105,7 @@ class Queries(ABC):
             return in_blocks(answer, n_values, X, *parts)
 
     def _forget_calibration(self) -> None:
-        """Leave out what was calibrated for another gate, if anything was."""
+        """Forget what was calibrated for another gate, if anything was."""
         if hasattr(self, "calibration_"):
             self.calibration_ = None
 
@@ -382,7 +382,7 @@ class Queries(ABC):
 
 def shares_of(routing: Routing, log_joint: Array) -> Array:
     """Probabilities (n, S) that acting experts have produced the targets; `log_joint` is lost."""
-    # A target that no expert can explain says nothing of who has produced it.
+    # A target that no expert can explain says nothing about which has produced it.
     lost = np.isneginf(row_max(log_joint))
     log_joint[lost] = routing.log_gate[lost]
     return normalize(log_joint)[0]

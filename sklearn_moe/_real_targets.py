@@ -1,4 +1,4 @@
-"""What a fitted regressor says beside the mean: distributions, intervals, quantiles, draws."""
+"""What a fitted regressor says besides the mean: distributions, intervals, quantiles, draws."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ from .predictive import MixtureDistribution
 from .predictive._queries import DistributionQueries
 
 # The laws that `family="auto"` stands for. Starts race under the first, which gross errors do not
-# lead astray; in sample the last is kept, for what is richer always looks better there.
+# lead astray; in sample the last is taken, since a richer law always looks better there.
 LAWS_TO_TRY = ["student_t", "gaussian"]
 
 
@@ -97,9 +97,9 @@ class RealTargets(DistributionQueries, BaseMixtureOfExperts):
     def predict_interval(self, X: Any, coverage: float = 0.9) -> Array:
         """Central interval that holds the target with probability `coverage`.
 
-        With ``calibrate="conformal"`` its ends are the quantiles between which that share of the
-        targets of held-out rows fell, in the distributions that were predicted for them; ends are
-        infinite where there were too few rows to tell.
+        With ``calibrate="conformal"``, its ends are the quantiles between which that share of the
+        targets of held-out rows fell in the distributions that were predicted for them; ends are
+        infinite if there were too few rows to tell.
 
         Parameters
         ----------
@@ -165,7 +165,8 @@ class RealTargets(DistributionQueries, BaseMixtureOfExperts):
     def _validate_training(self, *given: Any) -> Training:
         training = super()._validate_training(*given)
         if training.splits is None:
-            # EM in sample is monotone for what minimises the very error that it looks at.
+            # EM in sample is monotone only if experts minimise the very error that it sees,
+            # unclipped.
             return training
         limits = limits_of(training.data.target, self.extrapolation)
         return replace(training, data=replace(training.data, limits=limits))
@@ -278,7 +279,7 @@ class RealTargets(DistributionQueries, BaseMixtureOfExperts):
         return count_estimator(self.baseline_, "baseline_") + variances
 
     def _laws_of_experts(self, X: Any) -> tuple[Routing, Array, Array]:
-        """Who acts, what they say before they lean, and the parameters of their law."""
+        """The experts that act, what they say before they lean, and the parameters of their law."""
         routing, mean = self._parts_at(X)
         if self.dispersion_experts_ is None:
             return routing, mean, routing.slots.gather(self._law)
@@ -303,13 +304,13 @@ def distribution_of(
 
 
 def _factors(noise: Noise, target_shape: tuple[int, ...]) -> Any:
-    """What the dispersions were multiplied by: a number, or (n_outputs,) of several outputs."""
+    """What the dispersions were multiplied by: a number, or (n_outputs,) for several outputs."""
     factors = [change.factor for change in noise.changes] or np.ones(target_shape).ravel().tolist()
     return np.array(factors) if target_shape else factors[0]
 
 
 def _variances(leaning: Leaning | None, target_shape: tuple[int, ...]) -> Any:
-    """What experts have to say of their own: a number, or (n_outputs,) of several outputs."""
+    """Variance of experts around the baseline: a number, or (n_outputs,) for several outputs."""
     variance = np.full(target_shape, np.inf)
     if isinstance(leaning, LeaningMeans):
         variance = leaning.variance
@@ -319,7 +320,7 @@ def _variances(leaning: Leaning | None, target_shape: tuple[int, ...]) -> Any:
 def calibration_of(
     noise: Noise, forecasts: Sequence[Forecast], target_shape: tuple[int, ...]
 ) -> Calibration:
-    """Where the targets of forecasts fell."""
+    """Where the targets of forecasts fell in their predicted distributions."""
     fallen = [_fallen(noise, forecast, target_shape) for forecast in forecasts]
     return Calibration(*(np.concatenate(parts) for parts in zip(*fallen, strict=True)))
 

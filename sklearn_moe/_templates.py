@@ -1,4 +1,4 @@
-"""Experts before they are fitted: what the user gave, seeded, and what is known of its kind."""
+"""Experts before they are fitted: the user's estimators, seeded, and what is known of them."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from ._validation import last_step
 from .linear import CrossValidatedLogistic, Problem, recognise
 from .weighting import WEIGHTED, WeightPlan, plan_weights
 
-# How estimators are cloned that do not say otherwise, and values that a clone may share.
+# How estimators are cloned by default, and types of values that clones may share.
 CLONED = BaseEstimator.__sklearn_clone__
 IMMUTABLE = (bool, int, float, str, type(None))
 SHORT_CUTS = {
@@ -47,7 +47,7 @@ class Template:
     - `unset`: names of the random states that had no value before they were seeded.
     - `bagged`: whether out-of-bag predictions stand in for those of folds.
     - `one_out`: whether its problem is solved without one row at a time, in place of folds.
-    - `only_expert`: what it is where it acts on all rows by itself, None if that is the same.
+    - `only_expert`: its template where it is the only expert, None if that is the same.
     """
 
     name: str
@@ -65,13 +65,13 @@ class Template:
 
     @property
     def as_only_expert(self) -> Template:
-        """What it is where it acts on all rows by itself."""
+        """Its template where it is the only expert."""
         return self.only_expert or self
 
     def fresh(self, **others: Any) -> Any:
-        """The estimator unfitted, as `clone` would give it, but for `others` of its parameters.
+        """The estimator unfitted, as `clone` would give it, but with `others` among its parameters.
 
-        At once, if it has nothing inside.
+        Made without `clone`, which takes longer, if its parameters are plain.
         """
         params = self._plain_params
         if params is not None:
@@ -81,9 +81,9 @@ class Template:
 
     @cached_property
     def _plain_params(self) -> dict[str, Any] | None:
-        """Parameters of the estimator, if these are all that a clone has, and none can change."""
+        """Parameters of the estimator; None if a clone has more, or one is mutable."""
         usual = getattr(type(self.estimator), "__sklearn_clone__", None) is CLONED
-        # Requests for metadata and kinds of output are kept beside the parameters.
+        # Metadata requests and output containers are kept beside the parameters.
         has_more = any(name.startswith("_") for name in vars(self.estimator))
         params = self.estimator.get_params(deep=False)
         is_plain = all(type(value) in IMMUTABLE for value in params.values())
@@ -91,7 +91,7 @@ class Template:
 
     @property
     def is_for_zeros(self) -> bool:
-        """Whether it says zero for any row."""
+        """Whether it predicts zero for every row."""
         return says_zero(self.estimator)
 
     @property
@@ -101,13 +101,13 @@ class Template:
         return isinstance(last, CrossValidatedLogistic) and last.C is None
 
     def under_penalty(self, C: float) -> Template:
-        """The template of one that has been given it."""
+        """The template with the inverse penalty `C`."""
         expert = self.fresh()
         last_step(expert).set_params(C=C)
         return replace(self, estimator=expert, problem=_problem(expert, self.plan, self.params))
 
     def cut_short(self, cv: Any) -> Template:
-        """The template that does without folds, if `cv` is the name of a way and it can go it."""
+        """The template that does without folds, if `cv` names a way to and its estimator can."""
         if not isinstance(cv, str):
             return self
         bagged = self.plan.mode == WEIGHTED and offers_out_of_bag(self.estimator)
@@ -115,11 +115,11 @@ class Template:
         return replace(self, bagged=cv == "oob" and bagged, one_out=cv == "loo" and one_out)
 
     def again(self, name: str, seed: int) -> Template:
-        """The template of a copy of the same estimator, by another name and seed."""
+        """The template of another clone of the same estimator, with its own name and seed."""
         return replace(self, name=name, estimator=self.fresh(**_states(self.unset, seed)))
 
     def in_folds(self) -> Template:
-        """The template that predicts its own rows by folds and nothing else."""
+        """The template that predicts its own rows by folds, without short cuts."""
         return replace(self, bagged=False, one_out=False)
 
     def for_bins(self, categorical: list[bool] | None) -> Template:
@@ -146,7 +146,7 @@ class Template:
 def make_templates(
     named: Sequence[tuple[str, Any]], seeds: Sequence[int], params: dict[str, dict], cv: Any
 ) -> list[Template]:
-    """Templates of the user's estimators; `cv` may be `"oob"` or `"loo"`, else has no say here.
+    """Templates of the user's estimators; of `cv`, only `"oob"` and `"loo"` matter here.
 
     Raises
     ------
@@ -206,13 +206,13 @@ def one_of_each_kind(templates: Sequence[Template]) -> list[Template]:
 def _kind(estimator: Any, params: dict) -> str | int:
     """A key that is equal for copies of an estimator, whether or not they are one object.
 
-    What is given metadata of its own, or cannot be told by its content, is of its own kind.
+    An estimator that is given metadata of its own, or cannot be hashed, is of its own kind.
     """
     if params:
         return id(estimator)
     try:
         return joblib.hash(estimator)
-    except Exception:  # what its parts raise if they cannot be pickled is up to them
+    except Exception:  # parts that cannot be pickled may raise anything
         return id(estimator)
 
 
@@ -225,7 +225,7 @@ def seeded_clone(estimator: Any, seed: int) -> Any:
 
 
 def _seeded(estimator: Any, seed: int) -> tuple[Any, list[str]]:
-    """The clone of `seeded_clone`, and the names of the states that were not set."""
+    """The clone of `seeded_clone`, and the names of the random states that it has set."""
     expert = clone(estimator)
     is_state = re.compile(r"(.*__)?random_state").fullmatch
     params = expert.get_params(deep=True)

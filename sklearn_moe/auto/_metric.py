@@ -1,11 +1,11 @@
 """A smooth function of the columns, under a metric that it learns from its own slopes.
 
-Rows are compared by a kernel of their distance, in which directions count by how steep the function
-is along them (A. Radhakrishnan, D. Beaglehole, P. Pandit and M. Belkin, "Mechanism for feature
-learning in neural networks and backpropagation-free machine learning models", Science 383, 2024).
-They are compared with some rows, the landmarks (C. Williams and M. Seeger, "Using the Nyström
-method to speed up kernel machines", NIPS 13, 2001). Width, penalty and metric are those of some
-under which the targets are most probable.
+Rows are compared by a kernel of their distance, in which a direction counts the more, the steeper
+the function is along it (A. Radhakrishnan, D. Beaglehole, P. Pandit and M. Belkin, "Mechanism for
+feature learning in neural networks and backpropagation-free machine learning models", Science 383,
+2024). They are compared with some rows only, the landmarks (C. Williams and M. Seeger, "Using the
+Nyström method to speed up kernel machines", NIPS 13, 2001). Of several widths, penalties and
+metrics, those are taken under which the targets are most probable.
 """
 
 from __future__ import annotations
@@ -24,15 +24,15 @@ from .._numeric import DECIMALS, Array, row_blocks, weighted_moments
 from .._table_checks import check_weight
 from ..linear._evidence import Spectrum
 
-# Rows and landmarks that metric and width are learnt from, and rows for each landmark at the least.
+# Rows and landmarks from which metric and width are learnt, and the least rows for each landmark.
 MOST_ROWS, FEW_LANDMARKS, ROWS_PER_LANDMARK = 1500, 300, 2
 # Widths of the kernel that are tried, in root mean squared distances of two rows.
 WIDTHS = (0.5, 1.0, 2.0)
-# What columns are multiplied by that stand beside coordinates of the kernel, for a linear part.
+# What columns are multiplied by, which stand beside the kernel's coordinates for a linear part.
 LINEAR = 0.3
 # Smaller eigenvalues of the kernel, beside the largest, are rounding.
 LEAST_EIGENVALUE = 1e-6
-# Columns beyond which the metric is one of columns, not of directions.
+# Beyond this many columns, the metric weighs columns, not directions.
 MOST_DIRECTIONS = 200
 TINY = float(np.finfo(np.float64).tiny)
 
@@ -45,12 +45,12 @@ class MetricKernelRegressor(RegressorMixin, BaseEstimator):
     n_landmarks : int, default=1000
         Number of rows at most that others are compared with; no more than half of all.
     n_rounds : int, default=2
-        How often the metric is learnt anew, from that of the columns as they are.
+        How often the metric is learnt anew; the first one takes the columns as they are.
 
     Attributes
     ----------
     function_ : SmoothFunction
-        What was found.
+        The function that was found.
     """
 
     def __init__(self, n_landmarks: int = 1000, n_rounds: int = 2) -> None:
@@ -89,7 +89,7 @@ def learnt_coordinates(
 ) -> tuple[Coordinates, NDArray[np.bool_]]:
     """Coordinates of the metric and width under which targets (n, q) are most probable.
 
-    And whether a row (n,) is among the few that have told.
+    Also, whether each row (n,) is among the few from which these were learnt.
     """
     landmarks, few = _landmarks(X, n_landmarks)
     part = landmarks[:FEW_LANDMARKS], X[few], y[few], w[few]
@@ -101,9 +101,9 @@ def learnt_coordinates(
 
 
 def _landmarks(X: Array, most: int) -> tuple[Array, NDArray[np.bool_]]:
-    """The landmarks (m, p), and whether a row (n,) is among the few to learn the metric from.
+    """The landmarks (m, p), and whether each row (n,) is among the few to learn the metric from.
 
-    Content decides, so neither copies of a row nor the order of rows have a say.
+    Content decides, so neither copies of a row nor the order of rows matter.
     """
     distinct, place = np.unique(X.round(DECIMALS), axis=0, return_inverse=True)
     order = np.random.RandomState(0).permutation(len(distinct))
@@ -116,7 +116,7 @@ def _landmarks(X: Array, most: int) -> tuple[Array, NDArray[np.bool_]]:
 def _most_probable(root: Array, landmarks: Array, X: Array, y: Array, w: Array) -> SmoothFunction:
     """The function of the width under which targets (n, q) are most probable.
 
-    The metric is that of rows by a `root` (p, p), in units of the distances of two rows.
+    The metric compares rows multiplied by a `root` (p, p), in units of the distance of two rows.
     """
     spread = 2.0 * weighted_moments(X @ root, w)[1].sum()
     root = root / np.sqrt(spread) if spread > TINY else np.zeros_like(root)  # all rows are one
@@ -127,9 +127,10 @@ def _most_probable(root: Array, landmarks: Array, X: Array, y: Array, w: Array) 
 
 @dataclass(frozen=True)
 class Coordinates:
-    """Columns of which a smooth function is a linear one: coordinates of the kernel, and the rows.
+    """Columns in which a smooth function is linear: coordinates of the kernel, and the rows.
 
-    Rows (n, p) by the `root` (p, p) are rows under the metric; the `landmarks` (m, p) are.
+    Rows (n, p) times the `root` (p, p) are rows under the metric; the `landmarks` (m, p) already
+    are.
     """
 
     root: Array
@@ -152,14 +153,14 @@ class Coordinates:
 
     @cached_property
     def _directions(self) -> tuple[Array, Array]:
-        """Eigenvalues (s,) and vectors (m, s) of the landmarks' own kernel that are no rounding."""
+        """Eigenvalues (s,) and vectors (m, s) of the landmarks' own kernel, rounding left out."""
         values, vectors = np.linalg.eigh(self._kernel(self.landmarks))
         kept = values > LEAST_EIGENVALUE * values[-1]
         return values[kept], vectors[:, kept]
 
     @cached_property
     def whitening(self) -> Array:
-        """What makes coordinates (n, s) of similarities (n, m) to the landmarks."""
+        """The matrix (m, s) from similarities (n, m) to the landmarks to coordinates (n, s)."""
         values, vectors = self._directions
         return vectors / np.sqrt(values)
 
@@ -174,7 +175,7 @@ class Coordinates:
 class SmoothFunction:
     """A linear function of coordinates: coefficients (c, q), and the level (q,) in their middle.
 
-    With the log probability of the targets that it was fitted to.
+    `log_evidence` is the log probability of the targets that it was fitted to.
     """
 
     coordinates: Coordinates
@@ -184,7 +185,7 @@ class SmoothFunction:
 
     @classmethod
     def fitted(cls, coordinates: Coordinates, X: Array, y: Array, w: Array) -> SmoothFunction:
-        """The one under whose penalty targets (n, q) are most probable, under weights (n,)."""
+        """The function under whose penalty targets (n, q) of weights (n,) are most probable."""
         n_columns = len(coordinates.middle)
         find = _spectrum_of_few if len(X) < n_columns else _spectrum
         spectrum, means = find(coordinates, X, y, w)
@@ -194,7 +195,7 @@ class SmoothFunction:
         return cls(coordinates, coef, level, float(log_evidence))
 
     def __call__(self, X: Array) -> Array:
-        """Its values (n, q) at rows (n, p)."""
+        """Values (n, q) of the function at rows (n, p)."""
         values = np.empty((len(X), len(self.level)))
         for rows in row_blocks(len(X), len(self.coef), GRAM_ROWS):
             columns = self.coordinates(X[rows] @ self.coordinates.root) - self.coordinates.middle
@@ -202,7 +203,7 @@ class SmoothFunction:
         return values
 
     def learnt_root(self, X: Array, y: Array, w: Array) -> Array:
-        """The root (p, p) of the mean product of its own slopes, at rows (n, p).
+        """The root (p, p) of the mean outer product of the function's slopes, at rows (n, p).
 
         Outputs (n, q) count alike, whatever their units.
         """
@@ -228,9 +229,9 @@ class SmoothFunction:
 
 
 def _spectrum(coordinates: Coordinates, X: Array, y: Array, w: Array) -> tuple[Spectrum, Array]:
-    """What tells the penalty of a linear function of the coordinates, and the means of all columns.
+    """The spectrum for the penalty of a linear function of coordinates, and means of all columns.
 
-    From products of columns, gathered block by block.
+    They come from products of columns, summed block by block.
     """
     n_columns = len(coordinates.middle)
     center = np.append(coordinates.middle, weighted_moments(y, w)[0])
@@ -250,7 +251,7 @@ def _spectrum(coordinates: Coordinates, X: Array, y: Array, w: Array) -> tuple[S
 def _spectrum_of_few(
     coordinates: Coordinates, X: Array, y: Array, w: Array
 ) -> tuple[Spectrum, Array]:
-    """Spectrum and center of a table that has fewer rows than columns."""
+    """As `_spectrum`, for a table that has fewer rows than columns."""
     columns = np.hstack([coordinates(X @ coordinates.root), y])
     means = weighted_moments(columns, w)[0]
     features, outputs = np.split(columns - means, [len(coordinates.middle)], axis=1)

@@ -1,4 +1,4 @@
-"""Logistic regression on a kernel's coordinates, whose metric is learnt as for numbers."""
+"""Logistic regression on the coordinates of a kernel whose metric is learnt as for numbers."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class MetricKernelClassifier(ClassifierMixin, BaseEstimator):
     n_landmarks : int, default=500
         Number of rows at most that others are compared with; no more than half of all.
     n_rounds : int, default=2
-        How often the metric is learnt anew, from that of the columns as they are.
+        How often the metric is learnt anew; the first one takes the columns as they are.
 
     Attributes
     ----------
@@ -36,7 +36,7 @@ class MetricKernelClassifier(ClassifierMixin, BaseEstimator):
     coordinates_ : Coordinates
         What the logistic regression sees of a row.
     model_ : LogisticRegression or None
-        That regression; none of a single class.
+        That regression; None if there is a single class.
     """
 
     def __init__(self, n_landmarks: int = 500, n_rounds: int = 2) -> None:
@@ -61,7 +61,7 @@ class MetricKernelClassifier(ClassifierMixin, BaseEstimator):
         return self
 
     def _columns(self, X: Array) -> Array:
-        """The columns (n, c) of rows, made block by block: they are far more than those of `X`."""
+        """The columns (n, c) of rows, made block by block: they are many more than those of `X`."""
         at: Coordinates = self.coordinates_
         columns = np.empty((len(X), len(at.middle)))
         for rows in row_blocks(*columns.shape, GRAM_ROWS):
@@ -85,7 +85,7 @@ class MetricKernelClassifier(ClassifierMixin, BaseEstimator):
 def _most_probable(Z: Array, codes: NDArray[np.intp], w: Array) -> LogisticRegression:
     """The regression of classes (n,) on columns (n, c) under the variance that suits them best.
 
-    Variances rise until the labels become less probable; each begins where the last has ended.
+    Variances rise until the labels become less probable; each fit begins where the last has ended.
     """
     values = np.linalg.eigvalsh((Z * w[:, None]).T @ Z / w.sum())
     best, highest = LogisticRegression(tol=1e-6, max_iter=1000, warm_start=True), -np.inf
@@ -101,7 +101,7 @@ def _most_probable(Z: Array, codes: NDArray[np.intp], w: Array) -> LogisticRegre
 def _log_evidence(
     model: LogisticRegression, Z: Array, codes: NDArray[np.intp], w: Array, values: Array
 ) -> float:
-    """The log probability of the labels under the model's variance, but for a constant.
+    """The log probability of the labels under the model's variance, up to a constant.
 
     By Laplace's method (D. J. C. MacKay, "The evidence framework applied to classification
     networks", Neural Computation 4(5), 1992), with the mean curvature of each class in place of

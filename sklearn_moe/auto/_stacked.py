@@ -18,9 +18,10 @@ from .._numeric import Array, Rows, weighted_moments
 from .._rows import take_rows
 from ._columns import MOST_CATEGORIES, indicators_each
 
-# Predictions count so many times as much as columns, in standard deviations. Experts have one
-# penalty for all coefficients, and so follow predictions; the gate, which has no units, on
-# whatever helps. A weaker pull lets experts of many columns take back what was left out of a fold.
+# Predictions count this many times as much as columns, in standard deviations. Experts, which have
+# one penalty for all coefficients, then follow predictions, while the gate, which has no units,
+# uses whatever helps. With a weaker pull, experts of many columns would learn what was held out of
+# a fold.
 PULL = 100.0
 
 
@@ -32,7 +33,7 @@ class StackedColumns(TransformerMixin, BaseEstimator):
     learners : list of (name, estimator)
         Regressors that take numbers.
     boosting : HistGradientBoostingRegressor
-        One more, which takes the table with its categories.
+        One more learner, which takes the table with its categories.
     cv : int, splitter or list of (train, test), default=5
         Folds of the predictions.
     n_jobs : int, default=None
@@ -43,9 +44,9 @@ class StackedColumns(TransformerMixin, BaseEstimator):
     Attributes
     ----------
     encoder_ : TabularEncoder
-        What makes numbers of the columns.
+        How columns become numbers.
     predictions_ : CrossFittedPredictions
-        Those learners that can predict as many outputs as there are.
+        The learners that can predict as many outputs as there are.
     scale_ : ndarray of shape (n_predictions,)
         What predictions are multiplied by.
     """
@@ -74,8 +75,8 @@ class StackedColumns(TransformerMixin, BaseEstimator):
     ) -> Array:
         """Learn from a table, and return its columns, whose predictions are out of fold.
 
-        Learners see rows in an order that follows from what these hold. Trees break ties by it, and
-        what few of them say would decide how rows are dealt to the folds of a mixture.
+        Learners see rows in an order that follows from what these hold: trees break ties by order,
+        and by way of predictions that would change how rows are dealt to the folds of a mixture.
         """
         weight = np.ones(len(y)) if sample_weight is None else np.asarray(sample_weight)
         y = np.asarray(y)

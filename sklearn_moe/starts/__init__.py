@@ -1,7 +1,7 @@
 """Starts: each returns first responsibilities (n, K) from a `StartContext`.
 
-All are functions of the weighted data and a seed: neither the order of the rows, nor their
-repetition in place of a weight, nor the units of the columns change them.
+All are functions of the weighted data and a seed: they do not depend on the order of rows, on
+repetition in place of weights, or on the units of columns.
 """
 
 from ._base import StartContext

@@ -16,7 +16,7 @@ from .._numeric import DECIMALS, Array, quantile_groups, weighted_moments
 from ..families._fences import held_within
 
 MAX_WIDTH = 50
-# Responsibility of the expert that a row is labelled with, beside its share of the rest.
+# Responsibility of the expert that is a row's label, besides its share of the rest.
 CONFIDENCE = 0.9
 
 
@@ -24,7 +24,7 @@ CONFIDENCE = 0.9
 class StartContext:
     """The table as numbers: standardised features `Z` (n, d), standardised targets `T` (n, q).
 
-    `surprise` (n,) is how badly one expert explains each row out of fold, if it was asked.
+    `surprise` (n,) is how badly one expert explains each row out of fold, None if unknown.
     """
 
     Z: Array
@@ -43,7 +43,7 @@ class StartContext:
         seed: int,
         resists_outliers: bool = False,
     ) -> StartContext:
-        """What is to be seen of the rows of `data`, of which some may be outliers."""
+        """What a start may see of the rows of `data`, of which some may be outliers."""
         target = numeric_target(data, resists_outliers)
         return cls(numeric_features(data), target, data, surprise, n_experts, seed)
 
@@ -63,7 +63,7 @@ class StartContext:
         return lowest_rows(self.salted(salt=2), self.data.distinct, n_rows)
 
     def take(self, rows: NDArray[np.intp]) -> StartContext:
-        """What is to be seen of some rows."""
+        """What a start may see of some rows."""
         return replace(
             self,
             Z=self.Z[rows],
@@ -84,7 +84,7 @@ def numeric_features(data: Data) -> Array:
 
 
 def numeric_target(data: Data, resists_outliers: bool = False) -> Array:
-    """The standardised target, held within fences if it `resists_outliers`, or indicators."""
+    """The standardised target, held within fences if the law `resists_outliers`, or indicators."""
     target = data.target
     if data.classes is not None:
         target = np.eye(len(data.classes))[target]
@@ -106,9 +106,9 @@ def in_own_order(
 ) -> tuple[list[Array], Array, NDArray[np.intp]]:
     """Rows of the tables, one for each content, with their weights, and where each row's is.
 
-    They are in an order of their own, by `priority` (n,), and have no digits of rounding: what is
-    equally near, or splits equally well, is then told apart in the same way whatever the order of
-    the rows, and of repeats.
+    They are in the order of `priority` (n,), and rounded: ties, such as rows that are equally near
+    or splits that are equally good, are then broken in the same way whatever the order of the rows
+    and the number of repeats.
     """
     _, first, place = np.unique(priority, return_index=True, return_inverse=True)
     mantissa, exponent = np.frexp(np.bincount(place, weight))
@@ -119,7 +119,7 @@ def in_own_order(
 def cluster(points: Array, weight: Array, priority: Array, n_clusters: int) -> NDArray[np.intp]:
     """Labels (n,) of weighted k-means that begins at the distinct points of lowest `priority`.
 
-    Where there are too few distinct points the labels are arbitrary ones of equal size.
+    If there are too few distinct points, the labels are arbitrary groups of equal size.
     """
     (points,), mass, place = in_own_order(priority, weight, points)
     candidates = points[: 20 * n_clusters]

@@ -1,8 +1,8 @@
-"""The order of experts under a tree of gates: who shares a branch with whom.
+"""The order of experts under a tree of gates: which experts share a branch.
 
-Which experts are on which branch is settled where EM begins: their regions move, but hardly ever
-from branch to branch. A gate can do its part only where the rows of its branches lie apart, so
-clones are grouped such that a linear rule of the features tells the groups well apart.
+This is settled where EM begins: regions move, but hardly ever from branch to branch. A gate can do
+its part only if the rows of its branches lie apart, so clones are grouped such that a linear rule
+of the features tells the groups well apart.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from ..gates import HierarchicalGate
 from ..gates._hierarchical import branches_of
 from ._base import StartContext
 
-# Distinct rows that are enough to see what lies apart.
+# Distinct rows that are enough to see which regions lie apart.
 BRANCH_ROWS = 5_000
-# A part of the variance of a standardised feature: some may be sums of others.
+# A ridge, in parts of the variance of a standardised feature: some features may be sums of others.
 RIDGE = 1e-6
-# Rounding errors, which the order of the rows changes, do not decide: shares are told apart to so
-# many digits, and memberships that vary by no more than this part of the weight are all the same.
+# Rounding errors depend on the order of the rows, and must not decide: shares are compared to this
+# many digits, and memberships that vary by no more than this part of the weight count as constant.
 DIGITS, STILL = 9, 1e-9
 
 Columns = NDArray[np.intp]
@@ -53,7 +53,7 @@ def _leaves(gate: Any, Z: Array, weights: Array, columns: Columns) -> Columns:
 def _told_apart(Z: Array, weights: Array, sizes: Sequence[int]) -> Columns:
     """The branch of each of the k columns of `weights` (n, k); branches have `sizes`.
 
-    Columns change places two at a time, as long as a linear rule gets better at telling branches.
+    Columns change places two at a time, as long as a linear rule tells branches apart better.
     """
     branch, best = np.repeat(np.arange(len(sizes)), sizes), 0.0
     if not weights.any():
@@ -65,7 +65,7 @@ def _told_apart(Z: Array, weights: Array, sizes: Sequence[int]) -> Columns:
         linear = np.where(varied > still, _after_swaps(explained, branch), 0.0)
         shares = np.round(linear / np.maximum(varied, still), DIGITS)
         first, second = np.unravel_index(shares.argmax(), shares.shape)
-        # A column that changes places with itself: as it is.
+        # The swap of a column with itself stands for no change.
         if shares[first, second] <= max(best, shares[0, 0]):
             return branch
         best = shares[first, second]
@@ -73,7 +73,7 @@ def _told_apart(Z: Array, weights: Array, sizes: Sequence[int]) -> Columns:
 
 
 def _membership(Z: Array, weights: Array) -> tuple[Array, Array]:
-    """Cross products (k, k) of the memberships of rows: what is linear in `Z` of them, and all."""
+    """Cross products (k, k) of the memberships of rows: of their part linear in `Z`, and of all."""
     mass = weights.sum(axis=1)
     member = weights / np.where(mass > 0, mass, 1.0)[:, None]
     member, Z = member - weighted_mean(member, mass), Z - weighted_mean(Z, mass)

@@ -1,4 +1,4 @@
-"""The ladder: EM with linear experts, whose responsibilities are handed to the real ones.
+"""The ladder: EM with linear experts, whose responsibilities are handed on to the real ones.
 
 Linear experts are cheap and find linear regimes from almost any start; flexible experts fit any
 split that they are given and find none by themselves.
@@ -27,22 +27,23 @@ from ._simple import kmeans_xy, random_labels
 
 RUNGS = (random_labels, kmeans_xy, local_coefficients)
 RULE = EMRule(max_iter=20, tol=1e-3)
-# Rows for each coefficient that cannot be learnt by heart; and rows that are enough to begin with.
+# With this many rows for each coefficient, none are learnt by heart; and rows enough for a start.
 ROWS_OF_COEFFICIENT, LADDER_ROWS = 10, 10_000
 
 
 def ladder(context: StartContext) -> Array:
     """Responsibilities of the best of a few EM runs with ridge experts on the encoded table.
 
-    Of a large table a sample is enough to find the regimes, to which the other rows are assigned.
+    In a large table, a sample is enough to find the regimes, to which the other rows are assigned.
     """
     rows = context.sample(max(LADDER_ROWS, ROWS_OF_COEFFICIENT * _n_coefficients(context)))
     part = context if rows is None else context.take(rows)
     model = _linear_model(part)
-    # To the end: after a few iterations the rung that will win is often not yet ahead.
+    # Run to the end: after a few iterations the rung that will win is often not yet ahead.
     rungs = [run_em(model, model.begin(rung(part)), RULE) for rung in RUNGS]
     runs = follow(together(*rungs), run_merged)
-    # Rounded: rungs may meet at one optimum, and the order of the rows is not to say which wins.
+    # Rounded: rungs may meet at one optimum, and the order of the rows must not choose between
+    # them.
     best = max(runs, key=lambda run: round(run.lower_bound, DIGITS))
     found = best.expectation.resp if rows is None else _assigned(model, best, context)
     resp = np.full((context.data.n_samples, context.n_experts), 1e-3)
@@ -66,13 +67,13 @@ def _linear_model(context: StartContext) -> MixtureModel:
 
 
 def _assigned(model: MixtureModel, run: EMResult, context: StartContext) -> Array:
-    """Responsibilities (n, K) for all rows of a run's best state, which has seen some."""
+    """Responsibilities (n, K) for all rows, by the best state of a run that has seen some."""
     log_gate, mean, law = follow_here(model.predict_new(run.state, context.Z))
     return normalize(log_gate + model.recipe.family.log_prob(context.T, mean, law))[0]
 
 
 def _splits(context: StartContext) -> Splits | None:
-    """Folds where ridge experts could learn their rows by heart; else none, which is cheaper."""
+    """Folds if ridge experts could learn their rows by heart; else None, which is cheaper."""
     if len(context.data.distinct) >= ROWS_OF_COEFFICIENT * _n_coefficients(context):
         return None
     return content_folds(5, context.data.rank)

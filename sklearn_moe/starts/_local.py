@@ -10,15 +10,15 @@ from ..logit import blocks_of
 from ._base import StartContext, cluster, soften
 
 N_ANCHORS = 200
-# Distances that are held at once.
+# Number of distances that are held at once.
 LARGEST = 2**21
 
 
 def local_coefficients(context: StartContext) -> Array:
     """Cluster the coefficients of ridge regressions around anchor rows.
 
-    Distinct rows are counted once, whatever they weigh, so that neighbourhoods do not depend on
-    how often a row is repeated.
+    Each distinct row counts once, whatever it weighs, so that neighbourhoods do not depend on how
+    often a row is repeated.
     """
     rows = context.data.distinct
     order = rows[np.argsort(context.salted()[rows], kind="stable")]
@@ -45,8 +45,8 @@ def _local_ridge(context: StartContext, anchors: Rows, rows: Rows) -> Array:
 def _neighbours(Z: Array, anchors: Rows, rows: Rows, size: int) -> Rows:
     """The `size` of the rows that are nearest to each anchor (m, size).
 
-    Not by a search on several threads, where their number decides which of equals is taken; nor
-    does rounding.
+    A search on several threads would break ties by their number, so there is none; nor may rounding
+    errors decide.
     """
     points, step = Z[rows], max(1, LARGEST // len(rows))
     near = []

@@ -23,9 +23,9 @@ def kmeans_x(context: StartContext) -> Array:
 
 
 def kmeans_xy(context: StartContext) -> Array:
-    """Weighted k-means on features and target, which together count as much as all features.
+    """Weighted k-means on features and target; the target counts as much as all features.
 
-    As much as if each of these had unit variance: indicators of categories have less.
+    That is, as if each feature had unit variance: indicators of categories have less.
     """
     scale = np.sqrt(context.Z.shape[1] / context.T.shape[1])
     points = np.hstack([context.Z, scale * context.T])
@@ -36,8 +36,8 @@ def kmeans_xy(context: StartContext) -> Array:
 def noisy_gate(context: StartContext) -> Array:
     """Regions of k-means as a gate with noise would choose them (Shazeer et al., 2017).
 
-    Rows near a border go either way, so that experts which a clear cut would leave with little are
-    tried on rows of their neighbours.
+    Rows near a border go either way, so experts that a sharp cut would leave with little are tried
+    on rows of their neighbours.
     """
     labels = cluster(context.Z, context.weight, context.salted(), context.n_experts)
     members = np.eye(context.n_experts)[labels] * context.weight[:, None]
@@ -52,12 +52,12 @@ def noisy_gate(context: StartContext) -> Array:
 def principal(context: StartContext) -> Array:
     """Quantiles along the first principal direction of features and target.
 
-    That through the origin, which is the mean of numbers, but not of indicators of categories.
+    The direction is taken through the origin: the mean of numbers, but not of indicators.
     """
     points = np.hstack([context.Z, context.T])
     gram = (points * context.weight[:, None]).T @ points
     direction = np.linalg.eigh(gram)[1][:, -1]
-    # The first of equally large entries says which way is up, not rounding.
+    # The first of the largest entries fixes the sign: rounding errors must not.
     direction *= np.sign(direction[np.abs(direction).round(DECIMALS).argmax()])
     labels = quantile_groups(points @ direction, context.weight, context.n_experts)
     return soften(labels, context.n_experts)
