@@ -1,8 +1,8 @@
-"""Balance: experts that are responsible for little are favoured in the E-step.
+"""Balance: experts with small shares of the rows are favoured in the E-step.
 
 The weight of each expert is divided by a power of its share of the rows. This is the E-step for a
-likelihood to which `balance` times the entropy of the shares is added, taken at the shares as they
-are: at one, an expert of twice as many rows must explain a row twice as well.
+likelihood to which `balance` times the entropy of the shares is added, linearised at the present
+shares: at one, an expert with twice as many rows must explain a row twice as well.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import numpy as np
 
 from ._numeric import Array, normalize, safe_log, weighted_mean
 
-# Of an equal share; an expert of less is favoured as if it had so much.
+# A part of an equal share; an expert with less is favoured as if it had this much.
 LEAST_SHARE = 1e-3
 
 

@@ -42,7 +42,7 @@ class Baseline:
         return not self.name
 
     def take(self, rows: NDArray[np.intp]) -> Baseline:
-        """What it says of some rows."""
+        """The baseline's scores of some rows."""
         mean = None if self.mean is None else self.mean[rows]
         return Baseline(self.name, self.log_prob[rows], self.surprise[rows], mean)
 
@@ -67,7 +67,7 @@ def _single(
 ) -> Plan[Baseline]:
     weight, n_values = data.sample_weight[:, None], data.n_values
     data = replace(data, all_classes=True) if recipe.leans else data
-    # Witnesses, with whom it is compared, have seen as much as a fold leaves.
+    # Witnesses, with which it is compared, have seen as much as a fold leaves.
     bank = yield from fit_predict(WeightedExperts(data, [template.in_folds()], weight), splits)
     law = yield from _law(recipe, data, bank.mean, weight, splits)
     log_prob = normalize(recipe.family.log_prob(data.target, bank.mean, law))[1]

@@ -10,8 +10,8 @@ import numpy as np
 
 from ._numeric import Array
 
-# Further than the rounding of a probability, less than that of any count; and what rounding may add
-# to a sum of weights.
+# More than the rounding error of a probability, less than the probability of any count; and what
+# rounding may add to a sum of weights.
 BEYOND = ROUNDING = 1e-9
 
 
@@ -30,10 +30,10 @@ class Calibration:
         """Levels (q,) of quantiles between which a new target falls with probability `coverage`.
 
         They are order statistics, each with half of the remaining probability outside: were the new
-        row scored like those at hand, of n + 1 exchangeable rows it would have any rank with equal
-        chance. Where there are too few rows for that, the levels are 0 and 1. Where few values have
-        most of the probability, the levels may cross; those of the smallest coverage for which they
-        do not are taken then, so that intervals hold those of less.
+        row scored like those at hand, then of n + 1 exchangeable rows it would have any rank with
+        equal chance. If there are too few rows for that, the levels are 0 and 1. If few values have
+        most of the probability, the levels may cross; then those of the smallest coverage for which
+        they do not are taken, so that intervals contain those of smaller coverage.
         """
         rank = int(0.5 * (1 - coverage) * (self.weight.sum() + 1) + ROUNDING)
         pairs = [
@@ -41,14 +41,14 @@ class Calibration:
             for below, up_to in zip(self.below.T, self.up_to.T, strict=True)
         ]
         low, high = np.transpose(pairs)
-        # Where values have probabilities themselves, a target is inside if what is below it is not
-        # above the level: the quantile just beyond the level.
+        # If values have probabilities of their own, a target is inside if the probability below it
+        # does not exceed the level: hence the quantile just beyond the level.
         jumps = (self.below != self.up_to).any(axis=0)
         return low, np.where(jumps, np.minimum(high + BEYOND, 1.0), high)
 
 
 def _by_rank(values: Array, weight: Array) -> Callable[[int], float]:
-    """What finds the one of a rank among `values` (n,), which count `weight` (n,) each; 0 for 0."""
+    """A function from a rank to its value among `values` (n,) of `weight` (n,); 0 at rank 0."""
     order = np.argsort(values, kind="stable")
     ranks = np.cumsum(weight[order])
 

@@ -1,4 +1,4 @@
-"""What an E-step returns, and the next M-step begins from."""
+"""The result of an E-step, from which the next M-step begins."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class MixtureExpectation:
     - `lower_bound`: mean log density of the rows; in sample the penalty is subtracted.
     - `log_evidence` (n,): log density of each row, None before the first iteration.
     - `gates`: the gates, of each fold or of all rows, from which the next ones go on.
-    - `solution`: the solution of the plain linear experts, from which the next goes on.
+    - `solution`: the solution of the plain linear experts, from which the next one goes on.
     - `reseeded`: members that were lost once already, and were given other rows.
     - `score`: what EM raises: the bound or, if witnesses lead, the mean of `held_out`.
     - `held_out` (n,): log density of each row by its witness, NaN if it has none.
@@ -42,9 +42,9 @@ class MixtureExpectation:
 
 
 class Dealt(NamedTuple):
-    """First responsibilities (n, K) of a new number of experts, and whom each of these continues.
+    """First responsibilities (n, K) of a new number of experts, and which expert each continues.
 
-    `origins` (K,) are positions among the experts of before; None if all begin from nothing.
+    `origins` (K,) are positions among the former experts; None if none of these is continued.
     """
 
     resp: Array

@@ -1,4 +1,4 @@
-"""What mixtures say of rows that they have not seen: who is asked about which, and the answers."""
+"""What mixtures say of rows that they have not seen: the rows in question, and the answers."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from ._data import Data
 from ._noise import Noise
 from ._numeric import Array, log_normalize, mean_and_stderr, weighted_mean
 
-# Distinct rows that are enough to tell a width and a tail by; of several mixtures that answer
-# together each draws its own, and many are to be drawn by all.
+# Distinct rows that are enough to find a width and a tail. Mixtures that answer together draw their
+# rows separately, and must have many in common.
 FORECAST_ROWS = 30_000
 
 
 class Question:
     """The rows that a mixture is asked about, of those that it has not seen.
 
-    Of many `rows` a part is drawn by content, so that copies of a row go together.
+    If there are many `rows`, a part is drawn by content, so that copies of a row go together.
     """
 
     def __init__(self, data: Data, rows: NDArray[np.intp]) -> None:
@@ -50,8 +50,8 @@ class Question:
 class Forecast:
     """What a mixture has said of rows that it had not seen: the rows, and the parts of its law.
 
-    `rows` (m,) are their places in the table; `target` (m, q), `weight` (m,) and `clusters` (m,)
-    are those of the table. `log_gate` (m, S) and `mean` (m, S, q) are what was said of each; `law`
+    `rows` (m,) are places in the table; `target` (m, q), `weight` (m,) and `clusters` (m,) are
+    those of the table. `log_gate` (m, S) and `mean` (m, S, q) are the mixture's predictions; `law`
     holds the parameters of the noise, (S, q, P) or (m, S, q, P).
     """
 
@@ -64,7 +64,7 @@ class Forecast:
     law: Array
 
     def mean_log_dispersion(self) -> Array:
-        """Mean logarithm (q,) of what the gate expects the dispersion of a row to be."""
+        """Mean logarithm (q,) of the gate-weighted dispersion of a row."""
         expected = (np.exp(self.log_gate)[..., None] * self.law[..., 0]).sum(axis=1)
         return weighted_mean(np.log(expected), self.weight)
 
@@ -86,7 +86,7 @@ class Forecast:
     def among_given(self, kept: NDArray[np.intp] | None) -> Forecast:
         """With places among the rows that were given, of which the table has `kept` some or all.
 
-        Of a row that is there in parts, what was said of the first of them stands for all.
+        If a row is there in parts, the forecast of its first part stands for all.
         """
         if kept is None:
             return self
@@ -102,8 +102,8 @@ class Forecast:
     def log_later(self, family: Any) -> list[Array]:
         """For each output the log density (m, S) of those after it, zero after the last.
 
-        They are summed up, and not taken from a whole: an expert that one output rules out may be
-        likely by the others.
+        They are summed up rather than subtracted from a total: an expert that one output rules out
+        may be likely by the others.
         """
         sums = [np.zeros_like(self.log_gate)]
         for output in reversed(range(1, self.mean.shape[-1])):
@@ -130,7 +130,7 @@ class Forecast:
 def joined(forecasts: Sequence[Forecast]) -> Forecast:
     """Forecasts of several sets of rows as one, with parameters by row.
 
-    Where one is of fewer experts than another, those that it has lost have no probability.
+    If one has fewer experts than another, those that it has lost have no probability.
     """
     n_experts = max(forecast.log_gate.shape[1] for forecast in forecasts)
 

@@ -17,8 +17,8 @@ from ._plans import Job, Plan, together
 from ._templates import Template
 from .linear import Solution, without_steps
 
-# The weight of an expert's rows outside a fold, of what an even share would be, without which it is
-# not the same expert.
+# The part of an even share of its weight that an expert must have outside a fold: with less, a fit
+# without the fold is not the same expert.
 LEAST_PART = 0.5
 
 
@@ -34,8 +34,8 @@ def fit_last(
 def fit_all_rows(experts: WeightedExperts, previous: Solution | None = None) -> Plan[list[Any]]:
     """Experts fitted to all rows.
 
-    Coefficients of plain linear experts are set from their solution. Where an estimator owes the
-    table nothing else, one of its kind is fitted to a single row and the others are made like it.
+    Coefficients of plain linear experts are set from their solution. If an estimator takes nothing
+    else from the table, one of its kind is fitted to a single row and the others are made like it.
     """
     data, templates, weights = experts.data, experts.templates, experts.weights
     solved = yield from _last_solution(experts, previous)
@@ -61,14 +61,14 @@ def fit_all_rows(experts: WeightedExperts, previous: Solution | None = None) -> 
 
 
 def _first_light(templates: Sequence[Template], solved: dict[int, Any]) -> dict[int, int]:
-    """For each solved expert that owes the table nothing else: the first one of its kind."""
+    """For each solved expert that takes nothing else from the table: the first one of its kind."""
     light = [k for k in solved if (problem := templates[k].problem) and problem.is_light]
     firsts = {templates[k].kind: k for k in reversed(light)}
     return {k: firsts[templates[k].kind] for k in light}
 
 
 def _alike(fitted: Any, template: Template) -> Any:
-    """The expert of a template with what a fitted one of its kind has beside parameters."""
+    """The template's expert, with what a fitted one of its kind has besides parameters."""
     expert = template.fresh()
     found = {name: copy(value) for name, value in vars(fitted).items() if name not in vars(expert)}
     vars(expert).update(found)
@@ -81,7 +81,7 @@ def _last_solution(
     """What sets the coefficients of each expert whose solution is known."""
     problems = {k: t.problem for k, t in enumerate(experts.templates) if t.problem is not None}
     wanted = {k for k, problem in problems.items() if problem.is_loose or problem.is_light}
-    # One expert alone is the estimator itself, to the last digit.
+    # One expert alone is fitted by its estimator, to be the same to the last digit.
     if len(experts.templates) == 1 or not wanted:
         return {}
     solution = previous and previous.of_all_rows()
@@ -111,7 +111,7 @@ def fit_ensembles(
 def _fit_left_out(experts: WeightedExperts, splits: Splits) -> Plan[list[list[Any]]]:
     """The fits of each template without one fold each.
 
-    One that would lose most of its expert's region with the fold is not made.
+    A fit that would lose most of its expert's region with the fold is not made.
     """
     templates, weights = experts.templates, experts.weights
     trains, masses = [train for train, _ in splits], weights.sum(axis=0)

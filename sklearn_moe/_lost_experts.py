@@ -74,7 +74,7 @@ def _reseeded(
     return replace(
         expectation,
         resp=resp / row_sum(resp)[:, None],
-        # The next one that is lost is given other rows.
+        # So the next expert that is lost is given other rows.
         log_evidence=np.where(worst, np.inf, evidence),
         latent=None,
         reseeded=expectation.reseeded | {expectation.members[position]},
@@ -97,7 +97,7 @@ def without(expectation: MixtureExpectation, position: int) -> MixtureExpectatio
     """The expectation of the other experts, who share the rows of the one that is removed."""
     members = expectation.members[:position] + expectation.members[position + 1 :]
     remaining = np.delete(expectation.resp, position, axis=1)
-    # Of rows that were its own alone, nobody knows whose they are.
+    # Rows that were its own alone are shared equally: nothing says whose they are.
     remaining[row_sum(remaining) == 0] = 1.0
     return replace(
         expectation,

@@ -1,4 +1,4 @@
-"""The noise law of a mixture as unseen rows would have it: other widths, and maybe heavy tails."""
+"""The noise law of a mixture after calibration: other widths, and maybe heavy tails."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class Noise:
         return StudentT(shared=self.before.shared, target=self.before.target, df=df)
 
     def of_forecasts(self) -> Noise:
-        """The noise that suits the mixtures that make forecasts, which have more to learn."""
+        """The noise that suits mixtures that make forecasts, which have learnt from fewer rows."""
         changes = [Change(c.factor * c.forecast_factor, c.df) for c in self.changes]
         return replace(self, changes=tuple(changes))
 

@@ -2,8 +2,8 @@
 
 A plan is a generator that yields lists of independent jobs and is sent their results. It knows
 neither who does them nor what else is going on, so several plans can be followed in step: the jobs
-of all starts, witnesses, experts and folds of one round go to the workers as one list. Whoever
-follows a plan lets go of the results that he has handed over: they may be as large as the table.
+of all starts, witnesses, experts and folds of one round go to the workers as one list. What follows
+a plan keeps no results once they are handed over: they may be as large as the table.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ Plan = Generator[list[Job], list[Any], T]
 class Mergeable(Protocol):
     """A job that can be done at once with others whose `kind` is the same; None is no kind.
 
-    `results_with` others are those of all, its own first.
+    `results_with` others returns the results of all, its own first.
     """
 
     def __call__(self) -> Any: ...
@@ -73,9 +73,9 @@ def attempt(plan: Plan[T], kind: type[E]) -> Plan[T | E]:
 def _answer(
     kind: type[E], function: Callable[..., T], arguments: tuple
 ) -> tuple[T | None, E | None]:
-    """The result of a job and no error, or none and the error: of a plan within, that is a result.
+    """The result of a job and no error, or none and the error, which is not raised.
 
-    So attempts nest.
+    So attempts can be nested.
     """
     try:
         return function(*arguments), None

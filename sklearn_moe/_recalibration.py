@@ -1,6 +1,6 @@
 """Mixtures recalibrated by forecasts of unseen rows: their noise, and how far experts lean.
 
-So is the one expert that a mixture has to beat.
+The one expert that a mixture has to beat is recalibrated in the same way.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ from .leaning import Leaning, find_leaning
 
 @dataclass(frozen=True, eq=False)
 class Recalibration:
-    """The `noise` and the `leaning` that forecasts ask for; its expert is fitted later."""
+    """The `noise` and the `leaning` that forecasts ask for; the latter's expert is fitted later."""
 
     forecasts: Sequence[Forecast]
     noise: Noise
     leaning: Leaning | None = None
 
     def log_probs(self, before: Array) -> Array:
-        """Log density (n,) that forecasts give their rows now; what it was `before` without any."""
+        """Log density (n,) of rows under recalibrated forecasts; `before` if there are none."""
         if not self.forecasts:
             return before
         noise, log_probs = self.noise.of_forecasts(), np.full_like(before, np.nan)
@@ -41,7 +41,7 @@ class Recalibration:
 class Scores:
     """Log densities (n,) of unseen rows, `before` and `after` recalibration; NaN for others.
 
-    In a large table there is no forecast of some rows, which have the first only.
+    In a large table some rows have no forecast, and so no score after it.
     """
 
     before: Array
@@ -50,8 +50,9 @@ class Scores:
     def minus(self, other: Scores, weight: Array) -> Array:
         """Differences (n,) after recalibration, expected ones for rows without a forecast.
 
-        Those are regressed on the differences before. The mean over all rows is then the regression
-        estimator of survey sampling (Cochran, Sampling Techniques, 1977).
+        The expected differences come from a regression on the differences before. The mean over all
+        rows is then the regression estimator of survey sampling (Cochran, Sampling Techniques,
+        1977).
         """
         before, after = self.before - other.before, self.after - other.after
         known, forecast = ~np.isnan(before), ~np.isnan(after)
@@ -73,15 +74,16 @@ def recalibrate(
     own: Forecast | None,
     left: float = 1.0,
 ) -> Recalibration:
-    """What forecasts of unseen rows ask for.
+    """The recalibration that forecasts of unseen rows ask for.
 
-    They are those of witnesses or, without any, the fit's `own` out of fold.
-    Of what witnesses learn from one more fold, the fit has the part `left` still to learn.
+    The forecasts are those of witnesses or, without any, the fit's `own` out of fold. Of what
+    witnesses learn from one more fold, the fit has the part `left` still to learn.
     """
     forecasts = witnessed or ([] if own is None else [own])
     noise, leaning = calibrated(recipe.family, forecasts, own, left), None
     if witnessed and baseline.mean is not None:
-        # Under the noise that suits them, so that experts lean the same whether it is kept or not.
+        # Under the noise that suits them, so that experts lean alike whether that noise is kept or
+        # not.
         leaning = find_leaning(noise.of_forecasts(), witnessed, baseline.mean)
         if leaning is not None:
             forecasts = [leaning.leaned_forecast(unseen, baseline.mean) for unseen in witnessed]

@@ -1,4 +1,4 @@
-"""All that makes a mixture but the table."""
+"""All that makes a mixture, except the table."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ from .gates import ConstantGate, HierarchicalGate
 class Recipe:
     """The parts of a mixture, seeded and named; the last template is the `shared` one, if any.
 
-    Of its experts `top_k` act on a row, or all; the shared one always. `balance` is how strongly
-    E-steps favour experts that have few rows. If it `calibrates` its noise, or it `leans` on one
-    expert of all rows, the mixture and its witnesses are asked for forecasts. With `ensemble` the
-    experts that are kept answer together with those of the folds.
+    Of its experts, `top_k` (None: all) act on a row, and the shared one always does. `balance` is
+    how strongly E-steps favour experts that have few rows. If it `calibrates` its noise, or it
+    `leans` on one expert of all rows, the mixture and its witnesses are asked for forecasts. With
+    `ensemble` the experts that are kept answer together with those of the folds.
     """
 
     templates: Sequence[Template]
@@ -45,7 +45,7 @@ class Recipe:
 
     @property
     def needs_forecasts(self) -> bool:
-        """Whether somebody looks at what is said of unseen rows once EM has ended."""
+        """Whether forecasts of unseen rows will be used once EM has ended."""
         return self.calibrates or self.leans
 
     @property
@@ -61,9 +61,10 @@ class Recipe:
         return before == (len(self.templates), self.shared)
 
     def places_in(self, mixture: Any) -> list[int]:
-        """The expert of a fitted `mixture` of as many from which each of its own is to go on.
+        """For each expert of the recipe, its place in a fitted `mixture` with as many experts.
 
-        It is the one of its name, wherever that is; those of new names take what is left, in order.
+        It is the place of the same name; experts with new names take the places that are left, in
+        order.
         """
         before, names = list(mixture.expert_names_), [t.name for t in self.templates]
         left = iter([place for place, name in enumerate(before) if name not in names])
@@ -71,7 +72,7 @@ class Recipe:
 
     @property
     def tree_of_clones(self) -> HierarchicalGate | None:
-        """The gate over routed experts, if it parts groups of them and they are all of a kind."""
+        """The gate over routed experts, if it is a tree over groups and all are of one kind."""
         kinds = {template.kind for template in self.templates[: self.n_routed]}
         gate = last_step(self.gate)
         if not isinstance(gate, HierarchicalGate) or len(kinds) > 1:
@@ -79,7 +80,7 @@ class Recipe:
         return gate.keeping(tuple(range(self.n_routed)), len(self.templates))
 
     def question(self, data: Data, splits: Splits | None) -> Question | None:
-        """The question to mixtures about rows out of fold; None if nobody asks."""
+        """The question to mixtures about rows out of fold; None if no forecast is needed."""
         asks = self.needs_forecasts and splits is not None
         return Question(data, np.arange(data.n_samples)) if asks else None
 

@@ -1,9 +1,9 @@
 """Witnesses that have missed what the fit has found begin again.
 
-A witness makes the start anew from the rows that it may see, and what has led the fit to its
-regions may lead the witness elsewhere. It would then end the fit early, and deny the gain. So where
-the fit, out of fold, explains the rows of a fold far better than the witness does, a second one
-races all kinds of starts. If it finds more, the fit goes on and is led by it.
+A witness makes the start anew from the rows that it may see, and the start that has led the fit to
+its regions may lead the witness elsewhere. It would then end the fit early, and deny the gain. So
+if the fit, out of fold, explains the rows of a fold far better than the witness does, a second
+witness races all kinds of starts. If it finds more, the fit goes on and is led by it.
 """
 
 from __future__ import annotations
@@ -23,15 +23,15 @@ from ._verdict import Stage, run_led
 from ._witnesses import Witness
 from .starts import STARTS
 
-# Nats, and standard errors, by which a witness is far behind on so many rows of its fold. It may be
-# so by less, or on fewer, for the lack of rows to learn from.
+# Nats, and standard errors, by which a witness is far behind, if its fold has this many rows. With
+# less, or in smaller folds, it may only lack rows to learn from.
 FAR_BEHIND, SURE_OF_IT, FOLD_ROWS = 0.1, 10.0, 40
 
 
 def seconded(stage: Stage, session: Session) -> Plan[Stage]:
-    """The stage, gone on with second witnesses in place of those that have missed something."""
+    """The stage, continued with second witnesses in place of those that have missed something."""
     left = session.left_after(stage.result)
-    # Of a run that was cut short it is not known whether witnesses are only later.
+    # If a run was cut short, its witnesses may have needed more iterations only.
     was_cut = left <= 0 or session.was_ended(stage.result) or stage.trouble
     if was_cut or not (missed := _missed(stage)):
         return stage
@@ -49,7 +49,8 @@ def seconded(stage: Stage, session: Session) -> Plan[Stage]:
 def _missed(stage: Stage) -> list[Witness]:
     """The witnesses that are far behind the fit on the rows of their fold.
 
-    Bounds of experts that lose rows hang on luck as well, and second witnesses have gained nothing.
+    Not for experts that lose rows: their bounds depend on luck as well, and second witnesses have
+    gained nothing.
     """
     splits = stage.model.splits
     if stage.recipe.specialisation.loses_rows or splits is None or not splits.dealt:
@@ -63,7 +64,7 @@ def _missed(stage: Stage) -> list[Witness]:
 def _lead(stage: Stage, witness: Witness) -> tuple[float, float]:
     """How far the fit, out of fold, is ahead of the witness of the fold, and the standard error.
 
-    They have learnt from equally many rows.
+    Both have learnt from equally many rows.
     """
     data, rows = stage.model.data, witness.test
     delta = stage.result.last.log_evidence[rows] - witness.latest.log_prob
@@ -90,7 +91,7 @@ def _raced(witness: Witness, stage: Stage, rule: EMRule) -> Plan[Witness]:
 
 
 def _gone_on(stage: Stage, witnesses: Sequence[Witness], session: Session) -> Plan[Stage]:
-    """The stage with what it comes to when these witnesses lead it, if that scores higher."""
+    """The stage, continued under the lead of these witnesses, if that scores higher."""
     before = stage.result
     led = run_led(stage.model, EMResult(before.last), witnesses, session)
     after = yield from attempt(led, PartError)
@@ -109,7 +110,7 @@ def _gone_on(stage: Stage, witnesses: Sequence[Witness], session: Session) -> Pl
 
 
 def _trouble(lead: float) -> str:
-    """What users should know of a fit whose witnesses have found less."""
+    """What the user should know of a fit whose witnesses have found less."""
     return (
         "Witnesses have missed what the fit has found: out of fold it explains rows better than "
         f"they do, by {lead:.2g} nats in the mean, so gain_ may be too low. Another init may lead "

@@ -1,8 +1,8 @@
-"""Experts drawn toward the one that is always on, as far as their own record says they should be.
+"""Experts shrunk toward the shared one, as far as their own record says they should be.
 
-What a routed expert says is averaged with what the shared expert says. The part of the shared one
-is that under which the out-of-fold predictions of the pair explain the expert's rows best, so an
-expert of few rows leans on the shared one, and one that knows better does not.
+The predictions of a routed expert are averaged with those of the shared expert. The part of the
+shared one is that under which the out-of-fold predictions of the pair explain the expert's rows
+best, so an expert of few rows is shrunk much, and one that knows better is not.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from ._routing import Slots
 from .families import Categorical, Family
 from .families._categorical import own_class
 
-# A part that is no more than the tolerance of its search counts for nothing.
+# A part below the tolerance of its search counts as zero.
 N_STEPS, NEGLIGIBLE = 30, 1e-8
-# Standard deviations by which a pair must differ: between less than that noise would decide.
+# Standard deviations by which a pair must differ: if they differ by less, noise would decide.
 ALIKE = 1e-9
 TINY = np.finfo(np.float64).tiny
 
@@ -29,7 +29,8 @@ TINY = np.finfo(np.float64).tiny
 class Pairs:
     """Every expert's predictions beside those of the shared one, the last that acts on each row.
 
-    `experts` (n, S) says whose slots they are; `weights` (n, S) are of the experts.
+    `experts` (n, S) are the experts in the slots; `weights` (n, S) are the weights of rows for
+    these.
     """
 
     experts: NDArray[np.intp]
@@ -48,8 +49,8 @@ def fit_shrinkage(
     """The part (K,) of the shared expert in what each expert says; zero for the shared one.
 
     `mean` (n, S, q) or (n, S, C) are predictions, `weights` (n, K) responsibilities times sample
-    weights. For real targets the parts are least squares ones, else most likely ones. An expert
-    for zeros, where the `family` knows one, stays what it is.
+    weights. For real targets the parts are least squares ones, else most likely ones. An expert for
+    zeros, if the `family` knows such experts, is not shrunk.
     """
     n_experts = weights.shape[1]
     own = np.arange(n_experts) if slots.index is None else slots.index
@@ -65,7 +66,7 @@ def fit_shrinkage(
 
 
 def shrunk(mean: Array, shrinkage: Array, slots: Slots) -> Array:
-    """Predictions (n, S, ...) after each expert has leant on the shared one, in its part."""
+    """Predictions (n, S, ...) after each expert is shrunk toward the shared one, by its part."""
     part = slots.gather(shrinkage)[..., None]
     return (1.0 - part) * mean + part * mean[:, -1:]
 

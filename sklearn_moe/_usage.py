@@ -19,7 +19,8 @@ class Usage:
     `load` (K,) are the shares of the rows on which an expert acts or, without `top_k`, leads;
     `importance` (K,) are mean gate probabilities. `gate_entropy` is the mean entropy of a row's
     probabilities; `gate_information` is the part of the entropy of `importance` that the features
-    take away: log K where each expert has as many rows for itself, zero if the gate does not look.
+    remove: log K if each expert has equally many rows for itself, zero if the gate ignores the
+    features.
     """
 
     load: Array
