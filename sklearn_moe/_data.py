@@ -29,7 +29,7 @@ class Data:
     - `rank` (n,): the order of rows by content, equal for copies of one.
     - `clusters` (n,): which rows are dependent.
     - `classes` (C,): labels of the classes, None for real targets.
-    - `all_classes`: whether all class probabilities are kept, not those of rows' own class alone.
+    - `all_classes`: whether probabilities of all classes are kept, not only of each row's own.
     - `limits` (2, q): what outputs are held between, if anything, also where some rows are taken:
       what fits to parts are compared with must be held to the same.
     """
@@ -51,7 +51,7 @@ class Data:
 
     @property
     def n_values(self) -> int:
-        """Numbers that are kept of what an expert says of a row."""
+        """How many numbers are kept of an expert's prediction for a row."""
         if self.classes is None:
             return self.target.shape[1]
         return len(self.classes) if self.all_classes else 1
@@ -72,7 +72,7 @@ class Data:
 
     @property
     def has_groups(self) -> bool:
-        """Whether rows are dependent that are no copies."""
+        """Whether any rows depend on each other without being copies."""
         return self.clusters is not self.rank and not np.array_equal(self.clusters, self.rank)
 
     @cached_property
@@ -85,7 +85,7 @@ class Data:
         return resp if self.is_even else resp * self.sample_weight[:, None]
 
     def mean_and_stderr(self, values: Array) -> tuple[float, float]:
-        """Weighted mean of what the rows (n,) have, where known, and its standard error."""
+        """Weighted mean of values (n,) of the rows, NaN left out, and its standard error."""
         return mean_and_stderr(values, self.sample_weight, self.clusters)
 
     @cached_property

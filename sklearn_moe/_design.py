@@ -37,8 +37,8 @@ CONTAINERS = (
 class NumberColumn:
     """A column of numbers, standardised; what is missing is at the mean.
 
-    It is marked as well if the column `has_gaps`. Those that are dates (`is_time`) count days. Of
-    one that `is_empty` nothing is known, whatever it holds later.
+    Missing values are also marked if the column `has_gaps`. Dates (`is_time`) count days. Of a
+    column that `is_empty` nothing is known, whatever it holds later.
     """
 
     mean: float = 0.0
@@ -68,7 +68,7 @@ class NumberColumn:
 class TextColumn:
     """A column of text or categories: an indicator for each of the frequent ones.
 
-    Others hold the share `rest` of the weight.
+    Other categories hold the share `rest` of the weight.
     """
 
     categories: np.ndarray
@@ -89,7 +89,7 @@ class TabularEncoder(BaseEstimator):
     Parameters
     ----------
     max_categories : int, default=30
-        Number of indicators at most that a column of text becomes.
+        Largest number of indicators that a column of text becomes.
 
     Attributes
     ----------
@@ -109,7 +109,7 @@ class TabularEncoder(BaseEstimator):
         self.max_categories = max_categories
 
     def fit(self, X: Any, y: Any = None, sample_weight: Array | None = None) -> TabularEncoder:
-        """Learn moments and categories of `X` (n, p) under `sample_weight` (n,), if there are."""
+        """Learn moments and categories of `X` (n, p) under `sample_weight` (n,), if it is given."""
         sample_weight = np.ones(n_rows(X)) if sample_weight is None else sample_weight
         self.is_named_ = has_names(X)
         self.names_ = column_names(X) if is_frame(X) else [f"x{j}" for j in range(np.shape(X)[1])]
@@ -155,7 +155,7 @@ class TabularEncoder(BaseEstimator):
     def by_block(self, X: Any, unchecked: bool = False) -> Any:
         """The encoded table, where possible without a copy: block by block, as it is read.
 
-        `unchecked`, gaps and infinities may be left in it.
+        If `unchecked`, gaps and infinities may be left in it.
         """
         plain = not sp.issparse(X) and self._only_scales(X)
         return self._scaled(X) if plain and (unchecked or _has_finite_sum(X)) else self.transform(X)
@@ -234,7 +234,7 @@ def time_columns(X: Any) -> list[bool]:
 def check_kind(name: Any, values: np.ndarray, was_time: bool, is_time: bool) -> None:
     """Raise if a column of dates has become one of numbers, or the other way round.
 
-    It has no kind where all of its `values` are missing.
+    A column whose `values` are all missing has no kind.
     """
     if was_time != is_time and not np.isnan(as_numbers(name, values)).all():
         before, after = (DATES, "numbers") if was_time else ("numbers", DATES)

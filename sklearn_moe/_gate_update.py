@@ -26,9 +26,9 @@ class RowsToDivide:
     shared: bool
 
     def best_gate(self, gate: Any, max_iter: int, tol: float) -> Any:
-        """The gate, of all that EM comes by, under which the targets are most likely.
+        """The gate, among those of all iterations, under which the targets are most likely.
 
-        EM ends where a step gains less than `tol`, at the latest after `max_iter` steps.
+        EM ends when a step gains less than `tol`, or after `max_iter` steps.
         """
         best, reached, highest = gate, -np.inf, -np.inf
         for n_updates in range(max_iter + 1):

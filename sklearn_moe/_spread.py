@@ -23,9 +23,9 @@ from ._templates import Template
 
 # Squared residuals below this part of an expert's mean count as this large: the logarithm of a
 # residual that is small by chance must not outweigh all others. Larger ones than the last are of
-# rows that next to no weight of the expert has.
+# rows in which the expert has next to no weight.
 SMALLEST_SQUARE, LARGEST_SQUARE = 1e-4, 1e12
-# Nor is a dispersion predicted to be this much larger or smaller than the typical one.
+# No dispersion is predicted to be larger or smaller than the typical one by more than this factor.
 MOST_RELATIVE = 1e4
 
 
@@ -47,10 +47,10 @@ class Spread:
 def fit_spread(
     data: Data, template: Template, mean: Array, expert_weights: Array, splits: Splits | None
 ) -> Plan[Spread]:
-    """Relative dispersions of experts that predict `mean` (n, K, q), out of fold if there are any.
+    """Relative dispersions of experts that predict `mean` (n, K, q), out of fold if cross-fitted.
 
-    Residuals of each expert are weighted by its column of `expert_weights` (n, K). An expert that
-    has none, or is never wrong, has the same dispersion everywhere.
+    Residuals of each expert are weighted by its column of `expert_weights` (n, K). An expert
+    without weight, or that is never wrong, has the same dispersion everywhere.
     """
     squared = (mean - data.target[:, None]) ** 2
     silent = np.asarray(~expert_weights.any(axis=0))

@@ -1,9 +1,9 @@
 """Experts that lean on one expert of all rows, as far as unseen rows say that they should.
 
-An expert learns from a part of the rows, and the one of all rows, that the mixture has to beat, is
-steadier. How far the others lean on it is found once EM has ended, by what witnesses have said of
-rows that they had not seen. A strategy for each kind of target: means move (`_means`), class
-probabilities are multiplied (`_labels`).
+An expert learns from a part of the rows; the one of all rows, which the mixture has to beat, is
+steadier. How far the others lean on it is found once EM has ended, by the forecasts of witnesses
+for rows that they had not seen. There is a strategy for each kind of target: means move (`_means`),
+class probabilities are multiplied (`_labels`).
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ __all__ = ["UPRIGHT", "Leaning", "LeaningLabels", "LeaningMeans", "can_lean", "f
 
 
 def can_lean(family: Any) -> bool:
-    """Whether experts under the law have anything that can be moved toward what another says."""
+    """Whether a law lets the predictions of experts be moved toward those of another."""
     return isinstance(family, Categorical) or has_means(family)
 
 

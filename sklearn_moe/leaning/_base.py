@@ -25,7 +25,7 @@ class Leaning(ABC):
         """
 
     def under(self, noise: Noise) -> Leaning:
-        """How far they lean where dispersions are those of calibrated noise."""
+        """How far experts lean if dispersions are those of calibrated noise."""
         return self
 
     def leaned_forecast(self, forecast: Forecast, baseline: Array) -> Forecast:

@@ -1,8 +1,8 @@
 """Class probabilities that lean: those of an expert times those of the one of all rows.
 
 Each of the two is raised to a power, one pair of powers for all experts, and the product is made to
-sum to one: a logarithmic opinion pool. Powers whose sum is below one make the mixture less sure of
-itself, above one surer.
+sum to one: a logarithmic opinion pool. If the powers sum to less than one, the mixture is less sure
+of itself; if to more, surer.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from ._base import Leaning
 # The grid of the powers: its step and its end.
 STEP, LAST = 0.05, 40
 UPRIGHT = (1.0, 0.0)
-# What few rows are told beforehand: that the one is worth as much as the other (a place on the
+# The prior, which matters if rows are few: its middle, where both count alike (a place on the
 # grid), and by how many nats powers that are one off are less likely.
 EQUAL, PRIOR = (10, 10), 10.0
 
@@ -33,8 +33,8 @@ EQUAL, PRIOR = (10, 10), 10.0
 class LeaningLabels(Leaning):
     """The powers of an expert's probabilities and of those of the one of all rows.
 
-    Both are smoothed before: those of the experts by their own law, under the `family`, those of
-    the one of all rows by the share `smoothing`.
+    Both are smoothed first: those of the experts by their own law, under the `family`, those of the
+    one of all rows by the share `smoothing`.
     """
 
     family: Categorical
@@ -42,7 +42,7 @@ class LeaningLabels(Leaning):
     smoothing: float
 
     def leaned(self, mean: Array, law: Array, toward: Array) -> tuple[Array, Array]:
-        """Class probabilities (m, S, C) that are left as they are by the law that is returned."""
+        """Class probabilities (m, S, C), and a law that leaves them as they are."""
         logs = self.logs(mean, law, toward)
         return _pooled(self.powers, *logs), self.family.unsmoothed(law)
 
@@ -58,10 +58,10 @@ class LeaningLabels(Leaning):
 def find_powers(
     noise: Noise, forecasts: Sequence[Forecast], baseline: Array
 ) -> LeaningLabels | None:
-    """The powers that are most likely after the forecasts; None if that is 1 and 0.
+    """The powers that are most likely given the forecasts; None if these are 1 and 0.
 
-    Before them it is a normal law around a half for both. `baseline` (n, C) are class probabilities
-    of one expert, of the same folds.
+    The prior is a normal law around a half for both. `baseline` (n, C) are class probabilities of
+    one expert, of the same folds.
     """
     family = noise.before
     way = LeaningLabels(None, family, UPRIGHT, _smoothing(family, forecasts, baseline))
@@ -87,7 +87,7 @@ def _plain(family: Categorical) -> Categorical:
 
 
 def _smoothing(family: Categorical, forecasts: Sequence[Forecast], baseline: Array) -> float:
-    """The share of its probability that the one of all rows owes to the class rates."""
+    """The share of its probability that the one of all rows gives to the class rates."""
     target = np.concatenate([forecast.target for forecast in forecasts])
     weight = weights_of(forecasts)
     proba = np.concatenate([baseline[forecast.rows] for forecast in forecasts])
@@ -95,7 +95,7 @@ def _smoothing(family: Categorical, forecasts: Sequence[Forecast], baseline: Arr
 
 
 def _oddity(powers: tuple[float, float]) -> float:
-    """How much less likely the powers are beforehand than equal ones, in nats."""
+    """How much less likely the powers are a priori than the middle of the prior, in nats."""
     return PRIOR * float(np.sum(np.subtract(powers, _powers(EQUAL)) ** 2))
 
 
@@ -106,7 +106,7 @@ def _powers(place: Place) -> tuple[float, float]:
 def _pooled(powers: tuple[float, float], own: Array, other: Array) -> Array:
     """Probabilities (m, S, C) in proportion to the product, from logarithms.
 
-    What is smoothed is far from the least of numbers, so that no product vanishes.
+    Smoothed probabilities are far above the smallest numbers, so no product vanishes.
     """
     product = powers[0] * own
     product += powers[1] * other

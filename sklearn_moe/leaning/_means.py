@@ -1,9 +1,9 @@
-"""Means that lean: what an expert predicts is moved toward what the one of all rows does.
+"""Means that lean: an expert's predictions are moved toward those of the one of all rows.
 
-What expert k says is drawn by the part d / (d + v): d is the expert's dispersion, and v, one number
-for all, the variance of what experts have to say of their own. It is the mean of a normal law whose
-prior is the one of all rows. Experts of regions with little noise stay what they are; those of
-noisy ones lean.
+The prediction of expert k is moved by the part d / (d + v): d is the expert's dispersion, and v,
+one number for all, the variance of experts around the one of all rows. The result is the posterior
+mean of a normal law whose prior mean is the prediction of the one of all rows. Experts of regions
+with little noise hardly move; those of noisy regions lean.
 """
 
 from __future__ import annotations
