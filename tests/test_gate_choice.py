@@ -133,7 +133,9 @@ def test_gate_over_branches_is_found():
 
 def test_branches_have_gates():
     branch = MixtureOfExpertsRegressor(Ridge(), 2, gate="auto")
-    with pytest.raises(ValueError, match=r"'a' is a mixture with gate='auto'.* Give it a gate"):
+    with pytest.raises(
+        ValueError, match=r"'a' is a mixture with gate='auto'.* Give this branch a gate"
+    ):
         MixtureOfExpertsRegressor([("a", branch), ("b", Ridge())]).fit(X, target("line"))
 
 
