@@ -84,8 +84,8 @@ class MixtureOfExpertsRegressor(RegressorMixin, RealTargets):
     lean : bool or "auto", default="auto"
         Whether experts may lean on `baseline_`, one expert fitted to all rows, once EM has ended:
         the prediction of expert k is moved toward that of the baseline by the share
-        ``d / (d + lean_variance_)``, where d is the dispersion of expert k. Of the variances that
-        do not raise the squared error of the means, it is the one under which the rows that
+        ``d / (d + lean_variance_)``, where d is the dispersion of expert k. `lean_variance_` is the
+        one, of those that do not raise the squared error of the means, under which the rows that
         witnesses have not seen are most likely; it is infinite, and nothing is moved, if their log
         density would not rise by more than a standard error. With `"auto"`, experts may lean only
         if all of them lose rows (see `min_responsibility`). Leaning needs a law with
