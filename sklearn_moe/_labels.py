@@ -73,7 +73,8 @@ class Labels(BaseMixtureOfExperts):
             proba = np.eye(len(self.classes_))[proba.argmax(axis=2)]
         elif not self._is_expert_alone or self.temperatures_ is not None:
             proba = self._family.adjust(proba, law)
-        return np.einsum("nk,nkc->nc", routing.proba, proba)
+        mean = np.einsum("nk,nkc->nc", routing.proba, proba)
+        return np.minimum(mean, 1.0, out=mean)  # scikit-learn's log-loss refuses rounding above
 
     def predict_log_proba(self, X: Any) -> Array:
         """Logarithms of `predict_proba`.

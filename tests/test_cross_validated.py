@@ -312,6 +312,17 @@ def test_a_search_that_ends_early_finds_what_a_full_one_finds(strength, part, mo
     assert abs(np.log10(early.C_ / full.C_)) < 0.15
 
 
+def test_weak_penalties_are_not_judged_by_losses_of_strong_ones(monkeypatch):
+    rng = np.random.default_rng(1)
+    level, parts = rng.normal(size=(300, 1)), rng.normal(size=(300, 12))
+    X = level + 0.05 * parts
+    y = (3 * parts[:, :4] + rng.gumbel(size=(300, 4))).argmax(axis=1)
+    found = CrossValidatedLogistic().fit(X, y)
+    monkeypatch.setattr(_penalty, "TOLERANCE", 1e-9)
+    exact = CrossValidatedLogistic().fit(X, y)
+    assert abs(np.log10(found.C_ / exact.C_)) < 0.15
+
+
 def test_the_strongest_penalty_is_ten_for_each_row():
     rng = np.random.default_rng(0)
     model = CrossValidatedLogistic().fit(rng.normal(size=(200, 40)), np.arange(200) % 2)

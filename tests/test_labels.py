@@ -222,3 +222,11 @@ def test_rows_are_asked_about_in_blocks(make, params, monkeypatch):
     np.testing.assert_allclose(moe.predict_proba(table), whole[0], rtol=1e-12)
     np.testing.assert_allclose(moe.log_prob(table, y), whole[1], rtol=1e-12)
     assert seen == [500, 500, 200] * 2
+
+
+def test_probabilities_of_votes_are_not_above_one():
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(600, 3))
+    y = X[:, 0] > 0  # the experts agree on most rows, and three gate probabilities are summed
+    moe = classifier(n_experts=3, voting="hard").fit(X, y)
+    assert moe.predict_proba(X).max() == 1.0

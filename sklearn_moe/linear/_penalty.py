@@ -32,8 +32,9 @@ POWERS = range(1, -8, -1)
 LEAST_GAIN = 1e-3
 # The default C of scikit-learn's logistic regression, also taken where no row can judge another.
 USUAL = 1.0
-# The solver's tolerance and steps: losses are needed to three digits.
-TOLERANCE, MOST_STEPS = 1e-3, 200
+# The solver's tolerance and steps. It starts from the coefficients of a stronger penalty, where a
+# laxer one would leave it: weak penalties would be judged by the losses of strong ones.
+TOLERANCE, MOST_STEPS = 1e-5, 200
 
 
 class Labelled(NamedTuple):
