@@ -133,7 +133,7 @@ class MixtureOfExpertsRegressor(RegressorMixin, RealTargets):
     max_iter : int, default=100
         Largest number of EM iterations.
     tol : float, default=1e-4
-        EM has converged when an iteration changes score and bound by less than `tol`, in nats per
+        EM has converged when an iteration changes score and bound by at most `tol`, in nats per
         unit of sample weight. It also ends when three iterations with witnesses (see `verdict`), or
         five without, have not raised the best score by `tol`.
     verdict : bool, default=True

@@ -212,7 +212,7 @@ def _kind(estimator: Any, params: dict) -> str | int:
         return id(estimator)
     try:
         return joblib.hash(estimator)
-    except Exception:  # parts that cannot be pickled may raise anything
+    except Exception:  # hashing pickles, and an estimator's parts may then raise anything
         return id(estimator)
 
 

@@ -220,6 +220,15 @@ def test_bands_of_tied_numbers_are_never_empty():
         assert (np.diff(column.places) > 0).all()
 
 
+def test_whole_numbers_have_as_many_bands_as_rows_allow():
+    X = np.random.default_rng(0).integers(0, 30, size=(200, 3)).astype(float)
+    for table in (X, np.repeat(X, 3, axis=0)):
+        column = Table(table, np.ones(len(table))).column("x0")
+        assert len(column.places) == MOST_BANDS
+    few = np.repeat(X[:40], 5, axis=0)
+    assert len(Table(few, np.ones(200)).column("x0").places) == 4
+
+
 def test_text_and_dates_are_drawn():
     days = pd.Timestamp("2020-01-01") + pd.to_timedelta(np.arange(120) % 50 * 20, unit="D")
     frame = pd.DataFrame({"kind": ["one long name", "another", "another"] * 40, "day": days})

@@ -11,15 +11,16 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
+from .._content import feature_hashes
 from .._design import as_text, table_columns
 from .._numeric import Array
 from .._rows import column_names, is_frame
 from .._times import no_value
 from ._canvas import plain
 
-# Numbers are cut into at most this many bands, and fewer if no column has this many different
-# numbers for each; a column of no more different numbers than bands at most has one band for each.
-MOST_BANDS, NUMBERS_PER_BAND = 12, 10
+# Numbers are cut into at most this many bands, and fewer if there are not this many different rows
+# for each; a column of no more different numbers than bands at most has one band for each.
+MOST_BANDS, ROWS_PER_BAND = 12, 10
 # Categories that have a band of their own; the others share one.
 MOST_CATEGORIES, OTHERS = 10, "others"
 # Letters that stand side by side below a panel, and those of one label.
@@ -79,9 +80,9 @@ class Table:
         self.weight = weight
         self.values = dict(zip(names, values, strict=True))
         self.given = dict(zip(names, given, strict=True))
-        # By different numbers, not by the number of rows, which may be repeats.
-        finest = max((len(np.unique(v)) for v in values if v.dtype != object), default=0)
-        self.n_bands = int(np.clip(finest // NUMBERS_PER_BAND, 2, MOST_BANDS))
+        # Rows that are repeats tell no more than one.
+        n_different = len(np.unique(feature_hashes(X)))
+        self.n_bands = int(np.clip(n_different // ROWS_PER_BAND, 2, MOST_BANDS))
 
     def column(self, name: Any) -> Column:
         """A column in bands."""
