@@ -40,9 +40,10 @@ class MixtureOfExpertsRegressor(RegressorMixin, RealTargets):
         Model of the experts' probabilities: None for ``SoftmaxGate()``, another gate, any
         classifier with `predict_proba` (fitted by weighted row expansion), any regressor (fitted to
         the responsibilities), or a pipeline that ends in one of these, so that gate and experts may
-        see different columns. "auto" tries a small network (``MLPGate(16)``) beside
-        ``SoftmaxGate()`` once the race is run, and keeps it if the bound is higher by more than a
-        standard error; without cross-fitting, "auto" is ``SoftmaxGate()``.
+        see different columns. "auto" tries a small network (``MLPGate(16)``) and a decision tree
+        (``TreeGate()``) in place of ``SoftmaxGate()`` once the race is run, and keeps one if the
+        bound is higher by more than a standard error; without cross-fitting, "auto" is
+        ``SoftmaxGate()``.
     top_k : int or None, default=None
         Number of experts that act on a row: those of highest gate probability, renormalised. The
         others neither learn from it nor predict it, so that time grows with `top_k`, not with the

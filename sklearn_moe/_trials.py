@@ -54,7 +54,12 @@ def trials_of(
     if pooled is not None:
         trials.append(Trial("pooling", {"specialisation": pooled}))
     trials += [Trial(type(law).__name__, {"family": law}, margin=-1.0) for law in families]
-    return trials + [Trial(type(gate).__name__, {"gate": gate}, margin=1.0) for gate in gates]
+    return trials + [Trial(_kind_of(gate), {"gate": gate}, margin=1.0) for gate in gates]
+
+
+def _kind_of(gate: Any) -> str:
+    """The class of a gate; of the tried ones over branches, only the one at the top differs."""
+    return type(getattr(gate, "top", gate)).__name__
 
 
 # The recipe for a number of experts, and what may be tried with it.

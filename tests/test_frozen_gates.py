@@ -8,7 +8,14 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
 from sklearn_moe import MixtureOfExpertsClassifier, MixtureOfExpertsRegressor
-from sklearn_moe.gates import ClassifierGate, GaussianGate, MLPGate, RegressorGate, SoftmaxGate
+from sklearn_moe.gates import (
+    ClassifierGate,
+    GaussianGate,
+    MLPGate,
+    RegressorGate,
+    SoftmaxGate,
+    TreeGate,
+)
 from sklearn_moe.gates._resolve import keeping
 
 RNG = np.random.default_rng(1)
@@ -54,7 +61,9 @@ def test_those_that_are_left_keep_their_proportions():
         np.testing.assert_allclose(some[there], (whole / known)[there], atol=0.01)
 
 
-@pytest.mark.parametrize("gate", [SoftmaxGate(), MLPGate(4), GaussianGate(), CLASSIFIER])
+@pytest.mark.parametrize(
+    "gate", [SoftmaxGate(), MLPGate(4), GaussianGate(), TreeGate(), CLASSIFIER]
+)
 @pytest.mark.parametrize("in_pipeline", [False, True])
 def test_the_gate_of_another_mixture_may_be_kept(gate, in_pipeline):
     params = {"n_init": 1, "max_iter": 4, "tol": 1.0, "verdict": False, "random_state": 0}

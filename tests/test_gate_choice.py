@@ -1,4 +1,4 @@
-"""`gate="auto"`: a network is tried beside the softmax gate, and the higher bound decides."""
+"""`gate="auto"`: a network and a tree are tried after the softmax gate, and the bound decides."""
 
 import pickle
 
@@ -11,7 +11,7 @@ from sklearn.tree import DecisionTreeRegressor
 
 from sklearn_moe import MixtureOfExpertsClassifier, MixtureOfExpertsRegressor, SoftmaxGate
 from sklearn_moe import _fitting as fitting
-from sklearn_moe.gates import HierarchicalGate, MLPGate
+from sklearn_moe.gates import HierarchicalGate, MLPGate, TreeGate
 from sklearn_moe.gates._resolve import FEW_UNITS
 
 pytestmark = pytest.mark.filterwarnings(
@@ -22,8 +22,12 @@ X = RNG.normal(size=(300, 2))
 NOISE = 0.3 * RNG.normal(size=300)
 INSIDE = (X**2).sum(axis=1) < 1.4
 # The border of the first is as blurred as a linear gate draws it.
-RULES = {"line": 2 * X[:, 0] + RNG.logistic(size=300) > 0, "circle": INSIDE}
-GATES = {"line": SoftmaxGate, "circle": MLPGate}
+RULES = {
+    "line": 2 * X[:, 0] + RNG.logistic(size=300) > 0,
+    "circle": INSIDE,
+    "corner": (X > -0.3).all(axis=1),
+}
+GATES = {"line": SoftmaxGate(), "circle": MLPGate(FEW_UNITS), "corner": TreeGate()}
 QUICK = {"max_iter": 4, "verdict": False, "random_state": 0}
 
 
@@ -41,23 +45,22 @@ def start(rule):
 def test_rule_decides(rule):
     few = {"gate": "auto", "cv": 3, "max_iter": 20, "random_state": 0}
     moe = MixtureOfExpertsRegressor(Ridge(), 2, **few).fit(X, target(rule))
-    assert type(moe.gate_) is GATES[rule]
+    assert type(moe.gate_) is type(GATES[rule])
     labels = target(rule) > 0
     moe = MixtureOfExpertsClassifier(LogisticRegression(), 2, **few)
-    assert type(moe.fit(X, labels).gate_) is GATES[rule]
+    assert (type(moe.fit(X, labels).gate_) is SoftmaxGate) == (rule == "line")
 
 
 @pytest.mark.parametrize("rule", RULES)
 def test_what_is_kept_is_as_if_it_had_been_asked_for(rule):
     options = {"init": start(rule), **QUICK}
-    named = {"line": SoftmaxGate(), "circle": MLPGate(FEW_UNITS)}
     fits = {
         name: MixtureOfExpertsRegressor(Ridge(), 2, gate=gate, **options).fit(X, target(rule))
-        for name, gate in [*named.items(), ("auto", "auto")]
+        for name, gate in [*GATES.items(), ("auto", "auto")]
     }
     np.testing.assert_array_equal(fits["auto"].predict(X), fits[rule].predict(X))
     assert fits["auto"].lower_bounds_ == fits[rule].lower_bounds_
-    assert max(named, key=lambda name: fits[name].lower_bounds_[2]) == rule
+    assert max(GATES, key=lambda name: fits[name].lower_bounds_[2]) == rule
 
 
 def test_nothing_is_tried_without_folds_or_with_one_expert():
@@ -156,16 +159,19 @@ def test_mixture_can_be_cloned_shown_and_stored():
     np.testing.assert_array_equal(again.predict(X), moe.predict(X))
 
 
-@pytest.mark.parametrize("gate", ["auto", MLPGate(4)])
-def test_weights_are_repeats_in_any_order(gate):
-    """Through all of EM, though L-BFGS doubles rounding errors every few steps."""
+@pytest.mark.parametrize(
+    ("gate", "rule", "kind"),
+    [("auto", "circle", MLPGate), (MLPGate(4), "circle", MLPGate), ("auto", "corner", TreeGate)],
+)
+def test_weights_are_repeats_in_any_order(gate, rule, kind):
+    """Through all of EM, though L-BFGS doubles rounding errors and trees break ties by them."""
     weight = RNG.integers(1, 4, 300)
     moe = MixtureOfExpertsRegressor(Ridge(), 2, gate=gate, random_state=0, verdict=False)
-    moe.fit(X, target("circle"), sample_weight=weight.astype(float))
-    assert type(moe.gate_) is MLPGate
+    moe.fit(X, target(rule), sample_weight=weight.astype(float))
+    assert type(moe.gate_) is kind
     expected, n_iter = moe.predict(X), moe.n_iter_
     rows = RNG.permutation(np.repeat(np.arange(300), weight))
-    moe.fit(X[rows], target("circle")[rows])
+    moe.fit(X[rows], target(rule)[rows])
     assert moe.n_iter_ == n_iter > 3
     np.testing.assert_allclose(moe.predict(X), expected, rtol=1e-9, atol=1e-10)
 
@@ -174,4 +180,5 @@ def test_trials_are_reported(capsys):
     moe = MixtureOfExpertsRegressor(DecisionTreeRegressor(max_depth=3), 2, verbose=1, **QUICK)
     moe.set_params(gate="auto", family="auto", init=start("circle")).fit(X, target("circle"))
     lines = [line.split("] ")[1].split(":")[0] for line in capsys.readouterr().out.splitlines()]
-    assert lines[:5] == ["racing starts", "start array", "pooling", "Gaussian", "MLPGate"]
+    assert lines[:4] == ["racing starts", "start array", "pooling", "Gaussian"]
+    assert lines[4:6] == ["MLPGate", "TreeGate"]

@@ -28,6 +28,7 @@ from sklearn_moe.gates import (
     HierarchicalGate,
     MLPGate,
     RegressorGate,
+    TreeGate,
 )
 from sklearn_moe.gates._resolve import fit_gate, log_proba_of, resolve_gate
 from sklearn_moe.gates._table import GateTable
@@ -38,6 +39,7 @@ GATES = {
     "network": MLPGate(8, random_state=0),
     "gaussian": GaussianGate(),
     "diagonal": GaussianGate("diag"),
+    "thresholds": TreeGate(),
     "constant": ConstantGate(),
     "tree": DecisionTreeClassifier(**LEAVES),
     "logistic": LogisticRegression(),
@@ -48,7 +50,7 @@ GATES = {
     "pipeline": make_pipeline(StandardScaler(), Softmax()),
     "regressor pipeline": make_pipeline(StandardScaler(), DecisionTreeRegressor(**LEAVES)),
 }
-ENCODED = ["softmax", "network", "gaussian", "diagonal", "hierarchical"]
+ENCODED = ["softmax", "network", "gaussian", "diagonal", "thresholds", "hierarchical"]
 # Regions that both sides of a neighbourhood share are drawn, not weighed.
 SAMPLED = ["neighbours", "neighbours regressor"]
 RNG = np.random.default_rng(0)
@@ -248,6 +250,9 @@ def test_two_workers_find_the_same(name):
         (GaussianGate("tied"), "'covariance_type' parameter of GaussianGate"),
         (GaussianGate(pseudo_count=-1), "'pseudo_count' parameter of GaussianGate"),
         (GaussianGate(reg_covar=-1), "'reg_covar' parameter of GaussianGate"),
+        (TreeGate(1), "'max_leaf_nodes' parameter of TreeGate"),
+        (TreeGate(min_leaf_weight=-1), "'min_leaf_weight' parameter of TreeGate"),
+        (TreeGate(pseudo_count=0), "'pseudo_count' parameter of TreeGate"),
         (RegressorGate("x"), "'regressor' parameter of RegressorGate"),
         (ClassifierGate("x"), "'classifier' parameter of ClassifierGate"),
         (Softmax(alpha=-1), "'alpha' parameter of SoftmaxGate"),
@@ -442,7 +447,9 @@ def test_gate_of_sparse_rows_takes_no_hole_in_dense_ones(name, hole):
     "weights",
     [np.full((6, 2), np.nan), np.zeros((6, 2)), -np.ones((6, 2)), np.full((6, 2), np.inf)],
 )
-@pytest.mark.parametrize("gate", [Softmax(), MLPGate(), GaussianGate(), HierarchicalGate([1, 1])])
+@pytest.mark.parametrize(
+    "gate", [Softmax(), MLPGate(), GaussianGate(), TreeGate(), HierarchicalGate([1, 1])]
+)
 def test_weights_that_say_nothing_are_refused(gate, weights):
     with pytest.raises(ValueError, match=r"expert_weights must be .* finite numbers"):
         gate.fit(np.arange(6.0)[:, None], weights)
@@ -512,7 +519,9 @@ def test_a_failed_fit_leaves_a_gate_as_it_was(gate, weights):
     np.testing.assert_array_equal(gate.predict_proba(X), before)
 
 
-@pytest.mark.parametrize("gate", [Softmax(), GaussianGate(), MLPGate(4, random_state=0)])
+@pytest.mark.parametrize(
+    "gate", [Softmax(), GaussianGate(), TreeGate(), MLPGate(4, random_state=0)]
+)
 def test_rows_of_no_weight_have_no_say_in_the_encoding(gate):
     gap, full = np.full((1, 3), np.nan), np.column_stack([X, np.full(240, np.nan)])
     weights = np.vstack([targets(2), np.zeros((1, 2))])
@@ -523,7 +532,9 @@ def test_rows_of_no_weight_have_no_say_in_the_encoding(gate):
     np.testing.assert_allclose(fitted.predict_proba(full), expected, rtol=1e-6)
 
 
-@pytest.mark.parametrize("gate", [Softmax(), GaussianGate(), MLPGate(4, random_state=0)])
+@pytest.mark.parametrize(
+    "gate", [Softmax(), GaussianGate(), TreeGate(), MLPGate(4, random_state=0)]
+)
 def test_entries_of_a_sparse_table_may_come_in_pieces(gate):
     whole = sp.csr_matrix(X)
     pieces = np.repeat(whole.data / 2, 2), np.repeat(whole.indices, 2), 2 * whole.indptr

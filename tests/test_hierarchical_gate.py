@@ -12,7 +12,7 @@ from sklearn.utils import get_tags
 
 from sklearn_moe import ConstantGate, MixtureOfExpertsRegressor, SoftmaxGate
 from sklearn_moe._templates import seeded_clone
-from sklearn_moe.gates import GaussianGate, HierarchicalGate, MLPGate
+from sklearn_moe.gates import GaussianGate, HierarchicalGate, MLPGate, TreeGate
 from sklearn_moe.gates._resolve import fit_gate
 from sklearn_moe.gates._table import GateTable
 
@@ -23,6 +23,7 @@ FLAT = {
     "softmax": SoftmaxGate(),
     "network": MLPGate(4, random_state=0),
     "gaussian": GaussianGate(),
+    "thresholds": TreeGate(),
     "tree": DecisionTreeClassifier(max_depth=3, random_state=0),
     "pipeline": make_pipeline(StandardScaler(), SoftmaxGate()),
 }

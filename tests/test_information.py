@@ -34,7 +34,7 @@ from sklearn_moe import (
 )
 from sklearn_moe._information import count_estimator
 from sklearn_moe.families import Gamma, Gaussian, StudentT, _real
-from sklearn_moe.gates import GaussianGate, HierarchicalGate, MLPGate
+from sklearn_moe.gates import GaussianGate, HierarchicalGate, MLPGate, TreeGate
 
 OLS = LinearRegression()
 LOGIT = LogisticRegression(solver="newton-cholesky")
@@ -384,6 +384,7 @@ REFUSED = {
     "MLPRegressor": {"experts": MLPRegressor(hidden_layer_sizes=2, tol=0.1, random_state=0)},
     "GridSearchCV": {"experts": GridSearchCV(Ridge(), {"alpha": [0.1, 1.0]}, cv=2)},
     "MLPGate": {"gate": MLPGate(2, random_state=0)},
+    "TreeGate": {"gate": TreeGate()},
     "GaussianNB": {"gate": GaussianNB()},
     "DecisionTreeClassifier": {
         "gate": HierarchicalGate([1, 1], DecisionTreeClassifier(max_depth=1, random_state=0))

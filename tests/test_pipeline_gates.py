@@ -19,7 +19,7 @@ from sklearn.preprocessing import (
 )
 
 from sklearn_moe import MixtureOfExpertsRegressor
-from sklearn_moe.gates import HierarchicalGate, MLPGate, SoftmaxGate
+from sklearn_moe.gates import HierarchicalGate, MLPGate, SoftmaxGate, TreeGate
 from sklearn_moe.gates._resolve import fit_gate
 from sklearn_moe.gates._table import GateTable
 
@@ -84,7 +84,7 @@ def test_search_goes_on_from_the_start(name):
 
 # Without noise two thirds of the rows know far more than a third does.
 @pytest.mark.filterwarnings("ignore:Witnesses have missed:UserWarning")
-@pytest.mark.parametrize("gate", [SoftmaxGate(), MLPGate(4, random_state=0)])
+@pytest.mark.parametrize("gate", [SoftmaxGate(), TreeGate(), MLPGate(4, random_state=0)])
 @pytest.mark.parametrize("cv", [None, 3])
 def test_pipeline_of_one_step_is_the_gate(gate, cv):
     y = np.where(X[:, 0] > 0, X[:, 1], -X[:, 1])

@@ -25,7 +25,7 @@ from sklearn_moe import MixtureOfExpertsClassifier, MixtureOfExpertsRegressor, S
 from sklearn_moe._content import content_ids, row_hashes
 from sklearn_moe._design import TabularEncoder, frequent_categories
 from sklearn_moe.auto._columns import CategoryColumns
-from sklearn_moe.gates import GaussianGate, MLPGate
+from sklearn_moe.gates import GaussianGate, MLPGate, TreeGate
 from sklearn_moe.weighting import fit_weighted
 
 pytestmark = pytest.mark.filterwarnings(
@@ -73,7 +73,7 @@ def rows(table, chosen):
     return table.filter(pl.Series(chosen)) if isinstance(table, pl.DataFrame) else table[chosen]
 
 
-@pytest.mark.parametrize("gate", [SoftmaxGate(), MLPGate(4), GaussianGate()], ids=str)
+@pytest.mark.parametrize("gate", [SoftmaxGate(), MLPGate(4), GaussianGate(), TreeGate()], ids=str)
 @pytest.mark.parametrize("name", FRAMES)
 def test_what_a_row_is_told_does_not_depend_on_the_others(name, gate):
     moe = MixtureOfExpertsRegressor(BY_V, gate=gate, **QUICK).fit(FRAMES[name], Y)
@@ -163,7 +163,7 @@ def test_boosting_goes_on_where_a_region_has_nothing_of_a_column(kind, cv, make)
     assert moe.n_experts_ == 2
 
 
-@pytest.mark.parametrize("gate", [SoftmaxGate(), MLPGate(4), GaussianGate()], ids=str)
+@pytest.mark.parametrize("gate", [SoftmaxGate(), MLPGate(4), GaussianGate(), TreeGate()], ids=str)
 def test_encoded_columns_have_names(gate):
     frame = pd.DataFrame({"code": CODE, "v": V, "gap": np.where(V > 0, np.nan, V)})
     gate.fit(frame, HALVES)

@@ -16,7 +16,7 @@ from sklearn_moe._race import Raced
 from sklearn_moe._templates import make_template
 from sklearn_moe._trials import Trial, trials_of, try_all, with_parts
 from sklearn_moe.families import Laplace, StudentT
-from sklearn_moe.gates import MLPGate
+from sklearn_moe.gates import HierarchicalGate, MLPGate, TreeGate
 
 NOISE = np.array([1.0, -1.0, 1.0, -1.0])
 
@@ -78,6 +78,11 @@ def test_stiffer_parts_may_lose_a_little_and_richer_ones_have_to_gain():
     one.params = {"told": np.arange(3)}  # which would have to be cut where rows are
     assert [trial.name for trial in trials_of([one], None, [], [])] == []
     assert trials_of([make_template("usual", Ridge(), 0, {})], None, [], []) == []
+
+
+def test_gates_over_branches_go_by_the_one_at_the_top():
+    gates = [HierarchicalGate([1, 1], top, [None, None]) for top in (MLPGate(), TreeGate())]
+    assert [trial.name for trial in trials_of([], None, [], gates)] == ["MLPGate", "TreeGate"]
 
 
 def test_a_recipe_for_other_rows_has_the_parts_that_have_won():

@@ -8,6 +8,7 @@ from ._hierarchical import HierarchicalGate
 from ._mlp import MLPGate
 from ._regressor import RegressorGate
 from ._softmax import SoftmaxGate
+from ._tree import TreeGate
 
 __all__ = [
     "ClassifierGate",
@@ -18,4 +19,5 @@ __all__ = [
     "MLPGate",
     "RegressorGate",
     "SoftmaxGate",
+    "TreeGate",
 ]

@@ -21,6 +21,7 @@ from ._pipeline import fit_pipeline
 from ._regressor import RegressorGate
 from ._softmax import SoftmaxGate
 from ._table import GateTable
+from ._tree import TreeGate
 
 # Hidden units of the network that is tried: on the whole as good as more, and fitted sooner.
 FEW_UNITS = 16
@@ -61,7 +62,7 @@ def gates_to_try(gate: Any) -> list[Any]:
     If there are several, the fit keeps one.
     """
     if isinstance(gate, str) and gate == "auto":
-        return [SoftmaxGate(), MLPGate(FEW_UNITS)]
+        return [SoftmaxGate(), MLPGate(FEW_UNITS), TreeGate()]
     return [resolve_gate(gate)]
 
 
