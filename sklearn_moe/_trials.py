@@ -7,16 +7,21 @@ from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 from ._data import Data
-from ._em import DIGITS, EMResult, run_em
+from ._em import DIGITS, EMResult, EMRule, run_em
 from ._expert_errors import PartError
 from ._mixture import MixtureModel, build_model
-from ._plans import Plan, attempt
+from ._numeric import Array
+from ._plans import Plan, attempt, together
 from ._progress import Session
 from ._race import Raced
 from ._recipe import Recipe
 from ._specialisation import Specialisation
 from ._templates import Template
 from .families import Family
+
+# Iterations after which a run-off is decided. A tree finds its borders in three; a linear gate, and
+# a network by short searches, are still on their way.
+RUN_OFF = 15
 
 
 @dataclass(frozen=True)
@@ -25,12 +30,14 @@ class Trial:
 
     They are kept if they raise the bound by more than `margin` standard errors. A negative margin
     is for stiffer parts, which owe less of their bound to chance: their bound may be lower by as
-    much.
+    much. Parts that learn at another pace than the recipe's, and are ahead after as many iterations
+    as the race has, have a run-off of more.
     """
 
     name: str
     parts: dict[str, Any]
     margin: float = 0.0
+    has_run_off: bool = False
 
     def is_won(self, run: EMResult, rival: EMResult, data: Data) -> bool:
         """Whether the `rival`, a run with these parts, is ahead by enough."""
@@ -54,12 +61,13 @@ def trials_of(
     if pooled is not None:
         trials.append(Trial("pooling", {"specialisation": pooled}))
     trials += [Trial(type(law).__name__, {"family": law}, margin=-1.0) for law in families]
-    return trials + [Trial(_kind_of(gate), {"gate": gate}, margin=1.0) for gate in gates]
+    return trials + [_of_gate(gate) for gate in gates]
 
 
-def _kind_of(gate: Any) -> str:
-    """The class of a gate; of the tried ones over branches, only the one at the top differs."""
-    return type(getattr(gate, "top", gate)).__name__
+def _of_gate(gate: Any) -> Trial:
+    """The trial of a gate, named by its class; over branches only the gate at the top differs."""
+    name = type(getattr(gate, "top", gate)).__name__
+    return Trial(name, {"gate": gate}, margin=1.0, has_run_off=True)
 
 
 # The recipe for a number of experts, and what may be tried with it.
@@ -74,23 +82,49 @@ class Winner(NamedTuple):
     won: frozenset[str]
 
 
+class Tried(NamedTuple):
+    """A model and its run of as many iterations as the race, or more once it had to go on."""
+
+    model: MixtureModel
+    run: EMResult
+    longer: EMResult
+
+    def go_on(self, rule: EMRule) -> Plan[Tried]:
+        """With a longer run."""
+        return self._replace(longer=(yield from run_em(self.model, self.longer, rule)))
+
+
 def try_all(
     trials: Sequence[Trial], model: MixtureModel, raced: Raced, session: Session
 ) -> Plan[Winner]:
     """The race's winner with the parts that win, each tried for as many iterations."""
-    won, reporter = frozenset[str](), session.reporter
+    best, won, reporter = Tried(model, raced.run, raced.run), frozenset[str](), session.reporter
     short = replace(session.rule, max_iter=raced.run.n_iter)
+    long = replace(session.rule, max_iter=min(RUN_OFF, session.rule.max_iter))
     for trial in trials:
-        rival = build_model(replace(model.recipe, **trial.parts), model.data, model.splits)
-        run = yield from attempt(run_em(rival, rival.begin(raced.resp), short), PartError)
-        if isinstance(run, PartError):
-            reporter.failure(trial.name, run)
+        tried = yield from attempt(_try(trial, best, raced.resp, short, long), PartError)
+        if isinstance(tried, PartError):
+            reporter.failure(trial.name, tried)
             continue
-        wins = trial.is_won(raced.run, run, model.data)
-        reporter.trial(trial.name, run, wins)
+        best, rival, wins = tried
+        reporter.trial(trial.name, rival.longer, wins)
         if wins:
-            model, raced, won = rival, replace(raced, run=run), won | {trial.name}
-    return Winner(model, raced, won)
+            best, won = rival, won | {trial.name}
+    return Winner(best.model, replace(raced, run=best.longer), won)
+
+
+def _try(
+    trial: Trial, best: Tried, resp: Array, short: EMRule, long: EMRule
+) -> Plan[tuple[Tried, Tried, bool]]:
+    """The best so far, its rival with the parts of the trial, and whether the rival wins."""
+    data = best.model.data
+    model = build_model(replace(best.model.recipe, **trial.parts), data, best.model.splits)
+    run = yield from run_em(model, model.begin(resp), short)
+    rival, wins = Tried(model, run, run), trial.is_won(best.run, run, data)
+    if wins and trial.has_run_off:
+        best, rival = yield from together(best.go_on(long), rival.go_on(long))
+        wins = trial.is_won(best.longer, rival.longer, data)
+    return best, rival, wins
 
 
 def with_parts(recipe: Recipe, trials: Sequence[Trial], won: frozenset[str]) -> Recipe:

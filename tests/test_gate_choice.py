@@ -28,6 +28,7 @@ RULES = {
     "corner": (X > -0.3).all(axis=1),
 }
 GATES = {"line": SoftmaxGate(), "circle": MLPGate(FEW_UNITS), "corner": TreeGate()}
+FEW = {"gate": "auto", "cv": 3, "max_iter": 20, "random_state": 0}
 QUICK = {"max_iter": 4, "verdict": False, "random_state": 0}
 
 
@@ -43,12 +44,14 @@ def start(rule):
 
 @pytest.mark.parametrize("rule", RULES)
 def test_rule_decides(rule):
-    few = {"gate": "auto", "cv": 3, "max_iter": 20, "random_state": 0}
-    moe = MixtureOfExpertsRegressor(Ridge(), 2, **few).fit(X, target(rule))
+    moe = MixtureOfExpertsRegressor(Ridge(), 2, **FEW).fit(X, target(rule))
     assert type(moe.gate_) is type(GATES[rule])
-    labels = target(rule) > 0
-    moe = MixtureOfExpertsClassifier(LogisticRegression(), 2, **few)
-    assert (type(moe.fit(X, labels).gate_) is SoftmaxGate) == (rule == "line")
+
+
+@pytest.mark.parametrize("rule", ["line", "circle"])
+def test_rule_of_labels_decides(rule):
+    moe = MixtureOfExpertsClassifier(LogisticRegression(), 2, **FEW).fit(X, target(rule) > 0)
+    assert isinstance(moe.gate_, SoftmaxGate) == (rule == "line")
 
 
 @pytest.mark.parametrize("rule", RULES)

@@ -14,7 +14,7 @@ from sklearn_moe._first_starts import Start
 from sklearn_moe._plans import follow_here
 from sklearn_moe._race import Raced
 from sklearn_moe._templates import make_template
-from sklearn_moe._trials import Trial, trials_of, try_all, with_parts
+from sklearn_moe._trials import RUN_OFF, Trial, trials_of, try_all, with_parts
 from sklearn_moe.families import Laplace, StudentT
 from sklearn_moe.gates import HierarchicalGate, MLPGate, TreeGate
 
@@ -119,3 +119,33 @@ def test_each_trial_is_held_against_what_has_won_before(monkeypatch):
     assert winner.raced.run.lower_bound == 2.5
     assert rules == [EMRule(3, 0.0)] * 3
     assert starts == ["resp"] * 3
+
+
+@pytest.mark.parametrize(("goal", "wins"), [(1.5, False), (2.5, True)])
+def test_run_off_decides_between_gates(goal, wins, monkeypatch):
+    """One that is ahead after the race may have only been sooner."""
+    goals, lengths = {"own": 2.0, "quick": goal}, []
+
+    def run_em(model, begun, rule):
+        lengths.append((model.recipe.name, rule.max_iter))
+        bound = goals[model.recipe.name] if rule.max_iter > 3 else 1.25
+        return SimpleNamespace(**vars(run(gains(bound))), n_iter=rule.max_iter)
+        yield
+
+    def model(recipe, data, splits):
+        return SimpleNamespace(recipe=recipe, data=data, splits=splits, begin=lambda resp: resp)
+
+    monkeypatch.setattr(_trials, "run_em", run_em)
+    monkeypatch.setattr(_trials, "build_model", model)
+    said = []
+    reporter = SimpleNamespace(trial=lambda name, run, wins: said.append((run.lower_bound, wins)))
+    session = SimpleNamespace(reporter=reporter, rule=EMRule(50, 0.0))
+    raced = Raced(run(gains(1.0)), Start("ladder"), "resp", {})
+    raced.run.n_iter = 3
+    trial = Trial("quick", {"name": "quick"}, has_run_off=True)
+    plan = try_all([trial], model(Trial("own", {}), four_rows(), None), raced, session)
+    winner = follow_here(plan)
+    assert lengths == [("quick", 3), ("own", RUN_OFF), ("quick", RUN_OFF)]
+    assert said == [(goal, wins)]
+    assert winner.model.recipe.name == ("quick" if wins else "own")
+    assert winner.raced.run.lower_bound == max(goals.values())
