@@ -18,9 +18,9 @@ from ._recipe import Recipe
 from ._specialisation import Specialisation
 from ._templates import Template
 from .families import Family
+from .gates._encoded import SearchingGate
 
-# Iterations after which a run-off is decided. A tree finds its borders in three; a linear gate, and
-# a network by short searches, are still on their way.
+# Iterations after which a run-off is decided: those of the race are too few for linear gates.
 RUN_OFF = 15
 
 
@@ -30,8 +30,8 @@ class Trial:
 
     They are kept if they raise the bound by more than `margin` standard errors. A negative margin
     is for stiffer parts, which owe less of their bound to chance: their bound may be lower by as
-    much. Parts that learn at another pace than the recipe's, and are ahead after as many iterations
-    as the race has, have a run-off of more.
+    much. Parts that learn sooner than others have a run-off: they must be ahead after more
+    iterations too.
     """
 
     name: str
@@ -65,9 +65,13 @@ def trials_of(
 
 
 def _of_gate(gate: Any) -> Trial:
-    """The trial of a gate, named by its class; over branches only the gate at the top differs."""
-    name = type(getattr(gate, "top", gate)).__name__
-    return Trial(name, {"gate": gate}, margin=1.0, has_run_off=True)
+    """The trial of a gate, named by its class; over branches only the gate at the top differs.
+
+    One that does not search for its solution has it at once, and is ahead of those that do.
+    """
+    top = getattr(gate, "top", gate)
+    has_run_off = not isinstance(top, SearchingGate)
+    return Trial(type(top).__name__, {"gate": gate}, margin=1.0, has_run_off=has_run_off)
 
 
 # The recipe for a number of experts, and what may be tried with it.

@@ -82,7 +82,11 @@ def test_stiffer_parts_may_lose_a_little_and_richer_ones_have_to_gain():
 
 def test_gates_over_branches_go_by_the_one_at_the_top():
     gates = [HierarchicalGate([1, 1], top, [None, None]) for top in (MLPGate(), TreeGate())]
-    assert [trial.name for trial in trials_of([], None, [], gates)] == ["MLPGate", "TreeGate"]
+    trials = trials_of([], None, [], gates)
+    assert [(trial.name, trial.has_run_off) for trial in trials] == [
+        ("MLPGate", False),
+        ("TreeGate", True),
+    ]
 
 
 def test_a_recipe_for_other_rows_has_the_parts_that_have_won():
