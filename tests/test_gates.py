@@ -103,6 +103,13 @@ def test_probabilities(name, n_experts):
         assert_probabilities_of(gate, table, n_experts)
 
 
+@pytest.mark.parametrize("form", [np.asarray, sp.csr_matrix])
+def test_thresholds_hold_beyond_single_precision(form):
+    gate = TreeGate().fit(form(X), targets(3))
+    found = gate.predict_proba(form(np.sign(X) * 1e60))
+    np.testing.assert_array_equal(found, gate.predict_proba(form(np.sign(X) * 1e6)))
+
+
 @pytest.mark.parametrize("name", GATES)
 def test_gate_of_one_expert_is_sure(name):
     gate = build(name, 1).fit(X, targets(1))

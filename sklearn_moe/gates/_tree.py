@@ -6,6 +6,7 @@ from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
+import scipy.sparse as sp
 from sklearn.tree import DecisionTreeRegressor
 
 from .._numeric import Array, safe_log
@@ -16,6 +17,8 @@ from ._table import GateTable
 
 # The order in which columns that divide the rows equally well are preferred.
 SEED = 0
+# Standard deviations from the mean beyond which no threshold lies.
+FAR = 1e30
 
 
 class TreeGate(EncodedGate):
@@ -101,7 +104,13 @@ class TreeGate(EncodedGate):
         return self
 
     def log_proba_encoded(self, Z: Any) -> Array:
-        return safe_log(self.node_proba_)[self.tree_.apply(Z)]
+        return safe_log(self.node_proba_)[self.tree_.apply(in_single_precision(Z))]
+
+
+def in_single_precision(Z: Any) -> Any:
+    """The rows as trees read them, whose entries are not so far away that sums overflow."""
+    values = np.clip(Z.data if sp.issparse(Z) else Z, -FAR, FAR).astype(np.float32)
+    return sp.csr_matrix((values, Z.indices, Z.indptr), Z.shape) if sp.issparse(Z) else values
 
 
 def shrunk_means(tree: Any, pseudo_count: float) -> Array:
