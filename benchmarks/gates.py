@@ -25,12 +25,13 @@ from benchmarks.models import dense_encoder
 from benchmarks.options import add_output, add_tables, command, positive
 from benchmarks.records import append_row, commit, machine_facts, write_facts
 from sklearn_moe import MixtureOfExpertsRegressor, SoftmaxGate
-from sklearn_moe.gates import GaussianGate, HierarchicalGate, MLPGate
+from sklearn_moe.gates import GaussianGate, HierarchicalGate, MLPGate, TreeGate
 
 TABLES = ["circle", "concrete", "kin8nm", "california_housing", "bike_sharing"]
 GATES: dict[str, Any] = {
     "softmax": SoftmaxGate(),
     "mlp": MLPGate(),
+    "tree": TreeGate(),
     "gaussian": GaussianGate(),
     "gaussian diag": GaussianGate("diag"),
     "50 neighbours": KNeighborsRegressor(50),
