@@ -103,6 +103,22 @@ def test_probabilities(name, n_experts):
         assert_probabilities_of(gate, table, n_experts)
 
 
+def test_leaves_of_a_tree_are_pulled_to_the_nodes_above():
+    weights = targets(3) * RNG.uniform(0.5, 2.0, size=(240, 1))
+    gate = TreeGate(64, min_leaf_weight=25.0, pseudo_count=4.0).fit(X, weights)
+    paths = gate.tree_.decision_path(gate.encoder_.transform(X))
+    mass = paths.T @ weights
+    assert (mass.sum(axis=1) >= 25.0).all()
+    assert TreeGate(3).fit(X, weights).tree_.get_n_leaves() == 3
+    expected = np.empty((240, 3))
+    for i in range(240):
+        expected[i] = weights.sum(axis=0) / weights.sum()
+        for node in paths[i].indices[1:]:
+            expected[i] = (mass[node] + 4.0 * expected[i]) / (mass[node].sum() + 4.0)
+    # Shares are on a grid.
+    np.testing.assert_allclose(gate.predict_proba(X), expected, rtol=0, atol=1e-7)
+
+
 @pytest.mark.parametrize("form", [np.asarray, sp.csr_matrix])
 def test_thresholds_hold_beyond_single_precision(form):
     gate = TreeGate().fit(form(X), targets(3))
