@@ -89,7 +89,7 @@ def test_where_values_are_bins_the_fit_is_that_on_values(table, form, own, monke
     kind = MixtureOfExpertsClassifier if own is OwnClassifier else MixtureOfExpertsRegressor
     y = (Y > 0).astype(int) if own is OwnClassifier else Y
     binned, given = (
-        kind(FORMS[form](boosting(max_iter=4, random_state=0)), **FEW).fit(table, y)
+        kind(FORMS[form](boosting(max_iter=2, random_state=0)), **FEW).fit(table, y)
         for boosting in (own.__base__, own)
     )
     np.testing.assert_allclose(binned.lower_bounds_, given.lower_bounds_, rtol=1e-10)

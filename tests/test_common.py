@@ -15,9 +15,9 @@ from sklearn_moe import (
 )
 
 # One instance of each estimator has all defaults; the others do without the verdict, which takes
-# no part in prediction, and without the race, and with few iterations. Experts that are fitted one
+# no part in prediction, and without the race, and with one iteration. Experts that are fitted one
 # by one have fewer folds.
-QUICK = {"verdict": False, "init": "principal", "n_init": 1, "max_iter": 2}
+QUICK = {"verdict": False, "init": "principal", "n_init": 1, "max_iter": 1}
 ONE_BY_ONE = {**QUICK, "cv": 3}
 NEWTON = LogisticRegression(solver="newton-cholesky")
 # Judged in as many folds as they are fitted in, and not in other numbers of experts.
@@ -35,10 +35,9 @@ INSTANCES = [
     MixtureOfExpertsClassifier(cv=None, **QUICK),
     MixtureOfExpertsClassifier(n_experts=1, **QUICK),
     MixtureOfExpertsClassifier([("logit", NEWTON), ("bayes", GaussianNB())], **ONE_BY_ONE),
-    MixtureOfExpertsClassifier(DecisionTreeClassifier(max_depth=3), **ONE_BY_ONE),
+    MixtureOfExpertsClassifier(DecisionTreeClassifier(max_depth=3), voting="hard", **ONE_BY_ONE),
     MixtureOfExpertsClassifier(DecisionTreeClassifier(max_depth=3), ensemble=True, **ONE_BY_ONE),
     MixtureOfExpertsClassifier(gate=NEWTON, **ONE_BY_ONE),
-    MixtureOfExpertsClassifier(voting="hard", **QUICK),
     AutoMixtureRegressor([("ridges", MixtureOfExpertsRegressor(RIDGES, **JUDGED))]),
     AutoMixtureClassifier([("logits", MixtureOfExpertsClassifier(LOGITS, **JUDGED))]),
     CrossFittedPredictions([("ridge", Ridge()), ("bayes", BayesianRidge())]),

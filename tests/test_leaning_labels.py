@@ -225,7 +225,7 @@ SETTINGS = {
     "tempered": {"calibrate": "temperature"},
     "sparse": {"n_experts": 3, "top_k": 2},
     "oob": {
-        "experts": RandomForestClassifier(30, max_depth=4, random_state=0),
+        "experts": RandomForestClassifier(16, max_depth=4, random_state=0),
         "cv": "oob",
         "max_iter": 2,
     },

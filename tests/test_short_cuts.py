@@ -191,7 +191,7 @@ def test_whole_fit(name):
 
 @pytest.mark.parametrize(
     "expert",
-    [RandomForestClassifier(16), BaggingClassifier(DecisionTreeClassifier(), n_estimators=30)],
+    [RandomForestClassifier(16), BaggingClassifier(DecisionTreeClassifier(), n_estimators=16)],
     ids=["forest", "bagging"],
 )
 def test_whole_fit_to_labels(expert):
