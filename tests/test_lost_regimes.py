@@ -105,8 +105,10 @@ def test_none_is_called_where_none_is_missed_or_experts_lose_rows(seconds):
 def test_what_a_race_on_some_rows_has_found_is_kept_on_all(monkeypatch):
     monkeypatch.setattr(fitting, "RACE_ROWS", 500)
     for seed in range(3):
-        mixture = MixtureOfExpertsClassifier(random_state=0).fit(*switching(1500, seed))
-        assert mixture.lower_bounds_[0] > max(mixture.start_bounds_.values()) - 0.1
+        mixture = MixtureOfExpertsClassifier(init="principal", random_state=0)
+        mixture.fit(*switching(1500, seed))
+        # To begin anew on all rows is not as good as what the race has ended with.
+        assert mixture.lower_bounds_[0] > max(mixture.start_bounds_.values())
         assert mixture.gain_ > 0.4
 
 
