@@ -1,4 +1,4 @@
-"""Logits of small tables, all folds at once: the same steps as fold by fold."""
+"""Logits of small tables, all at once: the same steps as block by block and fold by fold."""
 
 import pickle
 
@@ -35,13 +35,13 @@ DESIGNS = {
 }
 
 
-def both(design, n_problems=1, exact=False):
+def both(design, n_problems=1, exact=False, folds=FOLDS):
     """The logits of few rows, and those fold by fold."""
-    ridge = np.full((4, n_problems, 4), 0.7)
+    ridge = np.full((len(folds or [None]), n_problems, 4), 0.7)
     ridge[..., -1] = 0.0
-    few = folded_logits(design, FOLDS, ridge, exact)
+    few = folded_logits(design, folds, ridge, exact)
     assert type(few) is FewRows
-    return few, FoldedLogits(design, FOLDS, ridge, exact)
+    return few, FoldedLogits(design, folds, ridge, exact)
 
 
 def targets_of(n_problems, n_classes):
@@ -50,14 +50,15 @@ def targets_of(n_problems, n_classes):
     return lambda rows: (target[..., rows], target[..., rows].sum(axis=1))
 
 
+@pytest.mark.parametrize("folds", [FOLDS, None], ids=["folds", "all rows"])
 @pytest.mark.parametrize("exact", [False, True])
 @pytest.mark.parametrize("n_classes", [2, 5])
 @pytest.mark.parametrize("n_problems", [1, 3])
 @pytest.mark.parametrize("design", DESIGNS)
-def test_steps_are_those_fold_by_fold(design, n_problems, n_classes, exact):
-    few, each = both(DESIGNS[design], n_problems, exact)
+def test_steps_are_those_fold_by_fold(design, n_problems, n_classes, exact, folds):
+    few, each = both(DESIGNS[design], n_problems, exact, folds)
     targets = targets_of(n_problems, n_classes)
-    theta = RNG.normal(size=(4, n_problems, n_classes - 1, 4))
+    theta = RNG.normal(size=(len(few.ridge), n_problems, n_classes - 1, 4))
     for _ in range(4):
         np.testing.assert_allclose(few.log_proba(theta), each.log_proba(theta), rtol=1e-9)
         moved, changed = few.step(theta, targets)
@@ -65,6 +66,18 @@ def test_steps_are_those_fold_by_fold(design, n_problems, n_classes, exact):
         np.testing.assert_allclose(moved, expected[0], rtol=1e-8, atol=1e-9)
         np.testing.assert_allclose(changed, expected[1], rtol=1e-8, atol=1e-9)
         theta = moved
+
+
+@pytest.mark.parametrize("n_problems", [1, 3])
+@pytest.mark.parametrize("design", DESIGNS)
+def test_whole_steps_are_those_block_by_block(design, n_problems):
+    few, each = both(DESIGNS[design], n_problems, folds=None)
+    theta, targets = 3 * RNG.normal(size=(1, n_problems, 2, 4)), targets_of(n_problems, 3)
+    for _ in range(4):  # the first ones are no descent and are shortened
+        found, expected = few.whole_step(theta, targets), each.whole_step(theta, targets)
+        for part, other in zip(found, expected, strict=True):
+            np.testing.assert_allclose(part, other, rtol=1e-8, atol=1e-9)
+        theta = found[0]
 
 
 def test_scores_beyond_all_exponentials_do_no_harm():
@@ -125,22 +138,21 @@ def test_what_is_large_is_done_fold_by_fold(limit, monkeypatch):
         np.testing.assert_array_equal(found, expected)
 
 
-@pytest.mark.parametrize(
-    ("design", "folds"), [(csr_array(X), FOLDS), (X, None), (np.zeros((180, 80)), FOLDS)]
-)
-def test_who_is_not_asked_all_at_once(design, folds):
-    ridge = np.ones((4 if folds else 1, 1, design.shape[1] + 1))
-    assert type(folded_logits(design, folds, ridge)) is FoldedLogits
+@pytest.mark.parametrize("design", [csr_array(X), np.zeros((180, 80))], ids=["sparse", "wide"])
+def test_who_is_not_asked_all_at_once(design):
+    ridge = np.ones((4, 1, design.shape[1] + 1))
+    assert type(folded_logits(design, FOLDS, ridge)) is FoldedLogits
 
 
+@pytest.mark.parametrize("cv", [5, None])
 @pytest.mark.parametrize("expert", [Ridge(), LogisticRegression(solver="newton-cg")], ids=str)
-def test_whole_fits_are_the_same(expert, monkeypatch):
+def test_whole_fits_are_the_same(expert, cv, monkeypatch):
     y = np.where(X[:, 0] > 0, 1.0, -1.0) * (X[:, 1] - 5) + RNG.normal(size=180)
     kind, y = (MixtureOfExpertsRegressor, y)
     if isinstance(expert, LogisticRegression):
         kind, y = MixtureOfExpertsClassifier, np.digitize(y, [-1, 2])
-    few = kind(expert, 3, random_state=0, n_init=2).fit(X, y)
+    few = kind(expert, 3, cv=cv, random_state=0, n_init=2).fit(X, y)
     monkeypatch.setattr(_few_rows, "MOST_ELEMENTS", 0)
-    each = kind(expert, 3, random_state=0, n_init=2).fit(X, y)
+    each = kind(expert, 3, cv=cv, random_state=0, n_init=2).fit(X, y)
     np.testing.assert_allclose(few.lower_bounds_, each.lower_bounds_, rtol=1e-7)
     np.testing.assert_allclose(few.log_prob(X, y), each.log_prob(X, y), rtol=1e-5, atol=1e-7)

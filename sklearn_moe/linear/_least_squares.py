@@ -213,13 +213,13 @@ def _predict(design: Array, coef: Array) -> Array:
 
 def _grams_of_parts(table: OutputTable, weights: Array, folds: Sequence[Rows] | None) -> Array:
     """Gram matrices (F, K, 1 + p + q, 1 + p + q) of each fold's rows, or of all."""
-    if folds is None:
-        return _weighted_grams(table, weights, None)[None]
-    if not table.is_small or len(folds) * weights.size > FEW_WEIGHTS:
-        return np.stack([_weighted_grams(table, weights, rows) for rows in folds])
-    own = np.zeros((len(folds), weights.shape[1], len(weights)))
-    for part, rows in zip(own, folds, strict=True):
-        part[:, rows] = weights.T[:, rows]
+    parts = [None] if folds is None else folds
+    if not table.is_small or len(parts) * weights.size > FEW_WEIGHTS:
+        return np.stack([_weighted_grams(table, weights, rows) for rows in parts])
+    own = np.zeros((len(parts), weights.shape[1], len(weights)))
+    for part, rows in zip(own, parts, strict=True):
+        seen = slice(None) if rows is None else rows
+        part[:, seen] = weights.T[:, seen]
     return symmetric(own @ table.products.T, table.width)
 
 

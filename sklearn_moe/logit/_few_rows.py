@@ -1,4 +1,4 @@
-"""The logits of all folds in one pass, where rows are so few that calls cost more than numbers.
+"""All logits in one pass, where rows are so few that calls cost more than numbers.
 
 The products of every two columns are made once for a table: one product with them gives the Gram
 matrices of all folds and pairs of experts. Each logit is evaluated on all rows, and the values of
@@ -22,7 +22,7 @@ from ._curvature import GramCurvature
 from ._folds import FoldedLogits, Targets
 from ._hessians import expert_pairs
 from ._products import whole
-from ._scores import Absent, class_changes, class_weights, proba_columns, softmax_columns
+from ._scores import Absent, class_changes, class_weights, softmax_columns
 
 # Elements that a step holds at once, about: 4 MB.
 MOST_ELEMENTS = 2**19
@@ -39,13 +39,13 @@ def folded_logits(
     """The logits for a design (n, d), all in one pass if it is small."""
     n_samples, width = design.shape[0], design.shape[1] + 1
     small = n_samples * width * (width + 1) // 2 <= MOST_ELEMENTS
-    kind = FewRows if small and folds is not None and not sp.issparse(design) else FoldedLogits
+    kind = FewRows if small and not sp.issparse(design) else FoldedLogits
     return kind(design, folds, ridge, exact, n_distinct, absent)
 
 
 @dataclass(frozen=True)
 class FewRows(FoldedLogits):
-    """Logits left out of folds, over a dense design of few rows."""
+    """Logits over a dense design of few rows."""
 
     def __getstate__(self) -> dict[str, Any]:
         """Only the fields: to make the rest again is faster than to send it to a worker."""
@@ -63,16 +63,17 @@ class FewRows(FoldedLogits):
 
     @cached_property
     def own(self) -> Array:
-        """One (F, n) for the rows of a fold, zero for others."""
-        own = np.zeros((len(self.folds or ()), len(self.table)))
-        for mask, rows in zip(own, self.folds or (), strict=True):
+        """One (F, n) for the rows of a fold, zero for others; one for all if there are no folds."""
+        folds = self.folds or [slice(None)]
+        own = np.zeros((len(folds), len(self.table)))
+        for mask, rows in zip(own, folds, strict=True):
             mask[rows] = 1.0
         return own
 
     @cached_property
     def others(self) -> Array:
         """One (F, n) for the rows that a fold's logits learn from."""
-        return 1.0 - self.own
+        return self.own if self.folds is None else 1.0 - self.own
 
     def log_proba(self, theta: Array) -> Array:
         """Log probabilities (M, C, n) that each fold's logits give to its own rows."""
@@ -107,19 +108,20 @@ class FewRows(FoldedLogits):
     def _direction(self, theta: Array, targets: Targets) -> tuple[Array, Array]:
         if not self._is_small(theta.shape):
             return super()._direction(theta, targets)
-        n_folds, n_classes = len(theta), theta.shape[2] + 1
-        others = self.others[:, None, None]
+        n_learners = max(len(theta) - 1, 1)
         target, total = targets(slice(None))
-        proba = proba_columns(self._scores(class_weights(theta, self.absent)))
+        weights, others = class_weights(theta, self.absent), self.others[:, None, None]
+        scores, proba, log_sum = softmax_columns(self._scores(weights))
+        value = self._penalty(theta) + self._losses(target, total, scores, log_sum)
         proba *= others
-        curvature = GramCurvature((*theta.shape[:2], n_classes, theta.shape[3]), left_out=True)
-        curvature.grams = self._own_grams(proba.sum(axis=0) / (n_folds - 1), total)
+        curvature = GramCurvature(weights.shape, left_out=self.folds is not None)
+        curvature.grams = self._own_grams(proba.sum(axis=0) / n_learners, total)
         proba *= total[:, None]
         proba -= target * others
         sums = proba.reshape(-1, len(self.table)) @ self.table
-        gradient = sum_zero_basis(n_classes).T @ sums.reshape(*proba.shape[:-1], -1)
+        gradient = sum_zero_basis(weights.shape[2]).T @ sums.reshape(weights.shape)
         gradient += self.ridge[:, :, None, :] * theta
-        return -curvature.solve(gradient, self.ridge), self._penalty(theta)
+        return -curvature.solve(gradient, self.ridge), value
 
     def _own_grams(self, proba: Array, total: Array) -> Array:
         """Gram matrices (F, M, pairs, d + 1, d + 1) of each fold's own rows.

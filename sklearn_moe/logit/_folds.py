@@ -123,9 +123,7 @@ class FoldedLogits:
             target, total = targets(rows)
             numbers = numbers_of(Z)
             scores, proba, log_sum = softmax_columns(scores_of(numbers, weights[learners[fold]]))
-            if self.folds is None:
-                value += np.einsum("mb,mb->m", total, log_sum[0])
-                value -= np.einsum("mcb,mcb->m", target, scores[0])
+            value += self._losses(target, total, scores, log_sum)
             # The mean over the logits that learn from the rows: they differ little, and by Jensen's
             # inequality the curvature of the mean is the larger.
             curvature.add(fold, rows, Z, proba.mean(axis=0), total)
@@ -135,6 +133,13 @@ class FoldedLogits:
         gradient = sum_zero_basis(n_free + 1).T @ sums_of_rows(self.design, gradient)
         gradient += self.ridge[:, :, None, :] * theta
         return -curvature.solve(gradient, self.ridge), value
+
+    def _losses(self, target: Array, total: Array, scores: Array, log_sum: Array) -> Any:
+        """Cross-entropies (M,) of some rows if logits see all; zero if they are left out."""
+        if self.folds is not None:
+            return 0.0
+        of_sums = np.einsum("mb,mb->m", total, log_sum[0])
+        return of_sums - np.einsum("mcb,mcb->m", target, scores[0])
 
     def _is_sharp(self, shape: Shape) -> bool:
         """Whether directions for coefficients of `shape` (F, M, C, d + 1) are Newton's own."""
