@@ -299,6 +299,54 @@ def test_classes_of_few_rows_are_no_obstacle():
         CrossValidatedLogistic().fit(X, y, y == 0)
 
 
+def loss_of_folds(rows, folds, penalty):
+    """What each fold loses under scikit-learn's regression on the others, summed."""
+    loss = 0.0
+    for fold in folds:
+        shown = np.setdiff1d(np.arange(len(rows.codes)), fold)
+        model = LogisticRegression(C=1 / penalty, tol=1e-10, max_iter=1000, solver="newton-cg")
+        model.fit(*rows.take(shown))
+        others = rows.take(fold[np.isin(rows.codes[fold], model.classes_)])
+        own = np.searchsorted(model.classes_, others.codes)
+        loss -= others.weight @ model.predict_log_proba(others.Z)[np.arange(len(own)), own]
+    return loss
+
+
+@pytest.mark.parametrize("kept", [2, 3])
+@pytest.mark.parametrize("shape", [(150, 3), (1500, 40)])  # all at once, and in blocks of rows
+@pytest.mark.parametrize("sparse", [False, True])
+def test_penalties_are_judged_by_scikit_learns_losses(kept, shape, sparse, monkeypatch):
+    monkeypatch.setattr(_penalty, "LAST_GAIN", 1e-12)
+    monkeypatch.setattr(_penalty, "MOST_STEPS", 300)
+    X, y = table(*shape)
+    Z = StandardScaler().fit_transform(X[y < kept])
+    y = np.where(np.arange(len(Z)) == 7, kept, y[y < kept])  # one fold is not shown the last class
+    weight = np.random.default_rng(0).gamma(2.0, size=len(Z))
+    rows = _penalty.Labelled(sp.csr_array(Z) if sparse else Z, y, weight)
+    folds = [np.arange(fold, len(Z), 4) for fold in range(4)]
+    regressions = _penalty.Regressions(rows, folds, len(Z))
+    for penalty in (10.0, 1.0):  # each search goes on from the last
+        expected = loss_of_folds(rows, folds, penalty)
+        assert regressions.loss(penalty) == pytest.approx(expected, rel=1e-6)
+    assert regressions.judging.sum() == pytest.approx(weight.sum() - weight[7])
+
+
+def test_a_fold_that_is_shown_one_class_has_no_say():
+    X, y = table(60)
+    rows = _penalty.Labelled(X, (y == 2).astype(int), np.ones(60))
+    others = np.flatnonzero(y != 2)
+    all_of_one = np.concatenate([np.flatnonzero(y == 2), others[5:8]])
+    regressions = _penalty.Regressions(rows, [all_of_one, others[:5]], 60)
+    np.testing.assert_array_equal(regressions.judging.sum(axis=1), [0, 5])
+
+
+def test_folds_whose_probabilities_are_too_many_are_judged_one_by_one(monkeypatch):
+    X, y = table()
+    together = CrossValidatedLogistic().fit(X, y).C_
+    monkeypatch.setattr(_penalty, "MOST_PROBABILITIES", 1)
+    assert pytest.approx(together) == CrossValidatedLogistic().fit(X, y).C_
+
+
 @pytest.mark.parametrize("part", [0.5, 0.02])
 @pytest.mark.parametrize("strength", [0.1, 0.5, 2.0])
 def test_a_search_that_ends_early_finds_what_a_full_one_finds(strength, part, monkeypatch):
@@ -318,7 +366,8 @@ def test_weak_penalties_are_not_judged_by_losses_of_strong_ones(monkeypatch):
     X = level + 0.05 * parts
     y = (3 * parts[:, :4] + rng.gumbel(size=(300, 4))).argmax(axis=1)
     found = CrossValidatedLogistic().fit(X, y)
-    monkeypatch.setattr(_penalty, "TOLERANCE", 1e-9)
+    monkeypatch.setattr(_penalty, "LAST_GAIN", 1e-12)
+    monkeypatch.setattr(_penalty, "MOST_STEPS", 300)
     exact = CrossValidatedLogistic().fit(X, y)
     assert abs(np.log10(found.C_ / exact.C_)) < 0.15
 

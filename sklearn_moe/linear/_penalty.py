@@ -6,22 +6,18 @@ told apart: Laplace's method sees no curvature in rows whose class is certain.
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn import config_context
-from sklearn.exceptions import ConvergenceWarning
-from sklearn.linear_model import LogisticRegression
 
 from .._content import group_ids, lowest_rows
 from .._folds import USUAL_FOLDS, Splits, content_folds, group_folds
-from .._numeric import Array, Rows, safe_log
+from .._numeric import Array, Rows, columns_of, safe_log
 from .._observations import by_content, observations
 from .._rows import take_rows
+from ..logit import folded_logits
 
 # Distinct rows that tell as much as all: which penalty suits does not depend on their number.
 PENALTY_ROWS = 5000
@@ -32,9 +28,11 @@ POWERS = range(1, -8, -1)
 LEAST_GAIN = 1e-3
 # The default C of scikit-learn's logistic regression, also taken where no row can judge another.
 USUAL = 1.0
-# The solver's tolerance and steps. It starts from the coefficients of a stronger penalty, where a
-# laxer one would leave it: weak penalties would be judged by the losses of strong ones.
-TOLERANCE, MOST_STEPS = 1e-5, 200
+# Newton steps under a penalty end with one that gains no more, in nats per unit of weight, or after
+# so many: where classes can be told apart, scores grow for ever.
+LAST_GAIN, MOST_STEPS = 1e-5, 30
+# Probabilities that are held at once: 32 MB.
+MOST_PROBABILITIES = 2**22
 
 
 class Labelled(NamedTuple):
@@ -48,20 +46,41 @@ class Labelled(NamedTuple):
         return Labelled(*(take_rows(part, rows) for part in self))
 
 
-@dataclass(frozen=True)
-class Fold:
-    """A regression on the rows `shown` to it, which the `others` judge."""
+class Regressions:
+    """One regression for each of some folds, which it leaves out, and which judges it."""
 
-    model: LogisticRegression
-    shown: Labelled
-    others: Labelled
+    def __init__(self, labelled: Labelled, left_out: Sequence[Rows], n_distinct: int) -> None:
+        self.Z, self.codes, weight = labelled
+        self.n_distinct = n_distinct
+        self.indicators = np.arange(self.codes.max() + 1)[:, None] == self.codes
+        self.shown = np.tile(weight, (len(left_out), 1))
+        for shown, rows in zip(self.shown, left_out, strict=True):
+            shown[rows] = 0.0
+        self.absent = self.shown @ self.indicators.T == 0
+        # None is asked about a class that it has not been shown, or has anything to say about one.
+        n_classes = (~self.absent).sum(axis=1, keepdims=True)
+        self.judging = (weight - self.shown) * ~self.absent[:, self.codes] * (n_classes > 1)
+        # For two classes scikit-learn penalises the one vector of differences, which counts double.
+        self.unit = np.where(n_classes == 2, 2.0, 1.0)
+        self.theta = np.zeros((1, len(left_out), len(self.indicators) - 1, self.Z.shape[1] + 1))
 
     def loss(self, penalty: float) -> float:
-        """What the others lose under a `penalty`, in nats times weight."""
-        self.model.set_params(C=1.0 / penalty).fit(*self.shown)
-        proba = self.model.predict_proba(self.others.Z)
-        own = np.searchsorted(self.model.classes_, self.others.codes)
-        return -float(self.others.weight @ safe_log(proba[np.arange(len(own)), own]))
+        """What folds lose under a `penalty`, in nats times weight."""
+        ridge = np.tile(penalty * self.unit, (1, 1, self.Z.shape[1] + 1))
+        ridge[..., -1] = 0.0
+        absent = self.absent[None] if self.absent.any() else None
+        logits = folded_logits(self.Z, None, ridge, n_distinct=self.n_distinct, absent=absent)
+        for _ in range(MOST_STEPS):
+            self.theta, log_proba, gain = logits.whole_step(self.theta, self._targets)
+            if gain <= LAST_GAIN:
+                break
+        own = np.take_along_axis(log_proba, self.codes[None, None], axis=1)[:, 0]
+        return -float((self.judging * np.maximum(own, safe_log(np.zeros(1)))).sum())
+
+    def _targets(self, rows: Any) -> tuple[Array, Array]:
+        """Weights (F, C, B) of some rows by class, and over all classes (F, B)."""
+        total = columns_of(self.shown, rows)
+        return total[:, None] * self.indicators[:, rows], total
 
 
 def find_penalty(labelled: Labelled, group: Rows | None = None) -> float:
@@ -71,54 +90,54 @@ def find_penalty(labelled: Labelled, group: Rows | None = None) -> float:
     one `group` (n,), if groups are given. Neither the order of rows nor the unit of weights
     matters.
     """
-    labelled, splits = _dealt(labelled, group)
-    folds, total = list(_folds(labelled, splits)), labelled.weight.sum()
-    if not folds:
+    labelled, splits, n_distinct = _dealt(labelled, group)
+    parts = list(_regressions(labelled, splits, n_distinct))
+    judged = sum(part.judging.sum() for part in parts)
+    if not judged:
         return USUAL
     # The rarer the classes, the less there is to learn from, and to gain.
+    total = labelled.weight.sum()
     shares = np.bincount(labelled.codes, labelled.weight) / total
     rarity = min(1.0, 2.0 * float(1.0 - shares @ shares))
-    unit, judged = total * rarity, sum(fold.others.weight.sum() for fold in folds)
+    unit = total * rarity
     losses: list[float] = []
-    with config_context(skip_parameter_validation=True), warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)
-        for power in POWERS:
-            losses.append(sum(fold.loss(unit * 10.0**power) for fold in folds) / judged)
-            if min(losses[:-2], default=np.inf) - min(losses[-2:]) < LEAST_GAIN * rarity:
-                break
-    # Rounded: digits below the solver's tolerance must not decide.
+    for power in POWERS:
+        losses.append(sum(part.loss(unit * 10.0**power) for part in parts) / judged)
+        if min(losses[:-2], default=np.inf) - min(losses[-2:]) < LEAST_GAIN * rarity:
+            break
+    # Rounded: digits that more steps would change must not decide.
     return float(unit * 10.0 ** round(_lowest(POWERS, losses), 1))
 
 
-def _dealt(labelled: Labelled, group: Rows | None) -> tuple[Labelled, Splits]:
-    """The rows that judge, or parts of them, and their folds."""
+def _dealt(labelled: Labelled, group: Rows | None) -> tuple[Labelled, Splits, int]:
+    """The rows that judge, or parts of them, their folds, and how many of them are no copies."""
     seen_as = observations if group is None else by_content
     seen = seen_as(labelled.Z, labelled.codes, labelled.weight)
     labelled = labelled.take(seen.rows)._replace(weight=seen.weight)
     few = lowest_rows(seen.rank, np.unique(seen.rank, return_index=True)[1], PENALTY_ROWS)
     labelled, rank = labelled.take(few), take_rows(seen.rank, few)
+    # A rare class may not be among few rows.
+    labelled = labelled._replace(codes=np.unique(labelled.codes, return_inverse=True)[1])
+    n_distinct = len(np.unique(rank))
     if group is None:
-        return labelled, content_folds(USUAL_FOLDS, rank, labelled.codes)
+        return labelled, content_folds(USUAL_FOLDS, rank, labelled.codes), n_distinct
     ids = np.unique(take_rows(group, few), return_inverse=True)[1]
-    return labelled, _group_folds(labelled, ids, take_rows(seen.hashes, few))
+    return labelled, _group_folds(labelled, ids, take_rows(seen.hashes, few)), n_distinct
 
 
 def _group_folds(labelled: Labelled, group: Rows, hashes: Any) -> Splits:
-    known = np.unique(labelled.codes)  # a rare class may not be among few rows
+    known = np.arange(labelled.codes.max() + 1)
     mass = (labelled.codes[:, None] == known) * labelled.weight[:, None]
     n_folds = min(USUAL_FOLDS, int(group.max()) + 1)
     return group_folds(n_folds, group_ids(group, hashes), mass)
 
 
-def _folds(labelled: Labelled, splits: Splits) -> Iterator[Fold]:
-    """The folds, but for those that show a single class; none asks about a class not shown."""
-    for train, test in splits:
-        model = LogisticRegression(warm_start=True, tol=TOLERANCE, max_iter=MOST_STEPS)
-        shown, others = labelled.take(train), labelled.take(test)
-        known = np.unique(shown.codes)
-        others = others.take(np.isin(others.codes, known))
-        if len(known) > 1 and len(others.codes):
-            yield Fold(model, shown, others)
+def _regressions(labelled: Labelled, splits: Splits, n_distinct: int) -> Iterator[Regressions]:
+    """The regressions of all folds, as many together as memory allows."""
+    of_fold = len(labelled.codes) * (int(labelled.codes.max()) + 1)
+    at_once = max(1, MOST_PROBABILITIES // of_fold)
+    for first in range(0, len(splits), at_once):
+        yield Regressions(labelled, splits.tests[first : first + at_once], n_distinct)
 
 
 def _lowest(powers: Sequence[int], losses: Sequence[float]) -> float:
