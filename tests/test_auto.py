@@ -362,40 +362,13 @@ def test_labels_that_follow_rules_are_boosted_for_long_and_others_are_not():
     assert auto.fit(X, by_chance).weights_ == {"boosting": 1.0}
 
 
-def quickly(usual):
-    """The usual candidates with few trees and iterations."""
-
-    def make(*args, **params):
-        made = usual(*args, **params)
-        for candidate in made:
-            expert = candidate.mixture.experts
-            few = {"max_iter": 3} if hasattr(expert, "max_leaf_nodes") else {}
-            few = {"n_estimators": 2} if hasattr(expert, "n_estimators") else few
-            expert.set_params(**few)
-            if candidate.name == "stacked":
-                columns = candidate.model[0].set_params(boosting__max_iter=3)
-                columns.learners[0][1].set_params(n_estimators=2)
-            candidate.mixture.set_params(max_iter=2, n_init=1, init="principal")
-        return made
-
-    return make
-
-
-@pytest.fixture
-def quick(monkeypatch):
-    """They are not doubled beyond four experts, either."""
-    monkeypatch.setattr(_search, "MOST_EXPERTS", 4)
-    monkeypatch.setattr("sklearn_moe.auto._regressor.regressors", quickly(regressors))
-    monkeypatch.setattr("sklearn_moe.auto._classifier.classifiers", quickly(classifiers))
-
-
 NAMES = {
     AutoMixtureRegressor: {"linear", "kernel", "stacked", "boosting"},
     AutoMixtureClassifier: {"linear", "forest", "boosting", "long boosting", "metric"},
 }
 
 
-@pytest.mark.usefixtures("quick")
+@pytest.mark.usefixtures("quick_candidates")
 @pytest.mark.parametrize("kind", [AutoMixtureRegressor, AutoMixtureClassifier])
 @pytest.mark.parametrize(
     "make", [mixed_frame, lambda: pl.DataFrame(mixed_frame()), lambda: X[SOME]]
@@ -415,7 +388,7 @@ def test_all_kinds_take_tables_as_they_come(kind, make):
     assert np.array_equal(again.predict(new), auto.predict(new))
 
 
-@pytest.mark.usefixtures("quick")
+@pytest.mark.usefixtures("quick_candidates")
 @pytest.mark.parametrize("kind", ["linear", "kernel", "stacked", "boosting"])
 def test_what_was_found_can_be_fitted_again(kind):
     frame = mixed_frame()
@@ -424,7 +397,7 @@ def test_what_was_found_can_be_fitted_again(kind):
     assert np.allclose(again.predict(frame), auto.predict(frame))
 
 
-@pytest.mark.usefixtures("quick")
+@pytest.mark.usefixtures("quick_candidates")
 def test_unknown_text_is_a_missing_value():
     frame = mixed_frame()
     auto = AutoMixtureRegressor(cv=3, random_state=0).fit(frame, Y[SOME])
@@ -432,7 +405,7 @@ def test_unknown_text_is_a_missing_value():
     assert np.isfinite(auto.predict(strange)).all()
 
 
-@pytest.mark.usefixtures("quick")
+@pytest.mark.usefixtures("quick_candidates")
 def test_pairs_of_rows_may_be_the_folds_where_weights_are_zero():
     folds = list(KFold(3).split(X[SOME]))
     weight = np.arange(60) % 4
@@ -446,7 +419,7 @@ def test_pairs_of_rows_may_be_the_folds_where_weights_are_zero():
     assert np.array_equal(auto.mixture_.cv[1][1], np.arange(20, 40))
 
 
-@pytest.mark.usefixtures("quick")
+@pytest.mark.usefixtures("quick_candidates")
 def test_one_output_is_one_output():
     column = AutoMixtureRegressor(cv=3, random_state=0).fit(X[SOME], Y[SOME, None])
     assert "boosting" in column.log_probs_
@@ -461,7 +434,7 @@ def test_users_hear_nothing_of_verdicts_on_what_they_have_not_chosen():
     assert auto.mixture_.gain_ < -2 * auto.mixture_.gain_stderr_
 
 
-@pytest.mark.usefixtures("quick")
+@pytest.mark.usefixtures("quick_candidates")
 def test_several_outputs_leave_boosting_out():
     auto = AutoMixtureRegressor(cv=3, random_state=0).fit(X[SOME], np.column_stack([Y, -Y])[SOME])
     assert {name.split(",")[0] for name in auto.log_probs_} == {"linear", "kernel", "stacked"}
@@ -469,7 +442,7 @@ def test_several_outputs_leave_boosting_out():
     assert auto.predict_interval(X).shape == (150, 2, 2)
 
 
-@pytest.mark.usefixtures("quick")
+@pytest.mark.usefixtures("quick_candidates")
 @pytest.mark.parametrize("kind", [AutoMixtureRegressor, AutoMixtureClassifier])
 def test_usual_kinds_by_name(kind):
     y = (Y if kind is AutoMixtureRegressor else LABELS)[SOME]
@@ -483,7 +456,7 @@ def test_several_outputs_have_no_boosting_to_name():
         AutoMixtureRegressor(["boosting"]).fit(X[SOME], np.column_stack([Y, Y])[SOME])
 
 
-@pytest.mark.usefixtures("quick")
+@pytest.mark.usefixtures("quick_candidates")
 def test_seed_decides_and_jobs_do_not():
     kinds = ["linear", "boosting"]
     first = AutoMixtureRegressor(kinds, random_state=0).fit(X[SOME], Y[SOME])
@@ -622,7 +595,7 @@ def test_a_hundred_categories_are_told_apart():
     assert np.sqrt(np.mean((auto.predict(new) - truth) ** 2)) < 0.8  # without the column it is two
 
 
-@pytest.mark.usefixtures("quick")
+@pytest.mark.usefixtures("quick_candidates")
 def test_categories_that_are_not_told_apart_are_named():
     frame = pd.DataFrame({"n": X[:60, 0], "of 30": [f"t{i % 30}" for i in range(60)]})
     assert AutoMixtureRegressor(["stacked"], cv=3).fit(frame, Y[:60]).encode(frame).shape[1] == 34

@@ -44,6 +44,7 @@ def test_predictions_stand_beside_the_columns_in_spreads_of_the_target():
     np.testing.assert_array_equal(columns.transform(X)[:, :3], made[:, :3])
 
 
+@pytest.mark.usefixtures("quick_candidates")
 @pytest.mark.parametrize(("n_rows", "cv", "is_one"), [(49, 5, False), (40, 4, True)])
 def test_few_rows_are_not_stacked_unless_they_are_to_be(n_rows, cv, is_one):
     """What is said of folds of two rows lay on the other side of the mean, and was believed."""
