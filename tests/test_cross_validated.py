@@ -340,6 +340,14 @@ def test_a_fold_that_is_shown_one_class_has_no_say():
     np.testing.assert_array_equal(regressions.judging.sum(axis=1), [0, 5])
 
 
+@pytest.mark.parametrize("unit", [1e-200, 1e12])
+def test_the_unit_of_weights_does_not_matter(unit):
+    X, y = table(300, n_features=40, n_classes=6)
+    weight = np.random.default_rng(0).gamma(1.0, size=300)
+    found = [CrossValidatedLogistic().fit(X, y, weight * times).C_ * times for times in (1, unit)]
+    assert found[0] == pytest.approx(found[1])
+
+
 def test_folds_whose_probabilities_are_too_many_are_judged_one_by_one(monkeypatch):
     X, y = table()
     together = CrossValidatedLogistic().fit(X, y).C_

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from .._content import group_ids, lowest_rows
 from .._folds import USUAL_FOLDS, Splits, content_folds, group_folds
-from .._numeric import Array, Rows, columns_of, safe_log
+from .._numeric import Array, Rows, columns_of
 from .._observations import by_content, observations
 from .._rows import take_rows
 from ..logit import folded_logits
@@ -42,31 +42,42 @@ class Labelled(NamedTuple):
     codes: Rows
     weight: Array
 
+    @property
+    def n_classes(self) -> int:
+        """One more than the largest code."""
+        return int(self.codes.max()) + 1
+
     def take(self, rows: NDArray | None) -> Labelled:
+        """Some of the rows; all for None."""
         return Labelled(*(take_rows(part, rows) for part in self))
 
 
 class Regressions:
-    """One regression for each of some folds, which it leaves out, and which judges it."""
+    """One regression for each of some folds, which it leaves out, and which judges it.
+
+    They share their passes over the rows: to each, `shown` (F, n) gives the weights of the rows
+    that it learns from, zero in its own fold, and `judging` (F, n) those of the rows that judge it.
+    Classes that are `absent` (F, C) have not been shown to it.
+    """
 
     def __init__(self, labelled: Labelled, left_out: Sequence[Rows], n_distinct: int) -> None:
         self.Z, self.codes, weight = labelled
         self.n_distinct = n_distinct
-        self.indicators = np.arange(self.codes.max() + 1)[:, None] == self.codes
+        self.indicators = np.arange(labelled.n_classes)[:, None] == self.codes
         self.shown = np.tile(weight, (len(left_out), 1))
         for shown, rows in zip(self.shown, left_out, strict=True):
             shown[rows] = 0.0
         self.absent = self.shown @ self.indicators.T == 0
         # None is asked about a class that it has not been shown, or has anything to say about one.
-        n_classes = (~self.absent).sum(axis=1, keepdims=True)
-        self.judging = (weight - self.shown) * ~self.absent[:, self.codes] * (n_classes > 1)
+        n_shown = (~self.absent).sum(axis=1, keepdims=True)
+        self.judging = (weight - self.shown) * ~self.absent[:, self.codes] * (n_shown > 1)
         # For two classes scikit-learn penalises the one vector of differences, which counts double.
-        self.unit = np.where(n_classes == 2, 2.0, 1.0)
-        self.theta = np.zeros((1, len(left_out), len(self.indicators) - 1, self.Z.shape[1] + 1))
+        self.twice = np.where(n_shown == 2, 2.0, 1.0)
+        self.theta = np.zeros((1, len(left_out), labelled.n_classes - 1, self.Z.shape[1] + 1))
 
     def loss(self, penalty: float) -> float:
-        """What folds lose under a `penalty`, in nats times weight."""
-        ridge = np.tile(penalty * self.unit, (1, 1, self.Z.shape[1] + 1))
+        """What folds lose under a `penalty`, in nats times weight; steps go on from its last."""
+        ridge = np.tile(penalty * self.twice, (1, 1, self.Z.shape[1] + 1))
         ridge[..., -1] = 0.0
         absent = self.absent[None] if self.absent.any() else None
         logits = folded_logits(self.Z, None, ridge, n_distinct=self.n_distinct, absent=absent)
@@ -75,7 +86,7 @@ class Regressions:
             if gain <= LAST_GAIN:
                 break
         own = np.take_along_axis(log_proba, self.codes[None, None], axis=1)[:, 0]
-        return -float((self.judging * np.maximum(own, safe_log(np.zeros(1)))).sum())
+        return -float((self.judging * own).sum())
 
     def _targets(self, rows: Any) -> tuple[Array, Array]:
         """Weights (F, C, B) of some rows by class, and over all classes (F, B)."""
@@ -91,22 +102,23 @@ def find_penalty(labelled: Labelled, group: Rows | None = None) -> float:
     matters.
     """
     labelled, splits, n_distinct = _dealt(labelled, group)
+    total = labelled.weight.sum()
+    # Squares of tiny weights, or of huge ones, are no numbers.
+    labelled = labelled._replace(weight=labelled.weight / total)
     parts = list(_regressions(labelled, splits, n_distinct))
     judged = sum(part.judging.sum() for part in parts)
     if not judged:
         return USUAL
     # The rarer the classes, the less there is to learn from, and to gain.
-    total = labelled.weight.sum()
-    shares = np.bincount(labelled.codes, labelled.weight) / total
+    shares = np.bincount(labelled.codes, labelled.weight)
     rarity = min(1.0, 2.0 * float(1.0 - shares @ shares))
-    unit = total * rarity
     losses: list[float] = []
     for power in POWERS:
-        losses.append(sum(part.loss(unit * 10.0**power) for part in parts) / judged)
+        losses.append(sum(part.loss(rarity * 10.0**power) for part in parts) / judged)
         if min(losses[:-2], default=np.inf) - min(losses[-2:]) < LEAST_GAIN * rarity:
             break
     # Rounded: digits that more steps would change must not decide.
-    return float(unit * 10.0 ** round(_lowest(POWERS, losses), 1))
+    return float(total * rarity * 10.0 ** round(_lowest(POWERS, losses), 1))
 
 
 def _dealt(labelled: Labelled, group: Rows | None) -> tuple[Labelled, Splits, int]:
@@ -126,7 +138,7 @@ def _dealt(labelled: Labelled, group: Rows | None) -> tuple[Labelled, Splits, in
 
 
 def _group_folds(labelled: Labelled, group: Rows, hashes: Any) -> Splits:
-    known = np.arange(labelled.codes.max() + 1)
+    known = np.arange(labelled.n_classes)
     mass = (labelled.codes[:, None] == known) * labelled.weight[:, None]
     n_folds = min(USUAL_FOLDS, int(group.max()) + 1)
     return group_folds(n_folds, group_ids(group, hashes), mass)
@@ -134,8 +146,7 @@ def _group_folds(labelled: Labelled, group: Rows, hashes: Any) -> Splits:
 
 def _regressions(labelled: Labelled, splits: Splits, n_distinct: int) -> Iterator[Regressions]:
     """The regressions of all folds, as many together as memory allows."""
-    of_fold = len(labelled.codes) * (int(labelled.codes.max()) + 1)
-    at_once = max(1, MOST_PROBABILITIES // of_fold)
+    at_once = max(1, MOST_PROBABILITIES // (len(labelled.codes) * labelled.n_classes))
     for first in range(0, len(splits), at_once):
         yield Regressions(labelled, splits.tests[first : first + at_once], n_distinct)
 
