@@ -607,6 +607,7 @@ def test_categories_that_are_not_told_apart_are_named():
     AutoMixtureRegressor(["boosting"], cv=3).fit(frame, Y[:60])  # is shown no indicators
 
 
+@pytest.mark.usefixtures("quick_candidates")
 @pytest.mark.parametrize("kind", ["linear", "stacked"])
 def test_a_column_that_names_the_rows_is_not_known_by_heart(kind):
     frame = pd.DataFrame(X).rename(columns=str)
@@ -614,7 +615,7 @@ def test_a_column_that_names_the_rows_is_not_known_by_heart(kind):
     frame["name"] = [f"t{i}" for i in range(len(X))]
     with pytest.warns(UserWarning, match="many rows .*'name'"):
         named = AutoMixtureRegressor([kind], cv=3, random_state=0).fit(frame, Y)
-    assert named.log_probs_[kind] > plain.log_probs_[kind] - 0.3
+    assert named.log_probs_[kind] > plain.log_probs_[kind] - 0.2
 
 
 def test_what_text_is_does_not_hang_on_the_batch():
