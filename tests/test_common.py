@@ -53,8 +53,16 @@ def other_by_design(estimator):
     return dict.fromkeys(BY_DESIGN, OUT_OF_FOLD) if columns else {}
 
 
+# The format of a sparse table matters before race and witnesses, which take most of the seconds, so
+# instances without them see all formats for those at their defaults.
+FORMATS = ["check_estimator_sparse_matrix", "check_estimator_sparse_array"]
+AT_DEFAULTS = ["MixtureOfExpertsRegressor()", "MixtureOfExpertsClassifier()"]
+
+
 # The checks fit noise of a dozen rows, where EM in sample may well not settle and says so.
 @pytest.mark.filterwarnings("default::sklearn.exceptions.ConvergenceWarning")
 @parametrize_with_checks(INSTANCES, expected_failed_checks=other_by_design)
 def test_common_checks(estimator, check):
+    if repr(estimator) in AT_DEFAULTS and check.func.__name__ in FORMATS:
+        pytest.skip("formats of sparse tables are seen by the other instances")
     check(estimator)
