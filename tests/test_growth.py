@@ -74,7 +74,7 @@ def three():
 )
 def test_where_there_is_nothing_to_gain_rounding_does_not_ask_for_more(kind, expert, rule):
     rng = np.random.default_rng(0)
-    for _ in range(4):
+    for _ in range(2):
         table, order = rng.normal(size=(60, 2)), rng.permutation(60)
         for rows in (table, table[order]):
             model = kind(expert, "auto", random_state=0, n_init=1, max_iter=5)
@@ -188,7 +188,7 @@ def test_a_random_state_is_drawn_from_once():
     ids=lambda params: next(iter(params)),
 )
 def test_features_go_with_it(params):
-    moe = auto(**{**FEW, "max_iter": 10, **params}).fit(X3, Y3)
+    moe = auto(**{**FEW, **params}).fit(X3, Y3)
     is_shared = moe.shrinkage_ is not None
     assert 3 <= moe.n_experts_ - is_shared <= 4
     assert moe.n_experts_ in moe.n_experts_path_
@@ -202,14 +202,14 @@ def test_features_go_with_it(params):
     [
         (DecisionTreeRegressor(max_depth=3), {}),
         (KNeighborsRegressor(), {}),
-        (RandomForestRegressor(22), {"cv": "oob"}),
+        (RandomForestRegressor(16, max_depth=3), {"cv": "oob", "max_iter": 1}),
         (make_pipeline(StandardScaler(), Ridge()), {}),
     ],
 )
 def test_any_expert_will_do(expert, params):
-    train, test = (X3[:200], Y3[:200]), (X3[200:], Y3[200:])
-    params = {"cv": 3, **params}
-    moe = auto(expert, max_iter=2, n_init=1, **params).fit(*train)
+    train, test = (X3[:120], Y3[:120]), (X3[120:], Y3[120:])
+    params = {"cv": 3, "max_iter": 2, "n_init": 1, **params}
+    moe = auto(expert, **params).fit(*train)
     alone = MixtureOfExpertsRegressor(expert, 1, random_state=0, **params).fit(*train)
     assert moe.n_experts_ in moe.n_experts_path_
     assert moe.log_prob(*test).mean() > alone.log_prob(*test).mean()
