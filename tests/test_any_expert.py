@@ -488,10 +488,11 @@ def test_the_heaviest_row_is_drawn_whatever_its_rank():
     assert systematic_sample(np.array([0.0, 0.1, 0.2, 0.1]), np.array([3, 2, 0, 1])).tolist() == [2]
 
 
-def test_rows_that_all_weigh_one_are_seen_in_their_own_order():
+@pytest.mark.parametrize("weight", [1.0, 2.0])
+def test_experts_that_take_no_weights_see_rows_in_order_of_content(weight):
     X = np.arange(20.0)[:, None]
-    fitted = fit_weighted(Counter(), X, X[:, 0], np.ones(20), np.arange(20)[::-1])
-    np.testing.assert_array_equal(fitted.rows_, X[:, 0])
+    fitted = fit_weighted(Counter(), X, X[:, 0], np.full(20, weight), np.arange(20)[::-1])
+    np.testing.assert_array_equal(fitted.rows_, np.repeat(X[::-1, 0], int(weight)))
 
 
 class ToldRecorder(Recorder):

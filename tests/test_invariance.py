@@ -144,6 +144,14 @@ def test_a_gate_of_neighbours_takes_equally_near_rows_in_the_order_of_their_cont
     assert_weights_equal_repeats(moe, X, y, rng.integers(1, 4, size=len(X)))
 
 
+@pytest.mark.parametrize("n_experts", [1, 2])
+def test_row_order_does_not_matter_to_neighbours_that_are_equally_near(n_experts):
+    X, y = table("ridge", 120)
+    X, order = X.round(), np.random.default_rng(1).permutation(len(X))
+    moe = build("neighbours", n_experts=n_experts)
+    assert_same_fit(clone(moe).fit(X, y), clone(moe).fit(X[order], y[order]), X, 1e-8)
+
+
 def test_zero_weight_rows_may_hold_anything():
     """A row of weight zero could be far away, or the only one of its class."""
     X, y = table("logistic")

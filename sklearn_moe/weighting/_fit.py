@@ -32,10 +32,10 @@ def fit_weighted(
 ) -> Any:
     """Fit `estimator`, a clone of our own, to rows that count `weight` (n,) each; return it.
 
-    `rank` (n,) orders the rows by content. Rows of zero weight are never seen; weights that are
-    all one are not passed at all, so that the fit is the one the user would have made. If `y` is
-    `labelled` and the rows seen are of one class, a constant takes the place of the estimator,
-    unless it is frozen.
+    `rank` (n,) orders the rows by content: an estimator that takes no weights sees a sample in this
+    order. Rows of zero weight are never seen; weights that are all one are not passed at all, so
+    that the fit is the one the user would have made. If `y` is `labelled` and the rows seen are of
+    one class, a constant takes the place of the estimator, unless it is frozen.
     """
     plan = plan or plan_weights(estimator)
     rows, weight = _rows_seen(plan, np.array(weight), rank)
@@ -51,7 +51,7 @@ def fit_weighted(
 
 def _rows_seen(plan: WeightPlan, weight: Array, rank: NDArray[np.intp]) -> tuple[Any, Array]:
     """Row indices (None: all) that the estimator is to see, and the weights to give them."""
-    if plan.mode == RESAMPLED and (weight != 1.0).any():
+    if plan.mode == RESAMPLED:
         sampled = systematic_sample(weight, rank)
         return sampled, np.ones(len(sampled))
     rows = None if (weight > 0).all() else np.flatnonzero(weight)
