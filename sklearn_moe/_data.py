@@ -75,6 +75,12 @@ class Data:
         """Whether any rows depend on each other without being copies."""
         return self.clusters is not self.rank and not np.array_equal(self.clusters, self.rank)
 
+    @property
+    def class_mass(self) -> Array:
+        """The weight of each row in the column of its class (n, C); of real targets (n, 1)."""
+        columns = 1.0 if self.classes is None else np.eye(len(self.classes))[self.target]
+        return columns * self.sample_weight[:, None]
+
     @cached_property
     def is_even(self) -> bool:
         """Whether each row weighs one."""

@@ -127,11 +127,7 @@ def make_training(
 
 def _dealt_folds(n_folds: int, data: Data, in_groups: bool) -> Splits:
     if in_groups:
-        is_of_class = np.ones((data.n_samples, 1))
-        if data.classes is not None:
-            is_of_class = np.eye(len(data.classes))[data.target]
-        mass = is_of_class * data.sample_weight[:, None]
-        return group_folds(n_folds, data.clusters, mass)
+        return group_folds(n_folds, data.clusters, data.class_mass)
     n_distinct = len(data.distinct)
     if n_folds > max(n_distinct, USUAL_FOLDS):
         raise ValueError(

@@ -28,7 +28,7 @@ from ._data import Data
 from ._em import DIGITS, EMRule
 from ._expectation import Dealt, MixtureExpectation
 from ._first_starts import Start
-from ._folds import Splits, content_folds, keep_rows
+from ._folds import Splits, content_folds, group_folds, keep_rows
 from ._forecasts import Forecast, Question
 from ._mixture import MixtureModel, MixtureState, build_model
 from ._numeric import Array, normalize
@@ -286,5 +286,9 @@ def _inner_splits(splits: Splits, fold: int, n_samples: int) -> Splits | None:
 
 def _two_folds(data: Data) -> Splits | None:
     """Two folds of the rows, never apart for dependent rows; None if all depend on each other."""
-    dealt = content_folds(2, data.clusters, None if data.classes is None else data.target)
-    return dealt if len(dealt) > 1 else None
+    clusters = np.unique(data.clusters, return_inverse=True)[1]
+    if not clusters.any():
+        return None
+    if data.has_groups:
+        return group_folds(2, clusters, data.class_mass)
+    return content_folds(2, data.rank, None if data.classes is None else data.target)
