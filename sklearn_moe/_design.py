@@ -328,8 +328,9 @@ def _describe(
 
 def frequent_categories(values: np.ndarray, weight: Array, most: int) -> tuple[np.ndarray, float]:
     """The `most` heaviest categories of a text column, sorted, and the share of all others."""
-    names, codes = np.unique(as_text(values), return_inverse=True)
-    mass = np.bincount(codes, weights=weight)
+    counts = weight > 0
+    names, codes = np.unique(as_text(values[counts]), return_inverse=True)
+    mass = np.bincount(codes, weights=weight[counts])
     share = mass / mass.sum()
     order = np.lexsort((names, -np.round(share, 9)))
     return np.sort(names[order[:most]]), float(share[order[most:]].sum())

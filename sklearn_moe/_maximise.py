@@ -92,7 +92,7 @@ class _Bracket:
         part = self.at_new / -rise * self.at_before / (self.at_before - self.at_other)
         part += beyond * self.at_new / after * self.at_other / (self.at_before - self.at_other)
         part = np.where(trusted & np.isfinite(part), part, 0.5)
-        least = np.minimum(0.5 * tolerance / np.abs(width), 0.5)
+        least = np.fmin(0.5 * tolerance / np.abs(width), 0.5)
         return np.clip(part, least, 1 - least)
 
 

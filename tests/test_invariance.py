@@ -152,6 +152,16 @@ def test_row_order_does_not_matter_to_neighbours_that_are_equally_near(n_experts
     assert_same_fit(clone(moe).fit(X, y), clone(moe).fit(X[order], y[order]), X, 1e-8)
 
 
+@pytest.mark.parametrize("kind", ["ridge", "logistic"])
+def test_row_order_does_not_matter_to_witnesses_of_groups(kind):
+    """Of two folds one is left to a witness, which is dealt anew."""
+    X, y = table(kind, 200)
+    groups, order = np.arange(200) // 4, np.random.default_rng(1).permutation(200)
+    moe = build(kind, cv=2)
+    one = clone(moe).fit(X, y, groups=groups)
+    assert_same_fit(one, clone(moe).fit(X[order], y[order], groups=groups[order]), X, 1e-7)
+
+
 def test_zero_weight_rows_may_hold_anything():
     """A row of weight zero could be far away, or the only one of its class."""
     X, y = table("logistic")

@@ -38,6 +38,13 @@ def test_a_slope_of_one_sign_leads_to_an_end(sign, end, by_ends):
     np.testing.assert_allclose(found, end, atol=7 * 0.5**N_STEPS, rtol=0)
 
 
+def test_ends_that_are_one_are_the_answer():
+    low = np.where(np.arange(6) == 2, HIGH, LOW)
+    expected = np.where(np.arange(6) == 2, HIGH, ZEROS)
+    found = top_of(SLOPES["line"], low, HIGH)
+    np.testing.assert_allclose(found, expected, atol=7 * 0.5**N_STEPS, rtol=0)
+
+
 def test_the_middle_has_the_first_word_where_ends_have_none():
     def slope(x):
         """It rises through zero at -1.9 and falls through it at -1."""

@@ -458,6 +458,13 @@ def test_of_many_categories_the_heaviest_are_kept_whatever_the_unit_of_weights(u
     assert rest == pytest.approx(weight[:-20].sum() / weight.sum())
 
 
+def test_categories_of_no_weight_are_none():
+    names = np.array(["a", "b", "c", "d"], dtype=object)
+    kept, rest = frequent_categories(names, np.array([0.0, 1.0, 0.0, 2.0]), 3)
+    assert list(kept) == ["b", "d"]
+    assert rest == 0.0
+
+
 def test_large_whole_numbers_in_rows_that_are_held_out():
     rng = np.random.default_rng(0)
     frame = pd.DataFrame({"a": rng.normal(size=60), "b": rng.integers(0, 9, size=60)})

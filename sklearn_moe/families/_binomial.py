@@ -48,6 +48,7 @@ class Binomial(UndispersedFamily):
     n_trials: int = 1
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         is_number = isinstance(self.n_trials, Integral) and not isinstance(self.n_trials, bool)
         if not is_number or self.n_trials < 1:
             raise ValueError(

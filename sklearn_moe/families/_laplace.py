@@ -57,6 +57,10 @@ class Laplace(RealFamily):
 
     is_location_scale: ClassVar[bool] = True
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._check_switch("reweight", self.reweight)
+
     def frozen(self, mean: Array, *law: Array) -> Any:
         """The law as a frozen distribution of scipy."""
         return stats.laplace(mean, np.sqrt(law[0]))

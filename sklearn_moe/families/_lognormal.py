@@ -49,6 +49,7 @@ class LogNormal(PositiveFamily):
     expert_says: str = "mean"
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.expert_says not in CENTERS:
             raise ValueError(f"expert_says={self.expert_says!r} must be one of {CENTERS}.")
 

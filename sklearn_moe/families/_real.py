@@ -55,6 +55,13 @@ class RealFamily(Family):
     is_location_scale: ClassVar[bool] = False
     exact_ppf: ClassVar[bool] = True
 
+    def __post_init__(self) -> None:
+        self._check_switch("shared", self.shared)
+
+    def _check_switch(self, name: str, value: Any) -> None:
+        if not isinstance(value, bool | np.bool_):
+            raise ValueError(f"{name}={value!r} must be True or False.")
+
     # What a law writes.
 
     @abstractmethod

@@ -74,6 +74,8 @@ class StudentT(RealFamily):
     is_location_scale: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
+        super().__post_init__()
+        self._check_switch("reweight", self.reweight)
         most = self.largest_df
         if self.df is not None and not (isinstance(self.df, Real) and 1 < self.df <= most):
             raise ValueError(

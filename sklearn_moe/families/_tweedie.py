@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from numbers import Real
 from typing import Any, ClassVar
 
 import numpy as np
@@ -61,9 +62,10 @@ class Tweedie(PositiveFamily):
     exact_ppf: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
-        if not 1 < self.power < 2:
+        super().__post_init__()
+        if not (isinstance(self.power, Real) and 1 < self.power < 2):
             raise ValueError(
-                f"power={self.power!r} must be above 1 and below 2; the ends are family='poisson' "
+                f"power={self.power!r} must be a number above 1 and below 2; the ends are family='poisson' "
                 "and 'gamma'."
             )
 
