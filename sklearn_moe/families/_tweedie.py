@@ -65,8 +65,8 @@ class Tweedie(PositiveFamily):
         super().__post_init__()
         if not (isinstance(self.power, Real) and 1 < self.power < 2):
             raise ValueError(
-                f"power={self.power!r} must be a number above 1 and below 2; the ends are family='poisson' "
-                "and 'gamma'."
+                f"power={self.power!r} must be a number above 1 and below 2; the ends are "
+                "family='poisson' and 'gamma'."
             )
 
     def frozen(self, mean: Array, *law: Array) -> Any:
