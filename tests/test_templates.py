@@ -170,8 +170,9 @@ def test_transformers_are_given_weights_by_name_or_by_request(steps, names, scal
     assert plan.is_routed is (names is None)
 
 
-def test_mixtures_see_to_the_weights_of_what_is_within():
-    plan = plan_weights(MixtureOfExpertsRegressor(make_pipeline(TargetEncoder(), Ridge())))
+@pytest.mark.parametrize("expert", [make_pipeline(TargetEncoder(), Ridge()), KNeighborsRegressor()])
+def test_mixtures_see_to_the_weights_of_what_is_within(expert):
+    plan = plan_weights(MixtureOfExpertsRegressor(expert))
     assert plan == WeightPlan(WEIGHTED, ("sample_weight",))
 
 
