@@ -176,7 +176,7 @@ def test_zero_weight_rows_may_hold_anything():
 def test_weights_that_are_shares_are_warned_of(kind):
     X, y = table(kind)
     moe = build(kind, n_init=1, verdict=False, max_iter=1, tol=1e9)
-    with pytest.warns(UserWarning, match=r"400 rows count as 1, .* multiply them by 400"):
+    with pytest.warns(UserWarning, match=r"400 rows count as 1, .* see. .* multiply them by 400"):
         moe.fit(X, y, sample_weight=np.full(400, 1 / 400))
     moe.fit(X, y, sample_weight=np.full(400, 0.1))
 
