@@ -150,7 +150,7 @@ def warn_of_shares(weight: Array) -> None:
         warnings.warn(
             f"No sample_weight is above {weight.max():.3g}, so {len(weight)} rows count as "
             f"{weight.sum():.3g}, and penalties of experts and gate weigh as if rows were so few, "
-            f"which is all that experts and gates without sample_weight see. "
+            "which is all that experts and gates without sample_weight see. "
             f"If the weights are shares, multiply them by {1 / weight.mean():.6g}.",
             UserWarning,
             stacklevel=5,
