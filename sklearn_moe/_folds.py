@@ -111,7 +111,7 @@ def user_splits(cv: Any, X: Any, y: NDArray, is_classifier: bool, params: dict) 
     Raises
     ------
     ValueError
-        If some row is never, or more than once, in a test fold.
+        If some row is never, or more than once, in a test fold, or in both sides of one.
     """
     n_samples, splitter = n_rows(X), check_cv(cv, y, classifier=is_classifier)
     sides = (
@@ -139,7 +139,18 @@ def user_splits(cv: Any, X: Any, y: NDArray, is_classifier: bool, params: dict) 
             "(KFold, StratifiedKFold, GroupKFold). TimeSeriesSplit never tests its first rows; "
             "for ordered data use KFold(shuffle=False), whose folds are blocks."
         )
+    _check_unseen(cv, pairs)
     return Splits(tests, trains)
+
+
+def _check_unseen(cv: Any, pairs: list[tuple[NDArray[np.intp], NDArray[np.intp]]]) -> None:
+    """Raise if a fold trains on rows that it tests: what is said of unseen rows would be untrue."""
+    seen = sum(int(np.isin(test, train).sum()) for train, test in pairs)
+    if seen:
+        raise ValueError(
+            f"cv={_brief(cv)} tests {seen} rows in folds that are trained on them. Leave the rows "
+            "of a test fold out of its training rows, or pass cv=None for EM in sample."
+        )
 
 
 def check_sides(cv: Any, splits: Splits | None) -> None:

@@ -276,7 +276,7 @@ def _blamed_on_witness(plan: Plan[T]) -> Plan[T]:
 def _inner_splits(splits: Splits, fold: int, n_samples: int) -> Splits | None:
     """The other folds, as a split of the fold's training rows; None if they are no such split.
 
-    Only one may be left, and in a user's split the training side may hold rows of the test side.
+    Only one may be left, and in a user's split a row may count twice on a training side.
     """
     kept = splits[fold][0]
     inner = keep_rows(splits, kept, n_samples, without=fold)

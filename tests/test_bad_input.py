@@ -344,7 +344,7 @@ def test_targets_that_do_not_suit_are_told_in_plain_words():
     ("cv", "groups", "message"),
     [
         (3, np.arange(50), "inconsistent numbers of samples"),
-        ([(np.arange(60), np.arange(60))], None, "makes 1 fold"),
+        ([(np.arange(60), np.arange(60))], None, "tests 60 rows in folds that are"),
         (iter(()), None, "yields no folds"),
         (1000, None, "cv=1000 asks for more folds than .* rows .*, which are (60|59).*fewer folds"),
         (3, np.zeros(60), "more folds than there are groups .*, which are 1"),

@@ -73,6 +73,12 @@ def test_rows_may_be_counted_from_the_end_and_folds_may_be_empty():
         user_splits([([1, 23], rows[:1]), (rows[:1], rows[1:])], X, np.zeros(23), False, {})
 
 
+def test_no_fold_may_test_the_rows_that_it_is_trained_on():
+    X, rows = np.zeros((23, 1)), np.arange(23)
+    with pytest.raises(ValueError, match=r"tests 10 rows in folds that are trained on them"):
+        user_splits([(rows, rows[:10]), (rows[:10], rows[10:])], X, np.zeros(23), False, {})
+
+
 def test_a_fold_is_left_out_though_its_rows_are_kept():
     whole = Splits(FOLDS.tests, [np.arange(23)] * 4)
     left = keep_rows(whole, np.arange(23), 23, without=2)
