@@ -504,13 +504,6 @@ def test_a_forecast_is_of_the_iteration_that_is_best_for_the_other_folds():
     ]  # the luck of the first fold is its own
 
 
-def test_folds_that_overlap():
-    half = np.arange(600) < 300
-    pairs = [(np.arange(600), np.flatnonzero(half)), (np.arange(600), np.flatnonzero(~half))]
-    moe = MixtureOfExpertsRegressor(cv=pairs, **QUICK).fit(X, HEAVY)
-    assert moe.dispersion_factor_ > 0
-
-
 @pytest.mark.parametrize("calibrate", ["noise", "conformal"])
 def test_where_witnesses_fail_the_fit_speaks_for_itself(calibrate, monkeypatch):
     def fail(self, start):
