@@ -113,7 +113,19 @@ def _guide(stage: Stage) -> Witness | None:
         return None
     whole = len(stage.recipe.templates)
     guides = [guide for guide in stage.witnesses if len(guide.best.members) == whole]
-    return max(guides, key=lambda guide: round(guide.best.lower_bound, DIGITS), default=None)
+    return max(
+        guides, key=lambda guide: round(_bound_without_unit(stage, guide), DIGITS), default=None
+    )
+
+
+def _bound_without_unit(stage: Stage, guide: Witness) -> float:
+    """The bound of a witness beside those of others, whose rows have other shares of zeros.
+
+    Zeros may have probabilities, while amounts have densities, which depend on a unit.
+    """
+    data = guide.model.data
+    of_unit = stage.recipe.family.surprise(data.target, np.zeros(data.n_samples))
+    return guide.best.lower_bound - float(weighted_mean(of_unit, data.sample_weight))
 
 
 def _run_from(stage: Stage, guide: Witness, rule: EMRule) -> Plan[EMResult | None]:

@@ -247,7 +247,8 @@ class MixtureOfExpertsRegressor(RegressorMixin, RealTargets):
     Notes
     -----
     Several outputs share gate and responsibilities and have independent noise. No variance is below
-    1e-8 of the target's or, where targets are multiples of a step, allows more density than 1/step.
+    1e-8 of the target's or, where targets are multiples of a step, that of a Gaussian law whose
+    density is nowhere above 1/step.
 
     References
     ----------

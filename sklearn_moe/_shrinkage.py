@@ -23,6 +23,8 @@ N_STEPS, NEGLIGIBLE = 30, 1e-8
 # Standard deviations by which a pair must differ: if they differ by less, noise would decide.
 ALIKE = 1e-9
 TINY = np.finfo(np.float64).tiny
+# The least probability of a class: over it, times a row's weight, slopes are no more than numbers.
+IMPOSSIBLE = 1e-150
 
 
 @dataclass(frozen=True)
@@ -88,7 +90,7 @@ def _most_likely(target: NDArray, mean: Array, pairs: Pairs) -> Array:
     toward = own[:, -1:] - own
 
     def slope(part: Array) -> Array:
-        return pairs.totals(toward / np.maximum(own + part[pairs.experts] * toward, TINY))
+        return pairs.totals(toward / np.maximum(own + part[pairs.experts] * toward, IMPOSSIBLE))
 
     ends = np.zeros(pairs.n_experts), np.ones(pairs.n_experts)
     return top_of(slope, *ends, N_STEPS)

@@ -350,6 +350,8 @@ def test_an_output_that_is_zero_everywhere_is_refused():
         (lambda: StudentT(reweight="no"), "reweight='no' must be True or False"),
         (lambda: Laplace(reweight=0), "reweight=0"),
         (lambda: Laplace(shared=None), "shared=None"),
+        (lambda: Contaminated(clean=Gaussian(), fraction=2), "fraction=2 must be above 0"),
+        (lambda: Contaminated(clean=Gaussian(), fraction=0.0), "fraction=0.0 must be above 0"),
         (lambda: LogNormal(expert_says="mode"), "expert_says='mode'.*median"),
     ],
 )
@@ -565,6 +567,15 @@ def test_laws_may_return_what_cannot_be_written_to():
     assert mine.lower_bound_ == ours.lower_bound_
 
 
+def test_quantiles_of_real_targets_are_to_be_exact():
+    @dataclass(frozen=True, kw_only=True)
+    class Rough(Gaussian):
+        exact_ppf = False
+
+    with pytest.raises(TypeError, match="exact_ppf=False is for laws of positive targets; Rough"):
+        Rough()
+
+
 def test_counts_that_have_no_neighbours_are_refused():
     X, y = np.zeros((4, 1)), np.array([1.0, 2.0, 2.0**53, 1e17])
     moe = MixtureOfExpertsRegressor(family="poisson")
@@ -594,6 +605,24 @@ def test_large_counts_of_poisson_are_nearly_normal(mean):
     found = Poisson().log_density(y, np.array(mean), np.ones(1))
     np.testing.assert_allclose(found, expected, atol=20 / mean)
     assert Poisson().log_density(np.array([0.0, 1e7]), np.array(0.5), np.ones(1))[0] == -0.5
+
+
+@pytest.mark.parametrize("n_trials", [2 * 10**6, 10**9, 4 * 10**9, 10**15])
+@pytest.mark.parametrize("chance", [0.02, 0.5, 0.999])
+def test_successes_in_many_trials_are_nearly_normal(n_trials, chance):
+    mean, sd = n_trials * chance, np.sqrt(n_trials * chance * (1 - chance))
+    y = np.rint(mean + sd * np.array([-3.0, 0.0, 2.0]))
+    score, middle = (y - mean) / sd, (y + 0.5 - mean) / sd
+    # The first terms of Edgeworth's series.
+    skewness = (1 - 2 * chance) / sd
+    law, means = Binomial(n_trials=n_trials), np.array(mean)
+    expected = stats.norm.logpdf(score) - np.log(sd) + skewness * (score**3 - 3 * score) / 6
+    np.testing.assert_allclose(law.log_density(y, means, np.ones(1)), expected, atol=20 / sd**2)
+    expected = stats.norm.cdf(middle) - skewness * (middle**2 - 1) / 6 * stats.norm.pdf(middle)
+    np.testing.assert_allclose(law.cdf(y, means, np.ones(1)), expected, atol=20 / sd**2)
+    ends = np.array([-1.0, n_trials, n_trials + 1.0])
+    assert law.cdf(ends, means, np.ones(1)).tolist() == [0.0, 1.0, 1.0]
+    assert law.log_density(ends[2:], means, np.ones(1)) == -np.inf
 
 
 def test_quantiles_far_in_the_tail_of_large_counts_take_no_time():

@@ -378,7 +378,9 @@ def test_what_is_said_of_unseen_rows_is_true():
 
 def four_rows():
     """As much of a table as differences of log densities are judged by."""
-    data = SimpleNamespace(sample_weight=np.ones(4), clusters=np.arange(4))
+    data = SimpleNamespace(
+        target=np.arange(4.0), n_samples=4, sample_weight=np.ones(4), clusters=np.arange(4)
+    )
     data.mean_and_stderr = partial(Data.mean_and_stderr, data)
     return data
 
@@ -455,10 +457,11 @@ def test_a_run_that_cannot_follow_is_known_by_its_own_word(fails, monkeypatch):
 
     guide = behind.witnesses[0]
     guide.best = SimpleNamespace(members=(0, 1), lower_bound=1.0)
+    guide.model = behind.model
     guide.responsibilities = failing if fails == "guide" else led
     behind.model.begin = lambda resp: resp
     monkeypatch.setattr(_guided, "run_em", failing)
-    behind.model.recipe = SimpleNamespace(templates=(None, None), top_k=None)
+    behind.model.recipe = SimpleNamespace(templates=(None, None), top_k=None, family=Gaussian())
     plan = caught_up(behind, Session(EMRule(50, 0.0), Reporter("", 0, None, None)))
     found = follow_here(plan)
     np.testing.assert_array_equal(found.unseen, [0.0, 0.2, np.nan, np.nan])

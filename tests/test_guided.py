@@ -62,6 +62,19 @@ def test_a_run_that_went_astray_goes_on_where_a_witness_has_come(astray, capsys)
     assert moe.lower_bounds_[kept - 1] == max(moe.lower_bounds_[n_witnessed:])
 
 
+def test_what_the_witnesses_say_is_told_where_they_choose(capsys):
+    def said(**params):
+        moe = build(verbose=2, **params).fit(X, Y)
+        text = capsys.readouterr().out
+        assert f"; iteration {ConvergenceDisplay.from_estimator(moe).best_iter} kept, bound" in text
+        return moe, text
+
+    moe, text = said()
+    last = moe.lower_bounds_[-1], moe.heldout_log_probs_[-1]
+    assert f"iteration {moe.n_iter_}: bound {last[0]:.5f}, of witnesses {last[1]:.5f}\n" in text
+    assert ", of witnesses" not in said(verdict=False)[1]
+
+
 def test_weights_are_repeats_along_the_way(astray):
     weight = np.random.default_rng(1).integers(1, 4, size=len(X))
     rows = np.random.default_rng(2).permutation(np.repeat(np.arange(len(X)), weight))

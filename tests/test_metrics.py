@@ -316,6 +316,13 @@ def test_targets_are_not_taken_for_those_of_other_rows():
         pit_values(np.zeros(4), stats.norm(np.zeros((2, 2)), 1.0))
 
 
+def test_targets_that_are_none_are_refused():
+    for metric in (pit_values, calibration_error):
+        for nothing in (None, 3.0):
+            with pytest.raises(ValueError, match="y_true must hold finite numbers"):
+                metric(nothing, stats.norm(np.zeros(3), 1.0))
+
+
 def test_calibration_error_of_counts_is_the_mean_over_draws():
     dist, levels = Counts(RATE), np.array([0.2, 0.6])
     inside = np.zeros(2)

@@ -515,9 +515,20 @@ def test_a_component_of_no_weight_says_nothing():
     assert dist.logpdf([1.0])[0] == pytest.approx(stats.t(5).logpdf(1))
 
 
-def test_an_empty_selection_is_refused():
-    with pytest.raises(IndexError, match="selection holds none"):
-        mixture("gaussian")[[]]
+@pytest.mark.parametrize("rows", [[], None, np.zeros((2, 2), dtype=int)], ids=str)
+def test_selections_that_are_no_rows_are_refused(rows):
+    with pytest.raises(IndexError, match="Select a row, or several; the selection has shape"):
+        mixture("gaussian")[rows]
+
+
+@pytest.mark.parametrize("name", LAWS)
+def test_of_a_missing_target_nothing_is_known(name):
+    dist = mixture(name)
+    y = np.ones(np.shape(dist.mean()))
+    y[0] = np.nan
+    for found in (dist.logpdf(y), dist.pdf(y), dist.cdf(y), dist.crps(y)):
+        assert np.isnan(found[0]).all()
+        assert not np.isnan(found[1:]).any()
 
 
 # Large counts beside small ones.

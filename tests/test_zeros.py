@@ -1,5 +1,6 @@
 """Experts for zeros beside others: hurdles, and inflations of zeros."""
 
+from dataclasses import dataclass
 from types import SimpleNamespace
 
 import numpy as np
@@ -11,7 +12,7 @@ from sklearn.tree import DecisionTreeRegressor
 from sklearn_moe import MixtureOfExpertsRegressor
 from sklearn_moe._first_starts import zeros_apart
 from sklearn_moe._templates import make_template
-from sklearn_moe.families import Gamma, Gaussian, Poisson
+from sklearn_moe.families import Gamma, Gaussian, Poisson, Tweedie
 
 ZERO = DummyRegressor(strategy="constant", constant=0)
 
@@ -36,6 +37,43 @@ def test_a_mixture_with_an_expert_for_zeros_is_found_to_help(law, seed, least):
     assert moe.log_prob(*unseen).mean() > least
     on = unseen[0][:, 0] > 0.8
     assert moe.gate_proba(unseen[0][on])[:, 1].mean() > 0.8
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.parametrize("law", ["gamma", "tweedie"])
+def test_the_unit_of_amounts_beside_zeros_does_not_matter(law):
+    """Nor to which witness a fit goes on from."""
+    rng = np.random.default_rng(4)
+    X = rng.normal(size=(100, 2))
+    y = np.exp(0.9 * np.sign(X[:, 0]) * X[:, 1]) * rng.gamma(4, 0.25, 100) * (rng.random(100) < 0.7)
+    experts = [("zero", ZERO), ("one", Ridge()), ("other", Ridge())]
+    quick = {"family": law, "n_init": 1, "max_iter": 8, "cv": 3, "random_state": 0}
+    one, other = (
+        MixtureOfExpertsRegressor(experts, **quick).fit(X, unit * y) for unit in (1.0, 2.0**12)
+    )
+    np.testing.assert_allclose(other.predict(X) / 2.0**12, one.predict(X), rtol=1e-6)
+    assert other.gain_ == pytest.approx(one.gain_)
+
+
+def test_formulas_see_no_number_of_another_unit_where_an_expert_is_for_zeros():
+    seen = []
+
+    @dataclass(frozen=True, kw_only=True)
+    class Heard(Tweedie):
+        def log_density(self, y, mean, *law):
+            seen.append((np.min(mean), law[0]))
+            return super().log_density(y, mean, *law)
+
+    rng, unit = np.random.default_rng(0), 1e9
+    X, y = draw(100, rng, "tweedie")
+    experts = [("zero", ZERO), ("one", Ridge()), ("other", Ridge())]
+    quick = {"n_init": 1, "max_iter": 5, "tol": 9.0, "cv": 3, "verdict": False, "random_state": 0}
+    moe = MixtureOfExpertsRegressor(experts, family=Heard(), **quick).fit(X, unit * y)
+    assert moe.dispersions_[0] == 0
+    moe.predict_dist(X).logpdf(unit * y)
+    least_mean, least_dispersion = 1e-3 * unit * y.mean(), 1e-3 * (unit * y.mean()) ** 0.5
+    assert all(mean >= 0.99 * least_mean for mean, _ in seen)
+    assert all((dispersion >= least_dispersion).all() for _, dispersion in seen)
 
 
 def starting(family, *experts):

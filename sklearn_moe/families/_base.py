@@ -94,3 +94,12 @@ def law_by_row(law: Array, relative: Array) -> Array:
     by_row = np.broadcast_to(law, (len(relative), *law.shape[-3:])).copy()
     by_row[..., 0] *= relative
     return by_row
+
+
+def without_points(value: Array, points: NDArray[np.bool_]) -> Array:
+    """A parameter with the largest one in place of those of point masses.
+
+    Formulas are evaluated there in vain; numbers of another unit than the target's may take long.
+    """
+    largest = np.max(value, where=np.logical_not(points), initial=0.0)
+    return np.where(points, largest if largest > 0 else 1.0, value)

@@ -8,10 +8,11 @@ from typing import Any
 
 import numpy as np
 from scipy import stats
-from scipy.special import bdtr, gammaln, xlog1py, xlogy
+from scipy.special import betaincc, gammaln, xlog1py, xlogy
 
 from .._numeric import Array
-from ._real import LEAST_MEAN, UndispersedFamily
+from ._poisson import Poisson
+from ._real import LARGE_COUNT, LEAST_MEAN, UndispersedFamily
 
 # As near to certainty as an expert comes, in parts of the trials, where all targets are certain.
 LEAST_FAILURE = 1e-12
@@ -63,15 +64,26 @@ class Binomial(UndispersedFamily):
 
     def log_density(self, y: Array, mean: Array, *law: Array) -> Array:
         """Log probability of `y`."""
+        if self.n_trials > LARGE_COUNT:
+            return self._log_density_of_many(y, mean, *law)
         failures, chance = self.n_trials - y, mean / self.n_trials
         orders = gammaln(self.n_trials + 1) - gammaln(y + 1) - gammaln(failures + 1)
         density = orders + xlogy(y, chance) + xlog1py(failures, -chance)
         return np.where(failures < 0, -np.inf, density)
 
+    def _log_density_of_many(self, y: Array, mean: Array, *law: Array) -> Array:
+        """Log probability by that of Poisson counts of successes and failures, given their sum."""
+        counts, trials = Poisson(), np.array(float(self.n_trials))
+        successes = counts.log_density(y, mean, *law)
+        failures = counts.log_density(np.maximum(trials - y, 0.0), trials - mean, *law)
+        together = counts.log_density(trials, trials, *law)
+        return np.where(y > trials, -np.inf, successes + failures - together)
+
     def cdf(self, y: Array, mean: Array, *law: Array) -> Array:
         """Probability of values up to `y`."""
-        whole = np.clip(np.floor(y), 0, self.n_trials)
-        return np.where(y < 0, 0.0, bdtr(whole, self.n_trials, mean / self.n_trials))
+        whole = np.clip(np.floor(y), 0, self.n_trials - 1)
+        up_to = betaincc(whole + 1, self.n_trials - whole, mean / self.n_trials)
+        return np.select([y < 0, y >= self.n_trials], [0.0, 1.0], up_to)
 
     def admit(self, mean: Array, output: int, *law: Array) -> Array:
         """Means that leave at least a small part of the target's own successes and failures."""

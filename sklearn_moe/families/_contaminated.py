@@ -24,13 +24,17 @@ LEAST = -1e300
 class Contaminated(Family):
     """The `clean` law, but for a `fraction` of the rows that come from a broad background.
 
-    The background is the same law around the mean of the target, its scale three standard
-    deviations of the target. Rows that it explains better than an expert does lose their weight in
-    the expert's fit.
+    The background is the same law around the mean of the target (a Student-t one with three degrees
+    of freedom), its scale three standard deviations of the target. Rows that it explains better
+    than an expert does lose their weight in the expert's fit.
     """
 
     clean: RealFamily
     fraction: float
+
+    def __post_init__(self) -> None:
+        if not 0 < self.fraction < 1:
+            raise ValueError(f"fraction={self.fraction!r} must be above 0 and below 1.")
 
     @property
     def resists_outliers(self) -> bool:

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .._numeric import IMPOSSIBLE, Array
-from ._base import Family
+from ._base import Family, without_points
 from ._target import Target
 
 RELATIVE_FLOOR = 1e-8
@@ -57,6 +57,11 @@ class RealFamily(Family):
 
     def __post_init__(self) -> None:
         self._check_switch("shared", self.shared)
+        if not (self.exact_ppf or isinstance(self, PositiveFamily)):
+            raise TypeError(
+                f"exact_ppf=False is for laws of positive targets; {type(self).__name__} is no "
+                "PositiveFamily. Write its ppf, to the last digit."
+            )
 
     def _check_switch(self, name: str, value: Any) -> None:
         if not isinstance(value, bool | np.bool_):
@@ -330,7 +335,7 @@ class PositiveFamily(RealFamily):
         total = np.zeros(mean.shape[:2])
         for target, center, *law in self.outputs(y, mean, dispersion):
             none = law[0] == 0
-            live = [np.where(none, 1.0, value) for value in law]
+            live = [without_points(value, none) for value in law]
             with np.errstate(divide="ignore", invalid="ignore"):
                 density = self.log_density(target, center, *live)
             density = np.where(np.isfinite(density), density, -np.inf)

@@ -226,7 +226,8 @@ def calibration_error(
     2.0: 0.2
     """
     levels = check_shares("levels", levels)
-    observed = observed_coverage(y_true, dist, levels, check_weight(sample_weight, y_true))
+    y = target_of(y_true, dist, "cdf")
+    observed = observed_coverage(y, dist, levels, check_weight(sample_weight, y))
     return float(np.abs(observed.T - levels).mean())
 
 

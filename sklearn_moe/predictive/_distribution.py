@@ -69,8 +69,8 @@ class MixtureDistribution:
 
     def __getitem__(self, rows: Any) -> MixtureDistribution:
         rows = np.atleast_1d(np.arange(len(self))[rows])
-        if not len(rows):
-            raise IndexError("A distribution needs a row; the selection holds none.")
+        if rows.ndim > 1 or not len(rows):
+            raise IndexError(f"Select a row, or several; the selection has shape {rows.shape}.")
         law = self.law[rows] if self.law.ndim == 4 else self.law
         return MixtureDistribution(
             self.family, self.log_weights[rows], self.means[rows], law, self.target_shape

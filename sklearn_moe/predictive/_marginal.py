@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from .._numeric import Array, log_sum
 from ..families import PositiveFamily, RealFamily
+from ..families._base import without_points
 
 # Entries (rows x components x points) that are worked on at once: 8 MB for each temporary.
 CHUNK = 2**20
@@ -64,12 +65,12 @@ class Marginal:
         """The law, harmless where a component is a point mass."""
         if not self.has_points:
             return self.law
-        return tuple(np.where(self.law[0] == 0, 1.0, value) for value in self.law)
+        return tuple(without_points(value, self.law[0] == 0) for value in self.law)
 
     @cached_property
     def live_means(self) -> Array:
         """The means, harmless where a component is a point mass."""
-        return np.where(self.points, 1.0, self.means) if self.has_points else self.means
+        return without_points(self.means, self.points) if self.has_points else self.means
 
     @cached_property
     def last_counts(self) -> Array:
@@ -101,7 +102,7 @@ class Marginal:
         if self.has_points:
             point = np.where(y[:, None] == 0, 0.0, -np.inf)
             log_density = np.where(self.points[..., None], point, log_density)
-        return log_density
+        return np.where(np.isnan(y[:, None]), np.nan, log_density)
 
     def cdf(self, y: Array) -> Array:
         """Probability of values up to `y`."""
