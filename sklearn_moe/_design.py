@@ -115,7 +115,7 @@ class TabularEncoder(BaseEstimator):
         self.names_ = column_names(X) if is_frame(X) else [f"x{j}" for j in range(np.shape(X)[1])]
         if sp.issparse(X):
             self.columns_ = None
-            self.scale_ = _sparse_scale(X, sample_weight)
+            self.scale_ = _sparse_scale(X.tocsr(), sample_weight)
             self.n_outputs_ = X.shape[1]
             return self
         most = self.max_categories
@@ -128,8 +128,9 @@ class TabularEncoder(BaseEstimator):
         """Return the encoded matrix (n, n_outputs_), dense or CSR as `X` is."""
         self._check_columns(X)
         if sp.issparse(X) and self.columns_ is None:
-            check_finite(X.data, allow_nan=False)
-            scaled = sp.csr_matrix(X, dtype=np.float64) @ sp.diags(1.0 / self.scale_)
+            rows = sp.csr_matrix(X, dtype=np.float64)
+            check_finite(rows.data, allow_nan=False)
+            scaled = rows @ sp.diags(1.0 / self.scale_)
             return scaled.toarray() if np.prod(X.shape) <= SMALL_TABLE else scaled
         X = X.toarray() if sp.issparse(X) else X
         if self.columns_ is None:

@@ -69,6 +69,8 @@ def _read_only_frame(X: Any) -> Any:
 
 def take_rows(X: Any, rows: Any) -> Any:
     """Rows `rows` (all, if None) of an array, sparse matrix or frame; of an array read-only."""
+    if sp.issparse(X) and rows is not None:
+        return X.tocsr()[rows]  # not every sparse form has rows that can be taken
     if not isinstance(X, np.ndarray):
         return X if rows is None or X is None else safe_indexing(X, rows)
     if rows is not None:

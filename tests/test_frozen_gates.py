@@ -118,7 +118,9 @@ def test_other_numbers_of_experts_are_refused():
     for gate in (GATES["classifier"], GATES["regressor"]):
         with pytest.raises(TypeError, match=r"3 .*there are 2 experts"):
             MixtureOfExpertsRegressor(gate=gate, random_state=0).fit(X, Y)
-    for gate in GATES.values():
+    fitted = (ClassifierGate(CLASSIFIER), RegressorGate(REGRESSOR))
+    within = [FrozenEstimator(gate.fit(X, np.eye(3)[REGION])) for gate in fitted]
+    for gate in (*GATES.values(), *within):
         with pytest.raises(ValueError, match="n_experts='auto' is not for gates that were fitted"):
             MixtureOfExpertsClassifier(n_experts="auto", gate=gate).fit(X, Y > 0)
 

@@ -95,6 +95,16 @@ def assert_probabilities_of(gate, table, n_experts):
 # All gates.
 
 
+@pytest.mark.parametrize("form", ["coo_matrix", "bsr_array", "lil_array"])
+@pytest.mark.parametrize("name", ["logistic", "neighbours regressor", "softmax", "gaussian"])
+def test_sparse_tables_of_any_form(name, form):
+    weights = targets(2) * (np.arange(len(X)) > 3)[:, None]
+    table = sp.csr_matrix(X)
+    expected = build(name, 2).fit(table, weights).predict_proba(table)
+    found = build(name, 2).fit(getattr(sp, form)(table), weights).predict_proba(table)
+    np.testing.assert_allclose(found, expected, rtol=1e-12)
+
+
 @pytest.mark.parametrize("n_experts", [1, 2, 3, 5])
 @pytest.mark.parametrize("name", GATES)
 def test_probabilities(name, n_experts):
@@ -117,6 +127,15 @@ def test_leaves_of_a_tree_are_pulled_to_the_nodes_above():
             expected[i] = (mass[node] + 4.0 * expected[i]) / (mass[node].sum() + 4.0)
     # Shares are on a grid.
     np.testing.assert_allclose(gate.predict_proba(X), expected, rtol=0, atol=1e-7)
+
+
+def test_leaves_weigh_as_much_as_they_must_and_need_no_more():
+    few = np.arange(4.0)[:, None]
+    assert TreeGate().fit(few, np.repeat(np.eye(2), 2, axis=0)).tree_.get_n_leaves() == 1
+    for n_samples in range(20, 320):  # a tenth of 147, 281 or 294 is no tenth, but for rounding
+        side = np.arange(n_samples) < 10
+        gate = TreeGate().fit(1.0 * side[:, None], 1.0 * np.column_stack([side, ~side]))
+        assert gate.tree_.get_n_leaves() == 2
 
 
 @pytest.mark.parametrize("form", [np.asarray, sp.csr_matrix])

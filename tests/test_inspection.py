@@ -56,6 +56,19 @@ def fitted():
 # The gate.
 
 
+@pytest.mark.parametrize("form", ["coo_array", "bsr_matrix"])
+def test_sparse_tables_of_any_form(fitted, form):
+    _, X, y = fitted
+    mixture = MixtureOfExpertsRegressor(Ridge(), 2, **QUICK).fit(sp.csr_array(X), y)
+    for kind in (GateDisplay, ExpertsDisplay):
+        target = {} if kind is GateDisplay else {"y": y}
+        found, expected = (
+            kind.from_estimator(mixture, table, columns=[0], **target)
+            for table in (getattr(sp, form)(X), sp.csr_array(X))
+        )
+        assert len(found.panels) == len(expected.panels) == 1
+
+
 def test_the_column_that_divides_comes_first(fitted):
     mixture, X, _ = fitted
     display = GateDisplay.from_estimator(mixture, X)

@@ -465,6 +465,15 @@ def test_the_part_is_the_best_one(labelled):
     assert found[3] == 0.0
 
 
+def test_an_expert_that_thinks_a_class_impossible_leans_as_far_as_its_other_rows_let_it():
+    mean = np.array([[[0.0, 1.0], [0.5, 0.5]], [[0.6, 0.4], [0.5, 0.5]]])
+    weights = np.full((2, 2), 25.0)
+    found = fit_shrinkage(np.array([0, 0]), mean, weights, ALL_ACT, Categorical(np.ones(2) / 2))
+    assert found.tolist() == [1.0, 0.0]  # log(part / 2) + log(0.6 - part / 10) rises up to 1
+    found = fit_shrinkage(np.array([0, 1]), mean, weights, ALL_ACT, Categorical(np.ones(2) / 2))
+    assert found.tolist() == [1.0, 0.0]
+
+
 def test_an_expert_for_zeros_leans_on_nobody():
     target, half = np.array([[0.0], [0.0], [2.0]]), np.full((3, 2), 0.5)
     mean = np.tile([[0.0], [1.0]], (3, 1, 1))

@@ -54,8 +54,9 @@ def frozen_gate(classifier: Any) -> Gate | None:
 def is_frozen(gate: Any) -> bool:
     """Whether a gate, or the estimator within it, was fitted before."""
     last = last_step(gate)
-    inner = getattr(last, _inner(last), last)
-    return isinstance(last_step(inner), FrozenEstimator)
+    if isinstance(last, FrozenEstimator):  # which has all attributes of what is within
+        return True
+    return isinstance(last_step(getattr(last, _inner(last), None)), FrozenEstimator)
 
 
 def without_lost(gate: Any, members: tuple[int, ...]) -> Any:

@@ -19,6 +19,8 @@ from ._table import GateTable
 SEED = 0
 # Standard deviations from the mean beyond which no threshold lies.
 FAR = 1e30
+# What a leaf may lack of its least weight, for sums of weights are rounded.
+ROUNDING = 1e-9
 
 
 class TreeGate(EncodedGate):
@@ -93,9 +95,11 @@ class TreeGate(EncodedGate):
     ) -> TreeGate:
         Z, expert_weights, _ = rows_of_weight(table.Z, expert_weights, {})
         share, weight = shares_and_weights(expert_weights)
+        least_part = (1.0 - ROUNDING) * self.min_leaf_weight / weight.sum()
         tree = DecisionTreeRegressor(
             max_leaf_nodes=self.max_leaf_nodes,
-            min_weight_fraction_leaf=min(self.min_leaf_weight / weight.sum(), 0.5),
+            min_samples_split=2 if least_part < 0.5 else max(2, len(weight) + 1),
+            min_weight_fraction_leaf=min(least_part, 0.5),
             random_state=SEED,
         )
         self.tree_ = tree.fit(Z, share, sample_weight=weight)
