@@ -26,7 +26,12 @@ from sklearn.preprocessing import FunctionTransformer, StandardScaler, TargetEnc
 from sklearn.tree import DecisionTreeRegressor
 from sklearn.utils import estimator_html_repr
 
-from sklearn_moe import MixtureOfExpertsClassifier, MixtureOfExpertsRegressor, SoftmaxGate
+from sklearn_moe import (
+    CrossFittedPredictions,
+    MixtureOfExpertsClassifier,
+    MixtureOfExpertsRegressor,
+    SoftmaxGate,
+)
 from sklearn_moe._content import group_ids, row_hashes
 from sklearn_moe._folds import group_folds
 from sklearn_moe.gates import ClassifierGate, RegressorGate
@@ -490,6 +495,43 @@ def test_metadata_reach_experts_in_pipelines(weight):
         assert np.isin(expert[-1].told_, np.arange(120)).all()
     same = plain.fit(X, Y, sample_weight=weight).predict(X)
     np.testing.assert_allclose(moe.predict(X), same)
+
+
+class Scaler(StandardScaler):
+    """A transformer whose class asks for metadata, and that keeps what it was told."""
+
+    __metadata_request__fit = {"told": True}
+
+    def fit(self, X, y=None, sample_weight=None, told=None):
+        self.told_ = told
+        return super().fit(X, y, sample_weight)
+
+
+@pytest.mark.parametrize("weight", [None, np.arange(1.0, 121)], ids=["even", "weighted"])
+def test_what_classes_ask_for_reaches_experts_and_gates_in_pipelines(weight):
+    with config_context(enable_metadata_routing=True):
+        gate = make_pipeline(Scaler(), LogisticRegression())
+        moe = regressor(make_pipeline(Scaler(), Ridge()), n_experts=2, gate=gate)
+        moe.fit(X, Y, told=np.arange(120), sample_weight=weight)
+    for part in (*moe.experts_, moe.gate_.classifier_):
+        assert np.isin(part[0].told_, np.arange(120)).all()
+    plain = regressor(
+        make_pipeline(StandardScaler(), Ridge()),
+        n_experts=2,
+        gate=make_pipeline(StandardScaler(), LogisticRegression()),
+    )
+    same = plain.fit(X, Y, sample_weight=weight).predict(X)
+    np.testing.assert_allclose(moe.predict(X), same)
+
+
+@pytest.mark.parametrize("groups", [None, GROUPS], ids=["none", "groups"])
+@pytest.mark.parametrize("routing", [False, True])
+def test_predictions_across_folds_may_come_before_an_expert(routing, groups):
+    expert = make_pipeline(CrossFittedPredictions([("line", Ridge())], cv=3), Ridge())
+    with config_context(enable_metadata_routing=routing):
+        moe = regressor(expert, n_experts=2).fit(X, Y, groups=groups)
+    assert moe.n_experts_ == 2
+    assert np.isfinite(moe.predict(X)).all()
 
 
 @pytest.mark.parametrize(

@@ -231,6 +231,25 @@ def test_missing_values(make):
         regressor().fit(holes, Y)
 
 
+@pytest.mark.parametrize("make", [pd.DataFrame, np.asarray, pl.DataFrame])
+def test_text_that_a_region_lacks_may_be_imputed_before_boosting(make):
+    side = np.arange(120) % 2
+    text = np.where(side == 1, np.where(X[:, 1] > 0, "u", "v").astype(object), None)
+    frame = pd.DataFrame({"x": X[:, 0], "side": 1.0 * side, "text": pd.Series(text, dtype=object)})
+    target = np.where(side == 1, 5.0 * (text == "u"), -3.0)
+    table = frame.to_numpy() if make is np.asarray else make(frame)
+    encoder = make_pipeline(
+        SimpleImputer(
+            missing_values=None, strategy="constant", fill_value="none", keep_empty_features=True
+        ),
+        OneHotEncoder(handle_unknown="ignore", sparse_output=False),
+    )
+    columns = make_column_transformer((encoder, [2]), remainder="passthrough")
+    expert = make_pipeline(columns, HistGradientBoostingRegressor(max_iter=20))
+    moe = regressor(expert, init=np.eye(2)[side]).fit(table, target)
+    assert moe.score(table, target) > 0.9
+
+
 def test_strings_through_a_pipeline():
     words = np.array([["low", "x"], ["high", "y"], ["low", "z"]] * 40, dtype=object)
     target = (words[:, 0] == "high") * 3.0 + 0.1 * Y

@@ -33,8 +33,9 @@ def _filled_pandas(X: Any) -> Any:
     is_number = [d.kind in "fiubO" and d.name != "category" for d in X.dtypes]
     empty = [place for place in np.flatnonzero(is_number) if X.iloc[:, place].isna().all()]
     filled = X.copy(deep=False) if empty else X
-    for place in empty:
-        filled.isetitem(place, 0.0)
+    for place in empty:  # objects stay such, for what encodes text that other regions have
+        holds_objects = X.dtypes.iloc[place].kind == "O"
+        filled.isetitem(place, np.full(len(X), 0.0, dtype=object if holds_objects else float))
     return filled
 
 

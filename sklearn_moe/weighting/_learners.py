@@ -25,7 +25,7 @@ def takes_weights(estimator: Any) -> bool:
         return True
     if isinstance(estimator, Pipeline):
         return takes_weights(estimator.steps[-1][1])
-    if _own_request(estimator) not in (None, True):
+    if own_requests(estimator).get("sample_weight") not in (None, True):
         return False
     predictors = inner_predictors(estimator)
     if has_fit_parameter(estimator, "sample_weight"):
@@ -33,10 +33,20 @@ def takes_weights(estimator: Any) -> bool:
     return bool(predictors) and routes(estimator) and all(map(takes_weights, predictors))
 
 
-def _own_request(estimator: Any) -> Any:
-    """What the user asked of `estimator` about sample weights: True, False, a name or None."""
-    request = getattr(estimator, "_metadata_request", None)
-    return request.fit.requests.get("sample_weight") if request is not None else None
+def own_requests(estimator: Any) -> dict[str, Any]:
+    """What the user or the class asks for in `fit`, by name: True, False or another name."""
+    if isinstance(estimator, type) or not hasattr(estimator, "_get_metadata_request"):
+        return {}
+    try:
+        requests = estimator._get_metadata_request().fit.requests
+    except ValueError:  # MultiTaskLasso fails to answer in scikit-learn 1.9
+        return {}
+    return {name: wanted for name, wanted in requests.items() if wanted is not None}
+
+
+def has_requests(estimator: Any) -> bool:
+    """Whether the user has set a request for metadata, or the class asks for some in `fit`."""
+    return hasattr(estimator, "_metadata_request") or bool(own_requests(estimator))
 
 
 def inner_predictors(estimator: Any) -> list[Any]:
@@ -62,8 +72,8 @@ def routes(estimator: Any) -> bool:
         with config_context(enable_metadata_routing=True):
             routing = get_routing_for_object(estimator)
     except (NotImplementedError, ValueError):
-        # AdaBoost says by the first that it hands nothing on. By the second MultiTaskLasso, which
-        # holds nobody to hand it on to, fails to answer in scikit-learn 1.9.
+        # AdaBoost says by the first that it hands nothing on. By the second MultiTaskLasso fails to
+        # answer, which holds nobody to hand it on to.
         return False
     return hasattr(routing, "route_params")
 

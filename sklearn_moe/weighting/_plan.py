@@ -16,7 +16,7 @@ from sklearn.utils.validation import has_fit_parameter
 
 from .._numeric import Array
 from .._validation import last_step
-from ._learners import consumes_weights, is_mixture, routes, takes_weights
+from ._learners import consumes_weights, has_requests, is_mixture, routes, takes_weights
 from ._requests import request_weights
 
 WEIGHTED = "sample_weight"
@@ -111,7 +111,7 @@ def _draws_rows(estimator: Any) -> bool:
     if member is None or has_fit_parameter(member, "sample_weight"):
         return False
     parts = member.get_params(deep=True).values()
-    return not any(hasattr(part, "_metadata_request") for part in (member, *parts))
+    return not any(map(has_requests, (member, *parts)))
 
 
 def _way_by_drawing(bagging: Any) -> WeightPlan:
@@ -126,7 +126,7 @@ def _way_by_drawing(bagging: Any) -> WeightPlan:
 def _is_plain(pipeline: Pipeline) -> bool:
     """Whether no step has a request or hands weights on, so that each can be given its own."""
     steps = [step for _, step in pipeline.steps if hasattr(step, "fit")]
-    return not any(hasattr(step, "_metadata_request") or routes(step) for step in steps)
+    return not any(has_requests(step) or routes(step) for step in steps)
 
 
 def holds(estimator: Any, *kinds: type) -> list[bool]:
