@@ -230,6 +230,11 @@ def most_experts(mixture: Any) -> int:
     return min(MOST_EXPERTS, int(np.ceil(1.0 / threshold)) - 1)
 
 
+def has_number(gate: Any) -> bool:
+    """Whether a gate is made for one number of experts, as frozen gates and trees of gates are."""
+    return is_frozen(gate) or isinstance(last_step(gate), HierarchicalGate)
+
+
 def check_growth(mixture: Any, holds_out: bool) -> None:
     """Raise if the number of experts cannot be found for `mixture`."""
     remedy = "Give a number of experts."

@@ -14,6 +14,7 @@ from sklearn import config_context
 from sklearn.base import clone
 from sklearn.compose import make_column_transformer
 from sklearn.exceptions import ConvergenceWarning
+from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.metrics.pairwise import rbf_kernel
 from sklearn.model_selection import GridSearchCV, GroupKFold, KFold, PredefinedSplit
@@ -34,6 +35,7 @@ from sklearn_moe.auto._base import flat, within_classes
 from sklearn_moe.auto._candidate import Candidate
 from sklearn_moe.auto._columns import CategoryColumns, KernelColumns
 from sklearn_moe.auto._usual import classifiers, regressors
+from sklearn_moe.gates import HierarchicalGate
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
@@ -291,11 +293,38 @@ def test_folds_of_a_candidate_speak_of_the_whole_table(cv):
 
 
 @pytest.mark.parametrize(
+    "gate",
+    [FrozenEstimator(LogisticRegression().fit(X, X[:, 0] > 0)), HierarchicalGate([1, 1])],
+    ids=["frozen", "tree"],
+)
+def test_candidates_whose_gate_is_for_some_experts_are_not_tried_with_more(gate):
+    auto = AutoMixtureRegressor([("lines", lines(gate=gate))]).fit(X, Y)
+    assert list(auto.log_probs_) == ["lines"]
+    assert auto.mixture_.n_experts_ == 2
+
+
+def test_responsibilities_are_cut_to_the_rows_that_judge():
+    side, weight = (X[:, 0] > 0).astype(float), np.arange(150) % 10 > 0
+    init = np.column_stack([side, 1 - side])
+    given = lines(init=init.tolist())
+    auto = AutoMixtureRegressor([("lines", given)]).fit(X, Y, weight)
+    alone = clone(given).fit(X, Y, weight)
+    np.testing.assert_allclose(auto.predict(X), alone.predict(X), rtol=1e-12)
+    assert auto.mixture_.init == given.init
+    few = AutoMixtureRegressor([("lines", given)], max_rows=60).fit(X, Y)
+    np.testing.assert_allclose(few.predict(X), clone(given).fit(X, Y).predict(X), rtol=1e-12)
+    with pytest.raises(ValueError, match=r"'lines' has init of shape \(140, 2\), and X has 150"):
+        AutoMixtureRegressor([("lines", lines(init=init[:140]))]).fit(X, Y)
+
+
+@pytest.mark.parametrize(
     ("groups", "text"),
     [
         (np.arange(80), "inconsistent numbers of samples"),
         (np.where(np.arange(150) > 3, 1.0, np.nan), "rows without a label"),
-        (np.arange(150) % 2, "groups holds 2 groups"),
+        (np.arange(150) % 2, r"groups holds 2 groups, .* Use cv=GroupKFold\(2\), or no groups"),
+        (np.arange(150) % 4, r"groups holds 4 groups, .* Use cv=4, or no groups"),
+        (np.ones(150), "groups holds 1 groups, .* Leave groups out"),
     ],
 )
 def test_bad_groups_are_refused_before_the_search(groups, text, monkeypatch):
@@ -681,6 +710,8 @@ def test_probabilities_are_those_of_the_mixture():
     ("candidates", "error", "text"),
     [
         ([], ValueError, "must be a list of"),
+        ("linear", ValueError, r"candidates='linear' must be a list of .* such as \['linear'\]"),
+        (lines(), ValueError, "must be a list of"),
         ([lines()], ValueError, "must be a list of"),
         ([("a", lines()), ("a", lines(3))], ValueError, "no name twice"),
         ([("a, n_experts=4", lines())], ValueError, "must not hold"),

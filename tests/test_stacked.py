@@ -1,5 +1,7 @@
 """Automatic mixtures stacked on other learners: the columns they are given, and by what folds."""
 
+from functools import wraps
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -141,6 +143,30 @@ def test_folds_of_a_step_of_the_user_are_renumbered_too():
     auto = AutoMixtureRegressor([("lines", make_pipeline(trees, lines))])
     auto.fit(X, Y, np.arange(120) >= 20)
     np.testing.assert_array_equal(auto.best_estimator_[0].cv[0][1], FOLDS[0][1])
+
+
+@pytest.mark.parametrize("union", [False, True])
+@pytest.mark.parametrize("own", [KFold(2), list(KFold(2).split(X))], ids=["splitter", "list"])
+def test_a_step_of_the_user_has_folds_of_its_own(own, union, monkeypatch):
+    sizes, fit = set(), DecisionTreeRegressor.fit
+
+    @wraps(fit)
+    def counted(self, X, *args, **kwargs):
+        sizes.add(len(X))
+        return fit(self, X, *args, **kwargs)
+
+    monkeypatch.setattr(DecisionTreeRegressor, "fit", counted)
+    trees = CrossFittedPredictions([("tree", DecisionTreeRegressor(max_depth=3))], cv=own)
+    steps = FeatureUnion([("as", "passthrough"), ("trees", trees)]) if union else trees
+    for cv in (KFold(4), 4):
+        lines = MixtureOfExpertsRegressor(Ridge(), 2, cv=cv, verdict=True, **QUICK)
+        auto = AutoMixtureRegressor([("lines", make_pipeline(steps, lines))])
+        auto.fit(X, Y, sample_weight=np.arange(120) > 0)
+        assert sizes == {59, 60, 119}
+        assert str(auto.mixture_.cv) == str(cv)
+        kept = auto.best_estimator_[0]
+        kept = kept.transformer_list[1][1] if union else kept
+        assert str(kept.cv) == str(own)
 
 
 @pytest.mark.parametrize("seed", range(2))

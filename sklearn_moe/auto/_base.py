@@ -21,8 +21,8 @@ from .._design import TabularEncoder
 from .._folds import Splits, fold_count, user_splits
 from .._groups import checked_groups
 from .._numeric import Array
-from .._rows import in_blocks, is_pandas
-from .._table_checks import check_range, check_training_table, check_weight, query_rows, store
+from .._rows import in_blocks, is_pandas, n_rows
+from .._table_checks import check_fit_weight, check_range, check_training_table, query_rows, store
 from .._validation import HasMethods, Interval, are_named, last_step, with_inputs_of
 from ..weighting import is_mixture
 from ._candidate import AS_GIVEN, JUDGING_FOLDS, OF_NUMBER, Candidate
@@ -39,7 +39,7 @@ class BaseAutoMixture(MetaEstimatorMixin, BaseEstimator):
     """Base of the two estimators; not for use."""
 
     _parameter_constraints = {
-        "candidates": [list, None],
+        "candidates": "no_validation",
         "max_rows": [Interval(Integral, 50, None, closed="left")],
         "stacking": ["boolean"],
         "cv": [Interval(Integral, 2, None, closed="left"), HasMethods(["split"]), list],
@@ -69,9 +69,9 @@ class BaseAutoMixture(MetaEstimatorMixin, BaseEstimator):
 
     def _fit(self, X: Any, y: Any, sample_weight: Any, groups: Any) -> Any:
         X, features = check_training_table(self, X)
-        sample, views, folds_of = self._prepared(X, y, sample_weight, groups)
+        sample, views, splits_of = self._prepared(X, y, sample_weight, groups)
         candidates = self._usual(sample, views) if self._are_usual else self._given()
-        candidates = [replace(c, splits=folds_of(self._cv_of(c))) for c in candidates]
+        candidates = [candidate.with_table(n_rows(X), splits_of) for candidate in candidates]
         if self.candidates is None:
             candidates = [c for c in candidates if c.suits(sample.n_distinct)]
         found = search(candidates, sample, self.max_rows, self.stacking, self._tell, self.n_jobs)
@@ -99,10 +99,10 @@ class BaseAutoMixture(MetaEstimatorMixin, BaseEstimator):
         self, X: Any, y: Any, sample_weight: Any, groups: Any
     ) -> tuple[Sample, dict[str, Any], Callable[[Any], Splits | None]]:
         """The checked rows of some weight, what makes their views, and the folds of any `cv`."""
-        y, weight = self._check_target(X, y), check_weight(sample_weight, X)
+        y, weight = self._check_target(X, y), check_fit_weight(sample_weight, X)
         groups = checked_groups(groups, X)
         self._check_groups(groups)
-        folds_of = partial(self._splits, X, y, groups)
+        splits_of = partial(self._splits, X, y, groups)
         every = np.arange(len(y))
         sample = Sample({AS_GIVEN: X}, y, weight, groups, every, every)
         if not weight.all():  # rows of no weight have no say in what columns are, either
@@ -114,7 +114,7 @@ class BaseAutoMixture(MetaEstimatorMixin, BaseEstimator):
         sample = replace(sample, rank=rank)
         views = self._views(X, sample.weight, sample.n_distinct) if self._are_usual else {}
         seen = {name: view.transform(X) for name, view in views.items()}
-        return replace(sample, views={AS_GIVEN: X, **seen}), views, folds_of
+        return replace(sample, views={AS_GIVEN: X, **seen}), views, splits_of
 
     def _views(self, X: Any, weight: Array, n_distinct: int) -> dict[str, Any]:
         """What makes the views of the usual candidates."""
@@ -122,9 +122,6 @@ class BaseAutoMixture(MetaEstimatorMixin, BaseEstimator):
         encoder = TabularEncoder(indicators_each(X, most)).fit(X, None, weight)
         native = CategoryColumns(most).fit(X, None, weight) if is_pandas(X) else encoder
         return {NUMBERS: encoder, CATEGORIES: native}
-
-    def _cv_of(self, candidate: Candidate) -> Any:
-        return self.cv if self._are_usual else candidate.mixture.cv
 
     def _splits(self, X: Any, y: NDArray, groups: Any, cv: Any) -> Splits | None:
         """The folds of a splitter or a list, which are of the whole table; None for other `cv`."""
@@ -144,9 +141,11 @@ class BaseAutoMixture(MetaEstimatorMixin, BaseEstimator):
         n_folds = max(JUDGING_FOLDS, min(fold_count(cv) or 0 for cv in cvs))
         n_groups = len(set(np.asarray(groups).tolist()))
         if n_groups < n_folds:
+            fewer = f"cv={n_groups}" if n_groups >= JUDGING_FOLDS else f"cv=GroupKFold({n_groups})"
+            remedy = f"Use {fewer}, or no groups." if n_groups > 1 else "Leave groups out."
             raise ValueError(
                 f"groups holds {n_groups} groups, and {n_folds} folds need at least one each "
-                f"(those of cv, or {JUDGING_FOLDS} to judge by). Use fewer folds, or no groups."
+                f"(those of cv, or {JUDGING_FOLDS} to judge by). {remedy}"
             )
 
     def _usual(self, sample: Sample, views: dict[str, Any]) -> list[Candidate]:
@@ -172,8 +171,10 @@ class BaseAutoMixture(MetaEstimatorMixin, BaseEstimator):
     @property
     def _are_usual(self) -> bool:
         """Whether the candidates are of the usual kinds: all, or those that are named."""
-        named = self.candidates and all(isinstance(c, str) for c in self.candidates)
-        return self.candidates is None or bool(named)
+        named = self.candidates
+        if named is None or not isinstance(named, list):
+            return named is None
+        return bool(named) and all(isinstance(name, str) for name in named)
 
     def _given(self) -> list[Candidate]:
         """The user's own candidates."""
@@ -184,10 +185,11 @@ class BaseAutoMixture(MetaEstimatorMixin, BaseEstimator):
         if self._are_usual:
             return []
         pairs = self.candidates
-        if not pairs or not are_named(pairs) or len(dict(pairs)) < len(pairs):
+        is_list = isinstance(pairs, list) and bool(pairs)
+        if not is_list or not are_named(pairs) or len(dict(pairs)) < len(pairs):
             raise ValueError(
                 f"candidates={pairs!r} must be a list of (name, mixture), no name twice, or a list "
-                "of names of the usual candidates, such as 'linear'."
+                "of names of the usual candidates, such as ['linear']."
             )
         for name, model in pairs:
             if OF_NUMBER in name:

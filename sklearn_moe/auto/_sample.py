@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -14,14 +13,12 @@ from sklearn.pipeline import Pipeline
 from sklearn.utils.metadata_routing import get_routing_for_object
 from sklearn.utils.validation import has_fit_parameter
 
-from .._cross_fitted import CrossFittedPredictions
-from .._folds import keep_rows
+from .._folds import Splits, keep_rows
 from .._forecasts import Forecast
 from .._numeric import Array
 from .._rows import take_rows
 from ..weighting import plan_steps, transform_weighted
 from ._candidate import Candidate
-from ._stacked import StackedColumns
 
 # Groups enough for any usual number of folds.
 ENOUGH_GROUPS = 10
@@ -83,27 +80,21 @@ class Sample:
         """
         model = clone(candidate.model)
         steps, mixture, X = model[:-1], model[-1], self.views[candidate.view]
-        folded = [mixture, *(step for _, step in steps.steps if _has_given_folds(step))]
-        given = [part.cv for part in folded]
-        if (splits := candidate.splits) is not None:
-            n_rows = sum(map(len, splits.tests))
-            cv = list(keep_rows(splits, self.place, n_rows))
-            for part in folded:
-                part.set_params(cv=cv)
+        given = {name: model.get_params()[name] for name in candidate.of_table}
+        model.set_params(**{name: self._cut(each) for name, each in candidate.of_table.items()})
         plan = plan_steps(steps)
         params = _of_groups(steps, self.groups, is_routed=plan.names is None)
         X = transform_weighted(steps, X, self.y, self.weight, plan, params)
         forecast = mixture._fit_forecasting(X, self.y, self.weight, self.groups)
-        for part, cv in zip(folded, given, strict=True):
-            part.set_params(cv=cv)
         # A pipeline with a memory replaces its steps when they are fitted.
-        return Pipeline([*steps.steps, model.steps[-1]], memory=model.memory), forecast
+        fitted = Pipeline([*steps.steps, model.steps[-1]], memory=model.memory)
+        return fitted.set_params(**given), forecast
 
-
-def _has_given_folds(step: Any) -> bool:
-    """Whether a step has folds of the whole table, of which this may be a part."""
-    is_folded = isinstance(step, StackedColumns | CrossFittedPredictions)
-    return is_folded and not isinstance(step.cv, Integral | str)
+    def _cut(self, of_table: Splits | NDArray) -> Any:
+        """Folds, or rows, of the whole table for the rows of the sample."""
+        if isinstance(of_table, Splits):
+            return list(keep_rows(of_table, self.place, of_table.n_samples))
+        return take_rows(of_table, self.place)
 
 
 def _of_groups(steps: Pipeline, groups: Any, is_routed: bool) -> dict[str, Any]:

@@ -18,11 +18,11 @@ from sklearn.pipeline import Pipeline
 
 from .._em import DIGITS
 from .._forecasts import Forecast
-from .._growth import MOST_EXPERTS
+from .._growth import MOST_EXPERTS, has_number
 from .._numeric import Array, mean_of_known
 from .._verdict import OneIsBetter
 from ..predictive._pool import family_of_pool
-from ._candidate import Candidate
+from ._candidate import Candidate, has_array
 from ._sample import FIRST_ROWS, Sample
 from ._side_by_side import side_by_side
 from ._stacking import stacking_weights
@@ -366,10 +366,17 @@ def sizes(n_rows: int) -> list[int]:
     return found
 
 
+def has_fixed_number(mixture: Any) -> bool:
+    """Whether a mixture is not to be tried with other numbers of experts."""
+    if mixture.n_experts == "auto" or isinstance(mixture.experts, list):
+        return True
+    return has_array(mixture) or has_number(mixture.gate)
+
+
 def larger(candidate: Candidate, n_rows: int) -> Iterator[Candidate]:
     """The candidate with twice as many experts, and so on, as far as `n_rows` rows allow."""
-    mixture, n_experts = candidate.mixture, candidate.mixture.n_experts
-    if not candidate.may_grow or n_experts == "auto" or isinstance(mixture.experts, list):
+    n_experts = candidate.mixture.n_experts
+    if not candidate.may_grow or has_fixed_number(candidate.mixture):
         return
     while 2 * n_experts <= min(MOST_EXPERTS, n_rows // ROWS_PER_EXPERT):
         n_experts *= 2
