@@ -30,7 +30,13 @@ from ._progress import Reporter, Session
 from ._queries import Queries
 from ._recipe import Recipe
 from ._specialisation import Specialisation
-from ._table_checks import check_range, check_training_table, check_weight, store, warn_of_shares
+from ._table_checks import (
+    check_fit_weight,
+    check_range,
+    check_training_table,
+    store,
+    warn_of_shares,
+)
 from ._templates import Template, make_templates
 from ._thresholds import specialisations
 from ._training import Training, make_training
@@ -159,7 +165,7 @@ class BaseMixtureOfExperts(Queries, CallbackSupportMixin, MetaEstimatorMixin, Ba
 
     def _validate_training(self, X: Any, y: Any, sample_weight: Any, fit_params: dict) -> Training:
         params = routed_params(self, fit_params)
-        weight = check_weight(sample_weight, X)
+        weight = check_fit_weight(sample_weight, X)
         y, target, classes = self._check_target(X, y, weight)
         training = make_training(
             X=X,

@@ -23,7 +23,7 @@ from ._plans import Plan, together
 from ._prediction_columns import as_columns
 from ._predictions import held, predict_bank
 from ._rows import take_rows
-from ._table_checks import check_training_table, check_weight, query_rows, store
+from ._table_checks import check_fit_weight, check_training_table, query_rows, store
 from ._targets import check_label_target, check_real_target, classes_of, outputs_of
 from ._templates import Template, make_templates
 from ._training import Training, make_training
@@ -253,7 +253,7 @@ class CrossFittedPredictions(TransformerMixin, MetaEstimatorMixin, BaseCompositi
     def _learn(self, X: Any, y: Any, sample_weight: Any, groups: Any) -> Learnt:
         X, features = check_training_table(self, X)
         check_estimators(self)
-        training = self._training(X, y, check_weight(sample_weight, X), groups)
+        training = self._training(X, y, check_fit_weight(sample_weight, X), groups)
         with blaming_estimators(), open_workers(self.n_jobs) as workers:
             predicted, fitted = workers.follow(_cross_fit(training, self._templates()))
         return Learnt(X, features, training, predicted, fitted)

@@ -11,7 +11,8 @@ REMEDY = (
     "If its inputs do not suit it (text, missing values, scales), encode the table in a pipeline "
     "before the mixture, or put the expert into a pipeline of its own; this sees only the rows of "
     "its region, so an encoder of categories needs handle_unknown='ignore'. If the region is too "
-    "small for it, use fewer experts, fewer folds or a simpler expert."
+    "small for it (without sample_weight it sees about as many rows as the weights add up to), use "
+    "fewer experts, fewer folds or a simpler expert."
 )
 ALONE = (
     "If its inputs do not suit it (text, missing values, scales), put it into a pipeline that "

@@ -103,7 +103,11 @@ class Reporter:
     def iteration(self, run: HasResult, max_iter: int) -> bool:
         """Report the latest iteration of a run; whether a callback wants it to be the last."""
         result = run.result
-        self._say(f"iteration {result.n_iter}: bound {result.lower_bounds[-1]:.5f}", level=2)
+        bound, score = result.lower_bounds[-1], result.scores[-1]
+        # A run that goes on from where a witness has come has no scores of its own.
+        has_witnesses = len(result.scores) == len(result.lower_bounds) and score != bound
+        unseen = f", of witnesses {score:.5f}" if has_witnesses else ""
+        self._say(f"iteration {result.n_iter}: bound {bound:.5f}{unseen}", level=2)
         is_last = self.tasks.end(lambda: self.attributes_of(run))
         if not is_last and result.reason == "max_iter" and result.n_iter < max_iter:
             self.tasks.begin("iteration")
@@ -124,6 +128,6 @@ class Reporter:
         """Report how the run ended, and how many experts are kept."""
         self._say(
             f"{result.n_iter} iterations, {perf_counter() - self.begun:.1f} s, stopped by "
-            f"{result.reason}, best bound {result.lower_bound:.5f} at iteration "
-            f"{result.best_iter}; experts kept: {n_experts}"
+            f"{result.reason}; iteration {result.best_iter} kept, bound {result.lower_bound:.5f}, "
+            f"{n_experts} experts"
         )

@@ -332,6 +332,7 @@ class Queries(ABC):
             If the rows do not suit the fitted mixture or a parameter is out of range; the mixture
             is then left as it was.
         """
+        check_is_fitted(self)
         check_number("max_iter", max_iter, Integral, 1)
         check_number("tol", tol, Real, 0)
         check_consistent_length(X, y)

@@ -17,6 +17,8 @@ from ._numeric import LARGEST, Array
 from ._rows import column_names, has_names, is_frame, n_rows, read_only
 from ._validation import check_sample_weight
 
+# Beyond this weight squares of sums of weights would overflow.
+MOST_WEIGHT = 1e100
 # Where no row weighs as much as this one, weights are no counts.
 LEAST_COUNT = 0.1
 # What rounding may leave of a sum that is to be one.
@@ -140,6 +142,17 @@ def check_weight(sample_weight: Any, X: Any) -> Array:
     if not weight.any():
         raise ValueError(
             "Sample weights must contain at least one non-zero number; sample_weight is all zero."
+        )
+    return weight
+
+
+def check_fit_weight(sample_weight: Any, X: Any) -> Array:
+    """Sample weights for a fit, none of which is so large that sums of squares overflow."""
+    weight = check_weight(sample_weight, X)
+    if weight.max() > MOST_WEIGHT:
+        raise ValueError(
+            f"sample_weight holds {weight.max():.3g}, which is above {MOST_WEIGHT:.0g}. A row of "
+            "weight w counts as w rows: divide all weights by the same number."
         )
     return weight
 

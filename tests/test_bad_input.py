@@ -170,6 +170,7 @@ WEIGHTS = {
     "negative": (altered(np.ones(60), -1.0), "[Nn]egative"),
     "NaN": (altered(np.ones(60), np.nan), "NaN"),
     "infinite": (altered(np.ones(60), np.inf), "infinity"),
+    "huge": (altered(np.ones(60), 1e101), r"holds 1e\+101, .* divide all weights"),
     "short": (np.ones(50), "sample_weight"),
     "table": (np.ones((60, 2)), "1D|2D"),
 }
@@ -218,6 +219,8 @@ def test_queries_before_fit():
                 query(X)
         with pytest.raises(NotFittedError):
             moe.log_prob(X, Y)
+        with pytest.raises(NotFittedError):
+            moe.update_gate(pd.DataFrame(X, columns=list("abcd")[: X.shape[1]]), Y)
 
 
 # Kinds of experts.
